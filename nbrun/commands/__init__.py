@@ -1,0 +1,1 @@
+"""One file a command: wire the pieces, call them, return an exit code."""

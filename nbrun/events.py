@@ -1,0 +1,404 @@
+"""What happens in a run and what an operator may decide, as frozen data: the journal's schema.
+
+Every event is one line of the journal; its tag is the line's `event`. Times within events are
+seconds. Text is kept as the kernel sent it: a view makes it safe to show, never the record.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["ok", "error", "interrupted", "timed_out", "kernel_died"]
+RunOutcome = Literal["completed", "cancelled", "failed"]
+DeviationKind = Literal[
+    "retried", "edited", "reran", "out_of_order", "skipped", "inserted", "kernel_restarted"
+]
+StopReason = Literal[
+    "step_failed",  # the last attempt of the next step did not succeed
+    "kernel_died",  # nothing can run until the kernel is restarted
+    "kernel_restarted",  # setup steps were run again; the operator says how to go on
+    "fill",  # the runbook asks the operator to complete this cell
+    "step_mode",  # `--step`, or the operator asked to go step by step
+    "paused",  # the operator pressed Ctrl-C between steps
+    "returned",  # a step or cell run aside has ended; back where the run stood
+]
+Cause = Literal[
+    "script",  # the runbook's next step, in order
+    "operator",  # an operator's decision at a stop
+    "setup",  # a `setup` or `parameters` step, run again to rebuild a new kernel's state
+]
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an event."""
+
+
+class Operator(Data, frozen=True, kw_only=True):
+    """Who decides: the real uid of the process, its account name, and how it is attached."""
+
+    uid: int
+    name: str
+    via: str
+
+
+class Narration(Data, frozen=True, kw_only=True):
+    """A Markdown or raw cell of the runbook, shown before the step that it precedes."""
+
+    id: str
+    kind: Literal["markdown", "raw"]
+    source: str
+    attachments: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+
+
+class Step(Data, frozen=True, kw_only=True):
+    """A code cell of the runbook that the run passes. `number` counts from 1 in runbook order."""
+
+    id: str
+    number: int
+    title: str
+    source: str
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    narration: tuple[Narration, ...] = ()
+
+
+class Policy(Data, frozen=True, kw_only=True):
+    """How this run was asked to behave."""
+
+    attended: bool = True
+    on_failure: Literal["ask", "stop"] = "ask"
+    step: bool = False
+    strict: bool = False
+    shell_errors: Literal["fail", "ignore"] = "fail"
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """One thing that happened."""
+
+
+class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
+    """The whole plan, so that the journal needs no other file.
+
+    `metadata` is the notebook's own; `epilogue` the cells after the last step; `git_commit` that
+    of the runbook's folder, or None outside a checkout.
+    """
+
+    run: str
+    runbook: str
+    runbook_sha256: str
+    git_commit: str | None = None
+    metadata: dict[str, Any] = {}
+    steps: tuple[Step, ...]
+    epilogue: tuple[Narration, ...] = ()
+    parameters: dict[str, Any] = {}
+    kernelspec: str
+    cwd: str
+    operator: Operator
+    host: str
+    versions: dict[str, str] = {}
+    policy: Policy = Policy()
+    reason: str = ""
+    ticket: str = ""
+    notices: tuple[str, ...] = ()
+
+
+class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
+    generation: int
+    kernelspec: str
+    language: str
+    language_info: dict[str, Any] = {}
+    implementation: str = ""
+
+
+class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
+    generation: int
+    why: str
+
+
+class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted"):
+    generation: int
+    kernelspec: str
+    why: str
+
+
+class KernelInterrupted(_Event, frozen=True, kw_only=True, tag="kernel.interrupted"):
+    """SIGINT or an interrupt request was sent; `kill` when the kernel was ended instead."""
+
+    generation: int
+    why: str
+    kill: bool = False
+
+
+class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt.started"):
+    """On disk before the kernel is sent `source`. `edited`: it differs from the runbook's."""
+
+    step: str
+    attempt: int
+    source: str
+    edited: bool
+    cause: Cause
+
+
+class Output(_Event, frozen=True, kw_only=True, tag="output"):
+    """One nbformat 4 output (stream text as a plain string), in the order it came.
+
+    `late`: it came after its attempt had finished. `display_id` names it for later updates.
+    """
+
+    step: str
+    attempt: int
+    output: dict[str, Any]
+    display_id: str | None = None
+    late: bool = False
+
+
+class OutputUpdated(_Event, frozen=True, kw_only=True, tag="output.updated"):
+    """Every output shown under `display_id`, in whatever attempt, is now this bundle."""
+
+    step: str
+    attempt: int
+    display_id: str
+    data: dict[str, Any]
+    metadata: dict[str, Any] = {}
+    late: bool = False
+
+
+class OutputCleared(_Event, frozen=True, kw_only=True, tag="output.cleared"):
+    """The attempt's outputs are cleared: at once, or (`wait`) when its next one comes."""
+
+    step: str
+    attempt: int
+    wait: bool
+    late: bool = False
+
+
+class InputRequested(_Event, frozen=True, kw_only=True, tag="input.requested"):
+    step: str
+    attempt: int
+    prompt: str
+    password: bool
+
+
+class InputAnswered(_Event, frozen=True, kw_only=True, tag="input.answered"):
+    """`answer` is None for a password, which is never recorded."""
+
+    step: str
+    attempt: int
+    operator: Operator
+    answer: str | None
+
+
+class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished"):
+    """`duration` in seconds. `shell_exit`: the first non-zero exit of the cell's shell commands,
+    0 when all succeeded, None when there were none or the kernel can't tell. `ended_run`: the
+    cell asked for the run to end here (`sys.exit(0)`, `exit()`)."""
+
+    step: str
+    attempt: int
+    outcome: Outcome
+    duration: float
+    execution_count: int | None = None
+    ename: str | None = None
+    evalue: str | None = None
+    shell_exit: int | None = None
+    ended_run: bool = False
+
+
+class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indeterminate"):
+    """It was started and nobody saw it end."""
+
+    step: str
+    attempt: int
+    why: str
+
+
+class Stopped(_Event, frozen=True, kw_only=True, tag="stopped"):
+    """The run waits for a decision about `step`, the first one not yet passed."""
+
+    reason: StopReason
+    step: str | None
+    detail: str = ""
+
+
+class Resumed(_Event, frozen=True, kw_only=True, tag="resumed"):
+    """A decision has ended the stop."""
+
+
+class Decided(_Event, frozen=True, kw_only=True, tag="decision"):
+    """What the operator chose. `step` and `source` where the choice names them."""
+
+    operator: Operator
+    decision: str
+    reason: str = ""
+    step: str | None = None
+    source: str | None = None
+
+
+class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused"):
+    """A decision that reached the engine and is not allowed where the run stands."""
+
+    operator: Operator
+    decision: str
+    why: str
+
+
+class Deviated(_Event, frozen=True, kw_only=True, tag="deviation"):
+    """One way in which the run left the script. `diff` is a unified diff, for an edit."""
+
+    kind: DeviationKind
+    step: str | None = None
+    diff: str = ""
+
+
+class OperatorAttached(_Event, frozen=True, kw_only=True, tag="operator.attached"):
+    operator: Operator
+
+
+class OperatorDetached(_Event, frozen=True, kw_only=True, tag="operator.detached"):
+    operator: Operator
+    why: str
+
+
+class NoteAdded(_Event, frozen=True, kw_only=True, tag="note.added"):
+    operator: Operator
+    text: str
+
+
+class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
+    """`counts`: attempts, and steps by how they ended. `notebook_sha256`: of the output notebook,
+    None when it could not be written. `why`: one sentence for a person."""
+
+    outcome: RunOutcome
+    off_script: bool
+    counts: dict[str, int]
+    duration: float
+    why: str = ""
+    notebook_sha256: str | None = None
+
+
+Event = (
+    RunStarted
+    | KernelStarted
+    | KernelDied
+    | KernelRestarted
+    | KernelInterrupted
+    | AttemptStarted
+    | Output
+    | OutputUpdated
+    | OutputCleared
+    | InputRequested
+    | InputAnswered
+    | AttemptFinished
+    | AttemptIndeterminate
+    | Stopped
+    | Resumed
+    | Decided
+    | DecisionRefused
+    | Deviated
+    | OperatorAttached
+    | OperatorDetached
+    | NoteAdded
+    | RunFinished
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """An event where it stands in the journal: one line.
+
+    `seq` counts from 0 without holes; `at` is RFC 3339 UTC with microseconds; `mono` is seconds
+    since the run began by the monotonic clock; `prev` the SHA-256 of the line before.
+    """
+
+    seq: int
+    at: str
+    mono: float
+    event: Event
+    prev: str
+
+
+class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision"):
+    """One choice of an operator. `reason` says why, and may be empty."""
+
+    reason: str = ""
+
+
+class Run(_Decision, frozen=True, kw_only=True, tag="run"):
+    """Run `step` exactly as the runbook has it; None for the step the run stands at."""
+
+    step: str | None = None
+
+
+class Continue(_Decision, frozen=True, kw_only=True, tag="continue"):
+    """Run the step the run stands at, and stop going step by step."""
+
+
+class Retry(_Decision, frozen=True, kw_only=True, tag="retry"):
+    """Run again what was last run of the step the run stands at."""
+
+
+class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
+    """Run `source` in place of the step the run stands at."""
+
+    source: str
+
+
+class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
+    """Pass over the step the run stands at."""
+
+
+class Jump(_Decision, frozen=True, kw_only=True, tag="jump"):
+    """Go on from `step`: forward, passing over those between; back, running them again."""
+
+    step: str
+
+
+class Insert(_Decision, frozen=True, kw_only=True, tag="insert"):
+    """Run `source`, which is not in the runbook, and come back to this stop."""
+
+    source: str
+
+
+class RestartKernel(_Decision, frozen=True, kw_only=True, tag="restart"):
+    """End the kernel, start a new one and run the `parameters` and `setup` steps in it."""
+
+
+class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
+    text: str
+
+
+class Cancel(_Decision, frozen=True, kw_only=True, tag="cancel"):
+    """End the run here; a running step is interrupted."""
+
+
+class Interrupt(_Decision, frozen=True, kw_only=True, tag="interrupt"):
+    """Interrupt the running step; between steps, pause before the next."""
+
+
+class KillKernel(_Decision, frozen=True, kw_only=True, tag="kill"):
+    """End a kernel that does not answer an interrupt."""
+
+
+class Answer(_Decision, frozen=True, kw_only=True, tag="answer"):
+    """The operator's line for a cell that asks for input."""
+
+    text: str
+
+
+Decision = (
+    Run
+    | Continue
+    | Retry
+    | Edit
+    | Skip
+    | Jump
+    | Insert
+    | RestartKernel
+    | AddNote
+    | Cancel
+    | Interrupt
+    | KillKernel
+    | Answer
+)

@@ -1,0 +1,1 @@
+"""Views: functions of events into something a person looks at. None knows the kernel or engine."""
