@@ -1,0 +1,206 @@
+"""The command line: options and their help, and the one place that maps errors to exit codes."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nbrun import __version__
+from nbrun.errors import ExitCode, NbrunError
+
+app = typer.Typer(
+    name="nbrun",
+    help="Run a Jupyter notebook as an operations runbook, and keep a record of what was done.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class OnFailure(StrEnum):
+    ask = "ask"
+    stop = "stop"
+
+
+class ShellErrors(StrEnum):
+    fail = "fail"
+    ignore = "ignore"
+
+
+RunsDir = Annotated[
+    Path | None,
+    typer.Option(help="Where runs are kept. Also NBRUN_RUNS_DIR, or runs_dir in nbrun.toml."),
+]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's id, a unique part of it, a path, or last.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nbrun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _nbrun(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def start(
+    runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook to run.")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter."),
+    ] = None,
+    parameters_file: Annotated[
+        Path | None,
+        typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
+    ] = None,
+    undeclared: Annotated[
+        bool,
+        typer.Option("--undeclared", help="Take parameters that the notebook does not declare."),
+    ] = False,
+    runs_dir: RunsDir = None,
+    kernel: Annotated[
+        str | None, typer.Option(help="Run on this kernel instead of the notebook's own.")
+    ] = None,
+    cwd: Annotated[
+        Path | None, typer.Option(help="Run in this folder instead of the notebook's own.")
+    ] = None,
+    step: Annotated[bool, typer.Option("--step", help="Stop and ask before every step.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse every decision that leaves the script.")
+    ] = False,
+    on_failure: Annotated[
+        OnFailure, typer.Option(help="At a failed step: ask the operator, or stop the run.")
+    ] = OnFailure.ask,
+    shell_errors: Annotated[
+        ShellErrors, typer.Option(help="What a failed shell command in a cell does to its step.")
+    ] = ShellErrors.fail,
+    reason: Annotated[str, typer.Option(help="Why this run is made, for the record.")] = "",
+    ticket: Annotated[str, typer.Option(help="The ticket it is made for, for the record.")] = "",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
+    ] = False,
+) -> None:
+    """Run a notebook, one cell at a time, stopping at a failed one."""
+    from nbrun.commands import start as command
+
+    request = command.Request(
+        runbook=runbook,
+        assignments=tuple(parameter or ()),
+        parameters_file=parameters_file,
+        undeclared=undeclared,
+        runs_dir=runs_dir,
+        kernel=kernel,
+        cwd=cwd,
+        step=step,
+        strict=strict,
+        on_failure=on_failure.value,
+        shell_errors=shell_errors.value,
+        reason=reason,
+        ticket=ticket,
+        json=json,
+    )
+    raise typer.Exit(command.start(request))
+
+
+@app.command()
+def log(
+    run: RunName = "last",
+    runs_dir: RunsDir = None,
+    output: Annotated[
+        bool, typer.Option("--output/--no-output", help="Show what the cells printed.")
+    ] = True,
+    steps: Annotated[bool, typer.Option("--steps", help="A table of what was done only.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
+    step: Annotated[
+        str | None, typer.Option(help="Only this step, by its number or cell id.")
+    ] = None,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Play it back in the time it took.")
+    ] = False,
+    speed: Annotated[
+        float, typer.Option(min=0.01, help="With --timing: so many times as fast.")
+    ] = 1.0,
+    max_wait: Annotated[
+        float | None, typer.Option(min=0.0, help="With --timing: never wait longer, in seconds.")
+    ] = None,
+) -> None:
+    """Tell a run again: what was done, when, by whom, and what it printed."""
+    from nbrun.commands import log as command
+
+    request = command.Request(
+        run=run,
+        runs_dir=runs_dir,
+        output=output,
+        steps=steps,
+        json=json,
+        step=step,
+        timing=timing,
+        speed=speed,
+        max_wait=max_wait,
+    )
+    raise typer.Exit(command.show(request))
+
+
+@app.command()
+def runs(
+    runs_dir: RunsDir = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a run.")] = False,
+) -> None:
+    """List the runs there are, newest first."""
+    from nbrun.commands import runs as command
+
+    raise typer.Exit(command.show(runs_dir, json=json))
+
+
+@app.command()
+def export(
+    run: RunName,
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Where to; in the run's folder if left out."),
+    ] = None,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", help="The output notebook, from the journal alone.")
+    ] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Make a view of a run again from its journal."""
+    from nbrun.commands import export as command
+
+    if not notebook:
+        raise typer.BadParameter("say what to make: --notebook")
+    code, target = command.export_notebook(run, path, runs_dir)
+    typer.echo(target)
+    raise typer.Exit(code)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the journal's lines."""
+    from nbrun.commands import schema as command
+
+    raise typer.Exit(command.show())
+
+
+def main() -> None:
+    """The entry point of `nbrun` and `jupyter nbrun`."""
+    try:
+        app(prog_name="nbrun")
+    except NbrunError as error:
+        sys.stderr.write(f"nbrun: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("nbrun: interrupted\n")
+        sys.exit(ExitCode.INTERRUPTED)

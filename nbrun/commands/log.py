@@ -1,0 +1,77 @@
+"""`nbrun log`: tell a run again from its journal."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbrun import run_directory
+from nbrun.commands.screens import JsonView, screen
+from nbrun.errors import ExitCode, UsageError
+from nbrun.journal import Reading
+from nbrun.state import fold
+from nbrun.views import log, prompt
+from nbrun.views.terminal import TerminalView
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line (see `nbrun log --help`)."""
+
+    run: str = "last"
+    runs_dir: Path | None = None
+    output: bool = True
+    steps: bool = False
+    json: bool = False
+    step: str | None = None
+    timing: bool = False
+    speed: float = 1.0
+    max_wait: float | None = None
+
+
+def show(request: Request) -> ExitCode:
+    """Print the run.
+
+    Raises:
+        RunNotFoundError, DamagedJournalError, UsageError: see their messages.
+    """
+    directory = run_directory.find(run_directory.runs_dir(request.runs_dir), request.run)
+    reading = Reading(directory.journal)
+    if request.steps:
+        screen().print(log.steps_table(reading))
+    elif request.json:
+        log.replay(reading, JsonView(sys.stdout), step=_step(reading, request.step))
+    else:
+        _replay(request, reading, str(directory.path))
+    if reading.torn:
+        print(_TORN.format(path=directory.journal, size=len(reading.torn)), file=sys.stderr)  # noqa: T201
+    return ExitCode.COMPLETED
+
+
+_TORN = "{path}: the last line is torn ({size} bytes, left out): nbrun ended while it wrote"
+
+
+def _replay(request: Request, reading: Reading, where: str) -> None:
+    out = screen()
+    live = request.timing and out.is_terminal and not out.is_dumb_terminal
+    view = TerminalView(out, live=live, output=request.output)
+    view.describe_record(where)
+    step = _step(reading, request.step)
+    if request.timing:
+        records = log.paced(reading, speed=request.speed, max_wait=request.max_wait, tick=view.tick)
+        log.replay(records, view, step=step)
+    else:
+        log.replay(reading, view, step=step)
+
+
+def _step(reading: Reading, called: str | None) -> str | None:
+    """The id of the step called so, by number or id; an inserted cell by its id."""
+    if called is None:
+        return None
+    state = fold(record.event for record in reading)
+    attempted = {
+        event.step for record in reading if (event := record.event) and hasattr(event, "step")
+    }
+    step = prompt.step_id(called, state) or (called if called in attempted else None)
+    if step is None:
+        raise UsageError(f"--step {called}: the run has no such step (1 to {len(state.order)})")
+    return step

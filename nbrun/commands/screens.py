@@ -1,0 +1,52 @@
+"""What the commands that show runs have in common: the screen, raw lines, and the exit code."""
+
+from typing import TextIO
+
+from rich.console import Console
+
+from nbrun.errors import ExitCode
+from nbrun.events import Record
+from nbrun.journal import encode
+from nbrun.state import RunState
+from nbrun.views.ansi import plain
+
+
+def screen() -> Console:
+    """The terminal on stdout, or plain text where that is none."""
+    return Console(highlight=False, emoji=False, markup=False)
+
+
+class JsonView:
+    """The journal's own lines, one an event. On a terminal their controls are made visible."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._safe = plain if file.isatty() else str
+
+    def show(self, _state: RunState, record: Record) -> None:
+        self._file.write(self._safe(encode(record).decode()) + "\n")
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def tick(self) -> None:
+        pass
+
+    def suspend(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+def exit_code(state: RunState) -> ExitCode:
+    """What a run's end says to a shell (DESIGN, "Exit codes")."""
+    finished = state.finished
+    if finished is None:
+        return ExitCode.INTERNAL
+    if finished.outcome == "completed":
+        return ExitCode.OFF_SCRIPT if finished.off_script else ExitCode.COMPLETED
+    return ExitCode.CANCELLED if finished.outcome == "cancelled" else ExitCode.FAILED

@@ -1,0 +1,183 @@
+"""An operator's terminal on a run: shows its records as they come, and sends decisions back."""
+
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from nbrun import events as ev
+from nbrun.events import Decision, Record
+from nbrun.link import Link
+from nbrun.state import Phase, RunState, apply
+
+TICK = 0.1  # seconds between two looks at the clock of a running step
+SECOND_PRESS = 2.0  # seconds within which a second Ctrl-C asks for more than an interrupt
+
+
+class View(Protocol):
+    """Shows records. Raises OSError when its screen is gone."""
+
+    def show(self, state: RunState, record: Record) -> None: ...
+    def flush(self) -> None: ...
+    def tick(self) -> None: ...
+    def suspend(self) -> None: ...
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Asker(Protocol):
+    """Puts the run's questions to a person (see `dialogue.Dialogue`)."""
+
+    def at_stop(self, state: RunState, news: Callable[[], bool]) -> Decision | None:
+        """A decision about the stop; None when the question became moot."""
+
+    def for_input(self, state: RunState, news: Callable[[], bool]) -> Decision | None:
+        """The line that a cell asks for."""
+
+    def about_kill(self, state: RunState, news: Callable[[], bool]) -> Decision | None:
+        """Whether to kill a kernel that has not answered an interrupt."""
+
+
+class Console:
+    """Follows a run to its end. Without an `asker` nobody is asked anything, and Ctrl-C cancels."""
+
+    def __init__(self, link: Link, view: View, asker: Asker | None) -> None:
+        self.state = RunState()
+        self._link = link
+        self._view: View | None = view
+        self._asker = asker
+        self._asking = False
+        self._answered = False
+        self._pressed = -SECOND_PRESS
+        self._offer_kill = False
+        self._interrupted = False
+
+    def follow(self) -> RunState:
+        """Show and decide until nothing more comes; the state that was seen last."""
+        with self._signals():
+            while not self._link.closed:
+                select.select([self._link], [], [], TICK)
+                self._take()
+                self._respond()
+            self._with_view(View.close)
+        return self.state
+
+    # ── showing ──────────────────────────────────────────────────────────────────────────────
+
+    def _take(self) -> None:
+        records = self._link.receive()
+        for record in records:
+            apply(self.state, record.event)
+            self._answered = self._answered and not isinstance(record.event, _ANSWERS)
+            self._show(record)
+        self._with_view(View.flush if records else View.tick)
+        self._offer_kill = self._offer_kill and self.state.phase is Phase.RUNNING
+
+    def _show(self, record: Record) -> None:
+        self._with_view(lambda view: view.show(self.state, record))
+
+    def _with_view(self, act: Callable[[View], None]) -> None:
+        """A screen that is gone is not written to again; the run and its record go on."""
+        if self._view is None:
+            return
+        try:
+            act(self._view)
+        except OSError:
+            self._view = None
+
+    # ── deciding ─────────────────────────────────────────────────────────────────────────────
+
+    def _respond(self) -> None:
+        if self._asker is None or self._answered or not self._is_asked():
+            return
+        decision = self._ask(self._asker)
+        if decision is not None:
+            self._answered = not isinstance(decision, ev.KillKernel)
+            self._link.send(decision)
+
+    def _is_asked(self) -> bool:
+        stopped = self.state.phase is Phase.STOPPED and not self.state.cancelled
+        return stopped or self.state.input_wanted is not None or self._offer_kill
+
+    def _ask(self, asker: Asker) -> Decision | None:
+        if self._view is None:
+            return ev.Cancel(reason="the terminal was lost")
+        self._interrupted = False
+        question = self.state.stop or self.state.input_wanted or self.state.attempt
+        ask = self._question(asker)
+        self._asking = True
+        self._with_view(View.suspend)
+        try:
+            return ask(self.state, lambda: self._still(question))
+        except (OSError, EOFError):
+            return ev.Cancel(reason="the terminal was lost")
+        except KeyboardInterrupt:
+            return self._interrupted_while_asking()
+        finally:
+            self._asking = False
+            self._offer_kill = False
+            self._with_view(View.resume)
+
+    def _question(self, asker: Asker) -> Callable[[RunState, Callable[[], bool]], Decision | None]:
+        if self.state.phase is Phase.STOPPED:
+            return asker.at_stop
+        return asker.about_kill if self._offer_kill else asker.for_input
+
+    def _still(self, question: object) -> bool:
+        """Show what has come while a question waits; whether it still stands."""
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+        self._take()
+        now = (self.state.stop, self.state.input_wanted, self.state.attempt)
+        return not self._link.closed and not self.state.cancelled and question in now
+
+    def _interrupted_while_asking(self) -> Decision | None:
+        """Ctrl-C at a stop has nothing to interrupt; at a cell's question it has."""
+        return None if self.state.phase is Phase.STOPPED else ev.Interrupt()
+
+    # ── signals ──────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        handlers = {
+            signal.SIGINT: self._on_interrupt,
+            signal.SIGTERM: self._on_end,
+            signal.SIGHUP: self._on_end,
+        }
+        before = {number: signal.signal(number, act) for number, act in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, act in before.items():
+                signal.signal(number, act)
+
+    def _on_interrupt(self, _number: int, _frame: object) -> None:
+        if self._asking:  # said where it can do no harm: in `_still`
+            self._interrupted = True
+            self._link.wake()
+            return
+        if self._asker is None:
+            self._link.send(ev.Cancel(reason="interrupted, and nobody is there to decide"))
+            return
+        now = time.monotonic()
+        self._offer_kill = now - self._pressed < SECOND_PRESS
+        self._pressed = now
+        if not self._offer_kill:
+            self._link.send(ev.Interrupt())
+
+    def _on_end(self, number: int, _frame: object) -> None:
+        self._link.send(ev.Cancel(reason=f"nbrun got {signal.Signals(number).name}"))
+
+
+_ANSWERS = (
+    ev.Stopped,
+    ev.Resumed,
+    ev.NoteAdded,
+    ev.DecisionRefused,
+    ev.InputRequested,
+    ev.RunFinished,
+    ev.AttemptFinished,
+)

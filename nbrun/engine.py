@@ -1,0 +1,344 @@
+"""The run loop: the state says what comes next, the kernel does it, events say what happened."""
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from nbrun import events as ev
+from nbrun.errors import JournalError, KernelError
+from nbrun.events import Decision, Event, Operator, Record
+from nbrun.journal import Journal
+from nbrun.messages import Died, Kernel, KernelInfo, Message, Replied, Sink
+from nbrun.script import (
+    NextAttempt,
+    NextFinish,
+    NextRestart,
+    NextStop,
+    attempt_started,
+    deviations_of,
+    name,
+    refusal,
+    waits,
+    what_next,
+)
+from nbrun.state import Phase, RunState, apply, check
+from nbrun.transcript import Transcript
+from nbrun.verdict import Verdict, judge
+
+CANCEL_GRACE = 10.0  # seconds that a cancelled step has to answer the interrupt
+
+# Events after which the operator or the kernel acts: they are on disk before anything else happens.
+_SYNCED = (
+    ev.RunStarted,
+    ev.AttemptStarted,
+    ev.AttemptFinished,
+    ev.Stopped,
+    ev.Decided,
+    ev.NoteAdded,
+    ev.RunFinished,
+)
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """A decision and who made it, as it waits in the engine's inbox."""
+
+    decision: Decision
+    operator: Operator
+
+
+Inbox = queue.SimpleQueue[Message | Ordered]
+
+
+class Engine:
+    """Runs one plan from its first event to its last. One thread calls `run`; anybody may put
+    decisions into `inbox`. `publish` gets each batch of records after the journal has it;
+    `save_notebook` writes the output notebook as the journal has it, with the end that is about
+    to be recorded if there is one, and returns its SHA-256, or None when it can't be written.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        make_kernel: Callable[[Sink], Kernel],
+        publish: Callable[[Sequence[Record]], None],
+        save_notebook: Callable[[ev.RunFinished | None], str | None],
+    ) -> None:
+        self.inbox: Inbox = queue.SimpleQueue()
+        self.state = RunState()
+        self._journal = journal
+        self._kernel = make_kernel(self.inbox.put)
+        self._publish = publish
+        self._save_notebook = save_notebook
+        self._transcript = Transcript()
+        self._kill_due: float | None = None
+        self._attempt_began = 0.0
+        self._finish: NextFinish | None = None
+
+    def run(self, started: ev.RunStarted) -> RunState:
+        """Run `started` to its end and return the state it ended in.
+
+        Raises:
+            JournalError: the record can't be kept; the running step was interrupted and the
+                kernel is gone.
+        """
+        try:
+            self._emit(started)
+            self._start_kernel()
+            while self._finish is None:
+                self._do_next()
+            self._end(self._finish)
+        except JournalError:
+            with suppress(KernelError):
+                self._kernel.interrupt()
+            raise
+        finally:
+            self._kernel.shutdown()
+            self._journal.close()
+        return self.state
+
+    # ── doing ────────────────────────────────────────────────────────────────────────────────
+
+    def _do_next(self) -> None:
+        self._hear_waiting()
+        following = what_next(self.state)
+        match following:
+            case NextAttempt():
+                self._attempt(following)
+            case NextRestart():
+                self._restart_kernel(following)
+            case NextStop():
+                self._stop(following)
+            case NextFinish():
+                self._finish = following
+
+    def _start_kernel(self) -> None:
+        info = self._new_kernel()
+        if info is not None:
+            self._emit(ev.KernelStarted(**msgspec.structs.asdict(info)))
+
+    def _restart_kernel(self, restart: NextRestart) -> None:
+        info = self._new_kernel()
+        if info is not None:
+            self._emit(
+                ev.KernelRestarted(
+                    generation=info.generation, kernelspec=info.kernelspec, why=restart.why
+                )
+            )
+
+    def _new_kernel(self) -> KernelInfo | None:
+        """A kernel that is ready; None, and the event that says why, when there is none."""
+        try:
+            return self._kernel.start()
+        except KernelError as error:
+            self._emit(ev.KernelDied(generation=self.state.generation + 1, why=str(error)))
+            return None
+
+    def _attempt(self, planned: NextAttempt) -> None:
+        """Send one step and see it through. Its start is on disk before the kernel has the code."""
+        started = attempt_started(self.state, planned)
+        self._emit(started)
+        self._attempt_began = time.monotonic()
+        try:
+            self._transcript.sent(self._kernel.execute(planned.source), started)
+        except (KernelError, UnicodeEncodeError) as error:  # it was not sent
+            self._finished(Verdict(outcome="error", ename=type(error).__name__, evalue=str(error)))
+            return
+        while self.state.phase is Phase.RUNNING:
+            self._hear(self._wait())
+
+    def _stop(self, stop: NextStop) -> None:
+        """Say why the run waits, write the notebook, and wait, where somebody can decide."""
+        current = self.state.current
+        wait = waits(self.state, stop)
+        step = current.step.id if current else None
+        self._emit(ev.Stopped(reason=stop.reason, step=step, detail=stop.detail))
+        if not wait:
+            self._finish = NextFinish("failed", "a step failed and nobody was there to decide")
+            return
+        self._save_notebook(None)
+        while self.state.phase is Phase.STOPPED:
+            self._hear(self._wait())
+
+    def _end(self, finish: NextFinish) -> None:
+        """The kernel ends first: what it still has to say belongs to the run."""
+        self._kernel.shutdown()
+        while not self.inbox.empty():
+            self._hear(self.inbox.get())
+        self._release()
+        finished = ev.RunFinished(
+            outcome=finish.outcome,
+            off_script=self.state.off_script,
+            counts=self._counts(),
+            duration=round(self._journal.elapsed(), 6),
+            why=finish.why,
+        )
+        digest = self._save_notebook(finished)
+        self._emit(msgspec.structs.replace(finished, notebook_sha256=digest))
+
+    def _counts(self) -> dict[str, int]:
+        steps = self.state.steps.values()
+        return {
+            "attempts": sum(step.attempts for step in steps) + self.state.inserted,
+            "steps": len(self.state.steps),
+            "ok": sum(step.passed and not step.skipped for step in steps if step.attempts),
+            "failed": sum(not step.passed and step.attempts > 0 for step in steps),
+            "skipped": sum(step.skipped for step in steps),
+            "not_run": sum(not step.attempts and not step.skipped for step in steps),
+        }
+
+    # ── hearing ──────────────────────────────────────────────────────────────────────────────
+
+    def _wait(self) -> Message | Ordered | None:
+        """What comes in next; None when something held back is due."""
+        due = [moment for moment in (self._transcript.due, self._kill_due) if moment is not None]
+        timeout = max(0.0, min(due) - time.monotonic()) if due else None
+        try:
+            return self.inbox.get(timeout=timeout)
+        except queue.Empty:
+            return None
+
+    def _hear_waiting(self) -> None:
+        while not self.inbox.empty():
+            self._hear(self.inbox.get())
+
+    def _hear(self, message: Message | Ordered | None) -> None:
+        now = time.monotonic()
+        match message:
+            case None:
+                self._overdue(now)
+            case Ordered():
+                self._release()
+                self._decide(message)
+            case Replied():
+                self._release()
+                self._replied(message)
+            case Died():
+                self._release()
+                self._died(message)
+            case _:
+                self._emit_all(self._transcript.hear(message, self.state.attempt, now))
+
+    def _overdue(self, now: float) -> None:
+        if self._transcript.due is not None and now >= self._transcript.due:
+            self._release()
+        if self._kill_due is not None and now >= self._kill_due:
+            self._kill("the cancelled step did not answer the interrupt")
+
+    def _release(self) -> None:
+        self._emit_all(self._transcript.release())
+
+    def _replied(self, reply: Replied) -> None:
+        attempt = self.state.attempt
+        if attempt is None or self._transcript.attempt_of(reply.request) is not attempt:
+            return
+        step = self.state.steps.get(attempt.step)
+        excused = step is not None and "shell-errors-ok" in step.step.tags
+        strict = self.state.plan.policy.shell_errors == "fail" and not excused
+        self._finished(judge(reply, interrupted=self.state.interrupted, shell_errors_fail=strict))
+
+    def _died(self, death: Died) -> None:
+        self._emit(ev.KernelDied(generation=death.generation, why=death.why))
+        if self.state.phase is Phase.RUNNING:
+            self._finished(Verdict(outcome="kernel_died", ename="KernelDied", evalue=death.why))
+
+    def _finished(self, verdict: Verdict) -> None:
+        self._kill_due = None
+        attempt = self.state.attempt
+        if attempt is None:
+            return
+        self._emit(
+            ev.AttemptFinished(
+                step=attempt.step,
+                attempt=attempt.attempt,
+                duration=round(time.monotonic() - self._attempt_began, 6),
+                **msgspec.structs.asdict(verdict),
+            )
+        )
+
+    # ── decisions ────────────────────────────────────────────────────────────────────────────
+
+    def _decide(self, ordered: Ordered) -> None:
+        decision, operator = ordered.decision, ordered.operator
+        why_not = refusal(self.state, decision)
+        if why_not is not None:
+            self._emit(ev.DecisionRefused(operator=operator, decision=name(decision), why=why_not))
+            return
+        match decision:
+            case ev.Answer(text=text):
+                self._answer(operator, text)
+                return
+            case ev.AddNote(text=text):
+                self._emit(ev.NoteAdded(operator=operator, text=text))
+                return
+        self._emit(_decided(decision, operator))
+        self._carry_out(decision)
+
+    def _carry_out(self, decision: Decision) -> None:
+        """What a decision does at once; the rest follows from the state."""
+        match decision:
+            case ev.Interrupt() if self.state.phase is Phase.RUNNING:
+                self._interrupt("the operator pressed Ctrl-C")
+            case ev.KillKernel():
+                self._kill("the operator asked for it")
+            case ev.Cancel() if self.state.phase is Phase.RUNNING:
+                self._interrupt("the operator cancelled the run")
+                self._kill_due = time.monotonic() + CANCEL_GRACE
+        if self.state.phase is Phase.STOPPED:
+            self._emit(ev.Resumed())
+
+    def _answer(self, operator: Operator, text: str) -> None:
+        wanted = self.state.input_wanted
+        if wanted is None:
+            return
+        self._emit(
+            ev.InputAnswered(
+                step=wanted.step,
+                attempt=wanted.attempt,
+                operator=operator,
+                answer=None if wanted.password else text,
+            )
+        )
+        self._kernel.answer(text)
+
+    def _interrupt(self, why: str) -> None:
+        self._emit(ev.KernelInterrupted(generation=self.state.generation, why=why))
+        self._kernel.interrupt()
+
+    def _kill(self, why: str) -> None:
+        self._kill_due = None
+        self._emit(ev.KernelInterrupted(generation=self.state.generation, why=why, kill=True))
+        self._kernel.kill()
+
+    # ── the one gate ─────────────────────────────────────────────────────────────────────────
+
+    def _emit(self, event: Event) -> None:
+        """Into the journal with the deviations it entails, then into the state, then to views."""
+        check(self.state, event)
+        self._record([event, *deviations_of(self.state, event)])
+
+    def _emit_all(self, said: Sequence[Event]) -> None:
+        for event in said:
+            self._emit(event)
+
+    def _record(self, events: Sequence[Event]) -> None:
+        sync = any(isinstance(event, _SYNCED) for event in events)
+        records = self._journal.append(events, sync=sync)
+        for event in events:
+            apply(self.state, event)
+        self._publish(records)
+
+
+def _decided(decision: Decision, operator: Operator) -> ev.Decided:
+    return ev.Decided(
+        operator=operator,
+        decision=name(decision),
+        reason=decision.reason,
+        step=getattr(decision, "step", None),
+        source=getattr(decision, "source", None),
+    )

@@ -1,0 +1,288 @@
+"""The journal: one writer appends events to a chained, synced JSONL file; anyone reads it back."""
+
+import fcntl
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+import msgspec
+
+from nbrun.errors import DamagedJournalError, JournalError
+from nbrun.events import SCHEMA_VERSION, Event, Record
+
+GENESIS = hashlib.sha256(b"").hexdigest()
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Envelope(msgspec.Struct, frozen=True):
+    """What every line carries besides its event."""
+
+    v: int
+    seq: int
+    at: str
+    mono: float
+    prev: str
+
+
+_envelopes = msgspec.json.Decoder(_Envelope)
+_events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where times come from: the wall, in UTC, and a clock that never goes back, in seconds."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class Journal:
+    """The one writer of a run's journal. An `append` that returned is in the file, in order.
+
+    After an error it writes no more: a failed write or sync leaves it unknown what the disk
+    holds, and trying again would hide that (Rebello et al., "Can Applications Recover from
+    fsync Failures?", 2020).
+    """
+
+    def __init__(self, path: Path, fd: int, clock: Clock) -> None:
+        self.path = path
+        self._fd = fd
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._seq = 0
+        self._prev = GENESIS
+        self._broken = False
+        self._lines = io.BytesIO()
+        self._stamped: list[Record] = []
+        self._writer = jsonlines.Writer(self._lines, dumps=self._line)
+
+    @classmethod
+    def create(cls, path: Path, clock: Clock | None = None) -> "Journal":
+        """A new journal at `path`, which must not exist, mode 0600, locked for this process.
+
+        Raises:
+            JournalError: it can't be created there.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(path, flags, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fchmod(fd, 0o600)
+            sync_directory(path.parent)
+        except OSError as error:
+            raise JournalError(f"{path}: can't create the journal: {error.strerror}") from error
+        return cls(path, fd, clock or Clock())
+
+    def elapsed(self) -> float:
+        """Seconds since the run began, by the monotonic clock."""
+        return self._clock.monotonic() - self._began
+
+    def append(self, events: Sequence[Event], *, sync: bool) -> list[Record]:
+        """Write `events` as one piece; with `sync`, come back when the disk has them.
+
+        Raises:
+            JournalError: they are not, or not surely, on disk; the journal takes no more.
+        """
+        if self._broken:
+            raise JournalError(f"{self.path}: the journal failed before and takes no more events")
+        self._writer.write_all(events)
+        lines, records = self._lines.getvalue(), self._stamped
+        self._lines.seek(0)
+        self._lines.truncate()
+        self._stamped = []
+        self._to_disk(lines, sync=sync)
+        return records
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _to_disk(self, lines: bytes, *, sync: bool) -> None:
+        try:
+            left = memoryview(lines)
+            while left:
+                left = left[os.write(self._fd, left) :]
+            if sync:
+                sync_file(self._fd)
+        except OSError as error:
+            self._broken = True
+            raise JournalError(
+                f"{self.path}: the journal can't be written: {error.strerror}. Nothing more is "
+                "run; what was recorded before is kept"
+            ) from error
+
+    def _line(self, event: Any) -> bytes:
+        """The line of `event`, without its newline, and the chain moved on to it."""
+        if event == {}:  # jsonlines asks once whether text or bytes come from here
+            return b"{}"
+        record = Record(
+            seq=self._seq,
+            at=_rfc3339(self._clock.now()),
+            mono=round(self.elapsed(), 6),
+            event=event,
+            prev=self._prev,
+        )
+        line = encode(record)
+        self._stamped.append(record)
+        self._seq += 1
+        self._prev = digest(line)
+        return line
+
+
+def encode(record: Record) -> bytes:
+    """A record as one line of the journal, without its newline."""
+    head = f'{{"v":{SCHEMA_VERSION},"seq":{record.seq},"at":"{record.at}","mono":{record.mono},'
+    body = _encode_event(record.event)[1:-1]
+    return head.encode() + body + f',"prev":"{record.prev}"}}'.encode()
+
+
+def _encode_event(event: Event) -> bytes:
+    try:
+        return _encoder.encode(event)
+    except (UnicodeEncodeError, OverflowError):  # half a surrogate pair; an integer over 64 bits
+        return _encoder.encode(_storable(msgspec.to_builtins(event)))
+
+
+def _storable(value: Any) -> Any:
+    """`value` with what JSON in UTF-8 can't hold exactly written out as text."""
+    match value:
+        case dict():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_storable(item) for item in value]
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case int() if not -(2**63) <= value < 2**64:
+            return str(value)
+    return value
+
+
+def digest(line: bytes) -> str:
+    """The SHA-256 by which the next line names this one (without its newline)."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def sync_file(fd: int) -> None:
+    """Come back when the disk holds what was written to `fd`. Raises OSError."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory as durable as the files. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Reading:
+    """The records of a journal in order, each checked against the line before it.
+
+    Iterating raises DamagedJournalError, naming the line, at the first that is not as it was
+    written. A last line without its newline is what a crash leaves: it is left out, and `torn`
+    holds its bytes afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.torn = b""
+
+    def __iter__(self) -> Iterator[Record]:
+        try:
+            file = self.path.open("rb")
+        except OSError as error:
+            raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
+        with file:
+            yield from self._records(file)
+
+    def _records(self, file: io.BufferedReader) -> Iterator[Record]:
+        prev = GENESIS
+        for seq, line in enumerate(file):
+            if not line.endswith(b"\n"):
+                self.torn = line
+                return
+            content = line[:-1]
+            yield self._record(content, seq, prev)
+            prev = digest(content)
+
+    def _record(self, line: bytes, seq: int, prev: str) -> Record:
+        try:
+            envelope = _envelopes.decode(line)
+            self._check(envelope, seq, prev)
+            return _joined(envelope, _events.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._damage(seq, f"not an event that nbrun wrote ({error})") from error
+
+    def _check(self, envelope: _Envelope, seq: int, prev: str) -> None:
+        if envelope.v != SCHEMA_VERSION:
+            raise JournalError(
+                f"{self.path}, line {seq + 1}: journal version {envelope.v}; this nbrun reads "
+                f"version {SCHEMA_VERSION}: use a newer nbrun"
+            )
+        if envelope.seq != seq:
+            raise self._damage(seq, f"its number is {envelope.seq}, not {seq}")
+        if envelope.prev != prev:
+            raise self._damage(seq, "it does not follow from the line before")
+
+    def _damage(self, seq: int, what: str) -> DamagedJournalError:
+        return DamagedJournalError(f"{self.path}, line {seq + 1}: the record is damaged: {what}")
+
+
+def _joined(envelope: _Envelope, event: Event) -> Record:
+    return Record(
+        seq=envelope.seq, at=envelope.at, mono=envelope.mono, event=event, prev=envelope.prev
+    )
+
+
+def decode_alone(path: Path, line: bytes) -> Record:
+    """One line read without those before it: for a list of runs, which looks at two of each.
+
+    Raises:
+        DamagedJournalError: it is no event.
+    """
+    try:
+        return _joined(_envelopes.decode(line), _events.decode(line))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedJournalError(f"{path}: a line is not an event: {error}") from error
+
+
+def line_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one line: an event's own fields and the envelope's."""
+    schema = msgspec.json.schema(Event)
+    for definition in schema["$defs"].values():
+        if "event" in definition.get("properties", {}):
+            definition["properties"] = {
+                "v": {"const": SCHEMA_VERSION},
+                "seq": {"type": "integer", "minimum": 0},
+                "at": {"type": "string", "format": "date-time"},
+                "mono": {"type": "number", "minimum": 0},
+                **definition["properties"],
+                "prev": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            }
+            definition["required"] = ["v", "seq", "at", "mono", *definition["required"], "prev"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process is still writing this journal."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,105 @@
+"""What a kernel says, as frozen data, and what can be asked of it: between kernel and engine."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    """`request`: the id that `Kernel.execute` returned for the code that this is about."""
+
+    request: str
+
+
+class Printed(_Message, frozen=True, kw_only=True):
+    """A chunk of stdout or stderr (`name`)."""
+
+    name: str
+    text: str
+
+
+class Displayed(_Message, frozen=True, kw_only=True):
+    """One nbformat 4 output that is no stream."""
+
+    output: dict[str, Any]
+    display_id: str | None = None
+
+
+class DisplayUpdated(_Message, frozen=True, kw_only=True):
+    display_id: str
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+class Cleared(_Message, frozen=True, kw_only=True):
+    wait: bool
+
+
+class InputWanted(_Message, frozen=True, kw_only=True):
+    prompt: str
+    password: bool
+
+
+class Replied(_Message, frozen=True, kw_only=True):
+    """The execute_reply, and every output before it has been delivered.
+
+    `shell_exits`: the exit codes of the cell's shell commands, in order; None where the kernel
+    can't tell. `exit_asked`: the cell asked the kernel to end.
+    """
+
+    status: str
+    execution_count: int | None = None
+    ename: str | None = None
+    evalue: str | None = None
+    shell_exits: tuple[int, ...] | None = None
+    exit_asked: bool = False
+
+
+class Died(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernel process is gone, and all that it said has been delivered."""
+
+    generation: int
+    why: str
+
+
+Message = Printed | Displayed | DisplayUpdated | Cleared | InputWanted | Replied | Died
+
+
+class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kernel that is ready says of itself. `generation` counts kernels from 1."""
+
+    generation: int
+    kernelspec: str
+    language: str
+    language_info: dict[str, Any]
+    implementation: str
+
+
+class Kernel(Protocol):
+    """One kernel at a time. Messages go to the sink it was made with, from its own thread."""
+
+    def start(self) -> KernelInfo:
+        """Start, or start anew after ending the one there is.
+
+        Raises:
+            KernelError: it did not become ready; nothing of it is left running.
+        """
+
+    def execute(self, source: str) -> str:
+        """Send `source`; the id of the request, which its messages will carry."""
+
+    def interrupt(self) -> None:
+        """Ask the running code to stop, as a Jupyter front end does."""
+
+    def kill(self) -> None:
+        """End the process at once; `Died` follows."""
+
+    def answer(self, text: str) -> None:
+        """The line for the last `InputWanted`."""
+
+    def shutdown(self) -> None:
+        """End the kernel if there is one, deliver what it still says, leave nothing behind."""
+
+
+Sink = Callable[[Message], None]

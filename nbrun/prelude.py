@@ -1,0 +1,102 @@
+"""Runs once inside an IPython kernel, before the first step: loses no output, sees shell exits.
+
+It is sent as text and executed in a namespace of its own, so that no name of the runbook is
+touched; it must not import nbrun, which the kernel's Python need not have. Where IPython's
+internals are not as expected it leaves them alone, and the exit of the last `!cmd` is all that
+can be told.
+"""
+
+import concurrent.futures.thread
+import subprocess
+import threading
+import time
+from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an old one
+
+from IPython import get_ipython
+from IPython.core import interactiveshell
+
+_shell: Any = get_ipython()
+_exits: "list[int]" = []
+_request: "list[Any]" = [None]
+
+
+def _note(code: Any) -> None:
+    """Keep the exit code of one shell command, with those of the same request only."""
+    request = _shell.kernel.get_parent()["header"]["msg_id"]
+    if _request[0] != request:
+        _request[0] = request
+        del _exits[:]
+    _exits.append(int(code or 0))
+
+
+def _noting(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`!cmd`: IPython keeps the exit code of the last one only."""
+
+    def noted(cmd: Any) -> Any:
+        code = system(cmd)
+        _note(code)
+        return code
+
+    return noted
+
+
+def _getoutput(cmd: Any) -> str:
+    """`x = !cmd`, `%sx`, `!!cmd`: IPython drops the exit code."""
+    from IPython.utils._process_common import process_handler
+
+    def finish(process: Any) -> Any:
+        out = process.communicate()[0]
+        _note(process.returncode)
+        return out
+
+    out = process_handler(cmd, finish, subprocess.STDOUT)
+    return "" if out is None else out.decode("utf-8", "replace")
+
+
+def _taken() -> "list[int]":
+    """The exit codes of this request's shell commands, in order."""
+    request = _shell.kernel.get_parent()["header"]["msg_id"]
+    return list(_exits) if _request[0] == request else []
+
+
+def _last() -> "list[int]":
+    """The exit code of the last `!cmd`, where that is all IPython tells."""
+    code = _shell.user_ns.pop("_exit_code", None)
+    return [] if code is None else [int(code)]
+
+
+def _see_shell_exits() -> None:
+    """Wrap the two functions through which IPython runs every shell command of a cell."""
+    import ipykernel.zmqshell
+    from IPython.utils._process_common import process_handler  # noqa: F401  `_getoutput` needs it
+
+    zmqshell: Any = ipykernel.zmqshell
+    zmqshell.system = _noting(zmqshell.system)
+    shell: Any = interactiveshell
+    shell.getoutput = _getoutput
+
+
+def _lift_send_limit() -> None:
+    """ZeroMQ drops what a slow reader has not taken past its high-water mark."""
+    import zmq
+
+    thread = _shell.kernel.iopub_thread
+    thread.schedule(lambda: thread.socket.set(zmq.SNDHWM, 0))
+
+
+def _join_threads(seconds: float) -> None:
+    """Wait for the threads that Python would wait for at exit; a pool's idle workers end then."""
+    deadline = time.monotonic() + seconds
+    workers = concurrent.futures.thread._threads_queues
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon and thread not in workers:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+_shell._nbrun_join_threads = _join_threads
+try:
+    _see_shell_exits()
+    _shell._nbrun_shell_exits = _taken
+except (ImportError, AttributeError):
+    _shell._nbrun_shell_exits = _last
+_lift_send_limit()

@@ -1,0 +1,120 @@
+"""Where runs are kept: the folder of each, and how one is found by what a person calls it."""
+
+import os
+import re
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nbrun import config
+from nbrun.errors import JournalError, RunNotFoundError
+from nbrun.journal import sync_directory
+
+_ALPHABET = string.ascii_lowercase + string.digits
+_MAX_STEM = 60
+_JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The folder of one run; its name is the run's id."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        return self.path / _JOURNAL
+
+    @property
+    def log(self) -> Path:
+        return self.path / "supervisor.log"
+
+    def notebook(self, runbook: str | Path) -> Path:
+        """The output notebook of a run of `runbook`."""
+        return self.path / f"{_stem(Path(runbook))}.ipynb"
+
+
+def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where runs are kept: `--runs-dir`, `NBRUN_RUNS_DIR`, `runs_dir` in the nearest nbrun.toml,
+    else the platform's folder for state.
+
+    Raises:
+        UsageError: an nbrun.toml can't be read.
+    """
+    if option is not None:
+        return option.absolute()
+    if environ.get("NBRUN_RUNS_DIR"):
+        return Path(environ["NBRUN_RUNS_DIR"]).absolute()
+    configured = config.load(Path.cwd()).runs_dir
+    if configured is not None:
+        return configured
+    import platformdirs
+
+    return platformdirs.user_state_path("nbrun", appauthor=False) / "runs"
+
+
+def create(parent: Path, runbook: Path, now: datetime | None = None) -> RunDirectory:
+    """A new folder below `parent`, for this user alone under any umask.
+
+    Raises:
+        JournalError: it can't be made there.
+    """
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+    path = parent / f"{moment:%Y%m%d-%H%M%S}-{_stem(runbook)}-{suffix}"
+    try:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+        path.chmod(0o700)
+        sync_directory(parent)
+    except OSError as error:
+        raise JournalError(f"{path}: can't make the run's folder: {error.strerror}") from error
+    return RunDirectory(path)
+
+
+def _stem(runbook: Path) -> str:
+    """The runbook's name as a part of a file name that needs no quoting anywhere."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", runbook.stem).strip("-.")[:_MAX_STEM] or "runbook"
+
+
+def all_runs(parent: Path) -> list[RunDirectory]:
+    """Every run kept in `parent`, newest first."""
+    if not parent.is_dir():
+        return []
+    found = [path for path in parent.iterdir() if (path / _JOURNAL).is_file()]
+    return [RunDirectory(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+
+def find(parent: Path, called: str) -> RunDirectory:
+    """The run called by its id, a unique part of it, a path, or `last`.
+
+    Raises:
+        RunNotFoundError: there is none, or more than one; the message says which.
+    """
+    path = Path(called).expanduser()
+    if path.name == _JOURNAL and path.is_file():
+        return RunDirectory(path.parent.absolute())
+    if (path / _JOURNAL).is_file():
+        return RunDirectory(path.absolute())
+    runs = all_runs(parent)
+    if called == "last" and runs:
+        return runs[0]
+    matches = [run for run in runs if run.id == called] or [run for run in runs if called in run.id]
+    if len(matches) == 1:
+        return matches[0]
+    raise _not_one(parent, called, matches)
+
+
+def _not_one(parent: Path, called: str, matches: list[RunDirectory]) -> RunNotFoundError:
+    if not matches:
+        return RunNotFoundError(f"no run called {called!r} in {parent}: see nbrun runs")
+    some = ", ".join(run.id for run in matches[:5])
+    more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
+    return RunNotFoundError(f"{called!r} is a part of {len(matches)} runs: {some}{more}")

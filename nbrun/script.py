@@ -1,0 +1,309 @@
+"""The script and leaving it: what a run does next, what may be decided, and what is a deviation."""
+
+import difflib
+from dataclasses import dataclass
+
+from nbrun import events as ev
+from nbrun.events import Cause, Decision, Deviated, DeviationKind, Event, RunOutcome, StopReason
+from nbrun.state import Phase, RunState, StepState
+
+# ── What comes next ──────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class NextAttempt:
+    step: str
+    source: str
+    cause: Cause
+
+
+@dataclass(frozen=True)
+class NextRestart:
+    why: str
+
+
+@dataclass(frozen=True)
+class NextStop:
+    reason: StopReason
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class NextFinish:
+    outcome: RunOutcome
+    why: str
+
+
+Next = NextAttempt | NextRestart | NextStop | NextFinish
+
+
+def what_next(state: RunState) -> Next:
+    """What the engine does with a run that is ready: one rule a line, the first that fits."""
+    current = state.current
+    if state.cancelled:
+        return NextFinish("cancelled", "cancelled by the operator")
+    if state.ended_by is not None:
+        return NextFinish(
+            "completed", f"the runbook ended itself at {label(state, state.ended_by)}"
+        )
+    if state.decision is not None:
+        return _as_decided(state, state.decision)
+    if current is None and not state.rebuild:
+        return NextFinish("completed", "every step was passed")
+    if state.kernel != "alive":
+        return NextStop("kernel_died")
+    if state.rebuild and not state.setup_failed:
+        return _scripted(state.steps[state.rebuild[0]], "setup")
+    return _halt(state, current) or _scripted(_known(current), "script")
+
+
+def _as_decided(state: RunState, decided: ev.Decided) -> Next:
+    if decided.decision == "restart":
+        return NextRestart(decided.reason)
+    if state.kernel != "alive":
+        return NextStop("kernel_died")
+    return _attempt_for(state, decided.decision, decided.step, decided.source)
+
+
+def _halt(state: RunState, current: StepState | None) -> NextStop | None:
+    """Why the run waits here rather than going on by itself, if it does."""
+    if state.setup_failed or (current and current.failed and not state.restarted):
+        return NextStop("step_failed")
+    if state.restarted:
+        return NextStop("kernel_restarted")
+    if state.aside:
+        return NextStop("returned")
+    if state.paused:
+        return NextStop("paused")
+    if current and "fill" in current.step.tags:
+        return NextStop("fill")
+    return NextStop("step_mode") if state.stepping else None
+
+
+def _known(step: StepState | None) -> StepState:
+    assert step is not None  # noqa: S101  what_next has finished a run with nothing left
+    return step
+
+
+def _scripted(step: StepState, cause: Cause) -> NextAttempt:
+    return NextAttempt(step.step.id, step.step.source, cause)
+
+
+def _attempt_for(
+    state: RunState, decision: str, step: str | None, source: str | None
+) -> NextAttempt:
+    """The attempt that a decision to run something leads to."""
+    if decision == "insert":
+        return NextAttempt(_inserted_id(state), source or "", "operator")
+    target = state.steps[step] if step else _known(state.current)
+    if decision == "retry":
+        source = target.last_source
+    return NextAttempt(target.step.id, source or target.step.source, "operator")
+
+
+def _inserted_id(state: RunState) -> str:
+    number = state.inserted + 1
+    while f"inserted-{number}" in state.steps:
+        number += 1
+    return f"inserted-{number}"
+
+
+def attempt_started(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
+    """The event that `planned` begins with."""
+    step = state.steps.get(planned.step)
+    return ev.AttemptStarted(
+        step=planned.step,
+        attempt=step.attempts + 1 if step else 1,
+        source=planned.source,
+        edited=step is not None and planned.source != step.step.source,
+        cause=planned.cause,
+    )
+
+
+def waits(state: RunState, stop: NextStop) -> bool:
+    """Whether somebody is there to decide at this stop; else it ends the run as failed."""
+    policy = state.plan.policy
+    if not policy.attended:
+        return False
+    asked_to_end = policy.on_failure == "stop" and stop.reason in ("step_failed", "kernel_died")
+    return not asked_to_end or state.interrupted
+
+
+# ── What may be decided ──────────────────────────────────────────────────────────────────────
+
+# The phases in which each decision is heard at all; `refusal` knows the finer conditions.
+ALLOWED: dict[type[Decision], frozenset[Phase]] = {
+    ev.Run: frozenset({Phase.STOPPED}),
+    ev.Continue: frozenset({Phase.STOPPED}),
+    ev.Retry: frozenset({Phase.STOPPED}),
+    ev.Edit: frozenset({Phase.STOPPED}),
+    ev.Skip: frozenset({Phase.STOPPED}),
+    ev.Jump: frozenset({Phase.STOPPED}),
+    ev.Insert: frozenset({Phase.STOPPED}),
+    ev.RestartKernel: frozenset({Phase.STOPPED}),
+    ev.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    ev.Cancel: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    ev.Interrupt: frozenset({Phase.READY, Phase.RUNNING}),
+    ev.KillKernel: frozenset({Phase.RUNNING}),
+    ev.Answer: frozenset({Phase.RUNNING}),
+}
+_RUNS_CODE = ev.Run | ev.Continue | ev.Retry | ev.Edit | ev.Insert
+
+
+def refusal(state: RunState, decision: Decision) -> str | None:
+    """Why `decision` is not allowed where the run stands; None when it is."""
+    if state.phase not in ALLOWED[type(decision)]:
+        return f"{name(decision)} is not possible now: the run is {state.phase.value}"
+    if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
+        return "the kernel is dead: restart it first"
+    return _misplaced(state, decision) or _strict(state, decision)
+
+
+def _misplaced(state: RunState, decision: Decision) -> str | None:
+    current = state.current
+    match decision:
+        case ev.Answer() if state.input_wanted is None:
+            return "no cell is asking for input"
+        case ev.Edit(source=source) | ev.Insert(source=source) if not source.strip():
+            return "there is no code in it"
+        case ev.AddNote(text=text) if not text.strip():
+            return "the note is empty"
+        case ev.Run(step=str(step)) | ev.Jump(step=step):
+            return _bad_target(state, step, jump=isinstance(decision, ev.Jump))
+        case ev.Retry() if current is not None and not current.failed:
+            return f"{label(state, current.step.id)} has not failed: use run"
+        case ev.Run() | ev.Continue() if current is not None and current.failed:
+            return f"{label(state, current.step.id)} has failed: use retry, edit or skip"
+    return None
+
+
+def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
+    if step not in state.steps:
+        return f"there is no step {step!r}"
+    if state.steps[step].declared_skip:
+        return f"{label(state, step)} is tagged skip-execution: the runbook says not to run it"
+    if jump and state.current is state.steps[step]:
+        return f"the run already stands at {label(state, step)}"
+    return None
+
+
+def _strict(state: RunState, decision: Decision) -> str | None:
+    if not state.plan.policy.strict:
+        return None
+    kinds = sorted({deviation.kind for deviation in consequences(state, decision)})
+    if not kinds:
+        return None
+    return f"{name(decision)} would leave the script ({', '.join(kinds)}), and this run is --strict"
+
+
+def name(decision: Decision) -> str:
+    """The decision's tag: `retry`, `skip`, …"""
+    return str(decision.__struct_config__.tag)
+
+
+def label(state: RunState, step: str) -> str:
+    """How a step is named to a person: its number, or its id when it is not of the runbook."""
+    known = state.steps.get(step)
+    return f"step {known.step.number}" if known else f"cell {step}"
+
+
+# ── What is a deviation ──────────────────────────────────────────────────────────────────────
+
+
+def deviations_of(state: RunState, event: Event) -> list[Deviated]:
+    """The ways in which `event`, about to happen to `state`, leaves the script.
+
+    The only place that decides what is off script (DESIGN, "Off script").
+    """
+    match event:
+        case ev.AttemptStarted():
+            return _of_attempt(state, event)
+        case ev.Decided(decision="skip") if state.current is not None:
+            return [Deviated(kind="skipped", step=state.current.step.id)]
+        case ev.Decided(decision="jump", step=str(step)):
+            return [Deviated(kind="skipped", step=passed) for passed in _between(state, step)]
+        case ev.KernelRestarted():
+            return [Deviated(kind="kernel_restarted")]
+    return []
+
+
+def _between(state: RunState, step: str) -> list[str]:
+    """The steps not passed that a jump forward to `step` passes over."""
+    upto = state.steps[step].step.number - 1
+    return [id_ for id_ in state.order[state.position : upto] if not state.steps[id_].passed]
+
+
+def _of_attempt(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
+    step = state.steps.get(event.step)
+    if step is None:
+        return [Deviated(kind="inserted", step=event.step)]
+    if event.cause == "setup":  # a part of the restart, which is the deviation
+        return []
+    kinds: list[DeviationKind] = []
+    if step.attempts:
+        kinds.append("reran" if _succeeded(step) else "retried")
+    current = state.current
+    if current is not None and current.step.number < step.step.number:
+        kinds.append("out_of_order")
+    found = [Deviated(kind=kind, step=event.step) for kind in kinds]
+    return found + _edit(step, event)
+
+
+def _succeeded(step: StepState) -> bool:
+    """Whether its last attempt did what the runbook expects of it."""
+    return step.outcome == "ok" or (
+        step.outcome == "error" and "raises-exception" in step.step.tags
+    )
+
+
+def _edit(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:
+    """An edit, unless it is what a `fill` step asks for."""
+    if event.source == step.step.source or "fill" in step.step.tags:
+        return []
+    return [Deviated(kind="edited", step=event.step, diff=diff(step.step.source, event.source))]
+
+
+def diff(old: str, new: str) -> str:
+    """A unified diff from the runbook's source to what ran."""
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), "runbook", "run", lineterm="", n=3
+    )
+    return "\n".join(lines)
+
+
+def consequences(state: RunState, decision: Decision) -> list[Deviated]:
+    """The deviations that `decision`, an allowed one, leads to at once."""
+    match decision:
+        case ev.Run(step=step):
+            return _of_planned(state, "run", step, None)
+        case ev.Continue() | ev.Retry():
+            return _of_planned(state, name(decision), None, None)
+        case ev.Edit(source=source) | ev.Insert(source=source):
+            return _of_planned(state, name(decision), None, source)
+        case ev.Skip():
+            return deviations_of(state, ev.Decided(operator=_NOBODY, decision="skip"))
+        case ev.Jump(step=step):
+            return _of_jump(state, step)
+        case ev.RestartKernel():
+            return [Deviated(kind="kernel_restarted")]
+    return []
+
+
+_NOBODY = ev.Operator(uid=-1, name="", via="")
+
+
+def _of_planned(
+    state: RunState, decision: str, step: str | None, source: str | None
+) -> list[Deviated]:
+    planned = _attempt_for(state, decision, step, source)
+    return deviations_of(state, attempt_started(state, planned))
+
+
+def _of_jump(state: RunState, step: str) -> list[Deviated]:
+    """What a jump passes over and, going back, what it will run again."""
+    skipped = deviations_of(state, ev.Decided(operator=_NOBODY, decision="jump", step=step))
+    target = state.steps[step]
+    again: list[DeviationKind] = []
+    if target.attempts:
+        again.append("reran" if _succeeded(target) else "retried")
+    return skipped + [Deviated(kind=kind, step=step) for kind in again]

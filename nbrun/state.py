@@ -1,0 +1,362 @@
+"""Where a run stands: a fold over its events, with every legal transition in one table."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal
+
+from nbrun import events as ev
+from nbrun.errors import IllegalEventError
+from nbrun.events import Event, Outcome, Step
+
+SETUP_TAGS = frozenset({"setup", "parameters", "injected-parameters"})
+
+
+class Phase(Enum):
+    NEW = "new"
+    READY = "ready"  # between attempts: the engine does what comes next
+    RUNNING = "running"  # an attempt is in flight
+    STOPPED = "stopped"  # waiting for a decision
+    FINISHED = "finished"
+
+
+_LIVE = (Phase.READY, Phase.RUNNING, Phase.STOPPED)
+
+
+def _stay(*phases: Phase) -> dict[Phase, Phase]:
+    return {phase: phase for phase in phases}
+
+
+# What may happen where, and the phase it leads to. Anything not here is illegal.
+TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
+    ev.RunStarted: {Phase.NEW: Phase.READY},
+    ev.KernelStarted: _stay(Phase.READY),
+    ev.KernelRestarted: _stay(Phase.READY),
+    ev.KernelDied: _stay(*_LIVE),
+    ev.KernelInterrupted: _stay(Phase.RUNNING),
+    ev.AttemptStarted: {Phase.READY: Phase.RUNNING},
+    ev.Output: _stay(*_LIVE),  # an output may be late
+    ev.OutputUpdated: _stay(*_LIVE),
+    ev.OutputCleared: _stay(*_LIVE),
+    ev.InputRequested: _stay(Phase.RUNNING),
+    ev.InputAnswered: _stay(Phase.RUNNING),
+    ev.AttemptFinished: {Phase.RUNNING: Phase.READY},
+    ev.AttemptIndeterminate: {Phase.RUNNING: Phase.READY},
+    ev.Stopped: {Phase.READY: Phase.STOPPED},
+    ev.Resumed: {Phase.STOPPED: Phase.READY},
+    ev.Decided: _stay(*_LIVE),
+    ev.DecisionRefused: _stay(*_LIVE),
+    ev.Deviated: _stay(*_LIVE),
+    ev.OperatorAttached: _stay(*_LIVE),
+    ev.OperatorDetached: _stay(*_LIVE),
+    ev.NoteAdded: _stay(*_LIVE),
+    ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
+}
+
+
+@dataclass
+class StepState:
+    """What has become of one step. `passed`: the run need not run it any more.
+
+    `redo`: the operator asked for it to be run again when the run comes by.
+    """
+
+    step: Step
+    attempts: int = 0
+    outcome: Outcome | Literal["indeterminate"] | None = None
+    passed: bool = False
+    skipped: bool = False
+    redo: bool = False
+    last_source: str | None = None
+
+    @property
+    def declared_skip(self) -> bool:
+        """The runbook itself says that this cell is not executed (nbclient's tag)."""
+        return "skip-execution" in self.step.tags
+
+    @property
+    def failed(self) -> bool:
+        """Its last attempt did not succeed, and nobody has asked for another."""
+        return self.outcome is not None and not self.passed and not self.redo
+
+
+@dataclass
+class RunState:
+    """A run as its events so far tell it. Changed by `apply` alone."""
+
+    phase: Phase = Phase.NEW
+    started: ev.RunStarted | None = None
+    finished: ev.RunFinished | None = None
+    steps: dict[str, StepState] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    position: int = 0
+    kernel: Literal["none", "alive", "dead"] = "none"
+    generation: int = 0
+    kernel_info: ev.KernelStarted | None = None
+    attempt: ev.AttemptStarted | None = None
+    last_attempt: ev.AttemptStarted | None = None
+    last_finished: ev.AttemptFinished | None = None
+    interrupted: bool = False
+    input_wanted: ev.InputRequested | None = None
+    stop: ev.Stopped | None = None
+    decision: ev.Decided | None = None
+    stepping: bool = False
+    paused: bool = False
+    aside: bool = False
+    restarted: bool = False
+    setup_failed: bool = False
+    rebuild: deque[str] = field(default_factory=deque)
+    cancelled: bool = False
+    ended_by: str | None = None
+    inserted: int = 0
+    deviations: list[ev.Deviated] = field(default_factory=list)
+
+    @property
+    def plan(self) -> ev.RunStarted:
+        """What was started.
+
+        Raises:
+            IllegalEventError: nothing was.
+        """
+        if self.started is None:
+            raise IllegalEventError("the record does not begin with run.started")
+        return self.started
+
+    @property
+    def current(self) -> StepState | None:
+        """The first step not yet passed, which the next stop is about; None at the end."""
+        while self.position < len(self.order) and self._at(self.position).passed:
+            self.position += 1
+        return self._at(self.position) if self.position < len(self.order) else None
+
+    @property
+    def off_script(self) -> bool:
+        return bool(self.deviations)
+
+    def _at(self, position: int) -> StepState:
+        return self.steps[self.order[position]]
+
+    def unpass(self, step: StepState) -> None:
+        """Let the run come by `step` again."""
+        step.passed = False
+        self.position = min(self.position, step.step.number - 1)
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state that `events`, in order from the first, lead to.
+
+    Raises:
+        IllegalEventError: an event can't happen where it stands.
+    """
+    state = RunState()
+    for event in events:
+        apply(state, event)
+    return state
+
+
+def apply(state: RunState, event: Event) -> RunState:
+    """Let `event` happen to `state`, which is changed in place (a copy of 10,000 steps an event
+    would make the fold quadratic) and returned.
+
+    Raises:
+        IllegalEventError: it can't happen here; the state is as it was.
+    """
+    phase = check(state, event)
+    change = _CHANGES.get(type(event))
+    if change is not None:
+        change(state, event)
+    state.phase = phase
+    return state
+
+
+def check(state: RunState, event: Event) -> Phase:
+    """The phase that `event` leads to.
+
+    Raises:
+        IllegalEventError: it can't happen here.
+    """
+    phase = TRANSITIONS[type(event)].get(state.phase)
+    if phase is None:
+        raise IllegalEventError(
+            f"{event.__struct_config__.tag} can't happen in a run that is {state.phase.value}"
+        )
+    _check_attempt(state, event)
+    return phase
+
+
+def _check_attempt(state: RunState, event: Event) -> None:
+    """What the phase alone does not tell of an event's place."""
+    match event:
+        case ev.AttemptStarted(step=step, attempt=attempt):
+            expected = state.steps[step].attempts + 1 if step in state.steps else 1
+            if attempt != expected:
+                raise IllegalEventError(f"attempt {attempt} of {step} where {expected} is next")
+        case ev.AttemptFinished() | ev.AttemptIndeterminate():
+            running = state.attempt
+            if running is None or (running.step, running.attempt) != (event.step, event.attempt):
+                raise IllegalEventError(f"attempt {event.attempt} of {event.step} is not running")
+        case ev.InputAnswered() if state.input_wanted is None:
+            raise IllegalEventError("an answer to a question that was not asked")
+
+
+def _run_started(state: RunState, event: ev.RunStarted) -> None:
+    state.started = event
+    state.steps = {step.id: StepState(step) for step in event.steps}
+    state.order = tuple(state.steps)
+    state.stepping = event.policy.step
+    for step in state.steps.values():
+        step.passed = step.declared_skip
+
+
+def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
+    state.kernel = "alive"
+    state.kernel_info = event
+    state.generation = event.generation
+
+
+def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
+    """What was decided but not begun is forgotten: it was decided for a kernel that is gone."""
+    state.kernel = "dead"
+    state.decision = None
+
+
+def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
+    state.kernel = "alive"
+    state.generation = event.generation
+    state.restarted = True
+    state.decision = None
+    state.rebuild = deque(
+        step.step.id
+        for step in state.steps.values()
+        if step.passed and step.attempts and SETUP_TAGS.intersection(step.step.tags)
+    )
+
+
+def _kernel_interrupted(state: RunState, _event: ev.KernelInterrupted) -> None:
+    state.interrupted = True
+
+
+def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
+    current = state.current
+    state.attempt = state.last_attempt = event
+    state.interrupted = False
+    state.decision = None
+    state.aside = event.cause == "operator" and (current is None or current.step.id != event.step)
+    if event.cause == "setup" and state.rebuild:
+        state.rebuild.popleft()
+    step = state.steps.get(event.step)
+    if step is None:
+        state.inserted += 1
+        return
+    step.attempts += 1
+    step.last_source = event.source
+    step.redo = False
+
+
+def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
+    attempt, state.attempt, state.input_wanted = state.attempt, None, None
+    state.last_finished = event
+    if event.ended_run and event.outcome == "ok":
+        state.ended_by = event.step
+    step = state.steps.get(event.step)
+    if step is None:
+        return
+    step.outcome = event.outcome
+    step.skipped = False
+    allowed = event.outcome == "error" and "raises-exception" in step.step.tags
+    if event.outcome == "ok" or allowed:
+        step.passed = True
+        return
+    state.unpass(step)
+    state.setup_failed = attempt is not None and attempt.cause == "setup"
+
+
+def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> None:
+    state.attempt, state.input_wanted = None, None
+    step = state.steps.get(event.step)
+    if step is not None:
+        step.outcome = "indeterminate"
+        state.unpass(step)
+
+
+def _input_requested(state: RunState, event: ev.InputRequested) -> None:
+    state.input_wanted = event
+
+
+def _input_answered(state: RunState, _event: ev.InputAnswered) -> None:
+    state.input_wanted = None
+
+
+def _stopped(state: RunState, event: ev.Stopped) -> None:
+    """A stop is said once: what led to it is forgotten, and no old decision outlives it."""
+    state.stop = event
+    state.decision = None
+    state.paused = state.aside = state.restarted = state.setup_failed = False
+
+
+def _resumed(state: RunState, _event: ev.Resumed) -> None:
+    state.stop = None
+
+
+def _decided(state: RunState, event: ev.Decided) -> None:
+    match event.decision:
+        case "cancel":
+            state.cancelled = True
+        case "interrupt":
+            state.paused = state.phase is Phase.READY
+        case "skip":
+            _skip(state.current)
+        case "jump":
+            _jump(state, event.step)
+        case "note" | "kill" | "answer":
+            pass
+        case _:
+            state.decision = event
+            state.stepping = state.stepping and event.decision != "continue"
+
+
+def _skip(step: StepState | None) -> None:
+    if step is not None:
+        step.passed = step.skipped = True
+
+
+def _jump(state: RunState, target: str | None) -> None:
+    """Forward: pass over what lies between. Back: what was passed from there on comes again."""
+    destination = state.steps[str(target)].step.number
+    for step in map(state.steps.__getitem__, state.order):
+        if step.step.number < destination and not step.passed:
+            _skip(step)
+        elif step.step.number >= destination and step.passed and not step.declared_skip:
+            step.redo = True
+            state.unpass(step)
+    state.steps[str(target)].redo = True
+
+
+def _deviated(state: RunState, event: ev.Deviated) -> None:
+    state.deviations.append(event)
+
+
+def _run_finished(state: RunState, event: ev.RunFinished) -> None:
+    state.finished = event
+    state.stop = None
+
+
+# Each takes the state and the event of its key; the one union type can't say that.
+_CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
+    ev.RunStarted: _run_started,
+    ev.KernelStarted: _kernel_started,
+    ev.KernelDied: _kernel_died,
+    ev.KernelRestarted: _kernel_restarted,
+    ev.KernelInterrupted: _kernel_interrupted,
+    ev.AttemptStarted: _attempt_started,
+    ev.AttemptFinished: _attempt_finished,
+    ev.AttemptIndeterminate: _attempt_indeterminate,
+    ev.InputRequested: _input_requested,
+    ev.InputAnswered: _input_answered,
+    ev.Stopped: _stopped,
+    ev.Resumed: _resumed,
+    ev.Decided: _decided,
+    ev.Deviated: _deviated,
+    ev.RunFinished: _run_finished,
+}

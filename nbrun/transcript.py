@@ -1,0 +1,118 @@
+"""What the kernel says, made into events: each message put to the attempt that caused it."""
+
+import logging
+from dataclasses import dataclass, field
+
+from nbrun import events as ev
+from nbrun.events import Event
+from nbrun.messages import Cleared, Displayed, DisplayUpdated, InputWanted, Printed
+
+COALESCE = 0.05  # seconds that stream text may wait for more of it
+
+Said = Printed | Displayed | DisplayUpdated | Cleared | InputWanted
+
+
+@dataclass
+class _Stream:
+    """Stream text held back for a moment, so that a loop that prints makes few events."""
+
+    step: str
+    attempt: int
+    name: str
+    late: bool
+    due: float
+    chunks: list[str] = field(default_factory=list)
+
+    def event(self) -> ev.Output:
+        output = {"output_type": "stream", "name": self.name, "text": "".join(self.chunks)}
+        return ev.Output(step=self.step, attempt=self.attempt, output=output, late=self.late)
+
+
+class Transcript:
+    """Knows which attempt each request was. Times are seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, ev.AttemptStarted] = {}
+        self._last: ev.AttemptStarted | None = None
+        self._held: _Stream | None = None
+
+    def sent(self, request: str, attempt: ev.AttemptStarted) -> None:
+        """From here on, messages about `request` belong to `attempt`."""
+        self._requests[request] = self._last = attempt
+
+    def attempt_of(self, request: str) -> ev.AttemptStarted | None:
+        """The attempt that `request` was; None for a request that was no attempt."""
+        return self._requests.get(request)
+
+    @property
+    def due(self) -> float | None:
+        """When what is held back must be let go."""
+        return self._held.due if self._held else None
+
+    def release(self) -> list[Event]:
+        """What was held back."""
+        held, self._held = self._held, None
+        return [held.event()] if held else []
+
+    def hear(self, said: Said, running: ev.AttemptStarted | None, now: float) -> list[Event]:
+        """The events that `said` makes, in order, while `running` is in flight.
+
+        A message that names no request of ours comes of what ran last.
+        """
+        attempt = self._requests.get(said.request, self._last)
+        if attempt is None:
+            logging.getLogger(__name__).warning("output before any step: %r", said)
+            return []
+        late = attempt is not running
+        if isinstance(said, Printed):
+            return self._gather(said, attempt, late, now)
+        return self.release() + _as_events(said, attempt, late)
+
+    def _gather(
+        self, said: Printed, attempt: ev.AttemptStarted, late: bool, now: float
+    ) -> list[Event]:
+        events: list[Event] = []
+        stream = _Stream(attempt.step, attempt.attempt, said.name, late, now + COALESCE)
+        if self._held is None or not _same(self._held, stream):
+            events = self.release()
+            self._held = stream
+        self._held.chunks.append(said.text)
+        return events + self.release() if now >= self._held.due else events
+
+
+def _same(held: _Stream, new: _Stream) -> bool:
+    return (held.step, held.attempt, held.name, held.late) == (
+        new.step,
+        new.attempt,
+        new.name,
+        new.late,
+    )
+
+
+def _as_events(
+    said: Displayed | DisplayUpdated | Cleared | InputWanted,
+    by: ev.AttemptStarted,
+    late: bool,
+) -> list[Event]:
+    step, attempt = by.step, by.attempt
+    match said:
+        case Displayed(output=output, display_id=name):
+            return [
+                ev.Output(step=step, attempt=attempt, output=output, display_id=name, late=late)
+            ]
+        case DisplayUpdated(display_id=name, data=data, metadata=metadata):
+            return [
+                ev.OutputUpdated(
+                    step=step,
+                    attempt=attempt,
+                    display_id=name,
+                    data=data,
+                    metadata=metadata,
+                    late=late,
+                )
+            ]
+        case Cleared(wait=wait):
+            return [ev.OutputCleared(step=step, attempt=attempt, wait=wait, late=late)]
+        case InputWanted(prompt=prompt, password=password) if not late:
+            return [ev.InputRequested(step=step, attempt=attempt, prompt=prompt, password=password)]
+    return []

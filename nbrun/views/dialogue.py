@@ -1,0 +1,221 @@
+"""The conversation at a stop: from the menu to a decision with all that it needs."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+import msgspec
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from nbrun import events as ev
+from nbrun.events import Decision, Record
+from nbrun.script import consequences, diff, label, refusal
+from nbrun.state import RunState
+from nbrun.views import log, mime, prompt, wording
+from nbrun.views.ansi import plain
+from nbrun.views.keyboard import Keyboard
+from nbrun.views.prompt import Chosen
+from nbrun.views.summary import facts
+from nbrun.views.terminal import TerminalView
+
+News = Callable[[], bool]
+
+_PATIENCE = 3  # ends of file in a row that mean that nobody is there
+
+
+class _Moot(Exception):  # noqa: N818  no error: the question has gone away
+    pass
+
+
+class Dialogue:
+    """Asks an operator (`console.Asker`). `watch` is readable when the run has news; `records`
+    gives the run's records so far, for looking back.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        keyboard: Keyboard,
+        watch: int,
+        records: Callable[[], Iterable[Record]],
+    ) -> None:
+        self._console = console
+        self._keyboard = keyboard
+        self._watch = watch
+        self._records = records
+        self._drafts: dict[str, str] = {}
+        self._ends = 0
+
+    # ── the three questions ──────────────────────────────────────────────────────────────────
+
+    def at_stop(self, state: RunState, news: News) -> Decision | None:
+        self._say(prompt.menu(state))
+        try:
+            while True:
+                decision = self._once(state, news)
+                if decision is not None:
+                    return decision
+        except _Moot:
+            return None
+
+    def for_input(self, state: RunState, news: News) -> Decision | None:
+        wanted = state.input_wanted
+        if wanted is None:
+            return None
+        asked = plain(wanted.prompt) or "the cell asks for input: "
+        try:
+            return ev.Answer(text=self._ask(asked, news, secret=wanted.password))
+        except _Moot:
+            return None
+
+    def about_kill(self, state: RunState, news: News) -> Decision | None:
+        running = label(state, state.attempt.step) if state.attempt else "the step"
+        self._say(f"{running} has not stopped yet. Killing the kernel loses all its variables.")
+        try:
+            return ev.KillKernel() if self._confirm("kill the kernel?", news) else None
+        except _Moot:
+            return None
+
+    # ── one line and what it leads to ────────────────────────────────────────────────────────
+
+    def _once(self, state: RunState, news: News) -> Decision | None:
+        chosen = prompt.parse(self._ask(prompt.question(state), news), state)
+        if isinstance(chosen, str):
+            self._say(chosen)
+            return None
+        decision = self._decision(chosen, state, news)
+        if decision is None:
+            return None
+        why_not = refusal(state, decision)
+        if why_not is not None:
+            self._say(why_not)
+            return None
+        return self._with_reason(decision, state, news)
+
+    def _decision(self, chosen: Chosen, state: RunState, news: News) -> Decision | None:
+        match chosen.choice.name:
+            case "help":
+                self._show(facts(prompt.explained(state)))
+            case "view":
+                self._look(chosen.argument, state)
+            case "note":
+                return ev.AddNote(text=chosen.argument or self._ask("note: ", news))
+            case "edit" | "insert":
+                return self._written(chosen.choice.name, state, news)
+            case "cancel":
+                return ev.Cancel() if self._confirm("end the run here?", news) else None
+            case "run-other":
+                return ev.Run(step=chosen.argument)
+            case "jump":
+                return ev.Jump(step=chosen.argument)
+            case _:
+                return chosen.choice.sample
+        return None
+
+    def _with_reason(self, decision: Decision, state: RunState, news: News) -> Decision:
+        """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
+        kinds = {deviation.kind for deviation in consequences(state, decision)}
+        if not kinds and not isinstance(decision, ev.Cancel):
+            return decision
+        if kinds:
+            told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
+            self._say(f"this takes the run off script: {told}")
+        reason = self._ask("reason (Enter for none, Ctrl-C to go back): ", news)
+        self._drafts.clear()
+        return msgspec.structs.replace(decision, reason=reason.strip())
+
+    # ── writing code ─────────────────────────────────────────────────────────────────────────
+
+    def _written(self, what: str, state: RunState, news: News) -> Decision | None:
+        """A source from the operator's editor, shown again before it runs."""
+        step = state.current
+        before = "" if what == "insert" or step is None else step.last_source or step.step.source
+        key = what if step is None else f"{what} {step.step.id}"
+        source = self._edited(self._drafts.get(key, before), state)
+        if source is None or not source.strip() or source == before:
+            self._say("nothing was changed")
+            return None
+        self._drafts[key] = source
+        self._show(mime.source(diff(before, source), "diff"))
+        if not self._confirm("run this?", news):
+            return None
+        return ev.Insert(source=source) if what == "insert" else ev.Edit(source=source)
+
+    def _edited(self, source: str, state: RunState) -> str | None:
+        """`source` after $VISUAL, $EDITOR or the platform's editor; None when it was not saved."""
+        info = state.kernel_info.language_info if state.kernel_info else {}
+        suffix = str(info.get("file_extension") or ".txt")
+        try:
+            with _interrupts_left_to_the_editor():
+                edited = click.edit(source + "\n", extension=suffix)
+        except click.ClickException as error:
+            self._say(f"{error.format_message()}: set EDITOR to the editor you want")
+            return None
+        return source if edited is None else edited.rstrip("\n")
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    def _look(self, what: str, state: RunState) -> None:
+        if what == "left":
+            self._show(facts(_left(state)))
+            return
+        current = state.current
+        target = current.step.id if what in ("", "source") and current else None
+        step = target or prompt.step_id(what, state)
+        if step is None:
+            self._say(f"nothing is called {plain(what)!r}: view, view N, view source, view left")
+        elif what == "source" or not state.steps[step].attempts:
+            self._say(plain(f"{wording.step(state, step)}, as the runbook has it:"))
+            self._show(mime.source(state.steps[step].step.source, self._language(state)))
+        else:
+            log.replay(self._records(), TerminalView(self._console, live=False), step=step)
+
+    def _language(self, state: RunState) -> str:
+        return state.kernel_info.language if state.kernel_info else "python"
+
+    # ── asking and saying ────────────────────────────────────────────────────────────────────
+
+    def _ask(self, question: str, news: News, *, secret: bool = False) -> str:
+        while True:
+            try:
+                line = self._keyboard.ask(question, self._watch, news, secret=secret)
+            except EOFError:
+                self._ends += 1
+                if self._ends >= _PATIENCE:
+                    raise
+                self._say("\n(end of file; to end the run, choose cancel)")
+                continue
+            self._ends = 0
+            if line is None:
+                raise _Moot
+            return line
+
+    def _confirm(self, question: str, news: News) -> bool:
+        """Only a typed yes is a yes."""
+        return self._ask(f"{question} [y/N] ", news).strip().lower() in ("y", "yes")
+
+    def _say(self, text: str) -> None:
+        self._show(Text(text))
+
+    def _show(self, shown: RenderableType) -> None:
+        self._console.print(shown)
+
+
+def _left(state: RunState) -> list[tuple[str, str]]:
+    """The steps not passed yet, by number and title."""
+    steps = [state.steps[id_] for id_ in state.order]
+    return [(label(state, step.step.id), step.step.title) for step in steps if not step.passed] or [
+        ("nothing", "every step was passed")
+    ]
+
+
+@contextmanager
+def _interrupts_left_to_the_editor() -> Iterator[None]:
+    """Ctrl-C in an editor is the editor's; a handler, unlike SIG_IGN, is not inherited."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

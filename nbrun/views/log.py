@@ -1,0 +1,114 @@
+"""The journal told again: through the live view, in the time it took, or as a table of steps."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nbrun import events as ev
+from nbrun.events import Record
+from nbrun.state import RunState, apply
+from nbrun.views import wording
+from nbrun.views.ansi import plain
+
+
+class Screen(Protocol):
+    """What records are shown on (`terminal.TerminalView`)."""
+
+    def show(self, state: RunState, record: Record) -> None: ...
+    def flush(self) -> None: ...
+    def tick(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def replay(records: Iterable[Record], screen: Screen, *, step: str | None = None) -> RunState:
+    """Show `records`, or those about `step` alone; the state they lead to."""
+    state = RunState()
+    for record in records:
+        apply(state, record.event)
+        if step is None or _is_about(state, record, step):
+            screen.show(state, record)
+            screen.flush()
+    screen.close()
+    return state
+
+
+def _is_about(state: RunState, record: Record, step: str) -> bool:
+    match record.event:
+        case ev.KernelStarted():  # it tells the view the language
+            return True
+        case ev.Decided(step=None) | ev.DecisionRefused():
+            return state.stop is not None and state.stop.step == step
+    return getattr(record.event, "step", None) == step
+
+
+def paced(
+    records: Iterable[Record],
+    *,
+    speed: float,
+    max_wait: float | None,
+    tick: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Record]:
+    """The records, each after the time that passed before it, `speed` times as fast.
+
+    `max_wait`: no wait is longer, in seconds; `tick` is called ten times a second meanwhile.
+    """
+    before = 0.0
+    for record in records:
+        wait = max(0.0, (record.mono - before) / speed)
+        before = record.mono
+        left = wait if max_wait is None else min(wait, max_wait)
+        while left > 0:
+            sleep(min(left, 0.1))
+            left -= 0.1
+            tick()
+        yield record
+
+
+def steps_table(records: Iterable[Record]) -> RenderableType:
+    """One row an attempt, decisions and deviations between them, in the order they came."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("time", "step", "attempt", "outcome", "what"):
+        table.add_column(heading, overflow="fold")
+    state = RunState()
+    for record in records:
+        apply(state, record.event)
+        row = _row(state, record)
+        if row is not None:
+            table.add_row(wording.clock(record.at), *(Text(plain(cell)) for cell in row))
+    for step in wording.not_run(state):
+        why = wording.why_not_run(state, step)
+        table.add_row("", Text(str(step.step.number)), "", Text(why), Text(plain(step.step.title)))
+    return table
+
+
+def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
+    match record.event:
+        case ev.AttemptFinished() as event:
+            return (*_where(state, event.step), str(event.attempt), *_outcome(state, event))
+        case ev.Decided() as event:
+            return ("", "", "decision", f"{event.operator.name}: {wording.decision(state, event)}")
+        case ev.Deviated() as event:
+            return ("", "", "off script", wording.deviation(state, event))
+        case ev.NoteAdded() as event:
+            return ("", "", "note", f"{event.operator.name}: {event.text}")
+        case ev.KernelDied() as event:
+            return ("", "", "kernel died", event.why)
+        case ev.RunFinished() as event:
+            return ("", "", wording.outcome(event), event.why)
+    return None
+
+
+def _where(state: RunState, step: str) -> tuple[str]:
+    known = state.steps.get(step)
+    return (str(known.step.number) if known else step,)
+
+
+def _outcome(state: RunState, event: ev.AttemptFinished) -> tuple[str, str]:
+    head, _, rest = wording.finished(event).partition(" · ")
+    known = state.steps.get(event.step)
+    return head, f"{known.step.title} · {rest}" if known else rest

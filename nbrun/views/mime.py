@@ -1,0 +1,286 @@
+"""A Jupyter output, a Markdown cell or a source as something rich can print, and safe to print.
+
+Outputs are those of nbformat 4 (nbformat.readthedocs.io, "The Notebook file format"). Whatever is
+malformed is shown as the JSON that it is: a view never hides an output and never fails on one.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.highlighter import JSONHighlighter
+from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement, Paragraph
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.text import Text
+
+from nbrun.views.ansi import plain, to_text, visible
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_MOST_LINES = 200
+_LONGEST_LINE = 1_000
+_LONGEST_DUMP = 2_000
+_LONGEST_HTML = 500_000
+_DEEPEST = 15  # the Markdown parser leaves out what is nested 20 levels deep
+_IMAGE_HEAD = 400_000  # characters of base64: metadata may stand before a JPEG's size
+_REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")  # says nothing but a class
+_FORMATTING = re.compile(
+    r"<!|</?(a|abbr|b|big|center|code|div|em|font|i|kbd|mark|p|s|small|span|strong|sub|sup|u)\b",
+    re.I,
+)
+_BLOCK = re.compile(
+    "address|article|blockquote|br|d[dlt]|div|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre"
+    "|section|summary|table|tr|ul"
+)
+
+
+def renderable(output: dict[str, Any], *, record_hint: str = "") -> RenderableType:
+    """Return one nbformat output dict as something to print; `record_hint` says where it is kept.
+
+    Never raises: an output that isn't well formed is shown as JSON, cut at 2,000 characters.
+    """
+    try:
+        return _output(output, record_hint)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return Text(visible(_dump(output)))
+
+
+def markdown(source: str) -> RenderableType:
+    """Return a Markdown cell as something to print. No link in it is active, no text concealed."""
+    return _Narration(visible(source))
+
+
+def source(code: str, language: str) -> RenderableType:
+    """Return code with colours and no background; in an unknown language, without colours."""
+    return Syntax(visible(code), language, theme="ansi_dark", word_wrap=True)
+
+
+def _output(output: dict[str, Any], hint: str) -> RenderableType:
+    match output["output_type"]:
+        case "stream":
+            return to_text(_string(output["text"]))
+        case "error":
+            lines = _string(output["traceback"], between="\n")
+            return to_text(lines if lines.strip() else f"{output['ename']}: {output['evalue']}")
+        case "display_data" | "execute_result":
+            return _bundle(output["data"], hint)
+    raise ValueError(output["output_type"])
+
+
+def _bundle(data: dict[str, Any], hint: str) -> RenderableType:
+    """Return the richest part of a mime bundle that a terminal can show, if any."""
+    said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
+    for pattern, shown in PREFERENCE:
+        for mime in said:
+            if fnmatchcase(mime, pattern):
+                return shown(said[mime]) if shown else _described(said, mime, hint)
+    return Text()
+
+
+def _says_nothing(mime: str, value: Any) -> bool:
+    return mime == "text/plain" and bool(_REPR.fullmatch(_string(value)))
+
+
+def _string(value: Any, between: str = "") -> str:
+    """Return a multi-line string of nbformat, which may be a list of its parts."""
+    if isinstance(value, list):
+        return between.join(value)
+    if not isinstance(value, str):
+        raise TypeError(f"text expected, not {type(value).__name__}")
+    return value
+
+
+def _json(value: Any) -> RenderableType:
+    lines = visible(json.dumps(value, indent=2, ensure_ascii=False)).split("\n")
+    head = [_cut(line, _LONGEST_LINE) for line in lines[:_MOST_LINES]]
+    shown = JSONHighlighter()("\n".join(head))
+    if more := len(lines) - len(head):
+        shown.append(f"\n… {more} more lines", "dim")
+    return shown
+
+
+def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
+    """Return one line on something that a terminal can't show: its type, its size, where it is."""
+    value = data[mime]
+    content = _string(value) if isinstance(value, str | list) else json.dumps(value)
+    binary = mime.startswith("image/") and mime != "image/svg+xml"
+    size = f"{max(1, round(len(content) * (0.75 if binary else 1) / 1000))} kB"
+    pixels = _pixels(content) if binary else ""
+    title = _cut(plain(_string(data.get("text/plain", "")).strip()), 200)
+    line = f"{plain(mime)}{pixels}, {size}" + (f": {title}" if title else "")
+    return Text(line + (f" (see {plain(hint)})" if hint else ""), "dim")
+
+
+# What is shown of a bundle: its first mime type that matches the first pattern, by the function
+# beside it. None: a terminal can't show it, and one line says what it is.
+PREFERENCE: tuple[tuple[str, Callable[[Any], RenderableType] | None], ...] = (
+    ("text/markdown", lambda value: markdown(_string(value))),
+    ("application/json", _json),
+    ("image/*", None),
+    ("text/plain", lambda value: to_text(_string(value))),
+    ("application/vnd.*", None),  # widgets, plotly, vega: with text, the text is shown
+    ("text/html", lambda value: to_text(_readable(_string(value)))),
+    ("text/*", lambda value: to_text(_string(value))),
+    ("*", None),
+)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest] + "…"
+
+
+def _dump(output: Any) -> str:
+    try:
+        text = json.dumps(output, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        text = f"an output that can't be shown: {type(output).__name__}"
+    return _cut(text, _LONGEST_DUMP)
+
+
+def _pixels(content: str) -> str:
+    """Return " 640×480" of a PNG, GIF or JPEG in base64, or "" where its header isn't readable."""
+    digits = re.sub(r"[^A-Za-z0-9+/]", "", content[:_IMAGE_HEAD])
+    head = base64.b64decode(digits[: len(digits) // 4 * 4])
+    size = None
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        size = head[16:20], head[20:24]
+    elif head.startswith(b"GIF8"):
+        size = head[7:5:-1], head[9:7:-1]
+    elif head.startswith(b"\xff\xd8"):
+        size = _jpeg_size(head)
+    if not size or not all(size):
+        return ""
+    width, height = (int.from_bytes(number, "big") for number in size)
+    return f" {width}×{height}"
+
+
+def _jpeg_size(head: bytes) -> tuple[bytes, bytes] | None:
+    """Walk a JPEG's segments to its frame header (ITU-T T.81, B.2.2): width and height."""
+    at = 2
+    while head[at : at + 1] == b"\xff" and at + 9 <= len(head):
+        if 0xC0 <= head[at + 1] <= 0xCF and head[at + 1] not in {0xC4, 0xC8, 0xCC}:
+            return head[at + 7 : at + 9], head[at + 5 : at + 7]
+        at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+    return None
+
+
+def _readable(html: str) -> str:
+    """Return what a person would read of an HTML page, or its source where it can't be parsed."""
+    reader = _Reader()
+    try:
+        reader.feed(html[:_LONGEST_HTML])
+        reader.close()
+    except AssertionError:  # how HTMLParser rejects a malformed `<![`
+        return html
+    lines = "".join(reader.parts).split("\n")
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+class _Reader(HTMLParser):
+    """Collects the text of an HTML page: blocks on lines of their own, no scripts, no styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = ["\n"]
+        self._within = ""
+
+    def handle_starttag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
+        self._within = tag if tag in {"script", "style", "title", "pre"} else self._within
+        self._separate(tag)
+        if tag in {"td", "th"} and not self.parts[-1].endswith("\n"):
+            self.parts.append("  ")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within = "" if tag == self._within else self._within
+        self._separate(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self._within == "pre":
+            self.parts.append(data)
+        elif not self._within:
+            text = re.sub(r"\s+", " ", data)
+            self.parts.append(text.lstrip() if self.parts[-1].endswith("\n") else text)
+
+    def _separate(self, tag: str) -> None:
+        if _BLOCK.fullmatch(tag):
+            self.parts.append("\n")
+
+
+class _Heading(Heading):
+    """A heading at the left, in bold: rich centres the first level."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        text = self.text.copy()
+        text.justify = "left"
+        text.stylize("bold")
+        yield text
+
+
+class _Code(CodeBlock):
+    """A block of code, shown as a source is."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Padding(source(str(self.text).rstrip(), self.lexer_name), (0, 0, 0, 4))
+
+
+class _Narration(Markdown):
+    """Markdown to be read in a terminal: addresses are written out, and no text is lost."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "heading_open": _Heading,
+        "fence": _Code,
+        "code_block": _Code,
+        "html_block": Paragraph,
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, hyperlinks=False)
+        self._depth = max((token.level for token in self.parsed), default=0)
+        self.parsed = list(_safe(self.parsed))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Quotes and lists are indented by level: past the width, rich would show no text.
+        if self._depth > min(_DEEPEST, max(1, options.max_width // 4 - 3)):
+            return iter([Text(self.markup)])
+        return super().__rich_console__(console, options)
+
+
+def _safe(tokens: "Iterable[Token]") -> "Iterator[Token]":
+    """Yield Markdown tokens made safe once parsed: an entity or a `%1b` in a link is a control."""
+    rest = iter(tokens)
+    for token in rest:
+        if token.type == "html_inline" and not _becomes_text(token):
+            continue
+        if token.markup == "autolink":  # an opening, a text and a closing token, all one address
+            next(rest), next(rest)
+            _turn(token, str(token.attrs["href"]))
+        elif token.type == "image":
+            _turn(token, f"[image: {token.content} ({_cut(str(token.attrs['src']), 80)})]")
+        elif token.type == "html_block":
+            token.content = _readable(token.content)
+            if not token.content:
+                continue
+        token.content = visible(token.content)
+        token.children = list(_safe(token.children)) if token.children else None
+        yield token
+
+
+def _becomes_text(token: "Token") -> bool:
+    """Say whether inline HTML is shown: a line break, or no HTML at all, such as `<host>`."""
+    if token.content.lower().startswith("<br"):
+        token.type = "hardbreak"
+    elif not _FORMATTING.match(token.content):
+        _turn(token, token.content)
+    return token.type != "html_inline"
+
+
+def _turn(token: "Token", text: str) -> None:
+    token.type, token.tag, token.content, token.children = "text", "", text, None

@@ -1,0 +1,158 @@
+"""The question at a stop: what may be chosen there, and what a typed line means."""
+
+from dataclasses import dataclass
+
+from nbrun import events as ev
+from nbrun.events import Decision
+from nbrun.script import label, refusal
+from nbrun.state import RunState
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing an operator can ask for. `letter` and `words` name it; `argument` shows what may
+    follow; `sample` is a decision that tells, by its refusal, whether it is possible here."""
+
+    name: str
+    letter: str
+    words: tuple[str, ...]
+    argument: str
+    help: str
+    sample: Decision | None = None
+
+
+CHOICES = (
+    Choice("run", "r", ("run",), "", "run this step", ev.Run()),
+    Choice("retry", "r", ("retry",), "", "run what failed once more, unchanged", ev.Retry()),
+    Choice(
+        "continue",
+        "g",
+        ("go", "continue"),
+        "",
+        "run this step, and stop no more before each",
+        ev.Continue(),
+    ),
+    Choice(
+        "edit", "e", ("edit",), "", "change this step in $EDITOR and run it", ev.Edit(source="pass")
+    ),
+    Choice("skip", "s", ("skip",), "", "pass over this step", ev.Skip()),
+    Choice("run-other", "r N", (), "", "run step N as the runbook has it, then come back here"),
+    Choice(
+        "jump",
+        "j N",
+        ("jump",),
+        "N",
+        "go on from step N: passing over those between, or running again from there",
+    ),
+    Choice(
+        "insert",
+        "i",
+        ("insert",),
+        "",
+        "run a cell of your own, then come back here",
+        ev.Insert(source="pass"),
+    ),
+    Choice(
+        "restart",
+        "k",
+        ("restart",),
+        "",
+        "restart the kernel, and run its setup steps again",
+        ev.RestartKernel(),
+    ),
+    Choice("note", "n", ("note",), "[TEXT]", "put a remark into the record"),
+    Choice("view", "v", ("view",), "[N|left|source]", "look at this step, step N or what is left"),
+    Choice("cancel", "c", ("cancel",), "", "end the run here", ev.Cancel()),
+    Choice("help", "?", ("help", "h"), "", "explain these"),
+)
+
+_BY_NAME = {choice.name: choice for choice in CHOICES}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice and what was typed after it."""
+
+    choice: Choice
+    argument: str = ""
+
+
+def parse(line: str, state: RunState) -> Chosen | str:
+    """What a typed line asks for; else, as text, why it asks for nothing.
+
+    Nothing is chosen by an empty line, and a word is never completed by guessing.
+    """
+    word, _, argument = line.strip().partition(" ")
+    argument = argument.strip()
+    choice = _choice(word.lower(), argument, state)
+    if choice is None:
+        return f"{word!r} is not a choice here; ? explains them" if word else "choose; ? explains"
+    if argument and choice.name not in ("run-other", "jump", "note", "view"):
+        return f"{choice.name} takes nothing after it"
+    if choice.name in ("run-other", "jump"):
+        return _with_step(choice, argument, state)
+    if choice.sample is not None and (why_not := refusal(state, choice.sample)):
+        return why_not
+    return Chosen(choice, argument)
+
+
+def _choice(word: str, argument: str, state: RunState) -> Choice | None:
+    if word in ("r", "run") and argument:
+        return _BY_NAME["run-other"]
+    if word == "r":
+        failed = state.current is not None and state.current.failed
+        return _BY_NAME["retry" if failed else "run"]
+    for choice in CHOICES:
+        if word in choice.words or word == choice.letter.split()[0]:
+            return choice
+    return None
+
+
+def _with_step(choice: Choice, argument: str, state: RunState) -> Chosen | str:
+    step = step_id(argument, state)
+    if step is None:
+        return f"{choice.name.partition('-')[0]} which step? There are 1 to {len(state.order)}"
+    decision = ev.Jump(step=step) if choice.name == "jump" else ev.Run(step=step)
+    return refusal(state, decision) or Chosen(choice, step)
+
+
+def step_id(typed: str, state: RunState) -> str | None:
+    """The step that a number, or an id, names."""
+    if typed.isascii() and typed.isdigit() and 0 < int(typed) <= len(state.order):
+        return state.order[int(typed) - 1]
+    return typed if typed in state.steps else None
+
+
+def possible(state: RunState) -> list[Choice]:
+    """The choices that are open at this stop."""
+    return [
+        choice
+        for choice in CHOICES
+        if choice.sample is None or refusal(state, choice.sample) is None
+    ]
+
+
+def menu(state: RunState) -> str:
+    """The open choices on a line or two: `r retry  e edit  …`."""
+    shown = []
+    for choice in possible(state):
+        word = choice.words[0] if choice.words else "run step N"
+        shown.append(f"{choice.letter} {word}")
+    return "   ".join(shown)
+
+
+def explained(state: RunState) -> list[tuple[str, str]]:
+    """Each open choice and what it does, and why others are not open."""
+    rows = []
+    for choice in CHOICES:
+        why_not = refusal(state, choice.sample) if choice.sample is not None else None
+        words = ", ".join(choice.words) or "run N"
+        name = f"{choice.letter}, {words} {choice.argument}".strip()
+        rows.append((name, f"not now: {why_not}" if why_not else choice.help))
+    return rows
+
+
+def question(state: RunState) -> str:
+    """The prompt itself, which names the step that the choices act on."""
+    current = state.current
+    return f"{label(state, current.step.id)}> " if current else "> "

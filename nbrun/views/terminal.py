@@ -1,0 +1,294 @@
+"""A run on a terminal: each record becomes what an operator sees, live or replayed."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from nbrun import events as ev
+from nbrun.events import Record
+from nbrun.state import RunState
+from nbrun.views import mime, summary, wording
+from nbrun.views.ansi import Stream, plain
+
+REFRESH = 0.1  # seconds between two drawings of the live region
+
+_OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
+
+
+class TerminalView:
+    """Prints records as they come. `live`: the terminal can redraw its last lines, so that
+    unfinished lines and progress are shown in place; `output`: what cells print is shown.
+    """
+
+    def __init__(self, console: Console, *, live: bool, output: bool = True) -> None:
+        self._console = console
+        self._with_live = live
+        self._with_output = output
+        self._pending: list[RenderableType] = []
+        self._stream = Stream()
+        self._stream_name = ""
+        self._displays: dict[str, RenderableType] = {}
+        self._told: set[str] = set()
+        self._live: Live | None = None
+        self._running = ""
+        self._began = 0.0
+        self._drawn = 0.0
+        self._language = "python"
+        self._record = ""
+
+    def show(self, state: RunState, record: Record) -> None:
+        """Take one record, with the state it led to. What it prints is out after `flush`."""
+        shower = _SHOWERS.get(type(record.event))
+        if shower is not None:
+            shower(self, state, record.event, record.at)
+
+    def flush(self) -> None:
+        """Print what has been taken, in one piece."""
+        pending, self._pending = self._pending, []
+        if pending:
+            self._console.print(Group(*pending), soft_wrap=False)
+        self._draw(force=bool(pending))
+
+    def tick(self) -> None:
+        """Let the clock of a running step go on."""
+        self._draw(force=False)
+
+    def suspend(self) -> None:
+        """Leave the screen's last lines to a question."""
+        self._end_output()
+        self.flush()
+        self._stop_live()
+
+    def resume(self) -> None:
+        """Show a running step's progress again."""
+        if self._running:
+            self._start_live(self._running, self._began)
+
+    def close(self) -> None:
+        """Print what is held, and give the terminal back."""
+        self._end_output()
+        self.flush()
+        self._stop_live()
+
+    def describe_record(self, where: str) -> None:
+        """Where the record is kept, for the header and for outputs that can't be shown."""
+        self._record = where
+
+    # ── the live region ──────────────────────────────────────────────────────────────────────
+
+    def _start_live(self, running: str, began: float) -> None:
+        self._running, self._began = running, began
+        if not self._with_live:
+            return
+        self._live = Live(
+            console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
+        )
+        self._live.start()
+        self._console.show_cursor(True)  # a killed console must not leave a terminal without one
+
+    def _stop_live(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def _draw(self, *, force: bool) -> None:
+        now = time.monotonic()
+        if self._live is None or not (force or now - self._drawn >= REFRESH):
+            return
+        self._drawn = now
+        self._live.update(self._region(now), refresh=True)
+
+    def _region(self, now: float) -> RenderableType:
+        elapsed = wording.duration(now - self._began)
+        progress = Text(f"running {self._running} · {elapsed}", style="dim", no_wrap=True)
+        progress.truncate(self._console.width - 1, overflow="ellipsis")
+        pending = self._stream.pending
+        return Group(*self._displays.values(), *([pending] if pending else []), progress)
+
+    # ── what each event shows ────────────────────────────────────────────────────────────────
+
+    def _put(self, *renderables: RenderableType) -> None:
+        self._pending.extend(renderables)
+
+    def _line(self, text: str, style: str = "") -> None:
+        self._put(Text(plain(text), style=style))
+
+    def _run_started(self, _state: RunState, event: ev.RunStarted, at: str) -> None:
+        self._put(summary.header(event, at, self._record), Text())
+        for notice in event.notices:
+            self._line(f"note: {notice}", "yellow")
+
+    def _kernel_started(self, state: RunState, _event: ev.KernelStarted, _at: str) -> None:
+        if state.kernel_info is not None:
+            info = state.kernel_info.language_info
+            self._language = str(info.get("pygments_lexer") or state.kernel_info.language)
+
+    def _kernel_died(self, _state: RunState, event: ev.KernelDied, _at: str) -> None:
+        self._end_output()
+        self._line(f"the kernel died: {event.why}", "bold red")
+
+    def _kernel_restarted(self, state: RunState, _event: ev.KernelRestarted, _at: str) -> None:
+        self._line(f"a new kernel is ready (number {state.generation} of this run)", "yellow")
+
+    def _kernel_interrupted(self, _state: RunState, event: ev.KernelInterrupted, _at: str) -> None:
+        what = "killing the kernel" if event.kill else "interrupting the step"
+        self._line(f"{what}: {event.why}", "yellow")
+
+    def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
+        title = plain(wording.step(state, event.step) + _which_attempt(event))
+        self._put(Text(), _rule(title, wording.clock(at)))
+        self._narrate(state, event.step)
+        self._put(mime.source(event.source, self._language))
+        self.flush()
+        self._start_live(title, time.monotonic())
+
+    def _narrate(self, state: RunState, step: str) -> None:
+        """The Markdown before a step, once."""
+        known = state.steps.get(step)
+        if known is None or step in self._told:
+            return
+        self._told.add(step)
+        told = [cell.source for cell in known.step.narration if cell.kind == "markdown"]
+        self._put(*map(mime.markdown, told), *([Text()] if told else []))
+
+    def _output(self, state: RunState, event: ev.Output, _at: str) -> None:
+        if not self._with_output:
+            return
+        if event.late:
+            self._end_output()
+            self._line(f"late output of {wording.step(state, event.step)}:", "dim")
+        if event.output.get("output_type") == "stream":
+            self._streamed(event.output)
+        elif event.display_id is not None and self._live is not None:
+            self._displays[event.display_id] = mime.renderable(
+                event.output, record_hint=self._record
+            )
+        else:
+            self._end_stream()
+            self._put(mime.renderable(event.output, record_hint=self._record))
+        if event.late:
+            self._end_output()
+
+    def _streamed(self, output: dict[str, object]) -> None:
+        name = str(output.get("name"))
+        if name != self._stream_name:
+            self._end_stream()
+            self._stream_name = name
+        self._put_lines(self._stream.feed(str(output.get("text", ""))))
+
+    def _end_stream(self) -> None:
+        self._put_lines(self._stream.finish())
+
+    def _put_lines(self, lines: Text | None) -> None:
+        """What a cell printed, its lines left whole: the terminal wraps them, a file need not."""
+        if lines is not None:
+            lines.no_wrap, lines.overflow = True, "ignore"
+            self._put(lines)
+
+    def _end_output(self) -> None:
+        """Print for good what the live region still holds."""
+        self._end_stream()
+        self._put(*self._displays.values())
+        self._displays.clear()
+
+    def _output_updated(self, _state: RunState, event: ev.OutputUpdated, _at: str) -> None:
+        if not self._with_output:
+            return
+        output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
+        shown = mime.renderable(output, record_hint=self._record)
+        if self._live is not None:
+            self._displays[event.display_id] = shown
+        else:
+            self._put(shown)
+
+    def _output_cleared(self, _state: RunState, _event: ev.OutputCleared, _at: str) -> None:
+        """What has scrolled by stays: a terminal, like the journal, erases nothing."""
+        self._displays.clear()
+        self._end_stream()
+
+    def _input_requested(self, _state: RunState, _event: ev.InputRequested, _at: str) -> None:
+        self._end_output()
+
+    def _input_answered(self, _state: RunState, event: ev.InputAnswered, _at: str) -> None:
+        answer = "(a password, not recorded)" if event.answer is None else event.answer
+        self._line(f"answered: {answer}", "dim")
+
+    def _attempt_finished(self, _state: RunState, event: ev.AttemptFinished, _at: str) -> None:
+        self._end_output()
+        self._line(wording.finished(event), f"bold {_OUTCOME_STYLES.get(event.outcome, 'red')}")
+        self._running = ""
+        self.flush()
+        self._stop_live()
+
+    def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
+        where = wording.step(state, event.step) if event.step else "the end"
+        self._put(Text(), Text(plain(f"STOPPED at {where}"), style="bold"))
+        self._line(f"  {wording.clock(at)} this step {wording.STOPS[event.reason]}")
+
+    def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
+        told = wording.decision(state, event)
+        self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "cyan")
+
+    def _refused(self, _state: RunState, event: ev.DecisionRefused, _at: str) -> None:
+        self._line(f"refused: {event.why}", "yellow")
+
+    def _deviated(self, state: RunState, event: ev.Deviated, _at: str) -> None:
+        self._line(f"off script: {wording.deviation(state, event)}", "yellow")
+
+    def _noted(self, _state: RunState, event: ev.NoteAdded, at: str) -> None:
+        self._line(f"{wording.clock(at)} note by {event.operator.name}: {event.text}", "cyan")
+
+    def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
+        self._end_output()
+        self._stop_live()
+        epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
+        if state.current is None:
+            self._put(*map(mime.markdown, epilogue))
+        self._put(Text(), summary.footer(state, event, at, self._record))
+
+
+def _which_attempt(event: ev.AttemptStarted) -> str:
+    parts = [f" · attempt {event.attempt}"] if event.attempt > 1 else []
+    if event.cause == "setup":
+        parts.append(" · again, for the new kernel")
+    if event.edited:
+        parts.append(" · edited")
+    return "".join(parts)
+
+
+def _rule(title: str, clock: str) -> RenderableType:
+    grid = Table.grid(expand=True)
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(
+        Rule(Text(title, style="bold"), align="left", style="dim"), Text(f" {clock}", "dim")
+    )
+    return grid
+
+
+_SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
+    ev.RunStarted: TerminalView._run_started,
+    ev.KernelStarted: TerminalView._kernel_started,
+    ev.KernelDied: TerminalView._kernel_died,
+    ev.KernelRestarted: TerminalView._kernel_restarted,
+    ev.KernelInterrupted: TerminalView._kernel_interrupted,
+    ev.AttemptStarted: TerminalView._attempt_started,
+    ev.Output: TerminalView._output,
+    ev.OutputUpdated: TerminalView._output_updated,
+    ev.OutputCleared: TerminalView._output_cleared,
+    ev.InputRequested: TerminalView._input_requested,
+    ev.InputAnswered: TerminalView._input_answered,
+    ev.AttemptFinished: TerminalView._attempt_finished,
+    ev.Stopped: TerminalView._stopped,
+    ev.Decided: TerminalView._decided,
+    ev.DecisionRefused: TerminalView._refused,
+    ev.Deviated: TerminalView._deviated,
+    ev.NoteAdded: TerminalView._noted,
+    ev.RunFinished: TerminalView._run_finished,
+}

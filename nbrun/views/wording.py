@@ -1,0 +1,119 @@
+"""Events told in a few words, the same in every view."""
+
+from datetime import datetime
+
+from nbrun import events as ev
+from nbrun.script import label
+from nbrun.state import RunState, StepState
+
+OUTCOMES = {
+    "ok": "ok",
+    "error": "failed",
+    "interrupted": "interrupted",
+    "timed_out": "timed out",
+    "kernel_died": "kernel died",
+    "indeterminate": "indeterminate: started, and nobody saw it end",
+}
+
+DEVIATIONS = {
+    "retried": "run again after it had not succeeded",
+    "edited": "run with another source than the runbook's",
+    "reran": "run again after it had succeeded",
+    "out_of_order": "run while an earlier step had not succeeded",
+    "skipped": "passed over",
+    "inserted": "code that is not in the runbook was run",
+    "kernel_restarted": "the kernel was restarted, and its state rebuilt",
+}
+
+STOPS = {
+    "step_failed": "did not succeed",
+    "kernel_died": "can't run: there is no kernel",
+    "kernel_restarted": "is next, in a new kernel",
+    "fill": "is for you to complete before it runs",
+    "step_mode": "is next",
+    "paused": "is next; paused",
+    "returned": "is where the run stands",
+}
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `1 min 05 s`, `2 h 03 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def clock(at: str) -> str:
+    """The time of day of a record's `at`, in UTC: `09:31:04Z`."""
+    return at[11:19] + "Z"
+
+
+def moment(at: str) -> str:
+    """A record's `at` to the second: `2026-11-23 09:31:04 UTC`."""
+    return datetime.fromisoformat(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def operator(who: ev.Operator) -> str:
+    return f"{who.name} (uid {who.uid}, {who.via})"
+
+
+def step(state: RunState, id_: str) -> str:
+    """`step 3 of 12 · Stop the service`, or `inserted cell`."""
+    known = state.steps.get(id_)
+    if known is None:
+        return f"inserted cell {id_.removeprefix('inserted-')}"
+    return f"step {known.step.number} of {len(state.steps)} · {known.step.title}"
+
+
+def finished(event: ev.AttemptFinished) -> str:
+    """`failed · 1.2 s · ValueError: no such host`."""
+    parts = [OUTCOMES[event.outcome], duration(event.duration)]
+    if event.outcome != "ok" and event.ename:
+        parts.append(f"{event.ename}: {event.evalue}" if event.evalue else event.ename)
+    if event.outcome == "ok" and event.shell_exit:
+        parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
+    if event.ended_run:
+        parts.append("the cell ended the run")
+    return " · ".join(parts)
+
+
+def deviation(state: RunState, event: ev.Deviated) -> str:
+    where = f"{label(state, event.step)} " if event.step and event.kind != "inserted" else ""
+    return f"{where}{DEVIATIONS[event.kind]}"
+
+
+def decision(state: RunState, event: ev.Decided) -> str:
+    """`retry step 3 (the disk is free again)`."""
+    target = event.step or (state.stop.step if state.stop and event.decision in _ON_STEP else None)
+    where = f" {label(state, target)}" if target else ""
+    return f"{event.decision}{where}" + (f" ({event.reason})" if event.reason else "")
+
+
+_ON_STEP = frozenset({"run", "continue", "retry", "edit", "skip"})
+
+
+def outcome(event: ev.RunFinished) -> str:
+    """`completed, on script`; an end that is no completion is on nobody's script."""
+    if event.off_script:
+        return f"{event.outcome}, off script"
+    return "completed, on script" if event.outcome == "completed" else event.outcome
+
+
+def not_run(state: RunState) -> list[StepState]:
+    """The steps that no attempt was made of, in runbook order."""
+    return [state.steps[id_] for id_ in state.order if not state.steps[id_].attempts]
+
+
+def why_not_run(state: RunState, step: StepState) -> str:
+    """The reason that a step was never run."""
+    if step.declared_skip:
+        return "not run: the runbook tags it skip-execution"
+    if step.skipped:
+        return "not run: skipped"
+    if state.ended_by is not None:
+        return f"not run: the runbook ended itself at {label(state, state.ended_by)}"
+    if state.finished is not None:
+        return f"not run: the run was {state.finished.outcome} before it"
+    return "not run yet"
