@@ -61,7 +61,7 @@ class Console:
                 select.select([self._link], [], [], TICK)
                 self._take()
                 self._respond()
-            self._with_view(View.close)
+            self._with_view(lambda view: view.close())
         return self.state
 
     # ── showing ──────────────────────────────────────────────────────────────────────────────
@@ -72,7 +72,10 @@ class Console:
             apply(self.state, record.event)
             self._answered = self._answered and not isinstance(record.event, _ANSWERS)
             self._show(record)
-        self._with_view(View.flush if records else View.tick)
+        if records:
+            self._with_view(lambda view: view.flush())
+        else:
+            self._with_view(lambda view: view.tick())
         self._offer_kill = self._offer_kill and self.state.phase is Phase.RUNNING
 
     def _show(self, record: Record) -> None:
@@ -108,7 +111,7 @@ class Console:
         question = self.state.stop or self.state.input_wanted or self.state.attempt
         ask = self._question(asker)
         self._asking = True
-        self._with_view(View.suspend)
+        self._with_view(lambda view: view.suspend())
         try:
             return ask(self.state, lambda: self._still(question))
         except (OSError, EOFError):
@@ -118,7 +121,7 @@ class Console:
         finally:
             self._asking = False
             self._offer_kill = False
-            self._with_view(View.resume)
+            self._with_view(lambda view: view.resume())
 
     def _question(self, asker: Asker) -> Callable[[RunState, Callable[[], bool]], Decision | None]:
         if self.state.phase is Phase.STOPPED:

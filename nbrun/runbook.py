@@ -223,7 +223,8 @@ def _title(cell: Any, narration: tuple[Narration, ...]) -> str:
     headings = [h for part in narration if part.kind == "markdown" for h in _headings(part.source)]
     if headings:
         return headings[-1]
-    first: str = cell["source"].strip().splitlines()[0].strip()
+    line: str = cell["source"].strip().splitlines()[0]
+    first = line.lstrip("#/ ").strip() or line  # a comment says what follows
     return first if len(first) <= _TITLE_LENGTH else first[: _TITLE_LENGTH - 1].rstrip() + "…"
 
 

@@ -59,7 +59,7 @@ def markdown(source: str) -> RenderableType:
 
 def source(code: str, language: str) -> RenderableType:
     """Return code with colours and no background; in an unknown language, without colours."""
-    return Syntax(visible(code), language, theme="ansi_dark", word_wrap=True)
+    return Syntax(visible(code).rstrip("\n"), language, theme="ansi_dark", word_wrap=True)
 
 
 def _output(output: dict[str, Any], hint: str) -> RenderableType:

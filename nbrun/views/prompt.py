@@ -66,6 +66,7 @@ CHOICES = (
     Choice("help", "?", ("help", "h"), "", "explain these"),
 )
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _BY_NAME = {choice.name: choice for choice in CHOICES}
 
 
@@ -137,7 +138,7 @@ def menu(state: RunState) -> str:
     shown = []
     for choice in possible(state):
         word = choice.words[0] if choice.words else "run step N"
-        shown.append(f"{choice.letter} {word}")
+        shown.append(f"{choice.letter} {word}".replace(" ", _NO_BREAK))
     return "   ".join(shown)
 
 
