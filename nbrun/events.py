@@ -23,6 +23,7 @@ StopReason = Literal[
     "step_mode",  # `--step`, or the operator asked to go step by step
     "paused",  # the operator pressed Ctrl-C between steps
     "returned",  # a step or cell run aside has ended; back where the run stood
+    "moved",  # the operator moved the run to this step
 ]
 Cause = Literal[
     "script",  # the runbook's next step, in order
@@ -246,11 +247,13 @@ class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused")
 
 
 class Deviated(_Event, frozen=True, kw_only=True, tag="deviation"):
-    """One way in which the run left the script. `diff` is a unified diff, for an edit."""
+    """One way in which the run left the script. `diff` is a unified diff, for an edit; `reason`
+    what the operator said of the decision that led to it."""
 
     kind: DeviationKind
     step: str | None = None
     diff: str = ""
+    reason: str = ""
 
 
 class OperatorAttached(_Event, frozen=True, kw_only=True, tag="operator.attached"):
@@ -340,9 +343,10 @@ class Retry(_Decision, frozen=True, kw_only=True, tag="retry"):
 
 
 class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
-    """Run `source` in place of the step the run stands at."""
+    """Run `source` in place of `step`; None for the step the run stands at."""
 
     source: str
+    step: str | None = None
 
 
 class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
@@ -350,7 +354,8 @@ class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
 
 
 class Jump(_Decision, frozen=True, kw_only=True, tag="jump"):
-    """Go on from `step`: forward, passing over those between; back, running them again."""
+    """Move the run to `step` and stop there: forward, passing over those between; back, to run
+    them again. Nothing is run by it."""
 
     step: str
 

@@ -3,6 +3,8 @@
 import difflib
 from dataclasses import dataclass
 
+import msgspec
+
 from nbrun import events as ev
 from nbrun.events import Cause, Decision, Deviated, DeviationKind, Event, RunOutcome, StopReason
 from nbrun.state import Phase, RunState, StepState
@@ -67,10 +69,13 @@ def _as_decided(state: RunState, decided: ev.Decided) -> Next:
 
 def _halt(state: RunState, current: StepState | None) -> NextStop | None:
     """Why the run waits here rather than going on by itself, if it does."""
-    if state.setup_failed or (current and current.failed and not state.restarted):
+    told = state.restarted or state.moved
+    if state.setup_failed or (current and current.failed and not told):
         return NextStop("step_failed")
     if state.restarted:
         return NextStop("kernel_restarted")
+    if state.moved:
+        return NextStop("moved")
     if state.aside:
         return NextStop("returned")
     if state.paused:
@@ -168,7 +173,7 @@ def _misplaced(state: RunState, decision: Decision) -> str | None:
             return "there is no code in it"
         case ev.AddNote(text=text) if not text.strip():
             return "the note is empty"
-        case ev.Run(step=str(step)) | ev.Jump(step=step):
+        case ev.Run(step=str(step)) | ev.Edit(step=str(step)) | ev.Jump(step=step):
             return _bad_target(state, step, jump=isinstance(decision, ev.Jump))
         case ev.Retry() if current is not None and not current.failed:
             return f"{label(state, current.step.id)} has not failed: use run"
@@ -215,6 +220,23 @@ def deviations_of(state: RunState, event: Event) -> list[Deviated]:
 
     The only place that decides what is off script (DESIGN, "Off script").
     """
+    reason = _reason(state, event)
+    return [
+        msgspec.structs.replace(departure, reason=reason) for departure in _departures(state, event)
+    ]
+
+
+def _reason(state: RunState, event: Event) -> str:
+    """What the operator said when deciding what leads to `event`."""
+    match event:
+        case ev.Decided(reason=reason) | ev.KernelRestarted(why=reason):
+            return reason
+        case ev.AttemptStarted(cause="operator") if state.decision is not None:
+            return state.decision.reason
+    return ""
+
+
+def _departures(state: RunState, event: Event) -> list[Deviated]:
     match event:
         case ev.AttemptStarted():
             return _of_attempt(state, event)
@@ -278,12 +300,15 @@ def consequences(state: RunState, decision: Decision) -> list[Deviated]:
             return _of_planned(state, "run", step, None)
         case ev.Continue() | ev.Retry():
             return _of_planned(state, name(decision), None, None)
-        case ev.Edit(source=source) | ev.Insert(source=source):
-            return _of_planned(state, name(decision), None, source)
+        case ev.Edit(source=source, step=step):
+            return _of_planned(state, "edit", step, source)
+        case ev.Insert(source=source):
+            return _of_planned(state, "insert", None, source)
         case ev.Skip():
             return deviations_of(state, ev.Decided(operator=_NOBODY, decision="skip"))
         case ev.Jump(step=step):
-            return _of_jump(state, step)
+            jump = ev.Decided(operator=_NOBODY, decision="jump", step=step)
+            return deviations_of(state, jump)
         case ev.RestartKernel():
             return [Deviated(kind="kernel_restarted")]
     return []
@@ -297,13 +322,3 @@ def _of_planned(
 ) -> list[Deviated]:
     planned = _attempt_for(state, decision, step, source)
     return deviations_of(state, attempt_started(state, planned))
-
-
-def _of_jump(state: RunState, step: str) -> list[Deviated]:
-    """What a jump passes over and, going back, what it will run again."""
-    skipped = deviations_of(state, ev.Decided(operator=_NOBODY, decision="jump", step=step))
-    target = state.steps[step]
-    again: list[DeviationKind] = []
-    if target.attempts:
-        again.append("reran" if _succeeded(target) else "retried")
-    return skipped + [Deviated(kind=kind, step=step) for kind in again]

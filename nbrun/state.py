@@ -104,6 +104,7 @@ class RunState:
     stepping: bool = False
     paused: bool = False
     aside: bool = False
+    moved: bool = False
     restarted: bool = False
     setup_failed: bool = False
     rebuild: deque[str] = field(default_factory=deque)
@@ -292,7 +293,8 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
     """A stop is said once: what led to it is forgotten, and no old decision outlives it."""
     state.stop = event
     state.decision = None
-    state.paused = state.aside = state.restarted = state.setup_failed = False
+    state.paused = state.aside = state.moved = False
+    state.restarted = state.setup_failed = False
 
 
 def _resumed(state: RunState, _event: ev.Resumed) -> None:
@@ -330,7 +332,7 @@ def _jump(state: RunState, target: str | None) -> None:
         elif step.step.number >= destination and step.passed and not step.declared_skip:
             step.redo = True
             state.unpass(step)
-    state.steps[str(target)].redo = True
+    state.moved = True
 
 
 def _deviated(state: RunState, event: ev.Deviated) -> None:

@@ -71,7 +71,13 @@ def to_text(text: str) -> Text:
     """
     stream = Stream()
     shown = (stream.feed(text), stream.finish())
-    return Text("\n").join(part for part in shown if part is not None)
+    return _whole(Text("\n").join(part for part in shown if part is not None))
+
+
+def _whole(text: Text) -> Text:
+    """`text` with its lines left whole: a terminal wraps them itself, and a file need not."""
+    text.no_wrap, text.overflow = True, "ignore"
+    return text
 
 
 class Stream:
@@ -92,7 +98,7 @@ class Stream:
         self._line.write(tail)
         if self._line.columns > LONGEST_UNFINISHED:
             done.append(self._next_line())
-        return Text("\n").join(done) if done else None
+        return _whole(Text("\n").join(done)) if done else None
 
     @property
     def pending(self) -> Text:
@@ -103,7 +109,7 @@ class Stream:
         """Return the unfinished line, or None when it is empty, and start anew on the next one."""
         held, self._held = self._held, ""
         self._line.write(neutralise(held))
-        return self._next_line() if self._line.columns else None
+        return _whole(self._next_line()) if self._line.columns else None
 
     def _take(self, chunk: str) -> str:
         """Hold back an escape sequence that may go on in the next chunk; make the rest safe."""

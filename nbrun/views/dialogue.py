@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 import msgspec
+from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -51,7 +52,7 @@ class Dialogue:
     # ── the three questions ──────────────────────────────────────────────────────────────────
 
     def at_stop(self, state: RunState, news: News) -> Decision | None:
-        self._say(prompt.menu(state))
+        self._show(Columns([Text(choice, no_wrap=True) for choice in prompt.menu(state)], (0, 3)))
         try:
             while True:
                 decision = self._once(state, news)
@@ -102,8 +103,11 @@ class Dialogue:
                 self._look(chosen.argument, state)
             case "note":
                 return ev.AddNote(text=chosen.argument or self._ask("note: ", news))
-            case "edit" | "insert":
-                return self._written(chosen.choice.name, state, news)
+            case "edit" | "edit-other":
+                return self._edit(chosen.argument or None, state, news)
+            case "insert":
+                source = self._written("insert", "", state, news)
+                return ev.Insert(source=source) if source else None
             case "cancel":
                 return ev.Cancel() if self._confirm("end the run here?", news) else None
             case "run-other":
@@ -128,20 +132,28 @@ class Dialogue:
 
     # ── writing code ─────────────────────────────────────────────────────────────────────────
 
-    def _written(self, what: str, state: RunState, news: News) -> Decision | None:
-        """A source from the operator's editor, shown again before it runs."""
-        step = state.current
-        before = "" if what == "insert" or step is None else step.last_source or step.step.source
-        key = what if step is None else f"{what} {step.step.id}"
+    def _edit(self, step: str | None, state: RunState, news: News) -> Decision | None:
+        target = state.steps[step] if step else state.current
+        if target is None:
+            return None
+        source = self._written(
+            target.step.id, target.last_source or target.step.source, state, news
+        )
+        return ev.Edit(source=source, step=step) if source else None
+
+    def _written(self, key: str, before: str, state: RunState, news: News) -> str | None:
+        """A source from the operator's editor, shown again before it runs; None to run nothing.
+
+        What was written is the next edit's draft, until a decision is made: it is not lost when
+        the kernel dies meanwhile, or by a wrong key.
+        """
         source = self._edited(self._drafts.get(key, before), state)
         if source is None or not source.strip() or source == before:
             self._say("nothing was changed")
             return None
         self._drafts[key] = source
         self._show(mime.source(diff(before, source), "diff"))
-        if not self._confirm("run this?", news):
-            return None
-        return ev.Insert(source=source) if what == "insert" else ev.Edit(source=source)
+        return source if self._confirm("run this?", news) else None
 
     def _edited(self, source: str, state: RunState) -> str | None:
         """`source` after $VISUAL, $EDITOR or the platform's editor; None when it was not saved."""

@@ -1,5 +1,6 @@
 """The question at a stop: what may be chosen there, and what a typed line means."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nbrun import events as ev
@@ -10,64 +11,55 @@ from nbrun.state import RunState
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing an operator can ask for. `letter` and `words` name it; `argument` shows what may
-    follow; `sample` is a decision that tells, by its refusal, whether it is possible here."""
+    """One thing an operator can ask for. `letter` and `words` name it; `sample` is a decision that
+    tells, by its refusal, whether it is possible here."""
 
     name: str
     letter: str
     words: tuple[str, ...]
-    argument: str
     help: str
     sample: Decision | None = None
 
 
+_CODE = "pass"  # any source does, to ask whether one is allowed
+
 CHOICES = (
-    Choice("run", "r", ("run",), "", "run this step", ev.Run()),
-    Choice("retry", "r", ("retry",), "", "run what failed once more, unchanged", ev.Retry()),
-    Choice(
-        "continue",
-        "g",
-        ("go", "continue"),
-        "",
-        "run this step, and stop no more before each",
-        ev.Continue(),
-    ),
-    Choice(
-        "edit", "e", ("edit",), "", "change this step in $EDITOR and run it", ev.Edit(source="pass")
-    ),
-    Choice("skip", "s", ("skip",), "", "pass over this step", ev.Skip()),
-    Choice("run-other", "r N", (), "", "run step N as the runbook has it, then come back here"),
-    Choice(
-        "jump",
-        "j N",
-        ("jump",),
-        "N",
-        "go on from step N: passing over those between, or running again from there",
-    ),
+    Choice("run", "r", ("run",), "run this step", ev.Run()),
+    Choice("retry", "r", ("retry",), "run what failed once more, unchanged", ev.Retry()),
+    Choice("continue", "g", ("go", "continue"), "run this step, and those after it", ev.Continue()),
+    Choice("edit", "e", ("edit",), "change this step in $EDITOR and run it", ev.Edit(source=_CODE)),
+    Choice("skip", "s", ("skip",), "pass over this step", ev.Skip()),
+    Choice("run-other", "r N", (), "run step N as the runbook has it, then come back here"),
+    Choice("edit-other", "e N", (), "change step N in $EDITOR and run it, then come back here"),
+    Choice("jump", "j N", ("jump",), "move to step N and stop there; nothing is run by it"),
     Choice(
         "insert",
         "i",
         ("insert",),
-        "",
         "run a cell of your own, then come back here",
-        ev.Insert(source="pass"),
+        ev.Insert(source=_CODE),
     ),
     Choice(
         "restart",
         "k",
         ("restart",),
-        "",
         "restart the kernel, and run its setup steps again",
         ev.RestartKernel(),
     ),
-    Choice("note", "n", ("note",), "[TEXT]", "put a remark into the record"),
-    Choice("view", "v", ("view",), "[N|left|source]", "look at this step, step N or what is left"),
-    Choice("cancel", "c", ("cancel",), "", "end the run here", ev.Cancel()),
-    Choice("help", "?", ("help", "h"), "", "explain these"),
+    Choice("note", "n", ("note",), "put a remark into the record"),
+    Choice("view", "v", ("view",), "look back at this step; also: view N, view source, view left"),
+    Choice("cancel", "c", ("cancel",), "end the run here", ev.Cancel()),
+    Choice("help", "?", ("help", "h"), "explain these"),
 )
 
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 _BY_NAME = {choice.name: choice for choice in CHOICES}
+
+# The choices that a step is named after, and the decision that each is.
+_OF_STEP: dict[str, Callable[[str], Decision]] = {
+    "run-other": lambda step: ev.Run(step=step),
+    "edit-other": lambda step: ev.Edit(source=_CODE, step=step),
+    "jump": lambda step: ev.Jump(step=step),
+}
 
 
 @dataclass(frozen=True)
@@ -88,9 +80,9 @@ def parse(line: str, state: RunState) -> Chosen | str:
     choice = _choice(word.lower(), argument, state)
     if choice is None:
         return f"{word!r} is not a choice here; ? explains them" if word else "choose; ? explains"
-    if argument and choice.name not in ("run-other", "jump", "note", "view"):
+    if argument and choice.name not in (*_OF_STEP, "note", "view"):
         return f"{choice.name} takes nothing after it"
-    if choice.name in ("run-other", "jump"):
+    if choice.name in _OF_STEP:
         return _with_step(choice, argument, state)
     if choice.sample is not None and (why_not := refusal(state, choice.sample)):
         return why_not
@@ -98,8 +90,8 @@ def parse(line: str, state: RunState) -> Chosen | str:
 
 
 def _choice(word: str, argument: str, state: RunState) -> Choice | None:
-    if word in ("r", "run") and argument:
-        return _BY_NAME["run-other"]
+    if argument and word in ("r", "run", "e", "edit"):
+        return _BY_NAME["run-other" if word[0] == "r" else "edit-other"]
     if word == "r":
         failed = state.current is not None and state.current.failed
         return _BY_NAME["retry" if failed else "run"]
@@ -113,8 +105,7 @@ def _with_step(choice: Choice, argument: str, state: RunState) -> Chosen | str:
     step = step_id(argument, state)
     if step is None:
         return f"{choice.name.partition('-')[0]} which step? There are 1 to {len(state.order)}"
-    decision = ev.Jump(step=step) if choice.name == "jump" else ev.Run(step=step)
-    return refusal(state, decision) or Chosen(choice, step)
+    return refusal(state, _OF_STEP[choice.name](step)) or Chosen(choice, step)
 
 
 def step_id(typed: str, state: RunState) -> str | None:
@@ -133,13 +124,13 @@ def possible(state: RunState) -> list[Choice]:
     ]
 
 
-def menu(state: RunState) -> str:
-    """The open choices on a line or two: `r retry  e edit  …`."""
+def menu(state: RunState) -> list[str]:
+    """The open choices, each with its letter: `r retry`, `e edit`, …"""
     shown = []
     for choice in possible(state):
-        word = choice.words[0] if choice.words else "run step N"
-        shown.append(f"{choice.letter} {word}".replace(" ", _NO_BREAK))
-    return "   ".join(shown)
+        word = choice.words[0] if choice.words else f"{choice.name.removesuffix('-other')} step N"
+        shown.append(f"{choice.letter} {word}")
+    return shown
 
 
 def explained(state: RunState) -> list[tuple[str, str]]:
@@ -147,8 +138,7 @@ def explained(state: RunState) -> list[tuple[str, str]]:
     rows = []
     for choice in CHOICES:
         why_not = refusal(state, choice.sample) if choice.sample is not None else None
-        words = ", ".join(choice.words) or "run N"
-        name = f"{choice.letter}, {words} {choice.argument}".strip()
+        name = ", ".join((choice.letter, *choice.words))
         rows.append((name, f"not now: {why_not}" if why_not else choice.help))
     return rows
 

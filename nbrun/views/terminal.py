@@ -52,7 +52,7 @@ class TerminalView:
         """Print what has been taken, in one piece."""
         pending, self._pending = self._pending, []
         if pending:
-            self._console.print(Group(*pending), soft_wrap=False)
+            self._console.print(Group(*pending), crop=False)
         self._draw(force=bool(pending))
 
     def tick(self) -> None:
@@ -180,16 +180,14 @@ class TerminalView:
         if name != self._stream_name:
             self._end_stream()
             self._stream_name = name
-        self._put_lines(self._stream.feed(str(output.get("text", ""))))
+        lines = self._stream.feed(str(output.get("text", "")))
+        if lines is not None:
+            self._put(lines)
 
     def _end_stream(self) -> None:
-        self._put_lines(self._stream.finish())
-
-    def _put_lines(self, lines: Text | None) -> None:
-        """What a cell printed, its lines left whole: the terminal wraps them, a file need not."""
-        if lines is not None:
-            lines.no_wrap, lines.overflow = True, "ignore"
-            self._put(lines)
+        rest = self._stream.finish()
+        if rest is not None:
+            self._put(rest)
 
     def _end_output(self) -> None:
         """Print for good what the live region still holds."""

@@ -6,6 +6,8 @@ from nbrun import events as ev
 from nbrun.script import label
 from nbrun.state import RunState, StepState
 
+_BRIEF = 160  # characters of an error's text in the line that says how an attempt ended
+
 OUTCOMES = {
     "ok": "ok",
     "error": "failed",
@@ -33,6 +35,7 @@ STOPS = {
     "step_mode": "is next",
     "paused": "is next; paused",
     "returned": "is where the run stands",
+    "moved": "is where you moved the run",
 }
 
 
@@ -71,7 +74,7 @@ def finished(event: ev.AttemptFinished) -> str:
     """`failed · 1.2 s · ValueError: no such host`."""
     parts = [OUTCOMES[event.outcome], duration(event.duration)]
     if event.outcome != "ok" and event.ename:
-        parts.append(f"{event.ename}: {event.evalue}" if event.evalue else event.ename)
+        parts.append(f"{event.ename}: {_brief(event.evalue)}" if event.evalue else event.ename)
     if event.outcome == "ok" and event.shell_exit:
         parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
     if event.ended_run:
@@ -79,9 +82,15 @@ def finished(event: ev.AttemptFinished) -> str:
     return " · ".join(parts)
 
 
+def _brief(text: str) -> str:
+    """The first line; the whole is among the outputs."""
+    first, _, rest = text.strip().partition("\n")
+    return first[:_BRIEF].rstrip() + (" …" if rest or len(first) > _BRIEF else "")
+
+
 def deviation(state: RunState, event: ev.Deviated) -> str:
     where = f"{label(state, event.step)} " if event.step and event.kind != "inserted" else ""
-    return f"{where}{DEVIATIONS[event.kind]}"
+    return f"{where}{DEVIATIONS[event.kind]}" + (f" ({event.reason})" if event.reason else "")
 
 
 def decision(state: RunState, event: ev.Decided) -> str:
