@@ -22,6 +22,7 @@ from nbrun.script import (
     deviations_of,
     name,
     refusal,
+    unattended_end,
     waits,
     what_next,
 )
@@ -159,7 +160,7 @@ class Engine:
         step = current.step.id if current else None
         self._emit(ev.Stopped(reason=stop.reason, step=step, detail=stop.detail))
         if not wait:
-            self._finish = NextFinish("failed", "a step failed and nobody was there to decide")
+            self._finish = unattended_end(self.state, stop)
             return
         self._save_notebook(None)
         while self.state.phase is Phase.STOPPED:

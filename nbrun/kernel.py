@@ -174,13 +174,13 @@ class _Connection:
         )
 
     async def _launch(self, cwd: Path, log: Path) -> None:
-        """nbclient's own start-up, without its SIGINT handler: that needs the main thread."""
+        """nbclient's start-up in its two parts: the whole, `async_setup_kernel`, would also take
+        SIGINT and leave an atexit hook behind a kernel that did not start."""
         with log.open("ab") as output:
-            self._setup = self._nbclient.async_setup_kernel(
-                cwd=str(cwd), env=dict(os.environ), stdout=output, stderr=output, cleanup_kc=True
+            await self._nbclient.async_start_new_kernel(
+                cwd=str(cwd), env=dict(os.environ), stdout=output, stderr=output
             )
-            await self._setup.__aenter__()
-        client: Any = self._nbclient.kc
+        client: Any = await self._nbclient.async_start_new_kernel_client()
         client.allow_stdin = self._attended
         self._client = client
 
@@ -265,7 +265,10 @@ class _Connection:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "_client"):
-            await self._setup.__aexit__(None, None, None)
+            self._client.stop_channels()
+        if await self._manager.is_alive():
+            await self._manager.shutdown_kernel(now=True)
+        await self._manager.cleanup_resources()
         self._context.destroy(linger=0)
         shutil.rmtree(self._directory, ignore_errors=True)
 

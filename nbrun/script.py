@@ -134,6 +134,19 @@ def waits(state: RunState, stop: NextStop) -> bool:
     return not asked_to_end or state.interrupted
 
 
+def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
+    """How a run ends at a stop where nobody decides."""
+    current = state.current
+    step = label(state, current.step.id) if current else "the run"
+    what = {
+        "step_failed": f"{step} did not succeed",
+        "kernel_died": f"there was no kernel for {step}",
+        "fill": f"{step} is for an operator to complete",
+    }.get(stop.reason, f"the run stopped at {step}")
+    ends = "--on-failure is stop" if state.plan.policy.attended else "nobody was there to decide"
+    return NextFinish("failed", f"{what}, and {ends}")
+
+
 # ── What may be decided ──────────────────────────────────────────────────────────────────────
 
 # The phases in which each decision is heard at all; `refusal` knows the finer conditions.

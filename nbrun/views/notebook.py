@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,7 @@ class _Builder:
                     "metadata": {
                         **step.step.metadata,
                         "nbrun": {**_own(step.step.metadata), **own},
-                        "tags": [*step.step.tags, "nbrun-not-run"],
+                        "tags": list(dict.fromkeys([*step.step.tags, "nbrun-not-run"])),
                     },
                     "outputs": [],
                     "source": f"# {label(self._state, step.step.id)}: {own['why']}\n"
@@ -267,8 +268,8 @@ def _unique(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Cells whose ids differ, where a runbook's own id is like one made here."""
     taken: set[str] = set()
     for cell in cells:
-        while cell["id"] in taken:
-            cell["id"] = f"{cell['id'][:60]}-2"
+        numbered = (f"{cell['id'][:50]}-{number}" for number in count(2))
+        cell["id"] = next(id_ for id_ in chain([cell["id"]], numbered) if id_ not in taken)
         taken.add(cell["id"])
     return cells
 

@@ -1,8 +1,12 @@
 """The outputs of attempts as a notebook shows them: updated, cleared and joined in place."""
 
+import json
+import re
 from typing import Any
 
 from nbrun import events as ev
+
+_ANY_JSON = re.compile(r"application/(.*\+)?json")
 
 
 class Outputs:
@@ -37,6 +41,8 @@ class Outputs:
         output = dict(event.output)
         if output["output_type"] == "stream":
             output["text"] = [output["text"]]
+        if "data" in output:
+            output["data"] = _valid(output["data"])
         if not _joined(outputs, output):
             outputs.append(output)
         if event.display_id is not None:
@@ -44,12 +50,25 @@ class Outputs:
             self._show(event.display_id, output["data"], output["metadata"])
 
     def _update(self, event: ev.OutputUpdated) -> None:
-        self._show(event.display_id, event.data, event.metadata)
+        self._show(event.display_id, _valid(event.data), event.metadata)
 
     def _show(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         """As in Jupyter, every output of a display id shows its newest bundle."""
         for output in self._displays.get(display_id, []):
             output["data"], output["metadata"] = data, metadata
+
+
+def _valid(data: dict[str, Any]) -> dict[str, Any]:
+    """A mime bundle as nbformat allows it: text, and anything at all under a JSON mime type."""
+    return {
+        mime: value if _is_text(value) or _ANY_JSON.fullmatch(mime) else json.dumps(value)
+        for mime, value in data.items()
+    }
+
+
+def _is_text(value: Any) -> bool:
+    parts = value if isinstance(value, list) else [value]
+    return all(isinstance(part, str) for part in parts)
 
 
 def _joined(outputs: list[dict[str, Any]], output: dict[str, Any]) -> bool:

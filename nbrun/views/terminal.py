@@ -131,7 +131,7 @@ class TerminalView:
 
     def _kernel_died(self, _state: RunState, event: ev.KernelDied, _at: str) -> None:
         self._end_output()
-        self._line(f"the kernel died: {event.why}", "bold red")
+        self._line(event.why, "bold red")
 
     def _kernel_restarted(self, state: RunState, _event: ev.KernelRestarted, _at: str) -> None:
         self._line(f"a new kernel is ready (number {state.generation} of this run)", "yellow")

@@ -110,6 +110,9 @@ def outcome(event: ev.RunFinished) -> str:
     return "completed, on script" if event.outcome == "completed" else event.outcome
 
 
+_ENDED = {"completed": "was completed", "cancelled": "was cancelled", "failed": "failed"}
+
+
 def not_run(state: RunState) -> list[StepState]:
     """The steps that no attempt was made of, in runbook order."""
     return [state.steps[id_] for id_ in state.order if not state.steps[id_].attempts]
@@ -124,5 +127,5 @@ def why_not_run(state: RunState, step: StepState) -> str:
     if state.ended_by is not None:
         return f"not run: the runbook ended itself at {label(state, state.ended_by)}"
     if state.finished is not None:
-        return f"not run: the run was {state.finished.outcome} before it"
+        return f"not run: the run {_ENDED[state.finished.outcome]} before it"
     return "not run yet"
