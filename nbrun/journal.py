@@ -17,6 +17,7 @@ import msgspec
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
 
+_TAIL = 65536  # bytes read from a journal's end to find how the run ended
 GENESIS = hashlib.sha256(b"").hexdigest()
 
 _encoder = msgspec.json.Encoder()
@@ -249,12 +250,30 @@ def _joined(envelope: _Envelope, event: Event) -> Record:
     )
 
 
-def decode_alone(path: Path, line: bytes) -> Record:
-    """One line read without those before it: for a list of runs, which looks at two of each.
+def first(path: Path) -> Record | None:
+    """The first line alone, for a list of runs; None when there is no whole one.
 
     Raises:
         DamagedJournalError: it is no event.
+        OSError: the file can't be read.
     """
+    with path.open("rb") as file:
+        line = file.readline()
+    return _alone(path, line[:-1]) if line.endswith(b"\n") else None
+
+
+def last(path: Path) -> Record | None:
+    """The last whole line alone; None when there is none, or it is no short one: the end of a
+    run is. Raises as `first` does."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
+        lines = file.read().split(b"\n")
+    whole = lines[:-1] if size <= _TAIL else lines[1:-1]
+    return _alone(path, whole[-1]) if whole else None
+
+
+def _alone(path: Path, line: bytes) -> Record:
     try:
         return _joined(_envelopes.decode(line), _events.decode(line))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

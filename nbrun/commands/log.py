@@ -4,10 +4,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbrun import run_directory
+from nbrun import events as ev
+from nbrun import journal, run_directory
 from nbrun.commands.screens import JsonView, screen
 from nbrun.errors import ExitCode, UsageError
 from nbrun.journal import Reading
+from nbrun.run_directory import RunDirectory
 from nbrun.state import fold
 from nbrun.views import log, prompt
 from nbrun.views.terminal import TerminalView
@@ -42,12 +44,25 @@ def show(request: Request) -> ExitCode:
         log.replay(reading, JsonView(sys.stdout), step=_step(reading, request.step))
     else:
         _replay(request, reading, str(directory.path))
-    if reading.torn:
-        print(_TORN.format(path=directory.journal, size=len(reading.torn)), file=sys.stderr)  # noqa: T201
+    _say_how_it_stands(directory, reading)
     return ExitCode.COMPLETED
 
 
+def _say_how_it_stands(directory: RunDirectory, reading: Reading) -> None:
+    """On stderr, what a record without an end means."""
+    if reading.torn:
+        print(_TORN.format(path=directory.journal, size=len(reading.torn)), file=sys.stderr)  # noqa: T201
+    last = journal.last(directory.journal)
+    if last is None or not isinstance(last.event, ev.RunFinished):
+        print(_GOES_ON if journal.is_locked(directory.journal) else _INTERRUPTED, file=sys.stderr)  # noqa: T201
+
+
 _TORN = "{path}: the last line is torn ({size} bytes, left out): nbrun ended while it wrote"
+_GOES_ON = "the run goes on: this is what has happened so far"
+_INTERRUPTED = (
+    "the record ends here: nbrun was killed, or the machine went down. A step that was started and "
+    "has no end above may have happened, wholly or in part"
+)
 
 
 def _replay(request: Request, reading: Reading, where: str) -> None:

@@ -232,8 +232,13 @@ def _run(
         target=_engine_thread, args=(engine, started, link, failure), name="nbrun-engine"
     )
     thread.start()
-    state = Console(link, *_terminal(plan, directory, link, request)).follow()
-    thread.join()
+    try:
+        state = Console(link, *_terminal(plan, directory, link, request)).follow()
+    except BaseException:  # a run must not wait for ever for a console that is gone
+        link.send(ev.Cancel(reason="nbrun's own console failed"))
+        raise
+    finally:
+        thread.join()
     if failure:
         raise failure[0]
     return exit_code(state)

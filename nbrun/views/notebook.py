@@ -6,6 +6,7 @@ A function of the journal's events alone, so that the same journal gives the sam
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -163,7 +164,7 @@ class _Builder:
             self._cells += map(_narration, known.step.narration)
 
     def _remark(self, at: str, what: str, why: str) -> None:
-        quoted = "".join(f"\n> {_md(line)}  " for line in why.splitlines())
+        quoted = "".join(f"\n> {_md_line(line)}  " for line in why.splitlines())
         self._markdown(f"{what} at {wording.moment(at)}" + (f"\n{quoted}" if quoted else ""))
 
     def _markdown(self, source: str) -> None:
@@ -284,3 +285,8 @@ _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}
 def _md(text: str) -> str:
     """Text that a Markdown cell shows as it is, on one line."""
     return " ".join(text.translate(_MARKDOWN).split())
+
+
+def _md_line(text: str) -> str:
+    """The same at the start of a line, where a list or the underline of a heading may begin."""
+    return re.sub(r"^(\d*)([-=.)])", r"\1\\\2", _md(text))

@@ -110,7 +110,8 @@ def _with_step(choice: Choice, argument: str, state: RunState) -> Chosen | str:
 
 def step_id(typed: str, state: RunState) -> str | None:
     """The step that a number, or an id, names."""
-    if typed.isascii() and typed.isdigit() and 0 < int(typed) <= len(state.order):
+    known = len(typed) < 10 and typed.isascii() and typed.isdigit()  # int() refuses thousands
+    if known and 0 < int(typed) <= len(state.order):
         return state.order[int(typed) - 1]
     return typed if typed in state.steps else None
 

@@ -1,10 +1,9 @@
-"""The list of runs as a table."""
+"""The list of runs."""
 
 from typing import Any
 
 import msgspec
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nbrun.views import wording
@@ -27,37 +26,22 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     off_script: bool | None = None
 
 
-def table(lines: list[RunLine], where: str) -> RenderableType:
-    """A row a run, in the order given; `where` is the folder, named when there are none."""
+def listing(lines: list[RunLine], where: str) -> RenderableType:
+    """Two lines a run, in the order given: an id and what became of it, then what it was. An id is
+    never cut, so that it can be copied. `where` is the folder, named when there are no runs."""
     if not lines:
         return Text(plain(f"no runs in {where}"))
-    shown = Table(box=None, pad_edge=False)
-    for heading in (
-        "run",
-        "runbook",
-        "parameters",
-        "operator",
-        "started",
-        "took",
-        "outcome",
-        "script",
-    ):
-        shown.add_column(heading, overflow="fold")
-    for line in lines:
-        shown.add_row(*_cells(line))
-    return shown
+    widest = max(len(line.run) for line in lines)
+    return Group(*(part for line in lines for part in _entry(line, widest)))
 
 
-def _cells(line: RunLine) -> list[Text]:
-    parameters = ", ".join(f"{name}={value}" for name, value in line.parameters.items())
-    script = {None: "", True: "off", False: "on"}[line.off_script]
-    return [
-        Text(plain(line.run)),
-        Text(plain(line.runbook)),
-        Text(plain(parameters)),
-        Text(plain(line.operator)),
-        Text(wording.moment(line.started) if line.started else ""),
-        Text("" if line.duration is None else wording.duration(line.duration)),
-        Text(plain(line.status), style=_STYLES.get(line.status, "")),
-        Text(script, style="yellow" if line.off_script else ""),
-    ]
+def _entry(line: RunLine, width: int) -> tuple[Text, Text]:
+    status = f"{line.status}, off script" if line.off_script else line.status
+    took = "" if line.duration is None else f" · {wording.duration(line.duration)}"
+    head = Text(plain(line.run).ljust(width + 2), no_wrap=True, overflow="ignore")
+    head.append(plain(status), style="yellow" if line.off_script else _STYLES.get(line.status, ""))
+    head.append(took)
+    parameters = (f"{name}={value}" for name, value in line.parameters.items())
+    started = f"{wording.moment(line.started)} by {line.operator}" if line.started else ""
+    facts = (line.runbook, *parameters, started)
+    return head, Text("    " + "  ".join(plain(fact) for fact in facts if fact), style="dim")

@@ -52,8 +52,20 @@ class TerminalView:
         """Print what has been taken, in one piece."""
         pending, self._pending = self._pending, []
         if pending:
-            self._console.print(Group(*pending), crop=False)
+            self._print(pending)
         self._draw(force=bool(pending))
+
+    def _print(self, pending: list[RenderableType]) -> None:
+        """A picture of an output must never end a run: what can't be drawn is said to be there."""
+        try:
+            self._console.print(Group(*pending), crop=False)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
+            for each in pending if len(pending) > 1 else ():
+                self._print([each])
+            if len(pending) == 1:
+                self._console.print(Text(f"(can't be shown here: {error!r}; the record has it)"))
 
     def tick(self) -> None:
         """Let the clock of a running step go on."""
