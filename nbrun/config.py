@@ -41,4 +41,7 @@ def _read(path: Path) -> Config:
         return Config()
     if not isinstance(runs_dir, str) or not runs_dir:
         raise UsageError(f"{path}: runs_dir must be the path of a folder, not {runs_dir!r}")
-    return Config(runs_dir=path.parent / Path(runs_dir).expanduser())
+    try:
+        return Config(runs_dir=path.parent / Path(runs_dir).expanduser())
+    except RuntimeError as error:
+        raise UsageError(f"{path}: runs_dir {runs_dir!r}: that home can't be found") from error

@@ -71,6 +71,8 @@ class Console:
         for record in records:
             apply(self.state, record.event)
             self._answered = self._answered and not isinstance(record.event, _ANSWERS)
+            if isinstance(record.event, ev.AttemptStarted):
+                self._pressed = -SECOND_PRESS  # what was pressed before was no word about this one
             self._show(record)
         if records:
             self._with_view(lambda view: view.flush())

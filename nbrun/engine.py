@@ -244,6 +244,8 @@ class Engine:
         self._finished(judge(reply, interrupted=self.state.interrupted, shell_errors_fail=strict))
 
     def _died(self, death: Died) -> None:
+        if death.generation < self.state.generation:  # it was ended to start the one that runs
+            return
         self._emit(ev.KernelDied(generation=death.generation, why=death.why))
         if self.state.phase is Phase.RUNNING:
             self._finished(Verdict(outcome="kernel_died", ename="KernelDied", evalue=death.why))
@@ -267,6 +269,8 @@ class Engine:
     def _decide(self, ordered: Ordered) -> None:
         decision, operator = ordered.decision, ordered.operator
         why_not = refusal(self.state, decision)
+        if self._finish is not None and not isinstance(decision, ev.AddNote):
+            why_not = "the run is ending"
         if why_not is not None:
             self._emit(ev.DecisionRefused(operator=operator, decision=name(decision), why=why_not))
             return
@@ -289,7 +293,7 @@ class Engine:
                 self._kill("the operator asked for it")
             case ev.Cancel() if self.state.phase is Phase.RUNNING:
                 self._interrupt("the operator cancelled the run")
-                self._kill_due = time.monotonic() + CANCEL_GRACE
+                self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
         if self.state.phase is Phase.STOPPED:
             self._emit(ev.Resumed())
 

@@ -291,7 +291,7 @@ class _Connection:
     ) -> None:
         try:
             message = wire.unpack(parts, channel.session.sign)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             logging.getLogger(__name__).warning("a message was not understood: %s", error)
             return
         handle(message)

@@ -1,4 +1,5 @@
-"""Runs once inside an IPython kernel, before the first step: loses no output, sees shell exits.
+"""Runs once inside an IPython kernel, before the first step: output is not lost or put to the
+wrong step, and the exits of shell commands are seen.
 
 It is sent as text and executed in a namespace of its own, so that no name of the runbook is
 touched; it must not import nbrun, which the kernel's Python need not have. Where IPython's
@@ -8,6 +9,7 @@ can be told.
 
 import concurrent.futures.thread
 import subprocess
+import sys
 import threading
 import time
 from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an old one
@@ -84,6 +86,40 @@ def _lift_send_limit() -> None:
     thread.schedule(lambda: thread.socket.set(zmq.SNDHWM, 0))
 
 
+def _of_this_request(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose output in another thread belongs to the request that is running now."""
+    header = _shell.display_pub.parent_header
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for part in (sys.stdout, sys.stderr, _shell.display_pub, _shell.displayhook):
+            if hasattr(part, "set_thread_parent"):
+                part.set_thread_parent(header)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _keep_threads_to_their_cell() -> None:
+    """ipykernel 7 puts what a thread prints to the cell that runs at that moment."""
+    if not hasattr(_shell.display_pub, "set_thread_parent"):
+        return
+    start, submit = threading.Thread.start, concurrent.futures.ThreadPoolExecutor.submit
+    worker: Any = concurrent.futures.thread._worker
+
+    def started(self: Any) -> None:
+        if getattr(self, "_target", None) is not worker:  # a worker serves many cells: see below
+            self.run = _of_this_request(self.run)
+        start(self)
+
+    def submitted(self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return submit(self, _of_this_request(function), *args, **kwargs)
+
+    thread: Any = threading.Thread
+    thread.start = started
+    executor: Any = concurrent.futures.ThreadPoolExecutor
+    executor.submit = submitted
+
+
 def _join_threads(seconds: float) -> None:
     """Wait for the threads that Python would wait for at exit; a pool's idle workers end then."""
     deadline = time.monotonic() + seconds
@@ -100,3 +136,4 @@ try:
 except (ImportError, AttributeError):
     _shell._nbrun_shell_exits = _last
 _lift_send_limit()
+_keep_threads_to_their_cell()

@@ -16,6 +16,7 @@ from nbrun.journal import sync_directory
 _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
 _JOURNAL = "journal.jsonl"
+_LOG = "supervisor.log"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class RunDirectory:
 
     @property
     def log(self) -> Path:
-        return self.path / "supervisor.log"
+        return self.path / _LOG
 
     def notebook(self, runbook: str | Path) -> Path:
         """The output notebook of a run of `runbook`."""
@@ -73,6 +74,7 @@ def create(parent: Path, runbook: Path, now: datetime | None = None) -> RunDirec
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
         path.chmod(0o700)
+        (path / _LOG).touch(mode=0o600)
         sync_directory(parent)
     except OSError as error:
         raise JournalError(f"{path}: can't make the run's folder: {error.strerror}") from error
@@ -98,11 +100,9 @@ def find(parent: Path, called: str) -> RunDirectory:
     Raises:
         RunNotFoundError: there is none, or more than one; the message says which.
     """
-    path = Path(called).expanduser()
-    if path.name == _JOURNAL and path.is_file():
-        return RunDirectory(path.parent.absolute())
-    if (path / _JOURNAL).is_file():
-        return RunDirectory(path.absolute())
+    at_path = _at(called)
+    if at_path is not None:
+        return at_path
     runs = all_runs(parent)
     if called == "last" and runs:
         return runs[0]
@@ -110,6 +110,19 @@ def find(parent: Path, called: str) -> RunDirectory:
     if len(matches) == 1:
         return matches[0]
     raise _not_one(parent, called, matches)
+
+
+def _at(called: str) -> RunDirectory | None:
+    """The run whose folder or journal has that path."""
+    try:
+        path = Path(called).expanduser()
+        if path.name == _JOURNAL and path.is_file():
+            return RunDirectory(path.parent.absolute())
+        if (path / _JOURNAL).is_file():
+            return RunDirectory(path.absolute())
+    except (OSError, RuntimeError):  # no path at all: too long, or the home of nobody
+        return None
+    return None
 
 
 def _not_one(parent: Path, called: str, matches: list[RunDirectory]) -> RunNotFoundError:

@@ -216,10 +216,17 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
+# What a cell is when no heading of its own says so: the one before it is the notebook's title.
+_TITLES = {"parameters": "Parameters", "injected-parameters": "Parameters given"}
+
+
 def _title(cell: Any, narration: tuple[Narration, ...]) -> str:
     own = cell["metadata"].get("nbrun", {}).get("title")
     if isinstance(own, str) and own.strip():
         return own.strip()
+    for tag in cell["metadata"].get("tags", ()):
+        if tag in _TITLES:
+            return _TITLES[tag]
     headings = [h for part in narration if part.kind == "markdown" for h in _headings(part.source)]
     if headings:
         return headings[-1]

@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from itertools import count, islice
 
 import msgspec
 
@@ -54,7 +55,7 @@ def what_next(state: RunState) -> Next:
         return NextFinish("completed", "every step was passed")
     if state.kernel != "alive":
         return NextStop("kernel_died")
-    if state.rebuild and not state.setup_failed:
+    if state.rebuild and state.steps[state.rebuild[0]].passed and not state.setup_failed:
         return _scripted(state.steps[state.rebuild[0]], "setup")
     return _halt(state, current) or _scripted(_known(current), "script")
 
@@ -69,7 +70,7 @@ def _as_decided(state: RunState, decided: ev.Decided) -> Next:
 
 def _halt(state: RunState, current: StepState | None) -> NextStop | None:
     """Why the run waits here rather than going on by itself, if it does."""
-    told = state.restarted or state.moved
+    told = state.restarted or state.moved or _came_back(state, current)
     if state.setup_failed or (current and current.failed and not told):
         return NextStop("step_failed")
     if state.restarted:
@@ -83,6 +84,12 @@ def _halt(state: RunState, current: StepState | None) -> NextStop | None:
     if current and "fill" in current.step.tags:
         return NextStop("fill")
     return NextStop("step_mode") if state.stepping else None
+
+
+def _came_back(state: RunState, current: StepState | None) -> bool:
+    """A step was run aside, and it is not the one that the run now stands at."""
+    last = state.last_attempt
+    return state.aside and not (current and last and last.step == current.step.id)
 
 
 def _known(step: StepState | None) -> StepState:
@@ -107,10 +114,9 @@ def _attempt_for(
 
 
 def _inserted_id(state: RunState) -> str:
-    number = state.inserted + 1
-    while f"inserted-{number}" in state.steps:
-        number += 1
-    return f"inserted-{number}"
+    """One that neither a step nor an earlier inserted cell has."""
+    free = (f"inserted-{number}" for number in count(1) if f"inserted-{number}" not in state.steps)
+    return next(islice(free, state.inserted, None))
 
 
 def attempt_started(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
@@ -208,7 +214,9 @@ def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
 def _strict(state: RunState, decision: Decision) -> str | None:
     if not state.plan.policy.strict:
         return None
-    kinds = sorted({deviation.kind for deviation in consequences(state, decision)})
+    kinds: list[str] = sorted({each.kind for each in consequences(state, decision)})
+    if isinstance(decision, ev.Jump) and state.steps[decision.step].passed:
+        kinds.append("reran")  # not at once, but as soon as anything is run
     if not kinds:
         return None
     return f"{name(decision)} would leave the script ({', '.join(kinds)}), and this run is --strict"
@@ -276,19 +284,12 @@ def _of_attempt(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
         return []
     kinds: list[DeviationKind] = []
     if step.attempts:
-        kinds.append("reran" if _succeeded(step) else "retried")
+        kinds.append("reran" if step.succeeded else "retried")
     current = state.current
     if current is not None and current.step.number < step.step.number:
         kinds.append("out_of_order")
     found = [Deviated(kind=kind, step=event.step) for kind in kinds]
     return found + _edit(step, event)
-
-
-def _succeeded(step: StepState) -> bool:
-    """Whether its last attempt did what the runbook expects of it."""
-    return step.outcome == "ok" or (
-        step.outcome == "error" and "raises-exception" in step.step.tags
-    )
 
 
 def _edit(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
@@ -76,6 +77,12 @@ class StepState:
         return "skip-execution" in self.step.tags
 
     @property
+    def succeeded(self) -> bool:
+        """Its last attempt did what the runbook expects of it."""
+        allowed = self.outcome == "error" and "raises-exception" in self.step.tags
+        return self.outcome == "ok" or allowed
+
+    @property
     def failed(self) -> bool:
         """Its last attempt did not succeed, and nobody has asked for another."""
         return self.outcome is not None and not self.passed and not self.redo
@@ -107,7 +114,7 @@ class RunState:
     moved: bool = False
     restarted: bool = False
     setup_failed: bool = False
-    rebuild: deque[str] = field(default_factory=deque)
+    rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
     cancelled: bool = False
     ended_by: str | None = None
     inserted: int = 0
@@ -230,7 +237,7 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.rebuild = deque(
         step.step.id
         for step in state.steps.values()
-        if step.passed and step.attempts and SETUP_TAGS.intersection(step.step.tags)
+        if step.passed and step.succeeded and SETUP_TAGS.intersection(step.step.tags)
     )
 
 
@@ -244,8 +251,6 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     state.interrupted = False
     state.decision = None
     state.aside = event.cause == "operator" and (current is None or current.step.id != event.step)
-    if event.cause == "setup" and state.rebuild:
-        state.rebuild.popleft()
     step = state.steps.get(event.step)
     if step is None:
         state.inserted += 1
@@ -265,9 +270,9 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
         return
     step.outcome = event.outcome
     step.skipped = False
-    allowed = event.outcome == "error" and "raises-exception" in step.step.tags
-    if event.outcome == "ok" or allowed:
+    if step.succeeded:
         step.passed = True
+        _rebuilt(state, step)
         return
     state.unpass(step)
     state.setup_failed = attempt is not None and attempt.cause == "setup"
@@ -308,7 +313,7 @@ def _decided(state: RunState, event: ev.Decided) -> None:
         case "interrupt":
             state.paused = state.phase is Phase.READY
         case "skip":
-            _skip(state.current)
+            _skip(state, state.current)
         case "jump":
             _jump(state, event.step)
         case "note" | "kill" | "answer":
@@ -318,9 +323,16 @@ def _decided(state: RunState, event: ev.Decided) -> None:
             state.stepping = state.stepping and event.decision != "continue"
 
 
-def _skip(step: StepState | None) -> None:
+def _skip(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.passed = step.skipped = True
+        _rebuilt(state, step)
+
+
+def _rebuilt(state: RunState, step: StepState) -> None:
+    """The new kernel has of `step` what it will have, whoever ran it or passed over it."""
+    with suppress(ValueError):
+        state.rebuild.remove(step.step.id)
 
 
 def _jump(state: RunState, target: str | None) -> None:
@@ -328,7 +340,7 @@ def _jump(state: RunState, target: str | None) -> None:
     destination = state.steps[str(target)].step.number
     for step in map(state.steps.__getitem__, state.order):
         if step.step.number < destination and not step.passed:
-            _skip(step)
+            _skip(state, step)
         elif step.step.number >= destination and step.passed and not step.declared_skip:
             step.redo = True
             state.unpass(step)

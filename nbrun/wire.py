@@ -48,7 +48,8 @@ def unpack(parts: list[bytes], sign: Callable[[list[bytes]], bytes]) -> dict[str
 def _decode(frame: bytes) -> Any:
     try:
         return msgspec.json.decode(frame)
-    except msgspec.DecodeError:  # NaN, half a surrogate pair: what Python's own encoder lets out
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # NaN, half a surrogate pair: what Python's own encoder lets out; or no UTF-8 at all
         return json.loads(frame.decode("utf-8", "replace"))
 
 

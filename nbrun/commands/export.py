@@ -16,8 +16,9 @@ def export_notebook(run: str, path: Path | None, runs_dir: Path | None) -> tuple
         RunNotFoundError, DamagedJournalError: see their messages.
     """
     directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
+    own = directory.notebook(_runbook(directory.journal))
+    target = path or own
     content = notebook.build(Reading(directory.journal))
-    target = path or directory.notebook(_runbook(directory.journal))
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; name the file")
     try:

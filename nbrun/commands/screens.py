@@ -1,5 +1,6 @@
 """What the commands that show runs have in common: the screen, raw lines, and the exit code."""
 
+import sys
 from typing import TextIO
 
 from rich.console import Console
@@ -10,10 +11,13 @@ from nbrun.journal import encode
 from nbrun.state import RunState
 from nbrun.views.ansi import plain
 
+_NO_SCREEN_WIDTH = 160  # columns
+
 
 def screen() -> Console:
-    """The terminal on stdout, or plain text where that is none."""
-    return Console(highlight=False, emoji=False, markup=False)
+    """The terminal on stdout; where that is none, plain text, wide enough to keep paths whole."""
+    width = None if sys.stdout.isatty() else _NO_SCREEN_WIDTH
+    return Console(highlight=False, emoji=False, markup=False, width=width)
 
 
 class JsonView:

@@ -109,6 +109,6 @@ def _where(state: RunState, step: str) -> tuple[str]:
 
 
 def _outcome(state: RunState, event: ev.AttemptFinished) -> tuple[str, str]:
-    head, _, rest = wording.finished(event).partition(" · ")
+    head, _, rest = wording.finished(state, event).partition(" · ")
     known = state.steps.get(event.step)
     return head, f"{known.step.title} · {rest}" if known else rest

@@ -9,9 +9,13 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pygments.lexers import get_lexer_by_name
+from pygments.lexers.special import TextLexer
+from pygments.util import ClassNotFound
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.highlighter import JSONHighlighter
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement, Paragraph
@@ -59,7 +63,23 @@ def markdown(source: str) -> RenderableType:
 
 def source(code: str, language: str) -> RenderableType:
     """Return code with colours and no background; in an unknown language, without colours."""
-    return Syntax(visible(code).rstrip("\n"), language, theme="ansi_dark", word_wrap=True)
+    shown = _highlighter(language).highlight(visible(code).rstrip("\n"))
+    shown.rstrip()
+    shown.no_wrap, shown.overflow = (
+        True,
+        "ignore",
+    )
+    return shown
+
+
+@lru_cache
+def _highlighter(language: str) -> Syntax:
+    """Pygments looks for a lexer among all that are installed, which takes longer than the rest."""
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=True, tabsize=4)
+    except ClassNotFound:
+        lexer = TextLexer(stripnl=False)
+    return Syntax("", lexer, theme="ansi_dark")
 
 
 def _output(output: dict[str, Any], hint: str) -> RenderableType:

@@ -6,8 +6,6 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from nbrun import events as ev
@@ -154,11 +152,20 @@ class TerminalView:
 
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
         title = plain(wording.step(state, event.step) + _which_attempt(event))
-        self._put(Text(), _rule(title, wording.clock(at)))
+        self._put(Text(), self._rule(title, wording.clock(at)))
         self._narrate(state, event.step)
         self._put(mime.source(event.source, self._language))
         self.flush()
         self._start_live(title, time.monotonic())
+
+    def _rule(self, title: str, clock: str) -> Text:
+        """A step's title, and the time at the right edge."""
+        line = "-" if self._console.options.ascii_only else "─"
+        room = self._console.width - len(clock) - 2
+        rule = Text(title, style="bold", no_wrap=True)
+        rule.truncate(room - 2, overflow="ellipsis")
+        rule.append(f" {line * (room - rule.cell_len - 1)} {clock}", "not bold dim")
+        return rule
 
     def _narrate(self, state: RunState, step: str) -> None:
         """The Markdown before a step, once."""
@@ -229,9 +236,12 @@ class TerminalView:
         answer = "(a password, not recorded)" if event.answer is None else event.answer
         self._line(f"answered: {answer}", "dim")
 
-    def _attempt_finished(self, _state: RunState, event: ev.AttemptFinished, _at: str) -> None:
+    def _attempt_finished(self, state: RunState, event: ev.AttemptFinished, _at: str) -> None:
         self._end_output()
-        self._line(wording.finished(event), f"bold {_OUTCOME_STYLES.get(event.outcome, 'red')}")
+        style = _OUTCOME_STYLES.get(event.outcome, "red")
+        if wording.is_expected(state, event):
+            style = "yellow"
+        self._line(wording.finished(state, event), f"bold {style}")
         self._running = ""
         self.flush()
         self._stop_live()
@@ -270,16 +280,6 @@ def _which_attempt(event: ev.AttemptStarted) -> str:
     if event.edited:
         parts.append(" · edited")
     return "".join(parts)
-
-
-def _rule(title: str, clock: str) -> RenderableType:
-    grid = Table.grid(expand=True)
-    grid.add_column(ratio=1)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_row(
-        Rule(Text(title, style="bold"), align="left", style="dim"), Text(f" {clock}", "dim")
-    )
-    return grid
 
 
 _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {

@@ -70,9 +70,16 @@ def step(state: RunState, id_: str) -> str:
     return f"step {known.step.number} of {len(state.steps)} · {known.step.title}"
 
 
-def finished(event: ev.AttemptFinished) -> str:
+def is_expected(state: RunState, event: ev.AttemptFinished) -> bool:
+    """Whether the runbook itself allows the error that the attempt ended in."""
+    step = state.steps.get(event.step)
+    return event.outcome == "error" and step is not None and step.succeeded
+
+
+def finished(state: RunState, event: ev.AttemptFinished) -> str:
     """`failed · 1.2 s · ValueError: no such host`."""
-    parts = [OUTCOMES[event.outcome], duration(event.duration)]
+    expected = " as the runbook allows" if is_expected(state, event) else ""
+    parts = [OUTCOMES[event.outcome] + expected, duration(event.duration)]
     if event.outcome != "ok" and event.ename:
         parts.append(f"{event.ename}: {_brief(event.evalue)}" if event.evalue else event.ename)
     if event.outcome == "ok" and event.shell_exit:

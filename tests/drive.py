@@ -1,0 +1,233 @@
+"""The engine's loop without an engine: a run that only its state and its script tell, for tests.
+
+Whatever the runbook, the policy and the choices, `run` records what an engine would.
+"""
+
+import random
+from copy import deepcopy
+from typing import Any
+
+from nbrun import events as ev
+from nbrun.events import Decision, Event, Policy, Step
+from nbrun.script import (
+    NextAttempt,
+    NextFinish,
+    NextRestart,
+    NextStop,
+    attempt_started,
+    consequences,
+    deviations_of,
+    name,
+    refusal,
+    unattended_end,
+    waits,
+    what_next,
+)
+from nbrun.state import Phase, RunState, apply, check
+from tests.build import OPERATOR, begun, kernel_died, kernel_interrupted, kernel_restarted, step
+
+TAGS = (
+    "skip-execution",
+    "raises-exception",
+    "setup",
+    "parameters",
+    "fill",
+    "shell-errors-ok",
+)
+PATIENCE = 400  # turns of the loop that no run of a few decisions needs
+
+
+class Drive:
+    """One run. `chance` makes every choice that a kernel or an operator would make."""
+
+    def __init__(
+        self, steps: tuple[Step, ...], policy: Policy, chance: random.Random, patience: int
+    ) -> None:
+        self.state = RunState()
+        self.events: list[Event] = []
+        self.refused = 0
+        self.chance = chance
+        self.decisions = patience  # after so many the operator cancels
+        for event in begun(steps, policy):
+            self.emit(event)
+
+    def emit(self, event: Event) -> None:
+        check(self.state, event)
+        for each in (event, *deviations_of(self.state, event)):
+            apply(self.state, each)
+            self.events.append(each)
+
+    def odds(self, percent: int) -> bool:
+        return self.chance.randrange(100) < percent
+
+    def run(self) -> "Drive":
+        for _ in range(PATIENCE):
+            self.between()
+            following = what_next(self.state)
+            match following:
+                case NextAttempt():
+                    self.attempt(following)
+                case NextRestart():
+                    self.restart(following)
+                case NextStop():
+                    ended = self.stop(following)
+                    if ended is not None:
+                        return self.finish(ended)
+                case NextFinish():
+                    return self.finish(following)
+        raise AssertionError("the run does not end")
+
+    def between(self) -> None:
+        """What can happen between two attempts."""
+        if self.odds(3) and self.state.kernel == "alive":
+            self.emit(kernel_died(self.state.generation))
+        if self.odds(3):
+            self.decide(ev.Interrupt())
+        if self.odds(1):
+            self.decide(ev.Cancel())
+
+    def attempt(self, planned: NextAttempt) -> None:
+        started = attempt_started(self.state, planned)
+        self.emit(started)
+        if self.odds(10):
+            self.decide(self.chance.choice((ev.Interrupt(), ev.KillKernel(), ev.AddNote(text="!"))))
+        if self.odds(3):
+            self.decide(ev.Cancel())
+        outcome = self.outcome()
+        if outcome == "kernel_died":
+            self.emit(kernel_died(self.state.generation))
+        if self.odds(3):
+            self.emit(
+                ev.AttemptIndeterminate(step=started.step, attempt=started.attempt, why="a crash")
+            )
+            return
+        self.emit(
+            ev.AttemptFinished(
+                step=started.step,
+                attempt=started.attempt,
+                outcome=outcome,
+                duration=0.5,
+                ended_run=outcome == "ok" and self.odds(2),
+            )
+        )
+
+    def outcome(self) -> Any:
+        if self.state.interrupted:
+            return self.chance.choice(("interrupted", "kernel_died"))
+        return self.chance.choices(("ok", "error", "kernel_died", "timed_out"), (70, 20, 5, 5))[0]
+
+    def restart(self, restart: NextRestart) -> None:
+        generation = self.state.generation + 1
+        if self.odds(20):
+            self.emit(kernel_died(generation, "it did not start"))
+        else:
+            self.emit(kernel_restarted(generation, restart.why))
+
+    def stop(self, stop: NextStop) -> NextFinish | None:
+        current = self.state.current
+        wait = waits(self.state, stop)
+        where = current.step.id if current else None
+        self.emit(ev.Stopped(reason=stop.reason, step=where, detail=stop.detail))
+        if not wait:
+            return unattended_end(self.state, stop)
+        while self.state.phase is Phase.STOPPED:
+            if self.odds(3) and self.state.kernel == "alive":
+                self.emit(kernel_died(self.state.generation))
+            self.decisions -= 1
+            self.decide(self.choice() if self.decisions > 0 else ev.Cancel())
+        return None
+
+    def choice(self) -> Decision:
+        some = self.chance.choice((*self.state.order, "no such step"))
+        return self.chance.choice(
+            (
+                ev.Run(),
+                ev.Run(),
+                ev.Run(step=some),
+                ev.Continue(),
+                ev.Continue(),
+                ev.Retry(reason="again"),
+                ev.Retry(),
+                ev.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
+                ev.Edit(source="other()", step=some),
+                ev.Skip(reason="done by hand"),
+                ev.Jump(step=some),
+                ev.Insert(source=self.chance.choice(("look()", "  "))),
+                ev.RestartKernel(reason="lost"),
+                ev.AddNote(text=self.chance.choice(("seen", ""))),
+                ev.Interrupt(),
+                ev.KillKernel(),
+                ev.Answer(text="yes"),
+            )
+        )
+
+    def decide(self, decision: Decision) -> None:
+        """As `Engine._decide`: an allowed decision is recorded; a refused one changes nothing."""
+        before = deepcopy(self.state)
+        why_not = refusal(self.state, decision)
+        if why_not is None:
+            self.foreseen(decision)
+        assert plain(self.state) == plain(before), "asking alone changed the state"
+        if why_not is not None:
+            self.refused += 1
+            self.emit(ev.DecisionRefused(operator=OPERATOR, decision=name(decision), why=why_not))
+            assert plain(self.state) == plain(before), "a refused decision changed the state"
+            return
+        if isinstance(decision, ev.AddNote):
+            self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
+            return
+        self.emit(decided(decision))
+        if self.state.phase is Phase.RUNNING:
+            kill = isinstance(decision, ev.KillKernel)
+            self.emit(kernel_interrupted(self.state.generation, kill=kill))
+        if self.state.phase is Phase.STOPPED:
+            self.emit(ev.Resumed())
+
+    def foreseen(self, decision: Decision) -> None:
+        """That its consequences can be told of every allowed decision."""
+        consequences(self.state, decision)
+
+    def finish(self, finish: NextFinish) -> "Drive":
+        self.emit(
+            ev.RunFinished(
+                outcome=finish.outcome,
+                off_script=self.state.off_script,
+                counts={},
+                duration=1.0,
+                why=finish.why,
+            )
+        )
+        return self
+
+
+def decided(decision: Decision) -> ev.Decided:
+    return ev.Decided(
+        operator=OPERATOR,
+        decision=name(decision),
+        reason=decision.reason,
+        step=getattr(decision, "step", None),
+        source=getattr(decision, "source", None),
+    )
+
+
+def plain(state: RunState) -> dict[str, Any]:
+    """`state` to compare; `position` is only where the search for the current step begins."""
+    return {name: value for name, value in vars(state).items() if name != "position"}
+
+
+def some_steps(chance: random.Random) -> tuple[Step, ...]:
+    """One to six steps, each with a few tags."""
+    count = chance.randint(1, 6)
+    return tuple(
+        step(number, [tag for tag in TAGS if chance.random() < 0.15])
+        for number in range(1, count + 1)
+    )
+
+
+def some_policy(chance: random.Random) -> Policy:
+    return Policy(
+        attended=chance.random() < 0.8,
+        on_failure="stop" if chance.random() < 0.15 else "ask",
+        step=chance.random() < 0.4,
+        strict=chance.random() < 0.25,
+    )

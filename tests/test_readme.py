@@ -1,0 +1,150 @@
+"""The documentation and the command line say the same."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nbrun import events as ev
+from nbrun.cli import app
+from nbrun.errors import ExitCode
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+COMMANDS = ("start", "log", "runs", "export", "schema")
+WIDE = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+# Where each command is written about besides the README.
+PAGE_OF = {name: ROOT / f"docs/{name}.md" for name in COMMANDS} | {
+    "schema": ROOT / "docs/record.md"
+}
+
+
+def help_of(*command):
+    result = CliRunner().invoke(app, [*command, "--help"], env=WIDE)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def options_in(text):
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text))
+
+
+def tree():
+    return typer.main.get_command(app)
+
+
+def parameters_of(command):
+    """The command's parameters as the program itself holds them."""
+    return tree().commands[command].params
+
+
+def lines_of(text):
+    """Every command line that a page shows: in a block, or in running text."""
+    indented = re.findall(r"^(?:    |)(?:\$ |)((?:\.venv/bin/)?nbrun [^\n`]*)$", text, re.M)
+    return indented + re.findall(r"`(nbrun [^`]+)`", text)
+
+
+def test_the_commands_are_those_of_the_program():
+    assert set(tree().commands) == set(COMMANDS)
+
+
+def test_every_command_is_in_the_readme():
+    for command in COMMANDS:
+        assert f"nbrun {command}" in README
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_in_a_help_is_in_the_documentation(command):
+    shown = options_in(help_of(command))
+    assert "--help" in shown
+    known = options_in(README) | options_in(PAGE_OF[command].read_text("utf-8"))
+    assert shown - known == set()
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "schema"])
+def test_every_option_of_a_command_is_on_its_own_page(command):
+    declared = {option for each in parameters_of(command) for option in each.opts}
+    page = options_in(PAGE_OF[command].read_text("utf-8"))
+    assert {option for option in declared if option.startswith("--")} - page == set()
+
+
+def test_the_programs_own_options_are_in_the_readme():
+    assert options_in(help_of()) - options_in(README) - {"-h", "--help"} == set()
+
+
+def test_no_page_shows_an_option_that_there_is_not():
+    """In the table of options, which begins each row with one."""
+    for command, page in PAGE_OF.items():
+        rows = re.findall(r"^\| (`-[^|]*)\|", page.read_text("utf-8"), re.M)
+        written = set().union(*map(options_in, rows))
+        assert written <= options_in(help_of(command)), command
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "examples/README.md", *PAGES], ids=lambda page: page.name
+)
+def test_every_command_line_shown_can_be_typed(page):
+    """Its options are known, its arguments not too many. `--help` at its end runs nothing."""
+    for line in lines_of(page.read_text("utf-8")):
+        words = shlex.split(line)[1:]
+        words = [word for word in words if word not in ("[OPTIONS]", "COMMAND")]
+        result = CliRunner().invoke(app, [*words, "--help"], env=WIDE)
+        assert result.exit_code == 0, (line, result.output)
+        command = [word for word in words[:1] if not word.startswith("-")]
+        unknown = options_in(" ".join(words)) - options_in(help_of(*command))
+        assert not unknown, line
+
+
+def test_command_lines_are_found_at_all():
+    found = lines_of(README)
+    assert "nbrun start examples/certificate-rotation.ipynb -p days=900" in found
+    assert ".venv/bin/nbrun start examples/certificate-rotation.ipynb -p days=900" in found
+
+
+def test_every_link_leads_to_a_file_and_a_heading():
+    for page in (ROOT / "README.md", *PAGES):
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", page.read_text("utf-8")):
+            path = page.parent / target if target else page
+            assert path.is_file(), (page.name, target)
+            headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.M)
+            anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
+            assert not anchor or anchor in anchors, (page.name, target, anchor)
+
+
+def test_every_page_is_reached_from_the_readme():
+    for page in PAGES:
+        assert f"(docs/{page.name}" in README
+
+
+def test_the_exit_codes_are_those_of_the_program():
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
+    reserved = {ExitCode.INDETERMINATE.value, ExitCode.WAITING.value}
+    assert rows | reserved == {code.value for code in ExitCode}
+    assert "6 and 8 are reserved" in README
+
+
+@pytest.mark.parametrize("mark", ["example", "test"])
+def test_the_commands_that_set_it_up_are_marked_and_one_line(mark):
+    """`.ci/run` takes them from here and runs them as they stand."""
+    blocks = re.findall(rf"^<!-- {mark} -->\n```sh\n(.*?)\n```$", README, re.M | re.S)
+    assert len(blocks) == 1
+    assert "\n" not in blocks[0]
+    assert blocks[0].startswith("python3 -m venv .venv && ")
+
+
+def test_every_event_and_field_of_the_journal_is_described():
+    rows = re.findall(
+        r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|(.*)\|$",
+        (ROOT / "docs/record.md").read_text("utf-8"),
+        re.M,
+    )
+    told = {tag: text for tags, text in rows for tag in re.findall(r"`([a-z_.]+)`", tags)}
+    for event in get_args(ev.Event):
+        text = told[event.__struct_config__.tag]
+        missing = [name for name in event.__struct_fields__ if f"`{name}`" not in text]
+        assert not missing, (event, missing)

@@ -1,0 +1,566 @@
+"""What a run does next, what may be decided, and what leaves the script."""
+
+import random
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbrun import events as ev
+from nbrun.events import Decision, Deviated, Event, Step
+from nbrun.script import (
+    ALLOWED,
+    NextAttempt,
+    NextFinish,
+    NextRestart,
+    NextStop,
+    attempt_started,
+    consequences,
+    deviations_of,
+    diff,
+    label,
+    refusal,
+    unattended_end,
+    waits,
+    what_next,
+)
+from nbrun.state import Phase, RunState, apply, fold
+from tests.build import (
+    attempt_failed,
+    attempt_finished,
+    attempted,
+    begun,
+    decided,
+    input_requested,
+    kernel_died,
+    kernel_interrupted,
+    kernel_restarted,
+    policy,
+    resumed,
+    run_started,
+    step,
+    steps,
+    stopped,
+    uneventful,
+    with_deviations,
+)
+from tests.build import attempt_started as started
+from tests.drive import Drive, some_policy, some_steps
+from tests.drive import decided as as_decided
+
+SAMPLES: tuple[Decision, ...] = (
+    ev.Run(),
+    ev.Continue(),
+    ev.Retry(),
+    ev.Edit(source="other()"),
+    ev.Skip(),
+    ev.Jump(step="s3"),
+    ev.Insert(source="look()"),
+    ev.RestartKernel(),
+    ev.AddNote(text="called the on-call"),
+    ev.Cancel(),
+    ev.Interrupt(),
+    ev.KillKernel(),
+    ev.Answer(text="db2"),
+)
+
+
+def state_of(events: Iterable[Event]) -> RunState:
+    return fold(with_deviations(events))
+
+
+def failed(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
+    """Stopped at step `number`, which failed; those before it succeeded."""
+    before = [event for n in range(1, number) for event in attempted(f"s{n}")]
+    id_ = f"s{number}"
+    return [
+        *begun(plan, policy(**rules)),
+        *before,
+        started(id_),
+        attempt_failed(id_),
+        stopped("step_failed", id_),
+    ]
+
+
+def waiting(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
+    """Stopped before step `number` in step mode; those before it succeeded."""
+    before = [event for n in range(1, number) for event in attempted(f"s{n}")]
+    where = stopped("step_mode", f"s{number}")
+    return [*begun(plan, policy(step=True, **rules)), *before, where]
+
+
+def carried_out(state: RunState, decision: Decision) -> list[Deviated]:
+    """What is recorded as deviations when `decision` is taken and, at once, carried out."""
+    seen: list[Deviated] = []
+
+    def emit(event: Event) -> None:
+        for each in (event, *deviations_of(state, event)):
+            apply(state, each)
+            if isinstance(each, Deviated):
+                seen.append(each)
+
+    emit(as_decided(decision))
+    emit(resumed())
+    match what_next(state):
+        case NextAttempt() as planned if planned.cause == "operator":
+            emit(attempt_started(state, planned))
+        case NextRestart(why=why):
+            emit(kernel_restarted(state.generation + 1, why))
+    return seen
+
+
+def kinds(deviations: Iterable[Deviated]) -> list[tuple[str, str | None]]:
+    return [(each.kind, each.step) for each in deviations]
+
+
+# ── Off script ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("events", "decision", "expected"),
+    [
+        pytest.param(failed(2), ev.Retry(), [("retried", "s2")], id="retried"),
+        pytest.param(
+            failed(2),
+            ev.Edit(source="other()"),
+            [("retried", "s2"), ("edited", "s2")],
+            id="a failed step, edited",
+        ),
+        pytest.param(waiting(2), ev.Edit(source="other()"), [("edited", "s2")], id="edited"),
+        pytest.param(waiting(2), ev.Run(step="s1"), [("reran", "s1")], id="reran"),
+        pytest.param(waiting(2), ev.Run(step="s3"), [("out_of_order", "s3")], id="out of order"),
+        pytest.param(
+            waiting(1),
+            ev.Edit(source="other()", step="s2"),
+            [("out_of_order", "s2"), ("edited", "s2")],
+            id="out of order and edited",
+        ),
+        pytest.param(waiting(2), ev.Skip(), [("skipped", "s2")], id="skipped"),
+        pytest.param(
+            waiting(1, 4),
+            ev.Jump(step="s3"),
+            [("skipped", "s1"), ("skipped", "s2")],
+            id="skipped by a jump",
+        ),
+        pytest.param(
+            waiting(1),
+            ev.Insert(source="look()"),
+            [("inserted", "inserted-1")],
+            id="inserted",
+        ),
+        pytest.param(waiting(1), ev.RestartKernel(), [("kernel_restarted", None)], id="restarted"),
+        pytest.param(waiting(2), ev.Run(), [], id="the next step"),
+        pytest.param(waiting(2), ev.Continue(), [], id="on with it"),
+        pytest.param(waiting(2), ev.Edit(source="step_2()"), [], id="edited to what it was"),
+        pytest.param(waiting(3), ev.Jump(step="s1"), [], id="a jump back runs nothing yet"),
+        pytest.param(failed(1), ev.Cancel(), [], id="cancelled"),
+    ],
+)
+def test_a_decision_leaves_the_script_as_the_design_says(
+    events: list[Event], decision: Decision, expected: list[tuple[str, str | None]]
+) -> None:
+    state = state_of(events)
+    assert refusal(state, decision) is None
+    assert kinds(consequences(state, decision)) == expected
+    assert kinds(carried_out(state, decision)) == expected
+    assert kinds(state.deviations) == expected
+
+
+@pytest.mark.parametrize("outcome", ["error", "interrupted", "timed_out", "kernel_died"])
+def test_a_retry_of_a_step_that_did_not_succeed_marks_the_run_off_script(
+    outcome: ev.Outcome,
+) -> None:
+    told = [*begun(), *attempted("s1", outcome=outcome), stopped(), decided("retry"), resumed()]
+    state = state_of([*told, started(attempt=2, cause="operator")])
+    assert kinds(state.deviations) == [("retried", "s1")]
+    assert state.off_script
+
+
+def test_a_step_whose_expected_error_came_was_run_successfully_before() -> None:
+    plan = steps(2, s1=["raises-exception"])
+    told = [*begun(plan, policy(step=True)), *attempted("s1", outcome="error")]
+    state = state_of([*told, stopped("step_mode", "s2")])
+    assert kinds(consequences(state, ev.Run(step="s1"))) == [("reran", "s1")]
+
+
+def test_what_the_runbook_declares_is_on_script() -> None:
+    plan = steps(3, s1=["skip-execution"], s2=["raises-exception"])
+    told = [*begun(plan), *attempted("s2", outcome="error"), *attempted("s3")]
+    assert not state_of(told).off_script
+
+
+def test_completing_a_fill_step_is_on_script() -> None:
+    plan = steps(2, s1=["fill"])
+    state = state_of([*begun(plan), stopped("fill", "s1")])
+    assert carried_out(state, ev.Edit(source="host = 'db2'")) == []
+    assert state.attempt == started(source="host = 'db2'", edited=True, cause="operator")
+
+
+def test_a_step_already_skipped_is_not_out_of_order_for_those_after_it() -> None:
+    told = [*waiting(1), decided("skip"), resumed(), stopped("step_mode", "s2")]
+    assert consequences(state_of(told), ev.Run()) == []
+
+
+def test_rebuilding_a_new_kernel_is_no_deviation_of_its_own() -> None:
+    told = [*failed(2, steps(2, s1=["setup"])), decided("restart"), resumed(), kernel_restarted()]
+    state = state_of([*told, started("s1", 2, cause="setup")])
+    assert kinds(state.deviations) == [("kernel_restarted", None)]
+
+
+def test_a_step_that_comes_again_after_a_jump_back_was_rerun() -> None:
+    told = [*waiting(3), decided("jump", "s1"), resumed(), stopped("moved", "s1")]
+    going_on = [decided("continue"), resumed(), started("s1", 2, cause="operator")]
+    state = state_of([*told, *going_on, attempt_finished("s1", 2), started("s2", 2)])
+    assert kinds(state.deviations) == [("reran", "s1"), ("reran", "s2")]
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        ev.Retry(reason="the replica was behind"),
+        ev.Edit(source="other()", reason="the replica was behind"),
+        ev.Skip(reason="the replica was behind"),
+        ev.Jump(step="s3", reason="the replica was behind"),
+        ev.Insert(source="look()", reason="the replica was behind"),
+        ev.RestartKernel(reason="the replica was behind"),
+    ],
+    ids=lambda decision: type(decision).__name__,
+)
+def test_a_deviation_carries_the_reason_of_the_decision(decision: Decision) -> None:
+    recorded = carried_out(state_of(failed(1)), decision)
+    assert recorded
+    assert {each.reason for each in recorded} == {"the replica was behind"}
+
+
+def test_an_edit_shows_what_was_changed_as_a_unified_diff() -> None:
+    plan = [step(source="a = 1\nb = 2\n")]
+    state = state_of(waiting(1, plan))
+    (edited,) = carried_out(state, ev.Edit(source="a = 1\nb = 3\n"))
+    assert edited.diff.splitlines() == [
+        "--- runbook",
+        "+++ run",
+        "@@ -1,2 +1,2 @@",
+        " a = 1",
+        "-b = 2",
+        "+b = 3",
+    ]
+
+
+@given(st.text(), st.text())
+def test_the_diff_of_two_sources_is_empty_only_where_their_lines_are_the_same(
+    old: str, new: str
+) -> None:
+    assert (diff(old, new) == "") == (old.splitlines() == new.splitlines())
+
+
+def as_foreseen(deviations: Iterable[Deviated]) -> list[tuple[str, str | None, str]]:
+    return [(each.kind, each.step, each.diff) for each in deviations]
+
+
+class Foreseeing(Drive):
+    """Compares what was foretold of each decision with what its carrying out records."""
+
+    compared = 0
+
+    def foreseen(self, decision: Decision) -> None:
+        if self.state.phase is not Phase.STOPPED or isinstance(decision, ev.AddNote):
+            return
+        told = consequences(self.state, decision)
+        done = carried_out(deepcopy(self.state), decision)
+        assert as_foreseen(told) == as_foreseen(done), decision
+        self.compared += 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**63))
+def test_what_is_told_of_a_decision_beforehand_is_what_it_then_records(seed: int) -> None:
+    chance = random.Random(seed)
+    drive = Foreseeing(some_steps(chance), some_policy(chance), chance, 20)
+    drive.run()
+    stops = [event for event in drive.events if isinstance(event, ev.Resumed)]
+    assert drive.compared >= len(stops)
+
+
+# ── What may be decided ──────────────────────────────────────────────────────────────────────
+
+
+PHASES: dict[Phase, list[Event]] = {
+    Phase.NEW: [],
+    Phase.READY: begun(),
+    Phase.RUNNING: [*begun(), started(), input_requested()],
+    Phase.STOPPED: waiting(1),
+    Phase.FINISHED: uneventful(),
+}
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("decision", SAMPLES, ids=lambda decision: type(decision).__name__)
+def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phase) -> None:
+    told = PHASES[phase]
+    if isinstance(decision, ev.Retry) and phase is Phase.STOPPED:
+        told = failed(1)
+    why_not = refusal(fold(told), decision)
+    if phase in ALLOWED[type(decision)]:
+        assert why_not is None
+    else:
+        assert why_not is not None
+        assert phase.value in why_not
+
+
+def test_every_decision_has_its_phases() -> None:
+    assert set(ALLOWED) == set(get_args(Decision)) == {type(sample) for sample in SAMPLES}
+    assert all(Phase.FINISHED not in phases for phases in ALLOWED.values())
+
+
+@pytest.mark.parametrize(
+    ("events", "decision", "why"),
+    [
+        (failed(1), ev.Run(), "step 1 has failed: use retry"),
+        (failed(1), ev.Continue(), "step 1 has failed: use retry"),
+        (waiting(1), ev.Retry(), "step 1 has not failed: use run"),
+        (waiting(1), ev.Edit(source=" \n"), "no code"),
+        (waiting(1), ev.Insert(source=""), "no code"),
+        (waiting(1), ev.AddNote(text="  "), "empty"),
+        (waiting(1), ev.Run(step="s9"), "no step 's9'"),
+        (waiting(1), ev.Edit(source="x", step="s9"), "no step 's9'"),
+        (waiting(1), ev.Jump(step="s9"), "no step 's9'"),
+        (waiting(2), ev.Jump(step="s2"), "already stands at step 2"),
+        ([*begun(), started()], ev.Answer(text="db2"), "no cell is asking"),
+        ([*failed(1), kernel_died()], ev.Retry(), "restart it first"),
+        ([*waiting(1), kernel_died()], ev.Run(), "restart it first"),
+        ([*waiting(1), kernel_died()], ev.Continue(), "restart it first"),
+        ([*waiting(1), kernel_died()], ev.Edit(source="x"), "restart it first"),
+        ([*waiting(1), kernel_died()], ev.Insert(source="x"), "restart it first"),
+    ],
+)
+def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
+    events: list[Event], decision: Decision, why: str
+) -> None:
+    assert why in str(refusal(state_of(events), decision))
+
+
+@pytest.mark.parametrize(
+    "decision", [ev.Run(step="s2"), ev.Edit(source="x", step="s2"), ev.Jump(step="s2")]
+)
+def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) -> None:
+    state = state_of(waiting(1, steps(3, s2=["skip-execution"])))
+    assert "skip-execution" in str(refusal(state, decision))
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [ev.Skip(), ev.Jump(step="s3"), ev.RestartKernel(), ev.AddNote(text="!"), ev.Cancel()],
+)
+def test_without_a_kernel_the_run_can_still_be_moved_mended_and_ended(decision: Decision) -> None:
+    assert refusal(state_of([*failed(1), kernel_died()]), decision) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "decision", "kind"),
+    [
+        (failed(2, strict=True), ev.Retry(), "retried"),
+        (waiting(1, strict=True), ev.Edit(source="other()"), "edited"),
+        (waiting(2, strict=True), ev.Run(step="s1"), "reran"),
+        (waiting(1, strict=True), ev.Run(step="s2"), "out_of_order"),
+        (waiting(1, strict=True), ev.Skip(), "skipped"),
+        (waiting(1, strict=True), ev.Jump(step="s3"), "skipped"),
+        (waiting(3, strict=True), ev.Jump(step="s1"), "reran"),
+        (waiting(1, strict=True), ev.Insert(source="look()"), "inserted"),
+        (waiting(1, strict=True), ev.RestartKernel(), "kernel_restarted"),
+    ],
+)
+def test_a_strict_run_refuses_what_would_leave_the_script(
+    events: list[Event], decision: Decision, kind: str
+) -> None:
+    why_not = str(refusal(state_of(events), decision))
+    assert kind in why_not
+    assert "--strict" in why_not
+
+
+@pytest.mark.parametrize(
+    "decision", [ev.Run(), ev.Continue(), ev.Edit(source="step_2()"), ev.Cancel()]
+)
+def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
+    assert refusal(state_of(waiting(2, strict=True)), decision) is None
+
+
+def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
+    told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
+    assert refusal(state_of(told), ev.Edit(source="host = 'db2'")) is None
+
+
+# ── What comes next ──────────────────────────────────────────────────────────────────────────
+
+
+def following(*events: Event) -> Any:
+    return what_next(state_of(events))
+
+
+def test_a_run_goes_through_its_steps_and_completes() -> None:
+    events = uneventful(2)
+    assert following(*events[:2]) == NextAttempt("s1", "step_1()", "script")
+    assert following(*events[:4]) == NextAttempt("s2", "step_2()", "script")
+    assert following(*events[:6]) == NextFinish("completed", "every step was passed")
+
+
+def test_a_failed_step_stops_the_run() -> None:
+    assert following(*failed(2)[:-1]) == NextStop("step_failed")
+
+
+def test_without_a_kernel_nothing_runs() -> None:
+    assert following(run_started()) == NextStop("kernel_died")
+    assert following(*begun(), kernel_died()) == NextStop("kernel_died")
+
+
+def test_a_kernel_that_dies_when_all_is_done_changes_nothing() -> None:
+    assert following(*begun(1), *attempted(), kernel_died()).outcome == "completed"
+
+
+def test_step_mode_stops_before_every_step_until_continue() -> None:
+    told = waiting(2)
+    assert following(*told[:-1]) == NextStop("step_mode")
+    ran = [
+        *told,
+        decided("run"),
+        resumed(),
+        started("s2", cause="operator"),
+        attempt_finished("s2"),
+    ]
+    assert following(*ran) == NextStop("step_mode")
+    going = [
+        decided("continue"),
+        resumed(),
+        started("s2", cause="operator"),
+        attempt_finished("s2"),
+    ]
+    assert following(*told, *going) == NextAttempt("s3", "step_3()", "script")
+
+
+def test_a_fill_step_stops_the_run_until_it_succeeded() -> None:
+    plan = begun(steps(2, s1=["fill"]))
+    assert following(*plan) == NextStop("fill")
+    filled = [stopped("fill"), decided("edit", source="x = 1"), resumed()]
+    ran = [*filled, started(source="x = 1", edited=True, cause="operator"), attempt_finished()]
+    assert following(*plan, *ran) == NextAttempt("s2", "step_2()", "script")
+
+
+def test_ctrl_c_between_steps_pauses_before_the_next() -> None:
+    assert following(*begun(), decided("interrupt")) == NextStop("paused")
+
+
+def test_what_was_run_aside_comes_back_to_where_the_run_stood() -> None:
+    aside = [decided("run", "s3"), resumed(), *attempted("s3")]
+    told = [*waiting(1), decided("continue"), resumed(), *attempted("s1"), *attempted("s2")]
+    assert following(*told) == NextAttempt("s3", "step_3()", "script")
+    inserted = [decided("insert", source="look()"), resumed()]
+    ran = [started("inserted-1", source="look()", cause="operator"), attempt_finished("inserted-1")]
+    assert following(*failed(1), *aside) == NextStop("step_failed")
+    assert following(*begun(), stopped("paused"), *inserted, *ran) == NextStop("returned")
+
+
+def test_a_move_stops_at_its_destination_even_if_that_had_failed() -> None:
+    told = [*failed(2), decided("jump", "s1"), resumed()]
+    assert following(*told) == NextStop("moved")
+
+
+def test_cancel_and_a_cell_that_ends_the_run_end_it() -> None:
+    assert following(*failed(1), decided("cancel"), resumed()).outcome == "cancelled"
+    ended = following(*begun(), started(), attempt_finished(ended_run=True))
+    assert (ended.outcome, "step 1" in ended.why) == ("completed", True)
+
+
+def test_run_takes_the_runbooks_source_and_retry_what_was_last_run() -> None:
+    edited = [decided("edit", source="other()"), resumed()]
+    ran = [started(attempt=2, source="other()", edited=True, cause="operator")]
+    told = [*failed(1), *edited, *ran, attempt_failed(attempt=2), stopped()]
+    again = following(*told, decided("retry"), resumed())
+    assert again == NextAttempt("s1", "other()", "operator")
+    assert attempt_started(state_of(told), again).edited
+    assert attempt_started(state_of(told), again).attempt == 3
+    plain = following(*told, decided("run", "s1"), resumed())
+    assert plain == NextAttempt("s1", "step_1()", "operator")
+    assert not attempt_started(state_of(told), plain).edited
+
+
+def test_inserted_cells_have_ids_that_nothing_else_has() -> None:
+    plan: list[Step] = [step(1, id="inserted-1"), step(2, id="inserted-3")]
+    events: list[Event] = [*begun(plan), stopped("paused", "inserted-1")]
+    seen = []
+    for _ in range(3):
+        events += [decided("insert", source="look()"), resumed()]
+        planned = following(*events)
+        seen.append(planned.step)
+        events += [attempt_started(state_of(events), planned), attempt_finished(planned.step)]
+        events.append(stopped("returned", "inserted-1"))
+    assert seen == ["inserted-2", "inserted-4", "inserted-5"]
+
+
+def test_a_restart_runs_the_setup_steps_again_and_then_stops() -> None:
+    plan = steps(3, s1=["parameters"])
+    told = [*failed(3, plan), decided("restart", reason="out of memory"), resumed()]
+    assert following(*told) == NextRestart("out of memory")
+    told += [kernel_restarted()]
+    assert following(*told) == NextAttempt("s1", "step_1()", "setup")
+    told += [started("s1", 2, cause="setup"), attempt_finished("s1", 2)]
+    assert following(*told) == NextStop("kernel_restarted")
+
+
+def test_a_rebuild_that_fails_stops_at_the_step_that_failed() -> None:
+    plan = steps(3, s1=["setup"], s2=["setup"])
+    told = [*failed(3, plan), decided("restart"), resumed(), kernel_restarted()]
+    told += [started("s1", 2, cause="setup"), attempt_failed("s1", 2)]
+    assert following(*told) == NextStop("step_failed")
+
+
+# ── Who is there to decide ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason", "expected"),
+    [
+        ({}, "step_failed", True),
+        ({"attended": False}, "step_failed", False),
+        ({"attended": False}, "fill", False),
+        ({"on_failure": "stop"}, "step_failed", False),
+        ({"on_failure": "stop"}, "kernel_died", False),
+        ({"on_failure": "stop"}, "step_mode", True),
+        ({"on_failure": "stop"}, "fill", True),
+    ],
+)
+def test_a_stop_waits_where_somebody_is_there_and_wants_to_be_asked(
+    rules: dict[str, Any], reason: ev.StopReason, expected: bool
+) -> None:
+    assert waits(fold(begun(3, policy(**rules))), NextStop(reason)) is expected
+
+
+def test_an_operator_who_interrupted_is_there_even_if_a_failure_is_to_end_the_run() -> None:
+    told = [*begun(3, policy(on_failure="stop")), started(), kernel_interrupted()]
+    state = state_of([*told, attempt_finished(outcome="interrupted")])
+    assert waits(state, NextStop("step_failed"))
+
+
+@pytest.mark.parametrize(
+    ("attended", "reason", "words"),
+    [
+        (False, "step_failed", ("step 1 did not succeed", "nobody was there")),
+        (True, "step_failed", ("step 1 did not succeed", "--on-failure is stop")),
+        (False, "kernel_died", ("no kernel for step 1", "nobody")),
+        (False, "fill", ("step 1 is for an operator", "nobody")),
+        (False, "step_mode", ("stopped at step 1", "nobody")),
+    ],
+)
+def test_a_run_that_nobody_decides_about_fails_and_says_why(
+    attended: bool, reason: ev.StopReason, words: tuple[str, str]
+) -> None:
+    end = unattended_end(fold(begun(3, policy(attended=attended))), NextStop(reason))
+    assert end.outcome == "failed"
+    assert all(word in end.why for word in words)
+
+
+def test_a_step_is_named_by_its_number_and_other_code_by_its_id() -> None:
+    state = fold(begun())
+    assert label(state, "s2") == "step 2"
+    assert label(state, "inserted-1") == "cell inserted-1"

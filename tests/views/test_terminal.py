@@ -1,0 +1,361 @@
+"""A run on a terminal: what stands on the screen, live, replayed, narrow and hostile."""
+
+import io
+import re
+
+import pyte
+import pytest
+from rich.console import Console
+
+from nbrun import events as ev
+from nbrun.state import RunState, apply
+from nbrun.views import terminal
+from nbrun.views.terminal import TerminalView
+from tests.views.tale import Tale, display, step, stream, told
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e[bold]x[/bold]"
+
+
+@pytest.fixture(autouse=True)
+def _drawn_at_once(monkeypatch):
+    """The live region is drawn ten times a second; here, whenever there is something new."""
+    monkeypatch.setattr(terminal, "REFRESH", 0.0)
+
+
+class Screen:
+    """A terminal of `width` columns, and the view that writes to it."""
+
+    def __init__(self, width=80, *, live=True, tty=True, **kind):
+        self.file = io.StringIO()
+        self.console = Console(
+            file=self.file,
+            force_terminal=tty,
+            width=width,
+            height=400,
+            highlight=False,
+            emoji=False,
+            markup=False,
+            color_system="standard" if tty else None,
+        )
+        self.view = TerminalView(self.console, live=live and tty, **kind)
+        self.state = RunState()
+        self.seen = 0
+
+    def show(self, tale):
+        """Show what `tale` has come to since it was last shown."""
+        for record in tale.records[self.seen :]:
+            apply(self.state, record.event)
+            self.view.show(self.state, record)
+        self.seen = len(tale.records)
+        self.view.flush()
+        return self
+
+    def close(self):
+        self.view.close()
+        return self
+
+    @property
+    def screen(self):
+        screen = pyte.Screen(self.console.width, 400)
+        pyte.Stream(screen).feed(self.file.getvalue().replace("\n", "\r\n"))
+        return screen
+
+    @property
+    def lines(self):
+        return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def text(self):
+        return "\n".join(self.lines).rstrip()
+
+
+def shown(tale, **kind):
+    return Screen(**kind).show(tale).close().text
+
+
+def plan(**fields):
+    narration = (told("about", "## Stop it\n\nLook at *the queue*."),)
+    return Tale(step("a", "stop()", title="Stop it", narration=narration), step("b"), **fields)
+
+
+# ── what is shown ────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_head_says_what_runs_for_whom_and_where():
+    tale = plan(parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
+    screen = Screen()
+    screen.view.describe_record("/var/runs/x")
+    text = screen.show(tale).close().text
+    for said in (
+        "/srv/runbooks/restore.ipynb",
+        "20261123-093000-restore-ab12",
+        "2026-11-23 09:30:00 UTC by ada (uid 1000, /dev/pts/7)",
+        "host = 'db1'",
+        "n = 3",
+        "disk full",
+        "OPS-7",
+        "/var/runs/x",
+    ):
+        assert said in text
+
+
+def test_notices_about_the_notebook_are_shown():
+    assert "note: upgraded from nbformat 3" in shown(plan(notices=("upgraded from nbformat 3",)))
+
+
+def test_a_step_is_a_rule_its_narration_its_source_its_output_and_its_outcome():
+    lines = shown(plan().attempt("a", stream("stopped\n"))).splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("step 1 of 2 · Stop it ──"))
+    assert lines[start].endswith("09:30:02Z")
+    rest = [line for line in lines[start + 1 :] if line]
+    assert rest == ["Stop it", "Look at the queue.", "stop()", "stopped", "ok · 1.2 s"]
+
+
+def test_the_narration_is_told_once():
+    tale = plan().failure("a").decide("retry").attempt("a", cause="operator")
+    assert shown(tale).count("Look at the queue.") == 1
+
+
+def test_a_second_attempt_and_an_edit_are_named_in_the_rule():
+    tale = plan().failure("a").decide("edit", source="other()")
+    tale.attempt("a", source="other()", cause="operator")
+    assert "step 1 of 2 · Stop it · attempt 2 · edited ─" in shown(tale)
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ({}, "ok · 1.2 s"),
+        ({"duration": 3725.0}, "ok · 1 h 02 min"),
+        (
+            {"outcome": "error", "ename": "ValueError", "evalue": "bad"},
+            "failed · 1.2 s · ValueError: bad",
+        ),
+        ({"outcome": "interrupted", "ename": "KeyboardInterrupt"}, "interrupted · 1.2 s"),
+        ({"shell_exit": 3}, "a shell command exited with 3, which is allowed here"),
+        ({"ended_run": True}, "the cell ended the run"),
+    ],
+)
+def test_an_outcome_is_one_line(how, line):
+    assert line in shown(plan().attempt("a", **how))
+
+
+def test_a_stop_a_decision_and_a_deviation_are_shown():
+    tale = plan().failure("a").decide("retry", reason="space is free")
+    text = shown(tale.attempt("a", cause="operator"))
+    assert "STOPPED at step 1 of 2 · Stop it" in text
+    assert "this step did not succeed" in text
+    assert "ada: retry step 1 (space is free)" in text
+    assert "off script: step 1 run again after it had not succeeded (space is free)" in text
+
+
+def test_notes_refusals_deaths_and_answers_are_shown():
+    tale = plan().begin("a")
+    who = tale.state.plan.operator
+    tale.add(
+        ev.InputRequested(step="a", attempt=1, prompt="host? ", password=False),
+        ev.InputAnswered(step="a", attempt=1, operator=who, answer="db1"),
+        ev.InputRequested(step="a", attempt=1, prompt="password? ", password=True),
+        ev.InputAnswered(step="a", attempt=1, operator=who, answer=None),
+        ev.DecisionRefused(operator=who, decision="retry", why="not possible now"),
+        ev.KernelInterrupted(generation=1, why="the operator pressed Ctrl-C"),
+        ev.KernelDied(generation=1, why="ended by SIGKILL"),
+    )
+    tale.end("kernel_died").note("called the dba")
+    text = shown(tale)
+    for said in (
+        "answered: db1",
+        "answered: (a password, not recorded)",
+        "refused: not possible now",
+        "interrupting the step: the operator pressed Ctrl-C",
+        "ended by SIGKILL",
+        "note by ada: called the dba",
+    ):
+        assert said in text
+
+
+def test_the_foot_says_how_it_ended_and_what_was_not_run():
+    tale = plan().failure("a").decide("skip", reason="not needed")
+    tale.finish("cancelled", why="cancelled by the operator")
+    text = shown(tale)
+    assert "cancelled, off script at 2026-11-23 09:30:" in text
+    assert "1 min 02 s" in text
+    assert "step 1 passed over (not needed)" in text
+    assert re.search(r"step 2 +Title of b: not run: the run was cancelled before it", text)
+
+
+def test_the_end_of_the_runbook_is_told_when_the_run_got_there():
+    def tale():
+        return Tale(step("a"), epilogue=(told("end", "Now close the ticket."),))
+
+    assert "Now close the ticket." in shown(tale().attempt("a").finish())
+    assert "Now close the ticket." not in shown(tale().failure("a").finish("failed"))
+
+
+# ── nothing is hidden ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("tty", [True, False])
+def test_no_output_is_lost_however_long_its_lines(live, tty):
+    words = " ".join(f"word{n}" for n in range(60))
+    tale = plan().begin("a").output(stream(words)).output(stream("\nlast"))
+    text = shown(tale.end(), width=60, live=live, tty=tty)
+    flat = text.replace("\n", "").replace(" ", "")
+    assert words.replace(" ", "") in flat
+    assert "last" in text.splitlines()
+
+
+def test_a_line_of_output_is_one_line_where_there_is_no_terminal():
+    tale = plan().attempt("a", stream("x" * 300 + "\n"))
+    assert "x" * 300 in Screen(tty=False).show(tale).close().file.getvalue()
+
+
+def test_chunks_of_both_streams_keep_their_order():
+    tale = plan().begin("a")
+    for text, name in (("out 1 ", "stdout"), ("out 2\n", "stdout"), ("err\n", "stderr")):
+        tale.output(stream(text, name))
+    lines = shown(tale.output(stream("out 3")).end()).splitlines()
+    assert [line for line in lines if line.startswith(("out", "err"))] == [
+        "out 1 out 2",
+        "err",
+        "out 3",
+    ]
+
+
+def test_a_display_and_its_last_update_are_left_on_the_screen():
+    tale = plan().begin("a").output(display(text_plain="0 %"), display_id="bar")
+    screen = Screen().show(tale)
+    assert "0 %" in screen.lines
+    screen.show(tale.update("bar", {"text/plain": "50 %"}))
+    assert "50 %" in screen.lines
+    assert "0 %" not in screen.lines
+    screen.show(tale.update("bar", {"text/plain": "100 %"}).end()).close()
+    assert screen.lines.count("100 %") == 1
+    assert "50 %" not in screen.lines
+
+
+def test_without_a_live_region_every_update_is_printed():
+    tale = plan().begin("a").output(display(text_plain="0 %"), display_id="bar")
+    tale.update("bar", {"text/plain": "50 %"}).end()
+    lines = shown(tale, live=False).splitlines()
+    assert "0 %" in lines
+    assert "50 %" in lines
+
+
+def test_what_was_printed_stays_after_a_clear():
+    tale = plan().begin("a").output(stream("seen\n")).clear(wait=False)
+    assert "seen" in shown(tale.output(stream("next\n")).end())
+
+
+def test_late_output_names_the_step_it_came_of():
+    tale = plan().attempt("a").begin("b")
+    tale.output(stream("from a thread\n"), step="a", attempt=1, late=True).end()
+    lines = shown(tale).splitlines()
+    where = lines.index("late output of step 1 of 2 · Stop it:")
+    assert lines[where + 1] == "from a thread"
+
+
+def test_output_can_be_left_out():
+    tale = plan().attempt("a", stream("noise\n"), display(text_plain="more noise"))
+    text = shown(tale, output=False)
+    assert "noise" not in text
+    assert "ok · 1.2 s" in text
+
+
+# ── the live region ──────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unfinished_line_and_the_progress_are_shown_then_gone():
+    tale = plan().begin("a").output(stream("50 percent"))
+    screen = Screen().show(tale)
+    assert "50 percent" in screen.lines
+    assert any(line.startswith("running step 1 of 2 · Stop it · 0.") for line in screen.lines)
+    screen.show(tale.output(stream(" done\n")).end()).close()
+    assert "50 percent done" in screen.lines
+    assert "50 percent" not in screen.lines
+    assert "running" not in screen.text
+
+
+def test_a_returned_cursor_overwrites_its_line():
+    tale = plan().begin("a").output(stream("10 %\r20 %\r30 %"))
+    screen = Screen().show(tale)
+    assert "30 %" in screen.lines
+    screen.show(tale.output(stream("\r100 %\n")).end())
+    assert "100 %" in screen.lines
+    assert "30 %" not in screen.text
+
+
+def test_a_question_has_the_last_line_to_itself():
+    tale = plan().begin("a").output(stream("name: "))
+    screen = Screen().show(tale)
+    screen.view.suspend()
+    assert "running" not in screen.text
+    assert "name:" in screen.lines
+    screen.view.resume()
+    screen.view.flush()
+    screen.show(tale.end()).close()
+    assert "running" not in screen.text
+
+
+def test_the_cursor_is_visible_all_along():
+    tale = plan().begin("a").output(stream("part"))
+    screen = Screen().show(tale)
+    assert not screen.screen.cursor.hidden
+    screen.show(tale.end()).close()
+    assert not screen.screen.cursor.hidden
+
+
+# ── wherever it is shown ─────────────────────────────────────────────────────────────────────
+
+
+def long_tale():
+    tale = Tale(
+        step("a", "x = 1", title="A title that is a good deal longer than any line here can be"),
+        parameters={"path": "/a/very/long/path/" * 6},
+        reason="because " * 20,
+    )
+    tale.failure("a")
+    return tale.decide("retry", reason="r " * 60).attempt("a", cause="operator").finish()
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_any_width_shows_all_of_it(width):
+    text = shown(long_tale(), width=width)
+    assert all(len(line) <= width for line in text.splitlines())
+    flat = re.sub(r"\s", "", text)
+    assert "Atitlethatisagooddeallongerthananylineherecanbe" in flat
+    assert flat.count("/a/very/long/path/") == 6 or width == 20
+    assert flat.count("because") == 20
+
+
+def test_without_a_terminal_nothing_is_written_but_text():
+    tale = plan().begin("a").output(stream("\x1b[31mred\x1b[0m\n"))
+    tale.output(display(text_plain="\x1b[1mbold\x1b[0m"), display_id="d").end().stop("step_mode")
+    written = Screen(tty=False).show(tale.decide("skip").finish()).close().file.getvalue()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", written)
+    assert "red" in written
+
+
+def test_hostile_text_takes_no_effect_wherever_it_stands():
+    """It is in every place that somebody else may write to."""
+    tale = Tale(
+        step("a", HOSTILE, title=HOSTILE, narration=(told("n", HOSTILE),)),
+        parameters={HOSTILE: HOSTILE},
+        run=HOSTILE,
+        runbook=HOSTILE,
+        host=HOSTILE,
+        reason=HOSTILE,
+        notices=(HOSTILE,),
+        epilogue=(told("e", HOSTILE),),
+    )
+    tale.attempt("a", stream(HOSTILE), outcome="error", ename=HOSTILE, evalue=HOSTILE)
+    tale.stop("step_failed").note(HOSTILE).decide("skip", reason=HOSTILE)
+    tale.finish(why=HOSTILE)
+    screen = Screen(width=120)
+    screen.view.describe_record(HOSTILE)
+    written = screen.show(tale).close().file.getvalue()
+    own = r"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[2K|\x1b\[1A"  # colours and the live region's moves
+    assert not re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202e]", re.sub(own, "", written))
+    assert screen.screen.title == ""
+    assert "[bold]x[/bold]" in screen.text
