@@ -452,13 +452,25 @@ def test_ctrl_c_between_steps_pauses_before_the_next() -> None:
 
 
 def test_what_was_run_aside_comes_back_to_where_the_run_stood() -> None:
-    aside = [decided("run", "s3"), resumed(), *attempted("s3")]
-    told = [*waiting(1), decided("continue"), resumed(), *attempted("s1"), *attempted("s2")]
-    assert following(*told) == NextAttempt("s3", "step_3()", "script")
-    inserted = [decided("insert", source="look()"), resumed()]
-    ran = [started("inserted-1", source="look()", cause="operator"), attempt_finished("inserted-1")]
-    assert following(*failed(1), *aside) == NextStop("step_failed")
-    assert following(*begun(), stopped("paused"), *inserted, *ran) == NextStop("returned")
+    run = [decided("run", "s3"), resumed()]
+    ran = [started("s3", cause="operator"), attempt_finished("s3")]
+    insert = [decided("insert", source="look()"), resumed()]
+    looked = [started("inserted-1", cause="operator"), attempt_failed("inserted-1")]
+    for stop in (failed(1), [*begun(), stopped("paused")], waiting(1)):
+        assert following(*stop, *run, *ran) == NextStop("returned")
+        assert following(*stop, *insert, *looked) == NextStop("returned")
+
+
+def test_a_step_that_was_run_ahead_is_passed_when_the_run_comes_to_it() -> None:
+    ahead = [decided("run", "s2"), resumed(), started("s2", cause="operator")]
+    told = [*failed(1), *ahead, attempt_finished("s2"), stopped("returned"), decided("retry")]
+    again = [resumed(), started("s1", 2, cause="operator"), attempt_finished("s1", 2)]
+    assert following(*told, *again) == NextAttempt("s3", "step_3()", "script")
+
+
+def test_an_earlier_step_that_fails_aside_is_where_the_run_then_stands() -> None:
+    aside = [decided("run", "s1"), resumed(), started("s1", 2, cause="operator")]
+    assert following(*failed(2), *aside, attempt_failed("s1", 2)) == NextStop("step_failed")
 
 
 def test_a_move_stops_at_its_destination_even_if_that_had_failed() -> None:

@@ -1,5 +1,6 @@
 """`nbrun start`: run a notebook as a runbook, with the operator at this terminal."""
 
+import logging
 import os
 import platform
 import pwd
@@ -213,6 +214,7 @@ def _run(
     writer: Journal,
     request: Request,
 ) -> ExitCode:
+    logging.basicConfig(filename=directory.log, level=logging.WARNING)
     link = LocalLink(started.operator)
     engine = Engine(
         writer,

@@ -1,0 +1,212 @@
+"""The channels to one kernel, on a thread that only reads and sends: nothing holds up iopub."""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import zmq
+
+from nbrun import wire
+from nbrun.messages import Replied, Sink
+
+_BATCH = 500  # messages of one channel before the others get a turn
+_LOOK = 100  # milliseconds between two looks at the process
+_QUIET = 0.15  # seconds without a message after which a dead kernel has said everything
+
+
+class Channels:
+    """Takes over the sockets of a client that is ready. Its methods may be called from any
+    thread; ZeroMQ's sockets may not, so that what is to be sent waits in an outbox.
+    """
+
+    def __init__(
+        self, client: Any, sink: Sink, is_alive: Callable[[], bool], on_death: Callable[[], None]
+    ) -> None:
+        """`on_death` is called, from the thread, when the process has ended unexpectedly and all
+        that it said has been delivered."""
+        self._client = client
+        self._sink = sink
+        self._is_alive = is_alive
+        self._on_death = on_death
+        self._handlers = {
+            client.iopub_channel.socket: self._on_iopub,
+            client.shell_channel.socket: self._on_shell,
+            client.stdin_channel.socket: self._on_stdin,
+        }
+        self._outbox: deque[tuple[Any, list[bytes]]] = deque()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._replies: dict[str, Replied] = {}
+        self._idle: set[str] = set()
+        self._own: set[str] = set()
+        self._current: str | None = None
+        self._began = False
+        self._last_message = 0.0
+        self._end_expected = False
+        self._closing = False
+        self._progress = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="nbrun-channels", daemon=True)
+        self._thread.start()
+
+    # ── for other threads ────────────────────────────────────────────────────────────────────
+
+    def send(self, source: str, *, user_expressions: dict[str, str], allow_stdin: bool) -> str:
+        """Ask for `source` to be run; the id of the request, which its messages carry."""
+        content = _execute_request(source, user_expressions, allow_stdin=allow_stdin)
+        return self._post(self._client.shell_channel.socket, "execute_request", content)
+
+    def send_own(self, source: str) -> str:
+        """A silent request of nbrun's own; nothing of it goes to the sink."""
+        content = _execute_request(source, {}, allow_stdin=False) | {"silent": True}
+        return self._post(self._client.shell_channel.socket, "execute_request", content, own=True)
+
+    def answer(self, text: str) -> None:
+        """The line that the kernel asked for."""
+        self._post(self._client.stdin_channel.socket, "input_reply", {"value": text})
+
+    @property
+    def busy(self) -> bool:
+        """A request that was sent has not been answered."""
+        return self._current is not None
+
+    def is_pending(self, own_request: str) -> bool:
+        return own_request in self._own
+
+    def wait_a_little(self) -> None:
+        """Until something has come, or a moment has passed."""
+        self._progress.wait(0.02)
+        self._progress.clear()
+
+    def expect_end(self) -> None:
+        """From here on the end of the process is no news."""
+        self._end_expected = True
+
+    def close(self) -> None:
+        """Deliver what has come, and let go of the sockets."""
+        self._closing = True
+        self._wake()
+        self._thread.join()
+        self._client.stop_channels()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _post(self, socket: Any, kind: str, content: dict[str, Any], *, own: bool = False) -> str:
+        message = self._client.session.msg(kind, content)
+        parts = self._client.session.serialize(message)  # what can't be sent is refused here
+        request = str(message["header"]["msg_id"])
+        if own:
+            self._own.add(request)
+        else:
+            self._current = request if kind == "execute_request" else self._current
+        self._outbox.append((socket, parts))
+        self._wake()
+        return request
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):
+            os.write(self._wake_write, b"\0")
+
+    # ── the thread ───────────────────────────────────────────────────────────────────────────
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        for socket in (*self._handlers, self._wake_read):
+            poller.register(socket, zmq.POLLIN)
+        while not self._closing:
+            ready = dict(poller.poll(_LOOK))
+            self._turn(ready)
+            if not ready and not self._end_expected and not self._is_alive():
+                self._drain(poller, _QUIET)
+                self._on_death()
+                self._end_expected = True
+        self._drain(poller, _QUIET / 3)
+
+    def _turn(self, ready: dict[Any, int]) -> None:
+        if self._wake_read in ready:
+            with suppress(BlockingIOError):
+                os.read(self._wake_read, 4096)
+        while self._outbox:
+            socket, parts = self._outbox.popleft()
+            socket.send_multipart(parts)
+        for socket, handle in self._handlers.items():
+            if socket in ready:
+                self._read(socket, handle)
+
+    def _drain(self, poller: zmq.Poller, quiet: float) -> None:
+        """Deliver until nothing has come for `quiet` seconds."""
+        self._last_message = time.monotonic()
+        while (left := self._last_message + quiet - time.monotonic()) > 0:
+            self._turn(dict(poller.poll(int(left * 1000) + 1)))
+
+    def _read(self, socket: Any, handle: Callable[[dict[str, Any]], None]) -> None:
+        self._last_message = time.monotonic()
+        for _ in range(_BATCH):
+            try:
+                parts = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            try:
+                handle(wire.unpack(parts, self._client.session.sign))
+            except Exception:  # whatever a kernel sends, those after it are read
+                logging.getLogger(__name__).warning("a message was not understood", exc_info=True)
+        self._progress.set()
+
+    def _on_iopub(self, message: dict[str, Any]) -> None:
+        request, content = wire.parent(message), message["content"]
+        self._began = self._began or request == self._current
+        if message["msg_type"] == "status":
+            if content.get("execution_state") == "idle" and request == self._current:
+                self._idle.add(request)
+                self._deliver(request)
+            return
+        said = wire.as_message(request, message["msg_type"], content)
+        if said is None or request in self._own:
+            return
+        if self._began or request:
+            self._sink(said)
+        else:  # what a kernel says of its own start is no output of a step
+            logging.getLogger(__name__).warning("the kernel said before any step: %r", said)
+
+    def _on_shell(self, message: dict[str, Any]) -> None:
+        request = wire.parent(message)
+        if message["msg_type"] != "execute_reply":
+            return
+        if request in self._own:
+            self._own.discard(request)
+        else:
+            self._replies[request] = wire.replied(request, message["content"])
+            self._deliver(request)
+
+    def _deliver(self, request: str) -> None:
+        """A reply counts when iopub has said `idle` for it: its outputs are all there then."""
+        if request in self._idle and request in self._replies:
+            self._idle.discard(request)
+            self._current = None
+            self._sink(self._replies.pop(request))
+
+    def _on_stdin(self, message: dict[str, Any]) -> None:
+        if message["msg_type"] == "input_request":
+            self._sink(wire.input_wanted(wire.parent(message), message["content"]))
+
+
+def _execute_request(
+    source: str, user_expressions: dict[str, str], *, allow_stdin: bool
+) -> dict[str, Any]:
+    """The content of an execute_request ("Messaging in Jupyter").
+
+    Requests go one at a time: there is no queue that an error could abort.
+    """
+    return {
+        "code": source,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": user_expressions,
+        "allow_stdin": allow_stdin,
+        "stop_on_error": False,
+    }

@@ -1,0 +1,174 @@
+"""What cells print, as an operator sees it, and as it is kept: all of it, in order, harmless."""
+
+import signal
+import time
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import code
+from tests.e2e.terminal import Desk, wait_until
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+
+BAR = """import time
+for done in range(0, 101, 10):
+    print(f'\\rcopied {done:3} %', end='', flush=True)
+    time.sleep(0.02)
+print()"""
+TABLE = "import pandas as pd\npd.DataFrame({'host': ['db7', 'web12'], 'free': [91, 4]})"
+LATE = """import os, threading, time
+def speak():
+    while not os.path.exists('speak'): time.sleep(0.05)
+    print('la' + 'te words', flush=True)
+threading.Thread(target=speak).start()
+{}['no such key']"""
+UPDATES = """from IPython.display import display
+import time
+shown = display({'text/plain': 'state: be' + 'gun'}, raw=True, display_id=True)
+for state in ('half ' + 'way', 'all do' + 'ne'):
+    time.sleep(0.15)
+    shown.update({'text/plain': 'state: ' + state}, raw=True)"""
+
+
+def test_each_kind_of_output_is_shown_as_it_is_meant(desk: Desk) -> None:
+    desk.book(
+        code("import sys\nprint('to out'.upper()); print('to err'.upper(), file=sys.stderr)"),
+        code(BAR, id="bar"),
+        code(TABLE, id="table"),
+        code(UPDATES, id="updates"),
+        code(LATE, id="late"),
+    )
+    terminal = desk.start()
+    terminal.prompted("step 5>")
+    (desk.folder / "speak").touch()
+    terminal.until("late output of step 5 of 5")
+    terminal.until("\nlate words\n")
+    terminal.prompted("step 5>")
+    text = terminal.text()
+    for shown in ("TO OUT", "TO ERR", "copied 100 %", "late words", "all done"):
+        assert text.count(shown) == 1, (shown, text)
+    assert "copied  50 %" not in text
+    assert "state: begun" not in text
+    assert "KeyError: 'no such key'" in text
+    assert "<table" not in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["0", "db7", "91"] in rows
+    assert ["1", "web12", "4"] in rows
+    terminal.type("c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    late = [event for event in desk.events(ev.Output) if event.late]
+    assert [event.step for event in late] == ["late"]
+    assert "".join(event.output["text"] for event in late) == "late words\n"
+    assert "\rcopied  50 %" in desk.printed("bar")
+    assert len(desk.events(ev.OutputUpdated)) == 2
+    (display,) = desk.code_cells()[3].outputs
+    assert display.data["text/plain"] == "state: all done"
+    assert "late words" in "".join(desk.code_cells()[4].outputs[-1].text)
+
+
+HOSTILE = (
+    "\x1b]0;owned title\x07"
+    "\x1b]52;c;b3duZWQ=\x07"
+    "\x1b[2J\x1b[H\x1b[3J"
+    "\x1bc"
+    "\x9b2J\x9d0;owned c1\x9c"
+    "\x1b[?1049h\x1b[8;1;1t\x1b[5n\x1b[6n"
+    "\x1bP+q544e\x1b\\"
+    "\u202egnp.exe\u202c \u2066hidden\u2069"
+    "\x08\x08\x07\x00\x7f"
+)
+
+
+FORBIDDEN = (
+    *("\x1b]", "\x1bc", "\x1bP", "\x1b[2J", "\x1b[3J", "\x1b[?1049", "\x07"),
+    *("\x9b", "\x9d", "\u202e", "\u2066"),
+)
+
+
+def test_hostile_output_has_no_effect_on_the_screen_and_is_kept_as_it_was(desk: Desk) -> None:
+    attack = f"hostile = {HOSTILE!a}\n"
+    desk.book(
+        code("print('stays to be re' + 'ad')", id="first"),
+        code(
+            attack + "import sys\n"
+            "print(hostile); print(hostile, file=sys.stderr)\n"
+            "display({'text/plain': hostile}, raw=True)\n"
+            "raise ValueError(hostile)",
+            id="attack",
+        ),
+    )
+    terminal = desk.start()
+    terminal.prompted("step 2>")
+    terminal.type("v")
+    terminal.prompted("step 2>")
+    terminal.type("s")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 3
+    again = desk.open("log")
+    assert again.wait() == 0
+    for each in (terminal, again):
+        assert "stays to be read" in each.text()
+        assert each.text().startswith("runbook")
+        assert each.screen.title == ""
+        raw = bytes(each.raw)
+        assert [each for each in FORBIDDEN if each.encode() in raw] == []
+    assert desk.printed("attack") == HOSTILE + "\n"
+    displayed = [event.output for event in desk.events(ev.Output) if "data" in event.output]
+    assert displayed[0]["data"]["text/plain"] == HOSTILE
+    assert desk.events(ev.AttemptFinished)[-1].evalue == HOSTILE
+    outputs = desk.code_cells()[1].outputs
+    assert "".join(outputs[0].text) == HOSTILE + "\n"
+
+
+FLOOD = """from IPython.display import display
+for number in range({count}):
+    display({{'text/plain': f'n{{number}}'}}, raw=True)
+print('that was' + ' all')"""
+
+
+def assert_nothing_is_lost(desk: Desk, count: int) -> None:
+    """Every display in the journal and in the notebook, in order."""
+    wanted = [f"n{number}" for number in range(count)]
+    events = [event.output for event in desk.events(ev.Output)]
+    kept = [output["data"]["text/plain"] for output in events if "data" in output]
+    assert len(kept) == count
+    assert kept == wanted
+    outputs = desk.code_cells()[0].outputs
+    assert [each.data["text/plain"] for each in outputs if "data" in each] == wanted
+
+
+def stalled(desk: Desk, count: int) -> None:
+    """A flood onto a terminal that nobody reads from for 3 seconds."""
+    desk.book(code(FLOOD.format(count=count), id="flood"))
+    terminal = desk.start()
+    terminal.until("n7")
+    resume = time.monotonic() + 3
+    wait_until(lambda: time.monotonic() > resume)
+    assert terminal.wait(timeout=240) == 0
+    assert "that was all" in terminal.text()
+    assert_nothing_is_lost(desk, count)
+
+
+def test_a_terminal_that_stalls_loses_no_output(desk: Desk) -> None:
+    stalled(desk, 10_000)
+
+
+def test_a_console_that_stalls_loses_no_output(desk: Desk) -> None:
+    desk.book(code(FLOOD.format(count=10_000), id="flood"))
+    terminal = desk.start()
+    terminal.until("n7")
+    terminal.signal(signal.SIGSTOP)
+    resume = time.monotonic() + 3
+    wait_until(lambda: time.monotonic() > resume)
+    terminal.signal(signal.SIGCONT)
+    assert terminal.wait(timeout=120) == 0
+    assert_nothing_is_lost(desk, 10_000)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("_turn", range(10))
+def test_a_terminal_that_stalls_loses_none_of_50_000_displays(desk: Desk, _turn: int) -> None:
+    stalled(desk, 50_000)

@@ -1,0 +1,189 @@
+"""The record of a run: whole after a crash, the same whoever makes it again, and told in full."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nbrun import __version__
+from nbrun import events as ev
+from nbrun.journal import encode
+from tests.build_notebooks import code, markdown
+from tests.e2e.terminal import TELL_PID, Desk, is_gone, wait_until
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+
+COUNT = """import time
+for n in range(10_000):
+    print('line', n, flush=True)
+    time.sleep(0.02)"""
+
+
+@pytest.mark.parametrize("until", [0, 7, 60])
+def test_a_run_killed_in_a_step_keeps_all_that_was_seen_of_it(desk: Desk, until: int) -> None:
+    desk.book(
+        code(TELL_PID + "1 / 0", id="fails"),
+        code("print('this ran')", id="first"),
+        code(COUNT, id="counts"),
+    )
+    terminal = desk.start()
+    kernel = terminal.kernel()
+    terminal.answer("step 1>", "s")
+    terminal.answer(REASON, "")
+    terminal.until(f"\nline {until}\n")
+    terminal.signal(signal.SIGKILL)
+    assert terminal.wait() == -signal.SIGKILL
+    wait_until(lambda: is_gone(kernel))
+    assert desk.events(ev.AttemptStarted)[-1].step == "counts"
+    assert desk.attempts() == [("fails", 1, "error"), ("first", 1, "ok")]
+    assert f"line {until}\n" in desk.printed("counts")  # what a person saw was written before
+    assert desk.events(ev.RunFinished) == []
+    desk.notebook()
+    listed = desk.command("runs")
+    assert "interrupted" in listed.stdout
+    assert json.loads(desk.command("runs", "--json").stdout)["status"] == "interrupted"
+    told = desk.command("log")
+    assert told.returncode == 0
+    assert "this ran" in told.stdout
+    assert f"line {until}\n" in told.stdout
+    made = desk.command("export", "last", "--notebook")
+    assert made.returncode == 0
+    assert len(desk.code_cells()) == 3
+    assert desk.code_cells()[-1].metadata.nbrun.outcome is None
+
+
+def test_a_torn_last_line_is_told_and_left_out(desk: Desk) -> None:
+    desk.book(code("print('seen')", id="one"))
+    assert desk.unattended().returncode == 0
+    journal = desk.run / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-20])
+    told = desk.command("log")
+    assert told.returncode == 0
+    assert "seen" in told.stdout
+    assert "the last line is torn" in told.stderr
+    first, second, rest = whole.split(b"\n", 2)
+    journal.write_bytes(b"\n".join([first, second.replace(b"python3", b"python2"), rest]))
+    altered = desk.command("log")
+    assert altered.returncode == 7
+    assert "line 3" in altered.stderr
+    assert len(altered.stderr.splitlines()) == 1
+
+
+def test_the_output_notebook_shows_every_attempt_and_decision_in_order(desk: Desk) -> None:
+    desk.book(
+        markdown("# Look at the *disk*"),
+        code("print('disk ' + 'is fine')", id="look"),
+        markdown("# Mend it"),
+        code("print('mend' + 'ing'); 1 / 0", id="mend"),
+        code("left = 'never run'", id="left"),
+    )
+    desk.editor_does("1c print('in' + 'serted')")
+    terminal = desk.start("--reason", "the disk alarm")
+    terminal.answer("step 2>", "n smells * of <b>smoke</b>")
+    terminal.answer("step 2>", "r")
+    terminal.answer(REASON, "perhaps a glitch")
+    terminal.answer("step 2>", "i")
+    terminal.answer("run this? [y/N]", "y")
+    terminal.answer(REASON, "")
+    terminal.until("inserted\n")
+    terminal.answer("step 2>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "mended by hand")
+    assert terminal.wait() == 5
+
+    cells = desk.notebook().cells
+    assert [cell.cell_type[0] for cell in cells[:3]] == ["m", "m", "c"]
+    assert "the disk alarm" in cells[0].source
+    assert "cancelled" in cells[0].source
+    assert "Look at the" in cells[1].source
+    ran = [cell for cell in cells if cell.cell_type == "code"]
+    assert [cell.source for cell in ran[:4]] == [
+        "print('disk ' + 'is fine')",
+        "print('mend' + 'ing'); 1 / 0",
+        "print('mend' + 'ing'); 1 / 0",
+        "print('in' + 'serted')",
+    ]
+    assert [cell.execution_count for cell in ran] == [1, 2, 3, 4, None]
+    assert ran[-1] is cells[-1]
+    assert "left = 'never run'" in ran[-1].source
+    assert ran[-1].outputs == []
+    assert [cell.metadata.nbrun.get("attempt") for cell in ran] == [1, 1, 2, 1, None]
+    told = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    for words in ("perhaps a glitch", "mended by hand", "smoke"):
+        assert len([source for source in told if words in source]) >= 1, words
+    assert not any("<b>smoke" in source for source in told)
+
+    (path,) = desk.run.glob("*.ipynb")
+    own = path.read_bytes()
+    assert desk.finish().notebook_sha256 == hashlib.sha256(own).hexdigest()
+    elsewhere = desk.folder / "made again.ipynb"
+    assert desk.command("export", "last", str(elsewhere), "--notebook").returncode == 0
+    assert elsewhere.read_bytes() == own
+    path.unlink()
+    assert desk.command("export", desk.run.name[-4:], "--notebook").returncode == 0
+    assert path.read_bytes() == own
+    nbformat.validate(nbformat.read(elsewhere, as_version=4))
+
+    again = desk.command("start", str(elsewhere))
+    assert again.returncode == 2
+    assert "is the record of a run" in again.stderr
+    assert len(list(desk.runs.iterdir())) == 1
+
+    tell_in_every_way(desk)
+
+
+def tell_in_every_way(desk: Desk) -> None:
+    """`nbrun log` and `nbrun runs` of the run above."""
+    whole = desk.command("log").stdout
+    for shown in ("disk is fine", "mending", "ZeroDivisionError", "perhaps a glitch", "cancelled"):
+        assert shown in whole
+    quiet = desk.command("log", "--no-output").stdout
+    assert "disk is fine" not in quiet
+    assert "perhaps a glitch" in quiet
+    steps = desk.command("log", "--steps").stdout
+    words = " ".join(steps.split())
+    assert "disk is fine" not in words
+    for shown in ("off script", "note", "smells * of <b>smoke</b>", "retry", "mended by hand"):
+        assert shown in words
+    one = desk.command("log", "--step", "1").stdout
+    assert "disk is fine" in one
+    assert "mending" not in one
+    assert "mending" in desk.command("log", "--step", "mend").stdout
+    assert desk.command("log", "--step", "9").returncode == 2
+    lines = desk.command("log", "--json").stdout.splitlines()
+    assert lines == [encode(record).decode() for record in desk.journal()]
+    paced = desk.command("log", "--timing", "--speed", "100", "--max-wait", "0.1")
+    assert paced.stdout == whole
+    on_screen = desk.open("log", "--timing", "--speed", "100", "--max-wait", "0.1")
+    assert on_screen.wait() == 0
+    for shown in ("disk is fine", "mending", "perhaps a glitch", "cancelled, off script at"):
+        assert shown in on_screen.text()
+
+    (line,) = map(json.loads, desk.command("runs", "--json").stdout.splitlines())
+    assert line["run"] == desk.run.name
+    assert (line["status"], line["off_script"]) == ("cancelled", True)
+    listed = desk.open("runs", columns=160)
+    assert listed.wait() == 0
+    assert desk.run.name in listed.text()
+    assert "cancelled" in listed.text()
+
+
+def test_the_record_is_for_its_operator_alone(desk: Desk) -> None:
+    desk.book(code("1", id="one"))
+    assert desk.unattended().returncode == 0
+    assert desk.run.stat().st_mode & 0o777 == 0o700
+    for name in ("journal.jsonl", "runbook.ipynb"):
+        assert (desk.run / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_nbrun_answers_as_a_jupyter_command(desk: Desk) -> None:
+    script = Path(sys.executable).with_name("jupyter-nbrun")
+    told = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
+    assert told.returncode == 0
+    assert told.stdout == f"nbrun {__version__}\n"

@@ -1,0 +1,186 @@
+"""Runs that nobody attends: what they do, how they end, and what a shell is told."""
+
+import json
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import code, markdown, raw
+from tests.e2e.terminal import Desk
+
+SAVE = "from pathlib import Path; Path('values').write_text(repr(values))"
+
+
+def test_a_run_goes_through_every_step_in_order_and_ends_with_0(desk: Desk) -> None:
+    desk.book(
+        markdown("# Say **hello**"),
+        code("x = 20", id="one"),
+        raw("not for people"),
+        code("", id="blank"),
+        code("print('x is', x + 1)", id="two"),
+        code("never()", id="declared", tags=["skip-execution"]),
+        code("raise KeyError('expected')", id="expected", tags=["raises-exception"]),
+        code("!exit 3", id="excused", tags=["shell-errors-ok"]),
+        markdown("All is done."),
+    )
+    ended = desk.unattended("--reason", "the drill", "--ticket", "OPS-9")
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stderr == ""
+    for shown in ("Say hello", "x is 21", "KeyError", "All is done.", "completed, on script"):
+        assert shown in ended.stdout
+    assert "a shell command exited with 3, which is allowed here" in ended.stdout
+    assert "not run: the runbook tags it skip-execution" in ended.stdout
+    assert desk.attempts() == [
+        ("one", 1, "ok"),
+        ("two", 1, "ok"),
+        ("expected", 1, "error"),
+        ("excused", 1, "ok"),
+    ]
+    assert desk.events(ev.Stopped) == []
+    assert desk.decisions() == []
+    started = desk.events(ev.RunStarted)[0]
+    assert (started.reason, started.ticket) == ("the drill", "OPS-9")
+    assert desk.finish().outcome == "completed"
+    assert not desk.finish().off_script
+    assert "\x1b" not in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "ename"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("!false", "ShellError"),
+        ("import sys; sys.exit(3)", "SystemExit"),
+        ("input('anybody? ')", "StdinNotImplementedError"),
+        ("%pdb on\n1 / 0", None),
+    ],
+    ids=["error", "shell", "exit", "input", "debugger"],
+)
+def test_a_failed_step_ends_the_run_at_once_and_nothing_is_asked(
+    desk: Desk, source: str, ename: str | None
+) -> None:
+    desk.book(code("print('first')", id="first"), code(source, id="bad"), code("1", id="never"))
+    ended = desk.unattended()
+    assert ended.returncode == 4, ended.stdout
+    assert "nobody was there to decide" in ended.stdout
+    assert "step 3  1: not run" in ended.stdout
+    assert "[y/N]" not in ended.stdout
+    assert desk.attempts() == [("first", 1, "ok"), ("bad", 1, "error")]
+    assert desk.finish().outcome == "failed"
+    assert desk.events(ev.InputRequested) == []
+    if ename is not None:
+        assert desk.events(ev.AttemptFinished)[-1].ename == ename
+        assert ename in ended.stdout
+
+
+def test_on_failure_stop_ends_a_run_with_somebody_there(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="bad"), code("1", id="never"))
+    terminal = desk.start("--on-failure", "stop")
+    assert terminal.wait() == 4
+    assert desk.attempts() == [("bad", 1, "error")]
+    assert desk.decisions() == []
+
+
+def test_shell_errors_can_be_ignored_for_a_whole_run(desk: Desk) -> None:
+    desk.book(code("!false", id="shell"), code("print('went ' + 'on')", id="next"))
+    ended = desk.unattended("--shell-errors", "ignore")
+    assert ended.returncode == 0
+    assert "went on" in ended.stdout
+    assert desk.attempts() == [("shell", 1, "ok"), ("next", 1, "ok")]
+    assert desk.events(ev.AttemptFinished)[0].shell_exit == 1
+
+
+def test_a_cell_that_exits_with_0_ends_the_runbook_as_it_meant_to(desk: Desk) -> None:
+    desk.book(code("import sys; sys.exit(0)", id="ends"), code("print('no' + 't')", id="later"))
+    ended = desk.unattended()
+    assert ended.returncode == 0, ended.stdout
+    assert "not run: the runbook ended itself at step 1" in ended.stdout
+    assert desk.attempts() == [("ends", 1, "ok")]
+    assert desk.finish().outcome == "completed"
+    assert desk.finish().counts["not_run"] == 1
+
+
+def test_json_prints_the_journals_own_lines(desk: Desk) -> None:
+    desk.book(code("print('naïve', '\\x1b[31m')", id="one"), code("1 / 0", id="bad"))
+    ended = desk.unattended("--json")
+    assert ended.returncode == 4
+    assert ended.stdout == (desk.run / "journal.jsonl").read_text()
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["seq"] for line in lines] == list(range(len(lines)))
+    assert lines[-1]["event"] == "run.finished"
+    again = desk.command("log", "--json")
+    assert again.stdout == ended.stdout
+
+
+def test_json_on_a_terminal_asks_nothing(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="bad"))
+    terminal = desk.start("--json")
+    assert terminal.wait() == 4
+    assert '"event":"run.finished"' in terminal.text().replace("\n", "")
+    assert "step 1>" not in terminal.text()
+
+
+HOSTILE = [
+    "$(touch oops)",
+    "`touch oops`",
+    'it\'s "quoted" \\ and {x} {{y}} %s',
+    "two\nlines\n",
+    "'''\"\"\"",
+    "'); import os; os.mkdir('oops'); ('",
+    "--flag=x",
+    "ünï→😀",
+    "",
+]
+
+
+def test_parameter_values_reach_the_cell_as_they_were_given(desk: Desk) -> None:
+    defaults = "code = 'A1'\ncount = 1\nratio = 0.5\ndry = True\nhosts = ['a']\n"
+    texts = [f"text{n}" for n in range(len(HOSTILE))]
+    defaults += "\n".join(f"{name} = ''" for name in texts)
+    wanted = ", ".join(["code", "count", "ratio", "dry", "hosts", *texts])
+    desk.book(
+        code(defaults, id="parameters", tags=["parameters"]),
+        code(f"values = [{wanted}]", id="collect"),
+        code(SAVE, id="save"),
+    )
+    given = ["code=007", "count=7", "ratio=1.5", "dry=false", 'hosts=["x", "y"]']
+    given += [f"{name}={value}" for name, value in zip(texts, HOSTILE, strict=True)]
+    ended = desk.unattended(*(word for each in given for word in ("-p", each)))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    values = ["007", 7, 1.5, False, ["x", "y"], *HOSTILE]
+    assert (desk.folder / "values").read_text() == repr(values)
+    assert not (desk.folder / "oops").exists()
+    recorded = desk.events(ev.RunStarted)[0].parameters
+    assert list(recorded.values()) == values
+    assert desk.events(ev.RunStarted)[0].steps[0].id == "parameters"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["start", "nowhere.ipynb"], "no such file"),
+        (["start", "runbook.ipynb", "--kernel", "cobol"], "no kernel named 'cobol'"),
+        (["start", "runbook.ipynb", "-p", "hots=a"], "hots"),
+        (["start", "runbook.ipynb", "-p", "host=a", "-p", "host=b"], "host"),
+        (["start", "runbook.ipynb", "-p", "host"], "host"),
+        (["start", "plain.ipynb", "-p", "host=a"], "host"),
+        (["start", "runbook.ipynb", "--step"], "--step"),
+        (["start", "runbook.ipynb", "--cwd", "nowhere"], "no such folder"),
+        (["log"], "no run called 'last'"),
+    ],
+    ids=["file", "kernel", "name", "twice", "no value", "no parameters", "step", "cwd", "log"],
+)
+def test_a_mistaken_command_is_told_in_a_line_and_runs_nothing(
+    desk: Desk, arguments: list[str], told: str
+) -> None:
+    ran = code("open('ran', 'w')", id="ran")
+    desk.book(ran).rename(desk.folder / "plain.ipynb")
+    desk.book(code("host = 'a'", id="parameters", tags=["parameters"]), ran)
+    ended = desk.command(*arguments)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert told in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert "Traceback" not in ended.stderr
+    assert not desk.runs.exists()
+    assert not (desk.folder / "ran").exists()

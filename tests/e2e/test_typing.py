@@ -1,0 +1,119 @@
+"""What is typed: when it counts, when it doesn't, and where it is never kept."""
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import code
+from tests.e2e.terminal import TELL_PID, Desk, held_in, is_gone, wait_until
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+
+
+def test_keys_typed_while_a_step_runs_answer_no_prompt_after_it(desk: Desk) -> None:
+    wait_for = (
+        "print('waiting', flush=True)\n"
+        "import os, time\n"
+        "while not os.path.exists('{0}'): time.sleep(0.05)\n"
+    )
+    desk.book(
+        code(wait_for.format("one") + "1 / 0", id="fails"),
+        code(wait_for.format("two") + "print('got', repr(input('name? ')))", id="asks"),
+    )
+    terminal = desk.start()
+    terminal.until("\nwaiting\n")
+    terminal.type_ahead("s\nr\ny\nc\ny\n\n")
+    terminal.until("running step 1 of 2")
+    (desk.folder / "one").touch()
+    terminal.prompted("step 1>")
+    terminal.type("hm")
+    terminal.until("'hm' is not a choice here")
+    assert desk.decisions() == []
+    terminal.answer("step 1>", "s")
+    terminal.answer(REASON, "")
+    terminal.until("\nwaiting\n")
+    terminal.type_ahead("yes\n")
+    (desk.folder / "two").touch()
+    terminal.answer("name?", "Ann")
+    terminal.until("got 'Ann'")
+    assert terminal.wait() == 3
+    assert desk.decisions() == [("skip", "")]
+    assert [event.answer for event in desk.events(ev.InputAnswered)] == ["Ann"]
+
+
+def test_a_password_reaches_the_cell_and_is_kept_nowhere(desk: Desk) -> None:
+    desk.book(
+        code("name = input('who is there? ')", id="name"),
+        code(
+            "import getpass, hashlib\n"
+            "given = getpass.getpass('the password: ')\n"
+            "print(name, hashlib.sha256(given.encode()).hexdigest()[:8])",
+            id="password",
+        ),
+    )
+    terminal = desk.start()
+    terminal.answer("who is there?", "Zoë O'Hara")
+    terminal.until("answered: Zoë O'Hara")
+    terminal.answer("the password:", "correct-horse-42")
+    terminal.until("Zoë O'Hara 04fb8b28")
+    assert terminal.wait() == 0
+    assert "answered: (a password, not recorded)" in terminal.text()
+    assert [event.answer for event in desk.events(ev.InputAnswered)] == ["Zoë O'Hara", None]
+    assert b"correct-horse" not in terminal.raw
+    kept = dict(held_in(desk.run))
+    assert any(path.name == "supervisor.log" for path in kept)
+    assert [path for path, data in kept.items() if b"correct-horse" in data] == []
+    assert [path.name for path, data in kept.items() if b"O'Hara" in data] != []
+
+
+def test_ctrl_c_at_a_cells_own_question_interrupts_the_cell(desk: Desk) -> None:
+    desk.book(code("input('really? ')", id="asks"))
+    terminal = desk.start()
+    terminal.prompted("really?")
+    terminal.press("ctrl-c")
+    terminal.until("interrupted ·")
+    terminal.answer("step 1>", "r")
+    terminal.answer(REASON, "")
+    terminal.answer("really?", "yes")
+    assert terminal.wait() == 3
+    assert desk.attempts() == [("asks", 1, "interrupted"), ("asks", 2, "ok")]
+    assert desk.decisions() == [("interrupt", ""), ("retry", "")]
+
+
+def test_end_of_file_at_the_prompt_ends_nothing_until_it_is_said_three_times(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="fails"))
+    terminal = desk.start()
+    terminal.prompted("step 1>")
+    for _ in range(2):
+        terminal.press("ctrl-d")
+        terminal.until("(end of file; to end the run, choose cancel)")
+        terminal.prompted("step 1>")
+    terminal.type("v left")  # somebody is there after all
+    for _ in range(2):
+        terminal.prompted("step 1>")
+        terminal.press("ctrl-d")
+        terminal.until("(end of file; to end the run, choose cancel)")
+    terminal.prompted("step 1>")
+    assert desk.decisions() == []
+    terminal.press("ctrl-d")
+    assert terminal.wait() == 5
+    assert desk.decisions() == [("cancel", "the terminal was lost")]
+    assert desk.finish().outcome == "cancelled"
+
+
+@pytest.mark.parametrize("where", ["running", "stopped"])
+def test_a_terminal_that_hangs_up_ends_the_run_recorded(desk: Desk, where: str) -> None:
+    then = {"running": "import time; time.sleep(600)", "stopped": "1 / 0"}[where]
+    desk.book(code(TELL_PID + then, id="one"))
+    terminal = desk.start()
+    kernel = terminal.kernel()
+    if where == "stopped":
+        terminal.prompted("step 1>")
+    terminal.hang_up()
+    assert terminal.wait() == 5
+    assert set(desk.decisions()) <= {  # whichever of the two was seen first, or both
+        ("cancel", "nbrun got SIGHUP"),
+        ("cancel", "the terminal was lost"),
+    }
+    assert desk.finish().outcome == "cancelled"
+    assert desk.finish().notebook_sha256 is not None
+    wait_until(lambda: is_gone(kernel))

@@ -1,0 +1,360 @@
+"""A real kernel, started, spoken to and ended."""
+
+import json
+import os
+import queue
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbrun.errors import KernelError, RunbookError
+from nbrun.kernel import LocalKernel, find_kernelspec
+from nbrun.messages import (
+    Cleared,
+    Died,
+    Displayed,
+    DisplayUpdated,
+    InputWanted,
+    Message,
+    Printed,
+    Replied,
+)
+
+PATIENCE = 30  # seconds
+
+
+class Talk:
+    """A kernel and what it says. `ask` sends code and gives what came of it."""
+
+    def __init__(self, folder: Path, name: str = "python3") -> None:
+        self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.log = folder / "supervisor.log"
+        self.kernel = LocalKernel(name, cwd=folder, sink=self.said.put, attended=True, log=self.log)
+
+    def hear(self) -> Message:
+        return self.said.get(timeout=PATIENCE)
+
+    def until(self, *kinds: type[Any]) -> list[Any]:
+        """All that is said up to the first of those kinds, which is the last."""
+        heard = [self.hear()]
+        while not isinstance(heard[-1], kinds):
+            heard.append(self.hear())
+        return heard
+
+    def ask(self, source: str) -> list[Any]:
+        request = self.kernel.execute(source)
+        heard = self.until(Replied)
+        assert {each.request for each in heard} == {request}
+        return heard
+
+    def reply(self, source: str) -> Replied:
+        return self.ask(source)[-1]
+
+    def value(self, expression: str) -> str:
+        """The repr of an expression."""
+        shown = [each for each in self.ask(expression) if isinstance(each, Displayed)]
+        return str(shown[0].output["data"]["text/plain"])
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
+    """One kernel for all that does not end it."""
+    made = Talk(tmp_path_factory.mktemp("kernel"))
+    made.kernel.start()
+    yield made
+    made.kernel.shutdown()
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Talk]:
+    """A kernel that a test may end; its connection files are in `tmp_path / 'sockets'`."""
+    sockets = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))  # a socket's path is a short one
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockets))
+    made = Talk(tmp_path)
+    yield made
+    made.kernel.shutdown()
+    assert list(sockets.iterdir()) == [], "a kernel's folder was left behind"
+    sockets.rmdir()
+
+
+def text(heard: list[Any], name: str = "stdout") -> str:
+    return "".join(each.text for each in heard if isinstance(each, Printed) and each.name == name)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"
+
+
+# ── What it says ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_outputs_come_in_order_before_the_reply(talk: Talk) -> None:
+    heard = talk.ask(
+        "import sys\n"
+        "print('one')\n"
+        "sys.stdout.flush()\n"
+        "print('two', file=sys.stderr)\n"
+        "sys.stderr.flush()\n"
+        "shown = display('three', display_id='d1')\n"
+        "shown.update('four')\n"
+        "get_ipython().display_pub.clear_output(wait=True)\n"
+        "5"
+    )
+    told = [each for each in heard if not (isinstance(each, Printed) and not each.text.strip())]
+    kinds = [type(each) for each in told]
+    assert kinds == [Printed, Printed, Displayed, DisplayUpdated, Cleared, Displayed, Replied]
+    assert (told[0].text, told[1].name) == ("one\n", "stderr")
+    assert told[2].display_id == told[3].display_id == "d1"
+    assert told[3].data["text/plain"] == "'four'"
+    assert told[4].wait
+    assert told[5].output["output_type"] == "execute_result"
+    assert told[-1].status == "ok"
+    assert told[5].output["execution_count"] == told[-1].execution_count
+
+
+def test_an_error_is_an_output_and_a_reply(talk: Talk) -> None:
+    *_, shown, reply = talk.ask("raise ValueError('no such host')")
+    assert shown.output["output_type"] == "error"
+    assert shown.output["ename"] == "ValueError"
+    assert (reply.status, reply.ename, reply.evalue) == ("error", "ValueError", "no such host")
+
+
+def test_no_output_of_many_is_lost(talk: Talk) -> None:
+    heard = talk.ask("for number in range(5000): display(number)")
+    shown = [each.output["data"]["text/plain"] for each in heard[:-1]]
+    assert shown == [str(number) for number in range(5000)]
+
+
+def test_a_message_nested_too_deeply_to_be_read_does_not_end_the_reading(talk: Talk) -> None:
+    reply = talk.reply(
+        "session = get_ipython().kernel.session\n"
+        "plain = session.pack\n"
+        "deep = b'{\"data\": ' + b'[' * 5000 + b']' * 5000 + b'}'\n"
+        "session.pack = lambda value: deep if value == {'deep': 1} else plain(value)\n"
+        "socket = get_ipython().kernel.iopub_socket\n"
+        "session.send(socket, 'display_data', {'deep': 1})\n"
+        "session.pack = plain"
+    )
+    assert reply.status == "ok"
+    assert talk.value("1 + 1") == "2"
+
+
+def test_an_asked_for_exit_is_told(talk: Talk) -> None:
+    reply = talk.reply("import sys; sys.exit(0)")
+    assert (reply.ename, reply.evalue) == ("SystemExit", "0")
+
+
+def test_the_kernel_works_where_it_was_told_to(talk: Talk) -> None:
+    assert talk.value("__import__('os').getcwd()") == repr(str(talk.log.parent))
+
+
+# ── Shell commands ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("source", "exits"),
+    [
+        ("1 + 1", ()),
+        ("!true", (0,)),
+        ("!exit 3", (3,)),
+        ("!false\n!true", (1, 0)),
+        ("!true\n!exit 4\n!true", (0, 4, 0)),
+        ("x = !exit 7", (7,)),
+        ("x = !echo hello\n!exit 2", (0, 2)),
+        ("%sx exit 5", (5,)),
+        ("%system exit 6", (6,)),
+        ("for code in (0, 8):\n    !exit {code}", (0, 8)),
+        ("def act(code):\n    !exit {code}\nact(9)", (9,)),
+        ("def act(code):\n    x = !exit {code}\n    return x\n_ = act(10)", (10,)),
+        ("!kill -9 $$", (-9,)),
+    ],
+)
+def test_the_exit_of_every_shell_command_is_seen(
+    talk: Talk, source: str, exits: tuple[int, ...]
+) -> None:
+    reply = talk.reply(source)
+    assert reply.status == "ok"
+    assert reply.shell_exits == exits
+
+
+def test_the_exits_of_one_cell_are_not_told_of_the_next(talk: Talk) -> None:
+    talk.reply("!false")
+    assert talk.reply("pass").shell_exits == ()
+
+
+def test_what_a_shell_command_prints_is_what_it_would_be_without_nbrun(talk: Talk) -> None:
+    assert text(talk.ask("!echo hello; echo there")).split() == ["hello", "there"]
+    talk.reply("lines = !printf 'a\\nb\\n'")
+    assert talk.value("list(lines), type(lines).__name__") == "(['a', 'b'], 'SList')"
+    talk.reply("both = !echo out; echo err >&2")
+    assert talk.value("sorted(both)") == "['err', 'out']"
+
+
+def test_a_shell_command_with_variables_sees_those_of_its_function(talk: Talk) -> None:
+    heard = talk.ask("def greet(who):\n    !echo hello {who} $who\ngreet('ada')")
+    assert text(heard).strip() == "hello ada ada"
+
+
+def test_a_failing_bash_cell_fails_by_itself(talk: Talk) -> None:
+    reply = talk.reply("%%bash\nexit 3")
+    assert (reply.status, reply.ename) == ("error", "CalledProcessError")
+
+
+def test_no_name_of_the_runbook_is_nbruns(alone: Talk) -> None:
+    alone.kernel.start()
+    alone.reply("!true")
+    names = alone.value("[name for name in dir() if not name.startswith('_')]")
+    assert names == "['In', 'Out', 'exit', 'get_ipython', 'open', 'quit']"
+    assert alone.value("[name for name in dir() if 'nbrun' in name]") == "[]"
+    assert alone.value("_exit_code") == "0"
+    assert alone.value("In[1]") == repr("get_ipython().system('true')")
+
+
+# ── Input and interrupts ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_question_is_relayed_and_its_answer_reaches_the_cell(talk: Talk) -> None:
+    request = talk.kernel.execute("host = input('host? '); print(host)")
+    assert talk.until(InputWanted)[-1] == InputWanted(
+        request=request, prompt="host? ", password=False
+    )
+    talk.kernel.answer("db2 é")
+    assert text(talk.until(Replied)) == "db2 é\n"
+
+
+def test_a_password_is_asked_for_as_one(talk: Talk) -> None:
+    talk.kernel.execute("import getpass; key = getpass.getpass('key: ')")
+    wanted = talk.until(InputWanted)[-1]
+    assert (wanted.prompt, wanted.password) == ("key: ", True)
+    talk.kernel.answer("secret")
+    heard = talk.until(Replied)
+    assert heard[-1].status == "ok"
+    assert "secret" not in repr(heard)
+
+
+def test_running_code_can_be_interrupted(talk: Talk) -> None:
+    talk.kernel.execute("import time\nprint('on', flush=True)\ntime.sleep(60)")
+    talk.until(Printed)
+    began = time.monotonic()
+    talk.kernel.interrupt()
+    reply = talk.until(Replied)[-1]
+    assert (reply.status, reply.ename) == ("error", "KeyboardInterrupt")
+    assert time.monotonic() - began < 10
+    assert talk.value("1 + 1") == "2"
+
+
+# ── Lives and deaths ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_killed_kernel_says_so_last_and_another_can_be_started(alone: Talk) -> None:
+    first = alone.kernel.start()
+    assert (first.generation, first.kernelspec, first.language) == (1, "python3", "python")
+    assert first.implementation == "ipython"
+    pid = int(alone.value("kept = __import__('os').getpid()\nkept"))
+    alone.kernel.execute("print('going', flush=True)\n!sleep 60")
+    alone.until(Printed)
+    alone.kernel.kill()
+    death = alone.until(Died)[-1]
+    assert death.generation == 1
+    assert "SIGKILL" in death.why
+    assert not is_alive(pid)
+    assert alone.kernel.start().generation == 2
+    assert alone.reply("kept").ename == "NameError"
+
+
+def test_a_kernel_that_ends_itself_is_found_dead_with_its_status(alone: Talk) -> None:
+    alone.kernel.start()
+    alone.kernel.execute("import os\nprint('last words', flush=True)\nos._exit(3)")
+    heard = alone.until(Died)
+    assert text(heard) == "last words\n"
+    assert heard[-1].why == "the kernel process ended with status 3"
+
+
+def test_what_a_thread_still_prints_is_delivered_at_the_end(alone: Talk) -> None:
+    alone.kernel.start()
+    alone.ask(
+        "import threading, time\n"
+        "def later():\n    time.sleep(0.6)\n    print('from the thread', flush=True)\n"
+        "threading.Thread(target=later).start()"
+    )
+    pid = int(alone.value("__import__('os').getpid()"))
+    alone.kernel.shutdown()
+    said = []
+    while not alone.said.empty():
+        said.append(alone.said.get())
+    assert text(said) == "from the thread\n"
+    assert not any(isinstance(each, Died) for each in said), "an end that was asked for is no news"
+    assert not is_alive(pid)
+    alone.kernel.shutdown()  # nothing is left to end
+
+
+def test_without_a_kernel_nothing_can_be_sent(alone: Talk) -> None:
+    with pytest.raises(KernelError, match="no kernel is running"):
+        alone.kernel.execute("1")
+
+
+# ── Kernels that are not there ───────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernelspecs whose program is missing, ends at once, or is no kernel."""
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    programs = {
+        "missing": ["/nowhere/python", "{connection_file}"],
+        "ending": [sys.executable, "-c", "import sys; sys.exit('no licence')"],
+    }
+    for name, argv in programs.items():
+        folder = tmp_path / "jupyter" / "kernels" / name
+        folder.mkdir(parents=True)
+        spec = {"argv": argv, "display_name": name, "language": "python"}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def test_a_kernel_that_is_not_installed_is_an_error_that_lists_those_that_are(
+    broken: None,
+) -> None:
+    with pytest.raises(RunbookError, match=r"no kernel named 'julia'.*--kernel") as raised:
+        find_kernelspec("julia")
+    for name in ("ending", "missing", "python3"):
+        assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [None, ""])
+def test_a_notebook_that_names_no_kernel_is_an_error_that_lists_them(name: str | None) -> None:
+    with pytest.raises(RunbookError, match=r"names no kernel.*python3"):
+        find_kernelspec(name)
+
+
+def test_an_installed_kernel_is_found() -> None:
+    assert find_kernelspec("python3").language == "python"
+
+
+@pytest.mark.parametrize(("name", "why"), [("missing", "/nowhere/python"), ("ending", "ended before it was ready")])
+def test_a_kernel_that_does_not_start_is_an_error_that_names_the_log(
+    tmp_path: Path, broken: None, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockets))
+    talk = Talk(tmp_path, name)
+    began = time.monotonic()
+    with pytest.raises(KernelError, match=f"'{name}' did not start") as raised:
+        talk.kernel.start()
+    assert time.monotonic() - began < 20
+    assert why in str(raised.value)
+    assert str(talk.log) in str(raised.value)
+    assert list(sockets.iterdir()) == []
+    talk.kernel.shutdown()
+    if name == "ending":
+        assert "no licence" in talk.log.read_text()

@@ -1,0 +1,249 @@
+"""Jupyter's messages read as data, whatever liberties a kernel takes with them."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jupyter_client.session import Session
+
+from nbrun import wire
+from nbrun.messages import Cleared, Displayed, DisplayUpdated, InputWanted, Printed, Replied
+
+SESSION = Session(key=b"one key")
+
+
+def parts(content: Any, **header: Any) -> list[bytes]:
+    """A signed multipart message, behind the routing ids that iopub puts before it."""
+    frames = [
+        json.dumps({"msg_type": "stream", "msg_id": "m1"} | header).encode(),
+        json.dumps({"msg_id": "r1"}).encode(),
+        b"{}",
+        content if isinstance(content, bytes) else json.dumps(content).encode(),
+    ]
+    return [b"kernel.stream", b"<IDS|MSG>", SESSION.sign(frames), *frames]
+
+
+# ── Unpacking ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_is_its_type_its_parent_and_its_content() -> None:
+    assert wire.unpack(parts({"name": "stdout", "text": "é"}), SESSION.sign) == {
+        "msg_type": "stream",
+        "parent_header": {"msg_id": "r1"},
+        "content": {"name": "stdout", "text": "é"},
+    }
+
+
+def test_what_jupyter_client_sends_is_understood() -> None:
+    message = SESSION.msg("execute_reply", {"status": "ok"}, parent=SESSION.msg("execute_request"))
+    found = wire.unpack(SESSION.serialize(message), SESSION.sign)
+    assert found["msg_type"] == "execute_reply"
+    assert found["content"] == {"status": "ok"}
+    assert wire.parent(found) == message["parent_header"]["msg_id"]
+
+
+def test_buffers_after_the_content_are_no_part_of_what_is_signed() -> None:
+    assert wire.unpack([*parts({"a": 1}), b"buffer"], SESSION.sign)["content"] == {"a": 1}
+
+
+@pytest.mark.parametrize("frame", [3, 4, 5, 6], ids=["header", "parent", "metadata", "content"])
+def test_a_message_changed_on_its_way_is_refused(frame: int) -> None:
+    changed = parts({"text": "rm -r /srv/old"})
+    changed[frame] = changed[frame].replace(b"}", b" }")
+    with pytest.raises(ValueError, match="wrong signature"):
+        wire.unpack(changed, SESSION.sign)
+
+
+@pytest.mark.parametrize("signature", [b"", b"0" * 64, b"\xff"])
+def test_a_message_signed_with_another_key_is_refused(signature: bytes) -> None:
+    forged = parts({})
+    forged[2] = signature
+    with pytest.raises(ValueError, match="wrong signature"):
+        wire.unpack(forged, SESSION.sign)
+    with pytest.raises(ValueError, match="wrong signature"):
+        wire.unpack(parts({}), Session(key=b"another key").sign)
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_message_cut_short_is_refused(cut: int) -> None:
+    with pytest.raises((ValueError, IndexError)):
+        wire.unpack(parts({})[:cut], SESSION.sign)
+
+
+def test_nan_and_half_a_surrogate_pair_get_through() -> None:
+    found = wire.unpack(parts(b'{"a": NaN, "b": "\\ud83d"}'), SESSION.sign)["content"]
+    assert found["a"] != found["a"]
+    assert found["b"] == "\ud83d"
+
+
+def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+    found = wire.unpack(parts(b'{"a": "\xff"}'), SESSION.sign)["content"]
+    assert found == {"a": "\ufffd"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"not json"])
+def test_content_that_is_no_json_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        wire.unpack(parts(content), SESSION.sign)
+
+
+@pytest.mark.parametrize("header", [{}, {"parent_header": None}, {"parent_header": {}}])
+def test_a_message_without_a_parent_names_no_request(header: dict[str, Any]) -> None:
+    assert wire.parent(header) == ""
+
+
+# ── iopub ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        (
+            "stream",
+            {"name": "stderr", "text": "careful"},
+            Printed(request="r1", name="stderr", text="careful"),
+        ),
+        ("stream", {"name": "stdout"}, Printed(request="r1", name="stdout", text="")),
+        (
+            "display_data",
+            {"data": {"text/plain": "3"}, "metadata": {"a": 1}, "transient": {"display_id": "d1"}},
+            Displayed(
+                request="r1",
+                output={
+                    "output_type": "display_data",
+                    "data": {"text/plain": "3"},
+                    "metadata": {"a": 1},
+                },
+                display_id="d1",
+            ),
+        ),
+        (
+            "display_data",
+            {"data": None, "transient": None},
+            Displayed(
+                request="r1", output={"output_type": "display_data", "data": {}, "metadata": {}}
+            ),
+        ),
+        (
+            "execute_result",
+            {"data": {"text/plain": "3"}, "metadata": {}, "execution_count": 4},
+            Displayed(
+                request="r1",
+                output={
+                    "output_type": "execute_result",
+                    "data": {"text/plain": "3"},
+                    "metadata": {},
+                    "execution_count": 4,
+                },
+            ),
+        ),
+        (
+            "error",
+            {"ename": "ValueError", "evalue": 3, "traceback": ["one", 2]},
+            Displayed(
+                request="r1",
+                output={
+                    "output_type": "error",
+                    "ename": "ValueError",
+                    "evalue": "3",
+                    "traceback": ["one", "2"],
+                },
+            ),
+        ),
+        (
+            "error",
+            {},
+            Displayed(
+                request="r1",
+                output={"output_type": "error", "ename": "", "evalue": "", "traceback": []},
+            ),
+        ),
+        (
+            "update_display_data",
+            {"data": {"text/plain": "4"}, "transient": {"display_id": 7}},
+            DisplayUpdated(request="r1", display_id="7", data={"text/plain": "4"}, metadata={}),
+        ),
+        ("update_display_data", {"data": {}, "transient": {}}, None),
+        ("clear_output", {"wait": True}, Cleared(request="r1", wait=True)),
+        ("clear_output", {}, Cleared(request="r1", wait=False)),
+        ("execute_input", {"code": "1"}, None),
+        ("comm_open", {"data": {}}, None),
+        ("a kind of tomorrow", {}, None),
+    ],
+)
+def test_what_iopub_says_is_data(kind: str, content: dict[str, Any], expected: Any) -> None:
+    assert wire.as_message("r1", kind, content) == expected
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+FIELDS = ("data", "metadata", "transient", "ename", "evalue", "wait", "execution_count")
+
+
+@given(
+    st.sampled_from(["display_data", "execute_result", "update_display_data", "clear_output"]),
+    st.dictionaries(st.sampled_from(FIELDS), ANYTHING),
+)
+def test_no_content_of_the_wrong_types_breaks_the_reading(
+    kind: str, content: dict[str, Any]
+) -> None:
+    said = wire.as_message("r1", kind, content)
+    if isinstance(said, Displayed):
+        assert isinstance(said.output["data"], dict)
+        assert isinstance(said.output["metadata"], dict)
+
+
+# ── Replies and questions ────────────────────────────────────────────────────────────────────
+
+
+def exits(text: Any, status: str = "ok") -> dict[str, Any]:
+    answer = {"status": status, "data": {"text/plain": text}}
+    return {"status": "ok", "user_expressions": {"shell_exits": answer}}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            {"status": "ok", "execution_count": 3},
+            Replied(request="r1", status="ok", execution_count=3),
+        ),
+        (
+            {"status": "error", "ename": "ValueError", "evalue": "x"},
+            Replied(request="r1", status="error", ename="ValueError", evalue="x"),
+        ),
+        ({}, Replied(request="r1", status="error")),
+        ({"status": "aborted"}, Replied(request="r1", status="aborted")),
+        (
+            {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": False}]},
+            Replied(request="r1", status="ok", exit_asked=True),
+        ),
+        (
+            {"status": "ok", "payload": [None, {"source": "page"}]},
+            Replied(request="r1", status="ok"),
+        ),
+        ({"status": "ok", "payload": None}, Replied(request="r1", status="ok")),
+        (exits("[0, 7]"), Replied(request="r1", status="ok", shell_exits=(0, 7))),
+        (exits("[]"), Replied(request="r1", status="ok", shell_exits=())),
+        (exits("[0]", status="error"), Replied(request="r1", status="ok")),
+        (exits("not a list"), Replied(request="r1", status="ok")),
+        (exits("[None]"), Replied(request="r1", status="ok")),
+        (exits("__import__('os')"), Replied(request="r1", status="ok")),
+        (exits(None), Replied(request="r1", status="ok")),
+        ({"status": "ok", "user_expressions": None}, Replied(request="r1", status="ok")),
+    ],
+)
+def test_a_reply_is_data(content: dict[str, Any], expected: Replied) -> None:
+    assert wire.replied("r1", content) == expected
+
+
+def test_a_question_is_data() -> None:
+    assert wire.input_wanted("r1", {"prompt": "key: ", "password": True}) == InputWanted(
+        request="r1", prompt="key: ", password=True
+    )
+    assert wire.input_wanted("r1", {}) == InputWanted(request="r1", prompt="", password=False)
