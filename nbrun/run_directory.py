@@ -90,8 +90,15 @@ def all_runs(parent: Path) -> list[RunDirectory]:
     """Every run kept in `parent`, newest first."""
     if not parent.is_dir():
         return []
-    found = [path for path in parent.iterdir() if (path / _JOURNAL).is_file()]
+    found = [path for path in parent.iterdir() if _is_run(path)]
     return [RunDirectory(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / _JOURNAL).is_file()
+    except PermissionError:  # another user's, in a folder that several share
+        return False
 
 
 def find(parent: Path, called: str) -> RunDirectory:

@@ -56,7 +56,7 @@ def what_next(state: RunState) -> Next:
     if state.kernel != "alive":
         return NextStop("kernel_died")
     if state.rebuild and state.steps[state.rebuild[0]].passed and not state.setup_failed:
-        return _scripted(state.steps[state.rebuild[0]], "setup")
+        return _rebuilding(state.steps[state.rebuild[0]])
     return _halt(state, current) or _scripted(_known(current), "script")
 
 
@@ -99,6 +99,11 @@ def _known(step: StepState | None) -> StepState:
 
 def _scripted(step: StepState, cause: Cause) -> NextAttempt:
     return NextAttempt(step.step.id, step.step.source, cause)
+
+
+def _rebuilding(step: StepState) -> NextAttempt:
+    """A setup step for a new kernel, as it succeeded in the old one: perhaps filled or edited."""
+    return NextAttempt(step.step.id, step.last_source or step.step.source, "setup")
 
 
 def _attempt_for(
@@ -186,6 +191,8 @@ def refusal(state: RunState, decision: Decision) -> str | None:
 def _misplaced(state: RunState, decision: Decision) -> str | None:
     current = state.current
     match decision:
+        case ev.Cancel() if state.cancelled:
+            return "the run is being cancelled already"
         case ev.Answer() if state.input_wanted is None:
             return "no cell is asking for input"
         case ev.Edit(source=source) | ev.Insert(source=source) if not source.strip():

@@ -263,11 +263,11 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     attempt, state.attempt, state.input_wanted = state.attempt, None, None
     state.last_finished = event
-    if event.ended_run and event.outcome == "ok":
-        state.ended_by = event.step
     step = state.steps.get(event.step)
     if step is None:
         return
+    if event.ended_run and event.outcome == "ok":
+        state.ended_by = event.step
     step.outcome = event.outcome
     step.skipped = False
     if step.succeeded:

@@ -657,7 +657,7 @@ def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
     assert killed - asked >= 0.1
 
 
-def test_cancelling_again_does_not_put_the_kill_off(
+def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "CANCEL_GRACE", 0.1)
@@ -669,12 +669,12 @@ def test_cancelling_again_does_not_put_the_kill_off(
         match record.event:
             case ev.KernelInterrupted(kill=False) if len(stage.of(ev.Decided)) == 1:
                 stage.order(ev.Cancel())
-            case ev.Decided() if len(stage.of(ev.Decided)) == 2:
+            case ev.DecisionRefused():
                 monkeypatch.setattr(engine_module, "CANCEL_GRACE", 3600)
 
     stage.at_publish = insist
     assert stage.run(1)[-2:] == ["s1/1 kernel_died", "cancelled"]
-    assert len(stage.of(ev.Decided)) == 2
+    assert len(stage.of(ev.Decided)) == len(stage.of(ev.DecisionRefused)) == 1
 
 
 def test_a_kernel_that_dies_while_it_runs_ends_the_attempt(tmp_path: Path) -> None:

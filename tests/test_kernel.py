@@ -340,7 +340,9 @@ def test_an_installed_kernel_is_found() -> None:
     assert find_kernelspec("python3").language == "python"
 
 
-@pytest.mark.parametrize(("name", "why"), [("missing", "/nowhere/python"), ("ending", "ended before it was ready")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("missing", "/nowhere/python"), ("ending", "ended before it was ready")]
+)
 def test_a_kernel_that_does_not_start_is_an_error_that_names_the_log(
     tmp_path: Path, broken: None, monkeypatch: pytest.MonkeyPatch, name: str, why: str
 ) -> None:

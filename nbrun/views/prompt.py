@@ -118,11 +118,15 @@ def step_id(typed: str, state: RunState) -> str | None:
 
 def possible(state: RunState) -> list[Choice]:
     """The choices that are open at this stop."""
-    return [
-        choice
-        for choice in CHOICES
-        if choice.sample is None or refusal(state, choice.sample) is None
-    ]
+    return [choice for choice in CHOICES if _is_open(choice, state)]
+
+
+def _is_open(choice: Choice, state: RunState) -> bool:
+    if choice.name in _OF_STEP and state.plan.policy.strict:
+        return False
+    if choice.name in ("run-other", "edit-other"):
+        return state.kernel == "alive"
+    return choice.sample is None or refusal(state, choice.sample) is None
 
 
 def menu(state: RunState) -> list[str]:

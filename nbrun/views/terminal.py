@@ -249,7 +249,7 @@ class TerminalView:
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
         where = wording.step(state, event.step) if event.step else "the end"
         self._put(Text(), Text(plain(f"STOPPED at {where}"), style="bold"))
-        self._line(f"  {wording.clock(at)} this step {wording.STOPS[event.reason]}")
+        self._line(f"  {wording.clock(at)} {wording.stop(state, event)}")
 
     def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
         told = wording.decision(state, event)

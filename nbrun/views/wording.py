@@ -80,13 +80,28 @@ def finished(state: RunState, event: ev.AttemptFinished) -> str:
     """`failed · 1.2 s · ValueError: no such host`."""
     expected = " as the runbook allows" if is_expected(state, event) else ""
     parts = [OUTCOMES[event.outcome] + expected, duration(event.duration)]
-    if event.outcome != "ok" and event.ename:
-        parts.append(f"{event.ename}: {_brief(event.evalue)}" if event.evalue else event.ename)
+    if event.outcome not in ("ok", "kernel_died") and event.ename:
+        parts.append(_error(event.ename, event.evalue or ""))
     if event.outcome == "ok" and event.shell_exit:
         parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
     if event.ended_run:
         parts.append("the cell ended the run")
     return " · ".join(parts)
+
+
+def _error(ename: str, evalue: str) -> str:
+    if ename == "StdinNotImplementedError":  # ipykernel's words are about front ends
+        return "the cell asks for input, and nobody is there to answer"
+    return f"{ename}: {_brief(evalue)}" if evalue else ename
+
+
+def stop(state: RunState, event: ev.Stopped) -> str:
+    """`this step failed`, `this step is next; paused`, …"""
+    current = state.current
+    if event.reason == "step_failed" and current is not None and current.outcome is not None:
+        how = OUTCOMES[current.outcome]
+        return f"this step {how if current.outcome == 'error' else f'was not finished: {how}'}"
+    return f"this step {STOPS[event.reason]}"
 
 
 def _brief(text: str) -> str:

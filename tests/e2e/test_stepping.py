@@ -41,7 +41,7 @@ def test_skipping_and_failing_in_step_mode_leave_the_script(desk: Desk) -> None:
     terminal.answer("step 1>", "skip")
     terminal.answer(REASON, "done by hand")
     terminal.answer("step 2>", "r")
-    terminal.until("this step did not succeed")
+    terminal.until("this step failed")
     terminal.answer("step 2>", "s")
     terminal.answer(REASON, "")
     terminal.answer("step 3>", "continue")

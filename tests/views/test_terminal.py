@@ -144,7 +144,7 @@ def test_a_stop_a_decision_and_a_deviation_are_shown():
     tale = plan().failure("a").decide("retry", reason="space is free")
     text = shown(tale.attempt("a", cause="operator"))
     assert "STOPPED at step 1 of 2 · Stop it" in text
-    assert "this step did not succeed" in text
+    assert "this step failed" in text
     assert "ada: retry step 1 (space is free)" in text
     assert "off script: step 1 run again after it had not succeeded (space is free)" in text
 
