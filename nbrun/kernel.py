@@ -17,7 +17,7 @@ from jupyter_client.manager import KernelManager
 
 from nbrun.channels import Channels
 from nbrun.errors import KernelError, RunbookError
-from nbrun.messages import Died, KernelInfo, Sink
+from nbrun.messages import Died, KernelInfo, Message, Sink
 
 STARTUP_TIMEOUT = 60.0  # seconds
 LINGER = 5.0  # seconds that a run's last threads have to end
@@ -55,24 +55,43 @@ class LocalKernel:
     disk write ever holds up iopub.
     """
 
-    def __init__(self, name: str, *, cwd: Path, sink: Sink, attended: bool, log: Path) -> None:
-        """`log` takes what the process itself writes to stdout and stderr."""
+    def __init__(self, name: str, *, cwd: Path, attended: bool) -> None:
+        """`attended`: somebody can answer a cell that asks for input."""
         self._name = name
         self._cwd = cwd
-        self._sink = sink
         self._attended = attended
-        self._log = log
+        self._sink: Sink = _nobody_listens
+        self._log: Path | None = None
         self._generation = 0
+        self._booting: _Process | None = None
         self._live: _Process | None = None
 
-    def start(self) -> KernelInfo:
-        self.shutdown()
+    def speak_to(self, sink: Sink) -> "LocalKernel":
+        """Send what the kernel says to `sink`; itself."""
+        self._sink = sink
+        return self
+
+    def log_to(self, log: Path) -> None:
+        """Keep in `log` what kernels that have ended wrote to their own stdout and stderr."""
+        self._log = log
+
+    def launch(self) -> None:
+        """Start the process, and do not wait for it: `start` does. Whatever goes wrong, that
+        says so."""
         self._generation += 1
-        process = _Process(self._name, self._generation, self._sink, self._attended)
+        self._booting = _Process(self._name, self._generation, self._attended)
+        self._booting.launch(self._cwd)
+
+    def start(self) -> KernelInfo:
+        self._end_live()
+        if self._booting is None:
+            self.launch()
+        process, self._booting = self._booting, None
+        assert process is not None  # noqa: S101  launched above
         try:
-            info = process.open(self._cwd, self._log)
+            info = process.ready(self._sink)
         except Exception as error:  # whatever Jupyter raises, the kernel is not up
-            process.close()
+            process.close(self._log)
             raise KernelError(
                 f"the kernel {self._name!r} did not start: {error}. What it printed is in "
                 f"{self._log}"
@@ -93,9 +112,15 @@ class LocalKernel:
         self._process.answer(text)
 
     def shutdown(self) -> None:
+        self._end_live()
+        booting, self._booting = self._booting, None
+        if booting is not None:
+            booting.close(self._log)
+
+    def _end_live(self) -> None:
         process, self._live = self._live, None
         if process is not None:
-            process.end()
+            process.end(self._log)
 
     @property
     def _process(self) -> "_Process":
@@ -104,11 +129,26 @@ class LocalKernel:
         return self._live
 
 
+def _nobody_listens(_message: Message) -> None:
+    pass
+
+
 class _Client(BlockingKernelClient):
-    """jupyter_client's client, with a way to wait that does not end in 0.2 s of silence."""
+    """jupyter_client's client, with a way to wait that does not end in 0.2 s of silence, and that
+    waits for stdin too: a kernel drops a question to a socket that is not connected yet."""
+
+    def start_channels(
+        self,
+        shell: bool = True,
+        iopub: bool = True,
+        stdin: bool = False,
+        hb: bool = False,
+        control: bool = False,
+    ) -> None:
+        super().start_channels(shell, iopub, stdin, hb, control)
 
     def wait_for_ready(self, timeout: float | None = None) -> None:
-        """Come back when the kernel answers and iopub is heard.
+        """Come back when the kernel answers, iopub is heard and stdin is connected.
 
         Raises:
             RuntimeError: the process ended, or `timeout` seconds passed.
@@ -133,34 +173,55 @@ class _Client(BlockingKernelClient):
             for socket, _ in poller.poll(50):
                 poller.unregister(socket)
                 silent.discard(socket)
+        self._join_stdin(deadline)
+
+    def _join_stdin(self, deadline: float) -> None:
+        """With ZMQ_IMMEDIATE a socket takes a message only when it is connected."""
+        self.context.setsockopt(zmq.IMMEDIATE, 1)
+        stdin: Any = self.stdin_channel.socket
+        self.stdin_channel.start()
+        if not stdin.poll(max(0, deadline - time.monotonic()) * 1000, zmq.POLLOUT):
+            raise RuntimeError("its stdin channel can't be reached")
 
 
 class _Process:
     """One kernel process, from its start to its end."""
 
-    def __init__(self, name: str, generation: int, sink: Sink, attended: bool) -> None:
+    def __init__(self, name: str, generation: int, attended: bool) -> None:
         self._name = name
         self._generation = generation
-        self._sink = sink
         self._attended = attended
         self._sees_shell = False
+        self._launch_error: Exception | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="nbrun-", dir=os.getenv("XDG_RUNTIME_DIR")))
+        self._output = self._directory / "output"
         self._context = zmq.Context()
-        self._context.setsockopt(zmq.RCVHWM, 0)  # for every socket: ZeroMQ drops past the mark
+        # For every socket: ZeroMQ drops messages past the mark, and tries again to connect, while
+        # the kernel boots, after so many milliseconds.
+        self._context.setsockopt(zmq.RCVHWM, 0)
+        self._context.setsockopt(zmq.RECONNECT_IVL, 5)
         self._manager = _manager(name, self._directory, self._context)
         self._channels: Channels | None = None
 
-    def open(self, cwd: Path, log: Path) -> KernelInfo:
-        """Start the process and wait until it is ready."""
-        with log.open("ab") as output:
-            self._manager.start_kernel(
-                cwd=str(cwd), env=dict(os.environ), stdout=output, stderr=output
-            )
+    def launch(self, cwd: Path) -> None:
+        """Start the process; what goes wrong is raised by `ready`."""
+        try:
+            with self._output.open("ab") as output:
+                self._manager.start_kernel(
+                    cwd=str(cwd), env=dict(os.environ), stdout=output, stderr=output
+                )
+        except Exception as error:  # noqa: BLE001
+            self._launch_error = error
+
+    def ready(self, sink: Sink) -> KernelInfo:
+        """Wait until it answers; what it says goes to `sink` from then on."""
+        if self._launch_error is not None:
+            raise self._launch_error
         client = self._ready_client()
-        request = client.kernel_info()
-        content = _reply(client, request)
+        content = _reply(client, client.kernel_info())
         self._sees_shell = content.get("implementation") == "ipython"
-        self._channels = Channels(client, self._sink, self._is_alive, self._on_death)
+        self._sink = sink
+        self._channels = Channels(client, sink, self._is_alive, self._on_death)
         if self._sees_shell:
             self._channels.send_own(_prelude())
         return _info(content, self._name, self._generation)
@@ -199,7 +260,7 @@ class _Process:
         with suppress(RuntimeError, OSError):
             self._manager.signal_kernel(number)
 
-    def end(self) -> None:
+    def end(self, log: Path | None) -> None:
         """End the process; all that it still says is delivered first."""
         channels = self._open_channels
         channels.expect_end()
@@ -208,7 +269,7 @@ class _Process:
                 self._linger(channels)
             self._say_goodbye()
         channels.close()
-        self.close()
+        self.close(log)
 
     def _linger(self, channels: Channels) -> None:
         """Let the threads that the runbook left running end and print, as Python does at exit:
@@ -227,13 +288,16 @@ class _Process:
         if self._is_alive():
             self._manager.finish_shutdown(waittime=GOODBYE)
 
-    def close(self) -> None:
-        """Leave no process, socket or connection file."""
+    def close(self, log: Path | None) -> None:
+        """Leave no process, socket or connection file; what it printed is added to `log`."""
         with suppress(RuntimeError, OSError):
             if self._manager.is_alive():
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
         self._context.destroy(linger=0)
+        if log is not None:
+            with suppress(OSError), log.open("ab") as kept:
+                kept.write(self._output.read_bytes())
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _is_alive(self) -> bool:
@@ -269,7 +333,11 @@ def _manager(name: str, directory: Path, context: zmq.Context[Any]) -> KernelMan
 
 
 class _Manager(KernelManager):
-    """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace."""
+    """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
+    client has its context, with the options set there: by itself a client makes its own."""
+
+    def client(self, **kwargs: Any) -> BlockingKernelClient:
+        return super().client(context=self.context, **kwargs)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = super().format_kernel_cmd(extra_arguments)

@@ -26,6 +26,7 @@ FLOORS: tuple[set[str], ...] = (
         "parameter_types",
         "parameter_literals",
         "parameter_file",
+        "provenance",
     },
     {"script", "channels", "run_directory", "runbook", "parameter_defaults"},
     {"engine", "kernel", "parameters", "views"},

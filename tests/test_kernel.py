@@ -5,6 +5,7 @@ import os
 import queue
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,8 @@ class Talk:
     def __init__(self, folder: Path, name: str = "python3") -> None:
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.log = folder / "supervisor.log"
-        self.kernel = LocalKernel(name, cwd=folder, sink=self.said.put, attended=True, log=self.log)
+        self.kernel = LocalKernel(name, cwd=folder, attended=True).speak_to(self.said.put)
+        self.kernel.log_to(self.log)
 
     def hear(self) -> Message:
         return self.said.get(timeout=PATIENCE)
@@ -274,10 +276,44 @@ def test_a_killed_kernel_says_so_last_and_another_can_be_started(alone: Talk) ->
 
 def test_a_kernel_that_ends_itself_is_found_dead_with_its_status(alone: Talk) -> None:
     alone.kernel.start()
-    alone.kernel.execute("import os\nprint('last words', flush=True)\nos._exit(3)")
+    alone.kernel.execute(
+        "import os, time\nprint('last words', flush=True)\ntime.sleep(0.5)\nos._exit(3)"
+    )
     heard = alone.until(Died)
     assert text(heard) == "last words\n"
     assert heard[-1].why == "the kernel process ended with status 3"
+
+
+def test_nothing_is_lost_while_nobody_takes_what_the_kernel_says(alone: Talk) -> None:
+    """Five times ZeroMQ's usual mark of 1,000 messages, while the reading thread stands still."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(message: Message) -> None:
+        if isinstance(message, Displayed) and not held.is_set():
+            held.set()
+            let_go.wait(PATIENCE)
+        alone.said.put(message)
+
+    done = alone.log.parent / "done"
+    alone.kernel.speak_to(hold).start()
+    alone.kernel.execute(
+        f"for n in range(5000): display(n)\nfrom pathlib import Path; Path({str(done)!r}).touch()"
+    )
+    assert held.wait(PATIENCE)
+    while not done.exists():
+        time.sleep(0.02)
+    let_go.set()
+    shown = [each.output["data"]["text/plain"] for each in alone.until(Replied)[:-1]]
+    assert shown == [str(n) for n in range(5000)]
+
+
+def test_a_cell_may_ask_at_once(alone: Talk) -> None:
+    for _ in range(3):
+        alone.kernel.start()
+        alone.kernel.execute("print(input('who? '))")
+        assert alone.until(InputWanted)[-1].prompt == "who? "
+        alone.kernel.answer("ada")
+        assert text(alone.until(Replied)) == "ada\n"
 
 
 def test_what_a_thread_still_prints_is_delivered_at_the_end(alone: Talk) -> None:

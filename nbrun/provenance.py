@@ -1,0 +1,50 @@
+"""Where a run comes from: who started it, from which commit, with which versions."""
+
+import os
+import platform
+import pwd
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from nbrun import __version__
+from nbrun import events as ev
+
+
+def operator() -> ev.Operator:
+    """Who runs this process, from the system's own knowledge, not from the environment's."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    via = os.ttyname(sys.stdin.fileno()) if sys.stdin.isatty() else "no terminal"
+    return ev.Operator(uid=uid, name=name, via=via)
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit that is checked out where the runbook lies; None outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    asked = subprocess.run(  # noqa: S603  fixed words; the folder is the one run in
+        [git, "-C", str(folder), "rev-parse", "--verify", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=5,
+    )
+    return asked.stdout.strip() or None
+
+
+def versions() -> dict[str, str]:
+    """What ran it: nbrun, Python, the platform, and the libraries that speak to the kernel."""
+    packages = ("ipykernel", "jupyter-client", "nbclient", "nbformat", "papermill")
+    return {
+        "nbrun": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: version(package) for package in packages},
+    }
