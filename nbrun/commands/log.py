@@ -73,7 +73,7 @@ def _replay(request: Request, reading: Reading, where: str) -> None:
     step = _step(reading, request.step)
     if request.timing:
         records = log.paced(reading, speed=request.speed, max_wait=request.max_wait, tick=view.tick)
-        log.replay(records, view, step=step)
+        log.replay(records, view, step=step, each=True)
     else:
         log.replay(reading, view, step=step)
 

@@ -14,6 +14,8 @@ from nbrun.state import RunState, apply
 from nbrun.views import wording
 from nbrun.views.ansi import plain
 
+_AT_ONCE = 500  # records printed in one piece
+
 
 class Screen(Protocol):
     """What records are shown on (`terminal.TerminalView`)."""
@@ -24,13 +26,20 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-def replay(records: Iterable[Record], screen: Screen, *, step: str | None = None) -> RunState:
-    """Show `records`, or those about `step` alone; the state they lead to."""
+def replay(
+    records: Iterable[Record], screen: Screen, *, step: str | None = None, each: bool = False
+) -> RunState:
+    """Show `records`, or those about `step` alone; the state they lead to.
+
+    `each`: what a record shows is out before the next is taken; else many go out at once, which
+    is far quicker.
+    """
     state = RunState()
-    for record in records:
+    for number, record in enumerate(records, 1):
         apply(state, record.event)
         if step is None or _is_about(state, record, step):
             screen.show(state, record)
+        if each or number % _AT_ONCE == 0:
             screen.flush()
     screen.close()
     return state
