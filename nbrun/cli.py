@@ -1,5 +1,6 @@
 """The command line: options and their help, and the one place that maps errors to exit codes."""
 
+import io
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -196,6 +197,9 @@ def schema() -> None:
 
 def main() -> None:
     """The entry point of `nbrun` and `jupyter nbrun`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written as \\x…
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="nbrun")
     except NbrunError as error:

@@ -13,7 +13,13 @@ from nbrun.link import Link
 from nbrun.state import Phase, RunState, apply
 
 TICK = 0.1  # seconds between two looks at the clock of a running step
+INTERJECTION = 5.0  # seconds between two times that late output breaks into a question
 SECOND_PRESS = 2.0  # seconds within which a second Ctrl-C asks for more than an interrupt
+
+
+# Called when something has come while a question waits. None: nothing was shown; True: something
+# was; False: the question is moot.
+News = Callable[[], bool | None]
 
 
 class View(Protocol):
@@ -22,6 +28,7 @@ class View(Protocol):
     def show(self, state: RunState, record: Record) -> None: ...
     def flush(self) -> None: ...
     def tick(self) -> None: ...
+    def interject(self) -> None: ...
     def suspend(self) -> None: ...
     def resume(self) -> None: ...
     def close(self) -> None: ...
@@ -30,13 +37,13 @@ class View(Protocol):
 class Asker(Protocol):
     """Puts the run's questions to a person (see `dialogue.Dialogue`)."""
 
-    def at_stop(self, state: RunState, news: Callable[[], bool]) -> Decision | None:
+    def at_stop(self, state: RunState, news: News) -> Decision | None:
         """A decision about the stop; None when the question became moot."""
 
-    def for_input(self, state: RunState, news: Callable[[], bool]) -> Decision | None:
+    def for_input(self, state: RunState, news: News) -> Decision | None:
         """The line that a cell asks for."""
 
-    def about_kill(self, state: RunState, news: Callable[[], bool]) -> Decision | None:
+    def about_kill(self, state: RunState, news: News) -> Decision | None:
         """Whether to kill a kernel that has not answered an interrupt."""
 
 
@@ -53,6 +60,8 @@ class Console:
         self._pressed = -SECOND_PRESS
         self._offer_kill = False
         self._interrupted = False
+        self._continued = False
+        self._interjected = -INTERJECTION
 
     def follow(self) -> RunState:
         """Show and decide until nothing more comes; the state that was seen last."""
@@ -67,6 +76,14 @@ class Console:
     # ── showing ──────────────────────────────────────────────────────────────────────────────
 
     def _take(self) -> None:
+        records = self._receive()
+        if records:
+            self._with_view(lambda view: view.flush())
+        else:
+            self._with_view(lambda view: view.tick())
+
+    def _receive(self) -> list[Record]:
+        """Take what has come; the view has it, and prints it when it is flushed."""
         records = self._link.receive()
         for record in records:
             apply(self.state, record.event)
@@ -74,11 +91,8 @@ class Console:
             if isinstance(record.event, ev.AttemptStarted):
                 self._pressed = -SECOND_PRESS  # what was pressed before was no word about this one
             self._show(record)
-        if records:
-            self._with_view(lambda view: view.flush())
-        else:
-            self._with_view(lambda view: view.tick())
         self._offer_kill = self._offer_kill and self.state.phase is Phase.RUNNING
+        return records
 
     def _show(self, record: Record) -> None:
         self._with_view(lambda view: view.show(self.state, record))
@@ -107,8 +121,6 @@ class Console:
         return stopped or self.state.input_wanted is not None or self._offer_kill
 
     def _ask(self, asker: Asker) -> Decision | None:
-        if self._view is None:
-            return ev.Cancel(reason="the terminal was lost")
         self._interrupted = False
         question = self.state.stop or self.state.input_wanted or self.state.attempt
         ask = self._question(asker)
@@ -125,19 +137,30 @@ class Console:
             self._offer_kill = False
             self._with_view(lambda view: view.resume())
 
-    def _question(self, asker: Asker) -> Callable[[RunState, Callable[[], bool]], Decision | None]:
+    def _question(self, asker: Asker) -> Callable[[RunState, News], Decision | None]:
         if self.state.phase is Phase.STOPPED:
             return asker.at_stop
         return asker.about_kill if self._offer_kill else asker.for_input
 
-    def _still(self, question: object) -> bool:
-        """Show what has come while a question waits; whether it still stands."""
+    def _still(self, question: object) -> bool | None:
+        """Take what has come while a question waits. What changes the answer is shown at once, late
+        output seldom: each time what has been typed so far is lost."""
         if self._interrupted:
             self._interrupted = False
+            self._with_view(lambda view: view.interject())
             raise KeyboardInterrupt
-        self._take()
+        records = self._receive()
+        urgent = any(isinstance(record.event, _URGENT) for record in records)
+        due = bool(records) and time.monotonic() - self._interjected >= INTERJECTION
         now = (self.state.stop, self.state.input_wanted, self.state.attempt)
-        return not self._link.closed and not self.state.cancelled and question in now
+        stands = not self._link.closed and not self.state.cancelled and question in now
+        again, self._continued = self._continued, False
+        if stands and not (urgent or again or due):
+            return None
+        self._interjected = time.monotonic()
+        self._with_view(lambda view: view.interject())
+        self._with_view(lambda view: view.flush())
+        return stands
 
     def _interrupted_while_asking(self) -> Decision | None:
         """Ctrl-C at a stop has nothing to interrupt; at a cell's question it has."""
@@ -151,6 +174,8 @@ class Console:
             signal.SIGINT: self._on_interrupt,
             signal.SIGTERM: self._on_end,
             signal.SIGHUP: self._on_end,
+            signal.SIGQUIT: self._on_end,
+            signal.SIGCONT: self._on_continue,
         }
         before = {number: signal.signal(number, act) for number, act in handlers.items()}
         try:
@@ -173,10 +198,16 @@ class Console:
         if not self._offer_kill:
             self._link.send(ev.Interrupt())
 
+    def _on_continue(self, _number: int, _frame: object) -> None:
+        """Back from Ctrl-Z: the question is put again."""
+        self._continued = True
+        self._link.wake()
+
     def _on_end(self, number: int, _frame: object) -> None:
         self._link.send(ev.Cancel(reason=f"nbrun got {signal.Signals(number).name}"))
 
 
+_URGENT = (ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
 _ANSWERS = (
     ev.Stopped,
     ev.Resumed,

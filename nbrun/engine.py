@@ -77,6 +77,7 @@ class Engine:
         self._publish = publish
         self._save_notebook = save_notebook
         self._transcript = Transcript()
+        self._kept: list[Message | Ordered] = []
         self._kill_due: float | None = None
         self._attempt_began = 0.0
         self._finish: NextFinish | None = None
@@ -90,6 +91,7 @@ class Engine:
         """
         try:
             self._emit(started)
+            self._save_notebook(None)
             self._start_kernel()
             while self._finish is None:
                 self._do_next()
@@ -135,7 +137,7 @@ class Engine:
     def _new_kernel(self) -> KernelInfo | None:
         """A kernel that is ready; None, and the event that says why, when there is none."""
         try:
-            return self._kernel.start()
+            return self._kernel.start(self._asked_to_stop)
         except KernelError as error:
             self._emit(ev.KernelDied(generation=self.state.generation + 1, why=str(error)))
             return None
@@ -204,7 +206,19 @@ class Engine:
         except queue.Empty:
             return None
 
+    def _asked_to_stop(self) -> bool:
+        """Whether the operator has interrupted or cancelled; heard properly a little later."""
+        while not self.inbox.empty():
+            self._kept.append(self.inbox.get())
+        return any(
+            isinstance(kept, Ordered) and isinstance(kept.decision, ev.Interrupt | ev.Cancel)
+            for kept in self._kept
+        )
+
     def _hear_waiting(self) -> None:
+        kept, self._kept = self._kept, []
+        for message in kept:
+            self._hear(message)
         while not self.inbox.empty():
             self._hear(self.inbox.get())
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ from nbrun.errors import KernelError, RunbookError
 from nbrun.messages import Died, KernelInfo, Message, Sink
 
 STARTUP_TIMEOUT = 60.0  # seconds
+_ROOM = 60  # bytes of a folder's name that leave room for a socket's in it (104 on macOS)
 LINGER = 5.0  # seconds that a run's last threads have to end
 GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
 _PATIENCE = 0.2  # seconds for iopub to answer before the kernel is asked again
@@ -82,14 +84,14 @@ class LocalKernel:
         self._booting = _Process(self._name, self._generation, self._attended)
         self._booting.launch(self._cwd)
 
-    def start(self) -> KernelInfo:
+    def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
         self._end_live()
         if self._booting is None:
             self.launch()
         process, self._booting = self._booting, None
         assert process is not None  # noqa: S101  launched above
         try:
-            info = process.ready(self._sink)
+            info = process.ready(self._sink, give_up)
         except Exception as error:  # whatever Jupyter raises, the kernel is not up
             process.close(self._log)
             raise KernelError(
@@ -167,6 +169,8 @@ class _Client(BlockingKernelClient):
                 raise RuntimeError(f"it did not answer within {timeout:.0f} s")
             if not manager.is_alive():
                 raise RuntimeError("its process ended before it was ready")
+            if manager.give_up():
+                raise RuntimeError("the operator gave up waiting")
             if not asked or (shell not in silent and now - asked > _PATIENCE):
                 self.kernel_info()
                 asked = now
@@ -193,7 +197,8 @@ class _Process:
         self._attended = attended
         self._sees_shell = False
         self._launch_error: Exception | None = None
-        self._directory = Path(tempfile.mkdtemp(prefix="nbrun-", dir=os.getenv("XDG_RUNTIME_DIR")))
+        self._directory = _new_folder()
+        self._killed = False
         self._output = self._directory / "output"
         self._context = zmq.Context()
         # For every socket: ZeroMQ drops messages past the mark, and tries again to connect, while
@@ -213,17 +218,18 @@ class _Process:
         except Exception as error:  # noqa: BLE001
             self._launch_error = error
 
-    def ready(self, sink: Sink) -> KernelInfo:
-        """Wait until it answers; what it says goes to `sink` from then on."""
+    def ready(self, sink: Sink, give_up: Callable[[], bool]) -> KernelInfo:
+        """Wait until it answers or `give_up`; what it says goes to `sink` from then on."""
         if self._launch_error is not None:
             raise self._launch_error
+        self._manager.give_up = give_up
         client = self._ready_client()
         content = _reply(client, client.kernel_info())
         self._sees_shell = content.get("implementation") == "ipython"
         self._sink = sink
         self._channels = Channels(client, sink, self._is_alive, self._on_death)
         if self._sees_shell:
-            self._channels.send_own(_prelude())
+            self._channels.send_own(_prelude(attended=self._attended))
         return _info(content, self._name, self._generation)
 
     def _ready_client(self) -> Any:
@@ -257,6 +263,7 @@ class _Process:
 
     def signal(self, number: int) -> None:
         """To its process group: shell commands of the cell get it too."""
+        self._killed = number == signal.SIGKILL
         with suppress(RuntimeError, OSError):
             self._manager.signal_kernel(number)
 
@@ -312,6 +319,8 @@ class _Process:
 
     def _on_death(self) -> None:
         why = _how_it_ended(self._exit_status() or 0)
+        if self._killed:
+            why = "the kernel was killed, as asked"
         self._sink(Died(generation=self._generation, why=why))
 
     @property
@@ -321,7 +330,7 @@ class _Process:
         return self._channels
 
 
-def _manager(name: str, directory: Path, context: zmq.Context[Any]) -> KernelManager:
+def _manager(name: str, directory: Path, context: zmq.Context[Any]) -> "_Manager":
     manager = _Manager(
         kernel_name=name,
         transport="ipc" if _speaks_ipc(find_kernelspec(name)) else "tcp",
@@ -335,6 +344,8 @@ def _manager(name: str, directory: Path, context: zmq.Context[Any]) -> KernelMan
 class _Manager(KernelManager):
     """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
     client has its context, with the options set there: by itself a client makes its own."""
+
+    give_up: Callable[[], bool] = staticmethod(lambda: False)
 
     def client(self, **kwargs: Any) -> BlockingKernelClient:
         return super().client(context=self.context, **kwargs)
@@ -353,9 +364,52 @@ def _speaks_ipc(spec: KernelSpec) -> bool:
     return any("ipykernel" in word or "bash_kernel" in word for word in spec.argv)
 
 
-def _prelude() -> str:
+def _prelude(*, attended: bool) -> str:
     source = resources.files("nbrun").joinpath("prelude.py").read_text("utf-8")
-    return f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {{}})"
+    names = {"attended": attended}
+    return f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {names!r})"
+
+
+def _new_folder() -> Path:
+    """A folder of this user alone for a kernel's sockets; those of dead processes are removed.
+
+    Raises:
+        KernelError: there is no place for one.
+    """
+    try:
+        parent = _socket_parent()
+        _sweep(parent)
+        return Path(tempfile.mkdtemp(prefix=f"nbrun-{os.getpid()}-", dir=parent))
+    except OSError as error:
+        raise KernelError(f"there is no folder for the kernel's sockets: {error}") from error
+
+
+def _socket_parent() -> Path:
+    """XDG_RUNTIME_DIR where it is real (after su it often is not), else the temporary folder,
+    else /tmp: the name of a Unix socket has room for some 100 bytes."""
+    for candidate in (os.getenv("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+        if candidate and len(os.fsencode(candidate)) <= _ROOM and os.access(candidate, os.W_OK):
+            return Path(candidate)
+    return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
+
+
+def _sweep(parent: Path) -> None:
+    """A process that was killed can't remove its own."""
+    for left in parent.glob("nbrun-*-*"):
+        pid = left.name.split("-")[1]
+        with suppress(OSError):
+            if pid.isdigit() and left.stat().st_uid == os.getuid() and not _exists(int(pid)):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _reply(client: Any, request: str) -> dict[str, Any]:

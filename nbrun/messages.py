@@ -79,11 +79,11 @@ class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Kernel(Protocol):
     """One kernel at a time. Messages go to the sink it was made with, from its own thread."""
 
-    def start(self) -> KernelInfo:
-        """Start, or start anew after ending the one there is.
+    def start(self, give_up: Callable[[], bool]) -> KernelInfo:
+        """Start, or start anew after ending the one there is. `give_up` is asked now and then.
 
         Raises:
-            KernelError: it did not become ready; nothing of it is left running.
+            KernelError: it did not become ready, or `give_up` said so; nothing of it is left.
         """
 
     def execute(self, source: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an o
 from IPython import get_ipython
 from IPython.core import interactiveshell
 
+_attended: bool = globals()["attended"]  # nbrun's word: somebody can answer a question
 _shell: Any = get_ipython()
 _exits: "list[int]" = []
 _request: "list[Any]" = [None]
@@ -31,11 +32,26 @@ def _note(code: Any) -> None:
     _exits.append(int(code or 0))
 
 
+def _leave_with_its_code() -> None:
+    """`exit(1)`: IPython takes the 1 for "keep the kernel", and all is well; elsewhere it fails."""
+    autocall: Any = type(_shell.exiter)
+    leave = autocall.__call__
+
+    def called(self: Any, code: Any = None, **kwargs: Any) -> None:
+        if code is None or code is True or code is False or code == 0:
+            leave(self, **kwargs)
+        else:
+            raise SystemExit(code)
+
+    autocall.__call__ = called
+
+
 def _noting(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`!cmd`: IPython keeps the exit code of the last one only."""
 
     def noted(cmd: Any) -> Any:
-        code = system(cmd)
+        # With nobody there a command that asks would wait for ever on the pty that IPython makes.
+        code = system(cmd if _attended else "exec </dev/null\n" + cmd)
         _note(code)
         return code
 
@@ -137,3 +153,4 @@ except (ImportError, AttributeError):
     _shell._nbrun_shell_exits = _last
 _lift_send_limit()
 _keep_threads_to_their_cell()
+_leave_with_its_code()

@@ -20,8 +20,16 @@ def operator() -> ev.Operator:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = str(uid)
-    via = os.ttyname(sys.stdin.fileno()) if sys.stdin.isatty() else "no terminal"
-    return ev.Operator(uid=uid, name=name, via=via)
+    return ev.Operator(uid=uid, name=name, via=_terminal())
+
+
+def _terminal() -> str:
+    if not sys.stdin.isatty():
+        return "no terminal"
+    try:
+        return os.ttyname(sys.stdin.fileno())
+    except OSError:  # in a container the terminal may have no name
+        return "a terminal"
 
 
 def git_commit(folder: Path) -> str | None:
@@ -29,13 +37,16 @@ def git_commit(folder: Path) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    asked = subprocess.run(  # noqa: S603  fixed words; the folder is the one run in
-        [git, "-C", str(folder), "rev-parse", "--verify", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=5,
-    )
+    try:
+        asked = subprocess.run(  # noqa: S603  fixed words; the folder is the one run in
+            [git, "-C", str(folder), "rev-parse", "--verify", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     return asked.stdout.strip() or None
 
 

@@ -43,8 +43,9 @@ Next = NextAttempt | NextRestart | NextStop | NextFinish
 def what_next(state: RunState) -> Next:
     """What the engine does with a run that is ready: one rule a line, the first that fits."""
     current = state.current
-    if state.cancelled:
-        return NextFinish("cancelled", "cancelled by the operator")
+    if state.cancel is not None:
+        why = state.cancel.reason or "no reason was given"
+        return NextFinish("cancelled", f"cancelled by {state.cancel.operator.name}: {why}")
     if state.ended_by is not None:
         return NextFinish(
             "completed", f"the runbook ended itself at {label(state, state.ended_by)}"
@@ -149,6 +150,8 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
     """How a run ends at a stop where nobody decides."""
     current = state.current
     step = label(state, current.step.id) if current else "the run"
+    if current is not None and current.outcome == "kernel_died":
+        step = f"{step}, in which the kernel died,"
     what = {
         "step_failed": f"{step} did not succeed",
         "kernel_died": f"there was no kernel for {step}",

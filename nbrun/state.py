@@ -115,7 +115,7 @@ class RunState:
     restarted: bool = False
     setup_failed: bool = False
     rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
-    cancelled: bool = False
+    cancel: ev.Decided | None = None
     ended_by: str | None = None
     inserted: int = 0
     deviations: list[ev.Deviated] = field(default_factory=list)
@@ -137,6 +137,10 @@ class RunState:
         while self.position < len(self.order) and self._at(self.position).passed:
             self.position += 1
         return self._at(self.position) if self.position < len(self.order) else None
+
+    @property
+    def cancelled(self) -> bool:
+        return self.cancel is not None
 
     @property
     def off_script(self) -> bool:
@@ -309,7 +313,7 @@ def _resumed(state: RunState, _event: ev.Resumed) -> None:
 def _decided(state: RunState, event: ev.Decided) -> None:
     match event.decision:
         case "cancel":
-            state.cancelled = True
+            state.cancel = event
         case "interrupt":
             state.paused = state.phase is Phase.READY
         case "skip":

@@ -64,8 +64,9 @@ class FakeKernel:
         self.on_execute: Callable[[str], None] = lambda _source: None
         self.on_shutdown: Callable[[], None] = lambda: None
 
-    def start(self) -> KernelInfo:
+    def start(self, give_up: Callable[[], bool]) -> KernelInfo:
         self.calls.append("start")
+        self.gave_up = give_up()
         self.generation += 1
         self.on_start()
         if self.generation in self.fails_to_start:
@@ -328,14 +329,14 @@ def test_the_end_counts_what_was_done(tmp_path: Path) -> None:
     assert end.duration >= 0
 
 
-def test_the_notebook_is_saved_at_each_stop_and_at_the_end_and_not_at_each_step(
+def test_the_notebook_is_saved_at_the_start_each_stop_and_the_end_and_not_at_each_step(
     tmp_path: Path,
 ) -> None:
     stage = Stage(tmp_path, ev.Retry(), cells={"step_3()": [[error()]]})
     stage.run(20)
     before_end = len(stage.records) - 1
     (stop_at,) = [n for n, event in enumerate(stage.events, 1) if isinstance(event, ev.Stopped)]
-    assert [count for count, _ in stage.saved] == [stop_at, before_end]
+    assert [count for count, _ in stage.saved] == [1, stop_at, before_end]
     end = stage.saved[-1][1]
     assert end is not None
     assert (end.outcome, end.off_script, end.notebook_sha256) == ("completed", True, None)
@@ -552,7 +553,7 @@ def test_a_failure_that_nobody_decides_about_ends_the_run(
     stage.when, stage.decisions = {}, [ev.AddNote(text="seen")]
     assert stage.run(2, policy(**rules)) == after_failure("note.added", "failed")
     assert why in stage.of(ev.RunFinished)[0].why
-    assert len(stage.saved) == 1
+    assert len(stage.saved) == 2  # at the start and at the end
 
 
 def test_a_kernel_that_does_not_start_fails_an_unattended_run(tmp_path: Path) -> None:
@@ -800,7 +801,7 @@ def test_what_is_said_at_a_stop_is_recorded_while_it_lasts(tmp_path: Path) -> No
 def test_what_the_kernel_says_as_it_ends_is_recorded_before_the_end(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     kernel = stage.kernel
-    kernel.on_shutdown = lambda: kernel.say([prints("bye")]) if len(stage.saved) == 0 else None
+    kernel.on_shutdown = lambda: kernel.say([prints("bye")]) if len(stage.saved) == 1 else None
     assert stage.run(1)[-2:] == ["late bye", "completed"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console as RichConsole
 
 from nbrun import events as ev
-from nbrun.commands.screens import JsonView, exit_code, screen
+from nbrun.commands.screens import JsonView, Screen, exit_code, screen
 from nbrun.console import Asker, Console, View
 from nbrun.engine import Engine
 from nbrun.errors import ExitCode
@@ -104,7 +104,7 @@ def _terminal(
     view.describe_record(str(directory.path))
     if not attended:
         return view, None
-    asking = out if out.is_terminal else RichConsole(stderr=True, highlight=False)
+    asking = out if out.is_terminal else Screen(stderr=True, highlight=False)
     return view, Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),

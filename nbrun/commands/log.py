@@ -50,11 +50,15 @@ def show(request: Request) -> ExitCode:
 
 def _say_how_it_stands(directory: RunDirectory, reading: Reading) -> None:
     """On stderr, what a record without an end means."""
+    last = journal.last(directory.journal)
+    if last is not None and isinstance(last.event, ev.RunFinished):
+        return
+    if journal.is_locked(directory.journal):
+        print(_GOES_ON, file=sys.stderr)  # noqa: T201
+        return
     if reading.torn:
         print(_TORN.format(path=directory.journal, size=len(reading.torn)), file=sys.stderr)  # noqa: T201
-    last = journal.last(directory.journal)
-    if last is None or not isinstance(last.event, ev.RunFinished):
-        print(_GOES_ON if journal.is_locked(directory.journal) else _INTERRUPTED, file=sys.stderr)  # noqa: T201
+    print(_INTERRUPTED, file=sys.stderr)  # noqa: T201
 
 
 _TORN = "{path}: the last line is torn ({size} bytes, left out): nbrun ended while it wrote"

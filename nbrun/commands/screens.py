@@ -17,7 +17,14 @@ _NO_SCREEN_WIDTH = 160  # columns
 def screen() -> Console:
     """The terminal on stdout; where that is none, plain text, wide enough to keep paths whole."""
     width = None if sys.stdout.isatty() else _NO_SCREEN_WIDTH
-    return Console(highlight=False, emoji=False, markup=False, width=width)
+    return Screen(highlight=False, emoji=False, markup=False, width=width)
+
+
+class Screen(Console):
+    """rich's console, which would end the whole program, and so the run, on a closed pipe."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError("stdout was closed")
 
 
 class JsonView:
@@ -34,6 +41,9 @@ class JsonView:
         self._file.flush()
 
     def tick(self) -> None:
+        pass
+
+    def interject(self) -> None:
         pass
 
     def suspend(self) -> None:

@@ -21,7 +21,7 @@ from nbrun.views.prompt import Chosen
 from nbrun.views.summary import facts
 from nbrun.views.terminal import TerminalView
 
-News = Callable[[], bool]
+News = Callable[[], bool | None]
 
 _PATIENCE = 3  # ends of file in a row that mean that nobody is there
 

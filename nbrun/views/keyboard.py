@@ -9,7 +9,7 @@ import os
 import select
 import termios
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 
 
 class Keyboard:
@@ -20,29 +20,40 @@ class Keyboard:
         self._write = write
 
     def ask(
-        self, prompt: str, watch: int, news: Callable[[], bool], *, secret: bool = False
+        self, prompt: str, watch: int, news: Callable[[], bool | None], *, secret: bool = False
     ) -> str | None:
         """A line typed after `prompt` is shown; what was typed before is thrown away.
 
-        When `watch` becomes readable `news` is called: if it returns False the question is moot,
-        and None is returned; else the prompt is shown again. `secret`: no echo.
+        When `watch` becomes readable `news` is called. None: nothing was shown, and what has been
+        typed so far stands. True: something was shown, so what was typed is thrown away (nobody
+        could see any more what Enter would choose) and the prompt is shown again. False: the
+        question is moot, and None is returned. `secret`: no echo.
 
         Raises:
             EOFError: end of file was typed, or the terminal hung up.
             OSError: the terminal is gone.
         """
-        self._forget_typed()
-        with self._no_echo() if secret else nullcontext():
-            self._write(prompt)
+        with self._modes_restored():
+            self._begin(prompt, secret=secret)
             while True:
                 ready, _, _ = select.select([self._fd, watch], [], [])
                 if watch in ready:
-                    self._write("\n")
-                    if not news():
+                    told = news()
+                    if told is False:
                         return None
-                    self._write(prompt)
+                    if told:
+                        self._begin(prompt, secret=secret)
                 elif self._fd in ready:
                     return self._line(secret=secret)
+
+    def _begin(self, prompt: str, *, secret: bool) -> None:
+        """The echo goes off each time: a shell that this was stopped in has put it back on."""
+        if secret:
+            silent = termios.tcgetattr(self._fd)
+            silent[3] &= ~termios.ECHO
+            termios.tcsetattr(self._fd, termios.TCSANOW, silent)
+        self._forget_typed()
+        self._write(prompt)
 
     def _line(self, *, secret: bool) -> str:
         typed = os.read(self._fd, 65536)
@@ -60,12 +71,13 @@ class Keyboard:
             raise OSError(*error.args) from error
 
     @contextmanager
-    def _no_echo(self) -> Iterator[None]:
-        before = termios.tcgetattr(self._fd)
-        silent = termios.tcgetattr(self._fd)
-        silent[3] &= ~termios.ECHO
-        termios.tcsetattr(self._fd, termios.TCSAFLUSH, silent)
+    def _modes_restored(self) -> Iterator[None]:
+        try:
+            before = termios.tcgetattr(self._fd)
+        except termios.error as error:
+            raise OSError(*error.args) from error
         try:
             yield
         finally:
-            termios.tcsetattr(self._fd, termios.TCSAFLUSH, before)
+            with suppress(termios.error):  # a terminal that is gone has no modes
+                termios.tcsetattr(self._fd, termios.TCSANOW, before)

@@ -89,6 +89,11 @@ def steps_table(records: Iterable[Record]) -> RenderableType:
         row = _row(state, record)
         if row is not None:
             table.add_row(wording.clock(record.at), *(Text(plain(cell)) for cell in row))
+    if state.attempt is not None:
+        where = *_where(state, state.attempt.step), str(state.attempt.attempt)
+        table.add_row(
+            "", *map(Text, where), Text("no end"), Text("started, and no end is recorded")
+        )
     for step in wording.not_run(state):
         why = wording.why_not_run(state, step)
         table.add_row("", Text(str(step.step.number)), "", Text(why), Text(plain(step.step.title)))

@@ -69,6 +69,10 @@ class TerminalView:
         """Let the clock of a running step go on."""
         self._draw(force=False)
 
+    def interject(self) -> None:
+        """Begin a new line: a question stands on this one."""
+        self._console.print()
+
     def suspend(self) -> None:
         """Leave the screen's last lines to a question."""
         self._end_output()
@@ -133,6 +137,7 @@ class TerminalView:
         self._put(summary.header(event, at, self._record), Text())
         for notice in event.notices:
             self._line(f"note: {notice}", "yellow")
+        self._line(f"starting the kernel {event.kernelspec} …", "dim")
 
     def _kernel_started(self, state: RunState, _event: ev.KernelStarted, _at: str) -> None:
         if state.kernel_info is not None:

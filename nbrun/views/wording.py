@@ -24,7 +24,7 @@ DEVIATIONS = {
     "out_of_order": "run while an earlier step had not succeeded",
     "skipped": "passed over",
     "inserted": "code that is not in the runbook was run",
-    "kernel_restarted": "the kernel was restarted, and its state rebuilt",
+    "kernel_restarted": "the kernel was restarted",
 }
 
 STOPS = {
@@ -98,7 +98,13 @@ def _error(ename: str, evalue: str) -> str:
 def stop(state: RunState, event: ev.Stopped) -> str:
     """`this step failed`, `this step is next; paused`, …"""
     current = state.current
-    if event.reason == "step_failed" and current is not None and current.outcome is not None:
+    unfinished = current is not None and current.outcome not in (None, "ok")
+    if (
+        current
+        and current.outcome
+        and unfinished
+        and event.reason in ("step_failed", "kernel_died")
+    ):
         how = OUTCOMES[current.outcome]
         return f"this step {how if current.outcome == 'error' else f'was not finished: {how}'}"
     return f"this step {STOPS[event.reason]}"

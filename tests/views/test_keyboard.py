@@ -85,7 +85,22 @@ def test_news_is_taken_and_the_question_asked_again(terminal):
     terminal.later(os.write, terminal.news_end, b"\0")
     assert terminal.ask(news) == "go"
     assert taken == [b"\0"]
-    assert terminal.shown == ["step 3> ", "\n", "step 3> "]
+    assert terminal.shown == ["step 3> ", "step 3> "]
+
+
+@pytest.mark.parametrize(("told", "line"), [(None, "go"), (True, "o")])
+def test_what_was_typed_before_news_counts_only_if_it_can_still_be_seen(terminal, told, line):
+    def news():
+        os.read(terminal.watch, 1)
+        terminal.later(terminal.type, b"o\n")
+        return told
+
+    def type_and_tell():
+        terminal.type(b"g")
+        os.write(terminal.news_end, b"\0")
+
+    terminal.later(type_and_tell)
+    assert terminal.ask(news) == line
 
 
 def test_news_that_makes_the_question_moot_ends_it_without_an_answer(terminal):

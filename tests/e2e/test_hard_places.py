@@ -1,0 +1,153 @@
+"""Places that are hard on a program: closed pipes, odd environments, kernels that never come."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import code
+from tests.e2e.terminal import Desk
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+NBRUN = f"{shlex.quote(sys.executable)} -m nbrun"
+
+
+@pytest.mark.parametrize("leave", ["exit(1)", "quit(2)", "exit('no')", "import sys; sys.exit(1)"])
+def test_leaving_with_an_error_fails_the_step(desk: Desk, leave: str) -> None:
+    desk.book(code(leave, id="check"), code("print('on')", id="next"))
+    ended = desk.unattended()
+    assert ended.returncode == 4, ended.stdout
+    assert desk.attempts() == [("check", 1, "error")]
+
+
+@pytest.mark.parametrize("leave", ["exit()", "quit()", "exit(0)", "exit"])
+def test_leaving_without_one_ends_the_run(desk: Desk, leave: str) -> None:
+    desk.book(code(leave, id="check"), code("print('on')", id="next"))
+    assert desk.unattended().returncode == 0
+    assert desk.attempts() == [("check", 1, "ok")]
+
+
+def test_a_shell_command_that_asks_does_not_hang_an_unattended_run(desk: Desk) -> None:
+    desk.book(code("!read -p 'go? ' x", id="ask"))
+    assert desk.unattended().returncode == 4
+    assert desk.attempts() == [("ask", 1, "error")]
+
+
+def test_a_closed_stdout_does_not_end_the_run(desk: Desk) -> None:
+    desk.book(code("for n in range(20_000): print(n)", id="much"), code("print('done')", id="last"))
+    ended = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{NBRUN} start runbook.ipynb </dev/null | head -3; exit ${{PIPESTATUS[0]}}",
+        ],
+        cwd=desk.folder,
+        env=desk.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    assert desk.attempts() == [("much", 1, "ok"), ("last", 1, "ok")]
+    assert desk.events(ev.RunFinished)[0].outcome == "completed"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("XDG_RUNTIME_DIR", "/nonexistent"), ("TMPDIR", "long"), ("PYTHONIOENCODING", "ascii")],
+)
+def test_an_odd_environment_is_no_obstacle(desk: Desk, name: str, value: str) -> None:
+    if value == "long":
+        value = str(desk.folder / ("x" * 100))
+        Path(value).mkdir()
+    desk.book(code("print('h\\u00e9llo')", id="one"))
+    environment = desk.environment() | {name: value}
+    ended = subprocess.run(
+        [sys.executable, "-m", "nbrun", "start", "runbook.ipynb"],
+        cwd=desk.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == b""
+
+
+def test_ctrl_c_gives_up_a_kernel_that_never_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jupyter = desk.folder / "jupyter"
+    folder = jupyter / "kernels/never"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["sleep", "300"], "display_name": "never", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setattr(
+        desk, "environment", lambda plain=desk.environment: plain() | {"JUPYTER_PATH": str(jupyter)}
+    )
+    desk.book(code("print(1)", id="one"))
+    terminal = desk.start("--kernel", "never")
+    terminal.until("starting the kernel never")
+    terminal.press("ctrl-c")
+    terminal.until("the operator gave up waiting")
+    terminal.answer("step 1>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "no kernel today")
+    assert terminal.wait() == 5
+    (finished,) = desk.events(ev.RunFinished)
+    assert finished.why.endswith("no kernel today")
+    assert desk.attempts() == []
+
+
+def test_a_signal_that_ends_a_run_is_named_as_the_reason(desk: Desk) -> None:
+    desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
+    terminal = desk.start()
+    terminal.until("begun")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.wait() == 5
+    (finished,) = desk.events(ev.RunFinished)
+    assert finished.why.endswith("nbrun got SIGTERM")
+
+
+def test_late_output_takes_away_what_was_typed_rather_than_hide_it(desk: Desk) -> None:
+    desk.book(
+        code(
+            "import os, threading, time\n"
+            "def speak():\n"
+            "    while not os.path.exists('speak'): time.sleep(0.05)\n"
+            "    print('la' + 'te', flush=True)\n"
+            "threading.Thread(target=speak).start()",
+            id="one",
+        ),
+        code("print('dan' + 'ger')", id="two"),
+    )
+    terminal = desk.start("--step")
+    terminal.answer("step 1>", "r")
+    terminal.until("step 2>")
+    terminal.type_ahead("g")
+    terminal.until("step 2> g")
+    (desk.folder / "speak").touch()
+    terminal.until("late\n")
+    terminal.answer("step 2>", "")
+    terminal.until("choose; ? explains")
+    assert desk.attempts() == [("one", 1, "ok")]
+    terminal.answer("step 2>", "r")
+    assert terminal.wait() == 0
+
+
+def test_the_table_of_a_killed_run_shows_what_was_in_flight(desk: Desk) -> None:
+    desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
+    terminal = desk.start()
+    terminal.until("begun")
+    terminal.signal(signal.SIGKILL)
+    terminal.wait()
+    table = desk.command("log", "--steps")
+    assert "started, and no end is recorded" in table.stdout
+    assert desk.notebook().metadata.nbrun.outcome is None
