@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,42 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-from jupyter_client.blocking.client import BlockingKernelClient
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
-from jupyter_client.manager import KernelManager
 
+from nbrun import kernel_folder
 from nbrun.channels import Channels
-from nbrun.errors import KernelError, RunbookError
+from nbrun.errors import KernelError
+from nbrun.jupyter import STARTUP_TIMEOUT, manager
 from nbrun.messages import Died, KernelInfo, Message, Sink
 
-STARTUP_TIMEOUT = 60.0  # seconds
-_ROOM = 60  # bytes of a folder's name that leave room for a socket's in it (104 on macOS)
 LINGER = 5.0  # seconds that a run's last threads have to end
 GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
-_PATIENCE = 0.2  # seconds for iopub to answer before the kernel is asked again
 _SHELL_EXITS = "__import__('IPython').get_ipython()._nbrun_shell_exits()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
-
-
-def find_kernelspec(name: str | None) -> KernelSpec:
-    """The installed kernelspec of that name.
-
-    Raises:
-        RunbookError: there is none, or no name was given; the message lists what is installed.
-    """
-    specs = KernelSpecManager()
-    installed = ", ".join(sorted(specs.find_kernel_specs())) or "none"
-    if not name:
-        raise RunbookError(
-            f"the notebook names no kernel: choose one with --kernel (installed: {installed})"
-        )
-    try:
-        return specs.get_kernel_spec(name)
-    except NoSuchKernel:
-        raise RunbookError(
-            f"no kernel named {name!r} is installed: choose one with --kernel "
-            f"(installed: {installed})"
-        ) from None
 
 
 class LocalKernel:
@@ -135,59 +109,6 @@ def _nobody_listens(_message: Message) -> None:
     pass
 
 
-class _Client(BlockingKernelClient):
-    """jupyter_client's client, with a way to wait that does not end in 0.2 s of silence, and that
-    waits for stdin too: a kernel drops a question to a socket that is not connected yet."""
-
-    def start_channels(
-        self,
-        shell: bool = True,
-        iopub: bool = True,
-        stdin: bool = False,
-        hb: bool = False,
-        control: bool = False,
-    ) -> None:
-        super().start_channels(shell, iopub, stdin, hb, control)
-
-    def wait_for_ready(self, timeout: float | None = None) -> None:
-        """Come back when the kernel answers, iopub is heard and stdin is connected.
-
-        Raises:
-            RuntimeError: the process ended, or `timeout` seconds passed.
-        """
-        deadline = time.monotonic() + (timeout or STARTUP_TIMEOUT)
-        manager: Any = self.parent
-        poller = zmq.Poller()
-        shell, iopub = self.shell_channel.socket, self.iopub_channel.socket
-        poller.register(shell, zmq.POLLIN)
-        poller.register(iopub, zmq.POLLIN)
-        silent = {shell, iopub}
-        asked = 0.0
-        while silent:
-            now = time.monotonic()
-            if now > deadline:
-                raise RuntimeError(f"it did not answer within {timeout:.0f} s")
-            if not manager.is_alive():
-                raise RuntimeError("its process ended before it was ready")
-            if manager.give_up():
-                raise RuntimeError("the operator gave up waiting")
-            if not asked or (shell not in silent and now - asked > _PATIENCE):
-                self.kernel_info()
-                asked = now
-            for socket, _ in poller.poll(50):
-                poller.unregister(socket)
-                silent.discard(socket)
-        self._join_stdin(deadline)
-
-    def _join_stdin(self, deadline: float) -> None:
-        """With ZMQ_IMMEDIATE a socket takes a message only when it is connected."""
-        self.context.setsockopt(zmq.IMMEDIATE, 1)
-        stdin: Any = self.stdin_channel.socket
-        self.stdin_channel.start()
-        if not stdin.poll(max(0, deadline - time.monotonic()) * 1000, zmq.POLLOUT):
-            raise RuntimeError("its stdin channel can't be reached")
-
-
 class _Process:
     """One kernel process, from its start to its end."""
 
@@ -197,7 +118,7 @@ class _Process:
         self._attended = attended
         self._sees_shell = False
         self._launch_error: Exception | None = None
-        self._directory = _new_folder()
+        self._directory = kernel_folder.make()
         self._killed = False
         self._output = self._directory / "output"
         self._context = zmq.Context()
@@ -205,7 +126,7 @@ class _Process:
         # the kernel boots, after so many milliseconds.
         self._context.setsockopt(zmq.RCVHWM, 0)
         self._context.setsockopt(zmq.RECONNECT_IVL, 5)
-        self._manager = _manager(name, self._directory, self._context)
+        self._manager = manager(name, self._directory, self._context)
         self._channels: Channels | None = None
 
     def launch(self, cwd: Path) -> None:
@@ -330,86 +251,10 @@ class _Process:
         return self._channels
 
 
-def _manager(name: str, directory: Path, context: zmq.Context[Any]) -> "_Manager":
-    manager = _Manager(
-        kernel_name=name,
-        transport="ipc" if _speaks_ipc(find_kernelspec(name)) else "tcp",
-        connection_file=str(directory / "kernel.json"),
-        context=context,
-    )
-    manager.client_factory = _Client
-    return manager
-
-
-class _Manager(KernelManager):
-    """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
-    client has its context, with the options set there: by itself a client makes its own."""
-
-    give_up: Callable[[], bool] = staticmethod(lambda: False)
-
-    def client(self, **kwargs: Any) -> BlockingKernelClient:
-        return super().client(context=self.context, **kwargs)
-
-    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-        command = super().format_kernel_cmd(extra_arguments)
-        if any("ipykernel" in word for word in command):
-            command.append("--HistoryManager.hist_file=:memory:")
-            command.append("--IPythonKernel._execute_sleep=0")
-        return command
-
-
-def _speaks_ipc(spec: KernelSpec) -> bool:
-    """Whether the kernel is built on ipykernel. Others may know TCP only; over ipc no port is
-    open to other users of the machine."""
-    return any("ipykernel" in word or "bash_kernel" in word for word in spec.argv)
-
-
 def _prelude(*, attended: bool) -> str:
     source = resources.files("nbrun").joinpath("prelude.py").read_text("utf-8")
     names = {"attended": attended}
     return f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {names!r})"
-
-
-def _new_folder() -> Path:
-    """A folder of this user alone for a kernel's sockets; those of dead processes are removed.
-
-    Raises:
-        KernelError: there is no place for one.
-    """
-    try:
-        parent = _socket_parent()
-        _sweep(parent)
-        return Path(tempfile.mkdtemp(prefix=f"nbrun-{os.getpid()}-", dir=parent))
-    except OSError as error:
-        raise KernelError(f"there is no folder for the kernel's sockets: {error}") from error
-
-
-def _socket_parent() -> Path:
-    """XDG_RUNTIME_DIR where it is real (after su it often is not), else the temporary folder,
-    else /tmp: the name of a Unix socket has room for some 100 bytes."""
-    for candidate in (os.getenv("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
-        if candidate and len(os.fsencode(candidate)) <= _ROOM and os.access(candidate, os.W_OK):
-            return Path(candidate)
-    return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
-
-
-def _sweep(parent: Path) -> None:
-    """A process that was killed can't remove its own."""
-    for left in parent.glob("nbrun-*-*"):
-        pid = left.name.split("-")[1]
-        with suppress(OSError):
-            if pid.isdigit() and left.stat().st_uid == os.getuid() and not _exists(int(pid)):
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _reply(client: Any, request: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ FLOORS: tuple[set[str], ...] = (
         "parameter_literals",
         "parameter_file",
         "provenance",
+        "jupyter",
+        "kernel_folder",
     },
     {"script", "channels", "run_directory", "runbook", "parameter_defaults"},
     {"engine", "kernel", "parameters", "views"},
@@ -137,8 +139,11 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
 @pytest.mark.parametrize(
     ("libraries", "owners"),
     [
-        (("nbclient", "jupyter_client"), {"kernel"}),
-        (("zmq",), {"kernel", "channels", "prelude"}),  # the prelude runs within the kernel
+        (("nbclient", "jupyter_client"), {"jupyter", "kernel"}),
+        (
+            ("zmq",),
+            {"kernel", "channels", "prelude", "jupyter"},
+        ),  # the prelude runs within the kernel
         (("IPython", "ipykernel"), {"prelude"}),
         (("papermill",), {"parameters"}),
         (("nbformat",), {"runbook", "kernel", "parameters"}),

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from nbrun.errors import KernelError, RunbookError
-from nbrun.kernel import LocalKernel, find_kernelspec
+from nbrun.jupyter import find_kernelspec
+from nbrun.kernel import LocalKernel
 from nbrun.messages import (
     Cleared,
     Died,

@@ -10,7 +10,8 @@ from nbrun import events as ev
 from nbrun import parameters, provenance, run_directory, runbook
 from nbrun.errors import ExitCode, UsageError
 from nbrun.journal import Journal
-from nbrun.kernel import LocalKernel, find_kernelspec
+from nbrun.jupyter import find_kernelspec
+from nbrun.kernel import LocalKernel
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
 

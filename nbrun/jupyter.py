@@ -1,0 +1,126 @@
+"""jupyter_client's own classes as nbrun needs them: which kernels there are, how one is launched
+and waited for."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import KernelManager
+
+from nbrun.errors import RunbookError
+
+STARTUP_TIMEOUT = 60.0  # seconds
+_PATIENCE = 0.2  # seconds for iopub to answer before the kernel is asked again
+
+
+def find_kernelspec(name: str | None) -> KernelSpec:
+    """The installed kernelspec of that name.
+
+    Raises:
+        RunbookError: there is none, or no name was given; the message lists what is installed.
+    """
+    specs = KernelSpecManager()
+    installed = ", ".join(sorted(specs.find_kernel_specs())) or "none"
+    if not name:
+        raise RunbookError(
+            f"the notebook names no kernel: choose one with --kernel (installed: {installed})"
+        )
+    try:
+        return specs.get_kernel_spec(name)
+    except NoSuchKernel:
+        raise RunbookError(
+            f"no kernel named {name!r} is installed: choose one with --kernel "
+            f"(installed: {installed})"
+        ) from None
+
+
+class Client(BlockingKernelClient):
+    """jupyter_client's client, with a way to wait that does not end in 0.2 s of silence, and that
+    waits for stdin too: a kernel drops a question to a socket that is not connected yet."""
+
+    def start_channels(
+        self,
+        shell: bool = True,
+        iopub: bool = True,
+        stdin: bool = False,
+        hb: bool = False,
+        control: bool = False,
+    ) -> None:
+        super().start_channels(shell, iopub, stdin, hb, control)
+
+    def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Come back when the kernel answers, iopub is heard and stdin is connected.
+
+        Raises:
+            RuntimeError: the process ended, or `timeout` seconds passed.
+        """
+        deadline = time.monotonic() + (timeout or STARTUP_TIMEOUT)
+        manager: Any = self.parent
+        poller = zmq.Poller()
+        shell, iopub = self.shell_channel.socket, self.iopub_channel.socket
+        poller.register(shell, zmq.POLLIN)
+        poller.register(iopub, zmq.POLLIN)
+        silent = {shell, iopub}
+        asked = 0.0
+        while silent:
+            now = time.monotonic()
+            if now > deadline:
+                raise RuntimeError(f"it did not answer within {timeout:.0f} s")
+            if not manager.is_alive():
+                raise RuntimeError("its process ended before it was ready")
+            if manager.give_up():
+                raise RuntimeError("the operator gave up waiting")
+            if not asked or (shell not in silent and now - asked > _PATIENCE):
+                self.kernel_info()
+                asked = now
+            for socket, _ in poller.poll(50):
+                poller.unregister(socket)
+                silent.discard(socket)
+        self._join_stdin(deadline)
+
+    def _join_stdin(self, deadline: float) -> None:
+        """With ZMQ_IMMEDIATE a socket takes a message only when it is connected."""
+        self.context.setsockopt(zmq.IMMEDIATE, 1)
+        stdin: Any = self.stdin_channel.socket
+        self.stdin_channel.start()
+        if not stdin.poll(max(0, deadline - time.monotonic()) * 1000, zmq.POLLOUT):
+            raise RuntimeError("its stdin channel can't be reached")
+
+
+class Manager(KernelManager):
+    """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
+    client has its context, with the options set there: by itself a client makes its own."""
+
+    give_up: Callable[[], bool] = staticmethod(lambda: False)
+
+    def client(self, **kwargs: Any) -> BlockingKernelClient:
+        return super().client(context=self.context, **kwargs)
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        command = super().format_kernel_cmd(extra_arguments)
+        if any("ipykernel" in word for word in command):
+            command.append("--HistoryManager.hist_file=:memory:")
+            command.append("--IPythonKernel._execute_sleep=0")
+        return command
+
+
+def manager(name: str, directory: Path, context: zmq.Context[Any]) -> Manager:
+    """A manager for the kernelspec `name`, whose connection file and sockets lie in `directory`."""
+    made = Manager(
+        kernel_name=name,
+        transport="ipc" if _speaks_ipc(find_kernelspec(name)) else "tcp",
+        connection_file=str(directory / "kernel.json"),
+        context=context,
+    )
+    made.client_factory = Client
+    return made
+
+
+def _speaks_ipc(spec: KernelSpec) -> bool:
+    """Whether the kernel is built on ipykernel. Others may know TCP only; over ipc no port is
+    open to other users of the machine."""
+    return any("ipykernel" in word or "bash_kernel" in word for word in spec.argv)

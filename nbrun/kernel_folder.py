@@ -1,0 +1,64 @@
+"""The folder of one kernel's connection file and sockets: made for this user alone, and removed."""
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from nbrun.errors import KernelError
+
+_ROOM = 60  # bytes of a folder's name that leave room for a socket's below it (104 on macOS)
+_NAME = re.compile(r"nbrun-kernel-(\d+)-\w{8}")
+_FILES = re.compile(r"kernel.*|output")
+
+
+def make() -> Path:
+    """A new one, mode 0700; what processes that are dead have left of theirs is removed.
+
+    Raises:
+        KernelError: there is no place for one.
+    """
+    try:
+        parent = _parent()
+        _sweep(parent)
+        return Path(tempfile.mkdtemp(prefix=f"nbrun-kernel-{os.getpid()}-", dir=parent))
+    except OSError as error:
+        raise KernelError(f"there is no folder for the kernel's sockets: {error}") from error
+
+
+def _parent() -> Path:
+    """XDG_RUNTIME_DIR where it is real (after su it often is not), else the temporary folder,
+    else /tmp: the name of a Unix socket has room for some 100 bytes."""
+    for candidate in (os.getenv("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+        if candidate and len(os.fsencode(candidate)) <= _ROOM and os.access(candidate, os.W_OK):
+            return Path(candidate)
+    return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
+
+
+def _sweep(parent: Path) -> None:
+    """A process that was killed can't remove its own."""
+    for left in parent.glob("nbrun-kernel-*"):
+        with suppress(OSError):
+            if _is_abandoned(left):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Made by this module for this user's process that is gone, and holding nothing else."""
+    named = _NAME.fullmatch(folder.name)
+    if named is None or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        return False
+    ours = all(_FILES.fullmatch(entry.name) for entry in folder.iterdir())
+    return ours and not _exists(int(named[1]))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

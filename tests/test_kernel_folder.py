@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbrun import kernel_folder
+from nbrun.errors import KernelError
+
+
+@pytest.fixture
+def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a name that is short enough, as XDG_RUNTIME_DIR."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
+
+
+def dead() -> int:
+    """The id of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def left(parent: Path, name: str, *files: str) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    for file in files:
+        (folder / file).touch()
+    return folder
+
+
+def test_a_folder_is_for_its_user_alone(parent: Path) -> None:
+    made = kernel_folder.make()
+    assert made.parent == parent
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_dead_process_left_is_removed(parent: Path) -> None:
+    folder = left(
+        parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json", "kernel-ipc-1", "output"
+    )
+    kernel_folder.make()
+    assert not folder.exists()
+
+
+def test_nothing_else_is_removed(parent: Path) -> None:
+    pid = dead()
+    kept = [
+        left(parent, f"nbrun-kernel-{os.getpid()}-abcd1234", "kernel.json"),
+        left(parent, f"nbrun-kernel-{pid}-backup-of-mine", "kernel.json"),
+        left(parent, f"nbrun-kernel-{pid}-abcd1234", "kernel.json", "thesis.txt"),
+        left(parent, f"nbrun-{pid}-abcd1234", "kernel.json"),
+    ]
+    pointed_at = left(parent, "mine", "kernel.json")
+    (parent / f"nbrun-kernel-{pid}-efgh5678").symlink_to(pointed_at)
+    kernel_folder.make()
+    assert all(folder.exists() for folder in [*kept, pointed_at])
+
+
+@pytest.mark.parametrize("place", ["/nonexistent", "/tmp/" + "x" * 100])
+def test_a_place_that_will_not_do_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", place)
+    made = kernel_folder.make()
+    made.rmdir()
+    assert not str(made).startswith(place)
+
+
+def test_no_place_at_all_is_a_clear_error(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_named: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kernel_folder.tempfile, "mkdtemp", refuse)
+    with pytest.raises(KernelError, match="No space left"):
+        kernel_folder.make()
