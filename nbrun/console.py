@@ -109,7 +109,9 @@ class Console:
     # ── deciding ─────────────────────────────────────────────────────────────────────────────
 
     def _respond(self) -> None:
-        if self._asker is None or self._answered or not self._is_asked():
+        if self._asker is None or not self._is_asked():
+            return
+        if self._answered and not self._offer_kill:  # what was decided is on its way
             return
         decision = self._ask(self._asker)
         if decision is not None:

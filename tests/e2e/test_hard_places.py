@@ -151,3 +151,29 @@ def test_the_table_of_a_killed_run_shows_what_was_in_flight(desk: Desk) -> None:
     table = desk.command("log", "--steps")
     assert "started, and no end is recorded" in table.stdout
     assert desk.notebook().metadata.nbrun.outcome is None
+
+
+def test_ctrl_c_at_the_question_about_killing_does_not_take_the_question_away(desk: Desk) -> None:
+    desk.book(
+        code(
+            "import signal, time\n"
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+            "print('deaf' + ' now', flush=True)\n"
+            "while True: time.sleep(1)",
+            id="deaf",
+        )
+    )
+    terminal = desk.start()
+    terminal.until("deaf now")
+    terminal.press("ctrl-c")
+    terminal.until("interrupting the step")
+    terminal.press("ctrl-c")
+    terminal.prompted("kill the kernel? [y/N]")
+    terminal.press("ctrl-c")
+    terminal.until(lambda: len(desk.events(ev.KernelInterrupted)) == 2)
+    terminal.press("ctrl-c")  # within two seconds of the first, or it is a first itself
+    if len(desk.events(ev.KernelInterrupted)) > 2:
+        terminal.press("ctrl-c")
+    terminal.answer("kill the kernel? [y/N]", "y")
+    terminal.prompted("step 1>")
+    assert desk.attempts() == [("deaf", 1, "kernel_died")]
