@@ -321,7 +321,7 @@ def test_what_a_thread_still_prints_is_delivered_at_the_end(alone: Talk) -> None
     alone.kernel.start()
     alone.ask(
         "import threading, time\n"
-        "def later():\n    time.sleep(0.6)\n    print('from the thread', flush=True)\n"
+        "def later():\n    time.sleep(3)\n    print('from the thread', flush=True)\n"
         "threading.Thread(target=later).start()"
     )
     pid = int(alone.value("__import__('os').getpid()"))
