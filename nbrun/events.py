@@ -13,7 +13,14 @@ SCHEMA_VERSION = 1
 Outcome = Literal["ok", "error", "interrupted", "timed_out", "kernel_died"]
 RunOutcome = Literal["completed", "cancelled", "failed"]
 DeviationKind = Literal[
-    "retried", "edited", "reran", "out_of_order", "skipped", "inserted", "kernel_restarted"
+    "retried",
+    "edited",
+    "reran",
+    "out_of_order",
+    "skipped",
+    "inserted",
+    "kernel_restarted",
+    "runbook_replaced",
 ]
 StopReason = Literal[
     "step_failed",  # the last attempt of the next step did not succeed
@@ -24,7 +31,9 @@ StopReason = Literal[
     "paused",  # the operator pressed Ctrl-C between steps
     "returned",  # a step or cell run aside has ended; back where the run stood
     "moved",  # the operator moved the run to this step
+    "indeterminate",  # nobody saw an attempt end: the operator says what came of it
 ]
+Finding = Literal["happened", "did_not_happen", "unknown"]
 Cause = Literal[
     "script",  # the runbook's next step, in order
     "operator",  # an operator's decision at a stop
@@ -67,13 +76,24 @@ class Step(Data, frozen=True, kw_only=True):
 
 
 class Policy(Data, frozen=True, kw_only=True):
-    """How this run was asked to behave."""
+    """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
+    before the run ends as failed; None for ever."""
 
     attended: bool = True
-    on_failure: Literal["ask", "stop"] = "ask"
+    on_failure: Literal["ask", "stop", "wait"] = "ask"
     step: bool = False
     strict: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"
+    wait_for: float | None = None
+
+
+class KernelProcess(Data, frozen=True, kw_only=True):
+    """How a kernel is found again. `created`, in seconds since 1970, tells its process from a later
+    one with the same `pid`; `connection_file` is Jupyter's."""
+
+    pid: int
+    created: float
+    connection_file: str
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -112,6 +132,7 @@ class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
     language: str
     language_info: dict[str, Any] = {}
     implementation: str = ""
+    process: KernelProcess | None = None
 
 
 class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
@@ -120,9 +141,30 @@ class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
 
 
 class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted"):
+    """A new kernel in place of the one before. `lost`: the names that steps had made in that one
+    and that no setup step makes again; None where the language can't be read."""
+
     generation: int
     kernelspec: str
     why: str
+    process: KernelProcess | None = None
+    lost: tuple[str, ...] | None = None
+
+
+class KernelReattached(_Event, frozen=True, kw_only=True, tag="kernel.reattached"):
+    """The kernel of before the interruption, with its variables. `gap`: seconds, ending now, in
+    which nobody listened; what it printed in them is lost."""
+
+    generation: int
+    gap: float
+
+
+class KernelIdle(_Event, frozen=True, kw_only=True, tag="kernel.idle"):
+    """A kernel that was reattached to has ended what it was doing. `told`: what it says of the
+    attempt that nobody saw end, as far as it knows; empty where it knows nothing."""
+
+    generation: int
+    told: str = ""
 
 
 class KernelInterrupted(_Event, frozen=True, kw_only=True, tag="kernel.interrupted"):
@@ -216,8 +258,19 @@ class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indet
     why: str
 
 
+class AttemptSettled(_Event, frozen=True, kw_only=True, tag="attempt.settled"):
+    """What the operator says came of an indeterminate attempt."""
+
+    step: str
+    attempt: int
+    finding: Finding
+    operator: Operator
+    reason: str = ""
+
+
 class Stopped(_Event, frozen=True, kw_only=True, tag="stopped"):
-    """The run waits for a decision about `step`, the first one not yet passed."""
+    """The run waits for a decision about `step`: the first one not yet passed, or that of an
+    indeterminate attempt."""
 
     reason: StopReason
     step: str | None
@@ -265,6 +318,36 @@ class OperatorDetached(_Event, frozen=True, kw_only=True, tag="operator.detached
     why: str
 
 
+class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):
+    """The process that wrote the journal is gone, found by a later command. `cut`: bytes of a torn
+    last line, which are kept in `kept_in`, a file beside the journal."""
+
+    why: str
+    cut: int = 0
+    kept_in: str = ""
+
+
+class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
+    """An interrupted run goes on, in a new process."""
+
+    operator: Operator
+    host: str
+    versions: dict[str, str] = {}
+    reason: str = ""
+
+
+class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced"):
+    """From here on the run follows these steps: those that were run as they were recorded, the
+    others from the runbook as it is now. `diff` is a unified diff."""
+
+    operator: Operator
+    runbook_sha256: str
+    git_commit: str | None = None
+    steps: tuple[Step, ...]
+    epilogue: tuple[Narration, ...] = ()
+    diff: str
+
+
 class NoteAdded(_Event, frozen=True, kw_only=True, tag="note.added"):
     operator: Operator
     text: str
@@ -287,6 +370,8 @@ Event = (
     | KernelStarted
     | KernelDied
     | KernelRestarted
+    | KernelReattached
+    | KernelIdle
     | KernelInterrupted
     | AttemptStarted
     | Output
@@ -296,6 +381,7 @@ Event = (
     | InputAnswered
     | AttemptFinished
     | AttemptIndeterminate
+    | AttemptSettled
     | Stopped
     | Resumed
     | Decided
@@ -303,6 +389,9 @@ Event = (
     | Deviated
     | OperatorAttached
     | OperatorDetached
+    | RunInterrupted
+    | RunResumed
+    | RunbookReplaced
     | NoteAdded
     | RunFinished
 )
@@ -374,6 +463,16 @@ class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
     text: str
 
 
+class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
+    """Say what came of the attempt that nobody saw end."""
+
+    finding: Finding
+
+
+class Detach(_Decision, frozen=True, kw_only=True, tag="detach"):
+    """Leave the run to go on without this operator, up to its next stop."""
+
+
 class Cancel(_Decision, frozen=True, kw_only=True, tag="cancel"):
     """End the run here; a running step is interrupted."""
 
@@ -402,6 +501,8 @@ Decision = (
     | Insert
     | RestartKernel
     | AddNote
+    | Settle
+    | Detach
     | Cancel
     | Interrupt
     | KillKernel

@@ -29,6 +29,7 @@ class NextRestart:
 class NextStop:
     reason: StopReason
     detail: str = ""
+    step: str | None = None  # that it is about, if not the one the run stands at
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,20 @@ def what_next(state: RunState) -> Next:
         return NextFinish(
             "completed", f"the runbook ended itself at {label(state, state.ended_by)}"
         )
+    if state.unsettled:
+        return NextStop("indeterminate", state.told, step=state.unsettled[0].step)
     if state.decision is not None:
         return _as_decided(state, state.decision)
     if current is None and not state.rebuild:
         return NextFinish("completed", "every step was passed")
     if state.kernel != "alive":
-        return NextStop("kernel_died")
+        return NextRestart(_KERNEL_GONE) if state.resumed else NextStop("kernel_died")
     if state.rebuild and state.steps[state.rebuild[0]].passed and not state.setup_failed:
         return _rebuilding(state.steps[state.rebuild[0]])
     return _halt(state, current) or _scripted(_known(current), "script")
+
+
+_KERNEL_GONE = "the kernel was gone when the run was resumed"
 
 
 def _as_decided(state: RunState, decided: ev.Decided) -> Next:
@@ -140,6 +146,8 @@ def attempt_started(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
 def waits(state: RunState, stop: NextStop) -> bool:
     """Whether somebody is there to decide at this stop; else it ends the run as failed."""
     policy = state.plan.policy
+    if policy.on_failure == "wait" or (state.operators and not policy.attended):
+        return True
     if not policy.attended:
         return False
     asked_to_end = policy.on_failure == "stop" and stop.reason in ("step_failed", "kernel_died")
@@ -147,7 +155,7 @@ def waits(state: RunState, stop: NextStop) -> bool:
 
 
 def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
-    """How a run ends at a stop where nobody decides."""
+    """How a run ends at a stop where nobody decides, or nobody has for as long as it may wait."""
     current = state.current
     step = label(state, current.step.id) if current else "the run"
     if current is not None and current.outcome == "kernel_died":
@@ -157,7 +165,8 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
         "kernel_died": f"there was no kernel for {step}",
         "fill": f"{step} is for an operator to complete",
     }.get(stop.reason, f"the run stopped at {step}")
-    ends = "--on-failure is stop" if state.plan.policy.attended else "nobody was there to decide"
+    asked_to_end = state.plan.policy.attended and state.plan.policy.on_failure == "stop"
+    ends = "--on-failure is stop" if asked_to_end else "nobody was there to decide"
     return NextFinish("failed", f"{what}, and {ends}")
 
 
@@ -173,19 +182,24 @@ ALLOWED: dict[type[Decision], frozenset[Phase]] = {
     ev.Jump: frozenset({Phase.STOPPED}),
     ev.Insert: frozenset({Phase.STOPPED}),
     ev.RestartKernel: frozenset({Phase.STOPPED}),
+    ev.Settle: frozenset({Phase.STOPPED}),
     ev.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    ev.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     ev.Cancel: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     ev.Interrupt: frozenset({Phase.READY, Phase.RUNNING}),
-    ev.KillKernel: frozenset({Phase.RUNNING}),
+    ev.KillKernel: frozenset({Phase.READY, Phase.RUNNING}),
     ev.Answer: frozenset({Phase.RUNNING}),
 }
 _RUNS_CODE = ev.Run | ev.Continue | ev.Retry | ev.Edit | ev.Insert
+_CHANGES_COURSE = _RUNS_CODE | ev.Skip | ev.Jump | ev.RestartKernel
 
 
 def refusal(state: RunState, decision: Decision) -> str | None:
     """Why `decision` is not allowed where the run stands; None when it is."""
     if state.phase not in ALLOWED[type(decision)]:
         return f"{name(decision)} is not possible now: the run is {state.phase.value}"
+    if state.unsettled and isinstance(decision, _CHANGES_COURSE):
+        return "say first what came of the attempt that nobody saw end"
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
         return "the kernel is dead: restart it first"
     return _misplaced(state, decision) or _strict(state, decision)
@@ -194,6 +208,10 @@ def refusal(state: RunState, decision: Decision) -> str | None:
 def _misplaced(state: RunState, decision: Decision) -> str | None:
     current = state.current
     match decision:
+        case ev.Settle() if not state.unsettled:
+            return "every attempt was seen to end"
+        case ev.KillKernel() if state.phase is Phase.READY and not state.busy:
+            return "the kernel is doing nothing that could be ended"
         case ev.Cancel() if state.cancelled:
             return "the run is being cancelled already"
         case ev.Answer() if state.input_wanted is None:
@@ -277,6 +295,8 @@ def _departures(state: RunState, event: Event) -> list[Deviated]:
             return [Deviated(kind="skipped", step=passed) for passed in _between(state, step)]
         case ev.KernelRestarted():
             return [Deviated(kind="kernel_restarted")]
+        case ev.RunbookReplaced(diff=changed):
+            return [Deviated(kind="runbook_replaced", diff=changed)]
     return []
 
 

@@ -35,7 +35,9 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.KernelStarted: _stay(Phase.READY),
     ev.KernelRestarted: _stay(Phase.READY),
     ev.KernelDied: _stay(*_LIVE),
-    ev.KernelInterrupted: _stay(Phase.RUNNING),
+    ev.KernelReattached: _stay(Phase.READY),
+    ev.KernelIdle: _stay(Phase.READY),
+    ev.KernelInterrupted: _stay(Phase.READY, Phase.RUNNING),
     ev.AttemptStarted: {Phase.READY: Phase.RUNNING},
     ev.Output: _stay(*_LIVE),  # an output may be late
     ev.OutputUpdated: _stay(*_LIVE),
@@ -44,6 +46,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.InputAnswered: _stay(Phase.RUNNING),
     ev.AttemptFinished: {Phase.RUNNING: Phase.READY},
     ev.AttemptIndeterminate: {Phase.RUNNING: Phase.READY},
+    ev.AttemptSettled: _stay(Phase.STOPPED),
     ev.Stopped: {Phase.READY: Phase.STOPPED},
     ev.Resumed: {Phase.STOPPED: Phase.READY},
     ev.Decided: _stay(*_LIVE),
@@ -51,6 +54,9 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.Deviated: _stay(*_LIVE),
     ev.OperatorAttached: _stay(*_LIVE),
     ev.OperatorDetached: _stay(*_LIVE),
+    ev.RunInterrupted: _stay(Phase.READY, Phase.STOPPED),
+    ev.RunResumed: {Phase.READY: Phase.READY, Phase.STOPPED: Phase.READY},
+    ev.RunbookReplaced: _stay(Phase.READY),
     ev.NoteAdded: _stay(*_LIVE),
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
 }
@@ -60,7 +66,8 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
 class StepState:
     """What has become of one step. `passed`: the run need not run it any more.
 
-    `redo`: the operator asked for it to be run again when the run comes by.
+    `redo`: the operator asked for it to be run again when the run comes by; `vouched`: nobody saw
+    its last attempt end, and the operator says that it happened.
     """
 
     step: Step
@@ -69,6 +76,7 @@ class StepState:
     passed: bool = False
     skipped: bool = False
     redo: bool = False
+    vouched: bool = False
     last_source: str | None = None
 
     @property
@@ -80,7 +88,7 @@ class StepState:
     def succeeded(self) -> bool:
         """Its last attempt did what the runbook expects of it."""
         allowed = self.outcome == "error" and "raises-exception" in self.step.tags
-        return self.outcome == "ok" or allowed
+        return self.outcome == "ok" or allowed or self.vouched
 
     @property
     def failed(self) -> bool:
@@ -101,6 +109,9 @@ class RunState:
     kernel: Literal["none", "alive", "dead"] = "none"
     generation: int = 0
     kernel_info: ev.KernelStarted | None = None
+    process: ev.KernelProcess | None = None
+    busy: bool = False  # a kernel that was reattached to is still at what it did before
+    told: str = ""  # what such a kernel says of the attempt that nobody saw end
     attempt: ev.AttemptStarted | None = None
     last_attempt: ev.AttemptStarted | None = None
     last_finished: ev.AttemptFinished | None = None
@@ -113,8 +124,11 @@ class RunState:
     aside: bool = False
     moved: bool = False
     restarted: bool = False
+    resumed: bool = False  # and what the run needs of a kernel is yet to be found or made
     setup_failed: bool = False
     rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
+    unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
+    operators: list[ev.Operator] = field(default_factory=list)  # attached now
     cancel: ev.Decided | None = None
     ended_by: str | None = None
     inserted: int = 0
@@ -208,6 +222,12 @@ def _check_attempt(state: RunState, event: Event) -> None:
             running = state.attempt
             if running is None or (running.step, running.attempt) != (event.step, event.attempt):
                 raise IllegalEventError(f"attempt {event.attempt} of {event.step} is not running")
+        case ev.AttemptSettled():
+            asked = state.unsettled[0] if state.unsettled else None
+            if asked is None or (asked.step, asked.attempt) != (event.step, event.attempt):
+                raise IllegalEventError(
+                    f"attempt {event.attempt} of {event.step} was not asked for"
+                )
         case ev.InputAnswered() if state.input_wanted is None:
             raise IllegalEventError("an answer to a question that was not asked")
 
@@ -225,24 +245,43 @@ def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
     state.kernel = "alive"
     state.kernel_info = event
     state.generation = event.generation
+    state.process = event.process
+    state.resumed = False
 
 
 def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
-    """What was decided but not begun is forgotten: it was decided for a kernel that is gone."""
+    """What was decided but not begun is forgotten: it was decided for a kernel that is gone.
+
+    A resumed run makes one attempt at a new kernel by itself: a second death ends that.
+    """
+    state.resumed = state.resumed and state.kernel == "alive"
     state.kernel = "dead"
     state.decision = None
+    state.busy = False
 
 
 def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.kernel = "alive"
     state.generation = event.generation
+    state.process = event.process
     state.restarted = True
+    state.resumed = False
     state.decision = None
     state.rebuild = deque(
         step.step.id
         for step in state.steps.values()
         if step.passed and step.succeeded and SETUP_TAGS.intersection(step.step.tags)
     )
+
+
+def _kernel_reattached(state: RunState, _event: ev.KernelReattached) -> None:
+    state.resumed = False
+    state.busy = True
+
+
+def _kernel_idle(state: RunState, event: ev.KernelIdle) -> None:
+    state.busy = False
+    state.told = event.told
 
 
 def _kernel_interrupted(state: RunState, _event: ev.KernelInterrupted) -> None:
@@ -261,7 +300,7 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
         return
     step.attempts += 1
     step.last_source = event.source
-    step.redo = False
+    step.redo = step.vouched = False
 
 
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
@@ -284,10 +323,19 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
 
 def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> None:
     state.attempt, state.input_wanted = None, None
+    state.unsettled.append(event)
     step = state.steps.get(event.step)
     if step is not None:
         step.outcome = "indeterminate"
         state.unpass(step)
+
+
+def _attempt_settled(state: RunState, event: ev.AttemptSettled) -> None:
+    state.unsettled.popleft()
+    step = state.steps.get(event.step)
+    if step is not None and event.finding == "happened":
+        step.passed = step.vouched = True
+        _rebuilt(state, step)
 
 
 def _input_requested(state: RunState, event: ev.InputRequested) -> None:
@@ -308,6 +356,42 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
 
 def _resumed(state: RunState, _event: ev.Resumed) -> None:
     state.stop = None
+
+
+def _attached(state: RunState, event: ev.OperatorAttached) -> None:
+    state.operators.append(event.operator)
+
+
+def _detached(state: RunState, event: ev.OperatorDetached) -> None:
+    with suppress(ValueError):
+        state.operators.remove(event.operator)
+
+
+def _run_interrupted(state: RunState, _event: ev.RunInterrupted) -> None:
+    state.operators.clear()
+
+
+def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
+    """What was decided but not begun is not done now. The run stops again where it waited, unless
+    its state says so anyway."""
+    waited = state.decision is not None or (state.stop and state.stop.reason in _SAID_ONCE)
+    state.paused = state.paused or bool(waited)
+    state.resumed = True
+    state.stop = state.decision = None
+
+
+_SAID_ONCE = frozenset({"paused", "returned", "moved", "kernel_restarted"})
+
+
+def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
+    known, state.steps = state.steps, {}
+    for step in event.steps:
+        state.steps[step.id] = known.get(step.id, StepState(step))
+        state.steps[step.id].step = step
+        state.steps[step.id].passed |= state.steps[step.id].declared_skip
+    state.order = tuple(state.steps)
+    state.position = 0
+    state.rebuild = deque(id_ for id_ in state.rebuild if id_ in state.steps)
 
 
 def _decided(state: RunState, event: ev.Decided) -> None:
@@ -366,15 +450,23 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.KernelStarted: _kernel_started,
     ev.KernelDied: _kernel_died,
     ev.KernelRestarted: _kernel_restarted,
+    ev.KernelReattached: _kernel_reattached,
+    ev.KernelIdle: _kernel_idle,
     ev.KernelInterrupted: _kernel_interrupted,
     ev.AttemptStarted: _attempt_started,
     ev.AttemptFinished: _attempt_finished,
     ev.AttemptIndeterminate: _attempt_indeterminate,
+    ev.AttemptSettled: _attempt_settled,
     ev.InputRequested: _input_requested,
     ev.InputAnswered: _input_answered,
     ev.Stopped: _stopped,
     ev.Resumed: _resumed,
     ev.Decided: _decided,
     ev.Deviated: _deviated,
+    ev.OperatorAttached: _attached,
+    ev.OperatorDetached: _detached,
+    ev.RunInterrupted: _run_interrupted,
+    ev.RunResumed: _run_resumed,
+    ev.RunbookReplaced: _runbook_replaced,
     ev.RunFinished: _run_finished,
 }

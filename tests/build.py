@@ -93,6 +93,19 @@ def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
     return ev.KernelRestarted(generation=generation, kernelspec="python3", why=why)
 
 
+def kernel_process(pid: int = 4242, **fields: Any) -> ev.KernelProcess:
+    defaults: dict[str, Any] = {"created": 1.5, "connection_file": "/tmp/k/kernel.json"}
+    return ev.KernelProcess(pid=pid, **defaults | fields)
+
+
+def kernel_reattached(generation: int = 1, gap: float = 12.5) -> ev.KernelReattached:
+    return ev.KernelReattached(generation=generation, gap=gap)
+
+
+def kernel_idle(generation: int = 1, told: str = "") -> ev.KernelIdle:
+    return ev.KernelIdle(generation=generation, told=told)
+
+
 def kernel_interrupted(
     generation: int = 1, why: str = "the operator pressed Ctrl-C", kill: bool = False
 ) -> ev.KernelInterrupted:
@@ -139,6 +152,18 @@ def attempt_indeterminate(
     step: str = "s1", attempt: int = 1, why: str = "nbrun was killed"
 ) -> ev.AttemptIndeterminate:
     return ev.AttemptIndeterminate(step=step, attempt=attempt, why=why)
+
+
+def attempt_settled(
+    step: str = "s1",
+    attempt: int = 1,
+    finding: ev.Finding = "happened",
+    by: Operator = OPERATOR,
+    reason: str = "",
+) -> ev.AttemptSettled:
+    return ev.AttemptSettled(
+        step=step, attempt=attempt, finding=finding, operator=by, reason=reason
+    )
 
 
 # ── Outputs and input ────────────────────────────────────────────────────────────────────────
@@ -247,6 +272,26 @@ def operator_detached(
     return ev.OperatorDetached(operator=by, why=why)
 
 
+def run_interrupted(why: str = "nbrun was killed", **fields: Any) -> ev.RunInterrupted:
+    return ev.RunInterrupted(why=why, **fields)
+
+
+def run_resumed(by: Operator = OPERATOR, **fields: Any) -> ev.RunResumed:
+    return ev.RunResumed(operator=by, host="db1", **fields)
+
+
+def runbook_replaced(
+    plan: Iterable[Step] | int = 3, diff: str = "-a\n+b", by: Operator = OPERATOR
+) -> ev.RunbookReplaced:
+    """`plan` is steps, or how many plain ones."""
+    return ev.RunbookReplaced(
+        operator=by,
+        runbook_sha256="1" * 64,
+        steps=steps(plan) if isinstance(plan, int) else tuple(plan),
+        diff=diff,
+    )
+
+
 def run_finished(
     outcome: ev.RunOutcome = "completed", off_script: bool = False, **fields: Any
 ) -> ev.RunFinished:
@@ -269,6 +314,12 @@ def begun(plan: Iterable[Step] | int = 3, policy: Policy | None = None) -> list[
 def attempted(step: str = "s1", attempt: int = 1, outcome: Outcome = "ok") -> list[Event]:
     """A whole attempt by the script."""
     return [attempt_started(step, attempt), attempt_finished(step, attempt, outcome)]
+
+
+def crashed(*, running: str | None = None, attempt: int = 1) -> list[Event]:
+    """What is recorded of a run whose process is gone, by the next command that looks."""
+    unseen = [attempt_indeterminate(running, attempt)] if running else []
+    return [*unseen, run_interrupted()]
 
 
 def uneventful(many: int = 3) -> list[Event]:
@@ -342,6 +393,8 @@ BUILDERS: tuple[Build, ...] = (
     kernel_started,
     kernel_died,
     kernel_restarted,
+    kernel_reattached,
+    kernel_idle,
     kernel_interrupted,
     attempt_started,
     output,
@@ -351,6 +404,7 @@ BUILDERS: tuple[Build, ...] = (
     input_answered,
     attempt_finished,
     attempt_indeterminate,
+    attempt_settled,
     stopped,
     resumed,
     decided,
@@ -358,6 +412,9 @@ BUILDERS: tuple[Build, ...] = (
     deviated,
     operator_attached,
     operator_detached,
+    run_interrupted,
+    run_resumed,
+    runbook_replaced,
     note_added,
     run_finished,
 )  # one for each type of event

@@ -5,7 +5,7 @@ Whatever the runbook, the policy and the choices, `run` records what an engine w
 
 import random
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 from nbrun import events as ev
 from nbrun.events import Decision, Event, Policy, Step
@@ -24,7 +24,19 @@ from nbrun.script import (
     what_next,
 )
 from nbrun.state import Phase, RunState, apply, check
-from tests.build import OPERATOR, begun, kernel_died, kernel_interrupted, kernel_restarted, step
+from tests.build import (
+    OPERATOR,
+    attempt_settled,
+    begun,
+    crashed,
+    kernel_died,
+    kernel_idle,
+    kernel_interrupted,
+    kernel_reattached,
+    kernel_restarted,
+    run_resumed,
+    step,
+)
 
 TAGS = (
     "skip-execution",
@@ -85,6 +97,23 @@ class Drive:
             self.decide(ev.Interrupt())
         if self.odds(1):
             self.decide(ev.Cancel())
+        if self.odds(2):
+            self.crash()
+
+    def crash(self) -> None:
+        """The process is gone, and another resumes the run, with the kernel or without."""
+        running = self.state.attempt
+        if running is None:
+            told = crashed()
+        else:
+            told = crashed(running=running.step, attempt=running.attempt)
+        for event in (*told, run_resumed()):
+            self.emit(event)
+        if self.state.kernel == "alive" and self.odds(50):
+            self.emit(kernel_reattached(self.state.generation))
+            self.emit(kernel_idle(self.state.generation))
+        elif self.state.kernel == "alive":
+            self.emit(kernel_died(self.state.generation))
 
     def attempt(self, planned: NextAttempt) -> None:
         started = attempt_started(self.state, planned)
@@ -97,9 +126,7 @@ class Drive:
         if outcome == "kernel_died":
             self.emit(kernel_died(self.state.generation))
         if self.odds(3):
-            self.emit(
-                ev.AttemptIndeterminate(step=started.step, attempt=started.attempt, why="a crash")
-            )
+            self.crash()
             return
         self.emit(
             ev.AttemptFinished(
@@ -126,13 +153,16 @@ class Drive:
     def stop(self, stop: NextStop) -> NextFinish | None:
         current = self.state.current
         wait = waits(self.state, stop)
-        where = current.step.id if current else None
+        where = stop.step or (current.step.id if current else None)
         self.emit(ev.Stopped(reason=stop.reason, step=where, detail=stop.detail))
         if not wait:
             return unattended_end(self.state, stop)
         while self.state.phase is Phase.STOPPED:
             if self.odds(3) and self.state.kernel == "alive":
                 self.emit(kernel_died(self.state.generation))
+            if self.odds(2):
+                self.crash()
+                break
             self.decisions -= 1
             self.decide(self.choice() if self.decisions > 0 else ev.Cancel())
         return None
@@ -158,6 +188,7 @@ class Drive:
                 ev.Interrupt(),
                 ev.KillKernel(),
                 ev.Answer(text="yes"),
+                *(ev.Settle(finding=each) for each in get_args(ev.Finding) * 2),
             )
         )
 
@@ -175,6 +206,11 @@ class Drive:
             return
         if isinstance(decision, ev.AddNote):
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
+            return
+        if isinstance(decision, ev.Settle):
+            asked = self.state.unsettled[0]
+            self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
+            self.emit(ev.Resumed())
             return
         self.emit(decided(decision))
         if self.state.phase is Phase.RUNNING:

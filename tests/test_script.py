@@ -33,13 +33,18 @@ from tests.build import (
     attempt_finished,
     attempted,
     begun,
+    crashed,
     decided,
     input_requested,
     kernel_died,
+    kernel_idle,
     kernel_interrupted,
+    kernel_reattached,
     kernel_restarted,
+    operator_attached,
     policy,
     resumed,
+    run_resumed,
     run_started,
     step,
     steps,
@@ -61,11 +66,15 @@ SAMPLES: tuple[Decision, ...] = (
     ev.Insert(source="look()"),
     ev.RestartKernel(),
     ev.AddNote(text="called the on-call"),
+    ev.Settle(finding="happened"),
+    ev.Detach(),
     ev.Cancel(),
     ev.Interrupt(),
     ev.KillKernel(),
     ev.Answer(text="db2"),
 )
+
+RUNNING_ON = (ev.Run, ev.Continue, ev.Retry, ev.Edit, ev.Skip, ev.Jump, ev.Insert, ev.RestartKernel)
 
 
 def state_of(events: Iterable[Event]) -> RunState:
@@ -302,6 +311,11 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
     told = PHASES[phase]
     if isinstance(decision, ev.Retry) and phase is Phase.STOPPED:
         told = failed(1)
+    if isinstance(decision, ev.Settle) and phase is Phase.STOPPED:
+        told = [*begun(), started(), *crashed(running="s1"), run_resumed()]
+        told.append(stopped("indeterminate"))
+    if isinstance(decision, ev.KillKernel) and phase is Phase.READY:
+        told = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
     why_not = refusal(fold(told), decision)
     if phase in ALLOWED[type(decision)]:
         assert why_not is None
@@ -567,7 +581,8 @@ def test_an_operator_who_interrupted_is_there_even_if_a_failure_is_to_end_the_ru
 def test_a_run_that_nobody_decides_about_fails_and_says_why(
     attended: bool, reason: ev.StopReason, words: tuple[str, str]
 ) -> None:
-    end = unattended_end(fold(begun(3, policy(attended=attended))), NextStop(reason))
+    rules = policy(attended=attended, on_failure="stop" if attended else "ask")
+    end = unattended_end(fold(begun(3, rules)), NextStop(reason))
     assert end.outcome == "failed"
     assert all(word in end.why for word in words)
 
@@ -576,3 +591,27 @@ def test_a_step_is_named_by_its_number_and_other_code_by_its_id() -> None:
     state = fold(begun())
     assert label(state, "s2") == "step 2"
     assert label(state, "inserted-1") == "cell inserted-1"
+
+
+# ── Waiting for somebody, and what nobody saw end ────────────────────────────────────────────
+
+
+def test_a_run_that_nobody_attends_waits_when_it_is_told_to_or_somebody_has_come() -> None:
+    stop = NextStop("step_failed")
+    assert not waits(fold(begun(3, policy(attended=False))), stop)
+    assert waits(fold(begun(3, policy(attended=False, on_failure="wait"))), stop)
+    assert waits(fold([*begun(3, policy(attended=False)), operator_attached()]), stop)
+
+
+def test_a_stop_that_nobody_came_to_ends_the_run_as_failed() -> None:
+    end = unattended_end(fold(failed(1, on_failure="wait", wait_for=60.0)), NextStop("step_failed"))
+    assert "nobody was there to decide" in end.why
+
+
+@pytest.mark.parametrize("decision", [each for each in SAMPLES if type(each) in RUNNING_ON])
+def test_nothing_goes_on_before_an_indeterminate_attempt_is_settled(decision: Decision) -> None:
+    told = [*begun(), started(), *crashed(running="s1"), run_resumed(), kernel_reattached()]
+    state = fold([*told, kernel_idle(), stopped("indeterminate")])
+    assert "nobody saw end" in str(refusal(state, decision))
+    assert refusal(state, ev.Cancel()) is None
+    assert refusal(state, ev.AddNote(text="asked the vendor")) is None

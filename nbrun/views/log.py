@@ -114,6 +114,21 @@ def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
             return ("", "", "kernel died", event.why)
         case ev.RunFinished() as event:
             return ("", "", wording.outcome(event), event.why)
+    return _break_row(state, record.event)
+
+
+def _break_row(state: RunState, event: ev.Event) -> tuple[str, str, str, str] | None:
+    """What a crash and a resume add to the story."""
+    match event:
+        case ev.AttemptIndeterminate():
+            return (*_where(state, event.step), str(event.attempt), "indeterminate", event.why)
+        case ev.AttemptSettled():
+            who = event.operator.name
+            return ("", "", "settled", f"{who}: {wording.settled(state, event)}")
+        case ev.RunInterrupted():
+            return ("", "", "interrupted", event.why)
+        case ev.RunResumed():
+            return ("", "", "resumed", f"{event.operator.name}: {event.reason}".rstrip(": "))
     return None
 
 

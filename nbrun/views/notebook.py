@@ -94,6 +94,32 @@ class _Builder:
                 self._remark(at, "**The kernel died**", why)
             case ev.KernelRestarted(why=why):
                 self._remark(at, f"**The kernel was restarted** (number {event.generation})", why)
+            case _:
+                self._break(event, at)
+
+    def _break(self, event: ev.Event, at: str) -> None:
+        """What a crash and a resume add to the story."""
+        match event:
+            case ev.AttemptIndeterminate(why=why):
+                own = self._attempts[event.step, event.attempt]["metadata"]["nbrun"]
+                own["outcome"] = "indeterminate"
+                told = f"**Nobody saw the end** of {_md(wording.step(self._state, event.step))}"
+                self._remark(at, f"{told}, attempt {event.attempt}, found", why)
+            case ev.AttemptSettled(operator=operator):
+                told = wording.settled(self._state, event)
+                by = _md(wording.operator(operator))
+                self._remark(at, f"**{_md(told)}**, says {by}", "")
+            case ev.RunInterrupted(why=why):
+                self._remark(at, "**The run was interrupted**, found", why)
+            case ev.RunResumed(operator=operator, reason=reason):
+                self._operator = operator
+                by = _md(wording.operator(operator))
+                self._remark(at, f"**The run was resumed** by {by}", reason)
+            case ev.KernelReattached():
+                self._remark(at, "**The kernel was found again**", wording.reattached(event))
+            case ev.RunbookReplaced(operator=operator, diff=diff):
+                by = _md(wording.operator(operator))
+                self._remark(at, f"**The runbook was replaced** by {by}", diff)
 
     # ── cells ────────────────────────────────────────────────────────────────────────────────
 

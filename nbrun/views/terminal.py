@@ -148,8 +148,17 @@ class TerminalView:
         self._end_output()
         self._line(event.why, "bold red")
 
-    def _kernel_restarted(self, state: RunState, _event: ev.KernelRestarted, _at: str) -> None:
+    def _kernel_restarted(self, state: RunState, event: ev.KernelRestarted, _at: str) -> None:
         self._line(f"a new kernel is ready (number {state.generation} of this run)", "yellow")
+        self._line(wording.lost(event), "yellow")
+
+    def _kernel_reattached(self, _state: RunState, event: ev.KernelReattached, _at: str) -> None:
+        self._line(wording.reattached(event), "yellow")
+
+    def _kernel_idle(self, _state: RunState, event: ev.KernelIdle, _at: str) -> None:
+        self._end_output()
+        if event.told:
+            self._line(f"the kernel says: {event.told}")
 
     def _kernel_interrupted(self, _state: RunState, event: ev.KernelInterrupted, _at: str) -> None:
         what = "killing the kernel" if event.kill else "interrupting the step"
@@ -251,10 +260,44 @@ class TerminalView:
         self.flush()
         self._stop_live()
 
+    def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
+        self._end_output()
+        self._running = ""
+        told = f"{wording.OUTCOMES['indeterminate']}: {event.why}"
+        self._line(f"{wording.step(state, event.step)}: {told}", "bold red")
+        self.flush()
+        self._stop_live()
+
+    def _settled(self, state: RunState, event: ev.AttemptSettled, at: str) -> None:
+        told = wording.settled(state, event)
+        self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "cyan")
+
+    def _interrupted(self, _state: RunState, event: ev.RunInterrupted, at: str) -> None:
+        self._line(f"{wording.clock(at)} the run was interrupted: {event.why}", "bold red")
+
+    def _run_resumed(self, _state: RunState, event: ev.RunResumed, at: str) -> None:
+        why = f": {event.reason}" if event.reason else ""
+        who = wording.operator(event.operator)
+        self._line(f"{wording.moment(at)} resumed by {who} on {event.host}{why}", "cyan")
+
+    def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
+        told = "the runbook as it is now is followed from here on"
+        self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "yellow")
+        self._put(mime.source(event.diff, "diff"))
+
+    def _attached(self, _state: RunState, event: ev.OperatorAttached, at: str) -> None:
+        self._line(f"{wording.clock(at)} {wording.operator(event.operator)} attached", "dim")
+
+    def _detached(self, _state: RunState, event: ev.OperatorDetached, at: str) -> None:
+        who = wording.operator(event.operator)
+        self._line(f"{wording.clock(at)} {who} detached: {event.why}", "dim")
+
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
         where = wording.step(state, event.step) if event.step else "the end"
         self._put(Text(), Text(plain(f"STOPPED at {where}"), style="bold"))
         self._line(f"  {wording.clock(at)} {wording.stop(state, event)}")
+        if event.detail:
+            self._line(f"  {event.detail}")
 
     def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
         told = wording.decision(state, event)
@@ -292,6 +335,8 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.KernelStarted: TerminalView._kernel_started,
     ev.KernelDied: TerminalView._kernel_died,
     ev.KernelRestarted: TerminalView._kernel_restarted,
+    ev.KernelReattached: TerminalView._kernel_reattached,
+    ev.KernelIdle: TerminalView._kernel_idle,
     ev.KernelInterrupted: TerminalView._kernel_interrupted,
     ev.AttemptStarted: TerminalView._attempt_started,
     ev.Output: TerminalView._output,
@@ -300,6 +345,13 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.InputRequested: TerminalView._input_requested,
     ev.InputAnswered: TerminalView._input_answered,
     ev.AttemptFinished: TerminalView._attempt_finished,
+    ev.AttemptIndeterminate: TerminalView._indeterminate,
+    ev.AttemptSettled: TerminalView._settled,
+    ev.RunInterrupted: TerminalView._interrupted,
+    ev.RunResumed: TerminalView._run_resumed,
+    ev.RunbookReplaced: TerminalView._replaced,
+    ev.OperatorAttached: TerminalView._attached,
+    ev.OperatorDetached: TerminalView._detached,
     ev.Stopped: TerminalView._stopped,
     ev.Decided: TerminalView._decided,
     ev.DecisionRefused: TerminalView._refused,

@@ -25,6 +25,7 @@ DEVIATIONS = {
     "skipped": "passed over",
     "inserted": "code that is not in the runbook was run",
     "kernel_restarted": "the kernel was restarted",
+    "runbook_replaced": "the runbook's new version was taken",
 }
 
 STOPS = {
@@ -36,6 +37,13 @@ STOPS = {
     "paused": "is next; paused",
     "returned": "is where the run stands",
     "moved": "is where you moved the run",
+    "indeterminate": "was started, and nobody saw it end",
+}
+
+FINDINGS = {
+    "happened": "it happened",
+    "did_not_happen": "it did not happen",
+    "unknown": "nobody knows whether it happened",
 }
 
 
@@ -108,6 +116,28 @@ def stop(state: RunState, event: ev.Stopped) -> str:
         how = OUTCOMES[current.outcome]
         return f"this step {how if current.outcome == 'error' else f'was not finished: {how}'}"
     return f"this step {STOPS[event.reason]}"
+
+
+def settled(state: RunState, event: ev.AttemptSettled) -> str:
+    """`step 3, attempt 1: it happened (seen on the server)`."""
+    where = f"{label(state, event.step)}, attempt {event.attempt}"
+    return f"{where}: {FINDINGS[event.finding]}" + (f" ({event.reason})" if event.reason else "")
+
+
+def reattached(event: ev.KernelReattached) -> str:
+    return (
+        "the kernel is still there, with its variables; what it printed in the last "
+        f"{duration(event.gap)} is lost"
+    )
+
+
+def lost(event: ev.KernelRestarted) -> str:
+    """What a new kernel lacks of the one before."""
+    if event.lost is None:
+        return "what the steps had made in the old kernel is lost, but for its setup steps"
+    if not event.lost:
+        return "nothing that the steps had made is lost: the setup steps make it again"
+    return f"lost with the old kernel: {', '.join(event.lost)}"
 
 
 def _brief(text: str) -> str:

@@ -42,6 +42,7 @@ def test_every_kind_of_thing_has_its_words():
     assert set(wording.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
     assert set(wording.DEVIATIONS) == set(get_args(ev.DeviationKind))
     assert set(wording.STOPS) == set(get_args(ev.StopReason))
+    assert set(wording.FINDINGS) == set(get_args(ev.Finding))
 
 
 def test_a_step_is_named_by_number_and_title():
