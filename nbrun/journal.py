@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ import msgspec
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
 
+_CHUNK = 1 << 20  # bytes that a follower reads in one piece
+_LOCK_PATIENCE = 1.0  # seconds
 _TAIL = 65536  # bytes read from a journal's end to find how the run ended
 GENESIS = hashlib.sha256(b"").hexdigest()
 
@@ -45,6 +48,16 @@ class Clock:
     monotonic: Callable[[], float] = time.monotonic
 
 
+@dataclass(frozen=True)
+class End:
+    """Where a journal's lines end: the number and the `prev` of the next one, and how many seconds
+    after the run began that will be."""
+
+    seq: int = 0
+    prev: str = GENESIS
+    elapsed: float = 0.0
+
+
 class Journal:
     """The one writer of a run's journal. An `append` that returned is in the file, in order.
 
@@ -53,13 +66,15 @@ class Journal:
     fsync Failures?", 2020).
     """
 
-    def __init__(self, path: Path, fd: int, clock: Clock) -> None:
+    def __init__(self, path: Path, fd: int, clock: Clock, after: "End | None" = None) -> None:
+        """`fd` is open for appending, and locked; `after` is where the lines it has end."""
+        end = after or End()
         self.path = path
         self._fd = fd
         self._clock = clock
-        self._began = clock.monotonic()
-        self._seq = 0
-        self._prev = GENESIS
+        self._began = clock.monotonic() - end.elapsed
+        self._seq = end.seq
+        self._prev = end.prev
         self._broken = False
         self._lines = io.BytesIO()
         self._stamped: list[Record] = []
@@ -75,7 +90,7 @@ class Journal:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(path, flags, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd)
             os.fchmod(fd, 0o600)
             sync_directory(path.parent)
         except OSError as error:
@@ -191,37 +206,82 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+class Following:
+    """The records of a journal that is still written, as they come, each checked as by `Reading`.
+
+    A line without its newline is still being written: it is read when it is whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._reading = Reading(path)
+        self._file: io.BufferedReader | None = None
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._seq = 0
+        self._prev = GENESIS
+
+    def new(self, through: int | None = None) -> list[Record]:
+        """Some of what has come since the last call, empty when nothing has; with `through`, no
+        record of a higher number.
+
+        Raises as iterating a `Reading` does.
+        """
+        if not self._lines:
+            self._read()
+        records = []
+        while self._lines and (through is None or self._seq <= through):
+            line = self._lines.popleft()
+            records.append(self._reading.record(line, self._seq, self._prev))
+            self._seq, self._prev = self._seq + 1, digest(line)
+        return records
+
+    def _read(self) -> None:
+        self._file = self._file or self._reading.open()
+        *lines, self._rest = (self._rest + self._file.read(_CHUNK)).split(b"\n")
+        self._lines.extend(lines)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 class Reading:
     """The records of a journal in order, each checked against the line before it.
 
     Iterating raises DamagedJournalError, naming the line, at the first that is not as it was
     written. A last line without its newline is what a crash leaves: it is left out, and `torn`
-    holds its bytes afterwards.
+    holds its bytes afterwards. `head` is the hash of the last line that was read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.torn = b""
+        self.head = GENESIS
 
     def __iter__(self) -> Iterator[Record]:
-        try:
-            file = self.path.open("rb")
-        except OSError as error:
-            raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
-        with file:
+        with self.open() as file:
             yield from self._records(file)
 
+    def open(self) -> io.BufferedReader:
+        """The file. Raises JournalError when it can't be read."""
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
+
     def _records(self, file: io.BufferedReader) -> Iterator[Record]:
-        prev = GENESIS
+        self.head = GENESIS
         for seq, line in enumerate(file):
             if not line.endswith(b"\n"):
                 self.torn = line
                 return
             content = line[:-1]
-            yield self._record(content, seq, prev)
-            prev = digest(content)
+            record = self.record(content, seq, self.head)
+            self.head = digest(content)
+            yield record
 
-    def _record(self, line: bytes, seq: int, prev: str) -> Record:
+    def record(self, line: bytes, seq: int, prev: str) -> Record:
+        """The one that `line`, without its newline, holds; number `seq`, after the hash `prev`."""
         try:
             envelope = _envelopes.decode(line)
             self._check(envelope, seq, prev)
@@ -295,6 +355,24 @@ def line_schema() -> dict[str, Any]:
             }
             definition["required"] = ["v", "seq", "at", "mono", *definition["required"], "prev"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def lock(fd: int) -> None:
+    """Be the one writer. `is_locked` of another process may be in the way for a moment.
+
+    Raises:
+        BlockingIOError: another process writes this journal.
+    """
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def is_locked(path: Path) -> bool:

@@ -30,7 +30,7 @@ FLOORS: tuple[set[str], ...] = (
         "jupyter",
         "kernel_folder",
     },
-    {"script", "channels", "run_directory", "runbook", "parameter_defaults"},
+    {"reopening", "script", "channels", "run_directory", "runbook", "parameter_defaults"},
     {"engine", "kernel", "parameters", "views"},
     {"link"},
     {"console"},
