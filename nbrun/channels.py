@@ -12,7 +12,7 @@ from typing import Any
 import zmq
 
 from nbrun import wire
-from nbrun.messages import Replied, Sink
+from nbrun.messages import Sink
 
 _BATCH = 500  # messages of one channel before the others get a turn
 _LOOK = 100  # milliseconds between two looks at the process
@@ -42,9 +42,9 @@ class Channels:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
-        self._replies: dict[str, Replied] = {}
+        self._replies: dict[str, dict[str, Any]] = {}
         self._idle: set[str] = set()
-        self._own: set[str] = set()
+        self._own: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._current: str | None = None
         self._began = False
         self._last_message = 0.0
@@ -61,10 +61,19 @@ class Channels:
         content = _execute_request(source, user_expressions, allow_stdin=allow_stdin)
         return self._post(self._client.shell_channel.socket, "execute_request", content)
 
-    def send_own(self, source: str) -> str:
-        """A silent request of nbrun's own; nothing of it goes to the sink."""
-        content = _execute_request(source, {}, allow_stdin=False) | {"silent": True}
-        return self._post(self._client.shell_channel.socket, "execute_request", content, own=True)
+    def send_own(
+        self,
+        source: str,
+        user_expressions: dict[str, str] | None = None,
+        done: Callable[[dict[str, Any]], None] = lambda _content: None,
+    ) -> str:
+        """A silent request of nbrun's own; nothing of it goes to the sink. `done` gets the content
+        of the reply, on the thread."""
+        content = _execute_request(source, user_expressions or {}, allow_stdin=False)
+        content["silent"] = True
+        return self._post(
+            self._client.shell_channel.socket, "execute_request", content, own_done=done
+        )
 
     def answer(self, text: str) -> None:
         """The line that the kernel asked for."""
@@ -83,6 +92,10 @@ class Channels:
         self._progress.wait(0.02)
         self._progress.clear()
 
+    def heard_before(self) -> None:
+        """What the kernel says is of a step, even before the first request from here."""
+        self._began = True
+
     def expect_end(self) -> None:
         """From here on the end of the process is no news."""
         self._end_expected = True
@@ -96,12 +109,19 @@ class Channels:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def _post(self, socket: Any, kind: str, content: dict[str, Any], *, own: bool = False) -> str:
+    def _post(
+        self,
+        socket: Any,
+        kind: str,
+        content: dict[str, Any],
+        *,
+        own_done: Callable[[dict[str, Any]], None] | None = None,
+    ) -> str:
         message = self._client.session.msg(kind, content)
         parts = self._client.session.serialize(message)  # what can't be sent is refused here
         request = str(message["header"]["msg_id"])
-        if own:
-            self._own.add(request)
+        if own_done is not None:
+            self._own[request] = own_done
         else:
             self._current = request if kind == "execute_request" else self._current
         self._outbox.append((socket, parts))
@@ -161,7 +181,7 @@ class Channels:
         request, content = wire.parent(message), message["content"]
         self._began = self._began or request == self._current
         if message["msg_type"] == "status":
-            if content.get("execution_state") == "idle" and request == self._current:
+            if content.get("execution_state") == "idle" and self._is_waited_for(request):
                 self._idle.add(request)
                 self._deliver(request)
             return
@@ -177,18 +197,24 @@ class Channels:
         request = wire.parent(message)
         if message["msg_type"] != "execute_reply":
             return
-        if request in self._own:
-            self._own.discard(request)
-        else:
-            self._replies[request] = wire.replied(request, message["content"])
+        if self._is_waited_for(request):
+            self._replies[request] = message["content"]
             self._deliver(request)
 
+    def _is_waited_for(self, request: str) -> bool:
+        return request == self._current or request in self._own
+
     def _deliver(self, request: str) -> None:
-        """A reply counts when iopub has said `idle` for it: its outputs are all there then."""
-        if request in self._idle and request in self._replies:
-            self._idle.discard(request)
+        """A reply counts when iopub has said `idle` for it: all that came before is there then."""
+        if request not in self._idle or request not in self._replies:
+            return
+        self._idle.discard(request)
+        content = self._replies.pop(request)
+        if request in self._own:
+            self._own.pop(request)(content)
+        else:
             self._current = None
-            self._sink(self._replies.pop(request))
+            self._sink(wire.replied(request, content))
 
     def _on_stdin(self, message: dict[str, Any]) -> None:
         if message["msg_type"] == "input_request":

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nbrun import bindings
 from nbrun import events as ev
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Decision, Event, Operator, Record
 from nbrun.journal import Journal
-from nbrun.messages import Died, Kernel, KernelInfo, Message, Replied, Sink
+from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -39,6 +40,7 @@ _SYNCED = (
     ev.AttemptFinished,
     ev.Stopped,
     ev.Decided,
+    ev.AttemptSettled,
     ev.NoteAdded,
     ev.RunFinished,
 )
@@ -52,7 +54,8 @@ class Ordered:
     operator: Operator
 
 
-Inbox = queue.SimpleQueue[Message | Ordered]
+Presence = ev.OperatorAttached | ev.OperatorDetached  # reported by whoever lets operators in
+Inbox = queue.SimpleQueue[Message | Ordered | Presence]
 
 
 class Engine:
@@ -69,16 +72,19 @@ class Engine:
         make_kernel: Callable[[Sink], Kernel],
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
+        state: RunState | None = None,
     ) -> None:
+        """`state`: where the run stands that the journal holds already."""
         self.inbox: Inbox = queue.SimpleQueue()
-        self.state = RunState()
+        self.state = state or RunState()
         self._journal = journal
         self._kernel = make_kernel(self.inbox.put)
         self._publish = publish
         self._save_notebook = save_notebook
         self._transcript = Transcript()
-        self._kept: list[Message | Ordered] = []
+        self._kept: list[Message | Ordered | Presence] = []
         self._kill_due: float | None = None
+        self._stop_due: float | None = None
         self._attempt_began = 0.0
         self._finish: NextFinish | None = None
 
@@ -89,10 +95,20 @@ class Engine:
             JournalError: the record can't be kept; the running step was interrupted and the
                 kernel is gone.
         """
+        self._to_the_end(lambda: self._begin(started))
+        return self.state
+
+    def resume(
+        self, resumed: ev.RunResumed, seen: float, replaced: ev.RunbookReplaced | None = None
+    ) -> RunState:
+        """Go on to the run's end, with the kernel it had if that is still there. `seen`: when
+        something was last seen of it, in seconds since it began. Raises as `run` does."""
+        self._to_the_end(lambda: self._begin_again(resumed, seen, replaced))
+        return self.state
+
+    def _to_the_end(self, begin: Callable[[], None]) -> None:
         try:
-            self._emit(started)
-            self._save_notebook(None)
-            self._start_kernel()
+            begin()
             while self._finish is None:
                 self._do_next()
             self._end(self._finish)
@@ -103,12 +119,31 @@ class Engine:
         finally:
             self._kernel.shutdown()
             self._journal.close()
-        return self.state
+
+    def _begin(self, started: ev.RunStarted) -> None:
+        self._emit(started)
+        self._save_notebook(None)
+        self._start_kernel()
+
+    def _begin_again(
+        self, resumed: ev.RunResumed, seen: float, replaced: ev.RunbookReplaced | None
+    ) -> None:
+        self._emit(resumed)
+        if replaced is not None:
+            self._emit(replaced)
+        if self.state.last_attempt is not None:
+            self._transcript.went_before(self.state.last_attempt)
+        self._save_notebook(None)
+        if self.state.kernel == "alive":
+            self._adopt_kernel(seen)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────
 
     def _do_next(self) -> None:
         self._hear_waiting()
+        if self.state.busy:
+            self._hear(self._wait())
+            return
         following = what_next(self.state)
         match following:
             case NextAttempt():
@@ -126,13 +161,34 @@ class Engine:
             self._emit(ev.KernelStarted(**msgspec.structs.asdict(info)))
 
     def _restart_kernel(self, restart: NextRestart) -> None:
+        if self.state.kernel_info is None:  # there never was one
+            self._start_kernel()
+            return
+        lost = bindings.lost(self.state)
         info = self._new_kernel()
         if info is not None:
             self._emit(
                 ev.KernelRestarted(
-                    generation=info.generation, kernelspec=info.kernelspec, why=restart.why
+                    generation=info.generation,
+                    kernelspec=info.kernelspec,
+                    why=restart.why,
+                    process=info.process,
+                    lost=lost,
                 )
             )
+
+    def _adopt_kernel(self, seen: float) -> None:
+        generation, process = self.state.generation, self.state.process
+        try:
+            if process is None:
+                raise KernelError("the record does not say where it is")
+            self._kernel.adopt(process, _info_of(self.state), self._asked_to_stop)
+        except KernelError as error:
+            why = f"the kernel is gone since the run was interrupted: {error}"
+            self._emit(ev.KernelDied(generation=generation, why=why))
+        else:
+            gap = round(self._journal.elapsed() - seen, 6)
+            self._emit(ev.KernelReattached(generation=generation, gap=gap))
 
     def _new_kernel(self) -> KernelInfo | None:
         """A kernel that is ready; None, and the event that says why, when there is none."""
@@ -159,14 +215,24 @@ class Engine:
         """Say why the run waits, write the notebook, and wait, where somebody can decide."""
         current = self.state.current
         wait = waits(self.state, stop)
-        step = current.step.id if current else None
+        step = stop.step or (current.step.id if current else None)
         self._emit(ev.Stopped(reason=stop.reason, step=step, detail=stop.detail))
         if not wait:
             self._finish = unattended_end(self.state, stop)
             return
         self._save_notebook(None)
-        while self.state.phase is Phase.STOPPED:
+        self._await_somebody()
+        while self.state.phase is Phase.STOPPED and self._finish is None:
             self._hear(self._wait())
+            if self._stop_due is not None and time.monotonic() >= self._stop_due:
+                self._finish = unattended_end(self.state, stop)
+        self._stop_due = None
+
+    def _await_somebody(self) -> None:
+        """Begin the time that a stop waits with nobody attached, or end it."""
+        patience = self.state.plan.policy.wait_for
+        alone = self.state.phase is Phase.STOPPED and not self.state.operators
+        self._stop_due = time.monotonic() + patience if patience is not None and alone else None
 
     def _end(self, finish: NextFinish) -> None:
         """The kernel ends first: what it still has to say belongs to the run."""
@@ -197,9 +263,10 @@ class Engine:
 
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
-    def _wait(self) -> Message | Ordered | None:
+    def _wait(self) -> Message | Ordered | Presence | None:
         """What comes in next; None when something held back is due."""
-        due = [moment for moment in (self._transcript.due, self._kill_due) if moment is not None]
+        moments = (self._transcript.due, self._kill_due, self._stop_due)
+        due = [moment for moment in moments if moment is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
         try:
             return self.inbox.get(timeout=timeout)
@@ -222,7 +289,7 @@ class Engine:
         while not self.inbox.empty():
             self._hear(self.inbox.get())
 
-    def _hear(self, message: Message | Ordered | None) -> None:
+    def _hear(self, message: Message | Ordered | Presence | None) -> None:
         now = time.monotonic()
         match message:
             case None:
@@ -236,6 +303,13 @@ class Engine:
             case Died():
                 self._release()
                 self._died(message)
+            case Idled():
+                self._release()
+                self._idled(message)
+            case ev.OperatorAttached() | ev.OperatorDetached():
+                self._release()
+                self._emit(message)
+                self._await_somebody()
             case _:
                 self._emit_all(self._transcript.hear(message, self.state.attempt, now))
 
@@ -263,6 +337,12 @@ class Engine:
         self._emit(ev.KernelDied(generation=death.generation, why=death.why))
         if self.state.phase is Phase.RUNNING:
             self._finished(Verdict(outcome="kernel_died", ename="KernelDied", evalue=death.why))
+
+    def _idled(self, idled: Idled) -> None:
+        if self.state.busy and idled.generation == self.state.generation:
+            self._kill_due = None
+            told = _told(self.state, idled)
+            self._emit(ev.KernelIdle(generation=idled.generation, told=told))
 
     def _finished(self, verdict: Verdict) -> None:
         self._kill_due = None
@@ -295,21 +375,42 @@ class Engine:
             case ev.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
                 return
+            case ev.Detach(reason=reason):
+                why = reason or "as they asked"
+                self._hear(ev.OperatorDetached(operator=operator, why=why))
+                return
+            case ev.Settle():
+                self._settle(operator, decision)
+                return
         self._emit(_decided(decision, operator))
         self._carry_out(decision)
 
     def _carry_out(self, decision: Decision) -> None:
         """What a decision does at once; the rest follows from the state."""
+        at_work = self.state.phase is Phase.RUNNING or self.state.busy
         match decision:
-            case ev.Interrupt() if self.state.phase is Phase.RUNNING:
+            case ev.Interrupt() if at_work:
                 self._interrupt("the operator pressed Ctrl-C")
             case ev.KillKernel():
                 self._kill("the operator asked for it")
-            case ev.Cancel() if self.state.phase is Phase.RUNNING:
+            case ev.Cancel() if at_work:
                 self._interrupt("the operator cancelled the run")
                 self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
         if self.state.phase is Phase.STOPPED:
             self._emit(ev.Resumed())
+
+    def _settle(self, operator: Operator, decision: ev.Settle) -> None:
+        asked = self.state.unsettled[0]
+        self._emit(
+            ev.AttemptSettled(
+                step=asked.step,
+                attempt=asked.attempt,
+                finding=decision.finding,
+                operator=operator,
+                reason=decision.reason,
+            )
+        )
+        self._emit(ev.Resumed())
 
     def _answer(self, operator: Operator, text: str) -> None:
         wanted = self.state.input_wanted
@@ -351,6 +452,31 @@ class Engine:
         for event in events:
             apply(self.state, event)
         self._publish(records)
+
+
+def _info_of(state: RunState) -> KernelInfo:
+    """What the kernel that the run has said of itself when it started."""
+    first = state.kernel_info
+    assert first is not None  # noqa: S101  a run has an alive kernel after kernel.started only
+    return KernelInfo(
+        generation=state.generation,
+        kernelspec=first.kernelspec,
+        language=first.language,
+        language_info=first.language_info,
+        implementation=first.implementation,
+    )
+
+
+def _told(state: RunState, idled: Idled) -> str:
+    """What a kernel knows of the attempt that nobody saw end: requests go one at a time, so it was
+    the last of those that were recorded as sent."""
+    if not state.unsettled or idled.ended is None:
+        return ""
+    if idled.ended == state.sent - 1:
+        return "this code never reached it"
+    if idled.ended != state.sent:
+        return ""
+    return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
 
 
 def _decided(decision: Decision, operator: Operator) -> ev.Decided:

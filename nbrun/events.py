@@ -88,11 +88,10 @@ class Policy(Data, frozen=True, kw_only=True):
 
 
 class KernelProcess(Data, frozen=True, kw_only=True):
-    """How a kernel is found again. `created`, in seconds since 1970, tells its process from a later
-    one with the same `pid`; `connection_file` is Jupyter's."""
+    """How a kernel is found again. `connection_file` is Jupyter's: its path, which is in the
+    process's command line, tells it from a later process with the same `pid`."""
 
     pid: int
-    created: float
     connection_file: str
 
 

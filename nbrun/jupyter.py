@@ -1,6 +1,7 @@
 """jupyter_client's own classes as nbrun needs them: which kernels there are, how one is launched
 and waited for."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from nbrun.errors import RunbookError
 
@@ -82,6 +84,30 @@ class Client(BlockingKernelClient):
                 silent.discard(socket)
         self._join_stdin(deadline)
 
+    def wait_until_heard(self, is_alive: Callable[[], bool], give_up: Callable[[], bool]) -> None:
+        """Come back when a kernel that is at work answers on its control channel, and iopub is
+        heard. No message of iopub or shell is taken.
+
+        Raises:
+            RuntimeError: the process ended, or `give_up` said so.
+        """
+        poller = zmq.Poller()
+        silent = {self.control_channel.socket, self.iopub_channel.socket}
+        for socket in silent:
+            poller.register(socket, zmq.POLLIN)
+        asked = 0.0
+        while silent:
+            if not is_alive():
+                raise RuntimeError("its process is gone")
+            if give_up():
+                raise RuntimeError("it did not answer, and the operator gave up waiting")
+            if time.monotonic() - asked > _PATIENCE * 5:
+                self.control_channel.send(self.session.msg("kernel_info_request"))
+                asked = time.monotonic()
+            for socket, _ in poller.poll(50):
+                poller.unregister(socket)
+                silent.discard(socket)
+
     def _join_stdin(self, deadline: float) -> None:
         """With ZMQ_IMMEDIATE a socket takes a message only when it is connected."""
         self.context.setsockopt(zmq.IMMEDIATE, 1)
@@ -99,6 +125,15 @@ class Manager(KernelManager):
 
     def client(self, **kwargs: Any) -> BlockingKernelClient:
         return super().client(context=self.context, **kwargs)
+
+    def adopt(self, process: Any) -> None:
+        """Be the manager of the kernel whose connection file this is, and whose process, like
+        subprocess.Popen, `process` is."""
+        self.load_connection_file()
+        provisioner = LocalProvisioner(kernel_spec=self.kernel_spec, parent=self)
+        provisioner.process, provisioner.pid = process, process.pid
+        provisioner.pgid = os.getpgid(process.pid)
+        self.provisioner = provisioner
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = super().format_kernel_cmd(extra_arguments)

@@ -12,15 +12,17 @@ from typing import Any
 
 import zmq
 
-from nbrun import kernel_folder
+from nbrun import kernel_folder, processes, wire
 from nbrun.channels import Channels
 from nbrun.errors import KernelError
+from nbrun.events import KernelProcess
 from nbrun.jupyter import STARTUP_TIMEOUT, manager
 from nbrun.messages import Died, KernelInfo, Message, Sink
 
 LINGER = 5.0  # seconds that a run's last threads have to end
 GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
 _SHELL_EXITS = "__import__('IPython').get_ipython()._nbrun_shell_exits()"
+_ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
 
 
@@ -31,14 +33,15 @@ class LocalKernel:
     disk write ever holds up iopub.
     """
 
-    def __init__(self, name: str, *, cwd: Path, attended: bool) -> None:
-        """`attended`: somebody can answer a cell that asks for input."""
+    def __init__(self, name: str, *, cwd: Path, attended: bool, generation: int = 0) -> None:
+        """`attended`: somebody can answer a cell that asks for input. `generation`: that of the
+        kernel before this one's first."""
         self._name = name
         self._cwd = cwd
         self._attended = attended
         self._sink: Sink = _nobody_listens
         self._log: Path | None = None
-        self._generation = 0
+        self._generation = generation
         self._booting: _Process | None = None
         self._live: _Process | None = None
 
@@ -74,6 +77,18 @@ class LocalKernel:
             ) from error
         self._live = process
         return info
+
+    def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
+        directory = Path(process.connection_file).parent
+        if not processes.is_kernel(process):
+            raise KernelError("its process is gone")
+        adopted = _Process(self._name, info.generation, self._attended, directory)
+        try:
+            adopted.adopt(process.pid, info, self._sink, give_up)
+        except Exception as error:  # whatever Jupyter raises, it can't be spoken to
+            adopted.close(self._log)
+            raise KernelError(str(error)) from error
+        self._live = adopted
 
     def execute(self, source: str) -> str:
         return self._process.execute(source)
@@ -112,13 +127,16 @@ def _nobody_listens(_message: Message) -> None:
 class _Process:
     """One kernel process, from its start to its end."""
 
-    def __init__(self, name: str, generation: int, attended: bool) -> None:
+    def __init__(
+        self, name: str, generation: int, attended: bool, directory: Path | None = None
+    ) -> None:
+        """`directory`: the folder of a kernel that is running."""
         self._name = name
         self._generation = generation
         self._attended = attended
         self._sees_shell = False
         self._launch_error: Exception | None = None
-        self._directory = kernel_folder.make()
+        self._directory = directory or kernel_folder.make()
         self._killed = False
         self._output = self._directory / "output"
         self._context = zmq.Context()
@@ -130,12 +148,17 @@ class _Process:
         self._channels: Channels | None = None
 
     def launch(self, cwd: Path) -> None:
-        """Start the process; what goes wrong is raised by `ready`."""
+        """Start the process, which outlives this one; what goes wrong is raised by `ready`."""
         try:
             with self._output.open("ab") as output:
                 self._manager.start_kernel(
-                    cwd=str(cwd), env=dict(os.environ), stdout=output, stderr=output
+                    cwd=str(cwd),
+                    env=dict(os.environ),
+                    stdout=output,
+                    stderr=output,
+                    independent=True,
                 )
+            kernel_folder.note_process(self._directory, self._pid)
         except Exception as error:  # noqa: BLE001
             self._launch_error = error
 
@@ -151,7 +174,32 @@ class _Process:
         self._channels = Channels(client, sink, self._is_alive, self._on_death)
         if self._sees_shell:
             self._channels.send_own(_prelude(attended=self._attended))
-        return _info(content, self._name, self._generation)
+        kernel_folder.note_ready(self._directory)
+        return _info(content, self._name, self._generation, self._found_again())
+
+    def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
+        """Listen to a kernel that is running, and ask it to tell when it has nothing to do."""
+        self._sink = sink
+        self._sees_shell = info.implementation == "ipython"
+        self._manager.adopt(processes.Adopted(pid))
+        client: Any = self._manager.client()
+        client.allow_stdin = self._attended
+        client.start_channels(stdin=True, control=True)
+        client.wait_until_heard(self._is_alive, give_up)
+        self._channels = Channels(client, sink, self._is_alive, self._on_death)
+        self._channels.heard_before()
+        self._channels.send_own(
+            "",
+            {"ended": _ENDED} if self._sees_shell else {},
+            done=lambda content: sink(wire.idled(self._generation, content)),
+        )
+
+    @property
+    def _pid(self) -> int:
+        return int(getattr(self._manager.provisioner, "pid", None) or 0)
+
+    def _found_again(self) -> KernelProcess:
+        return KernelProcess(pid=self._pid, connection_file=str(self._manager.connection_file))
 
     def _ready_client(self) -> Any:
         """nbclient's way to a client that is ready, which cleans up after a kernel that is not.
@@ -266,7 +314,9 @@ def _reply(client: Any, request: str) -> dict[str, Any]:
             return content
 
 
-def _info(content: dict[str, Any], name: str, generation: int) -> KernelInfo:
+def _info(
+    content: dict[str, Any], name: str, generation: int, process: KernelProcess
+) -> KernelInfo:
     language = content.get("language_info", {})
     return KernelInfo(
         generation=generation,
@@ -274,6 +324,7 @@ def _info(content: dict[str, Any], name: str, generation: int) -> KernelInfo:
         language=str(language.get("name", "")),
         language_info=language,
         implementation=str(content.get("implementation", "")),
+        process=process,
     )
 
 

@@ -7,11 +7,13 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from nbrun import processes
 from nbrun.errors import KernelError
 
 _ROOM = 60  # bytes of a folder's name that leave room for a socket's below it (104 on macOS)
 _NAME = re.compile(r"nbrun-kernel-(\d+)-\w{8}")
 _FILES = re.compile(r"kernel.*|output")
+_PID, _READY = "kernel.pid", "kernel.ready"
 
 
 def make() -> Path:
@@ -28,12 +30,24 @@ def make() -> Path:
         raise KernelError(f"there is no folder for the kernel's sockets: {error}") from error
 
 
+def note_process(folder: Path, pid: int) -> None:
+    """Which process it is the folder of."""
+    (folder / _PID).write_text(str(pid))
+
+
+def note_ready(folder: Path) -> None:
+    """From here on the kernel may outlive its supervisor, and be found again."""
+    (folder / _READY).touch()
+
+
 def _parent() -> Path:
-    """XDG_RUNTIME_DIR where it is real (after su it often is not), else the temporary folder,
-    else /tmp: the name of a Unix socket has room for some 100 bytes."""
-    for candidate in (os.getenv("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
-        if candidate and len(os.fsencode(candidate)) <= _ROOM and os.access(candidate, os.W_OK):
-            return Path(candidate)
+    """The temporary folder, else /tmp: the name of a Unix socket has room for some 100 bytes.
+
+    Not XDG_RUNTIME_DIR, which goes away with its user's last login: the kernel stays.
+    """
+    candidate = tempfile.gettempdir()
+    if len(os.fsencode(candidate)) <= _ROOM and os.access(candidate, os.W_OK):
+        return Path(candidate)
     return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
 
 
@@ -46,19 +60,24 @@ def _sweep(parent: Path) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Made by this module for this user's process that is gone, and holding nothing else."""
+    """Made by this module for this user's process that is gone, holding nothing else, and of no
+    kernel that a run could be resumed with."""
     named = _NAME.fullmatch(folder.name)
     if named is None or folder.is_symlink() or folder.stat().st_uid != os.getuid():
         return False
     ours = all(_FILES.fullmatch(entry.name) for entry in folder.iterdir())
-    return ours and not _exists(int(named[1]))
+    return ours and not processes.exists(int(named[1])) and not _is_of_use(folder)
 
 
-def _exists(pid: int) -> bool:
+def _is_of_use(folder: Path) -> bool:
+    """Whether its kernel is running. One that was never ready belongs to no run, and is ended."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        pid = int((folder / _PID).read_text())
+    except (OSError, ValueError):
         return False
-    except PermissionError:
+    if not (processes.exists(pid) and processes.mentions(pid, str(folder))):
+        return False
+    if (folder / _READY).exists():
         return True
-    return True
+    processes.kill_group(pid)
+    return False

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from nbrun.events import KernelProcess
+
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
     """`request`: the id that `Kernel.execute` returned for the code that this is about."""
@@ -63,7 +65,17 @@ class Died(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-Message = Printed | Displayed | DisplayUpdated | Cleared | InputWanted | Replied | Died
+class Idled(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel that was adopted has ended what it was doing. `ended`: how many requests it has seen
+    through, nbrun's own not counted; None where it can't tell. `error`: what the last one ended
+    in; None when all was well."""
+
+    generation: int
+    ended: int | None = None
+    error: str | None = None
+
+
+Message = Printed | Displayed | DisplayUpdated | Cleared | InputWanted | Replied | Died | Idled
 
 
 class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +86,7 @@ class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     language_info: dict[str, Any]
     implementation: str
+    process: KernelProcess | None = None
 
 
 class Kernel(Protocol):
@@ -84,6 +97,14 @@ class Kernel(Protocol):
 
         Raises:
             KernelError: it did not become ready, or `give_up` said so; nothing of it is left.
+        """
+
+    def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
+        """Speak to the kernel that another process had started, which was `info`; `Idled` follows
+        when it has ended what it is doing.
+
+        Raises:
+            KernelError: it is gone, or `give_up` said so before it answered; nothing of it is left.
         """
 
     def execute(self, source: str) -> str:

@@ -20,6 +20,7 @@ from IPython.core import interactiveshell
 _attended: bool = globals()["attended"]  # nbrun's word: somebody can answer a question
 _shell: Any = get_ipython()
 _exits: "list[int]" = []
+_ended: "list[Any]" = [0, None]  # requests seen through, and what the last one ended in
 _request: "list[Any]" = [None]
 
 
@@ -94,6 +95,13 @@ def _see_shell_exits() -> None:
     shell.getoutput = _getoutput
 
 
+def _count(result: Any) -> None:
+    """For a supervisor that finds this kernel after a crash of the one before."""
+    error = result.error_before_exec or result.error_in_exec
+    _ended[0] += 1
+    _ended[1] = None if error is None else f"{type(error).__name__}: {error}"[:200]
+
+
 def _lift_send_limit() -> None:
     """ZeroMQ drops what a slow reader has not taken past its high-water mark."""
     import zmq
@@ -151,6 +159,8 @@ try:
     _shell._nbrun_shell_exits = _taken
 except (ImportError, AttributeError):
     _shell._nbrun_shell_exits = _last
+_shell._nbrun_ended = lambda: tuple(_ended)
+_shell.events.register("post_run_cell", _count)
 _lift_send_limit()
 _keep_threads_to_their_cell()
 _leave_with_its_code()

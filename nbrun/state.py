@@ -110,6 +110,7 @@ class RunState:
     generation: int = 0
     kernel_info: ev.KernelStarted | None = None
     process: ev.KernelProcess | None = None
+    sent: int = 0  # attempts that this kernel was given
     busy: bool = False  # a kernel that was reattached to is still at what it did before
     told: str = ""  # what such a kernel says of the attempt that nobody saw end
     attempt: ev.AttemptStarted | None = None
@@ -246,6 +247,7 @@ def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
     state.kernel_info = event
     state.generation = event.generation
     state.process = event.process
+    state.sent = 0
     state.resumed = False
 
 
@@ -264,6 +266,7 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.kernel = "alive"
     state.generation = event.generation
     state.process = event.process
+    state.sent = 0
     state.restarted = True
     state.resumed = False
     state.decision = None
@@ -293,6 +296,7 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     state.attempt = state.last_attempt = event
     state.interrupted = False
     state.decision = None
+    state.sent += 1
     state.aside = event.cause == "operator" and (current is None or current.step.id != event.step)
     step = state.steps.get(event.step)
     if step is None:

@@ -40,6 +40,10 @@ class Transcript:
         """From here on, messages about `request` belong to `attempt`."""
         self._requests[request] = self._last = attempt
 
+    def went_before(self, attempt: ev.AttemptStarted) -> None:
+        """What ran last before this process: a message that names no request of ours is of it."""
+        self._last = attempt
+
     def attempt_of(self, request: str) -> ev.AttemptStarted | None:
         """The attempt that `request` was; None for a request that was no attempt."""
         return self._requests.get(request)

@@ -15,6 +15,7 @@ from nbrun.messages import (
     Cleared,
     Displayed,
     DisplayUpdated,
+    Idled,
     InputWanted,
     Message,
     Printed,
@@ -130,6 +131,18 @@ def replied(request: str, content: dict[str, Any]) -> Replied:
         shell_exits=_shell_exits(content),
         exit_asked=any(entry.get("source") == "ask_exit" for entry in payload),
     )
+
+
+def idled(generation: int, content: dict[str, Any]) -> Idled:
+    """What a kernel that was adopted answers to the first request (see `prelude.py`)."""
+    found = _mapping(_mapping(content.get("user_expressions")).get("ended"))
+    if found.get("status") != "ok":
+        return Idled(generation=generation)
+    try:
+        ended, error = ast.literal_eval(found["data"]["text/plain"])
+        return Idled(generation=generation, ended=int(ended), error=_optional(error))
+    except (KeyError, TypeError, ValueError, SyntaxError):
+        return Idled(generation=generation)
 
 
 def _optional(value: Any) -> str | None:

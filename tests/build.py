@@ -93,9 +93,8 @@ def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
     return ev.KernelRestarted(generation=generation, kernelspec="python3", why=why)
 
 
-def kernel_process(pid: int = 4242, **fields: Any) -> ev.KernelProcess:
-    defaults: dict[str, Any] = {"created": 1.5, "connection_file": "/tmp/k/kernel.json"}
-    return ev.KernelProcess(pid=pid, **defaults | fields)
+def kernel_process(pid: int = 4242) -> ev.KernelProcess:
+    return ev.KernelProcess(pid=pid, connection_file="/tmp/k/kernel.json")
 
 
 def kernel_reattached(generation: int = 1, gap: float = 12.5) -> ev.KernelReattached:

@@ -483,7 +483,7 @@ def test_the_kernel_is_restarted_and_rebuilt(tmp_path: Path) -> None:
         "completed off script",
     ]
     assert stage.of(ev.KernelRestarted)[0] == ev.KernelRestarted(
-        generation=2, kernelspec="python3", why="stuck"
+        generation=2, kernelspec="python3", why="stuck", lost=()
     )
 
 

@@ -14,7 +14,8 @@ HOUSE = Path(nbrun.__file__).parent
 
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
-    {"__init__", "errors", "events", "messages", "prelude"},
+    {"__init__", "errors", "events", "prelude"},
+    {"messages", "processes"},
     {
         "state",
         "journal",
@@ -30,7 +31,15 @@ FLOORS: tuple[set[str], ...] = (
         "jupyter",
         "kernel_folder",
     },
-    {"reopening", "script", "channels", "run_directory", "runbook", "parameter_defaults"},
+    {
+        "bindings",
+        "reopening",
+        "script",
+        "channels",
+        "run_directory",
+        "runbook",
+        "parameter_defaults",
+    },
     {"engine", "kernel", "parameters", "views"},
     {"link"},
     {"console"},
@@ -149,6 +158,7 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("nbformat",), {"runbook", "kernel", "parameters"}),
         (("jsonlines",), {"journal"}),
         (("typer",), {"cli"}),
+        (("psutil",), {"processes"}),
         (("tomllib",), {"config"}),
         (("platformdirs",), {"run_directory"}),
         (("yaml",), {"parameter_file"}),

@@ -77,7 +77,7 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Talk]:
     """A kernel that a test may end; its connection files are in `tmp_path / 'sockets'`."""
     sockets = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))  # a socket's path is a short one
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockets))
+    monkeypatch.setattr(tempfile, "tempdir", str(sockets))
     made = Talk(tmp_path)
     yield made
     made.kernel.shutdown()
@@ -385,7 +385,7 @@ def test_a_kernel_that_does_not_start_is_an_error_that_names_the_log(
 ) -> None:
     sockets = tmp_path / "sockets"
     sockets.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockets))
+    monkeypatch.setattr(tempfile, "tempdir", str(sockets))
     talk = Talk(tmp_path, name)
     began = time.monotonic()
     with pytest.raises(KernelError, match=f"'{name}' did not start") as raised:

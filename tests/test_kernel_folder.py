@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,9 @@ from nbrun.errors import KernelError
 
 @pytest.fixture
 def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a name that is short enough, as XDG_RUNTIME_DIR."""
+    """A folder with a name that is short enough, as the temporary folder."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
 
 
@@ -62,11 +63,48 @@ def test_nothing_else_is_removed(parent: Path) -> None:
     assert all(folder.exists() for folder in [*kept, pointed_at])
 
 
+def kernel_in(folder: Path) -> subprocess.Popen[bytes]:
+    """A process whose command line names a connection file there, as a kernel's does."""
+    code = "import sys; sys.stdin.read()"
+    command = [sys.executable, "-c", code, "-f", str(folder / "kernel.json")]
+    made = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    kernel_folder.note_process(folder, made.pid)
+    return made
+
+
+def test_a_kernel_that_outlived_its_supervisor_keeps_its_folder(parent: Path) -> None:
+    folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
+    kernel = kernel_in(folder)
+    kernel_folder.note_ready(folder)
+    kernel_folder.make()
+    assert folder.exists()
+    assert kernel.poll() is None
+    kernel.kill()
+    kernel.wait()
+    kernel_folder.make()
+    assert not folder.exists()
+
+
+def test_a_kernel_that_was_never_ready_is_ended_with_its_folder(parent: Path) -> None:
+    folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
+    kernel = kernel_in(folder)
+    kernel_folder.make()
+    assert not folder.exists()
+    assert kernel.wait(timeout=30) == -signal.SIGKILL
+
+
+def test_a_process_that_only_has_the_kernels_number_is_left_alone(parent: Path) -> None:
+    folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
+    kernel_folder.note_process(folder, os.getpid())
+    kernel_folder.make()
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("place", ["/nonexistent", "/tmp/" + "x" * 100])
 def test_a_place_that_will_not_do_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", place)
+    monkeypatch.setattr(tempfile, "tempdir", place)
     made = kernel_folder.make()
     made.rmdir()
     assert not str(made).startswith(place)

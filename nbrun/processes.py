@@ -1,0 +1,75 @@
+"""Processes that another process started: whether they are there still, and a hold on one."""
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+
+import psutil
+
+from nbrun.events import KernelProcess
+
+
+def exists(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def is_kernel(process: KernelProcess) -> bool:
+    """Whether the kernel that was started as `process` is running still."""
+    return exists(process.pid) and mentions(process.pid, process.connection_file)
+
+
+def mentions(pid: int, word: str) -> bool:
+    """Whether `word` is a part of the process's command line, which tells it from a later process
+    with the same number."""
+    try:
+        return any(word in argument for argument in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
+def kill_group(pid: int) -> None:
+    """End a process and those in its group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
+
+
+class Adopted:
+    """A process that is not this one's child, with what Jupyter uses of subprocess.Popen. How it
+    ended nobody can tell."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None and not exists(self.pid):
+            self.returncode = 0
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("kernel", timeout or 0.0)
+            time.sleep(0.01)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
