@@ -23,6 +23,7 @@ app = typer.Typer(
 class OnFailure(StrEnum):
     ask = "ask"
     stop = "stop"
+    wait = "wait"
 
 
 class ShellErrors(StrEnum):
@@ -82,11 +83,21 @@ def start(
         bool, typer.Option("--strict", help="Refuse every decision that leaves the script.")
     ] = False,
     on_failure: Annotated[
-        OnFailure, typer.Option(help="At a failed step: ask the operator, or stop the run.")
+        OnFailure,
+        typer.Option(
+            help="At a failed step: ask the operator, stop the run, or wait for somebody to attach."
+        ),
     ] = OnFailure.ask,
+    wait_for: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End a stop that nobody attaches to after, say, 2h."),
+    ] = None,
     shell_errors: Annotated[
         ShellErrors, typer.Option(help="What a failed shell command in a cell does to its step.")
     ] = ShellErrors.fail,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the run's id and leave it to go on by itself.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why this run is made, for the record.")] = "",
     ticket: Annotated[str, typer.Option(help="The ticket it is made for, for the record.")] = "",
     json: Annotated[
@@ -94,25 +105,89 @@ def start(
     ] = False,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
+    from nbrun import durations
     from nbrun.commands import start as command
+    from nbrun.orders import StartOrder
 
-    request = command.Request(
-        runbook=runbook,
+    order = StartOrder(
+        runbook=str(runbook),
+        attended=False,  # the command finds out
         assignments=tuple(parameter or ()),
-        parameters_file=parameters_file,
+        parameters_file=_text(parameters_file),
         undeclared=undeclared,
-        runs_dir=runs_dir,
+        runs_dir=_text(runs_dir),
         kernel=kernel,
-        cwd=cwd,
+        cwd=_text(cwd),
         step=step,
         strict=strict,
         on_failure=on_failure.value,
+        wait_for=durations.seconds(wait_for, "--wait-for") if wait_for else None,
         shell_errors=shell_errors.value,
         reason=reason,
         ticket=ticket,
-        json=json,
     )
-    raise typer.Exit(command.start(request))
+    raise typer.Exit(command.start(order, json=json, detach=detach))
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+@app.command()
+def attach(
+    run: RunName = "last",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the run over from whoever is attached.")
+    ] = False,
+    since_detach: Annotated[
+        bool, typer.Option("--since-detach", help="Show only what happened since somebody left.")
+    ] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Be the operator of a run that goes on."""
+    from nbrun.commands import attach as command
+
+    raise typer.Exit(command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach))
+
+
+@app.command()
+def watch(
+    run: RunName = "last",
+    json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Look on while a run goes on. Nothing done here reaches the run."""
+    from nbrun.commands import watch as command
+
+    raise typer.Exit(command.watch(run, runs_dir, json=json))
+
+
+@app.command()
+def resume(
+    run: RunName = "last",
+    use_new_runbook: Annotated[
+        bool,
+        typer.Option("--use-new-runbook", help="Take the steps not run yet from the runbook now."),
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why it is resumed, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """Go on with a run that was interrupted. Nothing is run again unasked."""
+    from nbrun.commands import resume as command
+
+    raise typer.Exit(command.resume(run, runs_dir, new_runbook=use_new_runbook, reason=reason))
+
+
+@app.command()
+def cancel(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it is ended, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """End a run from elsewhere, one that goes on or one that was interrupted."""
+    from nbrun.commands import cancel as command
+
+    raise typer.Exit(command.cancel(run, runs_dir, reason=reason))
 
 
 @app.command()

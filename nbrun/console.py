@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from nbrun import events as ev
-from nbrun.events import Decision, Record
+from nbrun.events import Decision, Operator, Record
 from nbrun.link import Link
 from nbrun.state import Phase, RunState, apply
 
@@ -48,10 +48,29 @@ class Asker(Protocol):
 
 
 class Console:
-    """Follows a run to its end. Without an `asker` nobody is asked anything, and Ctrl-C cancels."""
+    """Follows a run to its end, or until it is left. `asker`: an operator, who decides at stops.
+    Without one, `answerable` tells a console that stands for the run to whoever started it, and
+    that a signal to end cancels the run; else it only looks on. `show_from`: records with lower
+    numbers are not shown. `me`: the operator that the run knows this console as; nothing is asked
+    before the record says that they are attached.
+    """
 
-    def __init__(self, link: Link, view: View, asker: Asker | None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        view: View,
+        asker: Asker | None,
+        *,
+        answerable: bool = False,
+        show_from: int = 0,
+        me: Operator | None = None,
+    ) -> None:
         self.state = RunState()
+        self.left = ""  # why the run was left to go on
+        self._answerable = answerable
+        self._show_from = show_from
+        self._me = me
+        self._stop_unseen: Record | None = None
         self._link = link
         self._view: View | None = view
         self._asker = asker
@@ -66,7 +85,7 @@ class Console:
     def follow(self) -> RunState:
         """Show and decide until nothing more comes; the state that was seen last."""
         with self._signals():
-            while not self._link.closed:
+            while not (self._link.closed or self.left):
                 select.select([self._link], [], [], TICK)
                 self._take()
                 self._respond()
@@ -95,6 +114,11 @@ class Console:
         return records
 
     def _show(self, record: Record) -> None:
+        seen = record.seq >= self._show_from
+        if isinstance(record.event, ev.Stopped):
+            self._stop_unseen = None if seen else record
+        if not seen and not isinstance(record.event, _ALWAYS):
+            return
         self._with_view(lambda view: view.show(self.state, record))
 
     def _with_view(self, act: Callable[[View], None]) -> None:
@@ -109,16 +133,29 @@ class Console:
     # ── deciding ─────────────────────────────────────────────────────────────────────────────
 
     def _respond(self) -> None:
-        if self._asker is None or not self._is_asked():
+        if self._asker is None:
+            self._leave_a_stop()
+            return
+        if not self._is_asked():
             return
         if self._answered and not self._offer_kill:  # what was decided is on its way
             return
         decision = self._ask(self._asker)
-        if decision is not None:
+        if isinstance(decision, ev.Detach):
+            self.left = self.left or "you detached"
+        elif decision is not None:
             self._answered = not isinstance(decision, ev.KillKernel)
             self._link.send(decision)
 
+    def _leave_a_stop(self) -> None:
+        """A run that waits for somebody to come is not waited for by whoever started it."""
+        waits = self.state.phase is Phase.STOPPED and self.state.plan.policy.on_failure == "wait"
+        if self._answerable and waits and not self.state.operators:
+            self.left = "the run waits for a decision"
+
     def _is_asked(self) -> bool:
+        if self._me is not None and self._me not in self.state.operators:
+            return False
         stopped = self.state.phase is Phase.STOPPED and not self.state.cancelled
         return stopped or self.state.input_wanted is not None or self._offer_kill
 
@@ -126,18 +163,26 @@ class Console:
         self._interrupted = False
         question = self.state.stop or self.state.input_wanted or self.state.attempt
         ask = self._question(asker)
+        self._show_unseen_stop()
         self._asking = True
         self._with_view(lambda view: view.suspend())
         try:
             return ask(self.state, lambda: self._still(question))
         except (OSError, EOFError):
-            return ev.Cancel(reason="the terminal was lost")
+            self.left = "the terminal was lost"
+            return None
         except KeyboardInterrupt:
             return self._interrupted_while_asking()
         finally:
             self._asking = False
             self._offer_kill = False
             self._with_view(lambda view: view.resume())
+
+    def _show_unseen_stop(self) -> None:
+        """Why the run waits, to who has not seen it stop."""
+        unseen, self._stop_unseen = self._stop_unseen, None
+        if unseen is not None and unseen.event == self.state.stop:
+            self._with_view(lambda view: view.show(self.state, unseen))
 
     def _question(self, asker: Asker) -> Callable[[RunState, News], Decision | None]:
         if self.state.phase is Phase.STOPPED:
@@ -155,7 +200,9 @@ class Console:
         urgent = any(isinstance(record.event, _URGENT) for record in records)
         due = bool(records) and time.monotonic() - self._interjected >= INTERJECTION
         now = (self.state.stop, self.state.input_wanted, self.state.attempt)
-        stands = not self._link.closed and not self.state.cancelled and question in now
+        stands = (
+            not (self._link.closed or self.left) and not self.state.cancelled and question in now
+        )
         again, self._continued = self._continued, False
         if stands and not (urgent or again or due):
             return None
@@ -175,8 +222,8 @@ class Console:
         handlers = {
             signal.SIGINT: self._on_interrupt,
             signal.SIGTERM: self._on_end,
-            signal.SIGHUP: self._on_end,
-            signal.SIGQUIT: self._on_end,
+            signal.SIGHUP: self._on_leave,
+            signal.SIGQUIT: self._on_leave,
             signal.SIGCONT: self._on_continue,
         }
         before = {number: signal.signal(number, act) for number, act in handlers.items()}
@@ -192,7 +239,7 @@ class Console:
             self._link.wake()
             return
         if self._asker is None:
-            self._link.send(ev.Cancel(reason="interrupted, and nobody is there to decide"))
+            self._end("interrupted, and nobody is there to decide")
             return
         now = time.monotonic()
         self._offer_kill = now - self._pressed < SECOND_PRESS
@@ -206,14 +253,29 @@ class Console:
         self._link.wake()
 
     def _on_end(self, number: int, _frame: object) -> None:
-        self._link.send(ev.Cancel(reason=f"nbrun got {signal.Signals(number).name}"))
+        self._end(f"nbrun got {signal.Signals(number).name}")
+
+    def _end(self, reason: str) -> None:
+        if self._answerable:
+            self._link.send(ev.Cancel(reason=reason))
+        else:
+            self._leave(reason)
+
+    def _on_leave(self, number: int, _frame: object) -> None:
+        self._leave(f"nbrun got {signal.Signals(number).name}")
+
+    def _leave(self, reason: str) -> None:
+        self.left = self.left or reason
+        self._link.wake()
 
 
+_ALWAYS = (ev.RunStarted, ev.KernelStarted)  # what a view has to know
 _URGENT = (ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
 _ANSWERS = (
     ev.Stopped,
     ev.Resumed,
     ev.NoteAdded,
+    ev.AttemptSettled,
     ev.DecisionRefused,
     ev.InputRequested,
     ev.RunFinished,

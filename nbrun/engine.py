@@ -72,10 +72,11 @@ class Engine:
         make_kernel: Callable[[Sink], Kernel],
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
+        inbox: Inbox | None = None,
         state: RunState | None = None,
     ) -> None:
         """`state`: where the run stands that the journal holds already."""
-        self.inbox: Inbox = queue.SimpleQueue()
+        self.inbox: Inbox = inbox or queue.SimpleQueue()
         self.state = state or RunState()
         self._journal = journal
         self._kernel = make_kernel(self.inbox.put)

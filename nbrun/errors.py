@@ -56,6 +56,14 @@ class KernelError(NbrunError):
     """The kernel can't be started or spoken to."""
 
 
+class NoSupervisorError(NbrunError):
+    """Nobody listens at the run's socket."""
+
+
+class RefusedAttachError(UsageError):
+    """The run's supervisor does not let this operator in; the message says why."""
+
+
 class IllegalEventError(NbrunError):
     """An event that can't happen in the state the run is in: a defect, or a record that lies."""
 

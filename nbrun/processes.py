@@ -5,10 +5,13 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
 from nbrun.events import KernelProcess
+
+_UNIX98_PTY = 136  # the device number of every /dev/pts (Linux, devices.txt)
 
 
 def exists(pid: int) -> bool:
@@ -33,6 +36,34 @@ def mentions(pid: int, word: str) -> bool:
         return any(word in argument for argument in psutil.Process(pid).cmdline())
     except psutil.Error:
         return False
+
+
+def terminal_of(pid: int) -> str | None:
+    """The terminal that controls a process, such as `/dev/pts/3`; None without one.
+
+    psutil keeps a list of terminals, which lacks those opened since.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return _terminal(int(fields[4]))  # proc_pid_stat(5): tty_nr, the seventh of all
+    except FileNotFoundError:  # no such process, or no Linux
+        return _psutils_terminal(pid)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _terminal(device: int) -> str | None:
+    if device == 0:
+        return None
+    major, minor = os.major(device), os.minor(device)
+    return f"/dev/pts/{minor}" if major == _UNIX98_PTY else f"terminal {major}:{minor}"
+
+
+def _psutils_terminal(pid: int) -> str | None:
+    try:
+        return psutil.Process(pid).terminal()
+    except psutil.Error:
+        return None
 
 
 def kill_group(pid: int) -> None:

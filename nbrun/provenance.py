@@ -5,31 +5,27 @@ import platform
 import pwd
 import shutil
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from nbrun import __version__
+from nbrun import __version__, processes
 from nbrun import events as ev
 
 
-def operator() -> ev.Operator:
-    """Who runs this process, from the system's own knowledge, not from the environment's."""
+def operator(pid: int) -> ev.Operator:
+    """Who runs this process, and at which terminal the process `pid`, a relative of it, is: from
+    the system's own knowledge, not from the environment's."""
     uid = os.getuid()
+    via = processes.terminal_of(pid) or "no terminal"
+    return ev.Operator(uid=uid, name=account(uid), via=via)
+
+
+def account(uid: int) -> str:
+    """The name of a user's account; the number where there is none."""
     try:
-        name = pwd.getpwuid(uid).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        name = str(uid)
-    return ev.Operator(uid=uid, name=name, via=_terminal())
-
-
-def _terminal() -> str:
-    if not sys.stdin.isatty():
-        return "no terminal"
-    try:
-        return os.ttyname(sys.stdin.fileno())
-    except OSError:  # in a container the terminal may have no name
-        return "a terminal"
+        return str(uid)
 
 
 def git_commit(folder: Path) -> str | None:

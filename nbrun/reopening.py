@@ -47,12 +47,13 @@ def _is_abandoned(path: Path) -> bool:
 
 
 class Reopened:
-    """A journal that can be appended to again, the state of its run, and its last record."""
+    """A journal that can be appended to again, and the state of its run. `seen`: when its process
+    was last heard of, in seconds since the run began."""
 
-    def __init__(self, writer: Journal, state: RunState, last: Record) -> None:
+    def __init__(self, writer: Journal, state: RunState, seen: float) -> None:
         self.writer = writer
         self.state = state
-        self.last = last
+        self.seen = seen
 
 
 def open_again(path: Path, clock: Clock | None = None) -> Reopened:
@@ -66,20 +67,19 @@ def open_again(path: Path, clock: Clock | None = None) -> Reopened:
     fd = _open(path)
     try:
         journal.lock(fd)
-        reading, state, last = _read(path)
+        reading, state, last, seen = _read(path)
         kept_in = _cut(path, fd, reading.torn)
         end = _end(last, reading.head, clock or Clock())
         writer = Journal(path, fd, clock or Clock(), end)
         told = _told(state, last, reading.torn, kept_in)
         if told:
-            records = writer.append(told, sync=True)
+            writer.append(told, sync=True)
             for event in told:
                 apply(state, event)
-            last = records[-1]
     except BaseException:
         os.close(fd)
         raise
-    return Reopened(writer, state, last)
+    return Reopened(writer, state, seen)
 
 
 def _open(path: Path) -> int:
@@ -89,14 +89,17 @@ def _open(path: Path) -> int:
         raise JournalError(f"{path}: can't open the journal again: {error.strerror}") from error
 
 
-def _read(path: Path) -> tuple[Reading, RunState, Record]:
-    reading, state, last = Reading(path), RunState(), None
+def _read(path: Path) -> tuple[Reading, RunState, Record, float]:
+    """The journal to its end: as read, the state, the last record, and when it was last alive."""
+    reading, state, last, seen = Reading(path), RunState(), None, 0.0
     for record in reading:
         apply(state, record.event)
         last = record
+        if not isinstance(record.event, ev.AttemptIndeterminate | ev.RunInterrupted):
+            seen = record.mono
     if last is None:
         raise JournalError(f"{path}: the journal is empty: nbrun ended before the run began")
-    return reading, state, last
+    return reading, state, last, seen
 
 
 def _cut(path: Path, fd: int, torn: bytes) -> str:

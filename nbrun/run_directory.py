@@ -17,6 +17,7 @@ _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
 _JOURNAL = "journal.jsonl"
 _LOG = "supervisor.log"
+_SOCKET = "socket"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class RunDirectory:
     @property
     def log(self) -> Path:
         return self.path / _LOG
+
+    @property
+    def socket(self) -> Path:
+        """A symbolic link to the socket of the run's supervisor, while there is one."""
+        return self.path / _SOCKET
 
     def notebook(self, runbook: str | Path) -> Path:
         """The output notebook of a run of `runbook`."""

@@ -153,6 +153,10 @@ class RunState:
             self.position += 1
         return self._at(self.position) if self.position < len(self.order) else None
 
+    def order_of_steps(self) -> list[Step]:
+        """The steps as the run follows them, in order."""
+        return [self.steps[id_].step for id_ in self.order]
+
     @property
     def cancelled(self) -> bool:
         return self.cancel is not None

@@ -15,7 +15,7 @@ HOUSE = Path(nbrun.__file__).parent
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "events", "prelude"},
-    {"messages", "processes"},
+    {"messages", "processes", "orders", "protocol", "durations", "listener"},
     {
         "state",
         "journal",
@@ -36,13 +36,14 @@ FLOORS: tuple[set[str], ...] = (
         "reopening",
         "script",
         "channels",
+        "peers",
         "run_directory",
         "runbook",
         "parameter_defaults",
     },
-    {"engine", "kernel", "parameters", "views"},
-    {"link"},
-    {"console"},
+    {"engine", "kernel", "parameters", "views", "link", "launching"},
+    {"preparation", "resumption", "saving", "server", "console"},
+    {"supervisor"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -1,89 +1,361 @@
-"""The way between an engine and those who watch and decide."""
+"""The way between a run's supervisor and its consoles, over a real socket."""
 
+import os
 import queue
 import select
+import socket
+import subprocess
+import sys
+import tempfile
 import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from nbrun import events as ev
+from nbrun import protocol
 from nbrun.engine import Inbox, Ordered
-from nbrun.link import LocalLink
-from tests.build import OPERATOR, note_added, records, uneventful
+from nbrun.errors import JournalError, NbrunError, NoSupervisorError, RefusedAttachError
+from nbrun.events import Event, Record
+from nbrun.journal import Journal
+from nbrun.link import JournalLink, SocketLink, connect
+from nbrun.listener import Listener
+from nbrun.protocol import Hello, Purpose
+from nbrun.run_directory import RunDirectory
+from nbrun.server import Server
+from tests.build import attempted, begun, note_added, run_finished
+
+PATIENCE = 30.0  # seconds
 
 
-def is_readable(link: LocalLink) -> bool:
-    return bool(select.select([link], [], [], 0)[0])
+class House:
+    """A run's folder with its journal, and a server of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.directory = RunDirectory(folder)
+        self.journal = Journal.create(self.directory.journal)
+        self.inbox: Inbox = queue.SimpleQueue()
+        self.listener = Listener(self.directory.socket)
+        self.server = Server(self.listener, self.inbox)
+        self.thread = threading.Thread(target=self.server.serve)
+        self.thread.start()
+        self.links: list[SocketLink] = []
+
+    def link(self, purpose: Purpose = "operate") -> SocketLink:
+        self.links.append(SocketLink(self.directory, purpose))
+        return self.links[-1]
+
+    def record(self, events: Sequence[Event]) -> list[Record]:
+        """As the engine does: into the journal, then told."""
+        records = self.journal.append(events, sync=True)
+        self.server.publish(records)
+        return records
+
+    def heard(self) -> object:
+        return self.inbox.get(timeout=PATIENCE)
+
+    def end(self) -> None:
+        self.server.end()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
 
 
 @pytest.fixture
-def link() -> LocalLink:
-    return LocalLink(OPERATOR)
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        made = House(tmp_path)
+        yield made
+        made.end()
+        made.journal.close()
 
 
-def test_nothing_is_readable_before_anything_was_published(link: LocalLink) -> None:
-    assert not is_readable(link)
-    assert link.receive() == []
+def seen(link: SocketLink | JournalLink, wanted: Callable[[], object]) -> list[Record]:
+    """What a link gives until `wanted` holds; it is looked at when the link says that there is
+    something."""
+    deadline, records = time.monotonic() + PATIENCE, []
+    while not wanted():
+        assert time.monotonic() < deadline
+        select.select([link], [], [], 0.1)
+        records += link.receive()
+    return records
 
 
-def test_records_come_in_order_and_once(link: LocalLink) -> None:
-    told = records(uneventful())
-    link.publish(told[:2])
-    link.publish(told[2:])
-    assert is_readable(link)
-    assert link.receive() == told
-    assert not is_readable(link)
-    assert link.receive() == []
+def until(link: SocketLink, seq: int) -> list[Record]:
+    records: list[Record] = []
+
+    def there() -> bool:
+        records.extend(link.receive())
+        return bool(records) and records[-1].seq == seq
+
+    deadline = time.monotonic() + PATIENCE
+    while not there():
+        assert time.monotonic() < deadline
+        select.select([link], [], [], 0.1)
+    return records
 
 
-def test_waking_makes_it_readable_though_nothing_came(link: LocalLink) -> None:
+# ── Coming in ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_operator_is_who_the_system_says_and_the_engine_hears_of_it(house: House) -> None:
+    link = house.link()
+    assert link.operator.uid == os.getuid()
+    assert house.heard() == ev.OperatorAttached(operator=link.operator)
+
+
+def test_who_comes_late_gets_all_there_is(house: House) -> None:
+    told = house.record([*begun(), *attempted()])
+    assert until(house.link(), told[-1].seq) == told
+
+
+def test_nothing_is_shown_before_the_journal_surely_has_it(house: House) -> None:
+    house.record(begun())
+    link = house.link()
+    until(link, 1)
+    unsafe = house.journal.append([note_added()], sync=False)
     link.wake()
-    assert is_readable(link)
+    select.select([link], [], [], 1)
     assert link.receive() == []
-    assert not is_readable(link)
+    house.server.publish(unsafe)
+    assert until(link, 2) == unsafe
 
 
-def test_it_is_closed_when_all_was_received(link: LocalLink) -> None:
-    link.publish(records([note_added()]))
-    link.close()
-    assert not link.closed
-    assert is_readable(link)
-    link.receive()
-    assert link.closed
+def test_a_second_operator_is_refused_and_told_who_is_there(house: House) -> None:
+    first = house.link()
+    with pytest.raises(RefusedAttachError, match=f"{first.operator.name}.*--take-over"):
+        house.link()
 
 
-def test_the_engine_never_waits_for_a_reader_that_is_away(link: LocalLink) -> None:
-    (told,) = records([note_added()])
-    for _ in range(100_000):  # a pipe holds 65,536 bytes
-        link.publish([told])
-    assert is_readable(link)
-    assert len(link.receive()) == 100_000
-    assert not is_readable(link)
+def test_whoever_is_taken_over_from_is_told_by_whom(house: House) -> None:
+    first = house.link()
+    house.heard()
+    second = house.link("take_over")
+    seen(first, lambda: first.taken_over)
+    assert first.taken_over == second.operator
+    gone = house.heard()
+    assert isinstance(gone, ev.OperatorDetached)
+    assert "took over" in gone.why
+    assert isinstance(house.heard(), ev.OperatorAttached)
+    first.send(ev.Cancel())
+    first.receive()
+    second.send(ev.AddNote(text="mine"))
+    seen(second, lambda: not house.inbox.empty())
+    assert house.heard() == Ordered(ev.AddNote(text="mine"), second.operator)
 
 
-def test_decisions_reach_the_inbox_with_who_made_them(link: LocalLink) -> None:
-    inbox: Inbox = queue.SimpleQueue()
-    link.send(ev.Cancel())  # there is no engine yet to hear it
-    link.connect(inbox)
-    link.send(ev.Retry(reason="again"))
-    assert inbox.get_nowait() == Ordered(ev.Retry(reason="again"), OPERATOR)
-    assert inbox.empty()
+def test_those_who_follow_are_as_many_as_like_and_attach_nobody(house: House) -> None:
+    told = house.record(begun())
+    for _ in range(5):
+        assert until(house.link("follow"), 1) == told
+    assert house.inbox.empty()
 
 
-def test_a_reader_on_another_thread_misses_nothing(link: LocalLink) -> None:
-    told = records([note_added(str(number)) for number in range(2000)])
-    seen = []
+# ── Deciding ─────────────────────────────────────────────────────────────────────────────────
 
-    def read() -> None:
-        while not link.closed:
-            select.select([link], [], [], 5)
-            seen.extend(link.receive())
 
-    reader = threading.Thread(target=read)
-    reader.start()
-    for each in told:
-        link.publish([each])
-    link.close()
-    reader.join(timeout=10)
-    assert not reader.is_alive()
-    assert seen == told
+def test_decisions_reach_the_engine_with_who_made_them(house: House) -> None:
+    link = house.link()
+    house.heard()
+    link.send(ev.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot"))
+    seen(link, lambda: not house.inbox.empty())
+    edited = ev.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot")
+    assert house.heard() == Ordered(edited, link.operator)
+
+
+def test_what_a_console_says_of_itself_is_not_believed(house: House) -> None:
+    raw = connect(house.directory)
+    raw.sendall(b'{"purpose":"operate","uid":0,"operator":{"uid":0,"name":"god","via":"sky"}}\n')
+    attached = house.heard()
+    assert isinstance(attached, ev.OperatorAttached)
+    assert attached.operator.name != "god"
+    raw.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"what?\n", b'{"purpose":"rule"}\n', b'{"purpose":"operate"}\n{"decision":"explode"}\n'],
+)
+def test_one_that_speaks_another_language_is_dropped_and_the_others_stay(
+    house: House, line: bytes
+) -> None:
+    other = house.link("follow")
+    raw = connect(house.directory)
+    raw.settimeout(PATIENCE)
+    raw.sendall(line)
+    while raw.recv(4096):
+        pass
+    raw.close()
+    told = house.record(begun())
+    assert until(other, 1) == told
+
+
+def test_a_line_that_never_ends_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST", 10)
+    lines = protocol.Lines()
+    assert lines.feed(b"12345\n678") == [b"12345"]
+    with pytest.raises(ValueError, match="does not end"):
+        lines.feed(b"90123456")
+
+
+# ── Going ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_console_that_says_goodbye_is_told_from_one_that_is_lost(house: House) -> None:
+    link = house.link()
+    house.heard()
+    link.leave("lunch")
+    assert house.heard() == Ordered(ev.Detach(reason="lunch"), link.operator)
+    lost = house.link()
+    assert isinstance(house.heard(), ev.OperatorAttached)
+    lost.close()
+    assert house.heard() == ev.OperatorDetached(operator=lost.operator, why="the terminal was lost")
+    house.link()
+
+
+def test_a_console_that_reads_nothing_holds_up_nobody(house: House) -> None:
+    stalled = connect(house.directory)
+    stalled.sendall(protocol.encoded(Hello(purpose="operate")))
+    (record,) = house.record([begun()[0]])
+    for _ in range(100_000):
+        house.server.publish([record])
+    told = house.record([begun()[1]])
+    assert until(house.link("follow"), 1)[-1:] == told
+    stalled.close()
+
+
+def test_the_end_is_told_when_all_was_received(house: House) -> None:
+    link = house.link()
+    told = house.record([*begun(), run_finished()])
+    house.end()
+    records = seen(link, lambda: link.closed)
+    assert records == told
+    assert link.ended
+    assert not house.directory.socket.is_symlink()
+    with pytest.raises(NoSupervisorError):
+        house.link()
+
+
+def test_what_ended_the_supervisor_is_told(house: House) -> None:
+    link = house.link()
+    house.server.fail(JournalError("the disk is full"))
+    seen(link, lambda: link.closed)
+    assert link.failure is not None
+    assert (link.failure.why, link.failure.exit_code) == ("the disk is full", 1)
+
+
+def test_a_supervisor_that_is_gone_without_a_word_is_noticed(house: House) -> None:
+    link = house.link()
+    for connection in list(house.server._connections):
+        connection.socket.shutdown(socket.SHUT_RDWR)
+    seen(link, lambda: link.closed)
+    assert link.lost
+    assert not link.ended
+
+
+# ── The socket ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_socket_is_this_users_alone(house: House) -> None:
+    path = house.directory.socket.readlink()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert len(str(path)) < 100
+
+
+def test_a_socket_whose_folder_is_removed_is_made_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbrun.server._LOOK", 0.05)
+    link = house.link()
+    gone = house.directory.socket.readlink()
+    gone.unlink()
+    gone.parent.rmdir()
+    house.server.wake()
+    deadline = time.monotonic() + PATIENCE
+    while house.directory.socket.readlink() == gone:
+        assert time.monotonic() < deadline
+    link.leave()
+    again = house.link("follow")
+    told = house.record(begun())
+    assert until(again, 1) == told
+
+
+def test_a_folder_of_another_kind_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nbrun").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    listener = Listener(tmp_path / "socket")
+    assert (tmp_path / "socket").readlink().parent != tmp_path / "nbrun"
+    listener.close()
+
+
+def test_no_place_at_all_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setattr("nbrun.listener._folders", lambda: [blocked / "x", blocked])
+    with pytest.raises(NbrunError, match="no place for the run's socket"):
+        Listener(tmp_path / "socket")
+
+
+KNOCK = """
+import os, socket, sys
+os.setgid(65534); os.setuid(65534)
+knock = socket.socket(socket.AF_UNIX)
+try:
+    knock.connect(sys.argv[1])
+    knock.sendall(b'{"purpose":"operate"}\\n{"decision":"cancel"}\\n')
+    print(knock.recv(4096).decode())
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be a second user")
+@pytest.mark.parametrize("is_let_near", [False, True])
+def test_another_user_decides_nothing(house: House, is_let_near: bool) -> None:
+    path = house.directory.socket.readlink()
+    if is_let_near:  # whatever the modes, the peer's uid is looked at
+        path.parent.parent.chmod(0o755)
+        path.parent.chmod(0o755)
+        path.chmod(0o777)
+    told = subprocess.run(
+        [sys.executable, "-c", KNOCK, str(path)],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expected = '"says":"refused"' if is_let_near else "Permission denied"
+    assert expected in told.stdout, told
+    link = house.link()  # nobody is attached
+    assert house.heard() == ev.OperatorAttached(operator=link.operator)
+    assert house.inbox.empty()
+
+
+# ── Looking on ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_looks_on_sees_all_to_the_end_without_a_socket(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "journal.jsonl")
+    link = JournalLink(journal.path)
+    told = journal.append(begun(), sync=False)
+    assert link.receive() == told
+    told += journal.append([run_finished()], sync=False)
+    journal.close()
+    link = JournalLink(journal.path)
+    assert seen(link, lambda: link.closed) == told
+    assert link.ended
+
+
+def test_who_looks_on_at_a_run_that_is_killed_is_not_kept_waiting(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "journal.jsonl")
+    told = journal.append(begun(), sync=False)
+    link = JournalLink(journal.path)
+    journal.close()
+    assert seen(link, lambda: link.closed) == told
+    assert not link.ended

@@ -1,116 +1,65 @@
-"""One run in this process: its engine on one thread, its operator's console on another."""
+"""A run followed on this terminal: the console made, and what its end says to a shell."""
 
-import logging
 import sys
-import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from rich.console import Console as RichConsole
 
-from nbrun import events as ev
 from nbrun.commands.screens import JsonView, Screen, exit_code, screen
 from nbrun.console import Asker, Console, View
-from nbrun.engine import Engine
 from nbrun.errors import ExitCode
-from nbrun.journal import Journal, Reading
-from nbrun.kernel import LocalKernel
-from nbrun.link import LocalLink
+from nbrun.journal import Reading
+from nbrun.link import JournalLink, SocketLink
 from nbrun.run_directory import RunDirectory
-from nbrun.views import notebook
+from nbrun.state import Phase
 from nbrun.views.dialogue import Dialogue
 from nbrun.views.keyboard import Keyboard
 from nbrun.views.terminal import TerminalView
 
 
-def conduct(
-    started: ev.RunStarted,
-    directory: RunDirectory,
-    writer: Journal,
-    kernel: LocalKernel,
-    *,
-    json: bool,
-) -> ExitCode:
-    """Run what `started` says to its end, shown on stdout, asking on this terminal if there is
-    somebody; `json`: print the journal's lines instead.
-
-    Raises:
-        JournalError: the record can't be kept.
-    """
-    logging.basicConfig(filename=directory.log, level=logging.WARNING)
-    kernel.log_to(directory.log)
-    link = LocalLink(started.operator)
-    engine = Engine(
-        writer,
-        make_kernel=kernel.speak_to,
-        publish=link.publish,
-        save_notebook=_saver(directory, Path(started.runbook)),
-    )
-    link.connect(engine.inbox)
-    failure: list[BaseException] = []
-    thread = threading.Thread(
-        target=_engine_thread, args=(engine, started, link, failure), name="nbrun-engine"
-    )
-    thread.start()
-    try:
-        attended = started.policy.attended
-        state = Console(link, *_terminal(directory, link, attended=attended, json=json)).follow()
-    except BaseException:  # a run must not wait for ever for a console that is gone
-        link.send(ev.Cancel(reason="nbrun's own console failed"))
-        raise
-    finally:
-        thread.join()
-    if failure:
-        raise failure[0]
-    return exit_code(state)
-
-
-def _engine_thread(
-    engine: Engine, started: ev.RunStarted, link: LocalLink, failure: list[BaseException]
-) -> None:
-    """What ends the engine early is raised where the command can answer for it."""
-    try:
-        engine.run(started)
-    except BaseException as error:  # noqa: BLE001
-        failure.append(error)
-    finally:
-        link.close()
-
-
-def _saver(directory: RunDirectory, book: Path) -> Callable[[ev.RunFinished | None], str | None]:
-    """Writes the output notebook from the journal. One that can't be written stops nothing: it
-    can be made again, and the journal says that it is missing."""
-    path = directory.notebook(book)
-
-    def save(ending: ev.RunFinished | None) -> str | None:
-        content = notebook.build(Reading(directory.journal), ending)
-        try:
-            return notebook.write(path, content)
-        except OSError as error:
-            with directory.log.open("a") as log:
-                log.write(f"{path}: the output notebook can't be written: {error}\n")
-            return None
-
-    return save
-
-
-def _terminal(
-    directory: RunDirectory, link: LocalLink, *, attended: bool, json: bool
-) -> tuple[View, Asker | None]:
-    if json:
-        return JsonView(sys.stdout), None
-    out = screen()
-    view = TerminalView(out, live=out.is_terminal and not out.is_dumb_terminal)
-    view.describe_record(str(directory.path))
-    if not attended:
-        return view, None
+def operate(directory: RunDirectory, link: SocketLink, *, show_from: int = 0) -> ExitCode:
+    """Show the run and ask on this terminal until it ends, or is left to go on."""
+    view, out = _view(directory)
     asking = out if out.is_terminal else Screen(stderr=True, highlight=False)
-    return view, Dialogue(
+    asker: Asker = Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),
         link.fileno(),
         lambda: Reading(directory.journal),
     )
+    return _follow(
+        directory, link, Console(link, view, asker, show_from=show_from, me=link.operator)
+    )
+
+
+def answer_for(directory: RunDirectory, link: SocketLink, *, json: bool) -> ExitCode:
+    """Show the run, or with `json` its journal's lines, and stand for it: nobody is asked."""
+    view = JsonView(sys.stdout) if json else _view(directory)[0]
+    return _follow(directory, link, Console(link, view, None, answerable=True))
+
+
+def look_on(directory: RunDirectory, *, json: bool = False) -> ExitCode:
+    """Show the run as its journal grows."""
+    link = JournalLink(directory.journal)
+    view = JsonView(sys.stdout) if json else _view(directory)[0]
+    console = Console(link, view, None)
+    state = console.follow()
+    link.leave()
+    if console.left:
+        return ExitCode.WAITING
+    if state.finished is None:
+        _say(
+            f"the record ends here: the run was interrupted; go on with nbrun resume {directory.id}"
+        )
+        return ExitCode.INDETERMINATE if state.unsettled or state.attempt else ExitCode.INTERNAL
+    return exit_code(state)
+
+
+def _view(directory: RunDirectory) -> tuple[View, RichConsole]:
+    out = screen()
+    view = TerminalView(out, live=out.is_terminal and not out.is_dumb_terminal)
+    view.describe_record(str(directory.path))
+    return view, out
 
 
 def _writer(console: RichConsole) -> Callable[[str], None]:
@@ -119,3 +68,45 @@ def _writer(console: RichConsole) -> Callable[[str], None]:
         console.file.flush()
 
     return write
+
+
+# ── the end ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _follow(directory: RunDirectory, link: SocketLink, console: Console) -> ExitCode:
+    try:
+        state = console.follow()
+    except BaseException:
+        link.leave("nbrun's own console failed")
+        raise
+    if console.left:
+        link.leave(console.left)
+        _say(f"{console.left}; the run goes on: nbrun attach {directory.id}")
+        return ExitCode.WAITING
+    link.close()
+    if state.finished is not None:
+        return exit_code(state)
+    return _without_an_end(directory, link, running=state.phase is Phase.RUNNING)
+
+
+def _without_an_end(directory: RunDirectory, link: SocketLink, *, running: bool) -> ExitCode:
+    """Why nothing more comes though the run has no end, and what to do."""
+    if link.taken_over is not None:
+        by = link.taken_over
+        _say(f"{by.name} (uid {by.uid}, {by.via}) has taken this run over; it goes on")
+        return ExitCode.WAITING
+    if link.failure is not None:
+        _say(link.failure.why)
+        return ExitCode(link.failure.exit_code)
+    _say("the run's supervisor is gone: it was killed, or crashed")
+    _say(f"go on with it: nbrun resume {directory.id}")
+    return ExitCode.INDETERMINATE if running else ExitCode.INTERNAL
+
+
+def _say(text: str) -> None:
+    """On stderr; nothing where that is gone."""
+    try:
+        sys.stderr.write(f"nbrun: {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        return

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nbrun import run_directory
+from nbrun import reopening, run_directory
 from nbrun.errors import ExitCode, JournalError, UsageError
 from nbrun.journal import Reading
 from nbrun.views import notebook
@@ -16,6 +16,7 @@ def export_notebook(run: str, path: Path | None, runs_dir: Path | None) -> tuple
         RunNotFoundError, DamagedJournalError: see their messages.
     """
     directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
+    reopening.note_interruption(directory.journal)
     own = directory.notebook(_runbook(directory.journal))
     target = path or own
     content = notebook.build(Reading(directory.journal))

@@ -1,13 +1,14 @@
 """`nbrun log`: tell a run again from its journal."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun import events as ev
-from nbrun import journal, run_directory
+from nbrun import journal, reopening, run_directory
 from nbrun.commands.screens import JsonView, screen
-from nbrun.errors import ExitCode, UsageError
+from nbrun.errors import DamagedJournalError, ExitCode, UsageError
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.state import fold
@@ -37,6 +38,8 @@ def show(request: Request) -> ExitCode:
         RunNotFoundError, DamagedJournalError, UsageError: see their messages.
     """
     directory = run_directory.find(run_directory.runs_dir(request.runs_dir), request.run)
+    with suppress(DamagedJournalError):  # what is whole before the damage is told first
+        reopening.note_interruption(directory.journal)
     reading = Reading(directory.journal)
     if request.steps:
         screen().print(log.steps_table(reading))
@@ -64,8 +67,8 @@ def _say_how_it_stands(directory: RunDirectory, reading: Reading) -> None:
 _TORN = "{path}: the last line is torn ({size} bytes, left out): nbrun ended while it wrote"
 _GOES_ON = "the run goes on: this is what has happened so far"
 _INTERRUPTED = (
-    "the record ends here: nbrun was killed, or the machine went down. A step that was started and "
-    "has no end above may have happened, wholly or in part"
+    "the record ends here, without an end of the run. A step that was started and has no end above "
+    "may have happened, wholly or in part; nbrun resume goes on with the run"
 )
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import msgspec
 
 from nbrun import events as ev
-from nbrun import journal, run_directory
+from nbrun import journal, processes, reopening, run_directory
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, JournalError
-from nbrun.journal import is_locked
+from nbrun.journal import Reading, is_locked
 from nbrun.run_directory import RunDirectory
+from nbrun.state import fold
 from nbrun.views import runs as view
 from nbrun.views.runs import RunLine
 
@@ -24,6 +25,18 @@ def show(runs_dir: Path | None, *, json: bool) -> ExitCode:
     else:
         screen().print(view.listing(list(lines), str(parent)))
     return ExitCode.COMPLETED
+
+
+def _without_an_end(directory: RunDirectory, line: RunLine) -> RunLine:
+    try:
+        reopening.note_interruption(directory.journal)
+        if is_locked(directory.journal):
+            return line
+        state = fold(record.event for record in Reading(directory.journal))
+    except (JournalError, OSError) as error:
+        return msgspec.structs.replace(line, status=f"unreadable: {error}")
+    alive = state.process is not None and processes.is_kernel(state.process)
+    return msgspec.structs.replace(line, status="interrupted", kernel_alive=alive)
 
 
 def _line(directory: RunDirectory) -> RunLine:
@@ -41,10 +54,10 @@ def _line(directory: RunDirectory) -> RunLine:
         parameters=started.parameters,
         operator=started.operator.name,
         started=first.at,
-        status="running" if is_locked(directory.journal) else "interrupted",
+        status="running",
     )
     if last is None or not isinstance(last.event, ev.RunFinished):
-        return line
+        return _without_an_end(directory, line)
     ended = last.event
     return msgspec.structs.replace(
         line, status=ended.outcome, off_script=ended.off_script, duration=ended.duration

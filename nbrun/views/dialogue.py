@@ -121,7 +121,7 @@ class Dialogue:
     def _with_reason(self, decision: Decision, state: RunState, news: News) -> Decision:
         """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
         kinds = {deviation.kind for deviation in consequences(state, decision)}
-        if not kinds and not isinstance(decision, ev.Cancel):
+        if not kinds and not isinstance(decision, ev.Cancel | ev.Settle):
             return decision
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))

@@ -126,7 +126,7 @@ def _break_row(state: RunState, event: ev.Event) -> tuple[str, str, str, str] | 
             who = event.operator.name
             return ("", "", "settled", f"{who}: {wording.settled(state, event)}")
         case ev.RunInterrupted():
-            return ("", "", "interrupted", event.why)
+            return ("", "", "interrupted", wording.interrupted(event))
         case ev.RunResumed():
             return ("", "", "resumed", f"{event.operator.name}: {event.reason}".rstrip(": "))
     return None

@@ -109,8 +109,9 @@ class _Builder:
                 told = wording.settled(self._state, event)
                 by = _md(wording.operator(operator))
                 self._remark(at, f"**{_md(told)}**, says {by}", "")
-            case ev.RunInterrupted(why=why):
-                self._remark(at, "**The run was interrupted**, found", why)
+            case ev.RunInterrupted():
+                told = wording.interrupted(event)
+                self._remark(at, "**The run was interrupted**, found", told)
             case ev.RunResumed(operator=operator, reason=reason):
                 self._operator = operator
                 by = _md(wording.operator(operator))

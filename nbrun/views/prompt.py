@@ -47,7 +47,29 @@ CHOICES = (
         ev.RestartKernel(),
     ),
     Choice("note", "n", ("note",), "put a remark into the record"),
+    Choice(
+        "happened",
+        "happened",
+        (),
+        "what nobody saw end did happen: the run goes on behind it",
+        ev.Settle(finding="happened"),
+    ),
+    Choice(
+        "not",
+        "not",
+        ("not-happened",),
+        "it did not happen: the run stops at it",
+        ev.Settle(finding="did_not_happen"),
+    ),
+    Choice(
+        "unknown",
+        "unknown",
+        (),
+        "nobody knows whether it happened: the run stops at it",
+        ev.Settle(finding="unknown"),
+    ),
     Choice("view", "v", ("view",), "look back at this step; also: view N, view source, view left"),
+    Choice("detach", "d", ("detach",), "leave; the run waits here for an attach", ev.Detach()),
     Choice("cancel", "c", ("cancel",), "end the run here", ev.Cancel()),
     Choice("help", "?", ("help", "h"), "explain these"),
 )
@@ -122,7 +144,7 @@ def possible(state: RunState) -> list[Choice]:
 
 
 def _is_open(choice: Choice, state: RunState) -> bool:
-    if choice.name in _OF_STEP and state.plan.policy.strict:
+    if choice.name in _OF_STEP and (state.plan.policy.strict or state.unsettled):
         return False
     if choice.name in ("run-other", "edit-other"):
         return state.kernel == "alive"
@@ -134,7 +156,7 @@ def menu(state: RunState) -> list[str]:
     shown = []
     for choice in possible(state):
         word = choice.words[0] if choice.words else f"{choice.name.removesuffix('-other')} step N"
-        shown.append(f"{choice.letter} {word}")
+        shown.append(choice.letter if choice.letter == choice.name else f"{choice.letter} {word}")
     return shown
 
 
@@ -151,4 +173,6 @@ def explained(state: RunState) -> list[tuple[str, str]]:
 def question(state: RunState) -> str:
     """The prompt itself, which names the step that the choices act on."""
     current = state.current
+    if state.unsettled:
+        return f"did {label(state, state.unsettled[0].step)} happen? "
     return f"{label(state, current.step.id)}> " if current else "> "

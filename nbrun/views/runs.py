@@ -14,7 +14,8 @@ _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     """One run. `status`: its outcome, else `running`, `interrupted` or what is wrong with it;
-    `started` RFC 3339; `duration` in seconds; `off_script` and `duration` None until it ends."""
+    `kernel_alive`: it was interrupted, and its kernel is still running; `started` RFC 3339;
+    `duration` in seconds; `off_script` and `duration` None until it ends."""
 
     run: str
     runbook: str = ""
@@ -24,6 +25,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     duration: float | None = None
     status: str = ""
     off_script: bool | None = None
+    kernel_alive: bool = False
 
 
 def listing(lines: list[RunLine], where: str) -> RenderableType:
@@ -37,6 +39,7 @@ def listing(lines: list[RunLine], where: str) -> RenderableType:
 
 def _entry(line: RunLine, width: int) -> tuple[Text, Text]:
     status = f"{line.status}, off script" if line.off_script else line.status
+    status += ", its kernel is still alive" * line.kernel_alive
     took = "" if line.duration is None else f" · {wording.duration(line.duration)}"
     head = Text(plain(line.run).ljust(width + 2), no_wrap=True, overflow="ignore")
     head.append(plain(status), style="yellow" if line.off_script else _STYLES.get(line.status, ""))

@@ -273,7 +273,8 @@ class TerminalView:
         self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "cyan")
 
     def _interrupted(self, _state: RunState, event: ev.RunInterrupted, at: str) -> None:
-        self._line(f"{wording.clock(at)} the run was interrupted: {event.why}", "bold red")
+        told = wording.interrupted(event)
+        self._line(f"{wording.clock(at)} the run was interrupted: {told}", "bold red")
 
     def _run_resumed(self, _state: RunState, event: ev.RunResumed, at: str) -> None:
         why = f": {event.reason}" if event.reason else ""

@@ -124,6 +124,12 @@ def settled(state: RunState, event: ev.AttemptSettled) -> str:
     return f"{where}: {FINDINGS[event.finding]}" + (f" ({event.reason})" if event.reason else "")
 
 
+def interrupted(event: ev.RunInterrupted) -> str:
+    if not event.cut:
+        return event.why
+    return f"{event.why}; a torn last line ({event.cut} bytes) was cut and is in {event.kept_in}"
+
+
 def reattached(event: ev.KernelReattached) -> str:
     return (
         "the kernel is still there, with its variables; what it printed in the last "

@@ -81,13 +81,24 @@ def test_playing_it_back_at_a_million_times_its_speed_shows_the_same(keep, tale,
     assert show(timing=True, speed=1e6).out == show().out
 
 
-def test_a_torn_last_line_is_left_out_and_reported(keep, tale, show):
+def test_a_torn_last_line_is_put_aside_and_reported(keep, tale, show):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes()[:-20])
     said = show()
     assert "completed" not in said.out.splitlines()[-1]
+    assert "a torn last line" in said.out
+    assert "without an end of the run" in said.err
+
+
+def test_one_that_may_not_be_repaired_is_left_out_and_reported(keep, tale, show, monkeypatch):
+    monkeypatch.setattr("nbrun.reopening.os.access", lambda *_: False)  # root may write everything
+    journal = keep(tale)
+    torn = journal.read_bytes()[:-20]
+    journal.write_bytes(torn)
+    said = show()
     assert "the last line is torn" in said.err
     assert str(journal) in said.err
+    assert journal.read_bytes() == torn
 
 
 def test_a_damaged_line_is_named(keep, tale, show):

@@ -32,6 +32,7 @@ def test_an_ended_run_is_told_in_full(keep, tale, listed):
             "duration": 61.5,
             "status": "completed",
             "off_script": True,
+            "kernel_alive": False,
         }
     ]
 

@@ -12,5 +12,4 @@ from tests.e2e.terminal import Desk
 def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path)
     yield made
-    for terminal in made.terminals:
-        terminal.close()
+    made.close()

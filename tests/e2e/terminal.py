@@ -4,10 +4,12 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,8 +18,11 @@ import pexpect
 import pyte
 
 from nbrun import events as ev
+from nbrun import processes
+from nbrun.errors import DamagedJournalError
 from nbrun.events import Record
 from nbrun.journal import Reading
+from nbrun.peers import peer_of
 from tests.build_notebooks import notebook, write
 
 TIMEOUT = 60.0  # seconds; machines are slow, and every wait is for an event
@@ -49,6 +54,16 @@ class Desk:
         editor.write_text(_EDITOR)
         editor.chmod(0o755)
         self.terminals: list[Terminal] = []
+
+    def close(self) -> None:
+        """Leave nothing running, whatever the test came to."""
+        for terminal in self.terminals:
+            terminal.close()
+        for run in self.runs.iterdir() if self.runs.exists() else ():
+            end_supervisor(run)
+            for process in kernels(run):
+                if processes.is_kernel(process):
+                    processes.kill_group(process.pid)
 
     def book(self, *cells: dict[str, Any], **keys: Any) -> Path:
         """The runbook of these cells, at runbook.ipynb."""
@@ -105,6 +120,24 @@ class Desk:
     def unattended(self, *options: str) -> subprocess.CompletedProcess[str]:
         """`nbrun start` of the runbook without a terminal, to its end."""
         return self.command("start", "runbook.ipynb", *options)
+
+    # ── the run's processes ──────────────────────────────────────────────────────────────────
+
+    def supervisor(self) -> int:
+        """The process id of the run's supervisor, once there is one to speak to."""
+        wait_until(lambda: self.runs.exists() and any(self.runs.iterdir()))
+        wait_until(lambda: supervisor_of(self.run) is not None)
+        return int(supervisor_of(self.run) or 0)
+
+    def kill_supervisor(self) -> None:
+        """As the machine would, when its memory runs out."""
+        pid = self.supervisor()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid))
+
+    def kernel(self) -> int:
+        """The process id of the newest kernel of the run."""
+        return kernels(self.run)[-1].pid
 
     # ── the record ───────────────────────────────────────────────────────────────────────────
 
@@ -332,6 +365,34 @@ class Terminal:
         if not self._child.ptyproc.fileobj.closed:
             self._child.ptyproc.fileobj.close()
         self._child.closed = self._child.ptyproc.closed = True
+
+
+def supervisor_of(run: Path) -> int | None:
+    """The process that listens at the run's socket; None when nobody does."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str((run / "socket").readlink()))
+            return peer_of(connection).pid
+        except OSError:
+            return None
+
+
+def end_supervisor(run: Path) -> None:
+    pid = supervisor_of(run)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid))
+
+
+def kernels(run: Path) -> list[ev.KernelProcess]:
+    """Every kernel that the run's journal tells of."""
+    started = ev.KernelStarted | ev.KernelRestarted
+    found = []
+    with suppress(DamagedJournalError):  # a test's own doing
+        for record in Reading(run / "journal.jsonl"):
+            if isinstance(record.event, started) and record.event.process:
+                found.append(record.event.process)
+    return found
 
 
 def is_gone(pid: int) -> bool:

@@ -113,32 +113,38 @@ def test_ctrl_c_among_quick_steps_stops_the_run(desk: Desk) -> None:
     assert desk.decisions() == [("interrupt", ""), ("cancel", "")]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_end_cancels_the_run_and_leaves_no_kernel(
-    desk: Desk, number: signal.Signals
-) -> None:
+def test_sigterm_to_the_supervisor_cancels_the_run_and_leaves_nothing(desk: Desk) -> None:
     desk.book(code(SLEEP, id="asleep"), code("print('la' + 'st')", id="last"))
     terminal = desk.start()
     kernel = terminal.kernel()
-    terminal.signal(number)
+    supervisor = desk.supervisor()
+    socket = (desk.run / "socket").readlink()
+    os.kill(supervisor, signal.SIGTERM)
     assert terminal.wait() == 5
     assert "cancelled at" in terminal.text()
     assert "step 2 print('la' + 'st'): not run" in terminal.words()
     assert desk.attempts() == [("asleep", 1, "interrupted")]
-    assert desk.decisions() == [("cancel", f"nbrun got {number.name}")]
+    assert desk.decisions() == [("cancel", "the supervisor got SIGTERM")]
     assert desk.finish().outcome == "cancelled"
-    wait_until(lambda: is_gone(kernel))
+    assert desk.finish().notebook_sha256 is not None
+    wait_until(lambda: is_gone(kernel) and is_gone(supervisor))
+    assert not socket.exists()
+    assert {path.name for path in desk.run.iterdir()} == {
+        "journal.jsonl",
+        "runbook.ipynb",
+        "supervisor.log",
+    }
 
 
-def test_sigterm_at_the_prompt_ends_the_run_recorded(desk: Desk) -> None:
+def test_sigterm_to_the_supervisor_at_the_prompt_ends_the_run_recorded(desk: Desk) -> None:
     desk.book(code(TELL_PID + "1 / 0", id="fails"))
     terminal = desk.start()
     terminal.prompted("step 1>")
     kernel = terminal.kernel()
-    terminal.signal(signal.SIGTERM)
+    os.kill(desk.supervisor(), signal.SIGTERM)
     assert terminal.wait() == 5
     assert "cancelled at" in terminal.text()
-    assert desk.decisions() == [("cancel", "nbrun got SIGTERM")]
+    assert desk.decisions() == [("cancel", "the supervisor got SIGTERM")]
     wait_until(lambda: is_gone(kernel))
 
 

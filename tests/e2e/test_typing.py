@@ -1,10 +1,8 @@
 """What is typed: when it counts, when it doesn't, and where it is never kept."""
 
-import pytest
-
 from nbrun import events as ev
 from tests.build_notebooks import code
-from tests.e2e.terminal import TELL_PID, Desk, held_in, is_gone, wait_until
+from tests.e2e.terminal import Desk, held_in, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
@@ -95,25 +93,8 @@ def test_end_of_file_at_the_prompt_ends_nothing_until_it_is_said_three_times(des
     terminal.prompted("step 1>")
     assert desk.decisions() == []
     terminal.press("ctrl-d")
-    assert terminal.wait() == 5
-    assert desk.decisions() == [("cancel", "the terminal was lost")]
-    assert desk.finish().outcome == "cancelled"
-
-
-@pytest.mark.parametrize("where", ["running", "stopped"])
-def test_a_terminal_that_hangs_up_ends_the_run_recorded(desk: Desk, where: str) -> None:
-    then = {"running": "import time; time.sleep(600)", "stopped": "1 / 0"}[where]
-    desk.book(code(TELL_PID + then, id="one"))
-    terminal = desk.start()
-    kernel = terminal.kernel()
-    if where == "stopped":
-        terminal.prompted("step 1>")
-    terminal.hang_up()
-    assert terminal.wait() == 5
-    assert set(desk.decisions()) <= {  # whichever of the two was seen first, or both
-        ("cancel", "nbrun got SIGHUP"),
-        ("cancel", "the terminal was lost"),
-    }
-    assert desk.finish().outcome == "cancelled"
-    assert desk.finish().notebook_sha256 is not None
-    wait_until(lambda: is_gone(kernel))
+    assert terminal.wait() == 8
+    assert desk.decisions() == []
+    wait_until(lambda: desk.events(ev.OperatorDetached))
+    assert [event.why for event in desk.events(ev.OperatorDetached)] == ["the terminal was lost"]
+    assert desk.events(ev.RunFinished) == []

@@ -5,6 +5,7 @@ import pytest
 from nbrun import events as ev
 from nbrun.views import prompt
 from nbrun.views.prompt import Chosen
+from tests.build import crashed, kernel_idle, kernel_reattached, run_resumed, stopped
 from tests.views.tale import Tale, step
 
 THREE = (step("a"), step("b"), step("c", tags=("skip-execution",)))
@@ -72,11 +73,39 @@ def test_r_is_retry_where_the_step_has_failed(failed):
     assert name("retry", failed) == "retry"
 
 
-def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed):
+@pytest.fixture
+def unseen():
+    """Resumed, and stopped at an attempt that nobody saw end."""
+    tale = Tale(step("a"), step("b"))
+    tale.begin("a").add(*crashed(running="a"), run_resumed(), kernel_reattached(), kernel_idle())
+    return tale.add(stopped("indeterminate", "a")).state
+
+
+def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
+    assert prompt.menu(unseen) == [
+        "n note",
+        "happened",
+        "not",
+        "unknown",
+        "v view",
+        "d detach",
+        "c cancel",
+        "? help",
+    ]
+    assert prompt.question(unseen) == "did step 1 happen? "
+    for line in ("r", "s", "g", "r 2", "j 2", "k", "i"):
+        assert "nobody saw end" in prompt.parse(line, unseen), line
+    for line in ("h", "y", "yes", "hap"):
+        parsed = prompt.parse(line, unseen)
+        assert isinstance(parsed, str) or parsed.choice.name == "help", line
+
+
+def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, unseen):
     for choice in prompt.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            assert choice.name in (name(line, stepping), name(line, failed)), line
+            possible = (name(line, stepping), name(line, failed), name(line, unseen))
+            assert choice.name in possible, line
 
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
@@ -171,7 +200,22 @@ def test_the_menu_shows_what_is_possible_and_nothing_else(stepping, failed, dead
     def letters(state):
         return [choice.split()[0] for choice in prompt.menu(state)]
 
-    assert letters(stepping) == ["r", "g", "e", "s", "r", "e", "j", "i", "k", "n", "v", "c", "?"]
+    assert letters(stepping) == [
+        "r",
+        "g",
+        "e",
+        "s",
+        "r",
+        "e",
+        "j",
+        "i",
+        "k",
+        "n",
+        "v",
+        "d",
+        "c",
+        "?",
+    ]
     assert "r run" in prompt.menu(stepping)
     assert "r retry" in prompt.menu(failed)
     assert "r run" not in prompt.menu(failed)

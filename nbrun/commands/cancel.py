@@ -1,0 +1,81 @@
+"""`nbrun cancel`: end a run from elsewhere, one that goes on or one that was interrupted."""
+
+import os
+import select
+import socket
+from pathlib import Path
+
+from nbrun import events as ev
+from nbrun import journal, provenance, resumption, run_directory
+from nbrun.engine import Engine, Ordered
+from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
+from nbrun.link import SocketLink
+from nbrun.run_directory import RunDirectory
+from nbrun.saving import saver
+
+
+def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
+    """Have the run end as cancelled, its running step interrupted, its kernel ended.
+
+    Raises:
+        UsageError: it has ended already.
+        NbrunError: its supervisor did not do so.
+    """
+    directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
+    try:
+        link = SocketLink(directory, "follow")
+    except NoSupervisorError:
+        if journal.is_locked(directory.journal):
+            raise
+        _end_interrupted(directory, reason)
+        print(f"{directory.id}: cancelled")  # noqa: T201
+        return ExitCode.COMPLETED
+    return _through(directory, link, reason)
+
+
+def _through(directory: RunDirectory, link: SocketLink, reason: str) -> ExitCode:
+    """Send the decision, and wait for the end that it leads to."""
+    link.send(ev.Cancel(reason=reason))
+    finished = None
+    while not link.closed:
+        select.select([link], [], [], 1.0)
+        for record in link.receive():
+            if isinstance(record.event, ev.RunFinished):
+                finished = record.event
+            if isinstance(record.event, ev.DecisionRefused) and _is_ours(record.event, link):
+                raise RefusedAttachError(f"{directory.id}: {record.event.why}")
+    link.close()
+    if finished is None:
+        why = link.failure.why if link.failure else "its supervisor is gone"
+        raise NoSupervisorError(f"{directory.id}: {why}")
+    print(f"{directory.id}: {finished.outcome}")  # noqa: T201
+    return ExitCode.COMPLETED
+
+
+def _is_ours(refused: ev.DecisionRefused, link: SocketLink) -> bool:
+    return refused.decision == "cancel" and refused.operator == link.operator
+
+
+def _end_interrupted(directory: RunDirectory, reason: str) -> None:
+    """No supervisor is left to do it: find the kernel, if it is there still, and end both here."""
+    found = resumption.open_journal(directory)
+    operator = provenance.operator(os.getpid())
+    kernel = resumption.kernel_of(found.state)
+    kernel.log_to(directory.log)
+    engine = Engine(
+        found.writer,
+        make_kernel=kernel.speak_to,
+        publish=lambda _records: None,
+        save_notebook=saver(directory, Path(found.state.plan.runbook)),
+        state=found.state,
+    )
+    engine.inbox.put(Ordered(ev.Cancel(reason=reason), operator))
+    resumed = ev.RunResumed(
+        operator=operator,
+        host=socket.gethostname(),
+        versions=provenance.versions(),
+        reason="to cancel it",
+    )
+    state = engine.resume(resumed, found.seen)
+    if state.finished is None:
+        raise UsageError(f"{directory.id}: it could not be ended")

@@ -1,0 +1,100 @@
+"""The socket of one run's supervisor: where it lies, who may reach it, and that it stays there."""
+
+import hashlib
+import os
+import socket
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from nbrun.errors import NbrunError
+
+_BACKLOG = 16
+
+
+class Listener:
+    """A listening Unix socket in a folder that only this user may enter. `link`, a symbolic link,
+    always leads to it: its own path would be too long for a socket's (some 100 bytes)."""
+
+    def __init__(self, link: Path) -> None:
+        """Raises NbrunError when no socket can be made."""
+        self._link = link
+        self._name = f"{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}.sock"
+        self._open(_folders())
+
+    def is_lost(self) -> bool:
+        """Whether its name is gone: XDG_RUNTIME_DIR is removed with its user's last login."""
+        try:
+            return self._path.lstat().st_ino != self._inode
+        except OSError:
+            return True
+
+    def move(self) -> None:
+        """Listen again, where no logout removes it. Raises NbrunError."""
+        self.socket.close()
+        self._open(_folders()[1:])
+
+    def close(self) -> None:
+        """Leave neither socket nor link."""
+        self.socket.close()
+        for name in (self._path, self._link):
+            with suppress(OSError):
+                name.unlink()
+
+    def _open(self, folders: list[Path]) -> None:
+        self.socket, self._path = _bound(folders, self._name)
+        self._inode = self._path.lstat().st_ino
+        fresh = self._link.with_name(f".{self._link.name}")
+        try:
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(self._path)
+            fresh.replace(self._link)
+        except OSError as error:
+            raise NbrunError(f"{self._link}: can't be made: {error.strerror}") from error
+
+
+def _folders() -> list[Path]:
+    """Where a socket may lie, the best place first."""
+    temporary = Path(tempfile.gettempdir(), f"nbrun-{os.getuid()}")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return [*([Path(runtime, "nbrun")] if runtime else []), temporary, _LAST]
+
+
+_LAST = Path("/tmp", f"nbrun-{os.getuid()}")  # noqa: S108  its owner and mode are looked at
+
+
+def _bound(folders: list[Path], name: str) -> tuple[socket.socket, Path]:
+    troubles = []
+    for folder in folders:
+        try:
+            _make_private(folder)
+            return _bind(folder / name)
+        except OSError as error:
+            troubles.append(f"{folder}: {error.strerror or error}")
+    raise NbrunError(f"there is no place for the run's socket: {'; '.join(troubles)}")
+
+
+def _make_private(folder: Path) -> None:
+    """Raises OSError when it is not this user's alone."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise OSError("it is not a folder of this user's")
+    folder.chmod(0o700)
+
+
+def _bind(path: Path) -> tuple[socket.socket, Path]:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()  # of a supervisor that was killed: the journal's lock lets only one be
+        made.bind(str(path))
+        path.chmod(0o600)
+        made.listen(_BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made, path

@@ -1,0 +1,141 @@
+"""An order to start a run, checked and made ready: what is to run, where it is kept, its kernel."""
+
+import os
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nbrun import events as ev
+from nbrun import parameters, provenance, run_directory, runbook
+from nbrun.errors import UsageError
+from nbrun.journal import Journal
+from nbrun.jupyter import find_kernelspec
+from nbrun.kernel import LocalKernel
+from nbrun.orders import StartOrder
+from nbrun.run_directory import RunDirectory
+from nbrun.runbook import Notebook, Runbook
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An order with nothing wrong in it. Nothing has been made or started for it yet."""
+
+    notebook: Notebook
+    kernelspec: str
+    language: str
+    values: dict[str, Any]
+    cwd: Path
+    policy: ev.Policy
+
+    def kernel(self) -> LocalKernel:
+        return LocalKernel(self.kernelspec, cwd=self.cwd, attended=self.policy.attended)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that only has to begin."""
+
+    started: ev.RunStarted
+    directory: RunDirectory
+    journal: Journal
+
+
+def check(order: StartOrder) -> Checked:
+    """Raises UsageError when something is wrong with the order."""
+    read = runbook.read(Path(order.runbook))
+    name = runbook.kernel_name(read, order.kernel)
+    spec = find_kernelspec(name)
+    language = runbook.language(read) or str(spec.language)
+    return Checked(
+        notebook=read,
+        kernelspec=str(name),
+        language=language,
+        values=_values(order, read, name, language),
+        cwd=_cwd(order, read.path),
+        policy=_policy(order),
+    )
+
+
+def prepare(order: StartOrder, checked: Checked) -> Prepared:
+    """Make the run's folder and its journal.
+
+    Raises:
+        UsageError: something is wrong with the notebook after all; nothing was made.
+        JournalError: the record can't be kept.
+    """
+    book = planned(checked)
+    runs_dir = run_directory.runs_dir(Path(order.runs_dir) if order.runs_dir else None)
+    directory = run_directory.create(runs_dir, book.path)
+    return Prepared(
+        started=_started(order, checked, book, directory),
+        directory=directory,
+        journal=Journal.create(directory.journal),
+    )
+
+
+def planned(checked: Checked) -> Runbook:
+    """The steps, with a cell that sets the parameters."""
+    node = parameters.inject(
+        checked.notebook.node, checked.values, checked.kernelspec, checked.language
+    )
+    return runbook.plan(replace(checked.notebook, node=node))
+
+
+def _values(order: StartOrder, read: Notebook, name: str | None, language: str) -> dict[str, Any]:
+    assignments = parameters.parse_assignments(order.assignments)
+    path = order.parameters_file
+    from_file = parameters.read_file(Path(path)) if path else {}
+    if not assignments and not from_file:
+        return {}
+    return parameters.resolve(
+        parameters.declared(read.node, language, name),
+        assignments,
+        from_file,
+        language=language,
+        undeclared=order.undeclared,
+    )
+
+
+def _cwd(order: StartOrder, path: Path) -> Path:
+    cwd = (Path(order.cwd) if order.cwd else path.parent).absolute()
+    if not cwd.is_dir():
+        raise UsageError(f"--cwd {cwd}: there is no such folder")
+    return cwd
+
+
+def _policy(order: StartOrder) -> ev.Policy:
+    if order.step and not order.attended:
+        raise UsageError("--step asks before every step, and there is no terminal to ask on")
+    return ev.Policy(
+        attended=order.attended,
+        on_failure=order.on_failure,
+        step=order.step,
+        strict=order.strict,
+        shell_errors=order.shell_errors,
+        wait_for=order.wait_for,
+    )
+
+
+def _started(
+    order: StartOrder, checked: Checked, book: Runbook, directory: RunDirectory
+) -> ev.RunStarted:
+    return ev.RunStarted(
+        run=directory.id,
+        runbook=str(book.path),
+        runbook_sha256=book.sha256,
+        git_commit=provenance.git_commit(book.path.parent),
+        metadata=book.metadata,
+        steps=book.steps,
+        epilogue=book.epilogue,
+        parameters=checked.values,
+        kernelspec=checked.kernelspec,
+        cwd=str(checked.cwd),
+        operator=provenance.operator(os.getppid()),
+        host=socket.gethostname(),
+        versions=provenance.versions(),
+        policy=checked.policy,
+        reason=order.reason,
+        ticket=order.ticket,
+        notices=book.notices,
+    )

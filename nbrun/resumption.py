@@ -1,0 +1,150 @@
+"""An interrupted run made ready to go on: its journal, its kernel, and the runbook it follows."""
+
+import difflib
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from nbrun import events as ev
+from nbrun import parameters, provenance, reopening, runbook
+from nbrun.errors import UsageError
+from nbrun.events import Step
+from nbrun.journal import Journal
+from nbrun.jupyter import find_kernelspec
+from nbrun.kernel import LocalKernel
+from nbrun.orders import ResumeOrder
+from nbrun.run_directory import RunDirectory
+from nbrun.runbook import Runbook
+from nbrun.state import Phase, RunState
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that only has to go on. `seen`: when something was last seen of it, in seconds since it
+    began."""
+
+    writer: Journal
+    state: RunState
+    seen: float
+    resumed: ev.RunResumed
+    replaced: ev.RunbookReplaced | None
+
+
+def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
+    """Take the journal of an interrupted run.
+
+    Raises:
+        UsageError: it goes on or has ended; or the new runbook is none. Nothing was changed.
+        JournalError: the journal can't be written, or is damaged.
+    """
+    found = open_journal(directory)
+    try:
+        find_kernelspec(found.state.plan.kernelspec)
+        replaced = replacement(found.state) if order.new_runbook else None
+    except BaseException:
+        found.writer.close()
+        raise
+    resumed = ev.RunResumed(
+        operator=provenance.operator(os.getppid()),
+        host=socket.gethostname(),
+        versions=provenance.versions(),
+        reason=order.reason,
+    )
+    return Opened(found.writer, found.state, found.seen, resumed, replaced)
+
+
+def open_journal(directory: RunDirectory) -> reopening.Reopened:
+    """The journal of a run that was interrupted, and of no other. Raises as `open_run` does."""
+    try:
+        found = reopening.open_again(directory.journal)
+    except BlockingIOError:
+        raise UsageError(
+            f"{directory.id}: the run goes on: see nbrun attach and nbrun watch"
+        ) from None
+    if found.state.phase is Phase.FINISHED:
+        found.writer.close()
+        raise UsageError(f"{directory.id}: the run has ended: see nbrun log")
+    return found
+
+
+def kernel_of(state: RunState) -> LocalKernel:
+    """What the run's kernels are spoken to through, the one it has and those to come."""
+    plan = state.plan
+    return LocalKernel(
+        plan.kernelspec, cwd=Path(plan.cwd), attended=True, generation=state.generation
+    )
+
+
+# ── the runbook, as it was and as it is ──────────────────────────────────────────────────────
+
+
+def changes(state: RunState) -> str:
+    """How the runbook's file differs from what the run follows, as a unified diff; empty where its
+    steps do not.
+
+    Raises:
+        UsageError: it can't be read as a runbook.
+    """
+    if not _has_changed(state):
+        return ""
+    return _diff(state.order_of_steps(), _as_it_is(state).steps)
+
+
+def _has_changed(state: RunState) -> bool:
+    path = Path(state.plan.runbook)
+    return runbook.read(path).sha256 != state.plan.runbook_sha256
+
+
+def replacement(state: RunState) -> ev.RunbookReplaced:
+    """The runbook as it is now, taken for the steps that were not run."""
+    book = _as_it_is(state)
+    steps = merged(state, book.steps)
+    return ev.RunbookReplaced(
+        operator=provenance.operator(os.getppid()),
+        runbook_sha256=book.sha256,
+        git_commit=provenance.git_commit(book.path.parent),
+        steps=steps,
+        epilogue=book.epilogue,
+        diff=_diff(state.order_of_steps(), steps),
+    )
+
+
+def _as_it_is(state: RunState) -> Runbook:
+    plan = state.plan
+    read = runbook.read(Path(plan.runbook))
+    language = state.kernel_info.language if state.kernel_info else runbook.language(read)
+    node = parameters.inject(read.node, plan.parameters, plan.kernelspec, language)
+    return runbook.plan(replace(read, node=node))
+
+
+def merged(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps of `new` in their order, but those that were run or passed over as they were
+    recorded; one that `new` lacks stays behind the one it followed."""
+    touched = {id_: each.step for id_, each in state.steps.items() if each.attempts or each.skipped}
+    steps = [touched.get(step.id, step) for step in new]
+    for id_ in state.order:
+        if id_ in touched and touched[id_] not in steps:
+            steps.insert(_place(state, steps, id_), touched[id_])
+    return tuple(
+        msgspec.structs.replace(step, number=number) for number, step in enumerate(steps, 1)
+    )
+
+
+def _place(state: RunState, steps: list[Step], id_: str) -> int:
+    """Behind the nearest step before `id_`, in the order so far, that is among `steps`."""
+    before = state.order[: state.order.index(id_)]
+    places = {step.id: place for place, step in enumerate(steps, 1)}
+    return max((places[other] for other in before if other in places), default=0)
+
+
+def _diff(old: Iterable[Step], new: Iterable[Step]) -> str:
+    lines = difflib.unified_diff(_told(old), _told(new), "recorded", "now", lineterm="", n=3)
+    return "\n".join(lines)
+
+
+def _told(steps: Iterable[Step]) -> list[str]:
+    return [line for step in steps for line in (f"## {step.title}", *step.source.splitlines(), "")]
