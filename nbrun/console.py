@@ -275,7 +275,6 @@ _ANSWERS = (
     ev.Stopped,
     ev.Resumed,
     ev.NoteAdded,
-    ev.AttemptSettled,
     ev.DecisionRefused,
     ev.InputRequested,
     ev.RunFinished,

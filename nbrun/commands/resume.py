@@ -49,7 +49,8 @@ def _show_how_it_stands(directory: RunDirectory, *, new_runbook: bool) -> int:
     out.print(log.steps_table(records))
     for attempt in state.unsettled:
         where = wording.step(state, attempt.step)
-        out.print(Text(plain(f"\n{where}, attempt {attempt.attempt}, until nbrun was gone:")))
+        told = f"{where}, attempt {attempt.attempt}, until nbrun was gone:"
+        out.print(Text(), Text(plain(told)))
         log.replay(records, TerminalView(out, live=False), step=attempt.step)
     _show_changes(state, new_runbook=new_runbook)
     return len(records)

@@ -280,6 +280,7 @@ class TerminalView:
         why = f": {event.reason}" if event.reason else ""
         who = wording.operator(event.operator)
         self._line(f"{wording.moment(at)} resumed by {who} on {event.host}{why}", "cyan")
+        self._line("looking for its kernel …", "dim")
 
     def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
         told = "the runbook as it is now is followed from here on"

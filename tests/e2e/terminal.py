@@ -32,7 +32,7 @@ here=$(dirname "$0")
 echo "$1" >>"$here/edited"
 exec sed -i -f "$here/edit.sed" "$1"
 """
-_KEYS = {"ctrl-c": b"\x03", "ctrl-d": b"\x04", "enter": b"\n"}
+_KEYS = {"ctrl-backslash": b"\x1c", "ctrl-c": b"\x03", "ctrl-d": b"\x04", "enter": b"\n"}
 
 TELL_PID = "import os; print('kernel', os.getpid(), flush=True)\n"  # a cell's first line
 _TOLD_PID = re.compile(r"^kernel (\d+)$", re.MULTILINE)

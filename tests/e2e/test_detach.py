@@ -1,0 +1,281 @@
+"""A run outlives its terminal: it goes on, waits at its next stop, and is found again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import code
+from tests.e2e.terminal import TELL_PID, Desk, Terminal, is_gone, wait_until
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+
+# A cell that works until the test lets it go, and leaves a line in a file each time that it runs.
+WORK = """import os, time
+open('effects', 'a').write('work\\n')
+print('at' + ' work', flush=True)
+while not os.path.exists('go'): time.sleep(0.02)
+print('work' + ' is done')"""
+CHECK = "import os; assert os.path.exists('checked'), 'not yet'; print('che' + 'cked')"
+
+
+def hang_up(terminal: Terminal) -> None:
+    terminal.hang_up()
+
+
+def kill(terminal: Terminal) -> None:
+    terminal.signal(signal.SIGKILL)
+
+
+def terminate(terminal: Terminal) -> None:
+    terminal.signal(signal.SIGTERM)
+
+
+def effects(desk: Desk) -> list[str]:
+    return (desk.folder / "effects").read_text().splitlines()
+
+
+def let_go(desk: Desk) -> None:
+    (desk.folder / "go").touch()
+
+
+def finish(desk: Desk, terminal: Terminal) -> None:
+    """At the failed check: make it good, and go to the end."""
+    (desk.folder / "checked").touch()
+    terminal.answer("step 2>", "r")
+    terminal.answer(REASON, "")
+    terminal.until("checked\n")
+    assert terminal.wait() == 3
+
+
+@pytest.mark.parametrize("lose", [hang_up, kill, terminate], ids=lambda lose: str(lose.__name__))
+def test_a_terminal_lost_in_a_step_is_not_the_runs_end(desk: Desk, lose: object) -> None:
+    desk.book(code(WORK, id="work"), code(CHECK, id="check"))
+    first = desk.start()
+    first.until("at work")
+    assert callable(lose)
+    lose(first)
+    wait_until(lambda: desk.events(ev.OperatorDetached))
+    let_go(desk)
+    wait_until(lambda: desk.events(ev.Stopped))
+    again = desk.open("attach")
+    again.until("STOPPED at step 2 of 2")
+    assert "work is done" in again.text()  # from the beginning, and what came meanwhile
+    finish(desk, again)
+    assert effects(desk) == ["work"]
+    assert desk.attempts() == [("work", 1, "ok"), ("check", 1, "error"), ("check", 2, "ok")]
+
+
+@pytest.mark.parametrize("lose", [hang_up, kill, terminate], ids=lambda lose: str(lose.__name__))
+def test_a_terminal_lost_at_a_prompt_is_not_the_runs_end(desk: Desk, lose: object) -> None:
+    desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
+    first = desk.start()
+    first.prompted("step 2>")
+    assert callable(lose)
+    lose(first)
+    wait_until(lambda: desk.events(ev.OperatorDetached))
+    finish(desk, desk.open("attach"))
+    assert desk.decisions() == [("retry", "")]
+
+
+def test_detach_leaves_and_attach_comes_back_to_what_is_new(desk: Desk) -> None:
+    desk.book(code("print('once' + ' only')", id="once"), code(CHECK, id="check"))
+    first = desk.start()
+    first.answer("step 2>", "d")
+    first.until(f"nbrun attach {desk.run.name}")
+    assert first.wait() == 8
+    again = desk.open("attach", desk.run.name[-4:], "--since-detach")
+    again.until("STOPPED at step 2 of 2")
+    assert "once only" not in again.text()
+    finish(desk, again)
+    assert [event.why for event in desk.events(ev.OperatorDetached)] == ["you detached"]
+    assert len(desk.events(ev.OperatorAttached)) == 2
+
+
+def test_ctrl_backslash_leaves_a_running_step(desk: Desk) -> None:
+    desk.book(code(WORK, id="work"), code(CHECK, id="check"))
+    first = desk.start()
+    first.until("at work")
+    first.press("ctrl-backslash")
+    assert first.wait() == 8
+    assert desk.attempts() == []
+    let_go(desk)
+    wait_until(lambda: desk.events(ev.Stopped))
+    finish(desk, desk.open("attach"))
+
+
+def test_one_operator_at_a_time_and_a_take_over_is_recorded(desk: Desk) -> None:
+    desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
+    first = desk.start()
+    first.prompted("step 2>")
+    second = desk.open("attach")
+    assert second.wait() == 2
+    assert "is attached to this run" in second.words()
+    assert "/dev/pts/" in second.words()
+    third = desk.open("attach", "--take-over")
+    third.until("STOPPED at step 2 of 2")
+    first.until("has taken this run over")
+    assert first.wait() == 8
+    finish(desk, third)
+    (gone, *_) = desk.events(ev.OperatorDetached)
+    assert "took over" in gone.why
+    operators = [event.operator for event in desk.events(ev.OperatorAttached)]
+    assert operators[0].via != operators[1].via
+    assert {operator.uid for operator in operators} == {os.getuid()}
+
+
+def test_watchers_see_all_of_it_and_one_that_stalls_holds_up_nobody(desk: Desk) -> None:
+    desk.book(
+        code(WORK, id="work"),
+        code("for n in range(50_000): print('line', n)", id="much"),
+        code("print('the' + ' end')", id="last"),
+    )
+    first = desk.start()
+    first.until("at work")
+    watching, stalled = desk.open("watch"), desk.open("watch")
+    watching.until("at work")
+    stalled.until("at work")  # and is never read again
+    let_go(desk)
+    assert first.wait() == 0
+    assert watching.wait() == 0
+    assert "the end" in watching.text()
+    assert desk.printed("much").count("\n") == 50_000
+    assert all(event.operator.via for event in desk.events(ev.OperatorAttached))
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_run(desk: Desk) -> None:
+    desk.book(code(WORK, id="work"))
+    first = desk.start()
+    first.until("at work")
+    watching = desk.open("watch")
+    watching.until("at work")
+    watching.press("ctrl-c")
+    assert watching.wait() == 8
+    let_go(desk)
+    assert first.wait() == 0
+    assert desk.attempts() == [("work", 1, "ok")]
+
+
+def test_a_detached_start_goes_on_by_itself_and_waits(desk: Desk) -> None:
+    desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
+    begun = desk.unattended("--detach")
+    assert begun.returncode == 0
+    assert begun.stdout == f"{desk.run.name}\n"
+    wait_until(lambda: desk.events(ev.Stopped))
+    finish(desk, desk.open("attach"))
+
+
+def test_a_failure_with_nobody_there_waits_with_its_kernel(desk: Desk) -> None:
+    desk.book(code("kept = 41", id="once"), code(CHECK + "; print(kept + 1)", id="check"))
+    ended = desk.unattended("--on-failure", "wait")
+    assert ended.returncode == 8
+    assert f"nbrun attach {desk.run.name}" in ended.stderr
+    assert desk.events(ev.RunFinished) == []
+    again = desk.open("attach")
+    finish(desk, again)
+    assert "42" in again.text()
+
+
+def test_waiting_for_somebody_is_bounded_while_nobody_is_there(desk: Desk) -> None:
+    desk.book(code(TELL_PID + "1 / 0", id="fails"))
+    assert desk.unattended("--on-failure", "wait", "--wait-for", "1s").returncode == 8
+    kernel = desk.kernel()
+    wait_until(lambda: desk.events(ev.RunFinished))
+    assert desk.finish().outcome == "failed"
+    assert "nobody was there to decide" in desk.finish().why
+    wait_until(lambda: is_gone(kernel))
+
+
+def test_who_is_there_is_not_hurried(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="fails"))
+    terminal = desk.start("--on-failure", "wait", "--wait-for", "0.5s")
+    terminal.prompted("step 1>")
+    select_nothing(1.0)
+    terminal.type("v left")
+    terminal.prompted("step 1>")
+    assert desk.events(ev.RunFinished) == []
+    terminal.type("d")
+    assert terminal.wait() == 8
+    wait_until(lambda: desk.events(ev.RunFinished))
+
+
+def select_nothing(seconds: float) -> None:
+    """The time that must pass for nothing to happen in it."""
+    time.sleep(seconds)
+
+
+def test_a_run_is_cancelled_from_elsewhere(desk: Desk) -> None:
+    desk.book(code(WORK, id="work"), code("print('ne' + 'ver')", id="last"))
+    first = desk.start()
+    first.until("at work")
+    kernel = desk.kernel()
+    done = desk.command("cancel", "last", "--reason", "wrong host")
+    assert done.returncode == 0
+    assert first.wait() == 5
+    assert desk.decisions() == [("cancel", "wrong host")]
+    assert desk.attempts() == [("work", 1, "interrupted")]
+    assert is_gone(kernel)
+    assert desk.command("cancel", "last").returncode == 2
+
+
+def test_a_cell_that_asks_while_nobody_is_there_waits_for_somebody(desk: Desk) -> None:
+    desk.book(code("print('hello', input('who? '))", id="asks"))
+    assert desk.unattended("--detach").returncode == 0
+    wait_until(lambda: desk.events(ev.InputRequested))
+    terminal = desk.open("attach")
+    terminal.answer("who?", "ada")
+    assert terminal.wait() == 0
+    assert desk.printed("asks") == "hello ada\n"
+
+
+def test_a_kernel_at_work_while_nobody_looks_loses_no_output(desk: Desk) -> None:
+    desk.book(
+        code(
+            "import os, time\n"
+            "print('at' + ' work', flush=True)\n"
+            "n = 0\n"
+            "while not os.path.exists('go') or n < 2000:\n"
+            "    print('line', n); n += 1; time.sleep(0.001)\n"
+            "print('lines:', n)",
+            id="work",
+        )
+    )
+    first = desk.start()
+    first.until("at work")
+    first.hang_up()
+    wait_until(lambda: "line 1500\n" in desk.printed("work"))
+    let_go(desk)
+    wait_until(lambda: desk.events(ev.RunFinished))
+    printed = desk.printed("work").splitlines()
+    count = int(printed[-1].removeprefix("lines: "))
+    assert printed[1:-1] == [f"line {n}" for n in range(count)]
+
+
+def test_attach_says_what_to_do_instead_where_nothing_goes_on(desk: Desk) -> None:
+    desk.book(code("1", id="one"))
+    assert desk.unattended().returncode == 0
+    ended = desk.open("attach")
+    assert ended.wait() == 2
+    assert "the run has ended: see nbrun log" in ended.words()
+    assert desk.command("attach").returncode == 2  # no terminal
+
+
+def test_a_module_beside_the_runbook_is_not_taken_for_one_of_pythons(desk: Desk) -> None:
+    for name in ("queue.py", "socket.py", "logging.py"):
+        (desk.folder / name).write_text("raise SystemExit('taken')")
+    desk.book(code("print('fi' + 'ne')", id="one"))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("nbrun"), "start", "runbook.ipynb", "--cwd", "/"],
+        cwd=desk.folder,
+        env=desk.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "fine" in done.stdout, done.stderr

@@ -1,0 +1,238 @@
+"""The supervisor is killed: nothing is run again unasked, and the run is gone on with."""
+
+import os
+import signal
+
+import pytest
+
+from nbrun import events as ev
+from nbrun import processes
+from tests.build_notebooks import code
+from tests.e2e.terminal import Desk, Terminal, is_gone, kernels, wait_until
+from tests.e2e.test_detach import REASON, WORK, effects, let_go
+
+LAST = "print('kept:', kept); print('the' + ' end')"
+
+
+def steps() -> list[object]:
+    return [
+        code("kept = 41; made = 1", id="first"),
+        code(WORK, id="work"),
+        code(LAST, id="last"),
+    ]
+
+
+def killed_at_work(desk: Desk, *cells: object) -> None:
+    """In the step `work`, with its effect in the file."""
+    desk.book(*(cells or steps()))  # type: ignore[arg-type]
+    terminal = desk.start()
+    terminal.until("at work")
+    desk.kill_supervisor()
+    assert terminal.wait() == 6
+    assert "the run's supervisor is gone" in terminal.text()
+
+
+def kill_kernel(desk: Desk) -> None:
+    pid = desk.kernel()
+    os.killpg(pid, signal.SIGKILL)
+    wait_until(lambda: is_gone(pid))
+
+
+def test_a_run_killed_in_a_step_is_interrupted_and_never_says_more(desk: Desk) -> None:
+    killed_at_work(desk)
+    listed = desk.command("runs")
+    assert "interrupted, its kernel is still alive" in listed.stdout
+    assert [event.step for event in desk.events(ev.AttemptIndeterminate)] == ["work"]
+    kill_kernel(desk)
+    assert "alive" not in desk.command("runs").stdout
+    assert len(desk.events(ev.RunInterrupted)) == 1
+    assert effects(desk) == ["work"]
+
+
+def test_its_kernel_is_found_at_work_and_heard_to_its_end(desk: Desk) -> None:
+    killed_at_work(desk)
+    terminal = desk.open("resume", "--reason", "the host is back")
+    terminal.until("the kernel is still there, with its variables")
+    assert "at work" in terminal.text()  # what it printed until then
+    let_go(desk)
+    terminal.until("work is done")
+    terminal.until("the kernel says: it ran to its end, without an error")
+    terminal.answer("did step 2 happen?", "happened")
+    terminal.answer(REASON, "the kernel says so")
+    terminal.until("kept: 41")
+    assert terminal.wait() == 0
+    assert effects(desk) == ["work"]
+    assert desk.deviations() == []
+    (settled,) = desk.events(ev.AttemptSettled)
+    assert (settled.finding, settled.reason) == ("happened", "the kernel says so")
+    assert desk.events(ev.KernelReattached)[0].gap > 0
+    assert desk.events(ev.RunResumed)[0].reason == "the host is back"
+    assert desk.attempts() == [("first", 1, "ok"), ("last", 1, "ok")]
+    wait_until(lambda: not processes.is_kernel(kernels(desk.run)[0]))
+
+
+def test_its_kernel_found_at_work_can_be_interrupted(desk: Desk) -> None:
+    killed_at_work(desk)
+    terminal = desk.open("resume")
+    terminal.until("the kernel is still there")
+    terminal.press("ctrl-c")
+    terminal.until("the kernel says: it ended in KeyboardInterrupt")
+    terminal.answer("did step 2 happen?", "not")
+    terminal.answer(REASON, "")
+    let_go(desk)
+    terminal.answer("step 2>", "r")
+    terminal.answer(REASON, "interrupted half way")
+    terminal.until("kept: 41")
+    assert terminal.wait() == 3
+    assert effects(desk) == ["work", "work"]
+    assert desk.deviations() == [("retried", "work")]
+
+
+def test_without_its_kernel_a_new_one_is_set_up_and_says_what_is_lost(desk: Desk) -> None:
+    killed_at_work(
+        desk,
+        code("kept = 41", id="first", tags=["setup"]),
+        code("lost_name = 1", id="second"),
+        code(WORK, id="work"),
+        code(LAST, id="last"),
+    )
+    kill_kernel(desk)
+    terminal = desk.open("resume")
+    terminal.answer("did step 3 happen?", "happened")
+    terminal.answer(REASON, "seen on the host")
+    terminal.until("lost with the old kernel: lost_name")
+    terminal.until("STOPPED at step 4 of 4")
+    terminal.answer("step 4>", "r")
+    terminal.until("kept: 41")
+    assert terminal.wait() == 3
+    assert effects(desk) == ["work"]
+    assert desk.deviations() == [("kernel_restarted", None)]
+    assert desk.attempts() == [
+        ("first", 1, "ok"),
+        ("second", 1, "ok"),
+        ("first", 2, "ok"),
+        ("last", 1, "ok"),
+    ]
+
+
+@pytest.mark.parametrize("finding", ["not", "unknown"])
+def test_what_did_not_surely_happen_is_run_when_the_operator_says_so(
+    desk: Desk, finding: str
+) -> None:
+    killed_at_work(desk)
+    let_go(desk)
+    terminal = desk.open("resume")
+    terminal.answer("did step 2 happen?", "r")  # not before it is settled
+    terminal.until("nobody saw end")
+    terminal.answer("did step 2 happen?", finding)
+    terminal.answer(REASON, "")
+    terminal.prompted("step 2>")
+    assert effects(desk) == ["work"]
+    terminal.type("s")
+    terminal.answer(REASON, "done by hand")
+    assert terminal.wait() == 3
+    assert effects(desk) == ["work"]
+    assert desk.deviations() == [("skipped", "work")]
+
+
+def test_a_run_killed_between_its_steps_goes_on_by_itself(desk: Desk) -> None:
+    desk.book(code("kept = 41; made = 1", id="first"), code(LAST, id="last"))
+    terminal = desk.start("--step")
+    terminal.answer("step 1>", "r")
+    terminal.prompted("step 2>")
+    desk.kill_supervisor()
+    assert terminal.wait() == 1
+    again = desk.open("resume")
+    again.answer("step 2>", "g")
+    again.until("kept: 41")
+    assert again.wait() == 0
+    assert desk.deviations() == []
+
+
+def test_a_run_killed_five_times_is_finished_all_the_same(desk: Desk) -> None:
+    killed_at_work(desk)
+    for _ in range(4):
+        terminal = desk.open("resume")
+        terminal.until("the kernel is still there")
+        desk.kill_supervisor()
+        terminal.wait()
+    let_go(desk)
+    terminal = desk.open("resume")
+    terminal.answer("did step 2 happen?", "happened")
+    terminal.answer(REASON, "")
+    terminal.until("kept: 41")
+    assert terminal.wait() == 0
+    assert effects(desk) == ["work"]
+    assert len(desk.events(ev.RunResumed)) == 5
+    assert len(desk.events(ev.AttemptIndeterminate)) == 1
+
+
+def test_two_resumes_are_one_too_many(desk: Desk) -> None:
+    killed_at_work(desk)
+    first = desk.open("resume")
+    first.until("the kernel is still there")
+    second = desk.open("resume")
+    assert second.wait() == 2
+    assert "the run goes on" in second.words()
+    assert len(desk.events(ev.RunResumed)) == 1
+
+
+def test_the_runbook_is_followed_as_it_was_recorded(desk: Desk) -> None:
+    killed_at_work(desk)
+    let_go(desk)
+    desk.book(*steps()[:2], code("print('a new' + ' last step')", id="last"))  # type: ignore[arg-type]
+    terminal = desk.open("resume")
+    terminal.until("the runbook has changed since the run began")
+    terminal.until("+print('a new' + ' last step')")
+    settle(terminal)
+    terminal.until("kept: 41")
+    assert terminal.wait() == 0
+
+
+def test_the_new_runbook_is_followed_when_that_is_asked_for(desk: Desk) -> None:
+    killed_at_work(desk)
+    let_go(desk)
+    more = [code("print('more' + ' to do')", id="more"), code("print('a new' + ' end')", id="last")]
+    changed = [code("changed_but_run = 1", id="first"), steps()[1]]
+    desk.book(*changed, *more)  # type: ignore[arg-type]
+    terminal = desk.open("resume", "--use-new-runbook")
+    settle(terminal)
+    terminal.until("more to do")
+    terminal.until("a new end")
+    assert terminal.wait() == 3
+    assert desk.deviations() == [("runbook_replaced", None)]
+    assert desk.attempts() == [("first", 1, "ok"), ("more", 1, "ok"), ("last", 1, "ok")]
+    cells = {cell.metadata.nbrun.step: cell.source for cell in desk.code_cells()}
+    assert cells["first"] == "kept = 41; made = 1"
+
+
+def settle(terminal: Terminal) -> None:
+    terminal.answer("did step 2 happen?", "happened")
+    terminal.answer(REASON, "")
+
+
+def test_an_interrupted_run_is_cancelled_with_its_kernel(desk: Desk) -> None:
+    killed_at_work(desk)
+    kernel = desk.kernel()
+    assert desk.command("cancel", "last", "--reason", "given up").returncode == 0
+    assert desk.finish().outcome == "cancelled"
+    assert desk.finish().why.endswith("given up")
+    wait_until(lambda: is_gone(kernel))
+    assert desk.code_cells()[1].metadata.nbrun.outcome == "indeterminate"
+    refused = desk.open("resume")
+    assert refused.wait() == 2
+
+
+def test_a_kernel_that_does_not_answer_is_given_up_with_ctrl_c(desk: Desk) -> None:
+    killed_at_work(desk)
+    kernel = desk.kernel()
+    os.kill(kernel, signal.SIGSTOP)
+    terminal = desk.open("resume")
+    terminal.until("looking for its kernel")
+    terminal.press("ctrl-c")
+    terminal.until(lambda: "gave up waiting" in terminal.words())
+    terminal.answer("did step 2 happen?", "unknown")
+    terminal.answer(REASON, "")
+    terminal.prompted("step 2>")
+    assert is_gone(kernel)
+    assert effects(desk) == ["work"]
