@@ -38,6 +38,15 @@ class Cleared(_Message, frozen=True, kw_only=True):
     wait: bool
 
 
+class Capped(_Message, frozen=True, kw_only=True):
+    """More came than `limit` bytes of output: what was let go so far (see `output_cap`)."""
+
+    limit: int
+    outputs: int
+    bytes: int
+    sha256: str
+
+
 class InputWanted(_Message, frozen=True, kw_only=True):
     prompt: str
     password: bool
@@ -75,7 +84,9 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-Message = Printed | Displayed | DisplayUpdated | Cleared | InputWanted | Replied | Died | Idled
+Message = (
+    Printed | Displayed | DisplayUpdated | Cleared | Capped | InputWanted | Replied | Died | Idled
+)
 
 
 class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):

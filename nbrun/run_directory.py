@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nbrun import config
-from nbrun.errors import JournalError, RunNotFoundError
+from nbrun.errors import JournalError, RunNotFoundError, UsageError
 from nbrun.journal import sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
+_ID = re.compile(r"\d{8}-\d{6}-.+-[a-z0-9]{4}")
 _JOURNAL = "journal.jsonl"
+_SEALS = "seals.jsonl"
+_UNFORWARDED = "unforwarded"
 _LOG = "supervisor.log"
 _SOCKET = "socket"
 
@@ -33,6 +36,14 @@ class RunDirectory:
     @property
     def journal(self) -> Path:
         return self.path / _JOURNAL
+
+    @property
+    def seals(self) -> Path:
+        return self.path / _SEALS
+
+    @property
+    def unforwarded(self) -> Path:
+        return self.path / _UNFORWARDED
 
     @property
     def log(self) -> Path:
@@ -98,6 +109,25 @@ def all_runs(parent: Path) -> list[RunDirectory]:
         return []
     found = [path for path in parent.iterdir() if _is_run(path)]
     return [RunDirectory(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+
+def folders(path: Path) -> list[RunDirectory]:
+    """The run whose folder `path` is, or every run kept in it, newest first; also one whose journal
+    is gone, known by its name.
+
+    Raises:
+        UsageError: it can't be read, or there are none.
+    """
+    if _ID.fullmatch(path.name):
+        return [RunDirectory(path)]
+    try:
+        inside = [each for each in path.iterdir() if each.is_dir()]
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
+    found = [each for each in inside if _ID.fullmatch(each.name) or _is_run(each)]
+    if not found:
+        raise UsageError(f"{path}: holds no runs")
+    return [RunDirectory(each) for each in sorted(found, key=lambda each: each.name, reverse=True)]
 
 
 def _is_run(path: Path) -> bool:

@@ -7,16 +7,18 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nbrun import events as ev
 from nbrun import orders, preparation, provenance, resumption
-from nbrun.engine import Engine, Inbox, Ordered
+from nbrun.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode, NbrunError
+from nbrun.events import Record
 from nbrun.journal import Journal
 from nbrun.kernel import LocalKernel
 from nbrun.listener import Listener
+from nbrun.listeners import Listeners as Recipients
 from nbrun.orders import Accepted, Answer, Declined, ResumeOrder, StartOrder
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
@@ -44,9 +46,7 @@ def _start(order: StartOrder) -> int:
     kernel.launch()
     try:
         prepared = preparation.prepare(order, checked)
-        engine, server = _wired(
-            prepared.directory, prepared.journal, kernel, prepared.started.runbook
-        )
+        engine, server = _wired(prepared.directory, prepared.journal, kernel, prepared.started)
         return _supervise(engine, server, prepared.directory, lambda: engine.run(prepared.started))
     finally:
         kernel.shutdown()
@@ -56,9 +56,7 @@ def _resume(order: ResumeOrder) -> int:
     directory = RunDirectory(Path(order.directory))
     found = resumption.open_run(directory, order)
     kernel = resumption.kernel_of(found.state)
-    engine, server = _wired(
-        directory, found.writer, kernel, found.state.plan.runbook, state=found.state
-    )
+    engine, server = _wired(directory, found.writer, kernel, found.state.plan, state=found.state)
     return _supervise(
         engine,
         server,
@@ -74,17 +72,23 @@ def _wired(
     directory: RunDirectory,
     writer: Journal,
     kernel: LocalKernel,
-    book: str,
+    plan: ev.RunStarted,
     state: RunState | None = None,
 ) -> tuple[Engine, Server]:
     kernel.log_to(directory.log)
     inbox: Inbox = queue.SimpleQueue()
     server = Server(Listener(directory.socket), inbox)
+    recipients = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
+
+    def publish(records: Sequence[Record]) -> None:
+        server.publish(records)
+        recipients.take(records)
+
     engine = Engine(
         writer,
         make_kernel=kernel.speak_to,
-        publish=server.publish,
-        save_notebook=saver(directory, Path(book)),
+        publish=publish,
+        save_notebook=saver(directory, Path(plan.runbook)),
         inbox=inbox,
         state=state,
     )

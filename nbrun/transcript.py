@@ -3,13 +3,15 @@
 import logging
 from dataclasses import dataclass, field
 
+import msgspec
+
 from nbrun import events as ev
 from nbrun.events import Event
-from nbrun.messages import Cleared, Displayed, DisplayUpdated, InputWanted, Printed
+from nbrun.messages import Capped, Cleared, Displayed, DisplayUpdated, InputWanted, Printed
 
 COALESCE = 0.05  # seconds that stream text may wait for more of it
 
-Said = Printed | Displayed | DisplayUpdated | Cleared | InputWanted
+Said = Printed | Displayed | DisplayUpdated | Cleared | Capped | InputWanted
 
 
 @dataclass
@@ -94,7 +96,7 @@ def _same(held: _Stream, new: _Stream) -> bool:
 
 
 def _as_events(
-    said: Displayed | DisplayUpdated | Cleared | InputWanted,
+    said: Displayed | DisplayUpdated | Cleared | Capped | InputWanted,
     by: ev.AttemptStarted,
     late: bool,
 ) -> list[Event]:
@@ -117,6 +119,10 @@ def _as_events(
             ]
         case Cleared(wait=wait):
             return [ev.OutputCleared(step=step, attempt=attempt, wait=wait, late=late)]
+        case Capped():
+            told = msgspec.structs.asdict(said)
+            del told["request"]
+            return [ev.OutputCapped(step=step, attempt=attempt, late=late, **told)]
         case InputWanted(prompt=prompt, password=password) if not late:
             return [ev.InputRequested(step=step, attempt=attempt, prompt=prompt, password=password)]
     return []

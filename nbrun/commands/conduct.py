@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 
-from nbrun.commands.screens import JsonView, Screen, exit_code, screen
+from nbrun.commands.screens import JsonView, Screen, exit_code, say_if_sealed, screen
 from nbrun.console import Asker, Console, View
 from nbrun.errors import ExitCode
 from nbrun.journal import Reading
@@ -85,6 +85,7 @@ def _follow(directory: RunDirectory, link: SocketLink, console: Console) -> Exit
         return ExitCode.WAITING
     link.close()
     if state.finished is not None:
+        say_if_sealed(state.plan, directory)
         return exit_code(state)
     return _without_an_end(directory, link, running=state.phase is Phase.RUNNING)
 

@@ -39,9 +39,11 @@ class TerminalView:
         self._drawn = 0.0
         self._language = "python"
         self._record = ""
+        self._head = ""
 
     def show(self, state: RunState, record: Record) -> None:
         """Take one record, with the state it led to. What it prints is out after `flush`."""
+        self._head = record.hash
         shower = _SHOWERS.get(type(record.event))
         if shower is not None:
             shower(self, state, record.event, record.at)
@@ -314,13 +316,28 @@ class TerminalView:
     def _noted(self, _state: RunState, event: ev.NoteAdded, at: str) -> None:
         self._line(f"{wording.clock(at)} note by {event.operator.name}: {event.text}", "cyan")
 
+    def _capped(self, state: RunState, event: ev.OutputCapped, _at: str) -> None:
+        self._end_output()
+        self._line(f"{wording.step(state, event.step)}: {wording.capped(event)}", "yellow")
+
+    def _seal_failed(self, _state: RunState, event: ev.SealFailed, _at: str) -> None:
+        self._line(f"not sealed up to line {event.upto + 1}: {event.why}", "yellow")
+
+    def _forwarding_failed(self, _state: RunState, event: ev.ForwardingFailed, _at: str) -> None:
+        where = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
+        self._line(f"{where}: {event.why}", "yellow")
+
+    def _forwarding_resumed(self, _state: RunState, event: ev.ForwardingResumed, _at: str) -> None:
+        where = f"the record up to line {event.upto + 1} has been sent to {event.target}"
+        self._line(where, "yellow")
+
     def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
         self._end_output()
         self._stop_live()
         epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
         if state.current is None:
             self._put(*map(mime.markdown, epilogue))
-        self._put(Text(), summary.footer(state, event, at, self._record))
+        self._put(Text(), summary.footer(state, event, at, self._record, self._head))
 
 
 def _which_attempt(event: ev.AttemptStarted) -> str:
@@ -360,4 +377,8 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.Deviated: TerminalView._deviated,
     ev.NoteAdded: TerminalView._noted,
     ev.RunFinished: TerminalView._run_finished,
+    ev.OutputCapped: TerminalView._capped,
+    ev.SealFailed: TerminalView._seal_failed,
+    ev.ForwardingFailed: TerminalView._forwarding_failed,
+    ev.ForwardingResumed: TerminalView._forwarding_resumed,
 }

@@ -1,0 +1,296 @@
+"""Whether a record is what nbrun wrote: chain, numbering, legal events, seals, head, notebook."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from nbrun import __version__, journal, seal, ssh_keygen
+from nbrun import events as ev
+from nbrun.errors import IllegalEventError, JournalError, SignatureError
+from nbrun.events import Event, Record
+from nbrun.journal import Reading, open_regular
+from nbrun.run_directory import RunDirectory
+from nbrun.seal import Seal
+from nbrun.state import fold
+
+Build = Callable[[Iterable[Record]], bytes]  # the output notebook of records
+
+
+class Standing(StrEnum):
+    """What can be said of a record."""
+
+    SEALED = "SEALED"  # whole and ended, and its end signed by an allowed signer
+    UNSEALED = "UNSEALED"  # whole and ended; nobody that was named vouches for it
+    OPEN = "OPEN"  # whole as far as it goes: the run goes on, or was interrupted
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is known from elsewhere than the run's folder: who may sign, the last line's hash."""
+
+    allowed_signers: Path | None = None
+    head: str | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found. `why`: one sentence; `lines`: how many whole ones were read, and `head` the
+    SHA-256 of the last; `notes`: what else a person should know."""
+
+    run: str
+    standing: Standing
+    why: str
+    lines: int = 0
+    head: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def verify(directory: RunDirectory, trust: Trust, build: Build) -> Verification:
+    """Check the record in `directory`. Nothing in the folder is trusted, and nothing is written.
+
+    `build` makes the output notebook.
+    """
+    return _Check(directory, trust, build).run()
+
+
+class _BrokenError(Exception):
+    """The record is not what nbrun wrote; the message says where."""
+
+
+class _Check:
+    """One record on its way through the checks."""
+
+    def __init__(self, directory: RunDirectory, trust: Trust, build: Build) -> None:
+        self._directory = directory
+        self._trust = trust
+        self._build = build
+        self._started: ev.RunStarted | None = None
+        self._last: Record | None = None
+        self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
+        self._off_script = False
+        self._notes: list[str] = []
+
+    def run(self) -> Verification:
+        try:
+            standing, why = self._standing()
+        except _BrokenError as error:
+            standing, why = Standing.BROKEN, str(error)
+        return Verification(
+            run=self._directory.id,
+            standing=standing,
+            why=why,
+            lines=self._last.seq + 1 if self._last else 0,
+            head=self._last.hash if self._last else "",
+            notes=tuple(self._notes),
+        )
+
+    def _standing(self) -> tuple[Standing, str]:
+        locked = self._is_locked()
+        seals = self._seals()
+        self._walk(seals)
+        self._check_head()
+        self._check_seals(seals)
+        if locked:
+            return Standing.OPEN, "the run goes on"
+        finished = self._last.event if self._last else None
+        if not isinstance(finished, ev.RunFinished):
+            return Standing.OPEN, self._why_open()
+        self._check_end(finished)
+        return self._judge(seals)
+
+    # ── the journal ──────────────────────────────────────────────────────────────────────────
+
+    def _is_locked(self) -> bool:
+        try:
+            return journal.is_locked(self._directory.journal)
+        except FileNotFoundError:
+            raise _BrokenError(
+                "there is no journal: it was removed, or nbrun ended before it made one"
+            ) from None
+        except OSError as error:
+            raise _BrokenError(f"the journal can't be read: {error.strerror}") from error
+
+    def _walk(self, seals: Sequence[Seal]) -> None:
+        """Every line, in order: its form, number and hash by reading it, and whether its event can
+        happen there by folding it."""
+        reading = Reading(self._directory.journal)
+        marked = {each.seq for each in seals}
+        try:
+            state = fold(self._noted(reading, marked))
+        except JournalError as error:
+            raise _BrokenError(_without(error, self._directory.journal)) from error
+        except IllegalEventError as error:
+            raise _BrokenError(f"line {self._line_after()}: {error}") from error
+        except Exception as error:  # a line that was made up may lead the fold anywhere
+            where = f"line {self._line_after()}"
+            raise _BrokenError(f"{where}: can't happen in this run ({error!r})") from error
+        self._off_script = state.off_script
+        self._check_torn(reading.torn)
+
+    def _noted(self, records: Iterable[Record], marked: set[int]) -> Iterator[Event]:
+        for record in records:
+            yield record.event
+            self._last = record
+            if record.seq in marked:
+                self._marks[record.seq] = record.hash
+            if record.seq == 0 and isinstance(record.event, ev.RunStarted):
+                self._started = record.event
+
+    def _line_after(self) -> int:
+        return self._last.seq + 2 if self._last else 1
+
+    def _check_torn(self, torn: bytes) -> None:
+        if torn and self._last is not None and isinstance(self._last.event, ev.RunFinished):
+            raise _BrokenError(
+                f"line {self._line_after()}: {len(torn)} bytes follow the end of the run"
+            )
+        if torn:
+            self._notes.append(f"the last line is torn ({len(torn)} bytes), as a crash leaves it")
+
+    def _why_open(self) -> str:
+        if self._last is None:
+            return "nbrun ended before the run began"
+        return "the record has no end: the run was interrupted, or its tail was cut"
+
+    def _check_head(self) -> None:
+        wanted, last = self._trust.head, self._last
+        found = last.hash if last else "nothing"
+        if wanted is None or wanted == found:
+            return
+        for record in Reading(self._directory.journal):
+            if record.hash == wanted:
+                raise _BrokenError(
+                    f"line {record.seq + 2}: the expected head is that of the line before, and "
+                    f"{self._line_after() - record.seq - 2} lines follow it"
+                )
+        raise _BrokenError(f"line {self._line_after() - 1}: the head is {found}, not {wanted}")
+
+    def _check_end(self, finished: ev.RunFinished) -> None:
+        line = self._line_after() - 1
+        if finished.off_script != self._off_script:
+            raise _BrokenError(f"line {line}: says off_script where the deviations say otherwise")
+        _Notebook(self._directory, self._build, self._notes).check(self._plan, finished, line)
+
+    @property
+    def _plan(self) -> ev.RunStarted:
+        if self._started is None:
+            raise _BrokenError("line 1: does not begin a run")
+        return self._started
+
+    # ── the seals ────────────────────────────────────────────────────────────────────────────
+
+    def _seals(self) -> Sequence[Seal]:
+        try:
+            return seal.read(self._directory.seals)
+        except JournalError as error:
+            raise _BrokenError(f"{self._directory.seals.name}: {error}") from error
+
+    def _check_seals(self, seals: Sequence[Seal]) -> None:
+        """Each says what the journal says."""
+        for number, each in enumerate(seals, 1):
+            where = f"{self._directory.seals.name}, line {number}"
+            if each.run != self._plan.run:
+                raise _BrokenError(f"{where}: is a seal of the run {each.run}")
+            if each.seq not in self._marks:
+                raise _BrokenError(
+                    f"line {self._line_after()}: is missing: {where}, was made for line "
+                    f"{each.seq + 1}, so that the record's tail was cut"
+                )
+            if self._marks[each.seq] != each.head:
+                raise _BrokenError(f"line {each.seq + 1}: is not the one that was sealed ({where})")
+        if seals:
+            self._check_signature(seals[-1])
+
+    def _check_signature(self, last: Seal) -> None:
+        """The last seal's is a good one, by the key that the journal names."""
+        try:
+            by = ssh_keygen.signed_by(last.signature, last.statement)
+        except SignatureError as error:
+            raise _BrokenError(f"line {last.seq + 1}: its seal is no signature: {error}") from error
+        if by != self._plan.sign_key:
+            named = self._plan.sign_key or "none"
+            raise _BrokenError(
+                f"line {last.seq + 1}: was sealed with {by}, and the journal names {named}"
+            )
+
+    def _judge(self, seals: Sequence[Seal]) -> tuple[Standing, str]:
+        """Of a record that is whole and ended."""
+        key = self._plan.sign_key
+        if not key:
+            return Standing.UNSEALED, "whole and ended; it was not to be signed"
+        last = self._last
+        if last is None or not seals or seals[-1].seq != last.seq:
+            raise _BrokenError(
+                f"line {self._line_after() - 1}: is not sealed, and the record was to be, with "
+                f"{key}: the seal was taken away, or could not be made"
+            )
+        allowed = self._trust.allowed_signers
+        if allowed is None:
+            return Standing.UNSEALED, (
+                f"whole, ended and signed with {key}; whose key that is was not checked: "
+                "give --allowed-signers"
+            )
+        signer = self._signer(seals[-1], last, allowed)
+        return Standing.SEALED, f"whole, ended and signed by {signer}"
+
+    def _signer(self, last: Seal, record: Record, allowed: Path) -> str:
+        try:
+            at = datetime.fromisoformat(record.at)
+            return ssh_keygen.principal(last.signature, last.statement, allowed, at)
+        except (SignatureError, ValueError) as error:
+            raise _BrokenError(
+                f"line {record.seq + 1}: was sealed by nobody who may: {error}"
+            ) from error
+
+
+class _Notebook:
+    """The output notebook of a run that has ended."""
+
+    def __init__(self, directory: RunDirectory, build: Build, notes: list[str]) -> None:
+        self._directory = directory
+        self._build = build
+        self._notes = notes
+
+    def check(self, plan: ev.RunStarted, finished: ev.RunFinished, line: int) -> None:
+        """That the one that was made is the journal's, and that the file is the one that was made.
+
+        A notebook that is gone can be made again, and is no lie. Another nbrun may have drawn it
+        differently: then its hash in the journal alone vouches for it.
+        """
+        recorded = finished.notebook_sha256
+        if recorded is None or plan.versions.get("nbrun") == __version__:
+            made = self._made_again(line)
+            if recorded not in (None, made):
+                raise _BrokenError(
+                    f"line {line}: says that the notebook was {recorded}, and this record makes "
+                    f"{made}"
+                )
+            recorded = made
+        self._compare(self._directory.notebook(plan.runbook), recorded)
+
+    def _made_again(self, line: int) -> str:
+        try:
+            return hashlib.sha256(self._build(Reading(self._directory.journal))).hexdigest()
+        except Exception as error:  # a line that was made up may lead a view anywhere
+            raise _BrokenError(f"line {line}: no notebook can be made ({error!r})") from error
+
+    def _compare(self, path: Path, recorded: str) -> None:
+        try:
+            with open_regular(path) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            self._notes.append(f"{path.name} is gone: nbrun export makes it again")
+            return
+        except OSError as error:
+            raise _BrokenError(f"{path.name} can't be read: {error.strerror}") from error
+        if found != recorded:
+            raise _BrokenError(f"{path.name} is not the notebook of this record: it was changed")
+
+
+def _without(error: JournalError, path: Path) -> str:
+    """An error's message without the path that a table has already."""
+    return str(error).removeprefix(f"{path}, ").removeprefix(f"{path}: ")
