@@ -22,6 +22,7 @@ from nbrun.script import (
     NextStop,
     attempt_started,
     deviations_of,
+    label,
     name,
     refusal,
     unattended_end,
@@ -125,10 +126,10 @@ class Engine:
             while self._finish is None:
                 self._do_next()
             self._end(self._finish)
-        except JournalError:
+        except JournalError as error:
             with suppress(KernelError):
                 self._kernel.interrupt()
-            raise
+            raise type(error)(f"{error}. {_fate(self.state)}") from error
         finally:
             self._kernel.shutdown()
             self._journal.close()
@@ -493,6 +494,17 @@ def _told(state: RunState, idled: Idled) -> str:
     if idled.ended != state.sent:
         return ""
     return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
+
+
+def _fate(state: RunState) -> str:
+    """What is safe and what is not when the record can't go on."""
+    if state.attempt is None:
+        return "No step was running, and none was sent"
+    running = f"{label(state, state.attempt.step)}, attempt {state.attempt.attempt}"
+    return (
+        f"Not recorded: how {running} ended. It was running and was interrupted, and may have "
+        "happened, wholly or in part"
+    )
 
 
 def _decided(decision: Decision, operator: Operator) -> ev.Decided:

@@ -18,7 +18,7 @@ import msgspec
 from nbrun import events as ev
 from nbrun.errors import ForwardingError
 from nbrun.events import Event, Record
-from nbrun.journal import open_regular
+from nbrun.files import open_regular
 from nbrun.run_directory import RunDirectory
 from nbrun.targets import Line, Target
 

@@ -1,11 +1,9 @@
 """The journal: one writer appends events to a chained, synced JSONL file; anyone reads it back."""
 
-import errno
 import fcntl
 import hashlib
 import io
 import os
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +17,7 @@ import msgspec
 
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
+from nbrun.files import open_regular, sync_directory, sync_file
 
 _CHUNK = 1 << 20  # bytes that a follower reads in one piece
 _LOCK_PATIENCE = 1.0  # seconds
@@ -217,23 +216,6 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def sync_file(fd: int) -> None:
-    """Come back when the disk holds what was written to `fd`. Raises OSError."""
-    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    else:
-        os.fdatasync(fd)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory as durable as the files. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 class Following:
     """The records of a journal that is still written, as they come, each checked as by `Reading`.
 
@@ -344,19 +326,6 @@ def _joined(envelope: _Envelope, line: bytes) -> Record:
         prev=envelope.prev,
         hash=digest(line),
     )
-
-
-def open_regular(path: Path) -> io.BufferedReader:
-    """A file of a run, open for reading: no link to elsewhere, no pipe that never ends.
-
-    Raises:
-        OSError: it can't be read, or is no regular file.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return os.fdopen(fd, "rb")
 
 
 def first(path: Path) -> Record | None:

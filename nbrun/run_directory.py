@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.errors import JournalError, RunNotFoundError, UsageError
-from nbrun.journal import sync_directory
+from nbrun.files import sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
@@ -88,14 +88,21 @@ def create(parent: Path, runbook: Path, now: datetime | None = None) -> RunDirec
     suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
     path = parent / f"{moment:%Y%m%d-%H%M%S}-{_stem(runbook)}-{suffix}"
     try:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        path.chmod(0o700)
-        (path / _LOG).touch(mode=0o600)
+        for folder in reversed([each for each in (parent, *parent.parents) if not each.exists()]):
+            _make_private(folder)  # `parents=True` would leave those between to the umask
+        _make_private(path)
+        log = path / _LOG
+        log.touch(mode=0o600)
+        log.chmod(0o600)
         sync_directory(parent)
     except OSError as error:
         raise JournalError(f"{path}: can't make the run's folder: {error.strerror}") from error
     return RunDirectory(path)
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o700)
 
 
 def _stem(runbook: Path) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from nbrun import ssh_keygen
 from nbrun.errors import DamagedJournalError
 from nbrun.events import Record
-from nbrun.journal import open_regular, sync_directory, sync_file
+from nbrun.files import open_regular, sync_directory, sync_file
 
 _STATEMENT = re.compile(
     r"nbrun-seal 1\nrun (?P<run>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<head>[0-9a-f]{64})\n"

@@ -11,10 +11,14 @@ from nbrun import __version__, journal, seal, ssh_keygen
 from nbrun import events as ev
 from nbrun.errors import IllegalEventError, JournalError, SignatureError
 from nbrun.events import Event, Record
-from nbrun.journal import Reading, open_regular
+from nbrun.files import open_regular
+from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.seal import Seal
 from nbrun.state import fold
+
+# Where a run writes its notebook besides at its end.
+_WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)
 
 Build = Callable[[Iterable[Record]], bytes]  # the output notebook of records
 
@@ -270,7 +274,16 @@ class _Notebook:
                     f"{made}"
                 )
             recorded = made
-        self._compare(self._directory.notebook(plan.runbook), recorded)
+        path = self._directory.notebook(plan.runbook)
+        found = self._found(path)
+        if found in (None, recorded):
+            return
+        if finished.notebook_sha256 is None and self._is_of_a_stop(found):
+            self._notes.append(
+                f"{path.name} is older than the end of the run: nbrun export mends it"
+            )
+            return
+        raise _BrokenError(f"{path.name} is not the notebook of this record: it was changed")
 
     def _made_again(self, line: int) -> str:
         try:
@@ -278,17 +291,26 @@ class _Notebook:
         except Exception as error:  # a line that was made up may lead a view anywhere
             raise _BrokenError(f"line {line}: no notebook can be made ({error!r})") from error
 
-    def _compare(self, path: Path, recorded: str) -> None:
+    def _found(self, path: Path) -> str | None:
         try:
             with open_regular(path) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             self._notes.append(f"{path.name} is gone: nbrun export makes it again")
-            return
+            return None
         except OSError as error:
             raise _BrokenError(f"{path.name} can't be read: {error.strerror}") from error
-        if found != recorded:
-            raise _BrokenError(f"{path.name} is not the notebook of this record: it was changed")
+
+    def _is_of_a_stop(self, found: str | None) -> bool:
+        """It is the one that was written at the start or at a stop, where the last could not be."""
+        before: list[Record] = []
+        for record in Reading(self._directory.journal):
+            before.append(record)
+            if isinstance(record.event, _WRITTEN_AT):
+                made = hashlib.sha256(self._build(before)).hexdigest()
+                if made == found:
+                    return True
+        return False
 
 
 def _without(error: JournalError, path: Path) -> str:

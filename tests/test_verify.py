@@ -354,6 +354,27 @@ def test_a_hash_of_a_notebook_that_the_record_does_not_make_is_a_lie(tmp_path: P
     assert is_broken(made.verify(), 6)
 
 
+def test_a_notebook_left_from_a_stop_passes_only_where_the_last_could_not_be_written(
+    tmp_path: Path,
+) -> None:
+    made = Kept(tmp_path)
+    events = [*whole()[:5], ev.Stopped(reason="paused", step=None), run_finished()]
+    made.rewrite(chained(events))
+    for many in (1, 6, 7):
+        made.notebook.write_bytes(notebook.build(made.records()[:many]))
+        found = made.verify()
+        assert found.standing is Standing.UNSEALED
+        assert bool(found.notes) is (many < 7)
+    made.notebook.write_bytes(notebook.build(made.records()[:3]))
+    assert is_broken(made.verify())
+    finished = run_finished(
+        notebook_sha256=hashlib.sha256(notebook.build(made.records())).hexdigest()
+    )
+    made.rewrite(chained([*events[:-1], finished]))
+    made.notebook.write_bytes(notebook.build(made.records()[:6]))
+    assert is_broken(made.verify())
+
+
 def test_a_notebook_of_another_nbrun_is_known_by_its_recorded_hash(tmp_path: Path) -> None:
     made = Kept(tmp_path)
     drawn = b"{}"

@@ -18,7 +18,7 @@ import msgspec
 
 from nbrun import events as ev
 from nbrun.events import Record
-from nbrun.journal import sync_directory, sync_file
+from nbrun.files import sync_directory, sync_file
 from nbrun.script import label
 from nbrun.state import RunState, apply
 from nbrun.views import wording
@@ -47,6 +47,7 @@ def write(path: Path, content: bytes) -> str:
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o600)
             file.write(content)
             file.flush()
             sync_file(fd)
