@@ -5,6 +5,7 @@ the disk takes it, fills neither the engine's inbox nor the journal.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ from nbrun.messages import (
 )
 
 PER_OUTPUT = 256  # bytes: about what a line of the journal holds besides the output itself
+PIECE = 2**18  # characters of a text that are passed on at once
 ERRORS = 2**20  # bytes of errors that are kept past the limit: why a step failed is not let go
 
 _Output = Printed | Displayed | DisplayUpdated | Cleared
@@ -70,15 +72,27 @@ class OutputCap:
 
     def _take(self, output: _Output) -> None:
         tally = self._tallies.setdefault(output.request, _Tally())
+        was_full = tally.full
+        passed = [self._admit(piece, tally) for piece in _pieces(output)]
+        if all(passed):
+            return
+        tally.outputs += 1
+        if not was_full:
+            self._tell(output.request)
+
+    def _admit(self, output: _Output, tally: _Tally) -> bool:
+        """Whether all of it was passed on."""
         size = _size(output)
         if not tally.full and tally.kept + size + PER_OUTPUT <= self.limit:
             tally.kept += size + PER_OUTPUT
             self._sink(output)
-        elif _is_error(output) and tally.errors + size <= ERRORS:
+            return True
+        if _is_error(output) and tally.errors + size <= ERRORS:
             tally.errors += size
             self._sink(output)
-        else:
-            self._cut(output, tally)
+            return True
+        self._cut(output, tally)
+        return False
 
     def _cut(self, output: _Output, tally: _Tally) -> None:
         """Keep what still fits of it, if it is the first that does not fit whole."""
@@ -87,12 +101,9 @@ class OutputCap:
             kept, rest = _split(rest, self.limit - tally.kept - PER_OUTPUT)
             if kept:
                 self._sink(msgspec.structs.replace(output, text=kept.decode(*_UTF8)))
-        first, tally.full = not tally.full, True
-        tally.outputs += 1
+        tally.full = True
         tally.bytes += len(rest)
         tally.digest.update(rest)
-        if first:
-            self._tell(output.request)
 
     def _tell(self, request: str) -> None:
         tally = self._tallies.get(request)
@@ -111,6 +122,16 @@ class OutputCap:
 
 
 _UTF8 = ("utf-8", "surrogatepass")  # JSON can hold half a pair
+
+
+def _pieces(output: _Output) -> Iterator[_Output]:
+    """A text of 100 MB in many, so that nothing after this has to hold it whole."""
+    if not isinstance(output, Printed) or len(output.text) <= PIECE:
+        yield output
+        return
+    for start in range(0, len(output.text), PIECE):
+        piece = output.text[start : start + PIECE]
+        yield msgspec.structs.replace(output, text=piece)
 
 
 def _size(output: _Output) -> int:

@@ -9,6 +9,7 @@ from nbrun import events as ev
 from nbrun.events import Event
 from nbrun.messages import Capped, Cleared, Displayed, DisplayUpdated, InputWanted, Printed
 
+LONGEST = 2**20  # characters of stream text that become one event
 COALESCE = 0.05  # seconds that stream text may wait for more of it
 
 Said = Printed | Displayed | DisplayUpdated | Cleared | Capped | InputWanted
@@ -24,6 +25,11 @@ class _Stream:
     late: bool
     due: float
     chunks: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, text: str) -> None:
+        self.chunks.append(text)
+        self.size += len(text)
 
     def event(self) -> ev.Output:
         output = {"output_type": "stream", "name": self.name, "text": "".join(self.chunks)}
@@ -82,8 +88,9 @@ class Transcript:
         if self._held is None or not _same(self._held, stream):
             events = self.release()
             self._held = stream
-        self._held.chunks.append(said.text)
-        return events + self.release() if now >= self._held.due else events
+        self._held.add(said.text)
+        full = now >= self._held.due or self._held.size >= LONGEST
+        return events + self.release() if full else events
 
 
 def _same(held: _Stream, new: _Stream) -> bool:
