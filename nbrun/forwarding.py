@@ -25,7 +25,8 @@ from nbrun.targets import Line, Target
 BATCH = 2**20  # bytes sent at once
 GATHER = 0.2  # seconds in which lines come together
 PATIENCE = 5.0  # seconds that the end of a run waits for what is left
-LONGEST_PAUSE = 60.0  # seconds between two tries
+FIRST_PAUSE = 1.0  # seconds between two tries, twice as many each time
+LONGEST_PAUSE = 60.0
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ class Forwarder:
             self._failed(0, ForwardingError(f"{self._directory.unforwarded}: {error}"))
 
     def _send_until_done(self, unsent: "_Unsent") -> None:
-        pause = 1.0
+        pause = FIRST_PAUSE
         while True:
             try:
                 unsent.send(self._target)

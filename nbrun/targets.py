@@ -5,10 +5,10 @@ Sources of the formats: RFC 5424 (the message), RFC 6587, 3.4.1 (octet counting 
 
 import errno
 import os
+import select
 import socket
 import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -96,7 +96,9 @@ class RemoteSyslog:
         messages = (syslog_message(line, line.content) for line in lines)
         framed = b"".join(b"%d %b" % (len(message), message) for message in messages)
         try:
-            if self._connection is None or _was_closed(self._connection):
+            if self._connection is not None and _was_closed(self._connection):
+                self._drop()
+            if self._connection is None:
                 self._connection = socket.create_connection(self._address, TIMEOUT)
             self._connection.sendall(framed)
         except OSError as error:
@@ -111,9 +113,7 @@ class RemoteSyslog:
 
 def _was_closed(connection: socket.socket) -> bool:
     """The other side says nothing in this protocol, but that it is gone."""
-    with suppress(BlockingIOError):
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    return False
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 def syslog_message(line: Line, content: bytes) -> bytes:
