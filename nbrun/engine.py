@@ -82,6 +82,7 @@ class Engine:
         make_kernel: Callable[[Sink], Kernel],
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
+        on_loss: Callable[[JournalError], None] = lambda _error: None,
         inbox: Inbox | None = None,
         state: RunState | None = None,
     ) -> None:
@@ -93,6 +94,7 @@ class Engine:
         self._kernel = make_kernel(self._cap)
         self._publish = publish
         self._save_notebook = save_notebook
+        self._on_loss = on_loss
         self._transcript = Transcript()
         self._kept: list[Incoming] = []
         self._kill_due: float | None = None
@@ -127,9 +129,11 @@ class Engine:
                 self._do_next()
             self._end(self._finish)
         except JournalError as error:
+            lost = type(error)(f"{error}. {_fate(self.state)}")
             with suppress(KernelError):
                 self._kernel.interrupt()
-            raise type(error)(f"{error}. {_fate(self.state)}") from error
+            self._on_loss(lost)  # the kernel may take seconds to end
+            raise lost from error
         finally:
             self._kernel.shutdown()
             self._journal.close()

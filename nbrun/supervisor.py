@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun import events as ev
@@ -18,8 +19,8 @@ from nbrun.events import Record
 from nbrun.journal import Journal
 from nbrun.kernel import LocalKernel
 from nbrun.listener import Listener
-from nbrun.listeners import Listeners as Recipients
 from nbrun.orders import Accepted, Answer, Declined, ResumeOrder, StartOrder
+from nbrun.recipients import Recipients
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
 from nbrun.server import Server
@@ -46,8 +47,8 @@ def _start(order: StartOrder) -> int:
     kernel.launch()
     try:
         prepared = preparation.prepare(order, checked)
-        engine, server = _wired(prepared.directory, prepared.journal, kernel, prepared.started)
-        return _supervise(engine, server, prepared.directory, lambda: engine.run(prepared.started))
+        wired = _wired(prepared.directory, prepared.journal, kernel, prepared.started)
+        return _supervise(wired, prepared.directory, lambda: wired.engine.run(prepared.started))
     finally:
         kernel.shutdown()
 
@@ -56,16 +57,24 @@ def _resume(order: ResumeOrder) -> int:
     directory = RunDirectory(Path(order.directory))
     found = resumption.open_run(directory, order)
     kernel = resumption.kernel_of(found.state)
-    engine, server = _wired(directory, found.writer, kernel, found.state.plan, state=found.state)
+    wired = _wired(directory, found.writer, kernel, found.state.plan, state=found.state)
     return _supervise(
-        engine,
-        server,
+        wired,
         directory,
-        lambda: engine.resume(found.resumed, found.seen, found.replaced),
+        lambda: wired.engine.resume(found.resumed, found.seen, found.replaced),
     )
 
 
 # ── wiring ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Wired:
+    """What a run consists of here: what does it, who is let in, who gets its record."""
+
+    engine: Engine
+    server: Server
+    recipients: Recipients
 
 
 def _wired(
@@ -74,7 +83,7 @@ def _wired(
     kernel: LocalKernel,
     plan: ev.RunStarted,
     state: RunState | None = None,
-) -> tuple[Engine, Server]:
+) -> _Wired:
     kernel.log_to(directory.log)
     inbox: Inbox = queue.SimpleQueue()
     server = Server(Listener(directory.socket), inbox)
@@ -88,33 +97,34 @@ def _wired(
         writer,
         make_kernel=kernel.speak_to,
         publish=publish,
+        on_loss=server.fail,
         save_notebook=saver(directory, Path(plan.runbook)),
         inbox=inbox,
         state=state,
     )
-    return engine, server
+    return _Wired(engine, server, recipients)
 
 
-def _supervise(
-    engine: Engine, server: Server, directory: RunDirectory, run: Callable[[], RunState]
-) -> int:
+def _supervise(wired: _Wired, directory: RunDirectory, run: Callable[[], RunState]) -> int:
     """Run the engine on a thread and let consoles in on this one, until the run has ended."""
     failure: list[BaseException] = []
 
     def work() -> None:
         try:
             run()
-            server.end()
+            wired.recipients.close()
+            wired.server.end()
         except BaseException as error:  # noqa: BLE001  the consoles are told, and so is the log
             failure.append(error)
-            server.fail(error)
+            wired.server.fail(error)
+            wired.recipients.close()
 
-    _listen_to_signals(engine)
+    _listen_to_signals(wired.engine)
     thread = threading.Thread(target=work, name="nbrun-engine")
     _answer(Accepted(directory=str(directory.path)))
     _leave_the_terminal(directory.log)
     thread.start()
-    server.serve()
+    wired.server.serve()
     thread.join()
     if failure:
         logging.getLogger(__name__).error("the run was ended by", exc_info=failure[0])

@@ -46,7 +46,7 @@ FLOORS: tuple[set[str], ...] = (
         "seal",
     },
     {"verify", "sealing", "forwarding"},
-    {"listeners"},
+    {"recipients"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"preparation", "resumption", "saving", "server", "console"},
     {"supervisor"},

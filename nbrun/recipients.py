@@ -14,7 +14,7 @@ from nbrun.targets import target
 Report = Callable[[Event], None]  # has what it is given recorded in the journal
 
 
-class Listener(Protocol):
+class Recipient(Protocol):
     def take(self, records: Sequence[Record]) -> None:
         """The record has grown by these. Never raises, and never keeps the run waiting."""
 
@@ -22,11 +22,11 @@ class Listener(Protocol):
         """Nothing more will come."""
 
 
-class Listeners:
-    """The listeners that a run's policy asks for, as one."""
+class Recipients:
+    """The recipients that a run's policy asks for, as one."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
-        self._all: list[Listener] = []
+        self._all: list[Recipient] = []
         if started.policy.sign:
             key = Path(started.policy.sign)
             self._all.append(Sealer(key, started.run, directory.seals, report))
@@ -34,9 +34,9 @@ class Listeners:
             self._all.append(Forwarder(target(started.policy.forward), directory, report))
 
     def take(self, records: Sequence[Record]) -> None:
-        for listener in self._all:
-            listener.take(records)
+        for recipient in self._all:
+            recipient.take(records)
 
     def close(self) -> None:
-        for listener in self._all:
-            listener.close()
+        for recipient in self._all:
+            recipient.close()
