@@ -10,7 +10,7 @@ from pathlib import Path
 from nbrun import __version__, journal, seal, ssh_keygen
 from nbrun import events as ev
 from nbrun.errors import IllegalEventError, JournalError, SignatureError
-from nbrun.events import Event, Record
+from nbrun.events import Record
 from nbrun.files import open_regular
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
@@ -76,6 +76,7 @@ class _Check:
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
         self._off_script = False
+        self._made = ""  # the hash of the notebook that the record makes, once it has ended
         self._notes: list[str] = []
 
     def run(self) -> Verification:
@@ -119,12 +120,15 @@ class _Check:
             raise _BrokenError(f"the journal can't be read: {error.strerror}") from error
 
     def _walk(self, seals: Sequence[Seal]) -> None:
-        """Every line, in order: its form, number and hash by reading it, and whether its event can
-        happen there by folding it."""
+        """Every line, in order and once: its form, number and hash by reading it, and whether its
+        event can happen there by folding it, which making the notebook does too."""
         reading = Reading(self._directory.journal)
-        marked = {each.seq for each in seals}
+        records = self._noted(reading, {each.seq for each in seals})
         try:
-            state = fold(self._noted(reading, marked))
+            if self._has_ended():
+                self._made = hashlib.sha256(self._build(records)).hexdigest()
+            else:
+                fold(record.event for record in records)
         except JournalError as error:
             raise _BrokenError(_without(error, self._directory.journal)) from error
         except IllegalEventError as error:
@@ -132,13 +136,22 @@ class _Check:
         except Exception as error:  # a line that was made up may lead the fold anywhere
             where = f"line {self._line_after()}"
             raise _BrokenError(f"{where}: can't happen in this run ({error!r})") from error
-        self._off_script = state.off_script
         self._check_torn(reading.torn)
 
-    def _noted(self, records: Iterable[Record], marked: set[int]) -> Iterator[Event]:
+    def _has_ended(self) -> bool:
+        """By its last line alone; one that is damaged is named where it is read in its turn."""
+        try:
+            last = journal.last(self._directory.journal)
+        except JournalError:
+            return False
+        return last is not None and isinstance(last.event, ev.RunFinished)
+
+    def _noted(self, records: Iterable[Record], marked: set[int]) -> Iterator[Record]:
         for record in records:
-            yield record.event
+            yield record
             self._last = record
+            if isinstance(record.event, ev.Deviated):
+                self._off_script = True
             if record.seq in marked:
                 self._marks[record.seq] = record.hash
             if record.seq == 0 and isinstance(record.event, ev.RunStarted):
@@ -177,7 +190,8 @@ class _Check:
         line = self._line_after() - 1
         if finished.off_script != self._off_script:
             raise _BrokenError(f"line {line}: says off_script where the deviations say otherwise")
-        _Notebook(self._directory, self._build, self._notes).check(self._plan, finished, line)
+        notebook = _Notebook(self._directory, self._build, self._made, self._notes)
+        notebook.check(self._plan, finished, line)
 
     @property
     def _plan(self) -> ev.RunStarted:
@@ -254,9 +268,11 @@ class _Check:
 class _Notebook:
     """The output notebook of a run that has ended."""
 
-    def __init__(self, directory: RunDirectory, build: Build, notes: list[str]) -> None:
+    def __init__(self, directory: RunDirectory, build: Build, made: str, notes: list[str]) -> None:
+        """`made`: the hash of the notebook that the whole record makes."""
         self._directory = directory
         self._build = build
+        self._made = made
         self._notes = notes
 
     def check(self, plan: ev.RunStarted, finished: ev.RunFinished, line: int) -> None:
@@ -267,13 +283,12 @@ class _Notebook:
         """
         recorded = finished.notebook_sha256
         if recorded is None or plan.versions.get("nbrun") == __version__:
-            made = self._made_again(line)
-            if recorded not in (None, made):
+            if recorded not in (None, self._made):
                 raise _BrokenError(
                     f"line {line}: says that the notebook was {recorded}, and this record makes "
-                    f"{made}"
+                    f"{self._made}"
                 )
-            recorded = made
+            recorded = self._made
         path = self._directory.notebook(plan.runbook)
         found = self._found(path)
         if found in (None, recorded):
@@ -284,12 +299,6 @@ class _Notebook:
             )
             return
         raise _BrokenError(f"{path.name} is not the notebook of this record: it was changed")
-
-    def _made_again(self, line: int) -> str:
-        try:
-            return hashlib.sha256(self._build(Reading(self._directory.journal))).hexdigest()
-        except Exception as error:  # a line that was made up may lead a view anywhere
-            raise _BrokenError(f"line {line}: no notebook can be made ({error!r})") from error
 
     def _found(self, path: Path) -> str | None:
         try:
