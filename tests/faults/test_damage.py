@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbrun import journal
-from nbrun.errors import DamagedJournalError, JournalError
+from nbrun.errors import JournalError
 from nbrun.events import SCHEMA_VERSION
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
@@ -31,12 +31,11 @@ def path(tmp_path: Path) -> Path:
 
 
 def refused(path: Path) -> str:
-    """Why; and that `verify` says the same."""
-    with pytest.raises(DamagedJournalError) as raised:
+    """Why, as `verify` says; and that no reader takes it."""
+    with pytest.raises(JournalError):  # damaged, or of a version that is not known
         list(Reading(path))
     found = verify(RunDirectory(path.parent), Trust(), notebook.build)
     assert found.standing is Standing.BROKEN
-    assert found.why in str(raised.value)
     return found.why
 
 

@@ -30,7 +30,13 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(flood, id=name, marks=pytest.mark.sweep if "display" in name else ())
+        for name, flood in FLOODS.items()
+    ],
+)
 def test_memory_stays_bounded_and_what_was_let_go_is_said(desk: Desk, flood: str) -> None:
     desk.book(code(PEAK, id="before"), code(flood, id="flood"), code(GROWN, id="after"))
     done = desk.unattended("--max-output", "1MiB")
