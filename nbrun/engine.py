@@ -13,7 +13,7 @@ from nbrun import events as ev
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Decision, Event, Operator, Record
 from nbrun.journal import Journal
-from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink
+from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink, Suspended
 from nbrun.output_cap import OutputCap
 from nbrun.script import (
     NextAttempt,
@@ -318,6 +318,9 @@ class Engine:
                 self._decide(message)
             case Reported(event=event):
                 self._emit(event)
+            case Suspended(generation=generation, pid=pid, suspended=suspended):
+                kind = ev.KernelSuspended if suspended else ev.KernelContinued
+                self._emit(kind(generation=generation, pid=pid))
             case Replied():
                 self._release()
                 self._replied(message)

@@ -148,6 +148,20 @@ class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
     why: str
 
 
+class KernelSuspended(_Event, frozen=True, kw_only=True, tag="kernel.suspended"):
+    """Something outside has stopped its process: it is there, and does nothing."""
+
+    generation: int
+    pid: int
+
+
+class KernelContinued(_Event, frozen=True, kw_only=True, tag="kernel.continued"):
+    """Its process goes on again."""
+
+    generation: int
+    pid: int
+
+
 class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted"):
     """A new kernel in place of the one before. `lost`: the names that steps had made in that one
     and that no setup step makes again; None where the language can't be read."""
@@ -442,6 +456,8 @@ Event = (
     | SealFailed
     | ForwardingFailed
     | ForwardingResumed
+    | KernelSuspended
+    | KernelContinued
 )
 
 

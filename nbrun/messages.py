@@ -74,6 +74,14 @@ class Died(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Suspended(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernel's process was stopped from outside, or (not `suspended`) goes on again."""
+
+    generation: int
+    pid: int
+    suspended: bool
+
+
 class Idled(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel that was adopted has ended what it was doing. `ended`: how many requests it has seen
     through, nbrun's own not counted; None where it can't tell. `error`: what the last one ended
@@ -85,7 +93,16 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Message = (
-    Printed | Displayed | DisplayUpdated | Cleared | Capped | InputWanted | Replied | Died | Idled
+    Printed
+    | Displayed
+    | DisplayUpdated
+    | Cleared
+    | Capped
+    | InputWanted
+    | Replied
+    | Died
+    | Idled
+    | Suspended
 )
 
 

@@ -63,6 +63,8 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.SealFailed: _stay(*_LIVE),
     ev.ForwardingFailed: _stay(*_LIVE),
     ev.ForwardingResumed: _stay(*_LIVE),
+    ev.KernelSuspended: _stay(*_LIVE),
+    ev.KernelContinued: _stay(*_LIVE),
 }
 
 

@@ -91,6 +91,14 @@ def kernel_died(generation: int = 1, why: str = "the kernel process ended") -> e
     return ev.KernelDied(generation=generation, why=why)
 
 
+def kernel_suspended(generation: int = 1, pid: int = 4711) -> ev.KernelSuspended:
+    return ev.KernelSuspended(generation=generation, pid=pid)
+
+
+def kernel_continued(generation: int = 1, pid: int = 4711) -> ev.KernelContinued:
+    return ev.KernelContinued(generation=generation, pid=pid)
+
+
 def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
     return ev.KernelRestarted(generation=generation, kernelspec="python3", why=why)
 
@@ -446,4 +454,6 @@ BUILDERS: tuple[Build, ...] = (
     seal_failed,
     forwarding_failed,
     forwarding_resumed,
+    kernel_suspended,
+    kernel_continued,
 )  # one for each type of event

@@ -316,6 +316,12 @@ class TerminalView:
     def _noted(self, _state: RunState, event: ev.NoteAdded, at: str) -> None:
         self._line(f"{wording.clock(at)} note by {event.operator.name}: {event.text}", "cyan")
 
+    def _kernel_suspended(self, _state: RunState, event: ev.KernelSuspended, _at: str) -> None:
+        self._line(wording.suspended(event), "bold yellow")
+
+    def _kernel_continued(self, _state: RunState, _event: ev.KernelContinued, _at: str) -> None:
+        self._line("the kernel's process goes on again", "yellow")
+
     def _capped(self, state: RunState, event: ev.OutputCapped, _at: str) -> None:
         self._end_output()
         self._line(f"{wording.step(state, event.step)}: {wording.capped(event)}", "yellow")
@@ -378,6 +384,8 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.NoteAdded: TerminalView._noted,
     ev.RunFinished: TerminalView._run_finished,
     ev.OutputCapped: TerminalView._capped,
+    ev.KernelSuspended: TerminalView._kernel_suspended,
+    ev.KernelContinued: TerminalView._kernel_continued,
     ev.SealFailed: TerminalView._seal_failed,
     ev.ForwardingFailed: TerminalView._forwarding_failed,
     ev.ForwardingResumed: TerminalView._forwarding_resumed,

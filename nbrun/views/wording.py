@@ -75,6 +75,14 @@ def capped(event: ev.OutputCapped) -> str:
     )
 
 
+def suspended(event: ev.KernelSuspended) -> str:
+    """What to do about a kernel that was stopped."""
+    return (
+        f"the kernel is not responding: something stopped its process ({event.pid}). Let it go on "
+        f"with kill -CONT {event.pid}, or press Ctrl-C twice to kill it"
+    )
+
+
 def clock(at: str) -> str:
     """The time of day of a record's `at`, in UTC: `09:31:04Z`."""
     return at[11:19] + "Z"
