@@ -43,6 +43,7 @@ FLOORS: tuple[set[str], ...] = (
     },
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"preparation", "resumption", "saving", "server", "console"},
+    {"hosting"},
     {"supervisor"},
     {"commands"},
     {"cli"},
