@@ -111,6 +111,9 @@ def start(
     ] = False,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
+    from nbrun.launching import spawn
+
+    spawned = spawn()  # it imports while this process does
     from nbrun import durations
     from nbrun.commands import start as command
     from nbrun.orders import StartOrder
@@ -134,7 +137,7 @@ def start(
         sign=_text(sign),
         max_output=max_output,
     )
-    raise typer.Exit(command.start(order, json=json, detach=detach))
+    raise typer.Exit(command.start(order, spawned, json=json, detach=detach))
 
 
 def _text(path: Path | None) -> str | None:

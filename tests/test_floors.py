@@ -49,6 +49,7 @@ FLOORS: tuple[set[str], ...] = (
     {"recipients"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"preparation", "resumption", "saving", "server", "console"},
+    {"hosting"},
     {"supervisor"},
     {"commands"},
     {"cli"},
