@@ -1,6 +1,7 @@
 """The command line: options and their help, and the one place that maps errors to exit codes."""
 
 import io
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,35 @@ RunName = Annotated[
 ]
 
 
+def _complete_parameter(incomplete: str) -> list[tuple[str, str]]:
+    from nbrun.commands import completion
+
+    return completion.parameter(os.environ, incomplete)
+
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="Set a parameter. VALUE may be @env:VAR, @file:PATH, @prompt, @keyring:… or @cmd:….",
+        autocompletion=_complete_parameter,
+    ),
+]
+ParametersFile = Annotated[
+    Path | None,
+    typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
+]
+Undeclared = Annotated[
+    bool,
+    typer.Option("--undeclared", help="Take parameters that the notebook does not declare."),
+]
+KernelName = Annotated[
+    str | None, typer.Option(help="Run on this kernel instead of the notebook's own.")
+]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"nbrun {__version__}")
@@ -59,22 +89,14 @@ def _nbrun(
 @app.command()
 def start(
     runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook to run.")],
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter."),
-    ] = None,
-    parameters_file: Annotated[
-        Path | None,
-        typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
-    ] = None,
-    undeclared: Annotated[
-        bool,
-        typer.Option("--undeclared", help="Take parameters that the notebook does not declare."),
+    parameter: Assignments = None,
+    parameters_file: ParametersFile = None,
+    undeclared: Undeclared = False,
+    help_parameters: Annotated[
+        bool, typer.Option("--help-parameters", help="Tell what the runbook's parameters are.")
     ] = False,
     runs_dir: RunsDir = None,
-    kernel: Annotated[
-        str | None, typer.Option(help="Run on this kernel instead of the notebook's own.")
-    ] = None,
+    kernel: KernelName = None,
     cwd: Annotated[
         Path | None, typer.Option(help="Run in this folder instead of the notebook's own.")
     ] = None,
@@ -105,7 +127,10 @@ def start(
     ] = False,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
-    from nbrun import durations
+    if help_parameters:
+        from nbrun.commands import parameters
+
+        raise typer.Exit(parameters.show(runbook, kernel))
     from nbrun.commands import start as command
     from nbrun.orders import StartOrder
 
@@ -275,6 +300,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written as \\x…
             stream.reconfigure(errors="backslashreplace")
+    if "_NBRUN_COMPLETE" in os.environ:
+        from nbrun.commands import completion
+
+        completion.leave_the_value(os.environ)
     try:
         app(prog_name="nbrun")
     except NbrunError as error:

@@ -1,16 +1,55 @@
 """`nbrun start`: run a notebook as a runbook, in a supervisor of its own."""
 
 import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
 
-import msgspec
+from nbrun import events as ev
+from nbrun import parameters, provenance, run_directory, runbook
+from nbrun.commands.values import Values, Wanted, gather
+from nbrun.errors import ExitCode, UsageError
+from nbrun.journal import Journal
+from nbrun.jupyter import find_kernelspec
+from nbrun.kernel import LocalKernel
+from nbrun.run_directory import RunDirectory
+from nbrun.runbook import Notebook, Runbook
 
-from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.launching import launch
-from nbrun.orders import StartOrder
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line (see `nbrun start --help`)."""
+
+    runbook: Path
+    assignments: tuple[str, ...] = ()
+    parameters_file: Path | None = None
+    undeclared: bool = False
+    runs_dir: Path | None = None
+    kernel: str | None = None
+    cwd: Path | None = None
+    step: bool = False
+    strict: bool = False
+    on_failure: Literal["ask", "stop"] = "ask"
+    shell_errors: Literal["fail", "ignore"] = "fail"
+    reason: str = ""
+    ticket: str = ""
+    json: bool = False
 
 
-def start(order: StartOrder, *, json: bool, detach: bool) -> ExitCode:
-    """Have a supervisor check everything and run. What shows the run is imported meanwhile.
+@dataclass(frozen=True)
+class _Checked:
+    """A request with nothing wrong in it. Nothing has been made or started for it yet."""
+
+    notebook: Notebook
+    kernelspec: str
+    language: str
+    given: Values
+    cwd: Path
+    policy: ev.Policy
+
+
+def start(request: Request) -> ExitCode:
+    """Check everything, then run. The kernel boots while the rest is imported and made.
 
     Raises:
         DeclinedError: something is wrong with the order; nothing was made or run.
@@ -36,6 +75,88 @@ def start(order: StartOrder, *, json: bool, detach: bool) -> ExitCode:
     return conduct.answer_for(directory, link, json=json)
 
 
-def someone_is_there() -> bool:
+# ── checking ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _checked(request: Request) -> _Checked:
+    read = runbook.read(request.runbook)
+    name = runbook.kernel_name(read, request.kernel)
+    spec = find_kernelspec(name)
+    language = runbook.language(read) or str(spec.language)
+    policy = _policy(request)
+    return _Checked(
+        notebook=read,
+        kernelspec=str(name),
+        language=language,
+        cwd=_cwd(request, read.path),
+        policy=policy,
+        given=gather(_wanted(request, policy), read, str(name), language),
+    )
+
+
+def _planned(checked: _Checked) -> Runbook:
+    node = parameters.inject(
+        checked.notebook.node, checked.given.values, checked.kernelspec, checked.language
+    )
+    return runbook.plan(replace(checked.notebook, node=node))
+
+
+def _wanted(request: Request, policy: ev.Policy) -> Wanted:
+    return Wanted(
+        assignments=request.assignments,
+        file=request.parameters_file,
+        undeclared=request.undeclared,
+        interactive=policy.attended,
+    )
+
+
+def _cwd(request: Request, path: Path) -> Path:
+    cwd = (request.cwd or path.parent).absolute()
+    if not cwd.is_dir():
+        raise UsageError(f"--cwd {cwd}: there is no such folder")
+    return cwd
+
+
+def _policy(request: Request) -> ev.Policy:
+    attended = not request.json and _someone_is_there()
+    if request.step and not attended:
+        raise UsageError("--step asks before every step, and there is no terminal to ask on")
+    return ev.Policy(
+        attended=attended,
+        on_failure=request.on_failure,
+        step=request.step,
+        strict=request.strict,
+        shell_errors=request.shell_errors,
+    )
+
+
+def _someone_is_there() -> bool:
     """A person can be asked: the keyboard is a terminal, and so is somewhere to ask on."""
     return sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())
+
+
+# ── the first event ──────────────────────────────────────────────────────────────────────────
+
+
+def _started(
+    request: Request, checked: _Checked, book: Runbook, directory: RunDirectory
+) -> ev.RunStarted:
+    return ev.RunStarted(
+        run=directory.id,
+        runbook=str(book.path),
+        runbook_sha256=book.sha256,
+        git_commit=provenance.git_commit(book.path.parent),
+        metadata=book.metadata,
+        steps=book.steps,
+        epilogue=book.epilogue,
+        parameters=checked.given.values,
+        kernelspec=checked.kernelspec,
+        cwd=str(checked.cwd),
+        operator=provenance.operator(),
+        host=socket.gethostname(),
+        versions=provenance.versions(),
+        policy=checked.policy,
+        reason=request.reason,
+        ticket=request.ticket,
+        notices=book.notices + checked.given.notices,
+    )

@@ -1,0 +1,24 @@
+"""`nbrun start RUNBOOK --help-parameters`: what may be given to a runbook."""
+
+from pathlib import Path
+
+from nbrun import parameters, runbook
+from nbrun.commands.screens import screen
+from nbrun.errors import ExitCode
+from nbrun.views import parameters as view
+
+
+def show(path: Path, kernel: str | None) -> ExitCode:
+    """Print the parameters of the notebook at `path`.
+
+    Raises:
+        UsageError: it is no runbook.
+    """
+    read = runbook.read(path)
+    name, language = runbook.kernel_name(read, kernel), runbook.language(read)
+    declared = parameters.declared(read.node, language, name)
+    if declared:
+        screen().print(view.table(declared))
+    else:
+        screen().print("this runbook declares no parameters")
+    return ExitCode.COMPLETED
