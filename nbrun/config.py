@@ -1,8 +1,11 @@
 """What a team has set down in `nbrun.toml`."""
 
+import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbrun.errors import UsageError
 
@@ -11,9 +14,13 @@ FILE_NAME = "nbrun.toml"
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of the nearest `nbrun.toml`; all unset where there is none."""
+    """The settings of one `nbrun.toml`; all unset where there is none.
+
+    `redact_patterns`: regular expressions of what is kept out of every record.
+    """
 
     runs_dir: Path | None = None
+    redact_patterns: tuple[str, ...] = ()
 
 
 def load(start: Path) -> Config:
@@ -22,11 +29,24 @@ def load(start: Path) -> Config:
     Raises:
         UsageError: it can't be read, or has a key that nbrun does not know.
     """
+    return _nearest(start) or Config()
+
+
+def load_for(runbook: Path) -> Config:
+    """What holds for a runbook: the nearest file to it, else the nearest to the working folder.
+
+    Raises:
+        UsageError: as `load` does.
+    """
+    return _nearest(runbook.parent) or load(Path.cwd())
+
+
+def _nearest(start: Path) -> Config | None:
     for folder in (start, *start.parents):
         path = folder / FILE_NAME
         if path.is_file():
             return _read(path)
-    return Config()
+    return None
 
 
 def _read(path: Path) -> Config:
@@ -34,14 +54,61 @@ def _read(path: Path) -> Config:
         settings = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: can't be read: {error}") from error
-    runs_dir = settings.pop("runs_dir", None)
-    if settings:
-        raise UsageError(f"{path}: unknown key {next(iter(settings))!r} (known: runs_dir)")
-    if runs_dir is None:
-        return Config()
-    if not isinstance(runs_dir, str) or not runs_dir:
-        raise UsageError(f"{path}: runs_dir must be the path of a folder, not {runs_dir!r}")
+    _refuse_unknown(path, "", settings, _READERS)
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _READERS[key](path, value)
+    return Config(**found)
+
+
+def _refuse_unknown(
+    path: Path, table: str, settings: Mapping[str, Any], known: Mapping[str, Any]
+) -> None:
+    for key in settings:
+        if key not in known:
+            raise UsageError(
+                f"{path}: unknown key {table + key!r} (known: {', '.join(sorted(known))})"
+            )
+
+
+def _table(path: Path, name: str, value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: {name} must be a table, [{name}], not {value!r}")
+    _refuse_unknown(path, f"{name}.", value, known)
+    return value
+
+
+def _runs_dir(path: Path, value: Any) -> dict[str, Any]:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{path}: runs_dir must be the path of a folder, not {value!r}")
     try:
-        return Config(runs_dir=path.parent / Path(runs_dir).expanduser())
+        return {"runs_dir": path.parent / Path(value).expanduser()}
     except RuntimeError as error:
-        raise UsageError(f"{path}: runs_dir {runs_dir!r}: that home can't be found") from error
+        raise UsageError(f"{path}: runs_dir {value!r}: that home can't be found") from error
+
+
+def _redact(path: Path, value: Any) -> dict[str, Any]:
+    patterns = _table(path, "redact", value, {"patterns": list}).get("patterns", [])
+    if not isinstance(patterns, list):
+        raise UsageError(f"{path}: redact.patterns must be a list of texts, not {patterns!r}")
+    for pattern in patterns:
+        _check_pattern(path, pattern)
+    return {"redact_patterns": tuple(patterns)}
+
+
+def _check_pattern(path: Path, pattern: Any) -> None:
+    where = f"{path}: redact.patterns: {pattern!r}"
+    if not isinstance(pattern, str):
+        raise UsageError(f"{where} is no text")
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{where} is no regular expression: {error}") from None
+    if found.search(""):
+        raise UsageError(f"{where} matches the empty text, and so everywhere")
+
+
+_READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
+    "redact": _redact,
+    "runs_dir": _runs_dir,
+}

@@ -14,6 +14,7 @@ from nbrun.errors import JournalError, KernelError
 from nbrun.events import Decision, Event, Operator, Record
 from nbrun.journal import Journal
 from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink
+from nbrun.redaction import Redaction
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -63,6 +64,7 @@ class Engine:
     decisions into `inbox`. `publish` gets each batch of records after the journal has it;
     `save_notebook` writes the output notebook as the journal has it, with the end that is about
     to be recorded if there is one, and returns its SHA-256, or None when it can't be written.
+    `redaction` knows the run's secrets: only the kernel gets those.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Engine:
         save_notebook: Callable[[ev.RunFinished | None], str | None],
         inbox: Inbox | None = None,
         state: RunState | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         """`state`: where the run stands that the journal holds already."""
         self.inbox: Inbox = inbox or queue.SimpleQueue()
@@ -82,6 +85,7 @@ class Engine:
         self._kernel = make_kernel(self.inbox.put)
         self._publish = publish
         self._save_notebook = save_notebook
+        self._redaction = redaction or Redaction()
         self._transcript = Transcript()
         self._kept: list[Message | Ordered | Presence] = []
         self._kill_due: float | None = None
@@ -201,11 +205,13 @@ class Engine:
 
     def _attempt(self, planned: NextAttempt) -> None:
         """Send one step and see it through. Its start is on disk before the kernel has the code."""
-        started = attempt_started(self.state, planned)
-        self._emit(started)
+        self._emit(attempt_started(self.state, planned))
+        started = self.state.attempt  # as it is recorded
+        assert started is not None  # noqa: S101  emitted above
         self._attempt_began = time.monotonic()
         try:
-            self._transcript.sent(self._kernel.execute(planned.source), started)
+            source = self._redaction.reveal(planned.source)
+            self._transcript.sent(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # it was not sent
             self._finished(Verdict(outcome="error", ename=type(error).__name__, evalue=str(error)))
             return
@@ -439,9 +445,11 @@ class Engine:
     # ── the one gate ─────────────────────────────────────────────────────────────────────────
 
     def _emit(self, event: Event) -> None:
-        """Into the journal with the deviations it entails, then into the state, then to views."""
-        check(self.state, event)
-        self._record([event, *deviations_of(self.state, event)])
+        """Redacted, into the journal with the deviations it entails, then into the state, then to
+        views."""
+        for each in self._redaction.let_through(event):
+            check(self.state, each)
+            self._record([each, *deviations_of(self.state, each)])
 
     def _emit_all(self, said: Sequence[Event]) -> None:
         for event in said:

@@ -56,12 +56,8 @@ class KernelError(NbrunError):
     """The kernel can't be started or spoken to."""
 
 
-class NoSupervisorError(NbrunError):
-    """Nobody listens at the run's socket."""
-
-
-class RefusedAttachError(UsageError):
-    """The run's supervisor does not let this operator in; the message says why."""
+class SecretUnknownError(KernelError):
+    """Code can't be sent: a secret in it is known only to the process that began the run."""
 
 
 class IllegalEventError(NbrunError):

@@ -103,7 +103,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """The whole plan, so that the journal needs no other file.
 
     `metadata` is the notebook's own; `epilogue` the cells after the last step; `git_commit` that
-    of the runbook's folder, or None outside a checkout.
+    of the runbook's folder, or None outside a checkout; `secrets` the names of the parameters
+    whose values stand nowhere in the record.
     """
 
     run: str
@@ -123,6 +124,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     reason: str = ""
     ticket: str = ""
     notices: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ _ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
 
 
+@dataclass(frozen=True)
+class Log:
+    """Where what a kernel's process wrote is kept; nowhere without a path."""
+
+    path: Path | None = None
+    scrub: Callable[[bytes], bytes] = bytes
+
+    def add(self, written: bytes) -> None:
+        if self.path is not None:
+            with suppress(OSError), self.path.open("ab") as kept:
+                kept.write(self.scrub(written))
+
+
 class LocalKernel:
     """A kernel process on this machine (`messages.Kernel`).
 
@@ -40,7 +54,7 @@ class LocalKernel:
         self._cwd = cwd
         self._attended = attended
         self._sink: Sink = _nobody_listens
-        self._log: Path | None = None
+        self._log = Log()
         self._generation = generation
         self._booting: _Process | None = None
         self._live: _Process | None = None
@@ -50,9 +64,10 @@ class LocalKernel:
         self._sink = sink
         return self
 
-    def log_to(self, log: Path) -> None:
-        """Keep in `log` what kernels that have ended wrote to their own stdout and stderr."""
-        self._log = log
+    def log_to(self, log: Path, scrub: Callable[[bytes], bytes]) -> None:
+        """Keep in `log` what kernels that have ended wrote to their own stdout and stderr, as
+        `scrub` gives it back."""
+        self._log = Log(log, scrub)
 
     def launch(self) -> None:
         """Start the process, and do not wait for it: `start` does. Whatever goes wrong, that
@@ -73,7 +88,7 @@ class LocalKernel:
             process.close(self._log)
             raise KernelError(
                 f"the kernel {self._name!r} did not start: {error}. What it printed is in "
-                f"{self._log}"
+                f"{self._log.path}"
             ) from error
         self._live = process
         return info
@@ -236,7 +251,7 @@ class _Process:
         with suppress(RuntimeError, OSError):
             self._manager.signal_kernel(number)
 
-    def end(self, log: Path | None) -> None:
+    def end(self, log: Log) -> None:
         """End the process; all that it still says is delivered first."""
         channels = self._open_channels
         channels.expect_end()
@@ -264,16 +279,15 @@ class _Process:
         if self._is_alive():
             self._manager.finish_shutdown(waittime=GOODBYE)
 
-    def close(self, log: Path | None) -> None:
+    def close(self, log: Log) -> None:
         """Leave no process, socket or connection file; what it printed is added to `log`."""
         with suppress(RuntimeError, OSError):
             if self._manager.is_alive():
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
         self._context.destroy(linger=0)
-        if log is not None:
-            with suppress(OSError), log.open("ab") as kept:
-                kept.write(self._output.read_bytes())
+        with suppress(OSError):
+            log.add(self._output.read_bytes())
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _is_alive(self) -> bool:

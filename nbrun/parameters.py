@@ -33,6 +33,7 @@ __all__ = [
     "missing",
     "read_file",
     "resolve",
+    "spellings",
     "value_of",
 ]
 
@@ -140,6 +141,18 @@ def inject(
     cells = list(node.cells)
     with _papermills_metadata(node, cells), _quiet():
         return _parameterized(node, cells, dict(values), spoken)
+
+
+def spellings(
+    values: Mapping[str, Any], kernel_name: str | None, language: str | None
+) -> dict[str, str]:
+    """How the injected cell writes each value."""
+    from papermill.translators import papermill_translators
+
+    spoken = tongue(kernel_name, language)
+    name = _registered(spoken)
+    translator = papermill_translators.find_translator(name, spoken)
+    return {each: str(translator.translate(value)) for each, value in values.items()}
 
 
 def _check_declared(

@@ -845,9 +845,9 @@ def test_a_password_reaches_the_kernel_and_nothing_else(tmp_path: Path) -> None:
 
 def test_an_answer_that_nobody_asked_for_is_refused_and_not_repeated(tmp_path: Path) -> None:
     stage = Stage(tmp_path, cells={"step_1()": [[asks(password=True)]]})
-    stage.when[ev.InputRequested] = [ev.Answer(text="secret"), ev.Answer(text="secret")]
+    stage.when[ev.InputRequested] = [ev.Answer(text="hunter2"), ev.Answer(text="hunter2")]
     stage.kernel.on_answer = []
     stage.when[ev.DecisionRefused] = [ev.Interrupt()]
     assert "decisionrefused answer" in stage.run(1)
-    assert stage.kernel.answers == ["secret"]
-    assert b"secret" not in stage.path.read_bytes()
+    assert stage.kernel.answers == ["hunter2"]
+    assert b"hunter2" not in stage.path.read_bytes()

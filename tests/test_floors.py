@@ -23,6 +23,7 @@ FLOORS: tuple[set[str], ...] = (
         "verdict",
         "transcript",
         "config",
+        "redaction",
         "notebook_json",
         "parameter_types",
         "parameter_literals",

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from nbrun import config, parameters, provenance, run_directory, runbook
 from nbrun import events as ev
-from nbrun import parameters, provenance, run_directory, runbook
 from nbrun.commands.values import Values, Wanted, gather
+from nbrun.config import Config
 from nbrun.errors import ExitCode, UsageError
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
+from nbrun.redaction import Redaction
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
 
@@ -46,6 +48,7 @@ class _Checked:
     given: Values
     cwd: Path
     policy: ev.Policy
+    config: Config
 
 
 def start(request: Request) -> ExitCode:
@@ -62,17 +65,10 @@ def start(request: Request) -> ExitCode:
     from nbrun.commands import conduct
     from nbrun.link import SocketLink
 
-    directory = launched.directory()
-    if detach:
-        print(directory.id)  # noqa: T201
-        return ExitCode.COMPLETED
-    try:
-        link = SocketLink(directory, "operate" if attended else "follow")
-    except NoSupervisorError:  # it has ended as quickly as that
-        return conduct.look_on(directory, json=json)
-    if attended:
-        return conduct.operate(directory, link)
-    return conduct.answer_for(directory, link, json=json)
+        redaction = _redaction(checked)
+        return conduct(started, directory, writer, kernel, redaction, json=request.json)
+    finally:
+        kernel.shutdown()
 
 
 # ── checking ─────────────────────────────────────────────────────────────────────────────────
@@ -90,6 +86,7 @@ def _checked(request: Request) -> _Checked:
         language=language,
         cwd=_cwd(request, read.path),
         policy=policy,
+        config=config.load_for(read.path),
         given=gather(_wanted(request, policy), read, str(name), language),
     )
 
@@ -135,6 +132,12 @@ def _someone_is_there() -> bool:
     return sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())
 
 
+def _redaction(checked: _Checked) -> Redaction:
+    secrets = {name: checked.given.values[name] for name in sorted(checked.given.secret)}
+    literals = parameters.spellings(secrets, checked.kernelspec, checked.language)
+    return Redaction(secrets, literals, checked.config.redact_patterns)
+
+
 # ── the first event ──────────────────────────────────────────────────────────────────────────
 
 
@@ -159,4 +162,5 @@ def _started(
         reason=request.reason,
         ticket=request.ticket,
         notices=book.notices + checked.given.notices,
+        secrets=tuple(sorted(checked.given.secret)),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun import parameter_sources as sources
-from nbrun import parameters
+from nbrun import parameters, redaction
 from nbrun.commands.screens import Screen
 from nbrun.errors import ParameterError, UsageError
 from nbrun.parameters import Given, Parameter
@@ -57,7 +57,10 @@ def gather(wanted: Wanted, notebook: Notebook, kernel_name: str, language: str) 
             sources.refuse_in_plain_view(name, each)
     fetched |= _asked_for(parameters.missing(declared, given), interactive=wanted.interactive)
     values = parameters.resolve(declared, fetched, language=language, undeclared=wanted.undeclared)
-    return Values(values, _secret(declared, fetched), declared, _notices(declared))
+    secret = _secret(declared, fetched)
+    for name in secret:
+        redaction.check(name, values[name])
+    return Values(values, secret, declared, _notices(declared))
 
 
 def _given(wanted: Wanted, declared: dict[str, Parameter]) -> dict[str, Given]:
