@@ -117,8 +117,12 @@ def start(
     shell_errors: Annotated[
         ShellErrors, typer.Option(help="What a failed shell command in a cell does to its step.")
     ] = ShellErrors.fail,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Print the run's id and leave it to go on by itself.")
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Confirm the steps that ask for it, but no destructive one."),
+    ] = False,
+    yes_destructive: Annotated[
+        bool, typer.Option("--yes-destructive", help="Confirm the destructive steps, too.")
     ] = False,
     reason: Annotated[str, typer.Option(help="Why this run is made, for the record.")] = "",
     ticket: Annotated[str, typer.Option(help="The ticket it is made for, for the record.")] = "",
@@ -148,6 +152,8 @@ def start(
         on_failure=on_failure.value,
         wait_for=durations.seconds(wait_for, "--wait-for") if wait_for else None,
         shell_errors=shell_errors.value,
+        yes=yes,
+        yes_destructive=yes_destructive,
         reason=reason,
         ticket=ticket,
     )

@@ -3,11 +3,13 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from nbrun import contract
 from nbrun.errors import UsageError
+from nbrun.events import DeviationKind
 
 FILE_NAME = "nbrun.toml"
 
@@ -16,11 +18,16 @@ FILE_NAME = "nbrun.toml"
 class Config:
     """The settings of one `nbrun.toml`; all unset where there is none.
 
-    `redact_patterns`: regular expressions of what is kept out of every record.
+    `redact_patterns`: regular expressions of what is kept out of every record; `defaults` of the
+    contracts of steps (see `contract`); `strict`, `allow` and `need_reason` as in `events.Policy`.
     """
 
     runs_dir: Path | None = None
     redact_patterns: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
+    allow: tuple[DeviationKind, ...] | None = None
+    need_reason: tuple[DeviationKind, ...] = ()
 
 
 def load(start: Path) -> Config:
@@ -108,7 +115,34 @@ def _check_pattern(path: Path, pattern: Any) -> None:
         raise UsageError(f"{where} matches the empty text, and so everywhere")
 
 
+def _defaults(path: Path, value: Any) -> dict[str, Any]:
+    for fault in contract.wrong_values("defaults", value, contract.DEFAULTS):
+        raise UsageError(f"{path}: {fault}")
+    return {"defaults": value}
+
+
+def _policy(path: Path, value: Any) -> dict[str, Any]:
+    table = _table(path, "policy", value, dict.fromkeys(("strict", "allow", "need_reason")))
+    if not isinstance(table.get("strict", False), bool):
+        raise UsageError(f"{path}: policy.strict must be true or false, not {table['strict']!r}")
+    return {
+        key: said if key == "strict" else _kinds(path, f"policy.{key}", said)
+        for key, said in table.items()
+    }
+
+
+def _kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:
+    kinds = get_args(DeviationKind)
+    if not isinstance(value, list) or not all(kind in kinds for kind in value):
+        raise UsageError(
+            f"{path}: {key} must be a list of {', '.join(sorted(kinds))}, not {value!r}"
+        )
+    return tuple(value)
+
+
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
+    "defaults": _defaults,
+    "policy": _policy,
     "redact": _redact,
     "runs_dir": _runs_dir,
 }

@@ -22,6 +22,7 @@ from nbrun.script import (
     NextStop,
     attempt_started,
     deviations_of,
+    lacks,
     name,
     refusal,
     unattended_end,
@@ -90,7 +91,9 @@ class Engine:
         self._kept: list[Message | Ordered | Presence] = []
         self._kill_due: float | None = None
         self._stop_due: float | None = None
+        self._timeout_due: float | None = None
         self._attempt_began = 0.0
+        self._attempt_ended = 0.0
         self._finish: NextFinish | None = None
 
     def run(self, started: ev.RunStarted) -> RunState:
@@ -152,7 +155,8 @@ class Engine:
         following = what_next(self.state)
         match following:
             case NextAttempt():
-                self._attempt(following)
+                if self._waited(following):
+                    self._attempt(following)
             case NextRestart():
                 self._restart_kernel(following)
             case NextStop():
@@ -203,12 +207,22 @@ class Engine:
             self._emit(ev.KernelDied(generation=self.state.generation + 1, why=str(error)))
             return None
 
+    def _waited(self, planned: NextAttempt) -> bool:
+        """Let `planned.after` pass; False when something else is to be done now."""
+        due = self._attempt_ended + planned.after
+        while planned.after and time.monotonic() < due:
+            self._hear(self._wait(due))
+            if what_next(self.state) != planned:
+                return False
+        return True
+
     def _attempt(self, planned: NextAttempt) -> None:
         """Send one step and see it through. Its start is on disk before the kernel has the code."""
         self._emit(attempt_started(self.state, planned))
         started = self.state.attempt  # as it is recorded
         assert started is not None  # noqa: S101  emitted above
         self._attempt_began = time.monotonic()
+        self._timeout_due = self._attempt_began + limit if (limit := self._limit()) else None
         try:
             source = self._redaction.reveal(planned.source)
             self._transcript.sent(self._kernel.execute(source), started)
@@ -217,6 +231,12 @@ class Engine:
             return
         while self.state.phase is Phase.RUNNING:
             self._hear(self._wait())
+
+    def _limit(self) -> float | None:
+        """The seconds that the running step may take."""
+        attempt = self.state.attempt
+        step = self.state.steps.get(attempt.step) if attempt else None
+        return step.step.contract.timeout if step else None
 
     def _stop(self, stop: NextStop) -> None:
         """Say why the run waits, write the notebook, and wait, where somebody can decide."""
@@ -262,17 +282,19 @@ class Engine:
         return {
             "attempts": sum(step.attempts for step in steps) + self.state.inserted,
             "steps": len(self.state.steps),
-            "ok": sum(step.passed and not step.skipped for step in steps if step.attempts),
+            "ok": sum(
+                step.passed and not step.skipped for step in steps if step.attempts or step.done
+            ),
             "failed": sum(not step.passed and step.attempts > 0 for step in steps),
             "skipped": sum(step.skipped for step in steps),
-            "not_run": sum(not step.attempts and not step.skipped for step in steps),
+            "not_run": sum(not (step.attempts or step.skipped or step.done) for step in steps),
         }
 
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
-    def _wait(self) -> Message | Ordered | Presence | None:
-        """What comes in next; None when something held back is due."""
-        moments = (self._transcript.due, self._kill_due, self._stop_due)
+    def _wait(self, until: float | None = None) -> Message | Ordered | Presence | None:
+        """What comes in next; None when something is due, at `until` at the latest."""
+        moments = (self._transcript.due, self._kill_due, self._stop_due, self._timeout_due, until)
         due = [moment for moment in moments if moment is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
         try:
@@ -324,7 +346,9 @@ class Engine:
         if self._transcript.due is not None and now >= self._transcript.due:
             self._release()
         if self._kill_due is not None and now >= self._kill_due:
-            self._kill("the cancelled step did not answer the interrupt")
+            self._kill("the step did not answer the interrupt")
+        if self._timeout_due is not None and now >= self._timeout_due:
+            self._time_out()
 
     def _release(self) -> None:
         self._emit_all(self._transcript.release())
@@ -336,7 +360,14 @@ class Engine:
         step = self.state.steps.get(attempt.step)
         excused = step is not None and "shell-errors-ok" in step.step.tags
         strict = self.state.plan.policy.shell_errors == "fail" and not excused
-        self._finished(judge(reply, interrupted=self.state.interrupted, shell_errors_fail=strict))
+        self._finished(
+            judge(
+                reply,
+                interrupted=self.state.interrupted,
+                shell_errors_fail=strict,
+                timeout=self._limit() if self.state.timed_out else None,
+            )
+        )
 
     def _died(self, death: Died) -> None:
         if death.generation < self.state.generation:  # it was ended to start the one that runs
@@ -352,7 +383,8 @@ class Engine:
             self._emit(ev.KernelIdle(generation=idled.generation, told=told))
 
     def _finished(self, verdict: Verdict) -> None:
-        self._kill_due = None
+        self._kill_due = self._timeout_due = None
+        self._attempt_ended = time.monotonic()
         attempt = self.state.attempt
         if attempt is None:
             return
@@ -369,7 +401,7 @@ class Engine:
 
     def _decide(self, ordered: Ordered) -> None:
         decision, operator = ordered.decision, ordered.operator
-        why_not = refusal(self.state, decision)
+        why_not = refusal(self.state, decision) or lacks(self.state, decision)
         if self._finish is not None and not isinstance(decision, ev.AddNote):
             why_not = "the run is ending"
         if why_not is not None:
@@ -433,7 +465,17 @@ class Engine:
         )
         self._kernel.answer(text)
 
+    def _time_out(self) -> None:
+        """Interrupt the step that has taken too long; what does not answer that is killed."""
+        self._timeout_due = None
+        self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
+        why = f"the step has taken its {self._limit():g} s"
+        generation = self.state.generation
+        self._emit(ev.KernelInterrupted(generation=generation, why=why, timeout=True))
+        self._kernel.interrupt()
+
     def _interrupt(self, why: str) -> None:
+        self._timeout_due = None
         self._emit(ev.KernelInterrupted(generation=self.state.generation, why=why))
         self._kernel.interrupt()
 
@@ -495,4 +537,5 @@ def _decided(decision: Decision, operator: Operator) -> ev.Decided:
         reason=decision.reason,
         step=getattr(decision, "step", None),
         source=getattr(decision, "source", None),
+        typed=getattr(decision, "typed", ""),
     )

@@ -32,12 +32,16 @@ StopReason = Literal[
     "returned",  # a step or cell run aside has ended; back where the run stood
     "moved",  # the operator moved the run to this step
     "indeterminate",  # nobody saw an attempt end: the operator says what came of it
+    "confirm",  # the runbook asks for a confirmation before this step
+    "manual",  # this step is for a person to do
 ]
+Impact = Literal["none", "changes", "destructive"]
 Finding = Literal["happened", "did_not_happen", "unknown"]
 Cause = Literal[
     "script",  # the runbook's next step, in order
     "operator",  # an operator's decision at a stop
     "setup",  # a `setup` or `parameters` step, run again to rebuild a new kernel's state
+    "retry",  # the runbook's own: it declares `retries`
 ]
 
 
@@ -63,8 +67,26 @@ class Narration(Data, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
+class Contract(Data, frozen=True, kw_only=True):
+    """What the runbook asks of whoever runs a step.
+
+    `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
+    none; `typed`: what the operator has to type then; `timeout` and `retry_delay` in seconds;
+    `retries`: how often it is run again by itself when it has failed or timed out.
+    """
+
+    manual: bool = False
+    confirm: str | None = None
+    typed: str = ""
+    timeout: float | None = None
+    retries: int = 0
+    retry_delay: float = 0.0
+    impact: Impact | None = None
+
+
 class Step(Data, frozen=True, kw_only=True):
-    """A code cell of the runbook that the run passes. `number` counts from 1 in runbook order."""
+    """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
+    `number` counts from 1 in runbook order."""
 
     id: str
     number: int
@@ -73,11 +95,14 @@ class Step(Data, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     narration: tuple[Narration, ...] = ()
+    contract: Contract = Contract()
 
 
 class Policy(Data, frozen=True, kw_only=True):
     """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
-    before the run ends as failed; None for ever."""
+    before the run ends as failed; None for ever. `yes`: questions before steps are answered
+    beforehand, but for destructive steps, which `yes_destructive` answers. `allow`: the ways in
+    which the run may leave the script, None for all; `need_reason`: those that need a reason."""
 
     attended: bool = True
     on_failure: Literal["ask", "stop", "wait"] = "ask"
@@ -85,6 +110,10 @@ class Policy(Data, frozen=True, kw_only=True):
     strict: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"
     wait_for: float | None = None
+    yes: bool = False
+    yes_destructive: bool = False
+    allow: tuple[DeviationKind, ...] | None = None
+    need_reason: tuple[DeviationKind, ...] = ()
 
 
 class KernelProcess(Data, frozen=True, kw_only=True):
@@ -169,11 +198,13 @@ class KernelIdle(_Event, frozen=True, kw_only=True, tag="kernel.idle"):
 
 
 class KernelInterrupted(_Event, frozen=True, kw_only=True, tag="kernel.interrupted"):
-    """SIGINT or an interrupt request was sent; `kill` when the kernel was ended instead."""
+    """SIGINT or an interrupt request was sent; `kill` when the kernel was ended instead;
+    `timeout` when it was the step's own time limit that sent it."""
 
     generation: int
     why: str
     kill: bool = False
+    timeout: bool = False
 
 
 class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt.started"):
@@ -283,13 +314,15 @@ class Resumed(_Event, frozen=True, kw_only=True, tag="resumed"):
 
 
 class Decided(_Event, frozen=True, kw_only=True, tag="decision"):
-    """What the operator chose. `step` and `source` where the choice names them."""
+    """What the operator chose. `step` and `source` where the choice names them; `typed` where the
+    step asks for a text to be typed."""
 
     operator: Operator
     decision: str
     reason: str = ""
     step: str | None = None
     source: str | None = None
+    typed: str = ""
 
 
 class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused"):
@@ -419,17 +452,29 @@ class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision")
 
 
 class Run(_Decision, frozen=True, kw_only=True, tag="run"):
-    """Run `step` exactly as the runbook has it; None for the step the run stands at."""
+    """Run `step` exactly as the runbook has it; None for the step the run stands at. `typed`: the
+    text that the step asks for, here and below."""
 
     step: str | None = None
+    typed: str = ""
 
 
 class Continue(_Decision, frozen=True, kw_only=True, tag="continue"):
     """Run the step the run stands at, and stop going step by step."""
 
+    typed: str = ""
+
 
 class Retry(_Decision, frozen=True, kw_only=True, tag="retry"):
     """Run again what was last run of the step the run stands at."""
+
+    typed: str = ""
+
+
+class Done(_Decision, frozen=True, kw_only=True, tag="done"):
+    """Say that a person has done what the step that the run stands at asks for."""
+
+    typed: str = ""
 
 
 class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
@@ -437,6 +482,7 @@ class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
 
     source: str
     step: str | None = None
+    typed: str = ""
 
 
 class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
@@ -496,6 +542,7 @@ Decision = (
     Run
     | Continue
     | Retry
+    | Done
     | Edit
     | Skip
     | Jump

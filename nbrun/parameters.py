@@ -3,12 +3,13 @@
 The only importer of papermill.
 """
 
+import ast
 import copy
 import difflib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ __all__ = [
     "as_text",
     "declared",
     "inject",
+    "known_values",
     "missing",
     "read_file",
     "resolve",
@@ -123,6 +125,18 @@ def value_of(name: str, given: Given, parameter: Parameter | None) -> Any:
         shown = "" if secret else f"{_short(given.value if given.text is None else given.text)}: "
         raise ParameterError(f"{_label(name, given)}: {shown}{error}") from None
     return value
+
+
+def known_values(
+    declared: Mapping[str, Parameter], values: Mapping[str, Any], spoken: str | None
+) -> dict[str, Any]:
+    """What is known of the parameters before anything runs: what is given, and in Python the
+    defaults that are plain values."""
+    known = {}
+    for name, parameter in declared.items() if tongue(None, spoken) in PYTHON else ():
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            known[name] = json.loads(json.dumps(ast.literal_eval(parameter.default)))
+    return known | dict(values)
 
 
 def inject(

@@ -67,7 +67,8 @@ class StepState:
     """What has become of one step. `passed`: the run need not run it any more.
 
     `redo`: the operator asked for it to be run again when the run comes by; `vouched`: nobody saw
-    its last attempt end, and the operator says that it happened.
+    its last attempt end, and the operator says that it happened; `done`: a person
+    has done it; `retries_left`: how often the runbook itself would have it run again now.
     """
 
     step: Step
@@ -77,6 +78,8 @@ class StepState:
     skipped: bool = False
     redo: bool = False
     vouched: bool = False
+    done: bool = False
+    retries_left: int = 0
     last_source: str | None = None
 
     @property
@@ -88,7 +91,7 @@ class StepState:
     def succeeded(self) -> bool:
         """Its last attempt did what the runbook expects of it."""
         allowed = self.outcome == "error" and "raises-exception" in self.step.tags
-        return self.outcome == "ok" or allowed or self.vouched
+        return self.outcome == "ok" or allowed or self.vouched or self.done
 
     @property
     def failed(self) -> bool:
@@ -117,6 +120,7 @@ class RunState:
     last_attempt: ev.AttemptStarted | None = None
     last_finished: ev.AttemptFinished | None = None
     interrupted: bool = False
+    timed_out: bool = False
     input_wanted: ev.InputRequested | None = None
     stop: ev.Stopped | None = None
     decision: ev.Decided | None = None
@@ -277,7 +281,8 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.rebuild = deque(
         step.step.id
         for step in state.steps.values()
-        if step.passed and step.succeeded and SETUP_TAGS.intersection(step.step.tags)
+        if step.passed and step.succeeded and step.attempts
+        if SETUP_TAGS.intersection(step.step.tags)
     )
 
 
@@ -291,14 +296,15 @@ def _kernel_idle(state: RunState, event: ev.KernelIdle) -> None:
     state.told = event.told
 
 
-def _kernel_interrupted(state: RunState, _event: ev.KernelInterrupted) -> None:
-    state.interrupted = True
+def _kernel_interrupted(state: RunState, event: ev.KernelInterrupted) -> None:
+    state.timed_out = state.timed_out or event.timeout
+    state.interrupted = state.interrupted or not event.timeout
 
 
 def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     current = state.current
     state.attempt = state.last_attempt = event
-    state.interrupted = False
+    state.interrupted = state.timed_out = False
     state.decision = None
     state.sent += 1
     state.aside = event.cause == "operator" and (current is None or current.step.id != event.step)
@@ -309,6 +315,14 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     step.attempts += 1
     step.last_source = event.source
     step.redo = step.vouched = False
+    step.retries_left = _retries_left(step, event.cause)
+
+
+def _retries_left(step: StepState, cause: ev.Cause) -> int:
+    """Only what the script runs is retried by it: who decides to run a step sees it through."""
+    if cause == "script":
+        return step.step.contract.retries
+    return step.retries_left - 1 if cause == "retry" else 0
 
 
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
@@ -410,6 +424,8 @@ def _decided(state: RunState, event: ev.Decided) -> None:
             state.paused = state.phase is Phase.READY
         case "skip":
             _skip(state, state.current)
+        case "done":
+            _done(state.current)
         case "jump":
             _jump(state, event.step)
         case "note" | "kill" | "answer":
@@ -423,6 +439,12 @@ def _skip(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.passed = step.skipped = True
         _rebuilt(state, step)
+
+
+def _done(step: StepState | None) -> None:
+    if step is not None:
+        step.passed = step.done = True
+        step.skipped = step.redo = False
 
 
 def _rebuilt(state: RunState, step: StepState) -> None:

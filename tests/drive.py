@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any, get_args
 
 from nbrun import events as ev
-from nbrun.events import Decision, Event, Policy, Step
+from nbrun.events import Contract, Decision, Event, Policy, Step
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -17,6 +17,7 @@ from nbrun.script import (
     attempt_started,
     consequences,
     deviations_of,
+    lacks,
     name,
     refusal,
     unattended_end,
@@ -174,8 +175,11 @@ class Drive:
                 ev.Run(),
                 ev.Run(),
                 ev.Run(step=some),
+                ev.Run(typed="db1"),
                 ev.Continue(),
-                ev.Continue(),
+                ev.Continue(typed="db1"),
+                ev.Done(typed="db1"),
+                ev.Done(typed="db1", reason="once more"),
                 ev.Retry(reason="again"),
                 ev.Retry(),
                 ev.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
@@ -195,7 +199,7 @@ class Drive:
     def decide(self, decision: Decision) -> None:
         """As `Engine._decide`: an allowed decision is recorded; a refused one changes nothing."""
         before = deepcopy(self.state)
-        why_not = refusal(self.state, decision)
+        why_not = refusal(self.state, decision) or lacks(self.state, decision)
         if why_not is None:
             self.foreseen(decision)
         assert plain(self.state) == plain(before), "asking alone changed the state"
@@ -243,6 +247,7 @@ def decided(decision: Decision) -> ev.Decided:
         reason=decision.reason,
         step=getattr(decision, "step", None),
         source=getattr(decision, "source", None),
+        typed=getattr(decision, "typed", ""),
     )
 
 
@@ -255,8 +260,24 @@ def some_steps(chance: random.Random) -> tuple[Step, ...]:
     """One to six steps, each with a few tags."""
     count = chance.randint(1, 6)
     return tuple(
-        step(number, [tag for tag in TAGS if chance.random() < 0.15])
+        step(
+            number,
+            [tag for tag in TAGS if chance.random() < 0.15],
+            contract=some_contract(chance),
+        )
         for number in range(1, count + 1)
+    )
+
+
+def some_contract(chance: random.Random) -> Contract:
+    asked = "sure?" if chance.random() < 0.15 else None
+    return Contract(
+        manual=chance.random() < 0.1,
+        confirm=asked,
+        typed="db1" if asked and chance.random() < 0.5 else "",
+        retries=chance.choice((0, 0, 0, 1, 2)),
+        retry_delay=chance.choice((0.0, 5.0)),
+        impact=chance.choice((None, "none", "changes", "destructive")),
     )
 
 
@@ -266,4 +287,8 @@ def some_policy(chance: random.Random) -> Policy:
         on_failure="stop" if chance.random() < 0.15 else "ask",
         step=chance.random() < 0.4,
         strict=chance.random() < 0.25,
+        yes=chance.random() < 0.2,
+        yes_destructive=chance.random() < 0.2,
+        allow=chance.choice((None, None, None, ("retried", "skipped"))),
+        need_reason=chance.choice(((), (), ("skipped", "reran"))),
     )

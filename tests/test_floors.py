@@ -15,7 +15,7 @@ HOUSE = Path(nbrun.__file__).parent
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "events", "prelude"},
-    {"messages", "processes", "orders", "protocol", "durations", "listener"},
+    {"messages", "processes", "contract"},
     {
         "state",
         "journal",

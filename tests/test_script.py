@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from nbrun.script import (
     deviations_of,
     diff,
     label,
+    lacks,
     refusal,
     unattended_end,
     waits,
@@ -60,6 +62,7 @@ SAMPLES: tuple[Decision, ...] = (
     ev.Run(),
     ev.Continue(),
     ev.Retry(),
+    ev.Done(),
     ev.Edit(source="other()"),
     ev.Skip(),
     ev.Jump(step="s3"),
@@ -296,6 +299,7 @@ def test_what_is_told_of_a_decision_beforehand_is_what_it_then_records(seed: int
 # ── What may be decided ──────────────────────────────────────────────────────────────────────
 
 
+BY_HAND = step(1, source="Call the bank.", contract=ev.Contract(manual=True))
 PHASES: dict[Phase, list[Event]] = {
     Phase.NEW: [],
     Phase.READY: begun(),
@@ -311,6 +315,8 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
     told = PHASES[phase]
     if isinstance(decision, ev.Retry) and phase is Phase.STOPPED:
         told = failed(1)
+    if isinstance(decision, ev.Done) and phase is Phase.STOPPED:
+        told = [*begun([BY_HAND]), stopped("manual")]
     if isinstance(decision, ev.Settle) and phase is Phase.STOPPED:
         told = [*begun(), started(), *crashed(running="s1"), run_resumed()]
         told.append(stopped("indeterminate"))
@@ -404,6 +410,110 @@ def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
 def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
     told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
     assert refusal(state_of(told), ev.Edit(source="host = 'db2'")) is None
+
+
+@pytest.mark.parametrize(
+    "decision", [ev.Run(), ev.Continue(), ev.Edit(source="x"), ev.Run(step="s1")]
+)
+def test_a_persons_step_is_never_run(decision: Decision) -> None:
+    told = [*begun([BY_HAND, step(2)]), stopped("manual")]
+    assert "is for a person to do" in str(refusal(state_of(told), decision))
+
+
+def test_only_a_persons_step_is_said_to_be_done() -> None:
+    assert "use run or skip" in str(refusal(state_of(waiting(1)), ev.Done()))
+    assert (
+        refusal(state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), ev.Done()) is None
+    )
+
+
+def test_a_persons_step_done_again_after_a_jump_back_is_off_script() -> None:
+    plan = [BY_HAND, step(2), step(3)]
+    told = [*begun(plan), stopped("manual"), decided("done"), resumed()]
+    assert following(*told) == NextAttempt("s2", "step_2()", "script")
+    told += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
+    back = state_of([*told, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
+    assert kinds(consequences(back, ev.Done())) == [("reran", "s1")]
+    assert kinds(carried_out(back, ev.Done())) == [("reran", "s1")]
+
+
+GATED = step(1, contract=ev.Contract(confirm="Drop db1?", typed="db1"))
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [ev.Run(), ev.Continue(), ev.Edit(source="x"), ev.Run(step="s1"), ev.Run(typed="DB1 ")],
+)
+def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) -> None:
+    state = state_of([*begun([GATED]), stopped("confirm")])
+    assert refusal(state, decision) is None
+    assert lacks(state, decision) == "type 'db1' to confirm it"
+    typed = msgspec.structs.replace(decision, typed="db1")
+    assert lacks(state, typed) is None
+
+
+@pytest.mark.parametrize(
+    ("impact", "rules", "asked"),
+    [
+        (None, {}, True),
+        ("none", {}, True),
+        (None, {"yes": True}, False),
+        ("none", {"yes": True}, False),
+        ("changes", {"yes": True}, False),
+        ("destructive", {"yes": True}, True),
+        ("destructive", {"yes_destructive": True}, False),
+        ("changes", {"yes_destructive": True}, True),
+    ],
+)
+def test_yes_answers_beforehand_what_destroys_nothing(
+    impact: Any, rules: dict[str, Any], asked: bool
+) -> None:
+    plan = [step(1, contract=ev.Contract(confirm="Sure?", impact=impact))]
+    expected = NextStop("confirm", "Sure?") if asked else NextAttempt("s1", "step_1()", "script")
+    assert following(*begun(plan, policy(**rules))) == expected
+
+
+def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
+    state = state_of(failed(1, allow=("retried", "edited"), need_reason=("edited",)))
+    assert "nbrun.toml does not allow it" in str(refusal(state, ev.Skip()))
+    assert refusal(state, ev.Retry()) is None
+    assert lacks(state, ev.Retry()) is None
+    assert lacks(state, ev.Edit(source="x", reason=" ")) == "a reason is needed: edited"
+    assert lacks(state, ev.Edit(source="x", reason="the host moved")) is None
+
+
+# ── Automatic retries ────────────────────────────────────────────────────────────────────────
+
+
+STUBBORN = step(1, contract=ev.Contract(retries=2, retry_delay=5.0))
+AGAIN = NextAttempt("s1", "step_1()", "retry", after=5.0)
+
+
+def test_a_step_is_retried_as_often_as_the_runbook_says_and_stays_on_script() -> None:
+    told = [*begun([STUBBORN]), started(), attempt_failed()]
+    for attempt in (2, 3):
+        assert following(*told) == AGAIN
+        told += [started(attempt=attempt, cause="retry"), attempt_failed(attempt=attempt)]
+    assert following(*told) == NextStop("step_failed")
+    assert state_of(told).deviations == []
+
+
+def test_a_time_out_is_retried_and_what_was_interrupted_or_lost_is_not() -> None:
+    told = [*begun([STUBBORN]), started()]
+    assert following(*told, attempt_finished(outcome="timed_out")) == AGAIN
+    for outcome in ("interrupted", "kernel_died"):
+        assert following(*told, attempt_finished(outcome=outcome)) == NextStop("step_failed")
+
+
+def test_what_the_operator_runs_is_retried_by_the_operator_alone() -> None:
+    told = [*begun([STUBBORN]), started(), attempt_finished(outcome="interrupted"), stopped()]
+    told += [decided("retry"), resumed(), started(attempt=2, cause="operator")]
+    assert following(*told, attempt_failed(attempt=2)) == NextStop("step_failed")
+
+
+def test_ctrl_c_while_a_retry_waits_stops_the_run() -> None:
+    told = [*begun([STUBBORN]), started(), attempt_failed(), decided("interrupt")]
+    assert following(*told) == NextStop("step_failed")
 
 
 # ── What comes next ──────────────────────────────────────────────────────────────────────────
@@ -575,6 +685,8 @@ def test_an_operator_who_interrupted_is_there_even_if_a_failure_is_to_end_the_ru
         (True, "step_failed", ("step 1 did not succeed", "--on-failure is stop")),
         (False, "kernel_died", ("no kernel for step 1", "nobody")),
         (False, "fill", ("step 1 is for an operator", "nobody")),
+        (False, "confirm", ("step 1 asks to be confirmed", "nobody")),
+        (False, "manual", ("step 1 is for a person", "nobody")),
         (False, "step_mode", ("stopped at step 1", "nobody")),
     ],
 )

@@ -9,6 +9,7 @@ from nbrun import config, parameters, provenance, run_directory, runbook
 from nbrun import events as ev
 from nbrun.commands.values import Values, Wanted, gather
 from nbrun.config import Config
+from nbrun.contract import Ground
 from nbrun.errors import ExitCode, UsageError
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
@@ -33,6 +34,8 @@ class Request:
     strict: bool = False
     on_failure: Literal["ask", "stop"] = "ask"
     shell_errors: Literal["fail", "ignore"] = "fail"
+    yes: bool = False
+    yes_destructive: bool = False
     reason: str = ""
     ticket: str = ""
     json: bool = False
@@ -79,23 +82,33 @@ def _checked(request: Request) -> _Checked:
     name = runbook.kernel_name(read, request.kernel)
     spec = find_kernelspec(name)
     language = runbook.language(read) or str(spec.language)
-    policy = _policy(request)
+    settings = config.load_for(read.path)
+    policy = _policy(request, settings)
     return _Checked(
         notebook=read,
         kernelspec=str(name),
         language=language,
         cwd=_cwd(request, read.path),
         policy=policy,
-        config=config.load_for(read.path),
+        config=settings,
         given=gather(_wanted(request, policy), read, str(name), language),
     )
 
 
 def _planned(checked: _Checked) -> Runbook:
+    given = checked.given
     node = parameters.inject(
-        checked.notebook.node, checked.given.values, checked.kernelspec, checked.language
+        checked.notebook.node, given.values, checked.kernelspec, checked.language
     )
-    return runbook.plan(replace(checked.notebook, node=node))
+    return runbook.plan(replace(checked.notebook, node=node), _ground(checked))
+
+
+def _ground(checked: _Checked) -> Ground:
+    given = checked.given
+    hidden = given.secret | {name for name, each in given.declared.items() if each.secret}
+    known = parameters.known_values(given.declared, given.values, checked.language)
+    shown = {name: value for name, value in known.items() if name not in hidden}
+    return Ground(checked.config.defaults, shown, frozenset(hidden))
 
 
 def _wanted(request: Request, policy: ev.Policy) -> Wanted:
@@ -114,7 +127,7 @@ def _cwd(request: Request, path: Path) -> Path:
     return cwd
 
 
-def _policy(request: Request) -> ev.Policy:
+def _policy(request: Request, settings: Config) -> ev.Policy:
     attended = not request.json and _someone_is_there()
     if request.step and not attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
@@ -122,8 +135,12 @@ def _policy(request: Request) -> ev.Policy:
         attended=attended,
         on_failure=request.on_failure,
         step=request.step,
-        strict=request.strict,
+        strict=request.strict or settings.strict,
         shell_errors=request.shell_errors,
+        yes=request.yes,
+        yes_destructive=request.yes_destructive,
+        allow=settings.allow,
+        need_reason=settings.need_reason,
     )
 
 

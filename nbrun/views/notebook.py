@@ -179,7 +179,7 @@ class _Builder:
         )
 
     def _passed_by(self, event: ev.Decided, stop: ev.Stopped | None) -> list[str]:
-        if event.decision == "skip" and stop is not None and stop.step is not None:
+        if event.decision in ("skip", "done") and stop is not None and stop.step is not None:
             return [stop.step]
         return []
 
@@ -189,6 +189,8 @@ class _Builder:
         if known is not None and step not in self._narrated:
             self._narrated.add(step)
             self._cells += map(_narration, known.step.narration)
+            if known.step.contract.manual:
+                self._cells.append(_by_hand(known.step))
 
     def _remark(self, at: str, what: str, why: str) -> None:
         quoted = "".join(f"\n> {_md_line(line)}  " for line in why.splitlines())
@@ -259,6 +261,13 @@ class _Builder:
                 "outcome": "not_run",
                 "why": wording.why_not_run(self._state, step),
             }
+            told = f"{label(self._state, step.step.id)}: {own['why']}"
+            if step.step.contract.manual:
+                made = _markdown(
+                    f"nbrun-not-run-{step.step.number}", f"{_md(told)}\n\n{step.step.source}"
+                )
+                cells.append(made | {"metadata": {"nbrun": own, "tags": ["nbrun-not-run"]}})
+                continue
             cells.append(
                 {
                     "cell_type": "code",
@@ -270,11 +279,16 @@ class _Builder:
                         "tags": list(dict.fromkeys([*step.step.tags, "nbrun-not-run"])),
                     },
                     "outputs": [],
-                    "source": f"# {label(self._state, step.step.id)}: {own['why']}\n"
-                    f"{step.step.source}",
+                    "source": f"# {told}\n{step.step.source}",
                 }
             )
         return cells
+
+
+def _by_hand(step: ev.Step) -> dict[str, Any]:
+    """A step that a person does, as the runbook has it."""
+    metadata = {**step.metadata, "tags": list(step.tags)}
+    return _markdown(step.id, step.source) | {"metadata": metadata}
 
 
 def _narration(cell: ev.Narration) -> dict[str, Any]:

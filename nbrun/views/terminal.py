@@ -169,8 +169,16 @@ class TerminalView:
         self._put(Text(), self._rule(title, wording.clock(at)))
         self._narrate(state, event.step)
         self._put(mime.source(event.source, self._language))
+        if event.cause == "script":
+            self._tell_answered_beforehand(state, event.step)
         self.flush()
         self._start_live(title, time.monotonic())
+
+    def _tell_answered_beforehand(self, state: RunState, step: str) -> None:
+        known = state.steps.get(step)
+        question = known.step.contract.confirm if known else None
+        if question is not None:
+            self._line(f"confirmed beforehand: {question}", "yellow")
 
     def _rule(self, title: str, clock: str) -> Text:
         """A step's title, and the time at the right edge."""
@@ -256,6 +264,9 @@ class TerminalView:
         if wording.is_expected(state, event):
             style = "yellow"
         self._line(wording.finished(state, event), f"bold {style}")
+        again = wording.again(state, event.step)
+        if again:
+            self._line(again, "yellow")
         self._running = ""
         self.flush()
         self._stop_live()
@@ -295,11 +306,22 @@ class TerminalView:
         self._line(f"{wording.clock(at)} {who} detached: {event.why}", "dim")
 
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
+        if event.reason == "manual" and event.step is not None:
+            self._ask_by_hand(state, event.step, at)
         where = wording.step(state, event.step) if event.step else "the end"
         self._put(Text(), Text(plain(f"STOPPED at {where}"), style="bold"))
         self._line(f"  {wording.clock(at)} {wording.stop(state, event)}")
+        if event.reason in ("confirm", "manual"):
+            for name, value in state.plan.parameters.items():
+                self._line(f"  parameter {name} = {value!r}", "dim")
         if event.detail:
             self._line(f"  {event.detail}")
+
+    def _ask_by_hand(self, state: RunState, step: str, at: str) -> None:
+        """What a person has to do, as the source of a code step is shown."""
+        self._put(Text(), self._rule(plain(wording.step(state, step)), wording.clock(at)))
+        self._narrate(state, step)
+        self._put(mime.markdown(state.steps[step].step.source))
 
     def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
         told = wording.decision(state, event)
@@ -327,6 +349,8 @@ def _which_attempt(event: ev.AttemptStarted) -> str:
     parts = [f" · attempt {event.attempt}"] if event.attempt > 1 else []
     if event.cause == "setup":
         parts.append(" · again, for the new kernel")
+    if event.cause == "retry":
+        parts.append(" · again, as the runbook says")
     if event.edited:
         parts.append(" · edited")
     return "".join(parts)

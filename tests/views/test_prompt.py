@@ -74,38 +74,17 @@ def test_r_is_retry_where_the_step_has_failed(failed):
 
 
 @pytest.fixture
-def unseen():
-    """Resumed, and stopped at an attempt that nobody saw end."""
-    tale = Tale(step("a"), step("b"))
-    tale.begin("a").add(*crashed(running="a"), run_resumed(), kernel_reattached(), kernel_idle())
-    return tale.add(stopped("indeterminate", "a")).state
+def by_hand():
+    """A stop at step 1, which is for a person to do."""
+    manual = step("a", "Do it.", contract=ev.Contract(manual=True))
+    return Tale(manual, *THREE[1:]).stop("manual").state
 
 
-def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
-    assert prompt.menu(unseen) == [
-        "n note",
-        "happened",
-        "not",
-        "unknown",
-        "v view",
-        "d detach",
-        "c cancel",
-        "? help",
-    ]
-    assert prompt.question(unseen) == "did step 1 happen? "
-    for line in ("r", "s", "g", "r 2", "j 2", "k", "i"):
-        assert "nobody saw end" in prompt.parse(line, unseen), line
-    for line in ("h", "y", "yes", "hap"):
-        parsed = prompt.parse(line, unseen)
-        assert isinstance(parsed, str) or parsed.choice.name == "help", line
-
-
-def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, unseen):
+def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, by_hand):
     for choice in prompt.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            possible = (name(line, stepping), name(line, failed), name(line, unseen))
-            assert choice.name in possible, line
+            assert choice.name in [name(line, at) for at in (stepping, failed, by_hand)], line
 
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
