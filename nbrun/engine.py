@@ -86,7 +86,7 @@ class Engine:
         self._kernel = make_kernel(self.inbox.put)
         self._publish = publish
         self._save_notebook = save_notebook
-        self._redaction = redaction or Redaction()
+        self._redaction = redaction or Redaction(lost=_secrets(self.state))
         self._transcript = Transcript()
         self._kept: list[Message | Ordered | Presence] = []
         self._kill_due: float | None = None
@@ -267,6 +267,7 @@ class Engine:
         while not self.inbox.empty():
             self._hear(self.inbox.get())
         self._release()
+        self._record(self._redaction.release())
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,
@@ -528,6 +529,11 @@ def _told(state: RunState, idled: Idled) -> str:
     if idled.ended != state.sent:
         return ""
     return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
+
+
+def _secrets(state: RunState) -> tuple[str, ...]:
+    """The parameters whose values the record of the run so far does not hold."""
+    return state.started.secrets if state.started is not None else ()
 
 
 def _decided(decision: Decision, operator: Operator) -> ev.Decided:

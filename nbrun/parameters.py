@@ -8,7 +8,7 @@ import copy
 import difflib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
@@ -34,6 +34,7 @@ __all__ = [
     "known_values",
     "missing",
     "read_file",
+    "refuse_missing",
     "resolve",
     "spellings",
     "value_of",
@@ -107,6 +108,15 @@ def _defaults(declared: Mapping[str, Parameter]) -> dict[str, Given]:
 def missing(declared: Mapping[str, Parameter], given: Mapping[str, Given]) -> list[Parameter]:
     """The parameters that must be given and were not."""
     return [each for name, each in declared.items() if each.required and name not in given]
+
+
+def refuse_missing(missing: Sequence[Parameter]) -> None:
+    """ParameterError that names them, if there are any."""
+    if missing:
+        names = ", ".join(each.name for each in missing)
+        raise ParameterError(
+            f"the runbook requires {names}: give each with -p NAME=VALUE (see --help-parameters)"
+        )
 
 
 def value_of(name: str, given: Given, parameter: Parameter | None) -> Any:

@@ -127,7 +127,11 @@ class Redaction:
             return [event]
         if isinstance(event, ev.Output) and event.output.get("output_type") == "stream":
             return self._streamed(event)
-        return [*self._released(), self._clean(event)]
+        return [*self._released(), self.clean(event)]
+
+    def release(self) -> list[Event]:
+        """What is held back, as it is recorded when nothing more of it can come."""
+        return list(self._released())
 
     def _released(self, keep: ev.Output | None = None) -> Iterator[Event]:
         """What is held of every attempt but that of `keep`."""
@@ -157,25 +161,26 @@ class Redaction:
             upto = min(upto, line) if len(text) - line <= _LONGEST_LINE else upto
         return upto
 
-    def _clean(self, value: Any) -> Any:
+    def clean(self, value: Any) -> Any:
+        """An event, or a part of one, without what must not be seen."""
         match value:
             case str():
                 return self.text(value)
             case int() | float() if str(value) in self._forms:
                 return self._forms[str(value)]
             case ev.RunStarted():
-                return self._struct(value, parameters=self._parameters(value.parameters))
+                return self._struct(value, parameters=self.parameters(value.parameters))
             case ev.Output(output=output):
                 own = {key: output[key] for key in ("output_type",) if key in output}
-                return self._struct(value, output=self._clean(output) | own)
+                return self._struct(value, output=self.clean(output) | own)
             case ev.Stopped():
                 return self._struct(value, reason=value.reason)
             case msgspec.Struct():
                 return self._struct(value)
             case dict():
-                return {self._clean(key): self._clean(item) for key, item in value.items()}
+                return {self.clean(key): self.clean(item) for key, item in value.items()}
             case list() | tuple():
-                return type(value)(map(self._clean, value))
+                return type(value)(map(self.clean, value))
         return value
 
     def _struct(self, value: Any, **ready: Any) -> Any:
@@ -189,12 +194,12 @@ class Redaction:
     def _field(self, name: str, value: Any) -> Any:
         if name == "source" and value:
             return self._source(value)
-        return value if isinstance(value, int | float) else self._clean(value)
+        return value if isinstance(value, int | float) else self.clean(value)
 
-    def _parameters(self, values: dict[str, Any]) -> dict[str, Any]:
+    def parameters(self, values: dict[str, Any]) -> dict[str, Any]:
         """A secret number is no text in which it could be found."""
         return {
-            name: f"[secret:{name}]" if name in self._names else self._clean(value)
+            name: f"[secret:{name}]" if name in self._names else self.clean(value)
             for name, value in values.items()
         }
 

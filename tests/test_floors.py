@@ -46,7 +46,7 @@ FLOORS: tuple[set[str], ...] = (
     },
     {"parameter_schema"},
     {"engine", "kernel", "parameters", "views"},
-    {"link"},
+    {"link", "parameter_values", "lint"},
     {"console"},
     {"commands"},
     {"cli"},

@@ -139,6 +139,13 @@ def test_one_stream_waits_while_the_other_goes_on() -> None:
     assert rest.output["text"] == "[secret:token]"
 
 
+def test_at_the_end_what_is_held_is_let_go_of_before_the_last_event() -> None:
+    redaction = Redaction({"token": "hunter2-hunter2"})
+    redaction.let_through(output("hun"))
+    assert redaction.release() == [output("hun")]
+    assert redaction.release() == []
+
+
 def test_any_other_event_lets_go_what_was_held() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     redaction.let_through(output("hun"))

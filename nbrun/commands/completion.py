@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
-from nbrun import notebook_json, parameters
+from nbrun.commands.values import declared_in
 from nbrun.errors import NbrunError
 from nbrun.parameters import Parameter
 from nbrun.views.parameters import spelled, takes
@@ -21,7 +21,7 @@ def parameter(environ: Mapping[str, str], incomplete: str) -> list[tuple[str, st
     """
     runbook = _runbook(environ)
     try:
-        declared = _declared(runbook) if runbook else {}
+        declared = declared_in(runbook, None) if runbook else {}
     except NbrunError:
         return []
     if environ.get(_NAME) in declared:
@@ -37,15 +37,6 @@ def _runbook(environ: Mapping[str, str]) -> Path | None:
     except ValueError:  # an open quote
         return None
     return next((Path(word).expanduser() for word in words if word.endswith(".ipynb")), None)
-
-
-def _declared(path: Path) -> dict[str, Parameter]:
-    """Without nbformat, which takes longer to import than a person wants to wait for a Tab."""
-    document = notebook_json.parse(path, notebook_json.read_bytes(path))
-    notebook_json.check_metadata(path, document)
-    metadata = document["metadata"]
-    language = metadata.get("language_info", {}).get("name")
-    return parameters.declared(document, language, metadata.get("kernelspec", {}).get("name"))
 
 
 def _offers(declared: dict[str, Parameter], incomplete: str) -> Iterator[tuple[str, str]]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from nbrun import parameters, runbook
 from nbrun.commands.screens import screen
+from nbrun.commands.values import declared_in
 from nbrun.errors import ExitCode
 from nbrun.views import parameters as view
 
@@ -14,9 +14,7 @@ def show(path: Path, kernel: str | None) -> ExitCode:
     Raises:
         UsageError: it is no runbook.
     """
-    read = runbook.read(path)
-    name, language = runbook.kernel_name(read, kernel), runbook.language(read)
-    declared = parameters.declared(read.node, language, name)
+    declared = declared_in(path, kernel)
     if declared:
         screen().print(view.table(declared))
     else:

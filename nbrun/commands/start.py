@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nbrun import config, parameters, provenance, run_directory, runbook
+from nbrun import config, parameter_values, parameters, provenance, run_directory, runbook
 from nbrun import events as ev
-from nbrun.commands.values import Values, Wanted, gather
+from nbrun.commands.values import Wanted, gather
 from nbrun.config import Config
-from nbrun.contract import Ground
 from nbrun.errors import ExitCode, UsageError
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
+from nbrun.parameter_values import Values
 from nbrun.redaction import Redaction
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
@@ -42,7 +42,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _Checked:
+class Checked:
     """A request with nothing wrong in it. Nothing has been made or started for it yet."""
 
     notebook: Notebook
@@ -53,6 +53,9 @@ class _Checked:
     policy: ev.Policy
     config: Config
 
+    def redaction(self) -> Redaction:
+        return self.given.redaction(self.kernelspec, self.language, self.config.redact_patterns)
+
 
 def start(request: Request) -> ExitCode:
     """Check everything, then run. The kernel boots while the rest is imported and made.
@@ -61,14 +64,17 @@ def start(request: Request) -> ExitCode:
         DeclinedError: something is wrong with the order; nothing was made or run.
         NbrunError: the supervisor ended before the run began.
     """
-    if json and detach:
-        raise UsageError("--json follows the run, and --detach does not: choose one")
-    attended = detach or (not json and someone_is_there())
-    launched = launch(msgspec.structs.replace(order, attended=attended))
-    from nbrun.commands import conduct
-    from nbrun.link import SocketLink
+    checked = check(request)
+    kernel = LocalKernel(checked.kernelspec, cwd=checked.cwd, attended=checked.policy.attended)
+    kernel.launch()
+    try:
+        book = planned(checked)
+        directory = run_directory.create(run_directory.runs_dir(request.runs_dir), book.path)
+        writer = Journal.create(directory.journal)
+        started = _started(request, checked, book, directory)
+        from nbrun.commands.conduct import conduct
 
-        redaction = _redaction(checked)
+        redaction = checked.redaction()
         return conduct(started, directory, writer, kernel, redaction, json=request.json)
     finally:
         kernel.shutdown()
@@ -77,45 +83,47 @@ def start(request: Request) -> ExitCode:
 # ── checking ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _checked(request: Request) -> _Checked:
+def check(request: Request) -> Checked:
+    """Raises UsageError when something is wrong with the request."""
     read = runbook.read(request.runbook)
     name = runbook.kernel_name(read, request.kernel)
     spec = find_kernelspec(name)
     language = runbook.language(read) or str(spec.language)
     settings = config.load_for(read.path)
     policy = _policy(request, settings)
-    return _Checked(
+    return Checked(
         notebook=read,
         kernelspec=str(name),
         language=language,
         cwd=_cwd(request, read.path),
         policy=policy,
         config=settings,
-        given=gather(_wanted(request, policy), read, str(name), language),
+        given=parameter_values.resolved(
+            gather(_wanted(request, policy), request.runbook, request.kernel),
+            read.node,
+            kernel_name=str(name),
+            language=language,
+            undeclared=request.undeclared,
+        ),
     )
 
 
-def _planned(checked: _Checked) -> Runbook:
+def planned(checked: Checked) -> Runbook:
+    """The steps, with a cell that sets the parameters."""
     given = checked.given
     node = parameters.inject(
         checked.notebook.node, given.values, checked.kernelspec, checked.language
     )
-    return runbook.plan(replace(checked.notebook, node=node), _ground(checked))
-
-
-def _ground(checked: _Checked) -> Ground:
-    given = checked.given
-    hidden = given.secret | {name for name, each in given.declared.items() if each.secret}
-    known = parameters.known_values(given.declared, given.values, checked.language)
-    shown = {name: value for name, value in known.items() if name not in hidden}
-    return Ground(checked.config.defaults, shown, frozenset(hidden))
+    return runbook.plan(
+        replace(checked.notebook, node=node),
+        given.ground(checked.config.defaults, checked.language),
+    )
 
 
 def _wanted(request: Request, policy: ev.Policy) -> Wanted:
     return Wanted(
         assignments=request.assignments,
         file=request.parameters_file,
-        undeclared=request.undeclared,
         interactive=policy.attended,
     )
 
@@ -149,17 +157,11 @@ def _someone_is_there() -> bool:
     return sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())
 
 
-def _redaction(checked: _Checked) -> Redaction:
-    secrets = {name: checked.given.values[name] for name in sorted(checked.given.secret)}
-    literals = parameters.spellings(secrets, checked.kernelspec, checked.language)
-    return Redaction(secrets, literals, checked.config.redact_patterns)
-
-
 # ── the first event ──────────────────────────────────────────────────────────────────────────
 
 
 def _started(
-    request: Request, checked: _Checked, book: Runbook, directory: RunDirectory
+    request: Request, checked: Checked, book: Runbook, directory: RunDirectory
 ) -> ev.RunStarted:
     return ev.RunStarted(
         run=directory.id,

@@ -3,19 +3,20 @@ them."""
 
 import os
 import sys
-import termios
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from rich.text import Text
+
+from nbrun import notebook_json, parameters
 from nbrun import parameter_sources as sources
-from nbrun import parameters, redaction
 from nbrun.commands.screens import Screen
 from nbrun.errors import ParameterError, UsageError
 from nbrun.parameters import Given, Parameter
-from nbrun.runbook import Notebook
 from nbrun.views import parameters as view
+from nbrun.views.ansi import plain
+from nbrun.views.keyboard import Keyboard
 
 
 @dataclass(frozen=True)
@@ -24,43 +25,43 @@ class Wanted:
 
     assignments: tuple[str, ...] = ()
     file: Path | None = None
-    undeclared: bool = False
     interactive: bool = False
 
 
-@dataclass(frozen=True)
-class Values:
-    """Every value that is injected. `secret`: the names of those that nobody may see.
+def gather(wanted: Wanted, runbook: Path, kernel: str | None) -> dict[str, Given]:
+    """Everything given for the parameters of the notebook at `runbook`, by precedence: -p, the
+    environment, the file; secrets fetched, and what must be given and was not asked for.
 
-    `declared` is what the runbook has to say of them; `notices` what the operator should know.
-    """
-
-    values: dict[str, Any] = field(default_factory=dict)
-    secret: frozenset[str] = frozenset()
-    declared: dict[str, Parameter] = field(default_factory=dict)
-    notices: tuple[str, ...] = ()
-
-
-def gather(wanted: Wanted, notebook: Notebook, kernel_name: str, language: str) -> Values:
-    """Everything given, by precedence: -p, the environment, the file, the schema's defaults; what
-    must be given and was not is asked for.
+    This needs the operator's terminal and environment, and little else: it loads no nbformat.
 
     Raises:
-        ParameterError: a value or a name is refused, or one is missing and nobody can be asked.
+        ParameterError: a value is refused, or can't be fetched.
     """
-    declared = parameters.declared(notebook.node, language, kernel_name)
+    declared = declared_in(runbook, kernel)
     given = _given(wanted, declared)
     ask = _secret_asker() if wanted.interactive else None
     fetched = {name: sources.fetch(name, each, ask) for name, each in given.items()}
     for name, each in fetched.items():
         if name in declared and declared[name].secret:
             sources.refuse_in_plain_view(name, each)
-    fetched |= _asked_for(parameters.missing(declared, given), interactive=wanted.interactive)
-    values = parameters.resolve(declared, fetched, language=language, undeclared=wanted.undeclared)
-    secret = _secret(declared, fetched)
-    for name in secret:
-        redaction.check(name, values[name])
-    return Values(values, secret, declared, _notices(declared))
+    missing = parameters.missing(declared, given)
+    if not wanted.interactive:
+        parameters.refuse_missing(missing)
+    return fetched | {each.name: _ask_until_right(each) for each in missing}
+
+
+def declared_in(path: Path, kernel: str | None) -> dict[str, Parameter]:
+    """The parameters of the notebook at `path`, read as far as it takes to know them.
+
+    Raises:
+        RunbookError: it is no notebook.
+    """
+    document = notebook_json.parse(path, notebook_json.read_bytes(path))
+    notebook_json.check_metadata(path, document)
+    metadata = document["metadata"]
+    names = (metadata.get(key) for key in ("language_info", "kernelspec"))
+    language, own = (each.get("name") if isinstance(each, dict) else None for each in names)
+    return parameters.declared(document, language, kernel or own)
 
 
 def _given(wanted: Wanted, declared: dict[str, Parameter]) -> dict[str, Given]:
@@ -69,54 +70,47 @@ def _given(wanted: Wanted, declared: dict[str, Parameter]) -> dict[str, Given]:
     return from_file | from_environment | sources.parse_assignments(wanted.assignments)
 
 
-def _secret(declared: dict[str, Parameter], given: dict[str, Given]) -> frozenset[str]:
-    marked = {name for name, each in declared.items() if each.secret}
-    return frozenset(name for name, each in given.items() if each.secret or name in marked)
-
-
-def _notices(declared: dict[str, Parameter]) -> tuple[str, ...]:
-    return tuple(
-        f"{variable} is set, and this runbook has no such parameter"
-        for variable in sources.unheard(os.environ, declared)
-    )
-
-
 # ── asking ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _asked_for(missing: list[Parameter], *, interactive: bool) -> dict[str, Given]:
-    if missing and not interactive:
-        names = ", ".join(each.name for each in missing)
-        raise ParameterError(
-            f"the runbook requires {names}: give each with -p NAME=VALUE (see --help-parameters)"
-        )
-    return {each.name: _ask_until_right(each) for each in missing}
 
 
 def _ask_until_right(parameter: Parameter) -> Given:
     """A line that fits; what does not is said, and it is asked again."""
     screen = _asking_screen()
     while True:
-        given = _typed(lambda: view.ask(screen, parameter))
+        screen.print(view.question(parameter))
+        given = _typed(screen, f"{plain(parameter.name)}: ", secret=parameter.secret)
         try:
             parameters.value_of(parameter.name, given, parameter)
         except ParameterError as error:
-            screen.print(str(error), markup=False)
+            screen.print(Text(plain(str(error))))
         else:
             return given
 
 
 def _secret_asker() -> Callable[[str], str]:
-    return lambda name: _typed(lambda: view.ask_secret(_asking_screen(), name)).text or ""
+    def ask(name: str) -> str:
+        return _typed(_asking_screen(), f"{plain(name)} (a secret): ", secret=True).text or ""
+
+    return ask
 
 
-def _typed(ask: Callable[[], str]) -> Given:
-    """What is typed after the question is shown: keys pressed before are no answer to it."""
-    termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+def _typed(screen: Screen, prompt: str, *, secret: bool) -> Given:
+    """The line typed after `prompt`: keys pressed before are no answer to it, and the echo of a
+    secret is off before it is asked for."""
+
+    def write(text: str) -> None:
+        screen.file.write(text)
+        screen.file.flush()
+
+    nothing, end = os.pipe()  # that `ask` could have to tell of meanwhile
     try:
-        return parameters.as_text(ask(), "typed")
+        line = Keyboard(sys.stdin.fileno(), write).ask(prompt, nothing, lambda: None, secret=secret)
     except EOFError:
         raise UsageError("no answer was given: nothing was run") from None
+    finally:
+        os.close(nothing)
+        os.close(end)
+    return parameters.as_text(line or "", "typed")
 
 
 def _asking_screen() -> Screen:

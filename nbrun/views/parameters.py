@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -72,18 +71,7 @@ def spelled(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def ask(console: Console, parameter: Parameter) -> str:
-    """The operator's line for a parameter that must be given; no echo for a secret one.
-
-    Raises:
-        EOFError: the terminal gave no line.
-    """
+def question(parameter: Parameter) -> Text:
+    """What is asked for when a parameter that must be given was not."""
     what = f"{parameter.name} ({takes(parameter)})"
-    told = f"{what}: {parameter.help}\n" if parameter.help else f"{what}\n"
-    console.print(Text(plain(told)), end="")
-    return console.input(Text(f"{plain(parameter.name)}: "), password=parameter.secret)
-
-
-def ask_secret(console: Console, name: str) -> str:
-    """A secret, typed without an echo. Raises as `ask` does."""
-    return console.input(Text(f"{plain(name)} (a secret): "), password=True)
+    return Text(plain(f"{what}: {parameter.help}" if parameter.help else what))

@@ -182,3 +182,13 @@ def test_a_teams_policy_wants_a_reason_and_refuses_what_it_does_not_allow(desk: 
     terminal.answer("reason (needed; Ctrl-C to go back):", "done by hand")
     assert terminal.wait() == 3
     assert desk.decisions() == [("skip", "done by hand")]
+
+
+def test_a_new_runbook_runs_as_it_stands(desk: Desk) -> None:
+    assert desk.command("new", "runbook").returncode == 0
+    terminal = desk.start("-p", "service=web")
+    terminal.answer("step 5>", "d")
+    terminal.answer("step 6>", "r")
+    terminal.answer("type web to confirm:", "web")
+    assert terminal.wait() == 0
+    assert not desk.finish().off_script

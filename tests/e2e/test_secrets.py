@@ -1,6 +1,7 @@
 """A canary: a secret goes to the kernel, and nowhere else, whatever the run comes to."""
 
 import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,24 @@ def test_unattended_neither_json_nor_log_nor_export_tells_it(book: Desk) -> None
     injected = book.events(ev.AttemptStarted)[1].source
     assert 'token = "[secret:token:code]"' in injected or 'token = "[secret:token]"' in injected
     assert book.printed("shell").strip() == "[secret:token]"
+
+
+def test_what_is_held_back_at_the_very_end_is_in_the_notebook_that_the_journal_names(
+    desk: Desk,
+) -> None:
+    desk.book(
+        code("token = ''", tags=["parameters"]),
+        code(
+            "import threading, time\n"
+            "threading.Thread(target=lambda: (time.sleep(1), print(token[:5], end=''))).start()",
+            id="late",
+        ),
+    )
+    desk.variables["VAULT"] = CANARY
+    assert desk.unattended("-p", "token=@env:VAULT").returncode == 0
+    (path,) = desk.run.glob("*.ipynb")
+    assert desk.finish().notebook_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert desk.printed("late") == CANARY[:5]
 
 
 def test_a_secret_number_arrives_as_a_number(desk: Desk) -> None:
