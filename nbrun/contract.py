@@ -21,11 +21,9 @@ _MOST_RETRIES = 100
 _FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _CONFIRM = "Run this step?"
 
-TAGS = frozenset(("parameters", "injected-parameters", "setup", "fill", "confirm", "manual")) | {
-    "shell-errors-ok",
-    "skip-execution",
-    "raises-exception",
-}
+TAGS = frozenset(
+    ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual")
+) | {"shell-errors-ok", "skip-execution", "raises-exception"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ def of_cell(where: str, kind: str, metadata: Mapping[str, Any], ground: Ground) 
         retries=said.get("retries", 0),
         retry_delay=float(said.get("retry_delay", 0)),
         impact=said.get("impact"),
+        approve=_approvers(tags, own),
     )
 
 
@@ -70,16 +69,17 @@ def faults(kind: str, metadata: Mapping[str, Any], ground: Ground) -> Iterator[s
     yield from wrong_values("metadata.nbrun", own, CELL)
     if kind == "code" and "manual" in tags:
         yield "the tag manual is for Markdown cells: a person does what it says; remove it"
-    if kind != "code" and "manual" not in tags and ({"confirm"} & tags or set(own) - {"title"}):
+    asks = {"confirm", "approve"} & tags or set(own) - {"title"}
+    if kind != "code" and "manual" not in tags and asks:
         yield "only a code cell, or a Markdown cell tagged manual, is a step; tag it manual"
     if "manual" in tags:
         for key in sorted({"timeout", "retries", "retry_delay"} & set(own)):
             yield f"metadata.nbrun.{key} means nothing for a step that a person does; remove it"
+    if _approvers(tags, own) is not None:
+        yield "asks for an approval, which this nbrun can't take; remove approve, or use confirm"
     for key in ("confirm", "type"):
         if isinstance(own.get(key), str):
             yield from _template_faults(key, own[key], ground)
-    if "approve" in own or "approve" in tags:
-        yield "asks for an approval, which this nbrun can't take; remove approve, or use confirm"
 
 
 def wrong_values(
@@ -105,6 +105,13 @@ def _tags(metadata: Mapping[str, Any]) -> frozenset[str]:
 def _own(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = metadata.get("nbrun", {})
     return found
+
+
+def _approvers(tags: frozenset[str], own: Mapping[str, Any]) -> str | None:
+    told = own.get("approve", "approve" in tags)
+    if isinstance(told, Mapping):
+        return str(told["group"])
+    return "" if told else None
 
 
 # ── questions with values in them ────────────────────────────────────────────────────────────
@@ -165,6 +172,12 @@ def _is_line(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
+def _is_approve(value: Any) -> bool:
+    if isinstance(value, bool):
+        return True
+    return isinstance(value, Mapping) and set(value) == {"group"} and _is_line(value["group"])
+
+
 Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 DEFAULTS: Rules = {
     "timeout": (_is_timeout, "seconds, more than 0 and at most 31 days, or null"),
@@ -177,7 +190,7 @@ CELL: Rules = {
     "title": (lambda value: isinstance(value, str), "a text"),
     "confirm": (lambda value: isinstance(value, bool) or _is_line(value), "a question, or true"),
     "type": (_is_line, "a text of one line that the operator has to type"),
-    "approve": (lambda _value: True, ""),
+    "approve": (_is_approve, 'true, or {"group": NAME}'),
 }
 NOTEBOOK: Rules = {
     "parameters": (lambda _value: True, ""),  # `parameter_schema` reads it

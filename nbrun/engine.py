@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbrun import bindings
+from nbrun import approval, bindings, provenance
 from nbrun import events as ev
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Decision, Event, Operator, Record
@@ -43,6 +43,8 @@ _SYNCED = (
     ev.Stopped,
     ev.Decided,
     ev.AttemptSettled,
+    ev.ApprovalGranted,
+    ev.ApprovalRejected,
     ev.NoteAdded,
     ev.RunFinished,
 )
@@ -403,6 +405,8 @@ class Engine:
     def _decide(self, ordered: Ordered) -> None:
         decision, operator = ordered.decision, ordered.operator
         why_not = refusal(self.state, decision) or lacks(self.state, decision)
+        if why_not is None and isinstance(decision, ev.Approve | ev.Reject):
+            why_not = approval.refusal(self.state, operator, provenance.groups(operator.uid))
         if self._finish is not None and not isinstance(decision, ev.AddNote):
             why_not = "the run is ending"
         if why_not is not None:
@@ -414,6 +418,9 @@ class Engine:
                 return
             case ev.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
+                return
+            case ev.Approve() | ev.Reject():
+                self._judged(operator, decision)
                 return
             case ev.Detach(reason=reason):
                 why = reason or "as they asked"
@@ -474,6 +481,23 @@ class Engine:
         generation = self.state.generation
         self._emit(ev.KernelInterrupted(generation=generation, why=why, timeout=True))
         self._kernel.interrupt()
+
+    def _judged(self, operator: Operator, decision: ev.Approve | ev.Reject) -> None:
+        """What another person says of the step that waits for it; a yes ends the stop."""
+        step = self.state.current
+        if step is None:
+            return
+        id_, reason = step.step.id, decision.reason
+        if isinstance(decision, ev.Reject):
+            self._emit(ev.ApprovalRejected(operator=operator, step=id_, reason=reason))
+            return
+        group = step.step.contract.approve or ""
+        self._emit(
+            ev.ApprovalGranted(
+                operator=operator, step=id_, group=group, binding=decision.binding, reason=reason
+            )
+        )
+        self._emit(ev.Resumed())
 
     def _interrupt(self, why: str) -> None:
         self._timeout_due = None

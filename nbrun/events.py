@@ -34,6 +34,7 @@ StopReason = Literal[
     "indeterminate",  # nobody saw an attempt end: the operator says what came of it
     "confirm",  # the runbook asks for a confirmation before this step
     "manual",  # this step is for a person to do
+    "approval",  # the runbook asks for the approval of another person than the operator
 ]
 Impact = Literal["none", "changes", "destructive"]
 Finding = Literal["happened", "did_not_happen", "unknown"]
@@ -72,7 +73,8 @@ class Contract(Data, frozen=True, kw_only=True):
 
     `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
     none; `typed`: what the operator has to type then; `timeout` and `retry_delay` in seconds;
-    `retries`: how often it is run again by itself when it has failed or timed out.
+    `retries`: how often it is run again by itself when it has failed or timed out; `approve`: the
+    group of those who may approve it, empty for anybody but the operator, None when nobody has to.
     """
 
     manual: bool = False
@@ -82,6 +84,7 @@ class Contract(Data, frozen=True, kw_only=True):
     retries: int = 0
     retry_delay: float = 0.0
     impact: Impact | None = None
+    approve: str | None = None
 
 
 class Step(Data, frozen=True, kw_only=True):
@@ -382,6 +385,25 @@ class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced")
     diff: str
 
 
+class ApprovalGranted(_Event, frozen=True, kw_only=True, tag="approval.granted"):
+    """Another person than the operator lets `step` run: this source, in this run, with these
+    parameters. `binding` is the SHA-256 of all three (see `approval.binding`)."""
+
+    operator: Operator
+    step: str
+    group: str
+    binding: str
+    reason: str = ""
+
+
+class ApprovalRejected(_Event, frozen=True, kw_only=True, tag="approval.rejected"):
+    """Another person than the operator does not. The run still waits."""
+
+    operator: Operator
+    step: str
+    reason: str = ""
+
+
 class NoteAdded(_Event, frozen=True, kw_only=True, tag="note.added"):
     operator: Operator
     text: str
@@ -426,6 +448,8 @@ Event = (
     | RunInterrupted
     | RunResumed
     | RunbookReplaced
+    | ApprovalGranted
+    | ApprovalRejected
     | NoteAdded
     | RunFinished
 )
@@ -510,6 +534,17 @@ class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
     text: str
 
 
+class Approve(_Decision, frozen=True, kw_only=True, tag="approve"):
+    """Let the step run that waits for it. `binding`: what was shown to who approves (see
+    `approval.binding`); when that has changed meanwhile, nothing is approved."""
+
+    binding: str
+
+
+class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
+    """Say that the step that waits for an approval should not run as it is."""
+
+
 class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
     """Say what came of the attempt that nobody saw end."""
 
@@ -549,6 +584,8 @@ Decision = (
     | Insert
     | RestartKernel
     | AddNote
+    | Approve
+    | Reject
     | Settle
     | Detach
     | Cancel

@@ -7,6 +7,7 @@ from itertools import count, islice
 import msgspec
 
 from nbrun import events as ev
+from nbrun.approval import binding, is_awaited
 from nbrun.events import Cause, Decision, Deviated, DeviationKind, Event, RunOutcome, StopReason
 from nbrun.state import Phase, RunState, StepState
 
@@ -106,6 +107,8 @@ def _halt(state: RunState, current: StepState | None) -> NextStop | None:
         return NextStop("returned")
     if state.paused:
         return NextStop("paused")
+    if current and is_awaited(state, current):
+        return NextStop("approval", current.step.contract.approve or "")
     if current and current.step.contract.manual:
         return NextStop("manual")
     if current and "fill" in current.step.tags:
@@ -200,6 +203,7 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
         "fill": f"{step} is for an operator to complete",
         "confirm": f"{step} asks to be confirmed",
         "manual": f"{step} is for a person to do",
+        "approval": f"{step} waits for an approval",
     }.get(stop.reason, f"the run stopped at {step}")
     asked_to_end = state.plan.policy.attended and state.plan.policy.on_failure == "stop"
     ends = "--on-failure is stop" if asked_to_end else "nobody was there to decide"
@@ -219,6 +223,8 @@ ALLOWED: dict[type[Decision], frozenset[Phase]] = {
     ev.Jump: frozenset({Phase.STOPPED}),
     ev.Insert: frozenset({Phase.STOPPED}),
     ev.RestartKernel: frozenset({Phase.STOPPED}),
+    ev.Approve: frozenset({Phase.STOPPED}),
+    ev.Reject: frozenset({Phase.STOPPED}),
     ev.Settle: frozenset({Phase.STOPPED}),
     ev.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     ev.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
@@ -239,7 +245,12 @@ def refusal(state: RunState, decision: Decision) -> str | None:
         return "say first what came of the attempt that nobody saw end"
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
         return "the kernel is dead: restart it first"
-    return _misplaced(state, decision) or _by_hand(state, decision) or _not_allowed(state, decision)
+    return (
+        _misplaced(state, decision)
+        or _by_hand(state, decision)
+        or _unapproved(state, decision)
+        or _not_allowed(state, decision)
+    )
 
 
 def _by_hand(state: RunState, decision: Decision) -> str | None:
@@ -253,6 +264,28 @@ def _by_hand(state: RunState, decision: Decision) -> str | None:
         return None if target is not None else "there is no step left"
     if target is not None and target.step.contract.manual:
         return f"{label(state, target.step.id)} is for a person to do: use done or skip"
+    return None
+
+
+def _unapproved(state: RunState, decision: Decision) -> str | None:
+    """What needs an approval is not run without one, nor with another source than was approved."""
+    if isinstance(decision, ev.Approve | ev.Reject):
+        return _misdirected(state, decision)
+    target = target_of(state, decision)
+    if target is None or target.step.contract.approve is None:
+        return None
+    told = label(state, target.step.id)
+    if isinstance(decision, ev.Edit) and decision.source != target.step.source:
+        return f"{told} needs an approval, which is for its source as it stands: skip it instead"
+    return f"{told} needs an approval: see nbrun approve" if is_awaited(state, target) else None
+
+
+def _misdirected(state: RunState, decision: ev.Approve | ev.Reject) -> str | None:
+    stop, current = state.stop, state.current
+    if stop is None or stop.reason != "approval" or current is None:
+        return "nothing waits for an approval"
+    if isinstance(decision, ev.Approve) and decision.binding != binding(state, current):
+        return "the source or the parameters have changed since you looked: look again"
     return None
 
 

@@ -57,6 +57,8 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.RunInterrupted: _stay(Phase.READY, Phase.STOPPED),
     ev.RunResumed: {Phase.READY: Phase.READY, Phase.STOPPED: Phase.READY},
     ev.RunbookReplaced: _stay(Phase.READY),
+    ev.ApprovalGranted: _stay(Phase.STOPPED),
+    ev.ApprovalRejected: _stay(Phase.STOPPED),
     ev.NoteAdded: _stay(*_LIVE),
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
 }
@@ -68,7 +70,8 @@ class StepState:
 
     `redo`: the operator asked for it to be run again when the run comes by; `vouched`: nobody saw
     its last attempt end, and the operator says that it happened; `done`: a person
-    has done it; `retries_left`: how often the runbook itself would have it run again now.
+    has done it; `retries_left`: how often the runbook itself would have it run again now;
+    `approved`: what another person said of it last.
     """
 
     step: Step
@@ -80,6 +83,7 @@ class StepState:
     vouched: bool = False
     done: bool = False
     retries_left: int = 0
+    approved: ev.ApprovalGranted | None = None
     last_source: str | None = None
 
     @property
@@ -134,6 +138,7 @@ class RunState:
     rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
     operators: list[ev.Operator] = field(default_factory=list)  # attached now
+    hands: set[int] = field(default_factory=set)  # the uids of all who were attached or decided
     cancel: ev.Decided | None = None
     ended_by: str | None = None
     inserted: int = 0
@@ -337,6 +342,7 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.skipped = False
     if step.succeeded:
         step.passed = True
+        step.approved = None  # used up: another time needs another
         _rebuilt(state, step)
         return
     state.unpass(step)
@@ -382,6 +388,7 @@ def _resumed(state: RunState, _event: ev.Resumed) -> None:
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
     state.operators.append(event.operator)
+    state.hands.add(event.operator.uid)
 
 
 def _detached(state: RunState, event: ev.OperatorDetached) -> None:
@@ -416,7 +423,16 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
     state.rebuild = deque(id_ for id_ in state.rebuild if id_ in state.steps)
 
 
+def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
+    state.steps[event.step].approved = event
+
+
+def _approval_rejected(state: RunState, event: ev.ApprovalRejected) -> None:
+    state.steps[event.step].approved = None
+
+
 def _decided(state: RunState, event: ev.Decided) -> None:
+    state.hands.add(event.operator.uid)
     match event.decision:
         case "cancel":
             state.cancel = event
@@ -445,6 +461,7 @@ def _done(step: StepState | None) -> None:
     if step is not None:
         step.passed = step.done = True
         step.skipped = step.redo = False
+        step.approved = None
 
 
 def _rebuilt(state: RunState, step: StepState) -> None:
@@ -492,6 +509,8 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.Stopped: _stopped,
     ev.Resumed: _resumed,
     ev.Decided: _decided,
+    ev.ApprovalGranted: _approval_granted,
+    ev.ApprovalRejected: _approval_rejected,
     ev.Deviated: _deviated,
     ev.OperatorAttached: _attached,
     ev.OperatorDetached: _detached,

@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any, get_args
 
 from nbrun import events as ev
+from nbrun.approval import binding
 from nbrun.events import Contract, Decision, Event, Policy, Step
 from nbrun.script import (
     NextAttempt,
@@ -27,6 +28,8 @@ from nbrun.script import (
 from nbrun.state import Phase, RunState, apply, check
 from tests.build import (
     OPERATOR,
+    approval_granted,
+    approval_rejected,
     attempt_settled,
     begun,
     crashed,
@@ -179,6 +182,10 @@ class Drive:
                 ev.Continue(),
                 ev.Continue(typed="db1"),
                 ev.Done(typed="db1"),
+                ev.Approve(binding=self.binding()),
+                ev.Approve(binding=self.binding()),
+                ev.Approve(binding="of another"),
+                ev.Reject(),
                 ev.Done(typed="db1", reason="once more"),
                 ev.Retry(reason="again"),
                 ev.Retry(),
@@ -211,6 +218,9 @@ class Drive:
         if isinstance(decision, ev.AddNote):
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
             return
+        if isinstance(decision, ev.Approve | ev.Reject):
+            self.judge(decision)
+            return
         if isinstance(decision, ev.Settle):
             asked = self.state.unsettled[0]
             self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
@@ -222,6 +232,19 @@ class Drive:
             self.emit(kernel_interrupted(self.state.generation, kill=kill))
         if self.state.phase is Phase.STOPPED:
             self.emit(ev.Resumed())
+
+    def binding(self) -> str:
+        current = self.state.current
+        return binding(self.state, current) if current else ""
+
+    def judge(self, decision: ev.Approve | ev.Reject) -> None:
+        current = self.state.current
+        assert current is not None
+        if isinstance(decision, ev.Reject):
+            self.emit(approval_rejected(current.step.id))
+            return
+        self.emit(approval_granted(current.step.id, decision.binding))
+        self.emit(ev.Resumed())
 
     def foreseen(self, decision: Decision) -> None:
         """That its consequences can be told of every allowed decision."""
@@ -277,6 +300,7 @@ def some_contract(chance: random.Random) -> Contract:
         typed="db1" if asked and chance.random() < 0.5 else "",
         retries=chance.choice((0, 0, 0, 1, 2)),
         retry_delay=chance.choice((0.0, 5.0)),
+        approve="" if chance.random() < 0.08 else None,
         impact=chance.choice((None, "none", "changes", "destructive")),
     )
 

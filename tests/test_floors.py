@@ -31,6 +31,7 @@ FLOORS: tuple[set[str], ...] = (
         "jupyter",
         "kernel_folder",
     },
+    {"approval"},
     {
         "bindings",
         "reopening",

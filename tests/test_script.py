@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbrun import approval
 from nbrun import events as ev
+from nbrun.approval import binding
 from nbrun.events import Decision, Deviated, Event, Step
 from nbrun.script import (
     ALLOWED,
@@ -31,6 +33,8 @@ from nbrun.script import (
 )
 from nbrun.state import Phase, RunState, apply, fold
 from tests.build import (
+    approval_granted,
+    approval_rejected,
     attempt_failed,
     attempt_finished,
     attempted,
@@ -43,6 +47,8 @@ from tests.build import (
     kernel_interrupted,
     kernel_reattached,
     kernel_restarted,
+    kernel_started,
+    operator,
     operator_attached,
     policy,
     resumed,
@@ -69,6 +75,8 @@ SAMPLES: tuple[Decision, ...] = (
     ev.Insert(source="look()"),
     ev.RestartKernel(),
     ev.AddNote(text="called the on-call"),
+    ev.Approve(binding=""),
+    ev.Reject(),
     ev.Settle(finding="happened"),
     ev.Detach(),
     ev.Cancel(),
@@ -299,6 +307,7 @@ def test_what_is_told_of_a_decision_beforehand_is_what_it_then_records(seed: int
 # ── What may be decided ──────────────────────────────────────────────────────────────────────
 
 
+SHARED = step(1, contract=ev.Contract(approve="dba"))
 BY_HAND = step(1, source="Call the bank.", contract=ev.Contract(manual=True))
 PHASES: dict[Phase, list[Event]] = {
     Phase.NEW: [],
@@ -322,6 +331,9 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
         told.append(stopped("indeterminate"))
     if isinstance(decision, ev.KillKernel) and phase is Phase.READY:
         told = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
+    if isinstance(decision, ev.Approve | ev.Reject) and phase is Phase.STOPPED:
+        told = [*begun([SHARED]), stopped("approval")]
+        decision = ev.Approve(binding=binding(fold(told), fold(told).steps["s1"]))
     why_not = refusal(fold(told), decision)
     if phase in ALLOWED[type(decision)]:
         assert why_not is None
@@ -480,6 +492,94 @@ def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
     assert lacks(state, ev.Retry()) is None
     assert lacks(state, ev.Edit(source="x", reason=" ")) == "a reason is needed: edited"
     assert lacks(state, ev.Edit(source="x", reason="the host moved")) is None
+
+
+# ── Approvals ────────────────────────────────────────────────────────────────────────────────
+
+
+def asked_for_approval(**fields: Any) -> list[Event]:
+    return [run_started((SHARED, step(2)), **fields), kernel_started(), stopped("approval")]
+
+
+def granted(told: list[Event]) -> list[Event]:
+    """`told`, and that the step it stands at is approved."""
+    state = fold(with_deviations(told))
+    step_ = state.current
+    assert step_ is not None
+    return [*told, approval_granted(step_.step.id, binding(state, step_)), resumed()]
+
+
+def test_a_step_that_needs_an_approval_runs_when_it_has_it() -> None:
+    told = asked_for_approval()
+    assert following(*told[:-1]) == NextStop("approval", "dba")
+    assert following(*granted(told)) == NextAttempt("s1", "step_1()", "script")
+
+
+@pytest.mark.parametrize(
+    "decision", [ev.Run(), ev.Continue(), ev.Run(step="s1"), ev.Edit(source="x"), ev.Retry()]
+)
+def test_nobody_runs_it_without(decision: Decision) -> None:
+    assert refusal(state_of(asked_for_approval()), decision)
+    assert refusal(state_of(asked_for_approval()), ev.Skip()) is None
+
+
+def test_an_approval_does_not_hold_for_an_edit() -> None:
+    told = [*granted(asked_for_approval()), started(), attempt_failed(), stopped()]
+    state = state_of(told)
+    assert refusal(state, ev.Retry()) is None
+    assert "for its source as it stands" in str(refusal(state, ev.Edit(source="other()")))
+
+
+def test_an_approval_is_used_up_by_a_success() -> None:
+    told = [*granted(asked_for_approval()), started(), attempt_finished(), started("s2")]
+    told += [attempt_failed("s2"), stopped("step_failed", "s2"), decided("jump", "s1"), resumed()]
+    told += [stopped("moved")]
+    assert "needs an approval" in str(refusal(state_of(told), ev.Run()))
+
+
+def test_an_edit_of_the_parameters_voids_an_approval() -> None:
+    plan = (step(1, ["parameters"]), step(2, contract=ev.Contract(approve="")), step(3))
+    ran = [run_started(plan), kernel_started(), started(), attempt_finished()]
+    told = granted([*ran, stopped("approval", "s2")])
+    assert following(*told) == NextAttempt("s2", "step_2()", "script")
+    edit = [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
+    edit += [decided("edit", "s1", "db = 'other'"), resumed()]
+    edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
+    edit += [stopped("returned", "s2")]
+    assert "needs an approval" in str(refusal(state_of([*told, *edit]), ev.Retry()))
+
+
+def test_what_has_changed_since_it_was_looked_at_is_not_approved() -> None:
+    state = state_of(asked_for_approval())
+    assert "have changed since you looked" in str(refusal(state, ev.Approve(binding="old")))
+    other = state_of(asked_for_approval(parameters={"db": "blue"}))
+    first = state.steps["s1"]
+    assert binding(state, first) != binding(other, other.steps["s1"])
+    assert binding(state, first) == binding(state_of(asked_for_approval()), first)
+
+
+def test_a_rejection_leaves_the_run_waiting() -> None:
+    told = [*asked_for_approval(), approval_rejected()]
+    assert state_of(told).phase is Phase.STOPPED
+    assert "needs an approval" in str(refusal(state_of(told), ev.Run()))
+
+
+@pytest.mark.parametrize(
+    ("who", "groups", "why"),
+    [
+        (operator("grace", 1001), {"dba", "users"}, None),
+        (operator("grace", 1001), {"users"}, "is not in the group dba"),
+        (operator("ada", 1000), {"dba"}, "has a hand in this run"),
+        (operator("eve", 1002), {"dba"}, "has a hand in this run"),
+        (operator("kay", 1003), {"dba"}, "has a hand in this run"),
+    ],
+)
+def test_another_person_of_the_group_approves(who: Any, groups: set[str], why: str | None) -> None:
+    told: list[Event] = [run_started((SHARED,)), kernel_started()]
+    told += [operator_attached(operator("eve", 1002)), stopped("approval")]
+    told += [decided("interrupt", by=operator("kay", 1003))]
+    found = approval.refusal(state_of(told), who, groups)
+    assert found is None if why is None else why in str(found)
 
 
 # ── Automatic retries ────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbrun import events as ev
+from nbrun.approval import is_awaited
 from nbrun.errors import IllegalEventError
 from nbrun.events import Event
 from nbrun.script import NextAttempt, NextRestart, NextStop, is_gated, label, what_next
@@ -509,6 +510,7 @@ def test_whatever_is_decided_a_run_keeps_its_rules(seed: int) -> None:
     assert_nothing_runs_without_a_kernel(drive)
     assert_no_gate_is_passed_unasked(drive)
     assert_a_persons_step_is_never_sent(drive)
+    assert_nothing_that_needs_an_approval_runs_without(drive)
     assert_the_policy_is_kept(drive)
 
 
@@ -601,6 +603,16 @@ def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
         apply(state, event)
 
 
+def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
+    state = RunState()
+    for event in drive.events:
+        if isinstance(event, ev.AttemptStarted) and event.step in state.steps:
+            step_ = state.steps[event.step]
+            if event.cause != "setup":
+                assert not is_awaited(state, step_)
+        apply(state, event)
+
+
 def assert_a_persons_step_is_never_sent(drive: Drive) -> None:
     by_hand = {each.id for each in drive.state.plan.steps if each.contract.manual}
     assert not by_hand & {each.step for each in of(drive, ev.AttemptStarted)}
@@ -626,7 +638,7 @@ def assert_nothing_runs_without_a_kernel(drive: Drive) -> None:
 def test_the_runs_above_reach_what_they_are_about() -> None:
     """A rule that no run puts to the test says nothing."""
     chance = random.Random(7)
-    drives = [Drive(some_steps(chance), some_policy(chance), chance, 30).run() for _ in range(300)]
+    drives = [Drive(some_steps(chance), some_policy(chance), chance, 30).run() for _ in range(500)]
     seen = Counter(type(event) for drive in drives for event in drive.events)
     kinds = Counter(each.kind for drive in drives for each in of(drive, ev.Deviated))
     causes = Counter(each.cause for drive in drives for each in of(drive, ev.AttemptStarted))

@@ -90,6 +90,12 @@ class _Builder:
                 self._decide(event, at, stop)
             case ev.NoteAdded(operator=operator, text=text):
                 self._remark(at, f"**Note** by {_md(wording.operator(operator))}", text)
+            case ev.ApprovalGranted(reason=why):
+                told = wording.judged(self._state, event, "approved").removesuffix(f" ({why})")
+                self._remark(at, f"**Approval**: {_md(told)}", why)
+            case ev.ApprovalRejected(reason=why):
+                told = wording.judged(self._state, event, "rejected").removesuffix(f" ({why})")
+                self._remark(at, f"**Approval**: {_md(told)}", why)
             case ev.KernelDied(why=why):
                 self._remark(at, "**The kernel died**", why)
             case ev.KernelRestarted(why=why):

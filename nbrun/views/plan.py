@@ -47,6 +47,16 @@ def _steps(book: Runbook, policy: Policy) -> Table:
 def gate(step: Step, policy: Policy) -> str:
     """Why the run would stop before `step`; empty when it would not."""
     contract = step.contract
+    needs = "" if contract.approve is None else f"approval{_of(contract.approve)}"
+    return ", ".join(each for each in (needs, _own_gate(step, policy)) if each)
+
+
+def _of(group: str) -> str:
+    return f" of {group}" if group else ""
+
+
+def _own_gate(step: Step, policy: Policy) -> str:
+    contract = step.contract
     if "skip-execution" in step.tags:
         return "never run"
     if contract.manual:

@@ -311,7 +311,7 @@ class TerminalView:
         where = wording.step(state, event.step) if event.step else "the end"
         self._put(Text(), Text(plain(f"STOPPED at {where}"), style="bold"))
         self._line(f"  {wording.clock(at)} {wording.stop(state, event)}")
-        if event.reason in ("confirm", "manual"):
+        if event.reason in ("confirm", "manual", "approval"):
             for name, value in state.plan.parameters.items():
                 self._line(f"  parameter {name} = {value!r}", "dim")
         if event.detail:
@@ -332,6 +332,14 @@ class TerminalView:
 
     def _deviated(self, state: RunState, event: ev.Deviated, _at: str) -> None:
         self._line(f"off script: {wording.deviation(state, event)}", "yellow")
+
+    def _approved(self, state: RunState, event: ev.ApprovalGranted, at: str) -> None:
+        told = wording.judged(state, event, "approved")
+        self._line(f"{wording.clock(at)} {told}", "green")
+
+    def _rejected(self, state: RunState, event: ev.ApprovalRejected, at: str) -> None:
+        told = wording.judged(state, event, "rejected")
+        self._line(f"{wording.clock(at)} {told}", "bold red")
 
     def _noted(self, _state: RunState, event: ev.NoteAdded, at: str) -> None:
         self._line(f"{wording.clock(at)} note by {event.operator.name}: {event.text}", "cyan")
@@ -383,5 +391,7 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.DecisionRefused: TerminalView._refused,
     ev.Deviated: TerminalView._deviated,
     ev.NoteAdded: TerminalView._noted,
+    ev.ApprovalGranted: TerminalView._approved,
+    ev.ApprovalRejected: TerminalView._rejected,
     ev.RunFinished: TerminalView._run_finished,
 }

@@ -39,6 +39,7 @@ STOPS = {
     "moved": "is where you moved the run",
     "confirm": "asks to be confirmed",
     "manual": "is for a person to do; say done when it is",
+    "approval": "needs the approval of another person",
     "indeterminate": "was started, and nobody saw it end",
 }
 
@@ -128,6 +129,9 @@ def stop(state: RunState, event: ev.Stopped) -> str:
         how = OUTCOMES[current.outcome]
         return f"this step {how if current.outcome == 'error' else f'was not finished: {how}'}"
     asked = f": {event.detail}" if event.reason == "confirm" and event.detail else ""
+    if event.reason == "approval":
+        asked = f", of the group {event.detail}" if event.detail else ""
+        asked += f": nbrun approve {state.plan.run}"
     return f"this step {STOPS[event.reason]}{asked}"
 
 
@@ -168,6 +172,12 @@ def _brief(text: str) -> str:
 def deviation(state: RunState, event: ev.Deviated) -> str:
     where = f"{label(state, event.step)} " if event.step and event.kind != "inserted" else ""
     return f"{where}{DEVIATIONS[event.kind]}" + (f" ({event.reason})" if event.reason else "")
+
+
+def judged(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected, how: str) -> str:
+    """`step 3 approved by ada (uid 1000, …) (seen on the dashboard)`."""
+    why = f" ({event.reason})" if event.reason else ""
+    return f"{label(state, event.step)} {how} by {operator(event.operator)}{why}"
 
 
 def decision(state: RunState, event: ev.Decided) -> str:

@@ -154,7 +154,8 @@ def test_defaults_of_team_and_notebook_hold_where_a_cell_says_nothing(desk: Desk
         ({"confirm": "Drop {?"}, "has a brace alone"),
         ({"type": "{token}"}, "names the secret token"),
         ({"type": "a\nb"}, "must be a text of one line"),
-        ({"approve": {"group": "dba"}}, "asks for an approval"),
+        ({"approve": {"groups": "dba"}}, "metadata.nbrun.approve must be true, or"),
+        ({"approve": {"group": ""}}, "metadata.nbrun.approve must be true, or"),
     ],
 )
 def test_a_broken_contract_is_refused_with_its_cell(
