@@ -70,6 +70,12 @@ KernelName = Annotated[
 ]
 
 
+RoleName = Annotated[
+    str | None,
+    typer.Option(help="Run with the environment of this role of nbrun.toml.", show_default=False),
+]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"nbrun {__version__}")
@@ -117,6 +123,7 @@ def start(
     shell_errors: Annotated[
         ShellErrors, typer.Option(help="What a failed shell command in a cell does to its step.")
     ] = ShellErrors.fail,
+    role: RoleName = None,
     yes: Annotated[
         bool,
         typer.Option("--yes", help="Confirm the steps that ask for it, but no destructive one."),
@@ -154,6 +161,7 @@ def start(
         shell_errors=shell_errors.value,
         yes=yes,
         yes_destructive=yes_destructive,
+        role=role,
         reason=reason,
         ticket=ticket,
     )
@@ -231,6 +239,7 @@ def plan(
     cwd: Annotated[
         Path | None, typer.Option(help="As `nbrun start` takes it.", show_default=False)
     ] = None,
+    role: RoleName = None,
     yes: Annotated[bool, typer.Option("--yes", help="As `nbrun start` takes it.")] = False,
     yes_destructive: Annotated[
         bool, typer.Option("--yes-destructive", help="As `nbrun start` takes it.")
@@ -248,6 +257,7 @@ def plan(
         undeclared=undeclared,
         kernel=kernel,
         cwd=cwd,
+        role=role,
         yes=yes,
         yes_destructive=yes_destructive,
     )

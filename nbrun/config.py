@@ -10,6 +10,7 @@ from typing import Any, get_args
 from nbrun import contract
 from nbrun.errors import UsageError
 from nbrun.events import DeviationKind
+from nbrun.roles import NAME, Role
 
 FILE_NAME = "nbrun.toml"
 
@@ -28,6 +29,14 @@ class Config:
     strict: bool = False
     allow: tuple[DeviationKind, ...] | None = None
     need_reason: tuple[DeviationKind, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+    def role(self, name: str) -> Role:
+        """The role called `name`. UsageError, with the names there are, when there is none."""
+        if name not in self.roles:
+            known = ", ".join(sorted(self.roles)) or "none"
+            raise UsageError(f"there is no role {name!r} in {FILE_NAME} (known: {known})")
+        return self.roles[name]
 
 
 def load(start: Path) -> Config:
@@ -140,9 +149,43 @@ def _kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:
     return tuple(value)
 
 
+def _roles(path: Path, value: Any) -> dict[str, Any]:
+    named = _table(path, "roles", value, value if isinstance(value, dict) else {})
+    return {"roles": {name: _role(path, name, said) for name, said in named.items()}}
+
+
+def _role(path: Path, name: str, value: Any) -> Role:
+    key = f"roles.{name}"
+    said = _table(path, key, value, dict.fromkeys(("inherit", "env", "env_from_cmd")))
+    inherit = said.get("inherit", [])
+    if not isinstance(inherit, list) or not all(map(_is_variable, inherit)):
+        raise UsageError(f"{path}: {key}.inherit must be a list of names, not {inherit!r}")
+    env, commands = (_texts(path, key, each, said) for each in ("env", "env_from_cmd"))
+    twice = set(env) & set(commands) | set(inherit) & {*env, *commands}
+    if twice:
+        raise UsageError(f"{path}: {key}: {min(twice)} comes from two places; keep one")
+    return Role(name, tuple(inherit), env, commands)
+
+
+def _texts(path: Path, key: str, table: str, said: Mapping[str, Any]) -> dict[str, str]:
+    found = said.get(table, {})
+    good = isinstance(found, dict) and all(
+        _is_variable(name) and isinstance(text, str) and "\0" not in text
+        for name, text in found.items()
+    )
+    if not good:
+        raise UsageError(f"{path}: {key}.{table} must be a table of names and texts, not {found!r}")
+    return found
+
+
+def _is_variable(name: Any) -> bool:
+    return isinstance(name, str) and bool(NAME.fullmatch(name))
+
+
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
     "defaults": _defaults,
     "policy": _policy,
     "redact": _redact,
+    "roles": _roles,
     "runs_dir": _runs_dir,
 }

@@ -127,6 +127,16 @@ class KernelProcess(Data, frozen=True, kw_only=True):
     connection_file: str
 
 
+class RoleTaken(Data, frozen=True, kw_only=True):
+    """The role that a run's kernels have: the names of the variables that it takes over, sets, and
+    has commands print. The values of the last are secrets."""
+
+    name: str
+    inherit: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    env_from_cmd: tuple[str, ...] = ()
+
+
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """One thing that happened."""
 
@@ -136,7 +146,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
 
     `metadata` is the notebook's own; `epilogue` the cells after the last step; `git_commit` that
     of the runbook's folder, or None outside a checkout; `secrets` the names of the parameters
-    whose values stand nowhere in the record.
+    whose values stand nowhere in the record; `role` is None where the kernels have nbrun's own
+    environment.
     """
 
     run: str
@@ -157,6 +168,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     ticket: str = ""
     notices: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    role: RoleTaken | None = None
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):

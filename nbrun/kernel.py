@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
@@ -47,9 +47,18 @@ class LocalKernel:
     disk write ever holds up iopub.
     """
 
-    def __init__(self, name: str, *, cwd: Path, attended: bool, generation: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        cwd: Path,
+        attended: bool,
+        generation: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """`attended`: somebody can answer a cell that asks for input. `generation`: that of the
-        kernel before this one's first."""
+        kernel before this one's first. `environment`: what it gets instead of this process's."""
+        self._environment = environment
         self._name = name
         self._cwd = cwd
         self._attended = attended
@@ -74,7 +83,7 @@ class LocalKernel:
         says so."""
         self._generation += 1
         self._booting = _Process(self._name, self._generation, self._attended)
-        self._booting.launch(self._cwd)
+        self._booting.launch(self._cwd, self._environment)
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
         self._end_live()
@@ -162,13 +171,13 @@ class _Process:
         self._manager = manager(name, self._directory, self._context)
         self._channels: Channels | None = None
 
-    def launch(self, cwd: Path) -> None:
+    def launch(self, cwd: Path, environment: Mapping[str, str] | None) -> None:
         """Start the process, which outlives this one; what goes wrong is raised by `ready`."""
         try:
             with self._output.open("ab") as output:
                 self._manager.start_kernel(
                     cwd=str(cwd),
-                    env=dict(os.environ),
+                    env=dict(os.environ if environment is None else environment),
                     stdout=output,
                     stderr=output,
                     independent=True,

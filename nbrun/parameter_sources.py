@@ -4,16 +4,14 @@ Secrets are fetched in the process that has the operator's terminal and environm
 """
 
 import os
-import shlex
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nbrun.errors import ParameterError
+from nbrun.command_output import printed
+from nbrun.errors import ParameterError, UsageError
 from nbrun.parameter_types import Given, as_text
 
 PREFIX = "NBRUN_PARAM_"
-_LONG = 120  # characters of a command's own words in an error
 
 # Asks the operator for the secret of this name; None where nobody can be asked.
 Ask = Callable[[str], str] | None
@@ -144,15 +142,7 @@ def _from_keyring(place: str) -> str:
 
 
 def _from_command(command: str) -> str:
-    """What the command prints; it may ask on the terminal. No shell reads its words."""
     try:
-        words = shlex.split(command)
-        done = subprocess.run(words, stdout=subprocess.PIPE, check=False)  # noqa: S603  as asked
-    except (OSError, ValueError, IndexError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ParameterError(f"@cmd:{command[:_LONG]}: can't be run ({why})") from None
-    if done.returncode != 0:
-        raise ParameterError(f"@cmd:{command[:_LONG]}: ended with exit code {done.returncode}")
-    if not done.stdout.strip():
-        raise ParameterError(f"@cmd:{command[:_LONG]}: printed nothing")
-    return _line(done.stdout)
+        return printed(command)
+    except UsageError as error:
+        raise ParameterError(f"@cmd:{error}") from None

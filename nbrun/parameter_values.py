@@ -32,11 +32,18 @@ class Values:
         shown = {name: value for name, value in known.items() if name not in hidden}
         return Ground(defaults, shown, frozenset(hidden))
 
-    def redaction(self, kernel_name: str, language: str, patterns: Iterable[str]) -> Redaction:
-        """What keeps the secrets, and what `patterns` match, out of the record."""
+    def redaction(
+        self,
+        kernel_name: str,
+        language: str,
+        patterns: Iterable[str],
+        others: Mapping[str, str] | None = None,
+    ) -> Redaction:
+        """What keeps the secrets, `others` beside them, and what `patterns` match out of the
+        record."""
         secrets = {name: self.values[name] for name in sorted(self.secret)}
         literals = parameters.spellings(secrets, kernel_name, language) if secrets else {}
-        return Redaction(secrets, literals, patterns)
+        return Redaction({**(others or {}), **secrets}, literals, patterns)
 
 
 def resolved(

@@ -15,16 +15,16 @@ HOUSE = Path(nbrun.__file__).parent
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "events", "prelude"},
-    {"messages", "processes", "contract"},
+    {"messages", "processes", "contract", "command_output", "redaction"},
+    {"roles"},
     {
         "state",
         "journal",
         "wire",
         "verdict",
         "transcript",
-        "config",
-        "redaction",
         "notebook_json",
+        "config",
         "parameter_types",
         "parameter_literals",
         "provenance",

@@ -22,6 +22,7 @@ def show(request: Request, *, json: bool) -> ExitCode:
     checked = start.check(request)
     book, values = _redacted(checked, start.planned(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
+    rows += [("role", checked.taken.role.name)] if checked.taken else []
     if json:
         data = view.as_data(book, values, checked.policy, rows)
         screen().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())

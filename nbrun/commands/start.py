@@ -1,11 +1,13 @@
 """`nbrun start`: run a notebook as a runbook, in a supervisor of its own."""
 
+import os
+import socket
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nbrun import config, parameter_values, parameters, provenance, run_directory, runbook
+from nbrun import config, parameter_values, parameters, provenance, roles, run_directory, runbook
 from nbrun import events as ev
 from nbrun.commands.values import Wanted, gather
 from nbrun.config import Config
@@ -15,6 +17,7 @@ from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
 from nbrun.parameter_values import Values
 from nbrun.redaction import Redaction
+from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
 
@@ -36,6 +39,7 @@ class Request:
     shell_errors: Literal["fail", "ignore"] = "fail"
     yes: bool = False
     yes_destructive: bool = False
+    role: str | None = None
     reason: str = ""
     ticket: str = ""
     json: bool = False
@@ -52,9 +56,15 @@ class Checked:
     cwd: Path
     policy: ev.Policy
     config: Config
+    taken: Taken | None
 
     def redaction(self) -> Redaction:
-        return self.given.redaction(self.kernelspec, self.language, self.config.redact_patterns)
+        return self.given.redaction(
+            self.kernelspec,
+            self.language,
+            self.config.redact_patterns,
+            self.taken.secrets if self.taken else None,
+        )
 
 
 def start(request: Request) -> ExitCode:
@@ -65,7 +75,12 @@ def start(request: Request) -> ExitCode:
         NbrunError: the supervisor ended before the run began.
     """
     checked = check(request)
-    kernel = LocalKernel(checked.kernelspec, cwd=checked.cwd, attended=checked.policy.attended)
+    kernel = LocalKernel(
+        checked.kernelspec,
+        cwd=checked.cwd,
+        attended=checked.policy.attended,
+        environment=checked.taken.environment if checked.taken else None,
+    )
     kernel.launch()
     try:
         book = planned(checked)
@@ -98,6 +113,7 @@ def check(request: Request) -> Checked:
         cwd=_cwd(request, read.path),
         policy=policy,
         config=settings,
+        taken=roles.take(settings.role(request.role), os.environ) if request.role else None,
         given=parameter_values.resolved(
             gather(_wanted(request, policy), request.runbook, request.kernel),
             read.node,
@@ -182,4 +198,5 @@ def _started(
         ticket=request.ticket,
         notices=book.notices + checked.given.notices,
         secrets=tuple(sorted(checked.given.secret)),
+        role=checked.taken.told() if checked.taken else None,
     )

@@ -246,6 +246,7 @@ class _Builder:
             ("Host", plan.host),
             ("Folder", plan.cwd),
             ("Kernel", plan.kernelspec),
+            ("Role", plan.role.name if plan.role else ""),
             *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
             ("Reason", plan.reason),
             ("Ticket", plan.ticket),
