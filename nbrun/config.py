@@ -168,14 +168,14 @@ def _role(path: Path, name: str, value: Any) -> Role:
 
 
 def _texts(path: Path, key: str, table: str, said: Mapping[str, Any]) -> dict[str, str]:
-    found = said.get(table, {})
+    found: Any = said.get(table, {})
     good = isinstance(found, dict) and all(
         _is_variable(name) and isinstance(text, str) and "\0" not in text
         for name, text in found.items()
     )
     if not good:
         raise UsageError(f"{path}: {key}.{table} must be a table of names and texts, not {found!r}")
-    return found
+    return dict(found)
 
 
 def _is_variable(name: Any) -> bool:
