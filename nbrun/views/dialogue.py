@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nbrun import events as ev
 from nbrun.events import Decision, Record
-from nbrun.script import diff, is_gated, kinds_of, label, refusal, target_of
+from nbrun.script import consequences, diff, is_gated, kinds_of, label, refusal, target_of
 from nbrun.state import RunState
 from nbrun.views import log, mime, prompt, wording
 from nbrun.views.ansi import plain
@@ -143,13 +143,13 @@ class Dialogue:
 
     def _with_reason(self, decision: Decision, state: RunState, news: News) -> Decision:
         """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
-        kinds = kinds_of(state, decision)
-        if not kinds and not isinstance(decision, ev.Cancel):
+        kinds = {deviation.kind for deviation in consequences(state, decision)}
+        needed = bool(kinds_of(state, decision) & {*state.plan.policy.need_reason})
+        if not kinds and not needed and not isinstance(decision, ev.Cancel):
             return decision
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
             self._say(f"this takes the run off script: {told}")
-        needed = bool(kinds & {*state.plan.policy.need_reason})
         reason = self._reason(news, needed=needed)
         self._drafts.clear()
         return msgspec.structs.replace(decision, reason=reason.strip())
