@@ -123,6 +123,9 @@ def start(
     shell_errors: Annotated[
         ShellErrors, typer.Option(help="What a failed shell command in a cell does to its step.")
     ] = ShellErrors.fail,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the run's id and leave it to go on by itself.")
+    ] = False,
     role: RoleName = None,
     yes: Annotated[
         bool,
@@ -142,14 +145,14 @@ def start(
         from nbrun.commands import parameters
 
         raise typer.Exit(parameters.show(runbook, kernel))
+    from nbrun import durations
     from nbrun.commands import start as command
+    from nbrun.commands.values import Wanted
     from nbrun.orders import StartOrder
 
     order = StartOrder(
         runbook=str(runbook),
         attended=False,  # the command finds out
-        assignments=tuple(parameter or ()),
-        parameters_file=_text(parameters_file),
         undeclared=undeclared,
         runs_dir=_text(runs_dir),
         kernel=kernel,
@@ -165,7 +168,8 @@ def start(
         reason=reason,
         ticket=ticket,
     )
-    raise typer.Exit(command.start(order, json=json, detach=detach))
+    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
+    raise typer.Exit(command.start(order, wanted, json=json, detach=detach))
 
 
 def _text(path: Path | None) -> str | None:
@@ -248,20 +252,21 @@ def plan(
 ) -> None:
     """Tell what a run would do: its steps, gates, limits and parameters. Nothing is run."""
     from nbrun.commands import plan as command
-    from nbrun.commands.start import Request
+    from nbrun.commands.values import Wanted
+    from nbrun.orders import StartOrder
 
-    request = Request(
-        runbook=runbook,
-        assignments=tuple(parameter or ()),
-        parameters_file=parameters_file,
+    order = StartOrder(
+        runbook=str(runbook),
+        attended=True,
         undeclared=undeclared,
         kernel=kernel,
-        cwd=cwd,
+        cwd=_text(cwd),
         role=role,
         yes=yes,
         yes_destructive=yes_destructive,
     )
-    raise typer.Exit(command.show(request, json=json))
+    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
+    raise typer.Exit(command.show(order, wanted, json=json))
 
 
 @app.command()

@@ -269,6 +269,7 @@ class Console:
         self._link.wake()
 
 
+_ALWAYS = (ev.RunStarted, ev.KernelStarted)  # what a view has to know
 _URGENT = (ev.ApprovalRejected, ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
 _ANSWERS = (
     ev.Stopped,

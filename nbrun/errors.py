@@ -60,6 +60,14 @@ class SecretUnknownError(KernelError):
     """Code can't be sent: a secret in it is known only to the process that began the run."""
 
 
+class NoSupervisorError(NbrunError):
+    """Nobody listens at the run's socket."""
+
+
+class RefusedAttachError(UsageError):
+    """The run's supervisor does not let this operator in; the message says why."""
+
+
 class IllegalEventError(NbrunError):
     """An event that can't happen in the state the run is in: a defect, or a record that lies."""
 

@@ -35,6 +35,7 @@ __all__ = [
     "missing",
     "read_file",
     "refuse_missing",
+    "refuse_unrecordable",
     "resolve",
     "spellings",
     "value_of",
@@ -117,6 +118,14 @@ def refuse_missing(missing: Sequence[Parameter]) -> None:
         raise ParameterError(
             f"the runbook requires {names}: give each with -p NAME=VALUE (see --help-parameters)"
         )
+
+
+def refuse_unrecordable(name: str, given: Given) -> None:
+    """ParameterError when neither a record nor a message could hold what was given exactly."""
+    try:
+        refuse_unsafe(given.value)
+    except ParameterError as error:
+        raise ParameterError(f"{_label(name, given)}: {error}") from None
 
 
 def value_of(name: str, given: Given, parameter: Parameter | None) -> Any:

@@ -4,15 +4,18 @@ import os
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from nbrun import config, parameter_values, parameters, provenance, roles, run_directory, runbook
 from nbrun import events as ev
-from nbrun import parameters, provenance, run_directory, runbook
+from nbrun.config import Config
 from nbrun.errors import UsageError
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
 from nbrun.orders import StartOrder
+from nbrun.parameter_values import Values
+from nbrun.redaction import Redaction
+from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
 
@@ -24,12 +27,28 @@ class Checked:
     notebook: Notebook
     kernelspec: str
     language: str
-    values: dict[str, Any]
+    given: Values
     cwd: Path
     policy: ev.Policy
+    config: Config
+    role: Taken | None
 
     def kernel(self) -> LocalKernel:
-        return LocalKernel(self.kernelspec, cwd=self.cwd, attended=self.policy.attended)
+        return LocalKernel(
+            self.kernelspec,
+            cwd=self.cwd,
+            attended=self.policy.attended,
+            environment=self.role.environment if self.role else None,
+        )
+
+    def redaction(self) -> Redaction:
+        """What keeps out of the record what nobody may see."""
+        return self.given.redaction(
+            self.kernelspec,
+            self.language,
+            self.config.redact_patterns,
+            self.role.secrets if self.role else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -47,13 +66,22 @@ def check(order: StartOrder) -> Checked:
     name = runbook.kernel_name(read, order.kernel)
     spec = find_kernelspec(name)
     language = runbook.language(read) or str(spec.language)
+    settings = config.load_for(read.path)
     return Checked(
         notebook=read,
         kernelspec=str(name),
         language=language,
-        values=_values(order, read, name, language),
+        given=parameter_values.resolved(
+            order.given,
+            read.node,
+            kernel_name=str(name),
+            language=language,
+            undeclared=order.undeclared,
+        ),
         cwd=_cwd(order, read.path),
-        policy=_policy(order),
+        policy=_policy(order, settings),
+        config=settings,
+        role=roles.take(settings.role(order.role), os.environ) if order.role else None,
     )
 
 
@@ -76,25 +104,12 @@ def prepare(order: StartOrder, checked: Checked) -> Prepared:
 
 def planned(checked: Checked) -> Runbook:
     """The steps, with a cell that sets the parameters."""
+    given = checked.given
     node = parameters.inject(
-        checked.notebook.node, checked.values, checked.kernelspec, checked.language
+        checked.notebook.node, given.values, checked.kernelspec, checked.language
     )
-    return runbook.plan(replace(checked.notebook, node=node))
-
-
-def _values(order: StartOrder, read: Notebook, name: str | None, language: str) -> dict[str, Any]:
-    assignments = parameters.parse_assignments(order.assignments)
-    path = order.parameters_file
-    from_file = parameters.read_file(Path(path)) if path else {}
-    if not assignments and not from_file:
-        return {}
-    return parameters.resolve(
-        parameters.declared(read.node, language, name),
-        assignments,
-        from_file,
-        language=language,
-        undeclared=order.undeclared,
-    )
+    ground = given.ground(checked.config.defaults, checked.language)
+    return runbook.plan(replace(checked.notebook, node=node), ground)
 
 
 def _cwd(order: StartOrder, path: Path) -> Path:
@@ -104,16 +119,20 @@ def _cwd(order: StartOrder, path: Path) -> Path:
     return cwd
 
 
-def _policy(order: StartOrder) -> ev.Policy:
+def _policy(order: StartOrder, settings: Config) -> ev.Policy:
     if order.step and not order.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
     return ev.Policy(
         attended=order.attended,
         on_failure=order.on_failure,
         step=order.step,
-        strict=order.strict,
+        strict=order.strict or settings.strict,
         shell_errors=order.shell_errors,
         wait_for=order.wait_for,
+        yes=order.yes,
+        yes_destructive=order.yes_destructive,
+        allow=settings.allow,
+        need_reason=settings.need_reason,
     )
 
 
@@ -128,7 +147,7 @@ def _started(
         metadata=book.metadata,
         steps=book.steps,
         epilogue=book.epilogue,
-        parameters=checked.values,
+        parameters=checked.given.values,
         kernelspec=checked.kernelspec,
         cwd=str(checked.cwd),
         operator=provenance.operator(os.getppid()),
@@ -137,5 +156,7 @@ def _started(
         policy=checked.policy,
         reason=order.reason,
         ticket=order.ticket,
-        notices=book.notices,
+        notices=book.notices + checked.given.notices,
+        secrets=tuple(sorted(checked.given.secret)),
+        role=checked.role.told() if checked.role else None,
     )

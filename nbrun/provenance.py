@@ -6,7 +6,6 @@ import platform
 import pwd
 import shutil
 import subprocess
-import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path

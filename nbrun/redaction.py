@@ -89,7 +89,10 @@ class Redaction:
         return "".join(parts)
 
     def scrub(self, data: bytes) -> bytes:
-        """The same for what a process wrote."""
+        """The same for what a process wrote; nothing of it where not all secrets are known."""
+        if self._lost and data:
+            names = ", ".join(sorted(self._lost))
+            return f"(output not kept: the secrets {names} are not known here)\n".encode()
         text = data.decode("utf-8", "surrogateescape")
         return self.text(text).encode("utf-8", "surrogateescape")
 

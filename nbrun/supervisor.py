@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from nbrun import events as ev
@@ -18,6 +19,7 @@ from nbrun.journal import Journal
 from nbrun.kernel import LocalKernel
 from nbrun.listener import Listener
 from nbrun.orders import Accepted, Answer, Declined, ResumeOrder, StartOrder
+from nbrun.redaction import Formatter, Redaction
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
 from nbrun.server import Server
@@ -45,9 +47,14 @@ def _start(order: StartOrder) -> int:
     try:
         prepared = preparation.prepare(order, checked)
         engine, server = _wired(
-            prepared.directory, prepared.journal, kernel, prepared.started.runbook
+            prepared.directory,
+            prepared.journal,
+            kernel,
+            prepared.started.runbook,
+            redaction=checked.redaction(),
         )
-        return _supervise(engine, server, prepared.directory, lambda: engine.run(prepared.started))
+        run = partial(engine.run, prepared.started)
+        return _supervise(engine, server, prepared.directory, checked.redaction(), run)
     finally:
         kernel.shutdown()
 
@@ -55,16 +62,19 @@ def _start(order: StartOrder) -> int:
 def _resume(order: ResumeOrder) -> int:
     directory = RunDirectory(Path(order.directory))
     found = resumption.open_run(directory, order)
-    kernel = resumption.kernel_of(found.state)
+    role = resumption.role_of(found.state)
+    kernel = resumption.kernel_of(found.state, role)
+    redaction = resumption.redaction_of(found.state, role)
     engine, server = _wired(
-        directory, found.writer, kernel, found.state.plan.runbook, state=found.state
-    )
-    return _supervise(
-        engine,
-        server,
         directory,
-        lambda: engine.resume(found.resumed, found.seen, found.replaced),
+        found.writer,
+        kernel,
+        found.state.plan.runbook,
+        redaction=redaction,
+        state=found.state,
     )
+    run = partial(engine.resume, found.resumed, found.seen, found.replaced)
+    return _supervise(engine, server, directory, redaction, run)
 
 
 # ── wiring ───────────────────────────────────────────────────────────────────────────────────
@@ -75,9 +85,11 @@ def _wired(
     writer: Journal,
     kernel: LocalKernel,
     book: str,
+    *,
+    redaction: Redaction,
     state: RunState | None = None,
 ) -> tuple[Engine, Server]:
-    kernel.log_to(directory.log)
+    kernel.log_to(directory.log, redaction.scrub)
     inbox: Inbox = queue.SimpleQueue()
     server = Server(Listener(directory.socket), inbox)
     engine = Engine(
@@ -87,12 +99,17 @@ def _wired(
         save_notebook=saver(directory, Path(book)),
         inbox=inbox,
         state=state,
+        redaction=redaction,
     )
     return engine, server
 
 
 def _supervise(
-    engine: Engine, server: Server, directory: RunDirectory, run: Callable[[], RunState]
+    engine: Engine,
+    server: Server,
+    directory: RunDirectory,
+    redaction: Redaction,
+    run: Callable[[], RunState],
 ) -> int:
     """Run the engine on a thread and let consoles in on this one, until the run has ended."""
     failure: list[BaseException] = []
@@ -108,7 +125,7 @@ def _supervise(
     _listen_to_signals(engine)
     thread = threading.Thread(target=work, name="nbrun-engine")
     _answer(Accepted(directory=str(directory.path)))
-    _leave_the_terminal(directory.log)
+    _leave_the_terminal(directory.log, redaction)
     thread.start()
     server.serve()
     thread.join()
@@ -145,7 +162,7 @@ def _answer(answer: Answer) -> None:
         logging.getLogger(__name__).warning("nobody took the answer %r", answer)
 
 
-def _leave_the_terminal(log: Path) -> None:
+def _leave_the_terminal(log: Path, redaction: Redaction) -> None:
     """From here on stdin is nothing, and stdout and stderr are the log."""
     kept = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -153,7 +170,9 @@ def _leave_the_terminal(log: Path) -> None:
         os.dup2(fd, number)
     os.close(kept)
     os.close(nothing)
-    logging.basicConfig(level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter(redaction))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     os.chdir("/")  # it holds no file system
 
 

@@ -15,7 +15,8 @@ HOUSE = Path(nbrun.__file__).parent
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "events", "prelude"},
-    {"messages", "processes", "contract", "command_output", "redaction"},
+    {"messages", "processes", "contract", "command_output", "redaction", "protocol"}
+    | {"durations", "listener"},
     {"roles"},
     {
         "state",
@@ -34,6 +35,7 @@ FLOORS: tuple[set[str], ...] = (
     {"approval"},
     {
         "bindings",
+        "orders",
         "reopening",
         "script",
         "channels",
@@ -46,9 +48,10 @@ FLOORS: tuple[set[str], ...] = (
         "parameter_sources",
     },
     {"parameter_schema"},
-    {"engine", "kernel", "parameters", "views"},
-    {"link", "parameter_values", "lint"},
-    {"console"},
+    {"engine", "kernel", "parameters", "views", "link", "launching"},
+    {"parameter_values", "lint", "saving", "server", "console"},
+    {"preparation", "resumption"},
+    {"supervisor"},
     {"commands"},
     {"cli"},
     {"__main__"},

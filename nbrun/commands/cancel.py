@@ -61,13 +61,15 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
     found = resumption.open_journal(directory)
     operator = provenance.operator(os.getpid())
     kernel = resumption.kernel_of(found.state)
-    kernel.log_to(directory.log)
+    redaction = resumption.redaction_of(found.state, None)
+    kernel.log_to(directory.log, redaction.scrub)
     engine = Engine(
         found.writer,
         make_kernel=kernel.speak_to,
         publish=lambda _records: None,
         save_notebook=saver(directory, Path(found.state.plan.runbook)),
         state=found.state,
+        redaction=redaction,
     )
     engine.inbox.put(Ordered(ev.Cancel(reason=reason), operator))
     resumed = ev.RunResumed(

@@ -1,28 +1,35 @@
 """`nbrun plan`: what a run would do, without running anything."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nbrun.commands import start
+from nbrun import preparation
 from nbrun.commands.screens import screen
-from nbrun.commands.start import Checked, Request
+from nbrun.commands.start import someone_is_there
+from nbrun.commands.values import Wanted, gather
 from nbrun.errors import ExitCode
+from nbrun.orders import StartOrder
+from nbrun.preparation import Checked
 from nbrun.runbook import Runbook
 from nbrun.views import plan as view
 
 
-def show(request: Request, *, json: bool) -> ExitCode:
-    """Check the request as `nbrun start` does, and print what would happen; no kernel is started.
+def show(order: StartOrder, wanted: Wanted, *, json: bool) -> ExitCode:
+    """Check the order as `nbrun start` does, and print what would happen; no kernel is started.
 
     Raises:
-        UsageError: something is wrong with the request.
+        UsageError: something is wrong with the order.
     """
-    checked = start.check(request)
-    book, values = _redacted(checked, start.planned(checked))
+    given = gather(
+        wanted, Path(order.runbook), order.kernel, interactive=not json and someone_is_there()
+    )
+    checked = preparation.check(msgspec.structs.replace(order, given=given))
+    book, values = _redacted(checked, preparation.planned(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
-    rows += [("role", checked.taken.role.name)] if checked.taken else []
+    rows += [("role", checked.role.role.name)] if checked.role else []
     if json:
         data = view.as_data(book, values, checked.policy, rows)
         screen().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())

@@ -145,7 +145,7 @@ class Dialogue:
         """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
         kinds = {deviation.kind for deviation in consequences(state, decision)}
         needed = bool(kinds_of(state, decision) & {*state.plan.policy.need_reason})
-        if not kinds and not needed and not isinstance(decision, ev.Cancel):
+        if not kinds and not needed and not isinstance(decision, ev.Cancel | ev.Settle):
             return decision
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))

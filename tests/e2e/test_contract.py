@@ -88,7 +88,7 @@ def test_a_person_does_a_manual_step_and_says_so(desk: Desk) -> None:
     assert "STOPPED at step 2 of 3 · Call the bank" in terminal.text()
     terminal.type("r")
     terminal.until("is for a person to do: use done or skip")
-    terminal.answer("step 2>", "d")
+    terminal.answer("step 2>", "x")
     assert terminal.wait() == 0
     assert desk.decisions() == [("done", "")]
     assert desk.attempts() == [("one", 1, "ok"), ("after", 1, "ok")]
@@ -188,7 +188,7 @@ def test_a_teams_policy_wants_a_reason_and_refuses_what_it_does_not_allow(desk: 
 def test_a_new_runbook_runs_as_it_stands(desk: Desk) -> None:
     assert desk.command("new", "runbook").returncode == 0
     terminal = desk.start("-p", "service=web")
-    terminal.answer("step 5>", "d")
+    terminal.answer("step 5>", "x")
     terminal.answer("step 6>", "r")
     terminal.answer("type web to confirm:", "web")
     assert terminal.wait() == 0

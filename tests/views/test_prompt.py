@@ -74,17 +74,45 @@ def test_r_is_retry_where_the_step_has_failed(failed):
 
 
 @pytest.fixture
+def unseen():
+    """Resumed, and stopped at an attempt that nobody saw end."""
+    tale = Tale(step("a"), step("b"))
+    tale.begin("a").add(*crashed(running="a"), run_resumed(), kernel_reattached(), kernel_idle())
+    return tale.add(stopped("indeterminate", "a")).state
+
+
+def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
+    assert prompt.menu(unseen) == [
+        "n note",
+        "happened",
+        "not",
+        "unknown",
+        "v view",
+        "d detach",
+        "c cancel",
+        "? help",
+    ]
+    assert prompt.question(unseen) == "did step 1 happen? "
+    for line in ("r", "s", "g", "r 2", "j 2", "k", "i"):
+        assert "nobody saw end" in prompt.parse(line, unseen), line
+    for line in ("h", "y", "yes", "hap"):
+        parsed = prompt.parse(line, unseen)
+        assert isinstance(parsed, str) or parsed.choice.name == "help", line
+
+
+@pytest.fixture
 def by_hand():
     """A stop at step 1, which is for a person to do."""
     manual = step("a", "Do it.", contract=ev.Contract(manual=True))
     return Tale(manual, *THREE[1:]).stop("manual").state
 
 
-def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, by_hand):
+def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, unseen, by_hand):
     for choice in prompt.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            assert choice.name in [name(line, at) for at in (stepping, failed, by_hand)], line
+            possible = [name(line, at) for at in (stepping, failed, unseen, by_hand)]
+            assert choice.name in possible, line
 
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
@@ -92,7 +120,7 @@ def test_enter_chooses_nothing(stepping, line):
     assert prompt.parse(line, stepping) == "choose; ? explains"
 
 
-@pytest.mark.parametrize("line", ["x", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
+@pytest.mark.parametrize("line", ["z", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
 def test_a_word_is_never_completed_by_guessing(stepping, line):
     assert "is not a choice here" in prompt.parse(line, stepping)
 
