@@ -127,6 +127,9 @@ def start(
         bool, typer.Option("--detach", help="Print the run's id and leave it to go on by itself.")
     ] = False,
     role: RoleName = None,
+    group: Annotated[
+        str, typer.Option(help="Let the members of this group look on and approve.")
+    ] = "",
     yes: Annotated[
         bool,
         typer.Option("--yes", help="Confirm the steps that ask for it, but no destructive one."),
@@ -165,6 +168,7 @@ def start(
         yes=yes,
         yes_destructive=yes_destructive,
         role=role,
+        group=group,
         reason=reason,
         ticket=ticket,
     )
@@ -296,6 +300,31 @@ def new(
     from nbrun.commands import new as command
 
     typer.echo(command.new(path))
+
+
+@app.command()
+def approve(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it may run, for the record.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Let a step run that waits for the approval of another person than its operator."""
+    from nbrun.commands import approve as command
+
+    raise typer.Exit(command.approve(run, runs_dir, reason=reason, yes=yes))
+
+
+@app.command()
+def reject(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it should not run, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """Say that a step that waits for an approval should not run as it is."""
+    from nbrun.commands import approve as command
+
+    raise typer.Exit(command.reject(run, runs_dir, reason=reason))
 
 
 @app.command()

@@ -75,8 +75,6 @@ def faults(kind: str, metadata: Mapping[str, Any], ground: Ground) -> Iterator[s
     if "manual" in tags:
         for key in sorted({"timeout", "retries", "retry_delay"} & set(own)):
             yield f"metadata.nbrun.{key} means nothing for a step that a person does; remove it"
-    if _approvers(tags, own) is not None:
-        yield "asks for an approval, which this nbrun can't take; remove approve, or use confirm"
     for key in ("confirm", "type"):
         if isinstance(own.get(key), str):
             yield from _template_faults(key, own[key], ground)

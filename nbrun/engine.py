@@ -269,7 +269,8 @@ class Engine:
         while not self.inbox.empty():
             self._hear(self.inbox.get())
         self._release()
-        self._record(self._redaction.release())
+        for held in self._redaction.release():
+            self._record([held])
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,

@@ -105,7 +105,8 @@ class Policy(Data, frozen=True, kw_only=True):
     """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
     before the run ends as failed; None for ever. `yes`: questions before steps are answered
     beforehand, but for destructive steps, which `yes_destructive` answers. `allow`: the ways in
-    which the run may leave the script, None for all; `need_reason`: those that need a reason."""
+    which the run may leave the script, None for all; `need_reason`: those that need a reason.
+    `group`: whose members may look on and approve; empty for nobody."""
 
     attended: bool = True
     on_failure: Literal["ask", "stop", "wait"] = "ask"
@@ -117,6 +118,7 @@ class Policy(Data, frozen=True, kw_only=True):
     yes_destructive: bool = False
     allow: tuple[DeviationKind, ...] | None = None
     need_reason: tuple[DeviationKind, ...] = ()
+    group: str = ""
 
 
 class KernelProcess(Data, frozen=True, kw_only=True):

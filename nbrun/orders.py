@@ -32,6 +32,7 @@ class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
     yes: bool = False
     yes_destructive: bool = False
     role: str | None = None
+    group: str = ""
 
 
 class ResumeOrder(_Order, frozen=True, kw_only=True, tag="resume"):

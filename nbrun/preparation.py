@@ -5,7 +5,16 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nbrun import config, parameter_values, parameters, provenance, roles, run_directory, runbook
+from nbrun import (
+    config,
+    parameter_values,
+    parameters,
+    provenance,
+    roles,
+    run_directory,
+    runbook,
+    sharing,
+)
 from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.errors import UsageError
@@ -67,6 +76,8 @@ def check(order: StartOrder) -> Checked:
     spec = find_kernelspec(name)
     language = runbook.language(read) or str(spec.language)
     settings = config.load_for(read.path)
+    if order.group:
+        sharing.gid_of(order.group)
     return Checked(
         notebook=read,
         kernelspec=str(name),
@@ -95,10 +106,13 @@ def prepare(order: StartOrder, checked: Checked) -> Prepared:
     book = planned(checked)
     runs_dir = run_directory.runs_dir(Path(order.runs_dir) if order.runs_dir else None)
     directory = run_directory.create(runs_dir, book.path)
+    journal = Journal.create(directory.journal)
+    if order.group:
+        directory.share(sharing.gid_of(order.group))
     return Prepared(
         started=_started(order, checked, book, directory),
         directory=directory,
-        journal=Journal.create(directory.journal),
+        journal=journal,
     )
 
 
@@ -133,6 +147,7 @@ def _policy(order: StartOrder, settings: Config) -> ev.Policy:
         yes_destructive=order.yes_destructive,
         allow=settings.allow,
         need_reason=settings.need_reason,
+        group=order.group,
     )
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from nbrun import events as ev
-from nbrun import orders, preparation, provenance, resumption
+from nbrun import orders, preparation, provenance, resumption, sharing
 from nbrun.engine import Engine, Inbox, Ordered
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.journal import Journal
@@ -52,6 +52,7 @@ def _start(order: StartOrder) -> int:
             kernel,
             prepared.started.runbook,
             redaction=checked.redaction(),
+            group=checked.policy.group,
         )
         run = partial(engine.run, prepared.started)
         return _supervise(engine, server, prepared.directory, checked.redaction(), run)
@@ -71,6 +72,7 @@ def _resume(order: ResumeOrder) -> int:
         kernel,
         found.state.plan.runbook,
         redaction=redaction,
+        group=found.state.plan.policy.group,
         state=found.state,
     )
     run = partial(engine.resume, found.resumed, found.seen, found.replaced)
@@ -87,11 +89,13 @@ def _wired(
     book: str,
     *,
     redaction: Redaction,
+    group: str,
     state: RunState | None = None,
 ) -> tuple[Engine, Server]:
     kernel.log_to(directory.log, redaction.scrub)
     inbox: Inbox = queue.SimpleQueue()
-    server = Server(Listener(directory.socket), inbox)
+    gid = sharing.gid_of(group) if group else None
+    server = Server(Listener(directory.socket, gid), inbox)
     engine = Engine(
         writer,
         make_kernel=kernel.speak_to,
