@@ -164,3 +164,29 @@ def test_a_secret_on_the_command_line_is_refused(book: Desk) -> None:
     assert ended.returncode == 2
     assert "the command line shows it to everybody" in ended.stderr
     assert not leaks(ended.stderr.encode())
+
+
+def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
+    desk: Desk,
+) -> None:
+    desk.book(
+        code("token = ''", tags=["parameters"]),
+        code("import os; assert os.path.exists('go'), len(token)", id="fail"),
+        metadata={**PYTHON, "nbrun": {"parameters": SCHEMA}},
+    )
+    desk.variables["VAULT"] = CANARY
+    terminal = desk.start("-p", "token=@env:VAULT")
+    terminal.prompted("step 3>")
+    desk.kill_supervisor()
+    terminal.wait()
+    resumed = desk.open("resume")
+    resumed.answer("step 3>", "r 2")
+    resumed.answer("go back):", "again")
+    resumed.until("SecretUnknownError: the secret token is not known to this process")
+    (desk.folder / "go").touch()
+    resumed.answer("step 2>", "j 3")
+    resumed.answer("go back):", "it has its token")
+    resumed.answer("step 3>", "r")
+    resumed.answer("go back):", "")
+    assert resumed.wait() == 3
+    assert leaky_files(desk.folder) == []
