@@ -1,6 +1,7 @@
 """The command line: options and their help, and the one place that maps errors to exit codes."""
 
 import io
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,41 @@ RunName = Annotated[
 ]
 
 
+def _complete_parameter(incomplete: str) -> list[tuple[str, str]]:
+    from nbrun.commands import completion
+
+    return completion.parameter(os.environ, incomplete)
+
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-p",
+        "--parameter",
+        metavar="NAME=VALUE",
+        help="Set a parameter. VALUE may be @env:VAR, @file:PATH, @prompt, @keyring:… or @cmd:….",
+        autocompletion=_complete_parameter,
+    ),
+]
+ParametersFile = Annotated[
+    Path | None,
+    typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
+]
+Undeclared = Annotated[
+    bool,
+    typer.Option("--undeclared", help="Take parameters that the notebook does not declare."),
+]
+KernelName = Annotated[
+    str | None, typer.Option(help="Run on this kernel instead of the notebook's own.")
+]
+
+
+RoleName = Annotated[
+    str | None,
+    typer.Option(help="Run with the environment of this role of nbrun.toml.", show_default=False),
+]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"nbrun {__version__}")
@@ -59,22 +95,14 @@ def _nbrun(
 @app.command()
 def start(
     runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook to run.")],
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Set a parameter."),
-    ] = None,
-    parameters_file: Annotated[
-        Path | None,
-        typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
-    ] = None,
-    undeclared: Annotated[
-        bool,
-        typer.Option("--undeclared", help="Take parameters that the notebook does not declare."),
+    parameter: Assignments = None,
+    parameters_file: ParametersFile = None,
+    undeclared: Undeclared = False,
+    help_parameters: Annotated[
+        bool, typer.Option("--help-parameters", help="Tell what the runbook's parameters are.")
     ] = False,
     runs_dir: RunsDir = None,
-    kernel: Annotated[
-        str | None, typer.Option(help="Run on this kernel instead of the notebook's own.")
-    ] = None,
+    kernel: KernelName = None,
     cwd: Annotated[
         Path | None, typer.Option(help="Run in this folder instead of the notebook's own.")
     ] = None,
@@ -98,6 +126,17 @@ def start(
     detach: Annotated[
         bool, typer.Option("--detach", help="Print the run's id and leave it to go on by itself.")
     ] = False,
+    role: RoleName = None,
+    group: Annotated[
+        str, typer.Option(help="Let the members of this group look on and approve.")
+    ] = "",
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Confirm the steps that ask for it, but no destructive one."),
+    ] = False,
+    yes_destructive: Annotated[
+        bool, typer.Option("--yes-destructive", help="Confirm the destructive steps, too.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why this run is made, for the record.")] = "",
     ticket: Annotated[str, typer.Option(help="The ticket it is made for, for the record.")] = "",
     sign: Annotated[
@@ -111,18 +150,21 @@ def start(
     ] = False,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
+    if help_parameters:
+        from nbrun.commands import parameters
+
+        raise typer.Exit(parameters.show(runbook, kernel))
     from nbrun.launching import spawn
 
     spawned = spawn()  # it imports while this process does
     from nbrun import durations
     from nbrun.commands import start as command
+    from nbrun.commands.values import Wanted
     from nbrun.orders import StartOrder
 
     order = StartOrder(
         runbook=str(runbook),
         attended=False,  # the command finds out
-        assignments=tuple(parameter or ()),
-        parameters_file=_text(parameters_file),
         undeclared=undeclared,
         runs_dir=_text(runs_dir),
         kernel=kernel,
@@ -132,12 +174,17 @@ def start(
         on_failure=on_failure.value,
         wait_for=durations.seconds(wait_for, "--wait-for") if wait_for else None,
         shell_errors=shell_errors.value,
+        yes=yes,
+        yes_destructive=yes_destructive,
+        role=role,
+        group=group,
         reason=reason,
         ticket=ticket,
         sign=_text(sign),
         max_output=max_output,
     )
-    raise typer.Exit(command.start(order, spawned, json=json, detach=detach))
+    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
+    raise typer.Exit(command.start(order, wanted, spawned, json=json, detach=detach))
 
 
 def _text(path: Path | None) -> str | None:
@@ -199,6 +246,96 @@ def cancel(
     from nbrun.commands import cancel as command
 
     raise typer.Exit(command.cancel(run, runs_dir, reason=reason))
+
+
+@app.command()
+def plan(
+    runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook to plan.")],
+    parameter: Assignments = None,
+    parameters_file: ParametersFile = None,
+    undeclared: Undeclared = False,
+    kernel: KernelName = None,
+    cwd: Annotated[
+        Path | None, typer.Option(help="As `nbrun start` takes it.", show_default=False)
+    ] = None,
+    role: RoleName = None,
+    yes: Annotated[bool, typer.Option("--yes", help="As `nbrun start` takes it.")] = False,
+    yes_destructive: Annotated[
+        bool, typer.Option("--yes-destructive", help="As `nbrun start` takes it.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tell what a run would do: its steps, gates, limits and parameters. Nothing is run."""
+    from nbrun.commands import plan as command
+    from nbrun.commands.values import Wanted
+    from nbrun.orders import StartOrder
+
+    order = StartOrder(
+        runbook=str(runbook),
+        attended=True,
+        undeclared=undeclared,
+        kernel=kernel,
+        cwd=_text(cwd),
+        role=role,
+        yes=yes,
+        yes_destructive=yes_destructive,
+    )
+    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
+    raise typer.Exit(command.show(order, wanted, json=json))
+
+
+@app.command()
+def check(
+    runbooks: Annotated[
+        list[Path], typer.Argument(metavar="RUNBOOK...", help="The notebooks to check.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a finding.")] = False,
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Find also what asks a person.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+) -> None:
+    """Find what is wrong or unwise in runbooks. Nothing is run."""
+    from nbrun.commands import check as command
+
+    raise typer.Exit(command.check(runbooks, json=json, unattended=unattended, strict=strict))
+
+
+@app.command()
+def new(
+    path: Annotated[
+        Path, typer.Argument(metavar="NAME", help="What the runbook is called, or its path.")
+    ],
+) -> None:
+    """Make a good runbook to start from."""
+    from nbrun.commands import new as command
+
+    typer.echo(command.new(path))
+
+
+@app.command()
+def approve(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it may run, for the record.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Let a step run that waits for the approval of another person than its operator."""
+    from nbrun.commands import approve as command
+
+    raise typer.Exit(command.approve(run, runs_dir, reason=reason, yes=yes))
+
+
+@app.command()
+def reject(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it should not run, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """Say that a step that waits for an approval should not run as it is."""
+    from nbrun.commands import approve as command
+
+    raise typer.Exit(command.reject(run, runs_dir, reason=reason))
 
 
 @app.command()
@@ -318,6 +455,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written as \\x…
             stream.reconfigure(errors="backslashreplace")
+    if "_NBRUN_COMPLETE" in os.environ:
+        from nbrun.commands import completion
+
+        completion.leave_the_value(os.environ)
     try:
         app(prog_name="nbrun")
     except NbrunError as error:

@@ -2,11 +2,15 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from nbrun import contract
 from nbrun.errors import UsageError
+from nbrun.events import DeviationKind
+from nbrun.roles import NAME, Role
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
 FILE_NAME = "nbrun.toml"
@@ -14,11 +18,28 @@ FILE_NAME = "nbrun.toml"
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of the nearest `nbrun.toml`; all unset where there is none."""
+    """The settings of one `nbrun.toml`; all unset where there is none.
+
+    `redact_patterns`: regular expressions of what is kept out of every record; `defaults` of the
+    contracts of steps (see `contract`); `strict`, `allow` and `need_reason` as in `events.Policy`.
+    """
 
     runs_dir: Path | None = None
     sign_key: Path | None = None
     forward: tuple[str, ...] = ()
+    redact_patterns: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
+    allow: tuple[DeviationKind, ...] | None = None
+    need_reason: tuple[DeviationKind, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+    def role(self, name: str) -> Role:
+        """The role called `name`. UsageError, with the names there are, when there is none."""
+        if name not in self.roles:
+            known = ", ".join(sorted(self.roles)) or "none"
+            raise UsageError(f"there is no role {name!r} in {FILE_NAME} (known: {known})")
+        return self.roles[name]
 
 
 def load(start: Path) -> Config:
@@ -27,11 +48,24 @@ def load(start: Path) -> Config:
     Raises:
         UsageError: it can't be read, or has a key that nbrun does not know.
     """
+    return _nearest(start) or Config()
+
+
+def load_for(runbook: Path) -> Config:
+    """What holds for a runbook: the nearest file to it, else the nearest to the working folder.
+
+    Raises:
+        UsageError: as `load` does.
+    """
+    return _nearest(runbook.parent) or load(Path.cwd())
+
+
+def _nearest(start: Path) -> Config | None:
     for folder in (start, *start.parents):
         path = folder / FILE_NAME
         if path.is_file():
             return _read(path)
-    return Config()
+    return None
 
 
 def _read(path: Path) -> Config:
@@ -39,28 +73,50 @@ def _read(path: Path) -> Config:
         settings = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: can't be read: {error}") from error
-    read = Config(
-        runs_dir=_path(path, "runs_dir", settings.pop("runs_dir", None), "folder"),
-        sign_key=_path(path, "sign_key", settings.pop("sign_key", None), "file"),
-        forward=_forward(path, settings.pop("journal", {})),
-    )
-    if settings:
-        raise UsageError(
-            f"{path}: unknown key {next(iter(settings))!r} (known: runs_dir, sign_key, journal)"
-        )
-    return read
+    _refuse_unknown(path, "", settings, _READERS)
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _READERS[key](path, value)
+    return Config(**found)
 
 
-def _path(path: Path, key: str, value: Any, kind: str) -> Path | None:
+def _refuse_unknown(
+    path: Path, table: str, settings: Mapping[str, Any], known: Mapping[str, Any]
+) -> None:
+    for key in settings:
+        if key not in known:
+            raise UsageError(
+                f"{path}: unknown key {table + key!r} (known: {', '.join(sorted(known))})"
+            )
+
+
+def _table(path: Path, name: str, value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{path}: {name} must be a table, [{name}], not {value!r}")
+    _refuse_unknown(path, f"{name}.", value, known)
+    return value
+
+
+def _runs_dir(path: Path, value: Any) -> dict[str, Any]:
+    return {"runs_dir": _path(path, "runs_dir", value, "folder")}
+
+
+def _sign_key(path: Path, value: Any) -> dict[str, Any]:
+    return {"sign_key": _path(path, "sign_key", value, "file")}
+
+
+def _path(path: Path, key: str, value: Any, kind: str) -> Path:
     """A relative one is below the file's own folder."""
-    if value is None:
-        return None
     if not isinstance(value, str) or not value:
         raise UsageError(f"{path}: {key} must be the path of a {kind}, not {value!r}")
     try:
         return path.parent / Path(value).expanduser()
     except RuntimeError as error:
         raise UsageError(f"{path}: {key} {value!r}: that home can't be found") from error
+
+
+def _journal(path: Path, value: Any) -> dict[str, Any]:
+    return {"forward": _forward(path, value)}
 
 
 def _forward(path: Path, journal: Any) -> tuple[str, ...]:
@@ -78,3 +134,93 @@ def _forward(path: Path, journal: Any) -> tuple[str, ...]:
         f"{path}: [journal] forward must be 'syslog', 'syslog://HOST:PORT' or the list of a "
         f"command's words, not {journal['forward']!r}"
     )
+
+
+def _redact(path: Path, value: Any) -> dict[str, Any]:
+    patterns = _table(path, "redact", value, {"patterns": list}).get("patterns", [])
+    if not isinstance(patterns, list):
+        raise UsageError(f"{path}: redact.patterns must be a list of texts, not {patterns!r}")
+    for pattern in patterns:
+        _check_pattern(path, pattern)
+    return {"redact_patterns": tuple(patterns)}
+
+
+def _check_pattern(path: Path, pattern: Any) -> None:
+    where = f"{path}: redact.patterns: {pattern!r}"
+    if not isinstance(pattern, str):
+        raise UsageError(f"{where} is no text")
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{where} is no regular expression: {error}") from None
+    if found.search(""):
+        raise UsageError(f"{where} matches the empty text, and so everywhere")
+
+
+def _defaults(path: Path, value: Any) -> dict[str, Any]:
+    for fault in contract.wrong_values("defaults", value, contract.DEFAULTS):
+        raise UsageError(f"{path}: {fault}")
+    return {"defaults": value}
+
+
+def _policy(path: Path, value: Any) -> dict[str, Any]:
+    table = _table(path, "policy", value, dict.fromkeys(("strict", "allow", "need_reason")))
+    if not isinstance(table.get("strict", False), bool):
+        raise UsageError(f"{path}: policy.strict must be true or false, not {table['strict']!r}")
+    return {
+        key: said if key == "strict" else _kinds(path, f"policy.{key}", said)
+        for key, said in table.items()
+    }
+
+
+def _kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:
+    kinds = get_args(DeviationKind)
+    if not isinstance(value, list) or not all(kind in kinds for kind in value):
+        raise UsageError(
+            f"{path}: {key} must be a list of {', '.join(sorted(kinds))}, not {value!r}"
+        )
+    return tuple(value)
+
+
+def _roles(path: Path, value: Any) -> dict[str, Any]:
+    named = _table(path, "roles", value, value if isinstance(value, dict) else {})
+    return {"roles": {name: _role(path, name, said) for name, said in named.items()}}
+
+
+def _role(path: Path, name: str, value: Any) -> Role:
+    key = f"roles.{name}"
+    said = _table(path, key, value, dict.fromkeys(("inherit", "env", "env_from_cmd")))
+    inherit = said.get("inherit", [])
+    if not isinstance(inherit, list) or not all(map(_is_variable, inherit)):
+        raise UsageError(f"{path}: {key}.inherit must be a list of names, not {inherit!r}")
+    env, commands = (_texts(path, key, each, said) for each in ("env", "env_from_cmd"))
+    twice = set(env) & set(commands) | set(inherit) & {*env, *commands}
+    if twice:
+        raise UsageError(f"{path}: {key}: {min(twice)} comes from two places; keep one")
+    return Role(name, tuple(inherit), env, commands)
+
+
+def _texts(path: Path, key: str, table: str, said: Mapping[str, Any]) -> dict[str, str]:
+    found: Any = said.get(table, {})
+    good = isinstance(found, dict) and all(
+        _is_variable(name) and isinstance(text, str) and "\0" not in text
+        for name, text in found.items()
+    )
+    if not good:
+        raise UsageError(f"{path}: {key}.{table} must be a table of names and texts, not {found!r}")
+    return dict(found)
+
+
+def _is_variable(name: Any) -> bool:
+    return isinstance(name, str) and bool(NAME.fullmatch(name))
+
+
+_READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
+    "defaults": _defaults,
+    "journal": _journal,
+    "policy": _policy,
+    "redact": _redact,
+    "roles": _roles,
+    "runs_dir": _runs_dir,
+    "sign_key": _sign_key,
+}

@@ -270,7 +270,7 @@ class Console:
 
 
 _ALWAYS = (ev.RunStarted, ev.KernelStarted)  # what a view has to know
-_URGENT = (ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
+_URGENT = (ev.ApprovalRejected, ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
 _ANSWERS = (
     ev.Stopped,
     ev.Resumed,

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbrun import bindings
+from nbrun import approval, bindings, provenance
 from nbrun import events as ev
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Decision, Event, Operator, Record
 from nbrun.journal import Journal
 from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink, Suspended
 from nbrun.output_cap import OutputCap
+from nbrun.redaction import Redaction
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -23,6 +24,7 @@ from nbrun.script import (
     attempt_started,
     deviations_of,
     label,
+    lacks,
     name,
     refusal,
     unattended_end,
@@ -43,6 +45,8 @@ _SYNCED = (
     ev.Stopped,
     ev.Decided,
     ev.AttemptSettled,
+    ev.ApprovalGranted,
+    ev.ApprovalRejected,
     ev.NoteAdded,
     ev.RunFinished,
 )
@@ -73,6 +77,7 @@ class Engine:
     decisions into `inbox`. `publish` gets each batch of records after the journal has it;
     `save_notebook` writes the output notebook as the journal has it, with the end that is about
     to be recorded if there is one, and returns its SHA-256, or None when it can't be written.
+    `redaction` knows the run's secrets: only the kernel gets those.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Engine:
         on_loss: Callable[[JournalError], None] = lambda _error: None,
         inbox: Inbox | None = None,
         state: RunState | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         """`state`: where the run stands that the journal holds already."""
         self.inbox: Inbox = inbox or queue.SimpleQueue()
@@ -95,11 +101,14 @@ class Engine:
         self._publish = publish
         self._save_notebook = save_notebook
         self._on_loss = on_loss
+        self._redaction = redaction or Redaction(lost=_secrets(self.state))
         self._transcript = Transcript()
         self._kept: list[Incoming] = []
         self._kill_due: float | None = None
         self._stop_due: float | None = None
+        self._timeout_due: float | None = None
         self._attempt_began = 0.0
+        self._attempt_ended = 0.0
         self._finish: NextFinish | None = None
 
     def run(self, started: ev.RunStarted) -> RunState:
@@ -165,7 +174,8 @@ class Engine:
         following = what_next(self.state)
         match following:
             case NextAttempt():
-                self._attempt(following)
+                if self._waited(following):
+                    self._attempt(following)
             case NextRestart():
                 self._restart_kernel(following)
             case NextStop():
@@ -216,18 +226,36 @@ class Engine:
             self._emit(ev.KernelDied(generation=self.state.generation + 1, why=str(error)))
             return None
 
+    def _waited(self, planned: NextAttempt) -> bool:
+        """Let `planned.after` pass; False when something else is to be done now."""
+        due = self._attempt_ended + planned.after
+        while planned.after and time.monotonic() < due:
+            self._hear(self._wait(due))
+            if what_next(self.state) != planned:
+                return False
+        return True
+
     def _attempt(self, planned: NextAttempt) -> None:
         """Send one step and see it through. Its start is on disk before the kernel has the code."""
-        started = attempt_started(self.state, planned)
-        self._emit(started)
+        self._emit(attempt_started(self.state, planned))
+        started = self.state.attempt  # as it is recorded
+        assert started is not None  # noqa: S101  emitted above
         self._attempt_began = time.monotonic()
+        self._timeout_due = self._attempt_began + limit if (limit := self._limit()) else None
         try:
-            self._transcript.sent(self._kernel.execute(planned.source), started)
+            source = self._redaction.reveal(planned.source)
+            self._transcript.sent(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # it was not sent
             self._finished(Verdict(outcome="error", ename=type(error).__name__, evalue=str(error)))
             return
         while self.state.phase is Phase.RUNNING:
             self._hear(self._wait())
+
+    def _limit(self) -> float | None:
+        """The seconds that the running step may take."""
+        attempt = self.state.attempt
+        step = self.state.steps.get(attempt.step) if attempt else None
+        return step.step.contract.timeout if step else None
 
     def _stop(self, stop: NextStop) -> None:
         """Say why the run waits, write the notebook, and wait, where somebody can decide."""
@@ -259,6 +287,8 @@ class Engine:
         while not self.inbox.empty():
             self._hear(self.inbox.get())
         self._release()
+        for held in self._redaction.release():
+            self._record([held])
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,
@@ -274,17 +304,19 @@ class Engine:
         return {
             "attempts": sum(step.attempts for step in steps) + self.state.inserted,
             "steps": len(self.state.steps),
-            "ok": sum(step.passed and not step.skipped for step in steps if step.attempts),
+            "ok": sum(
+                step.passed and not step.skipped for step in steps if step.attempts or step.done
+            ),
             "failed": sum(not step.passed and step.attempts > 0 for step in steps),
             "skipped": sum(step.skipped for step in steps),
-            "not_run": sum(not step.attempts and not step.skipped for step in steps),
+            "not_run": sum(not (step.attempts or step.skipped or step.done) for step in steps),
         }
 
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
-    def _wait(self) -> Incoming | None:
-        """What comes in next; None when something held back is due."""
-        moments = (self._transcript.due, self._kill_due, self._stop_due)
+    def _wait(self, until: float | None = None) -> Incoming | None:
+        """What comes in next; None when something is due, at `until` at the latest."""
+        moments = (self._transcript.due, self._kill_due, self._stop_due, self._timeout_due, until)
         due = [moment for moment in moments if moment is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
         try:
@@ -341,7 +373,9 @@ class Engine:
         if self._transcript.due is not None and now >= self._transcript.due:
             self._release()
         if self._kill_due is not None and now >= self._kill_due:
-            self._kill("the cancelled step did not answer the interrupt")
+            self._kill("the step did not answer the interrupt")
+        if self._timeout_due is not None and now >= self._timeout_due:
+            self._time_out()
 
     def _release(self) -> None:
         self._emit_all(self._transcript.release())
@@ -353,7 +387,14 @@ class Engine:
         step = self.state.steps.get(attempt.step)
         excused = step is not None and "shell-errors-ok" in step.step.tags
         strict = self.state.plan.policy.shell_errors == "fail" and not excused
-        self._finished(judge(reply, interrupted=self.state.interrupted, shell_errors_fail=strict))
+        self._finished(
+            judge(
+                reply,
+                interrupted=self.state.interrupted,
+                shell_errors_fail=strict,
+                timeout=self._limit() if self.state.timed_out else None,
+            )
+        )
 
     def _died(self, death: Died) -> None:
         if death.generation < self.state.generation:  # it was ended to start the one that runs
@@ -369,7 +410,8 @@ class Engine:
             self._emit(ev.KernelIdle(generation=idled.generation, told=told))
 
     def _finished(self, verdict: Verdict) -> None:
-        self._kill_due = None
+        self._kill_due = self._timeout_due = None
+        self._attempt_ended = time.monotonic()
         attempt = self.state.attempt
         if attempt is None:
             return
@@ -386,7 +428,9 @@ class Engine:
 
     def _decide(self, ordered: Ordered) -> None:
         decision, operator = ordered.decision, ordered.operator
-        why_not = refusal(self.state, decision)
+        why_not = refusal(self.state, decision) or lacks(self.state, decision)
+        if why_not is None and isinstance(decision, ev.Approve | ev.Reject):
+            why_not = approval.refusal(self.state, operator, provenance.groups(operator.uid))
         if self._finish is not None and not isinstance(decision, ev.AddNote):
             why_not = "the run is ending"
         if why_not is not None:
@@ -398,6 +442,9 @@ class Engine:
                 return
             case ev.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
+                return
+            case ev.Approve() | ev.Reject():
+                self._judged(operator, decision)
                 return
             case ev.Detach(reason=reason):
                 why = reason or "as they asked"
@@ -450,7 +497,34 @@ class Engine:
         )
         self._kernel.answer(text)
 
+    def _time_out(self) -> None:
+        """Interrupt the step that has taken too long; what does not answer that is killed."""
+        self._timeout_due = None
+        self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
+        why = f"the step has taken its {self._limit():g} s"
+        generation = self.state.generation
+        self._emit(ev.KernelInterrupted(generation=generation, why=why, timeout=True))
+        self._kernel.interrupt()
+
+    def _judged(self, operator: Operator, decision: ev.Approve | ev.Reject) -> None:
+        """What another person says of the step that waits for it; a yes ends the stop."""
+        step = self.state.current
+        if step is None:
+            return
+        id_, reason = step.step.id, decision.reason
+        if isinstance(decision, ev.Reject):
+            self._emit(ev.ApprovalRejected(operator=operator, step=id_, reason=reason))
+            return
+        group = step.step.contract.approve or ""
+        self._emit(
+            ev.ApprovalGranted(
+                operator=operator, step=id_, group=group, binding=decision.binding, reason=reason
+            )
+        )
+        self._emit(ev.Resumed())
+
     def _interrupt(self, why: str) -> None:
+        self._timeout_due = None
         self._emit(ev.KernelInterrupted(generation=self.state.generation, why=why))
         self._kernel.interrupt()
 
@@ -462,9 +536,11 @@ class Engine:
     # ── the one gate ─────────────────────────────────────────────────────────────────────────
 
     def _emit(self, event: Event) -> None:
-        """Into the journal with the deviations it entails, then into the state, then to views."""
-        check(self.state, event)
-        self._record([event, *deviations_of(self.state, event)])
+        """Redacted, into the journal with the deviations it entails, then into the state, then to
+        views."""
+        for each in self._redaction.let_through(event):
+            check(self.state, each)
+            self._record([each, *deviations_of(self.state, each)])
 
     def _emit_all(self, said: Sequence[Event]) -> None:
         for event in said:
@@ -514,6 +590,11 @@ def _fate(state: RunState) -> str:
     )
 
 
+def _secrets(state: RunState) -> tuple[str, ...]:
+    """The parameters whose values the record of the run so far does not hold."""
+    return state.started.secrets if state.started is not None else ()
+
+
 def _decided(decision: Decision, operator: Operator) -> ev.Decided:
     return ev.Decided(
         operator=operator,
@@ -521,4 +602,5 @@ def _decided(decision: Decision, operator: Operator) -> ev.Decided:
         reason=decision.reason,
         step=getattr(decision, "step", None),
         source=getattr(decision, "source", None),
+        typed=getattr(decision, "typed", ""),
     )

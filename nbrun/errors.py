@@ -64,6 +64,10 @@ class KernelError(NbrunError):
     """The kernel can't be started or spoken to."""
 
 
+class SecretUnknownError(KernelError):
+    """Code can't be sent: a secret in it is known only to the process that began the run."""
+
+
 class NoSupervisorError(NbrunError):
     """Nobody listens at the run's socket."""
 

@@ -32,12 +32,17 @@ StopReason = Literal[
     "returned",  # a step or cell run aside has ended; back where the run stood
     "moved",  # the operator moved the run to this step
     "indeterminate",  # nobody saw an attempt end: the operator says what came of it
+    "confirm",  # the runbook asks for a confirmation before this step
+    "manual",  # this step is for a person to do
+    "approval",  # the runbook asks for the approval of another person than the operator
 ]
+Impact = Literal["none", "changes", "destructive"]
 Finding = Literal["happened", "did_not_happen", "unknown"]
 Cause = Literal[
     "script",  # the runbook's next step, in order
     "operator",  # an operator's decision at a stop
     "setup",  # a `setup` or `parameters` step, run again to rebuild a new kernel's state
+    "retry",  # the runbook's own: it declares `retries`
 ]
 
 
@@ -63,8 +68,28 @@ class Narration(Data, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
+class Contract(Data, frozen=True, kw_only=True):
+    """What the runbook asks of whoever runs a step.
+
+    `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
+    none; `typed`: what the operator has to type then; `timeout` and `retry_delay` in seconds;
+    `retries`: how often it is run again by itself when it has failed or timed out; `approve`: the
+    group of those who may approve it, empty for anybody but the operator, None when nobody has to.
+    """
+
+    manual: bool = False
+    confirm: str | None = None
+    typed: str = ""
+    timeout: float | None = None
+    retries: int = 0
+    retry_delay: float = 0.0
+    impact: Impact | None = None
+    approve: str | None = None
+
+
 class Step(Data, frozen=True, kw_only=True):
-    """A code cell of the runbook that the run passes. `number` counts from 1 in runbook order."""
+    """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
+    `number` counts from 1 in runbook order."""
 
     id: str
     number: int
@@ -73,13 +98,17 @@ class Step(Data, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     narration: tuple[Narration, ...] = ()
+    contract: Contract = Contract()
 
 
 class Policy(Data, frozen=True, kw_only=True):
     """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
     before the run ends as failed; None for ever. `max_output`: bytes of output that are kept of an
     attempt; 0 for all. `sign`: the file of the key that signs the record; `forward`: where each
-    line of the record is sent (see `targets`); empty for neither."""
+    line of the record is sent (see `targets`); empty for neither. `yes`: questions before steps are
+    answered beforehand, but for destructive steps, which `yes_destructive` answers. `allow`: the
+    ways in which the run may leave the script, None for all; `need_reason`: those that need a
+    reason. `group`: whose members may look on and approve; empty for nobody."""
 
     attended: bool = True
     on_failure: Literal["ask", "stop", "wait"] = "ask"
@@ -90,6 +119,11 @@ class Policy(Data, frozen=True, kw_only=True):
     max_output: int = 0
     sign: str = ""
     forward: tuple[str, ...] = ()
+    yes: bool = False
+    yes_destructive: bool = False
+    allow: tuple[DeviationKind, ...] | None = None
+    need_reason: tuple[DeviationKind, ...] = ()
+    group: str = ""
 
 
 class KernelProcess(Data, frozen=True, kw_only=True):
@@ -98,6 +132,16 @@ class KernelProcess(Data, frozen=True, kw_only=True):
 
     pid: int
     connection_file: str
+
+
+class RoleTaken(Data, frozen=True, kw_only=True):
+    """The role that a run's kernels have: the names of the variables that it takes over, sets, and
+    has commands print. The values of the last are secrets."""
+
+    name: str
+    inherit: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    env_from_cmd: tuple[str, ...] = ()
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -110,7 +154,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     `metadata` is the notebook's own; `epilogue` the cells after the last step; `git_commit` that
     of the runbook's folder, or None outside a checkout; `boot_id` names the machine's boot, of
     which `mono` counts the seconds; `sign_key` is the fingerprint of the key that is to sign the
-    record, empty when none was named.
+    record, empty when none was named; `secrets` the names of the parameters whose values stand
+    nowhere in the record; `role` is None where the kernels have nbrun's own environment.
     """
 
     run: str
@@ -132,6 +177,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     notices: tuple[str, ...] = ()
     boot_id: str = ""
     sign_key: str = ""
+    secrets: tuple[str, ...] = ()
+    role: RoleTaken | None = None
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
@@ -190,11 +237,13 @@ class KernelIdle(_Event, frozen=True, kw_only=True, tag="kernel.idle"):
 
 
 class KernelInterrupted(_Event, frozen=True, kw_only=True, tag="kernel.interrupted"):
-    """SIGINT or an interrupt request was sent; `kill` when the kernel was ended instead."""
+    """SIGINT or an interrupt request was sent; `kill` when the kernel was ended instead;
+    `timeout` when it was the step's own time limit that sent it."""
 
     generation: int
     why: str
     kill: bool = False
+    timeout: bool = False
 
 
 class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt.started"):
@@ -304,13 +353,15 @@ class Resumed(_Event, frozen=True, kw_only=True, tag="resumed"):
 
 
 class Decided(_Event, frozen=True, kw_only=True, tag="decision"):
-    """What the operator chose. `step` and `source` where the choice names them."""
+    """What the operator chose. `step` and `source` where the choice names them; `typed` where the
+    step asks for a text to be typed."""
 
     operator: Operator
     decision: str
     reason: str = ""
     step: str | None = None
     source: str | None = None
+    typed: str = ""
 
 
 class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused"):
@@ -368,6 +419,25 @@ class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced")
     steps: tuple[Step, ...]
     epilogue: tuple[Narration, ...] = ()
     diff: str
+
+
+class ApprovalGranted(_Event, frozen=True, kw_only=True, tag="approval.granted"):
+    """Another person than the operator lets `step` run: this source, in this run, with these
+    parameters. `binding` is the SHA-256 of all three (see `approval.binding`)."""
+
+    operator: Operator
+    step: str
+    group: str
+    binding: str
+    reason: str = ""
+
+
+class ApprovalRejected(_Event, frozen=True, kw_only=True, tag="approval.rejected"):
+    """Another person than the operator does not. The run still waits."""
+
+    operator: Operator
+    step: str
+    reason: str = ""
 
 
 class NoteAdded(_Event, frozen=True, kw_only=True, tag="note.added"):
@@ -450,6 +520,8 @@ Event = (
     | RunInterrupted
     | RunResumed
     | RunbookReplaced
+    | ApprovalGranted
+    | ApprovalRejected
     | NoteAdded
     | RunFinished
     | OutputCapped
@@ -484,17 +556,29 @@ class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision")
 
 
 class Run(_Decision, frozen=True, kw_only=True, tag="run"):
-    """Run `step` exactly as the runbook has it; None for the step the run stands at."""
+    """Run `step` exactly as the runbook has it; None for the step the run stands at. `typed`: the
+    text that the step asks for, here and below."""
 
     step: str | None = None
+    typed: str = ""
 
 
 class Continue(_Decision, frozen=True, kw_only=True, tag="continue"):
     """Run the step the run stands at, and stop going step by step."""
 
+    typed: str = ""
+
 
 class Retry(_Decision, frozen=True, kw_only=True, tag="retry"):
     """Run again what was last run of the step the run stands at."""
+
+    typed: str = ""
+
+
+class Done(_Decision, frozen=True, kw_only=True, tag="done"):
+    """Say that a person has done what the step that the run stands at asks for."""
+
+    typed: str = ""
 
 
 class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
@@ -502,6 +586,7 @@ class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
 
     source: str
     step: str | None = None
+    typed: str = ""
 
 
 class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
@@ -527,6 +612,17 @@ class RestartKernel(_Decision, frozen=True, kw_only=True, tag="restart"):
 
 class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
     text: str
+
+
+class Approve(_Decision, frozen=True, kw_only=True, tag="approve"):
+    """Let the step run that waits for it. `binding`: what was shown to who approves (see
+    `approval.binding`); when that has changed meanwhile, nothing is approved."""
+
+    binding: str
+
+
+class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
+    """Say that the step that waits for an approval should not run as it is."""
 
 
 class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
@@ -561,12 +657,15 @@ Decision = (
     Run
     | Continue
     | Retry
+    | Done
     | Edit
     | Skip
     | Jump
     | Insert
     | RestartKernel
     | AddNote
+    | Approve
+    | Reject
     | Settle
     | Detach
     | Cancel

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun import events as ev
-from nbrun import orders, provenance
+from nbrun import orders, provenance, sharing
 from nbrun.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode
 from nbrun.events import Record
@@ -19,6 +19,7 @@ from nbrun.kernel import LocalKernel
 from nbrun.listener import Listener
 from nbrun.orders import Accepted
 from nbrun.recipients import Recipients
+from nbrun.redaction import Formatter, Redaction
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
 from nbrun.server import Server
@@ -33,6 +34,7 @@ class Host:
     server: Server
     recipients: Recipients
     directory: RunDirectory
+    redaction: Redaction
 
     def run(self, begin: Callable[[], RunState]) -> ExitCode:
         """Answer that the run goes on, leave the terminal, and have `begin` run the engine on a
@@ -52,7 +54,7 @@ class Host:
         _listen_to_signals(self.engine.inbox)
         thread = threading.Thread(target=work, name="nbrun-engine")
         _answer(Accepted(directory=str(self.directory.path)))
-        _leave_the_terminal(self.directory.log)
+        _leave_the_terminal(self.directory.log, self.redaction)
         thread.start()
         self.server.serve()
         thread.join()
@@ -66,13 +68,16 @@ def host(
     writer: Journal,
     kernel: LocalKernel,
     plan: ev.RunStarted,
+    *,
+    redaction: Redaction,
     state: RunState | None = None,
 ) -> Host:
-    """`state`: where the run stands that the journal holds already. NbrunError when there is no
-    place for its socket."""
-    kernel.log_to(directory.log)
+    """`redaction` keeps secrets out of record and log; `state`: where the run stands that the
+    journal holds already. NbrunError when there is no place for its socket."""
+    kernel.log_to(directory.log, redaction.scrub)
     inbox: Inbox = queue.SimpleQueue()
-    server = Server(Listener(directory.socket), inbox)
+    gid = sharing.gid_of(plan.policy.group) if plan.policy.group else None
+    server = Server(Listener(directory.socket, gid), inbox)
     recipients = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
 
     def publish(records: Sequence[Record]) -> None:
@@ -87,8 +92,9 @@ def host(
         save_notebook=saver(directory, Path(plan.runbook)),
         inbox=inbox,
         state=state,
+        redaction=redaction,
     )
-    return Host(engine, server, recipients, directory)
+    return Host(engine, server, recipients, directory, redaction)
 
 
 def _listen_to_signals(inbox: Inbox) -> None:
@@ -113,7 +119,7 @@ def _answer(answer: Accepted) -> None:
         logging.getLogger(__name__).warning("nobody took the answer %r", answer)
 
 
-def _leave_the_terminal(log: Path) -> None:
+def _leave_the_terminal(log: Path, redaction: Redaction) -> None:
     """From here on stdin is nothing, and stdout and stderr are the log."""
     kept = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -121,5 +127,7 @@ def _leave_the_terminal(log: Path) -> None:
         os.dup2(fd, number)
     os.close(kept)
     os.close(nothing)
-    logging.basicConfig(level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter(redaction))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     os.chdir("/")  # it holds no file system

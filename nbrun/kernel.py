@@ -4,8 +4,9 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,19 @@ _ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
 
 
+@dataclass(frozen=True)
+class Log:
+    """Where what a kernel's process wrote is kept; nowhere without a path."""
+
+    path: Path | None = None
+    scrub: Callable[[bytes], bytes] = bytes
+
+    def add(self, written: bytes) -> None:
+        if self.path is not None:
+            with suppress(OSError), self.path.open("ab") as kept:
+                kept.write(self.scrub(written))
+
+
 class LocalKernel:
     """A kernel process on this machine (`messages.Kernel`).
 
@@ -34,14 +48,23 @@ class LocalKernel:
     disk write ever holds up iopub.
     """
 
-    def __init__(self, name: str, *, cwd: Path, attended: bool, generation: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        cwd: Path,
+        attended: bool,
+        generation: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """`attended`: somebody can answer a cell that asks for input. `generation`: that of the
-        kernel before this one's first."""
+        kernel before this one's first. `environment`: what it gets instead of this process's."""
+        self._environment = environment
         self._name = name
         self._cwd = cwd
         self._attended = attended
         self._sink: Sink = _nobody_listens
-        self._log: Path | None = None
+        self._log = Log()
         self._generation = generation
         self._booting: _Process | None = None
         self._live: _Process | None = None
@@ -51,16 +74,17 @@ class LocalKernel:
         self._sink = sink
         return self
 
-    def log_to(self, log: Path) -> None:
-        """Keep in `log` what kernels that have ended wrote to their own stdout and stderr."""
-        self._log = log
+    def log_to(self, log: Path, scrub: Callable[[bytes], bytes]) -> None:
+        """Keep in `log` what kernels that have ended wrote to their own stdout and stderr, as
+        `scrub` gives it back."""
+        self._log = Log(log, scrub)
 
     def launch(self) -> None:
         """Start the process, and do not wait for it: `start` does. Whatever goes wrong, that
         says so."""
         self._generation += 1
         self._booting = _Process(self._name, self._generation, self._attended)
-        self._booting.launch(self._cwd)
+        self._booting.launch(self._cwd, self._environment)
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
         self._end_live()
@@ -74,7 +98,7 @@ class LocalKernel:
             process.close(self._log)
             raise KernelError(
                 f"the kernel {self._name!r} did not start: {error}. What it printed is in "
-                f"{self._log}"
+                f"{self._log.path}"
             ) from error
         self._live = process
         return info
@@ -150,13 +174,13 @@ class _Process:
         self._manager = manager(name, self._directory, self._context)
         self._channels: Channels | None = None
 
-    def launch(self, cwd: Path) -> None:
+    def launch(self, cwd: Path, environment: Mapping[str, str] | None) -> None:
         """Start the process, which outlives this one; what goes wrong is raised by `ready`."""
         try:
             with self._output.open("ab") as output:
                 self._manager.start_kernel(
                     cwd=str(cwd),
-                    env=dict(os.environ),
+                    env=dict(os.environ if environment is None else environment),
                     stdout=output,
                     stderr=output,
                     independent=True,
@@ -239,7 +263,7 @@ class _Process:
         with suppress(RuntimeError, OSError):
             self._manager.signal_kernel(number)
 
-    def end(self, log: Path | None) -> None:
+    def end(self, log: Log) -> None:
         """End the process; all that it still says is delivered first."""
         channels = self._open_channels
         channels.expect_end()
@@ -267,16 +291,15 @@ class _Process:
         if self._is_alive():
             self._manager.finish_shutdown(waittime=GOODBYE)
 
-    def close(self, log: Path | None) -> None:
+    def close(self, log: Log) -> None:
         """Leave no process, socket or connection file; what it printed is added to `log`."""
         with suppress(RuntimeError, OSError):
             if self._manager.is_alive():
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
         self._context.destroy(linger=0)
-        if log is not None:
-            with suppress(OSError), log.open("ab") as kept:
-                kept.write(self._output.read_bytes())
+        with suppress(OSError):
+            log.add(self._output.read_bytes())
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _look(self) -> bool:

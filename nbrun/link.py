@@ -88,7 +88,8 @@ class SocketLink:
         self._outbox: deque[bytes] = deque()
         self._wake = _Wake()
         self._socket = connect(directory)
-        self._socket.sendall(protocol.encoded(Hello(purpose=purpose)))
+        with suppress(BrokenPipeError, ConnectionResetError):  # turned away: `_welcome` hears why
+            self._socket.sendall(protocol.encoded(Hello(purpose=purpose)))
         self.operator = self._welcome()
         self._socket.setblocking(False)
         self._selector = selectors.DefaultSelector()

@@ -14,14 +14,16 @@ _BACKLOG = 16
 
 
 class Listener:
-    """A listening Unix socket in a folder that only this user may enter. `link`, a symbolic link,
-    always leads to it: its own path would be too long for a socket's (some 100 bytes)."""
+    """A listening Unix socket in a folder that only this user, and the members of the group `gid`
+    if there is one, may enter. `link`, a symbolic link, always leads to it: its own path would be
+    too long for a socket's (some 100 bytes)."""
 
-    def __init__(self, link: Path) -> None:
+    def __init__(self, link: Path, gid: int | None = None) -> None:
         """Raises NbrunError when no socket can be made."""
         self._link = link
+        self.gid = gid
         self._name = f"{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}.sock"
-        self._open(_folders())
+        self._open(_folders() if gid is None else _shared_folders(gid))
 
     def is_lost(self) -> bool:
         """Whether its name is gone: XDG_RUNTIME_DIR is removed with its user's last login."""
@@ -33,7 +35,7 @@ class Listener:
     def move(self) -> None:
         """Listen again, where no logout removes it. Raises NbrunError."""
         self.socket.close()
-        self._open(_folders()[1:])
+        self._open(_folders()[1:] if self.gid is None else _shared_folders(self.gid))
 
     def close(self) -> None:
         """Leave neither socket nor link."""
@@ -43,7 +45,7 @@ class Listener:
                 name.unlink()
 
     def _open(self, folders: list[Path]) -> None:
-        self.socket, self._path = _bound(folders, self._name)
+        self.socket, self._path = _bound(folders, self._name, self.gid)
         self._inode = self._path.lstat().st_ino
         fresh = self._link.with_name(f".{self._link.name}")
         try:
@@ -64,34 +66,44 @@ def _folders() -> list[Path]:
 _LAST = Path("/tmp", f"nbrun-{os.getuid()}")  # noqa: S108  its owner and mode are looked at
 
 
-def _bound(folders: list[Path], name: str) -> tuple[socket.socket, Path]:
+def _shared_folders(gid: int) -> list[Path]:
+    """XDG_RUNTIME_DIR is its user's alone."""
+    name = f"nbrun-{os.getuid()}-{gid}"
+    return [Path(tempfile.gettempdir(), name), Path("/tmp", name)]  # noqa: S108  looked at as well
+
+
+def _bound(folders: list[Path], name: str, gid: int | None) -> tuple[socket.socket, Path]:
     troubles = []
     for folder in folders:
         try:
-            _make_private(folder)
-            return _bind(folder / name)
+            _make_private(folder, gid)
+            return _bind(folder / name, gid)
         except OSError as error:
             troubles.append(f"{folder}: {error.strerror or error}")
     raise NbrunError(f"there is no place for the run's socket: {'; '.join(troubles)}")
 
 
-def _make_private(folder: Path) -> None:
-    """Raises OSError when it is not this user's alone."""
+def _make_private(folder: Path, gid: int | None) -> None:
+    """Raises OSError when it is not this user's alone. A group may pass through."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise OSError("it is not a folder of this user's")
-    folder.chmod(0o700)
+    if gid is not None:
+        os.chown(folder, -1, gid)
+    folder.chmod(0o700 if gid is None else 0o710)
 
 
-def _bind(path: Path) -> tuple[socket.socket, Path]:
+def _bind(path: Path, gid: int | None) -> tuple[socket.socket, Path]:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(FileNotFoundError):
             path.unlink()  # of a supervisor that was killed: the journal's lock lets only one be
         made.bind(str(path))
-        path.chmod(0o600)
+        if gid is not None:
+            os.chown(path, -1, gid)
+        path.chmod(0o600 if gid is None else 0o660)
         made.listen(_BACKLOG)
         made.setblocking(False)
     except BaseException:

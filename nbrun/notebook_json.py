@@ -31,6 +31,13 @@ def parse(path: Path, data: bytes) -> dict[str, Any]:
     return {**document, "cells": cells}
 
 
+def saved_cells(path: Path, data: bytes) -> list[Any]:
+    """The cells as the file has them, with their outputs and counts. Raises as `parse` does."""
+    _refuse_bytes(path, data)
+    document = _document(path, data)
+    return _cells(path, document, _version(path, document))
+
+
 def read_bytes(path: Path) -> bytes:
     """What the file holds. RunbookError when it can't be read."""
     try:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbrun.parameter_types import Given
+
 
 class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
     """Paths are text, relative ones to the folder that the supervisor is started in."""
@@ -11,12 +13,11 @@ class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
 
 class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
     """Start a run of `runbook`, as `nbrun start` was asked to. `attended`: somebody will decide at
-    its stops."""
+    its stops; `given`: the values of parameters, with secrets as they are."""
 
     runbook: str
     attended: bool
-    assignments: tuple[str, ...] = ()
-    parameters_file: str | None = None
+    given: dict[str, Given] = {}
     undeclared: bool = False
     runs_dir: str | None = None
     kernel: str | None = None
@@ -30,6 +31,10 @@ class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
     ticket: str = ""
     sign: str | None = None
     max_output: str = "64MiB"
+    yes: bool = False
+    yes_destructive: bool = False
+    role: str | None = None
+    group: str = ""
 
 
 class ResumeOrder(_Order, frozen=True, kw_only=True, tag="resume"):

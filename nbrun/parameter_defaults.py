@@ -3,8 +3,9 @@
 import ast
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from nbrun.parameter_types import Type
 
@@ -49,7 +50,8 @@ _LITERALS: tuple[tuple[re.Pattern[str], Type], ...] = (
 class Parameter:
     """One declared parameter. `default` is source text, empty when there is none.
 
-    `optional`: null is a value of it too.
+    `optional`: null is a value of it too; `required`: it must be given; `secret`: its value is
+    never recorded or shown; `schema`: its JSON Schema, empty when the notebook has none for it.
     """
 
     name: str
@@ -57,6 +59,14 @@ class Parameter:
     default: str = ""
     help: str = ""
     optional: bool = False
+    required: bool = False
+    secret: bool = False
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> list[Any]:
+        """The values that its schema lists; empty when it lists none."""
+        return list(self.schema.get("enum", ()))
 
 
 def in_python(source: str) -> dict[str, Parameter]:

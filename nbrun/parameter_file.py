@@ -7,11 +7,11 @@ of it, are refused.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nbrun.errors import ParameterError
+from nbrun.parameter_types import Given
 
 _MAX_DEPTH = 50
 _CORE: tuple[tuple[re.Pattern[str], Any], ...] = (
@@ -23,21 +23,7 @@ _INT = re.compile(r"-?(0|[1-9][0-9]{0,600})")
 _FLOAT = re.compile(r"[+-]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][+-]?[0-9]+)?|[+-]?[0-9]+[eE][+-]?[0-9]+")
 
 
-@dataclass(frozen=True)
-class FileValue:
-    """One value of the file. `where` is `path:line`; `text` that of a scalar, None of others.
-
-    `value` is by YAML 1.2's core schema, but digits that an int would not give back as they are
-    (`007`, `+1`) stay text. `quoted`: the scalar was marked as text.
-    """
-
-    value: Any
-    text: str | None
-    quoted: bool
-    where: str
-
-
-def read_file(path: Path) -> dict[str, FileValue]:
+def read_file(path: Path) -> dict[str, Given]:
     """The top mapping of the file. ParameterError names the file and the line."""
     events = _events(path, _text(path))
     first = next(events, None)
@@ -94,9 +80,9 @@ def _at(path: Path, event: Any) -> str:
     return f"{path}:{event.start_mark.line + 1}"
 
 
-def _mapping(path: Path, events: Iterator[Any], depth: int = 1) -> dict[str, FileValue]:
+def _mapping(path: Path, events: Iterator[Any], depth: int = 1) -> dict[str, Given]:
     """The mapping whose start was just taken from `events`, to its end."""
-    found: dict[str, FileValue] = {}
+    found: dict[str, Given] = {}
     for event in events:
         if _kind(event) == "MappingEnd":
             break
@@ -116,17 +102,17 @@ def _key(path: Path, event: Any) -> str:
     return key
 
 
-def _value(path: Path, event: Any, events: Iterator[Any], depth: int) -> FileValue:
+def _value(path: Path, event: Any, events: Iterator[Any], depth: int) -> Given:
     where = _at(path, event)
     if depth > _MAX_DEPTH:
         raise ParameterError(f"{where}: nested more than {_MAX_DEPTH} deep; flatten it")
     if _kind(event) == "Scalar":
         text, quoted = _joined(event.value), event.style is not None
-        return FileValue(text if quoted else _core(text), text, quoted, where)
+        return Given(text if quoted else _core(text), text, quoted, where)
     if _kind(event) == "MappingStart":
         mapping = _mapping(path, events, depth + 1)
-        return FileValue({key: item.value for key, item in mapping.items()}, None, False, where)
-    return FileValue(list(_items(path, events, depth + 1)), None, False, where)
+        return Given({key: item.value for key, item in mapping.items()}, None, False, where)
+    return Given(list(_items(path, events, depth + 1)), None, False, where)
 
 
 def _items(path: Path, events: Iterator[Any], depth: int) -> Iterator[Any]:

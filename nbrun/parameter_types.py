@@ -1,4 +1,4 @@
-"""The types of parameters: which text or value fits one, and what is refused in any of them.
+"""What is given for parameters: which text or value fits a type, and what is refused in any.
 
 Every refusal is a ParameterError that says only what is expected: the caller knows the
 parameter's name and where the value came from.
@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from nbrun.errors import ParameterError
@@ -34,6 +35,27 @@ _EXPECTED = {
     "list": 'a list: JSON such as ["a", "b"]',
     "dict": 'a dict: JSON such as {"a": 1}',
 }
+
+
+@dataclass(frozen=True)
+class Given:
+    """One value as it was given. `where`: `-p`, `NBRUN_PARAM_X` or `path:line`.
+
+    `text` is that of a scalar, None of others. `value` is by YAML 1.2's core schema, but digits
+    that an int would not give back as they are (`007`, `+1`) stay text. `quoted`: the scalar was
+    marked as text. `secret`: it came from where secrets come from.
+    """
+
+    value: Any
+    text: str | None
+    quoted: bool
+    where: str
+    secret: bool = False
+
+
+def as_text(text: str, where: str, *, secret: bool = False) -> Given:
+    """A text that was given as such."""
+    return Given(text, text, True, where, secret)
 
 
 def from_text(text: str, kind: Type) -> Any:

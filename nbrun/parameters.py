@@ -3,97 +3,159 @@
 The only importer of papermill.
 """
 
+import ast
 import copy
 import difflib
-import keyword
+import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from nbrun.errors import ParameterError
 from nbrun.parameter_defaults import Parameter, in_lines, in_python
-from nbrun.parameter_file import FileValue, read_file
+from nbrun.parameter_file import read_file
+from nbrun.parameter_language import PYTHON, check_form, refuse_shells_own, tongue
 from nbrun.parameter_literals import DIALECTS, literal
-from nbrun.parameter_types import from_text, of_type, refuse_unsafe
+from nbrun.parameter_schema import fault, in_metadata
+from nbrun.parameter_types import Given, as_text, from_text, of_type, refuse_unsafe
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 __all__ = [
-    "FileValue",
+    "Given",
     "Parameter",
+    "as_text",
     "declared",
     "inject",
-    "parse_assignments",
+    "known_values",
+    "missing",
     "read_file",
+    "refuse_missing",
+    "refuse_unrecordable",
     "resolve",
+    "spellings",
+    "value_of",
 ]
 
-_PYTHON = ("python", "pysparkkernel")
-_ALIASES = {
-    "ipython": "python",
-    "r": "R",
-    "c#": ".net-csharp",
-    "f#": ".net-fsharp",
-    "powershell": ".net-powershell",
-    "pwsh": ".net-powershell",
-}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_R_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._]*")
-# bash runs or obeys what these hold, so only a runbook that declares one may be given it
-_BASH_OWN = re.compile(r"PROMPT_COMMAND|PS[0-4]|ENV|PATH|IFS|SHELLOPTS|BASH.*|LD_.*")
 _CELL_ID = "injected-parameters"
 
 
 def declared(
-    node: "NotebookNode", language: str | None, kernel_name: str | None = None
+    node: Mapping[str, Any], language: str | None, kernel_name: str | None = None
 ) -> dict[str, Parameter]:
-    """The parameters of the first code cell tagged `parameters`, by name, in its order."""
-    for cell in node.cells:
-        if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", ()):
-            tongue = _tongue(kernel_name, language)
-            return in_python(cell.source) if tongue in _PYTHON else in_lines(cell.source, tongue)
+    """The parameters of a notebook, by name: those of the schema in its metadata, then those that
+    only its first code cell tagged `parameters` assigns.
+
+    RunbookError when the schema is none.
+    """
+    in_cell = _in_cell(node, tongue(kernel_name, language))
+    in_schema = in_metadata(node.get("metadata", {}))
+    both = {
+        name: _with_default(each, in_cell[name]) if name in in_cell else each
+        for name, each in in_schema.items()
+    }
+    return both | {name: each for name, each in in_cell.items() if name not in both}
+
+
+def _with_default(parameter: Parameter, in_cell: Parameter) -> Parameter:
+    told = parameter.help or in_cell.help
+    return replace(parameter, default=in_cell.default, help=told)
+
+
+def _in_cell(node: Mapping[str, Any], spoken: str) -> dict[str, Parameter]:
+    for cell in node["cells"]:
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", ()):
+            source = cell["source"]
+            return in_python(source) if spoken in PYTHON else in_lines(source, spoken)
     return {}
-
-
-def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
-    """`["name=text"]` by name; the first `=` divides. ParameterError when one has no such form."""
-    found: dict[str, str] = {}
-    for assignment in assignments:
-        name, divider, text = assignment.partition("=")
-        if not divider or not name:
-            raise ParameterError(f"-p {assignment!r}: expected name=value, such as -p host=db1")
-        if name in found:
-            raise ParameterError(f"parameter {name!r} (-p): given twice; keep one")
-        found[name] = text
-    return found
 
 
 def resolve(
     declared: Mapping[str, Parameter],
-    assignments: Mapping[str, str],
-    file_values: Mapping[str, FileValue],
+    given: Mapping[str, Given],
     *,
     language: str | None,
     undeclared: bool,
 ) -> dict[str, Any]:
-    """The values to inject, of the declared types; `assignments` (-p) go before `file_values`.
+    """The values to inject, of the declared types: what was given, and the schema's defaults.
 
     A name that is not declared is refused, or with `undeclared` taken with its value as written.
     Values are JSON's types, exact in 64 bits. ParameterError names parameter, value and origin.
     """
-    given: dict[str, str | FileValue] = {**file_values, **assignments}
-    tongue = _tongue(None, language)
+    spoken = tongue(None, language)
     for name, value in given.items():
         try:
-            _check_form(name, tongue)
-            _check_declared(name, declared, tongue, free=undeclared)
+            check_form(name, spoken)
+            _check_declared(name, declared, spoken, free=undeclared)
         except ParameterError as error:
             raise ParameterError(f"{_label(name, value)}: {error}") from None
-    return {name: _converted(name, value, declared.get(name)) for name, value in given.items()}
+    every = _defaults(declared) | dict(given)
+    in_order = [*(name for name in declared if name in every), *every]
+    return {name: value_of(name, every[name], declared.get(name)) for name in in_order}
+
+
+def _defaults(declared: Mapping[str, Parameter]) -> dict[str, Given]:
+    return {
+        name: Given(parameter.schema["default"], None, False, "the schema's default")
+        for name, parameter in declared.items()
+        if "default" in parameter.schema
+    }
+
+
+def missing(declared: Mapping[str, Parameter], given: Mapping[str, Given]) -> list[Parameter]:
+    """The parameters that must be given and were not."""
+    return [each for name, each in declared.items() if each.required and name not in given]
+
+
+def refuse_missing(missing: Sequence[Parameter]) -> None:
+    """ParameterError that names them, if there are any."""
+    if missing:
+        names = ", ".join(each.name for each in missing)
+        raise ParameterError(
+            f"the runbook requires {names}: give each with -p NAME=VALUE (see --help-parameters)"
+        )
+
+
+def refuse_unrecordable(name: str, given: Given) -> None:
+    """ParameterError when neither a record nor a message could hold what was given exactly."""
+    try:
+        refuse_unsafe(given.value)
+    except ParameterError as error:
+        raise ParameterError(f"{_label(name, given)}: {error}") from None
+
+
+def value_of(name: str, given: Given, parameter: Parameter | None) -> Any:
+    """What `given` is for a parameter: of its type, and fitting its schema.
+
+    ParameterError names parameter, value (but no secret one) and origin.
+    """
+    parameter = parameter or Parameter(name, "any")
+    secret = given.secret or parameter.secret
+    try:
+        value = _typed(given, parameter)
+        why_not = fault(replace(parameter, secret=secret), value)
+        if why_not is not None:
+            raise ParameterError(why_not)
+    except ParameterError as error:
+        shown = "" if secret else f"{_short(given.value if given.text is None else given.text)}: "
+        raise ParameterError(f"{_label(name, given)}: {shown}{error}") from None
+    return value
+
+
+def known_values(
+    declared: Mapping[str, Parameter], values: Mapping[str, Any], spoken: str | None
+) -> dict[str, Any]:
+    """What is known of the parameters before anything runs: what is given, and in Python the
+    defaults that are plain values."""
+    known = {}
+    for name, parameter in declared.items() if tongue(None, spoken) in PYTHON else ():
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+            known[name] = json.loads(json.dumps(ast.literal_eval(parameter.default)))
+    return known | dict(values)
 
 
 def inject(
@@ -106,52 +168,33 @@ def inject(
     node = copy.deepcopy(node)
     if not values:
         return node
-    tongue = _tongue(kernel_name, language)
+    spoken = tongue(kernel_name, language)
     for name, value in values.items():
-        _check_writable(name, value, tongue)
+        _check_writable(name, value, spoken)
     cells = list(node.cells)
     with _papermills_metadata(node, cells), _quiet():
-        return _parameterized(node, cells, dict(values), tongue)
+        return _parameterized(node, cells, dict(values), spoken)
 
 
-def _tongue(kernel_name: str | None, language: str | None) -> str:
-    """The name that papermill knows the language by: the kernel's comes first, as in papermill.
+def spellings(
+    values: Mapping[str, Any], kernel_name: str | None, language: str | None
+) -> dict[str, str]:
+    """How the injected cell writes each value."""
+    from papermill.translators import papermill_translators
 
-    Python where nothing is said; what nobody knows is given back as it is.
-    """
-    for name in (kernel_name, language):
-        known = _ALIASES.get((name or "").lower(), (name or "").lower())
-        if known in DIALECTS or known in _PYTHON:
-            return known
-    if language is None and (kernel_name or "python").startswith("python"):
-        return "python"
-    return language or kernel_name or ""
-
-
-def _origin(given: str | FileValue) -> str:
-    return "-p" if isinstance(given, str) else given.where
-
-
-def _check_form(name: str, tongue: str) -> None:
-    if tongue in _PYTHON:
-        dunder = name.startswith("__") and name.endswith("__")
-        good = name.isidentifier() and not keyword.iskeyword(name) and not dunder
-    else:
-        good = bool((_R_NAME if DIALECTS.get(tongue) is DIALECTS["R"] else _NAME).fullmatch(name))
-    if not good:
-        raise ParameterError(f"is no name for a parameter in {tongue or 'this language'}")
+    spoken = tongue(kernel_name, language)
+    name = _registered(spoken)
+    translator = papermill_translators.find_translator(name, spoken)
+    return {each: str(translator.translate(value)) for each, value in values.items()}
 
 
 def _check_declared(
-    name: str, declared: Mapping[str, Parameter], tongue: str, *, free: bool
+    name: str, declared: Mapping[str, Parameter], spoken: str, *, free: bool
 ) -> None:
     if name in declared:
         return
-    if free and tongue == "bash" and _BASH_OWN.fullmatch(name):
-        raise ParameterError(
-            "bash itself acts on it: it can be set only where the notebook declares it"
-        )
     if free:
+        refuse_shells_own(name, spoken)
         return
     if not declared:
         raise ParameterError("this notebook declares no parameters; to set it anyway: --undeclared")
@@ -160,20 +203,10 @@ def _check_declared(
     raise ParameterError(f"is not declared; {hint}the notebook declares {', '.join(declared)}")
 
 
-def _converted(name: str, given: str | FileValue, parameter: Parameter | None) -> Any:
-    parameter = parameter or Parameter(name, "any")
-    try:
-        if isinstance(given, str):
-            return from_text(given, parameter.type)
-        return _from_file(given, parameter)
-    except ParameterError as error:
-        shown = (
-            given if isinstance(given, str) else given.value if given.text is None else given.text
-        )
-        raise ParameterError(f"{_label(name, given)}: {_short(shown)}: {error}") from None
-
-
-def _from_file(given: FileValue, parameter: Parameter) -> Any:
+def _typed(given: Given, parameter: Parameter) -> Any:
+    choice = _choice(given, parameter)
+    if choice is not None:
+        return choice
     if given.value is None and parameter.optional:
         return None
     if given.value is None and parameter.type != "any":
@@ -183,8 +216,16 @@ def _from_file(given: FileValue, parameter: Parameter) -> Any:
     return from_text(given.text, parameter.type)
 
 
-def _label(name: str, given: str | FileValue) -> str:
-    return f"parameter {name!r} ({_origin(given)})"
+def _choice(given: Given, parameter: Parameter) -> Any:
+    """The value of a mixed list of choices that the text spells in JSON; None when none."""
+    if given.text is None or parameter.type != "any":
+        return None
+    spelled = (each for each in parameter.choices if not isinstance(each, str))
+    return next((each for each in spelled if json.dumps(each) == given.text), None)
+
+
+def _label(name: str, given: Given) -> str:
+    return f"parameter {name!r} ({given.where})"
 
 
 def _short(value: Any) -> str:
@@ -192,15 +233,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _check_writable(name: str, value: Any, tongue: str) -> None:
+def _check_writable(name: str, value: Any, spoken: str) -> None:
     """What `resolve` gives passes, unless the language lacks such a value."""
     try:
-        _check_form(name, tongue)
+        check_form(name, spoken)
         refuse_unsafe(value)
-        if tongue in DIALECTS:
-            literal(DIALECTS[tongue], value)
-        elif tongue not in _PYTHON:
-            raise ParameterError(f"nbrun can't write parameters in the language {tongue!r}")
+        if spoken in DIALECTS:
+            literal(DIALECTS[spoken], value)
+        elif spoken not in PYTHON:
+            raise ParameterError(f"nbrun can't write parameters in the language {spoken!r}")
     except ParameterError as error:
         raise ParameterError(f"parameter {name!r}: {error}") from None
 
@@ -237,12 +278,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _parameterized(
-    node: Any, cells: list[Any], values: dict[str, Any], tongue: str
+    node: Any, cells: list[Any], values: dict[str, Any], spoken: str
 ) -> "NotebookNode":
     from papermill.parameterize import parameterize_notebook
 
-    kernel_name = _registered(tongue)
-    node = parameterize_notebook(node, values, kernel_name=kernel_name, language=tongue)
+    kernel_name = _registered(spoken)
+    node = parameterize_notebook(node, values, kernel_name=kernel_name, language=spoken)
     injected = next(cell for cell in node.cells if not any(cell is old for old in cells))
     taken = {cell.get("id") for cell in node.cells}
     ids = (_CELL_ID if n == 1 else f"{_CELL_ID}-{n}" for n in count(1))
@@ -251,15 +292,15 @@ def _parameterized(
     return parameterized
 
 
-def _registered(tongue: str) -> str:
+def _registered(spoken: str) -> str:
     """The name of papermill's translator for the language, with nbrun's literals in it."""
     from papermill.translators import papermill_translators
 
-    if tongue in _PYTHON:
-        return tongue
-    dialect = DIALECTS[tongue]
-    base = papermill_translators.find_translator(tongue, tongue)
+    if spoken in PYTHON:
+        return spoken
+    dialect = DIALECTS[spoken]
+    base = papermill_translators.find_translator(spoken, spoken)
     translate = classmethod(lambda _cls, value: literal(dialect, value))
-    name = f"nbrun-{tongue}"
+    name = f"nbrun-{spoken}"
     papermill_translators.register(name, type("Translator", (base,), {"translate": translate}))
     return name

@@ -110,6 +110,11 @@ def _lift_send_limit() -> None:
     thread.schedule(lambda: thread.socket.set(zmq.SNDHWM, 0))
 
 
+def _keep_no_history() -> None:
+    """IPython would write every source, and so every secret parameter, into the person's home."""
+    _shell.history_manager.enabled = False
+
+
 def _of_this_request(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose output in another thread belongs to the request that is running now."""
     header = _shell.display_pub.parent_header
@@ -162,5 +167,6 @@ except (ImportError, AttributeError):
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count)
 _lift_send_limit()
+_keep_no_history()
 _keep_threads_to_their_cell()
 _leave_with_its_code()

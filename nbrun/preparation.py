@@ -5,9 +5,18 @@ import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from nbrun import config, parameters, provenance, run_directory, runbook, ssh_keygen
+from nbrun import (
+    config,
+    parameter_values,
+    parameters,
+    provenance,
+    roles,
+    run_directory,
+    runbook,
+    sharing,
+    ssh_keygen,
+)
 from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.errors import SignatureError, UsageError
@@ -15,6 +24,9 @@ from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
 from nbrun.orders import StartOrder
+from nbrun.parameter_values import Values
+from nbrun.redaction import Redaction
+from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
 
@@ -28,13 +40,29 @@ class Checked:
     notebook: Notebook
     kernelspec: str
     language: str
-    values: dict[str, Any]
+    given: Values
     cwd: Path
     policy: ev.Policy
     sign_key: str
+    config: Config
+    role: Taken | None
 
     def kernel(self) -> LocalKernel:
-        return LocalKernel(self.kernelspec, cwd=self.cwd, attended=self.policy.attended)
+        return LocalKernel(
+            self.kernelspec,
+            cwd=self.cwd,
+            attended=self.policy.attended,
+            environment=self.role.environment if self.role else None,
+        )
+
+    def redaction(self) -> Redaction:
+        """What keeps out of the record what nobody may see."""
+        return self.given.redaction(
+            self.kernelspec,
+            self.language,
+            self.config.redact_patterns,
+            self.role.secrets if self.role else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -52,15 +80,26 @@ def check(order: StartOrder) -> Checked:
     name = runbook.kernel_name(read, order.kernel)
     spec = find_kernelspec(name)
     language = runbook.language(read) or str(spec.language)
-    policy = _policy(order, config.load(Path.cwd()))
+    settings = config.load_for(read.path)
+    policy = _policy(order, settings)
+    if order.group:
+        sharing.gid_of(order.group)
     return Checked(
         notebook=read,
         kernelspec=str(name),
         language=language,
-        values=_values(order, read, name, language),
+        given=parameter_values.resolved(
+            order.given,
+            read.node,
+            kernel_name=str(name),
+            language=language,
+            undeclared=order.undeclared,
+        ),
         cwd=_cwd(order, read.path),
         policy=policy,
         sign_key=_fingerprint(policy),
+        config=settings,
+        role=roles.take(settings.role(order.role), os.environ) if order.role else None,
     )
 
 
@@ -74,34 +113,24 @@ def prepare(order: StartOrder, checked: Checked) -> Prepared:
     book = planned(checked)
     runs_dir = run_directory.runs_dir(Path(order.runs_dir) if order.runs_dir else None)
     directory = run_directory.create(runs_dir, book.path)
+    journal = Journal.create(directory.journal)
+    if order.group:
+        directory.share(sharing.gid_of(order.group))
     return Prepared(
         started=_started(order, checked, book, directory),
         directory=directory,
-        journal=Journal.create(directory.journal),
+        journal=journal,
     )
 
 
 def planned(checked: Checked) -> Runbook:
     """The steps, with a cell that sets the parameters."""
+    given = checked.given
     node = parameters.inject(
-        checked.notebook.node, checked.values, checked.kernelspec, checked.language
+        checked.notebook.node, given.values, checked.kernelspec, checked.language
     )
-    return runbook.plan(replace(checked.notebook, node=node))
-
-
-def _values(order: StartOrder, read: Notebook, name: str | None, language: str) -> dict[str, Any]:
-    assignments = parameters.parse_assignments(order.assignments)
-    path = order.parameters_file
-    from_file = parameters.read_file(Path(path)) if path else {}
-    if not assignments and not from_file:
-        return {}
-    return parameters.resolve(
-        parameters.declared(read.node, language, name),
-        assignments,
-        from_file,
-        language=language,
-        undeclared=order.undeclared,
-    )
+    ground = given.ground(checked.config.defaults, checked.language)
+    return runbook.plan(replace(checked.notebook, node=node), ground)
 
 
 def _cwd(order: StartOrder, path: Path) -> Path:
@@ -111,20 +140,25 @@ def _cwd(order: StartOrder, path: Path) -> Path:
     return cwd
 
 
-def _policy(order: StartOrder, configured: Config) -> ev.Policy:
+def _policy(order: StartOrder, settings: Config) -> ev.Policy:
     if order.step and not order.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
-    key = Path(order.sign) if order.sign else configured.sign_key
+    key = Path(order.sign) if order.sign else settings.sign_key
     return ev.Policy(
         attended=order.attended,
         on_failure=order.on_failure,
         step=order.step,
-        strict=order.strict,
+        strict=order.strict or settings.strict,
         shell_errors=order.shell_errors,
         wait_for=order.wait_for,
         max_output=_size(order.max_output),
         sign=str(key.expanduser().absolute()) if key else "",
-        forward=configured.forward,
+        forward=settings.forward,
+        yes=order.yes,
+        yes_destructive=order.yes_destructive,
+        allow=settings.allow,
+        need_reason=settings.need_reason,
+        group=order.group,
     )
 
 
@@ -162,7 +196,7 @@ def _started(
         metadata=book.metadata,
         steps=book.steps,
         epilogue=book.epilogue,
-        parameters=checked.values,
+        parameters=checked.given.values,
         kernelspec=checked.kernelspec,
         cwd=str(checked.cwd),
         operator=provenance.operator(os.getppid()),
@@ -171,7 +205,9 @@ def _started(
         policy=checked.policy,
         reason=order.reason,
         ticket=order.ticket,
-        notices=book.notices,
+        notices=book.notices + checked.given.notices,
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
+        secrets=tuple(sorted(checked.given.secret)),
+        role=checked.role.told() if checked.role else None,
     )

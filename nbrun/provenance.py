@@ -1,10 +1,12 @@
 """Where a run comes from: who started it, from which commit, with which versions."""
 
+import grp
 import os
 import platform
 import pwd
 import shutil
 import subprocess
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +28,19 @@ def account(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def groups(uid: int) -> frozenset[str]:
+    """The groups that the system puts the account of `uid` into."""
+    try:
+        account = pwd.getpwuid(uid)
+    except KeyError:
+        return frozenset()
+    found = set()
+    for gid in os.getgrouplist(account.pw_name, account.pw_gid):
+        with suppress(KeyError):  # a group without a name
+            found.add(grp.getgrgid(gid).gr_name)
+    return frozenset(found)
 
 
 def git_commit(folder: Path) -> str | None:

@@ -6,17 +6,22 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from nbrun import config, parameters, provenance, reopening, roles, runbook
 from nbrun import events as ev
-from nbrun import parameters, provenance, reopening, runbook
+from nbrun.config import Config
+from nbrun.contract import Ground
 from nbrun.errors import UsageError
 from nbrun.events import Step
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
 from nbrun.orders import ResumeOrder
+from nbrun.redaction import Redaction
+from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Runbook
 from nbrun.state import Phase, RunState
@@ -71,11 +76,39 @@ def open_journal(directory: RunDirectory) -> reopening.Reopened:
     return found
 
 
-def kernel_of(state: RunState) -> LocalKernel:
+def role_of(state: RunState) -> Taken | None:
+    """The role that the run's kernels have, taken again for those to come.
+
+    Raises:
+        UsageError: it can't be, or nbrun.toml has no such role any more.
+    """
+    role = state.plan.role
+    return roles.take(_settings(state).role(role.name), os.environ) if role else None
+
+
+def redaction_of(state: RunState, role: Taken | None) -> Redaction:
+    """What is kept out of the record from here on. The secrets among the parameters were known to
+    the process that is gone, and to no other."""
+    return Redaction(
+        role.secrets if role else None,
+        patterns=_settings(state).redact_patterns,
+        lost=state.plan.secrets,
+    )
+
+
+def _settings(state: RunState) -> Config:
+    return config.load_for(Path(state.plan.runbook))
+
+
+def kernel_of(state: RunState, role: Taken | None = None) -> LocalKernel:
     """What the run's kernels are spoken to through, the one it has and those to come."""
     plan = state.plan
     return LocalKernel(
-        plan.kernelspec, cwd=Path(plan.cwd), attended=True, generation=state.generation
+        plan.kernelspec,
+        cwd=Path(plan.cwd),
+        attended=True,
+        generation=state.generation,
+        environment=role.environment if role else None,
     )
 
 
@@ -118,7 +151,16 @@ def _as_it_is(state: RunState) -> Runbook:
     read = runbook.read(Path(plan.runbook))
     language = state.kernel_info.language if state.kernel_info else runbook.language(read)
     node = parameters.inject(read.node, plan.parameters, plan.kernelspec, language)
-    return runbook.plan(replace(read, node=node))
+    return runbook.plan(replace(read, node=node), _ground(state, read.node, language))
+
+
+def _ground(state: RunState, node: Any, language: str | None) -> Ground:
+    """As when the run began: what its questions may name."""
+    declared = parameters.declared(node, language, state.plan.kernelspec)
+    hidden = {*state.plan.secrets, *(name for name, each in declared.items() if each.secret)}
+    known = parameters.known_values(declared, state.plan.parameters, language)
+    shown = {name: value for name, value in known.items() if name not in hidden}
+    return Ground(_settings(state).defaults, shown, frozenset(hidden))
 
 
 def merged(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:

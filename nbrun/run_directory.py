@@ -54,6 +54,19 @@ class RunDirectory:
         """A symbolic link to the socket of the run's supervisor, while there is one."""
         return self.path / _SOCKET
 
+    def share(self, gid: int) -> None:
+        """Let the members of a group read the journal, and nothing else.
+
+        Raises:
+            JournalError: it can't be done.
+        """
+        try:
+            for path, mode in ((self.path, 0o710), (self.journal, 0o640)):
+                os.chown(path, -1, gid)
+                path.chmod(mode)
+        except OSError as error:
+            raise JournalError(f"{self.path}: can't be shared: {error.strerror}") from error
+
     def notebook(self, runbook: str | Path) -> Path:
         """The output notebook of a run of `runbook`."""
         return self.path / f"{_stem(Path(runbook))}.ipynb"
@@ -111,10 +124,11 @@ def _stem(runbook: Path) -> str:
 
 
 def all_runs(parent: Path) -> list[RunDirectory]:
-    """Every run kept in `parent`, newest first."""
-    if not parent.is_dir():
+    """Every run kept in `parent`, newest first; of a folder that this user can't list, none."""
+    try:
+        found = [path for path in parent.iterdir() if _is_run(path)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
-    found = [path for path in parent.iterdir() if _is_run(path)]
     return [RunDirectory(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
 
 

@@ -4,13 +4,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbrun import notebook_json
+from nbrun import contract, notebook_json
+from nbrun.contract import Ground
 from nbrun.errors import RunbookError
-from nbrun.events import Narration, Step
+from nbrun.events import Contract, Narration, Step
 from nbrun.notebook_json import short
 
 if TYPE_CHECKING:
@@ -69,24 +70,48 @@ def read(path: Path) -> Notebook:
     return Notebook(path, hashlib.sha256(data).hexdigest(), _validated(path, document), notices)
 
 
-def plan(notebook: Notebook) -> Runbook:
-    """The steps of `notebook`: its code cells that are not blank, numbered from 1.
+def plan(notebook: Notebook, ground: Ground | None = None) -> Runbook:
+    """The steps of `notebook`: its code cells that are not blank, and its Markdown cells that a
+    person acts on, numbered from 1.
 
     As in nbclient a blank code cell does not run, so it is no step. The Markdown and raw cells
-    before a step are its narration.
+    before a step are its narration. RunbookError names the cell whose contract is broken.
     """
+    ground = _grounded(notebook, ground or Ground())
     steps: list[Step] = []
     narration: list[Narration] = []
+    position = 0
     for cell in notebook.node.cells:
-        if cell.cell_type != "code":
+        position += not _is_injected(cell)  # counted as in the file
+        where = f"{notebook.path}, cell {position}"
+        own = contract.of_cell(where, cell.cell_type, cell.metadata, ground)
+        if cell.cell_type != "code" and not own.manual:
             narration.append(_narration(cell))
         elif cell.source.strip():
-            steps.append(_step(cell, len(steps) + 1, tuple(narration)))
+            steps.append(_step(cell, len(steps) + 1, tuple(narration), own))
             narration = []
     metadata = _without(notebook.node.metadata, "papermill")
     return Runbook(
         notebook.path, notebook.sha256, metadata, tuple(steps), tuple(narration), notebook.notices
     )
+
+
+def _is_injected(cell: Any) -> bool:
+    return "injected-parameters" in cell.metadata.get("tags", ())
+
+
+def _grounded(notebook: Notebook, ground: Ground) -> Ground:
+    """`ground` with the notebook's own defaults."""
+    own = notebook.node.metadata.get("nbrun", {})
+    faults = [
+        *contract.wrong_values("metadata.nbrun", own, contract.NOTEBOOK),
+        *contract.wrong_values(
+            "metadata.nbrun.defaults", own.get("defaults", {}), contract.DEFAULTS
+        ),
+    ]
+    for fault in faults:
+        raise RunbookError(f"{notebook.path}: {fault}")
+    return replace(ground, defaults={**ground.defaults, **own.get("defaults", {})})
 
 
 def kernel_name(notebook: Notebook, override: str | None) -> str | None:
@@ -193,7 +218,7 @@ def _narration(cell: Any) -> Narration:
     )
 
 
-def _step(cell: Any, number: int, narration: tuple[Narration, ...]) -> Step:
+def _step(cell: Any, number: int, narration: tuple[Narration, ...], own: Contract) -> Step:
     return Step(
         id=cell["id"],
         number=number,
@@ -202,6 +227,7 @@ def _step(cell: Any, number: int, narration: tuple[Narration, ...]) -> Step:
         tags=tuple(cell["metadata"].get("tags", ())),
         metadata=_without(cell["metadata"], "papermill", "tags"),
         narration=narration,
+        contract=own,
     )
 
 
@@ -227,6 +253,10 @@ def _title(cell: Any, narration: tuple[Narration, ...]) -> str:
     for tag in cell["metadata"].get("tags", ()):
         if tag in _TITLES:
             return _TITLES[tag]
+    if contract.is_manual(cell):
+        own_heading = next(_headings(cell["source"]), None)
+        if own_heading:
+            return own_heading
     headings = [h for part in narration if part.kind == "markdown" for h in _headings(part.source)]
     if headings:
         return headings[-1]

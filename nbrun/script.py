@@ -7,6 +7,7 @@ from itertools import count, islice
 import msgspec
 
 from nbrun import events as ev
+from nbrun.approval import binding, is_awaited
 from nbrun.events import Cause, Decision, Deviated, DeviationKind, Event, RunOutcome, StopReason
 from nbrun.state import Phase, RunState, StepState
 
@@ -15,9 +16,12 @@ from nbrun.state import Phase, RunState, StepState
 
 @dataclass(frozen=True)
 class NextAttempt:
+    """`after`: seconds since the last attempt ended that have to pass first."""
+
     step: str
     source: str
     cause: Cause
+    after: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def what_next(state: RunState) -> Next:
         return NextRestart(_KERNEL_GONE) if state.resumed else NextStop("kernel_died")
     if state.rebuild and state.steps[state.rebuild[0]].passed and not state.setup_failed:
         return _rebuilding(state.steps[state.rebuild[0]])
-    return _halt(state, current) or _scripted(_known(current), "script")
+    return _retry(state, current) or _halt(state, current) or _scripted(_known(current), "script")
 
 
 _KERNEL_GONE = "the kernel was gone when the run was resumed"
@@ -73,6 +77,21 @@ def _as_decided(state: RunState, decided: ev.Decided) -> Next:
     if state.kernel != "alive":
         return NextStop("kernel_died")
     return _attempt_for(state, decided.decision, decided.step, decided.source)
+
+
+def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:
+    """The attempt that the runbook itself declares after one that did not succeed."""
+    if current is None or not current.failed or not current.retries_left:
+        return None
+    if current.outcome not in ("error", "timed_out") or _waits_anyway(state):
+        return None
+    source = current.last_source or current.step.source
+    return NextAttempt(current.step.id, source, "retry", after=current.step.contract.retry_delay)
+
+
+def _waits_anyway(state: RunState) -> bool:
+    """Something has happened since the last attempt that the operator has to be told first."""
+    return state.paused or state.restarted or state.moved or state.aside or state.setup_failed
 
 
 def _halt(state: RunState, current: StepState | None) -> NextStop | None:
@@ -88,9 +107,27 @@ def _halt(state: RunState, current: StepState | None) -> NextStop | None:
         return NextStop("returned")
     if state.paused:
         return NextStop("paused")
+    if current and is_awaited(state, current):
+        return NextStop("approval", current.step.contract.approve or "")
+    if current and current.step.contract.manual:
+        return NextStop("manual")
     if current and "fill" in current.step.tags:
         return NextStop("fill")
+    if current and is_gated(state, current):
+        return NextStop("confirm", current.step.contract.confirm or "")
     return NextStop("step_mode") if state.stepping else None
+
+
+def is_gated(state: RunState, step: StepState) -> bool:
+    """Whether the runbook asks for a confirmation that was not given beforehand.
+
+    A step that says nothing of its impact is taken to change something.
+    """
+    policy, contract = state.plan.policy, step.step.contract
+    if contract.confirm is None:
+        return False
+    destructive = contract.impact == "destructive"
+    return not (policy.yes_destructive if destructive else policy.yes)
 
 
 def _came_back(state: RunState, current: StepState | None) -> bool:
@@ -164,6 +201,9 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
         "step_failed": f"{step} did not succeed",
         "kernel_died": f"there was no kernel for {step}",
         "fill": f"{step} is for an operator to complete",
+        "confirm": f"{step} asks to be confirmed",
+        "manual": f"{step} is for a person to do",
+        "approval": f"{step} waits for an approval",
     }.get(stop.reason, f"the run stopped at {step}")
     asked_to_end = state.plan.policy.attended and state.plan.policy.on_failure == "stop"
     ends = "--on-failure is stop" if asked_to_end else "nobody was there to decide"
@@ -177,11 +217,14 @@ ALLOWED: dict[type[Decision], frozenset[Phase]] = {
     ev.Run: frozenset({Phase.STOPPED}),
     ev.Continue: frozenset({Phase.STOPPED}),
     ev.Retry: frozenset({Phase.STOPPED}),
+    ev.Done: frozenset({Phase.STOPPED}),
     ev.Edit: frozenset({Phase.STOPPED}),
     ev.Skip: frozenset({Phase.STOPPED}),
     ev.Jump: frozenset({Phase.STOPPED}),
     ev.Insert: frozenset({Phase.STOPPED}),
     ev.RestartKernel: frozenset({Phase.STOPPED}),
+    ev.Approve: frozenset({Phase.STOPPED}),
+    ev.Reject: frozenset({Phase.STOPPED}),
     ev.Settle: frozenset({Phase.STOPPED}),
     ev.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     ev.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
@@ -191,7 +234,7 @@ ALLOWED: dict[type[Decision], frozenset[Phase]] = {
     ev.Answer: frozenset({Phase.RUNNING}),
 }
 _RUNS_CODE = ev.Run | ev.Continue | ev.Retry | ev.Edit | ev.Insert
-_CHANGES_COURSE = _RUNS_CODE | ev.Skip | ev.Jump | ev.RestartKernel
+_CHANGES_COURSE = _RUNS_CODE | ev.Done | ev.Skip | ev.Jump | ev.RestartKernel
 
 
 def refusal(state: RunState, decision: Decision) -> str | None:
@@ -202,7 +245,74 @@ def refusal(state: RunState, decision: Decision) -> str | None:
         return "say first what came of the attempt that nobody saw end"
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
         return "the kernel is dead: restart it first"
-    return _misplaced(state, decision) or _strict(state, decision)
+    return (
+        _misplaced(state, decision)
+        or _by_hand(state, decision)
+        or _unapproved(state, decision)
+        or _not_allowed(state, decision)
+    )
+
+
+def _by_hand(state: RunState, decision: Decision) -> str | None:
+    """A person's step can't be run, and another can't be said to be done."""
+    if isinstance(decision, ev.Insert):
+        return None
+    target = target_of(state, decision)
+    if isinstance(decision, ev.Done):
+        if target is not None and not target.step.contract.manual:
+            return f"{label(state, target.step.id)} is not for a person to do: use run or skip"
+        return None if target is not None else "there is no step left"
+    if target is not None and target.step.contract.manual:
+        return f"{label(state, target.step.id)} is for a person to do: use done or skip"
+    return None
+
+
+def _unapproved(state: RunState, decision: Decision) -> str | None:
+    """What needs an approval is not run without one, nor with another source than was approved."""
+    if isinstance(decision, ev.Approve | ev.Reject):
+        return _misdirected(state, decision)
+    target = target_of(state, decision)
+    if target is None or target.step.contract.approve is None:
+        return None
+    told = label(state, target.step.id)
+    if isinstance(decision, ev.Edit) and decision.source != target.step.source:
+        return f"{told} needs an approval, which is for its source as it stands: skip it instead"
+    return f"{told} needs an approval: see nbrun approve" if is_awaited(state, target) else None
+
+
+def _misdirected(state: RunState, decision: ev.Approve | ev.Reject) -> str | None:
+    stop, current = state.stop, state.current
+    if stop is None or stop.reason != "approval" or current is None:
+        return "nothing waits for an approval"
+    if isinstance(decision, ev.Approve) and decision.binding != binding(state, current):
+        return "the source or the parameters have changed since you looked: look again"
+    return None
+
+
+def target_of(state: RunState, decision: Decision) -> StepState | None:
+    """The step of the runbook that `decision` runs or says to be done; None when it does not."""
+    match decision:
+        case ev.Run(step=str(step)) | ev.Edit(step=str(step)):
+            return state.steps.get(step)
+        case ev.Run() | ev.Continue() | ev.Retry() | ev.Edit() | ev.Done():
+            return state.current
+    return None
+
+
+def lacks(state: RunState, decision: Decision) -> str | None:
+    """What an otherwise allowed decision still needs: a text to be typed, or a reason."""
+    target = target_of(state, decision)
+    typed = target.step.contract.typed if target is not None and _asks(state, target) else ""
+    if typed and getattr(decision, "typed", "") != typed:
+        return f"type {typed!r} to confirm it"
+    needed = set(state.plan.policy.need_reason) & kinds_of(state, decision)
+    if needed and not decision.reason.strip():
+        return f"a reason is needed: {', '.join(sorted(needed))}"
+    return None
+
+
+def _asks(state: RunState, step: StepState) -> bool:
+    return step.step.contract.manual or is_gated(state, step)
 
 
 def _misplaced(state: RunState, decision: Decision) -> str | None:
@@ -239,15 +349,26 @@ def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
     return None
 
 
-def _strict(state: RunState, decision: Decision) -> str | None:
-    if not state.plan.policy.strict:
+def _not_allowed(state: RunState, decision: Decision) -> str | None:
+    """A deviation that `--strict`, or the team's policy, does not allow."""
+    policy = state.plan.policy
+    allowed = () if policy.strict else policy.allow
+    if allowed is None:
         return None
-    kinds: list[str] = sorted({each.kind for each in consequences(state, decision)})
-    if isinstance(decision, ev.Jump) and state.steps[decision.step].passed:
-        kinds.append("reran")  # not at once, but as soon as anything is run
+    kinds = sorted(kinds_of(state, decision) - set(allowed))
     if not kinds:
         return None
-    return f"{name(decision)} would leave the script ({', '.join(kinds)}), and this run is --strict"
+    by = "this run is --strict" if policy.strict else "the policy in nbrun.toml does not allow it"
+    return f"{name(decision)} would leave the script ({', '.join(kinds)}), and {by}"
+
+
+def kinds_of(state: RunState, decision: Decision) -> set[DeviationKind]:
+    """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
+    is run."""
+    kinds = {each.kind for each in consequences(state, decision)}
+    if isinstance(decision, ev.Jump) and state.steps[decision.step].passed:
+        kinds.add("reran")
+    return kinds
 
 
 def name(decision: Decision) -> str:
@@ -291,6 +412,8 @@ def _departures(state: RunState, event: Event) -> list[Deviated]:
             return _of_attempt(state, event)
         case ev.Decided(decision="skip") if state.current is not None:
             return [Deviated(kind="skipped", step=state.current.step.id)]
+        case ev.Decided(decision="done") if state.current is not None and state.current.done:
+            return [Deviated(kind="reran", step=state.current.step.id)]
         case ev.Decided(decision="jump", step=str(step)):
             return [Deviated(kind="skipped", step=passed) for passed in _between(state, step)]
         case ev.KernelRestarted():
@@ -310,7 +433,7 @@ def _of_attempt(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
     step = state.steps.get(event.step)
     if step is None:
         return [Deviated(kind="inserted", step=event.step)]
-    if event.cause == "setup":  # a part of the restart, which is the deviation
+    if event.cause in ("setup", "retry"):  # a part of the restart; declared by the runbook
         return []
     kinds: list[DeviationKind] = []
     if step.attempts:
@@ -348,8 +471,8 @@ def consequences(state: RunState, decision: Decision) -> list[Deviated]:
             return _of_planned(state, "edit", step, source)
         case ev.Insert(source=source):
             return _of_planned(state, "insert", None, source)
-        case ev.Skip():
-            return deviations_of(state, ev.Decided(operator=_NOBODY, decision="skip"))
+        case ev.Skip() | ev.Done():
+            return deviations_of(state, ev.Decided(operator=_NOBODY, decision=name(decision)))
         case ev.Jump(step=step):
             jump = ev.Decided(operator=_NOBODY, decision="jump", step=step)
             return deviations_of(state, jump)

@@ -21,7 +21,8 @@ _GOODBYE = 2.0  # seconds that the last news may take to a console that is slow
 
 class _Connection:
     """One console. `purpose` is None until it has said what it comes for; `told`: how far it was
-    told the journal goes; `left`: it said goodbye; `refused`: nothing of it counts any more."""
+    told the journal goes; `left`: it said goodbye; `refused`: nothing of it counts any more;
+    `is_guest`: it is another user's, of the group that the run is shared with."""
 
     def __init__(self, connection: socket.socket, operator: Operator) -> None:
         self.socket = connection
@@ -31,6 +32,7 @@ class _Connection:
         self.told = -1
         self.left = False
         self.refused = False
+        self.is_guest = False
         self._lines = protocol.Lines()
 
     def read(self) -> list[bytes]:
@@ -138,7 +140,8 @@ class Server:
         connection = _Connection(accepted, peers.operator(peer))
         self._connections.add(connection)
         self._selector.register(accepted, selectors.EVENT_READ, connection)
-        if peer.uid not in (os.getuid(), 0):
+        connection.is_guest = peer.uid not in (os.getuid(), 0)
+        if connection.is_guest and self._listener.gid is None:
             owner = provenance.account(os.getuid())
             you = connection.operator.name
             self._turn_away(connection, f"this run is {owner}'s, and you are {you}")
@@ -164,12 +167,18 @@ class Server:
             self._let_in(connection, protocol.hello(line).purpose)
             return
         decision = protocol.decision(line)
+        if connection.is_guest and not isinstance(decision, ev.Approve | ev.Reject | ev.Detach):
+            self._turn_away(connection, "you may look on and approve, and no more")
+            return
         connection.left = isinstance(decision, ev.Detach)
         if not connection.left or connection is self._operator:
             self._inbox.put(Ordered(decision, connection.operator))
 
     def _let_in(self, connection: _Connection, purpose: Purpose) -> None:
         there = self._operator
+        if connection.is_guest and purpose != "follow":
+            self._turn_away(connection, "only its own user can operate this run: see nbrun watch")
+            return
         if purpose == "operate" and there is not None:
             self._turn_away(connection, _occupied(there))
             return

@@ -57,6 +57,8 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.RunInterrupted: _stay(Phase.READY, Phase.STOPPED),
     ev.RunResumed: {Phase.READY: Phase.READY, Phase.STOPPED: Phase.READY},
     ev.RunbookReplaced: _stay(Phase.READY),
+    ev.ApprovalGranted: _stay(Phase.STOPPED),
+    ev.ApprovalRejected: _stay(Phase.STOPPED),
     ev.NoteAdded: _stay(*_LIVE),
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
     ev.OutputCapped: _stay(*_LIVE),
@@ -73,7 +75,9 @@ class StepState:
     """What has become of one step. `passed`: the run need not run it any more.
 
     `redo`: the operator asked for it to be run again when the run comes by; `vouched`: nobody saw
-    its last attempt end, and the operator says that it happened.
+    its last attempt end, and the operator says that it happened; `done`: a person
+    has done it; `retries_left`: how often the runbook itself would have it run again now;
+    `approved`: what another person said of it last.
     """
 
     step: Step
@@ -83,6 +87,9 @@ class StepState:
     skipped: bool = False
     redo: bool = False
     vouched: bool = False
+    done: bool = False
+    retries_left: int = 0
+    approved: ev.ApprovalGranted | None = None
     last_source: str | None = None
 
     @property
@@ -94,7 +101,7 @@ class StepState:
     def succeeded(self) -> bool:
         """Its last attempt did what the runbook expects of it."""
         allowed = self.outcome == "error" and "raises-exception" in self.step.tags
-        return self.outcome == "ok" or allowed or self.vouched
+        return self.outcome == "ok" or allowed or self.vouched or self.done
 
     @property
     def failed(self) -> bool:
@@ -123,6 +130,7 @@ class RunState:
     last_attempt: ev.AttemptStarted | None = None
     last_finished: ev.AttemptFinished | None = None
     interrupted: bool = False
+    timed_out: bool = False
     input_wanted: ev.InputRequested | None = None
     stop: ev.Stopped | None = None
     decision: ev.Decided | None = None
@@ -136,6 +144,7 @@ class RunState:
     rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
     operators: list[ev.Operator] = field(default_factory=list)  # attached now
+    hands: set[int] = field(default_factory=set)  # the uids of all who were attached or decided
     cancel: ev.Decided | None = None
     ended_by: str | None = None
     inserted: int = 0
@@ -283,7 +292,8 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.rebuild = deque(
         step.step.id
         for step in state.steps.values()
-        if step.passed and step.succeeded and SETUP_TAGS.intersection(step.step.tags)
+        if step.passed and step.succeeded and step.attempts
+        if SETUP_TAGS.intersection(step.step.tags)
     )
 
 
@@ -297,14 +307,15 @@ def _kernel_idle(state: RunState, event: ev.KernelIdle) -> None:
     state.told = event.told
 
 
-def _kernel_interrupted(state: RunState, _event: ev.KernelInterrupted) -> None:
-    state.interrupted = True
+def _kernel_interrupted(state: RunState, event: ev.KernelInterrupted) -> None:
+    state.timed_out = state.timed_out or event.timeout
+    state.interrupted = state.interrupted or not event.timeout
 
 
 def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     current = state.current
     state.attempt = state.last_attempt = event
-    state.interrupted = False
+    state.interrupted = state.timed_out = False
     state.decision = None
     state.sent += 1
     state.aside = event.cause == "operator" and (current is None or current.step.id != event.step)
@@ -315,6 +326,14 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     step.attempts += 1
     step.last_source = event.source
     step.redo = step.vouched = False
+    step.retries_left = _retries_left(step, event.cause)
+
+
+def _retries_left(step: StepState, cause: ev.Cause) -> int:
+    """Only what the script runs is retried by it: who decides to run a step sees it through."""
+    if cause == "script":
+        return step.step.contract.retries
+    return step.retries_left - 1 if cause == "retry" else 0
 
 
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
@@ -329,6 +348,7 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.skipped = False
     if step.succeeded:
         step.passed = True
+        step.approved = None  # used up: another time needs another
         _rebuilt(state, step)
         return
     state.unpass(step)
@@ -374,6 +394,7 @@ def _resumed(state: RunState, _event: ev.Resumed) -> None:
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
     state.operators.append(event.operator)
+    state.hands.add(event.operator.uid)
 
 
 def _detached(state: RunState, event: ev.OperatorDetached) -> None:
@@ -408,7 +429,16 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
     state.rebuild = deque(id_ for id_ in state.rebuild if id_ in state.steps)
 
 
+def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
+    state.steps[event.step].approved = event
+
+
+def _approval_rejected(state: RunState, event: ev.ApprovalRejected) -> None:
+    state.steps[event.step].approved = None
+
+
 def _decided(state: RunState, event: ev.Decided) -> None:
+    state.hands.add(event.operator.uid)
     match event.decision:
         case "cancel":
             state.cancel = event
@@ -416,6 +446,8 @@ def _decided(state: RunState, event: ev.Decided) -> None:
             state.paused = state.phase is Phase.READY
         case "skip":
             _skip(state, state.current)
+        case "done":
+            _done(state.current)
         case "jump":
             _jump(state, event.step)
         case "note" | "kill" | "answer":
@@ -429,6 +461,13 @@ def _skip(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.passed = step.skipped = True
         _rebuilt(state, step)
+
+
+def _done(step: StepState | None) -> None:
+    if step is not None:
+        step.passed = step.done = True
+        step.skipped = step.redo = False
+        step.approved = None
 
 
 def _rebuilt(state: RunState, step: StepState) -> None:
@@ -476,6 +515,8 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.Stopped: _stopped,
     ev.Resumed: _resumed,
     ev.Decided: _decided,
+    ev.ApprovalGranted: _approval_granted,
+    ev.ApprovalRejected: _approval_rejected,
     ev.Deviated: _deviated,
     ev.OperatorAttached: _attached,
     ev.OperatorDetached: _detached,

@@ -34,7 +34,9 @@ def _start(order: StartOrder) -> int:
         from nbrun import hosting
 
         run = preparation.prepare(order, checked)
-        host = hosting.host(run.directory, run.journal, kernel, run.started)
+        host = hosting.host(
+            run.directory, run.journal, kernel, run.started, redaction=checked.redaction()
+        )
         return host.run(lambda: host.engine.run(run.started))
     finally:
         kernel.shutdown()
@@ -46,9 +48,13 @@ def _resume(order: ResumeOrder) -> int:
 
     directory = RunDirectory(Path(order.directory))
     found = resumption.open_run(directory, order)
-    kernel = resumption.kernel_of(found.state)
-    book = found.state.plan
-    host = hosting.host(directory, found.writer, kernel, book, found.state)
+    role = resumption.role_of(found.state)
+    kernel = resumption.kernel_of(found.state, role)
+    redaction = resumption.redaction_of(found.state, role)
+    plan = found.state.plan
+    host = hosting.host(
+        directory, found.writer, kernel, plan, redaction=redaction, state=found.state
+    )
     return host.run(lambda: host.engine.resume(found.resumed, found.seen, found.replaced))
 
 

@@ -17,16 +17,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ended_run: bool = False
 
 
-def judge(reply: Replied, *, interrupted: bool, shell_errors_fail: bool) -> Verdict:
+def judge(
+    reply: Replied, *, interrupted: bool, shell_errors_fail: bool, timeout: float | None = None
+) -> Verdict:
     """Success and failure come from the reply, never from what the outputs look like.
 
     An interrupt is nbrun's own knowledge: kernels answer one with an error, with ok or not at all.
+    `timeout`: the seconds after which nbrun interrupted it by itself.
     """
     failed_exit = next((code for code in reply.shell_exits or () if code), None)
     ended = _asked_to_end(reply)
     outcome: Outcome = "ok"
     ename, evalue = reply.ename, reply.evalue
-    if interrupted:
+    if timeout is not None:
+        outcome, ename = "timed_out", "TimeoutError"
+        evalue = f"the step did not end within its {timeout:g} s"
+    elif interrupted:
         outcome = "interrupted"
     elif reply.status != "ok" and not ended:
         outcome, ename = "error", ename or reply.status

@@ -267,6 +267,19 @@ def deviated(
     return ev.Deviated(kind=kind, step=step, diff=diff, reason=reason)
 
 
+def approval_granted(
+    step: str = "s1", binding: str = "b" * 64, by: Operator | None = None, **fields: Any
+) -> ev.ApprovalGranted:
+    who = by or operator("grace", 1001, "socket")
+    return ev.ApprovalGranted(
+        operator=who, step=step, group=fields.pop("group", ""), binding=binding, **fields
+    )
+
+
+def approval_rejected(step: str = "s1", reason: str = "not tonight") -> ev.ApprovalRejected:
+    return ev.ApprovalRejected(operator=operator("grace", 1001, "socket"), step=step, reason=reason)
+
+
 def note_added(text: str = "called the on-call", by: Operator = OPERATOR) -> ev.NoteAdded:
     return ev.NoteAdded(operator=by, text=text)
 
@@ -448,6 +461,8 @@ BUILDERS: tuple[Build, ...] = (
     run_interrupted,
     run_resumed,
     runbook_replaced,
+    approval_granted,
+    approval_rejected,
     note_added,
     run_finished,
     output_capped,

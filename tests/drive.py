@@ -8,7 +8,8 @@ from copy import deepcopy
 from typing import Any, get_args
 
 from nbrun import events as ev
-from nbrun.events import Decision, Event, Policy, Step
+from nbrun.approval import binding
+from nbrun.events import Contract, Decision, Event, Policy, Step
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -17,6 +18,7 @@ from nbrun.script import (
     attempt_started,
     consequences,
     deviations_of,
+    lacks,
     name,
     refusal,
     unattended_end,
@@ -26,6 +28,8 @@ from nbrun.script import (
 from nbrun.state import Phase, RunState, apply, check
 from tests.build import (
     OPERATOR,
+    approval_granted,
+    approval_rejected,
     attempt_settled,
     begun,
     crashed,
@@ -174,8 +178,15 @@ class Drive:
                 ev.Run(),
                 ev.Run(),
                 ev.Run(step=some),
+                ev.Run(typed="db1"),
                 ev.Continue(),
-                ev.Continue(),
+                ev.Continue(typed="db1"),
+                ev.Done(typed="db1"),
+                ev.Approve(binding=self.binding()),
+                ev.Approve(binding=self.binding()),
+                ev.Approve(binding="of another"),
+                ev.Reject(),
+                ev.Done(typed="db1", reason="once more"),
                 ev.Retry(reason="again"),
                 ev.Retry(),
                 ev.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
@@ -195,7 +206,7 @@ class Drive:
     def decide(self, decision: Decision) -> None:
         """As `Engine._decide`: an allowed decision is recorded; a refused one changes nothing."""
         before = deepcopy(self.state)
-        why_not = refusal(self.state, decision)
+        why_not = refusal(self.state, decision) or lacks(self.state, decision)
         if why_not is None:
             self.foreseen(decision)
         assert plain(self.state) == plain(before), "asking alone changed the state"
@@ -206,6 +217,9 @@ class Drive:
             return
         if isinstance(decision, ev.AddNote):
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
+            return
+        if isinstance(decision, ev.Approve | ev.Reject):
+            self.judge(decision)
             return
         if isinstance(decision, ev.Settle):
             asked = self.state.unsettled[0]
@@ -218,6 +232,19 @@ class Drive:
             self.emit(kernel_interrupted(self.state.generation, kill=kill))
         if self.state.phase is Phase.STOPPED:
             self.emit(ev.Resumed())
+
+    def binding(self) -> str:
+        current = self.state.current
+        return binding(self.state, current) if current else ""
+
+    def judge(self, decision: ev.Approve | ev.Reject) -> None:
+        current = self.state.current
+        assert current is not None
+        if isinstance(decision, ev.Reject):
+            self.emit(approval_rejected(current.step.id))
+            return
+        self.emit(approval_granted(current.step.id, decision.binding))
+        self.emit(ev.Resumed())
 
     def foreseen(self, decision: Decision) -> None:
         """That its consequences can be told of every allowed decision."""
@@ -243,6 +270,7 @@ def decided(decision: Decision) -> ev.Decided:
         reason=decision.reason,
         step=getattr(decision, "step", None),
         source=getattr(decision, "source", None),
+        typed=getattr(decision, "typed", ""),
     )
 
 
@@ -255,8 +283,25 @@ def some_steps(chance: random.Random) -> tuple[Step, ...]:
     """One to six steps, each with a few tags."""
     count = chance.randint(1, 6)
     return tuple(
-        step(number, [tag for tag in TAGS if chance.random() < 0.15])
+        step(
+            number,
+            [tag for tag in TAGS if chance.random() < 0.15],
+            contract=some_contract(chance),
+        )
         for number in range(1, count + 1)
+    )
+
+
+def some_contract(chance: random.Random) -> Contract:
+    asked = "sure?" if chance.random() < 0.15 else None
+    return Contract(
+        manual=chance.random() < 0.1,
+        confirm=asked,
+        typed="db1" if asked and chance.random() < 0.5 else "",
+        retries=chance.choice((0, 0, 0, 1, 2)),
+        retry_delay=chance.choice((0.0, 5.0)),
+        approve="" if chance.random() < 0.08 else None,
+        impact=chance.choice((None, "none", "changes", "destructive")),
     )
 
 
@@ -266,4 +311,8 @@ def some_policy(chance: random.Random) -> Policy:
         on_failure="stop" if chance.random() < 0.15 else "ask",
         step=chance.random() < 0.4,
         strict=chance.random() < 0.25,
+        yes=chance.random() < 0.2,
+        yes_destructive=chance.random() < 0.2,
+        allow=chance.choice((None, None, None, ("retried", "skipped"))),
+        need_reason=chance.choice(((), (), ("skipped", "reran"))),
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nbrun.config import Config, load
+from nbrun.config import Config, load, load_for
 from nbrun.errors import UsageError
 
 
@@ -53,7 +53,24 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
     [
         ("runs_dir = ", "can't be read"),
         ("\udcff", "can't be read"),
-        ("run_dir = 'x'", "unknown key 'run_dir' (known: runs_dir, "),
+        ("run_dir = 'x'", "unknown key 'run_dir' (known: defaults, journal, policy, "),
+        ("[defaults]\ntimeout = 0", "defaults.timeout must be seconds"),
+        ("[defaults]\nconfirm = true", "defaults.confirm is not known"),
+        ("defaults = 1", "defaults must be an object"),
+        ("[roles]\ndba = 1", "roles.dba must be a table"),
+        ("[roles.dba]\nunix_user = 'x'", "unknown key 'roles.dba.unix_user'"),
+        ("[roles.dba]\ninherit = ['a-b']", "roles.dba.inherit must be a list of names"),
+        ("[roles.dba]\nenv = {A = 1}", "roles.dba.env must be a table of names and texts"),
+        ("[roles.dba]\nenv = {A = '1'}\nenv_from_cmd = {A = 'x'}", "A comes from two places"),
+        ("[policy]\nstrict = 'yes'", "policy.strict must be true or false"),
+        ("[policy]\nallow = ['retry']", "policy.allow must be a list of edited"),
+        ("[policy]\nneed_reason = 'edited'", "policy.need_reason must be a list"),
+        ("redact = 1", "redact must be a table"),
+        ("[redact]\npattern = []", "unknown key 'redact.pattern' (known: patterns)"),
+        ("[redact]\npatterns = 'x'", "redact.patterns must be a list"),
+        ("[redact]\npatterns = [1]", "redact.patterns: 1 is no text"),
+        ("[redact]\npatterns = ['(']", "is no regular expression"),
+        ("[redact]\npatterns = ['x*']", "matches the empty text"),
         ("runs_dir = 3", "must be the path of a folder, not 3"),
         ("runs_dir = ''", "must be the path of a folder, not ''"),
         ("runs_dir = ['a']", "must be the path of a folder"),
@@ -68,3 +85,17 @@ def test_a_file_that_makes_no_sense_is_an_error_that_names_it(
         load(tmp_path)
     assert str(raised.value).startswith(str(tmp_path / "nbrun.toml"))
     assert why in str(raised.value)
+
+
+def test_what_holds_for_a_runbook_is_the_file_nearest_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "books").mkdir()
+    (tmp_path / "desk").mkdir()
+    monkeypatch.chdir(tmp_path / "desk")
+    book = tmp_path / "books" / "x.ipynb"
+    assert load_for(book) == Config()
+    (tmp_path / "desk" / "nbrun.toml").write_text("[redact]\npatterns = ['here']")
+    assert load_for(book).redact_patterns == ("here",)
+    (tmp_path / "books" / "nbrun.toml").write_text("[redact]\npatterns = ['there']")
+    assert load_for(book).redact_patterns == ("there",)

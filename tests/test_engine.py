@@ -10,13 +10,14 @@ import pytest
 from nbrun import engine as engine_module
 from nbrun import events as ev
 from nbrun import journal as journal_module
+from nbrun.approval import binding
 from nbrun.engine import Engine, Ordered
 from nbrun.errors import JournalError, KernelError
-from nbrun.events import Decision, Event, Policy, Record, Step
+from nbrun.events import Decision, Event, Operator, Policy, Record, Step
 from nbrun.journal import Journal, Reading
 from nbrun.messages import Died, Displayed, InputWanted, KernelInfo, Message, Printed, Replied, Sink
 from nbrun.state import fold
-from tests.build import OPERATOR, display, policy, run_started, step, steps, stream
+from tests.build import OPERATOR, display, operator, policy, run_started, step, steps, stream
 from tests.drive import plain
 
 Says = Callable[[str], Message]  # what is said about a request
@@ -121,6 +122,7 @@ class Stage:
         self.records: list[Record] = []
         self.saved: list[tuple[int, ev.RunFinished | None]] = []
         self.losses: list[JournalError] = []
+        self.run_with: tuple[Step, ...] = ()
         self.at_publish: Callable[[Record], None] = lambda _record: None
         self.engine = Engine(
             Journal.create(self.path),
@@ -138,8 +140,8 @@ class Stage:
         self.saved.append((len(self.records), end))
         return "f" * 64
 
-    def order(self, decision: Decision) -> None:
-        self.engine.inbox.put(Ordered(decision, OPERATOR))
+    def order(self, decision: Decision, by: Operator = OPERATOR) -> None:
+        self.engine.inbox.put(Ordered(decision, by))
 
     def publish(self, records: Sequence[Record]) -> None:
         self.records += records
@@ -862,9 +864,59 @@ def test_a_password_reaches_the_kernel_and_nothing_else(tmp_path: Path) -> None:
 
 def test_an_answer_that_nobody_asked_for_is_refused_and_not_repeated(tmp_path: Path) -> None:
     stage = Stage(tmp_path, cells={"step_1()": [[asks(password=True)]]})
-    stage.when[ev.InputRequested] = [ev.Answer(text="secret"), ev.Answer(text="secret")]
+    stage.when[ev.InputRequested] = [ev.Answer(text="hunter2"), ev.Answer(text="hunter2")]
     stage.kernel.on_answer = []
     stage.when[ev.DecisionRefused] = [ev.Interrupt()]
     assert "decisionrefused answer" in stage.run(1)
-    assert stage.kernel.answers == ["secret"]
-    assert b"secret" not in stage.path.read_bytes()
+    assert stage.kernel.answers == ["hunter2"]
+    assert b"hunter2" not in stage.path.read_bytes()
+
+
+# ── Approvals ────────────────────────────────────────────────────────────────────────────────
+
+
+def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any) -> Stage:
+    """A run whose first step waits for an approval, and who then says what: each of `orders` is a
+    reason to approve, or None to reject, and who."""
+    stage = Stage(folder)
+    stage.run_with = (step(1, contract=ev.Contract(approve="", **contract)), step(2))
+    told = list(orders)
+
+    def heard(record: Record) -> None:
+        ends = ev.Stopped | ev.DecisionRefused | ev.ApprovalRejected
+        if isinstance(record.event, ends) and told:
+            reason, who = told.pop(0)
+            state = stage.engine.state
+            current = state.current
+            assert current is not None
+            shown = binding(state, current)
+            said = ev.Reject() if reason is None else ev.Approve(binding=shown, reason=reason)
+            stage.order(said, who)
+
+    stage.at_publish = heard
+    stage.decisions = [ev.AddNote(text="waiting")]
+    return stage
+
+
+GRACE = operator("grace", os.getuid() + 1)
+
+
+def test_an_approval_of_another_person_ends_the_stop_and_is_recorded(tmp_path: Path) -> None:
+    stage = awaiting(tmp_path, (None, GRACE), ("looks right", GRACE))
+    stage.run(stage.run_with)
+    assert stage.kernel.sources == ["step_1()", "step_2()"]
+    kinds = [type(event) for event in stage.events]
+    assert kinds.index(ev.ApprovalRejected) < kinds.index(ev.ApprovalGranted)
+    assert kinds.index(ev.ApprovalGranted) < kinds.index(ev.AttemptStarted)
+    (granted,) = (event for event in stage.events if isinstance(event, ev.ApprovalGranted))
+    assert (granted.operator, granted.step, granted.reason) == (GRACE, "s1", "looks right")
+    assert isinstance(stage.events[-1], ev.RunFinished)
+    assert not stage.events[-1].off_script
+
+
+def test_the_operator_does_not_approve_their_own_run(tmp_path: Path) -> None:
+    stage = awaiting(tmp_path, ("I say so", OPERATOR))
+    stage.when[ev.DecisionRefused] = [ev.Cancel()]
+    told = stage.run(stage.run_with)
+    assert any("approve" in line and "refused" in line for line in told)
+    assert stage.kernel.sources == []

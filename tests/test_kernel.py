@@ -37,7 +37,7 @@ class Talk:
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.log = folder / "supervisor.log"
         self.kernel = LocalKernel(name, cwd=folder, attended=True).speak_to(self.said.put)
-        self.kernel.log_to(self.log)
+        self.kernel.log_to(self.log, bytes)
 
     def hear(self) -> Message:
         return self.said.get(timeout=PATIENCE)

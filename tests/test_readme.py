@@ -17,21 +17,14 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 COMMANDS = (
-    "start",
-    "attach",
-    "watch",
-    "resume",
-    "cancel",
-    "log",
-    "runs",
-    "verify",
-    "export",
-    "schema",
+    *("approve", "reject", "start", "plan", "check", "new", "attach", "watch", "resume", "cancel"),
+    *("log", "runs", "verify", "export", "schema"),
 )
 WIDE = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 # Where each command is written about besides the README.
 PAGE_OF = {name: ROOT / f"docs/{name}.md" for name in COMMANDS} | {
     "schema": ROOT / "docs/record.md",
+    "reject": ROOT / "docs/approve.md",
 }
 
 

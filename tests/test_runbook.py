@@ -354,9 +354,9 @@ def test_a_raw_cell_gives_no_title(tmp_path: Path) -> None:
     assert steps_of(tmp_path, raw("# A"), code("x"))[0].title == "x"
 
 
-def test_the_title_of_the_metadata_comes_first_when_it_is_text(tmp_path: Path) -> None:
-    titled = [code("x", metadata={"nbrun": {"title": t}}) for t in ("Own", 3, " ")]
-    assert [s.title for s in steps_of(tmp_path, markdown("# A"), *titled)] == ["Own", "x", "x"]
+def test_the_title_of_the_metadata_comes_first_when_it_says_something(tmp_path: Path) -> None:
+    titled = [code("x", metadata={"nbrun": {"title": t}}) for t in ("Own", " ")]
+    assert [s.title for s in steps_of(tmp_path, markdown("# A"), *titled)] == ["Own", "x"]
 
 
 def test_a_long_source_line_is_cut_for_the_title(tmp_path: Path) -> None:
@@ -372,14 +372,14 @@ def test_a_hostile_heading_is_titled_at_once(tmp_path: Path) -> None:
 def test_a_step_keeps_its_metadata_without_tags_and_papermills_additions(tmp_path: Path) -> None:
     metadata = {"nbrun": {"timeout": 5}, "papermill": {"status": "completed"}, "scrolled": True}
     nb = notebook(
-        markdown("m", tags=["manual"], metadata={"papermill": {}}),
+        markdown("m", tags=["mine"], metadata={"papermill": {}}),
         code("x", tags=["setup", "confirm"], metadata=metadata),
         metadata=PYTHON | {"papermill": {"version": "1"}, "authors": []},
     )
     book = plan(read(write(tmp_path, nb)))
     assert book.steps[0].tags == ("setup", "confirm")
     assert book.steps[0].metadata == {"nbrun": {"timeout": 5}, "scrolled": True}
-    assert book.steps[0].narration[0].metadata == {"tags": ["manual"]}
+    assert book.steps[0].narration[0].metadata == {"tags": ["mine"]}
     assert book.metadata == PYTHON | {"authors": []}
     assert type(book.steps[0].metadata["nbrun"]) is dict
 

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbrun import approval
 from nbrun import events as ev
+from nbrun.approval import binding
 from nbrun.events import Decision, Deviated, Event, Step
 from nbrun.script import (
     ALLOWED,
@@ -22,6 +25,7 @@ from nbrun.script import (
     deviations_of,
     diff,
     label,
+    lacks,
     refusal,
     unattended_end,
     waits,
@@ -29,6 +33,8 @@ from nbrun.script import (
 )
 from nbrun.state import Phase, RunState, apply, fold
 from tests.build import (
+    approval_granted,
+    approval_rejected,
     attempt_failed,
     attempt_finished,
     attempted,
@@ -41,6 +47,8 @@ from tests.build import (
     kernel_interrupted,
     kernel_reattached,
     kernel_restarted,
+    kernel_started,
+    operator,
     operator_attached,
     policy,
     resumed,
@@ -60,12 +68,15 @@ SAMPLES: tuple[Decision, ...] = (
     ev.Run(),
     ev.Continue(),
     ev.Retry(),
+    ev.Done(),
     ev.Edit(source="other()"),
     ev.Skip(),
     ev.Jump(step="s3"),
     ev.Insert(source="look()"),
     ev.RestartKernel(),
     ev.AddNote(text="called the on-call"),
+    ev.Approve(binding=""),
+    ev.Reject(),
     ev.Settle(finding="happened"),
     ev.Detach(),
     ev.Cancel(),
@@ -296,6 +307,8 @@ def test_what_is_told_of_a_decision_beforehand_is_what_it_then_records(seed: int
 # ── What may be decided ──────────────────────────────────────────────────────────────────────
 
 
+SHARED = step(1, contract=ev.Contract(approve="dba"))
+BY_HAND = step(1, source="Call the bank.", contract=ev.Contract(manual=True))
 PHASES: dict[Phase, list[Event]] = {
     Phase.NEW: [],
     Phase.READY: begun(),
@@ -311,11 +324,16 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
     told = PHASES[phase]
     if isinstance(decision, ev.Retry) and phase is Phase.STOPPED:
         told = failed(1)
+    if isinstance(decision, ev.Done) and phase is Phase.STOPPED:
+        told = [*begun([BY_HAND]), stopped("manual")]
     if isinstance(decision, ev.Settle) and phase is Phase.STOPPED:
         told = [*begun(), started(), *crashed(running="s1"), run_resumed()]
         told.append(stopped("indeterminate"))
     if isinstance(decision, ev.KillKernel) and phase is Phase.READY:
         told = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
+    if isinstance(decision, ev.Approve | ev.Reject) and phase is Phase.STOPPED:
+        told = [*begun([SHARED]), stopped("approval")]
+        decision = ev.Approve(binding=binding(fold(told), fold(told).steps["s1"]))
     why_not = refusal(fold(told), decision)
     if phase in ALLOWED[type(decision)]:
         assert why_not is None
@@ -404,6 +422,198 @@ def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
 def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
     told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
     assert refusal(state_of(told), ev.Edit(source="host = 'db2'")) is None
+
+
+@pytest.mark.parametrize(
+    "decision", [ev.Run(), ev.Continue(), ev.Edit(source="x"), ev.Run(step="s1")]
+)
+def test_a_persons_step_is_never_run(decision: Decision) -> None:
+    told = [*begun([BY_HAND, step(2)]), stopped("manual")]
+    assert "is for a person to do" in str(refusal(state_of(told), decision))
+
+
+def test_only_a_persons_step_is_said_to_be_done() -> None:
+    assert "use run or skip" in str(refusal(state_of(waiting(1)), ev.Done()))
+    assert (
+        refusal(state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), ev.Done()) is None
+    )
+
+
+def test_a_persons_step_done_again_after_a_jump_back_is_off_script() -> None:
+    plan = [BY_HAND, step(2), step(3)]
+    told = [*begun(plan), stopped("manual"), decided("done"), resumed()]
+    assert following(*told) == NextAttempt("s2", "step_2()", "script")
+    told += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
+    back = state_of([*told, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
+    assert kinds(consequences(back, ev.Done())) == [("reran", "s1")]
+    assert kinds(carried_out(back, ev.Done())) == [("reran", "s1")]
+
+
+GATED = step(1, contract=ev.Contract(confirm="Drop db1?", typed="db1"))
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [ev.Run(), ev.Continue(), ev.Edit(source="x"), ev.Run(step="s1"), ev.Run(typed="DB1 ")],
+)
+def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) -> None:
+    state = state_of([*begun([GATED]), stopped("confirm")])
+    assert refusal(state, decision) is None
+    assert lacks(state, decision) == "type 'db1' to confirm it"
+    typed = msgspec.structs.replace(decision, typed="db1")
+    assert lacks(state, typed) is None
+
+
+@pytest.mark.parametrize(
+    ("impact", "rules", "asked"),
+    [
+        (None, {}, True),
+        ("none", {}, True),
+        (None, {"yes": True}, False),
+        ("none", {"yes": True}, False),
+        ("changes", {"yes": True}, False),
+        ("destructive", {"yes": True}, True),
+        ("destructive", {"yes_destructive": True}, False),
+        ("changes", {"yes_destructive": True}, True),
+    ],
+)
+def test_yes_answers_beforehand_what_destroys_nothing(
+    impact: Any, rules: dict[str, Any], asked: bool
+) -> None:
+    plan = [step(1, contract=ev.Contract(confirm="Sure?", impact=impact))]
+    expected = NextStop("confirm", "Sure?") if asked else NextAttempt("s1", "step_1()", "script")
+    assert following(*begun(plan, policy(**rules))) == expected
+
+
+def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
+    state = state_of(failed(1, allow=("retried", "edited"), need_reason=("edited",)))
+    assert "nbrun.toml does not allow it" in str(refusal(state, ev.Skip()))
+    assert refusal(state, ev.Retry()) is None
+    assert lacks(state, ev.Retry()) is None
+    assert lacks(state, ev.Edit(source="x", reason=" ")) == "a reason is needed: edited"
+    assert lacks(state, ev.Edit(source="x", reason="the host moved")) is None
+
+
+# ── Approvals ────────────────────────────────────────────────────────────────────────────────
+
+
+def asked_for_approval(**fields: Any) -> list[Event]:
+    return [run_started((SHARED, step(2)), **fields), kernel_started(), stopped("approval")]
+
+
+def granted(told: list[Event]) -> list[Event]:
+    """`told`, and that the step it stands at is approved."""
+    state = fold(with_deviations(told))
+    step_ = state.current
+    assert step_ is not None
+    return [*told, approval_granted(step_.step.id, binding(state, step_)), resumed()]
+
+
+def test_a_step_that_needs_an_approval_runs_when_it_has_it() -> None:
+    told = asked_for_approval()
+    assert following(*told[:-1]) == NextStop("approval", "dba")
+    assert following(*granted(told)) == NextAttempt("s1", "step_1()", "script")
+
+
+@pytest.mark.parametrize(
+    "decision", [ev.Run(), ev.Continue(), ev.Run(step="s1"), ev.Edit(source="x"), ev.Retry()]
+)
+def test_nobody_runs_it_without(decision: Decision) -> None:
+    assert refusal(state_of(asked_for_approval()), decision)
+    assert refusal(state_of(asked_for_approval()), ev.Skip()) is None
+
+
+def test_an_approval_does_not_hold_for_an_edit() -> None:
+    told = [*granted(asked_for_approval()), started(), attempt_failed(), stopped()]
+    state = state_of(told)
+    assert refusal(state, ev.Retry()) is None
+    assert "for its source as it stands" in str(refusal(state, ev.Edit(source="other()")))
+
+
+def test_an_approval_is_used_up_by_a_success() -> None:
+    told = [*granted(asked_for_approval()), started(), attempt_finished(), started("s2")]
+    told += [attempt_failed("s2"), stopped("step_failed", "s2"), decided("jump", "s1"), resumed()]
+    told += [stopped("moved")]
+    assert "needs an approval" in str(refusal(state_of(told), ev.Run()))
+
+
+def test_an_edit_of_the_parameters_voids_an_approval() -> None:
+    plan = (step(1, ["parameters"]), step(2, contract=ev.Contract(approve="")), step(3))
+    ran = [run_started(plan), kernel_started(), started(), attempt_finished()]
+    told = granted([*ran, stopped("approval", "s2")])
+    assert following(*told) == NextAttempt("s2", "step_2()", "script")
+    edit = [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
+    edit += [decided("edit", "s1", "db = 'other'"), resumed()]
+    edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
+    edit += [stopped("returned", "s2")]
+    assert "needs an approval" in str(refusal(state_of([*told, *edit]), ev.Retry()))
+
+
+def test_what_has_changed_since_it_was_looked_at_is_not_approved() -> None:
+    state = state_of(asked_for_approval())
+    assert "have changed since you looked" in str(refusal(state, ev.Approve(binding="old")))
+    other = state_of(asked_for_approval(parameters={"db": "blue"}))
+    first = state.steps["s1"]
+    assert binding(state, first) != binding(other, other.steps["s1"])
+    assert binding(state, first) == binding(state_of(asked_for_approval()), first)
+
+
+def test_a_rejection_leaves_the_run_waiting() -> None:
+    told = [*asked_for_approval(), approval_rejected()]
+    assert state_of(told).phase is Phase.STOPPED
+    assert "needs an approval" in str(refusal(state_of(told), ev.Run()))
+
+
+@pytest.mark.parametrize(
+    ("who", "groups", "why"),
+    [
+        (operator("grace", 1001), {"dba", "users"}, None),
+        (operator("grace", 1001), {"users"}, "is not in the group dba"),
+        (operator("ada", 1000), {"dba"}, "has a hand in this run"),
+        (operator("eve", 1002), {"dba"}, "has a hand in this run"),
+        (operator("kay", 1003), {"dba"}, "has a hand in this run"),
+    ],
+)
+def test_another_person_of_the_group_approves(who: Any, groups: set[str], why: str | None) -> None:
+    told: list[Event] = [run_started((SHARED,)), kernel_started()]
+    told += [operator_attached(operator("eve", 1002)), stopped("approval")]
+    told += [decided("interrupt", by=operator("kay", 1003))]
+    found = approval.refusal(state_of(told), who, groups)
+    assert found is None if why is None else why in str(found)
+
+
+# ── Automatic retries ────────────────────────────────────────────────────────────────────────
+
+
+STUBBORN = step(1, contract=ev.Contract(retries=2, retry_delay=5.0))
+AGAIN = NextAttempt("s1", "step_1()", "retry", after=5.0)
+
+
+def test_a_step_is_retried_as_often_as_the_runbook_says_and_stays_on_script() -> None:
+    told = [*begun([STUBBORN]), started(), attempt_failed()]
+    for attempt in (2, 3):
+        assert following(*told) == AGAIN
+        told += [started(attempt=attempt, cause="retry"), attempt_failed(attempt=attempt)]
+    assert following(*told) == NextStop("step_failed")
+    assert state_of(told).deviations == []
+
+
+def test_a_time_out_is_retried_and_what_was_interrupted_or_lost_is_not() -> None:
+    told = [*begun([STUBBORN]), started()]
+    assert following(*told, attempt_finished(outcome="timed_out")) == AGAIN
+    for outcome in ("interrupted", "kernel_died"):
+        assert following(*told, attempt_finished(outcome=outcome)) == NextStop("step_failed")
+
+
+def test_what_the_operator_runs_is_retried_by_the_operator_alone() -> None:
+    told = [*begun([STUBBORN]), started(), attempt_finished(outcome="interrupted"), stopped()]
+    told += [decided("retry"), resumed(), started(attempt=2, cause="operator")]
+    assert following(*told, attempt_failed(attempt=2)) == NextStop("step_failed")
+
+
+def test_ctrl_c_while_a_retry_waits_stops_the_run() -> None:
+    told = [*begun([STUBBORN]), started(), attempt_failed(), decided("interrupt")]
+    assert following(*told) == NextStop("step_failed")
 
 
 # ── What comes next ──────────────────────────────────────────────────────────────────────────
@@ -575,6 +785,8 @@ def test_an_operator_who_interrupted_is_there_even_if_a_failure_is_to_end_the_ru
         (True, "step_failed", ("step 1 did not succeed", "--on-failure is stop")),
         (False, "kernel_died", ("no kernel for step 1", "nobody")),
         (False, "fill", ("step 1 is for an operator", "nobody")),
+        (False, "confirm", ("step 1 asks to be confirmed", "nobody")),
+        (False, "manual", ("step 1 is for a person", "nobody")),
         (False, "step_mode", ("stopped at step 1", "nobody")),
     ],
 )

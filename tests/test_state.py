@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbrun import events as ev
+from nbrun.approval import is_awaited
 from nbrun.errors import IllegalEventError
 from nbrun.events import Event
-from nbrun.script import NextAttempt, NextRestart, NextStop, label, what_next
+from nbrun.script import NextAttempt, NextRestart, NextStop, is_gated, label, what_next
 from nbrun.state import SETUP_TAGS, TRANSITIONS, Phase, RunState, apply, fold
 from tests.build import (
     BUILDERS,
@@ -507,6 +508,10 @@ def test_whatever_is_decided_a_run_keeps_its_rules(seed: int) -> None:
     assert_a_run_without_deviations_ran_each_step_once(drive)
     assert_declared_skips_never_run(drive)
     assert_nothing_runs_without_a_kernel(drive)
+    assert_no_gate_is_passed_unasked(drive)
+    assert_a_persons_step_is_never_sent(drive)
+    assert_nothing_that_needs_an_approval_runs_without(drive)
+    assert_the_policy_is_kept(drive)
 
 
 def assert_it_ends(drive: Drive) -> None:
@@ -554,6 +559,9 @@ def assert_nothing_runs_again_unasked(drive: Drive) -> None:
                 assert state.steps[id_].attempts == 0 or id_ in asked, label(state, id_)
                 assert not state.steps[id_].failed
                 asked.discard(id_)
+            case ev.AttemptStarted(cause="retry", step=id_):
+                assert state.steps[id_].outcome in ("error", "timed_out")
+                assert 0 < state.steps[id_].retries_left <= state.steps[id_].step.contract.retries
             case ev.AttemptStarted(cause="setup", step=id_):
                 assert SETUP_TAGS & {*state.steps[id_].step.tags}
                 assert state.steps[id_].succeeded
@@ -567,14 +575,56 @@ def assert_a_run_without_deviations_ran_each_step_once(drive: Drive) -> None:
     end = drive.events[-1]
     if end.outcome != "completed" or end.off_script or drive.state.ended_by is not None:
         return
-    ran = [each.step for each in of(drive, ev.AttemptStarted)]
-    plan = [each.id for each in drive.state.plan.steps if "skip-execution" not in each.tags]
+    ran = [each.step for each in of(drive, ev.AttemptStarted) if each.cause != "retry"]
+    plan = [
+        each.id
+        for each in drive.state.plan.steps
+        if "skip-execution" not in each.tags and not each.contract.manual
+    ]
     assert ran == plan
 
 
 def assert_declared_skips_never_run(drive: Drive) -> None:
     skipped = {each.id for each in drive.state.plan.steps if "skip-execution" in each.tags}
     assert not skipped & {each.step for each in of(drive, ev.AttemptStarted)}
+
+
+def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
+    """The script passes only what was confirmed beforehand; who runs it typed what it asks for."""
+    state = RunState()
+    for event in drive.events:
+        match event:
+            case ev.AttemptStarted(cause="script", step=id_):
+                assert not is_gated(state, state.steps[id_])
+            case ev.Decided(decision="run" | "continue" | "retry" | "edit" | "done"):
+                target = state.steps[event.step] if event.step else state.current
+                if target is not None and is_gated(state, target):
+                    assert target.step.contract.typed in ("", event.typed)
+        apply(state, event)
+
+
+def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
+    state = RunState()
+    for event in drive.events:
+        if isinstance(event, ev.AttemptStarted) and event.step in state.steps:
+            step_ = state.steps[event.step]
+            if event.cause != "setup":
+                assert not is_awaited(state, step_)
+        apply(state, event)
+
+
+def assert_a_persons_step_is_never_sent(drive: Drive) -> None:
+    by_hand = {each.id for each in drive.state.plan.steps if each.contract.manual}
+    assert not by_hand & {each.step for each in of(drive, ev.AttemptStarted)}
+
+
+def assert_the_policy_is_kept(drive: Drive) -> None:
+    policy = drive.state.plan.policy
+    chosen = [each for each in of(drive, ev.Deviated) if not _by_a_resume(each)]
+    if policy.allow is not None:
+        assert {each.kind for each in chosen} <= {*policy.allow}
+    for each in chosen:
+        assert each.kind not in policy.need_reason or each.reason
 
 
 def assert_nothing_runs_without_a_kernel(drive: Drive) -> None:
@@ -588,7 +638,7 @@ def assert_nothing_runs_without_a_kernel(drive: Drive) -> None:
 def test_the_runs_above_reach_what_they_are_about() -> None:
     """A rule that no run puts to the test says nothing."""
     chance = random.Random(7)
-    drives = [Drive(some_steps(chance), some_policy(chance), chance, 30).run() for _ in range(300)]
+    drives = [Drive(some_steps(chance), some_policy(chance), chance, 30).run() for _ in range(500)]
     seen = Counter(type(event) for drive in drives for event in drive.events)
     kinds = Counter(each.kind for drive in drives for each in of(drive, ev.Deviated))
     causes = Counter(each.cause for drive in drives for each in of(drive, ev.AttemptStarted))

@@ -63,7 +63,8 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
     found = resumption.open_journal(directory)
     operator = provenance.operator(os.getpid())
     kernel = resumption.kernel_of(found.state)
-    kernel.log_to(directory.log)
+    redaction = resumption.redaction_of(found.state, None)
+    kernel.log_to(directory.log, redaction.scrub)
     inbox: Inbox = queue.SimpleQueue()
     recipients = Recipients(found.state.plan, directory, lambda event: inbox.put(Reported(event)))
     engine = Engine(
@@ -73,6 +74,7 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
         save_notebook=saver(directory, Path(found.state.plan.runbook)),
         inbox=inbox,
         state=found.state,
+        redaction=redaction,
     )
     engine.inbox.put(Ordered(ev.Cancel(reason=reason), operator))
     resumed = ev.RunResumed(

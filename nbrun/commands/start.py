@@ -1,25 +1,34 @@
 """`nbrun start`: run a notebook as a runbook, in a supervisor of its own."""
 
 import sys
+from pathlib import Path
 
 import msgspec
 
+from nbrun.commands.values import Wanted, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.launching import Spawned
 from nbrun.orders import StartOrder
 
 
-def start(order: StartOrder, spawned: Spawned, *, json: bool, detach: bool) -> ExitCode:
+def start(
+    order: StartOrder, wanted: Wanted, spawned: Spawned, *, json: bool, detach: bool
+) -> ExitCode:
     """Have the supervisor check everything and run. What shows the run is imported meanwhile.
 
+    What needs this terminal comes first: secrets are fetched, and missing parameters asked for.
+
     Raises:
+        UsageError: a parameter is refused, or missing.
         DeclinedError: something is wrong with the order; nothing was made or run.
         NbrunError: the supervisor ended before the run began.
     """
     if json and detach:
         raise UsageError("--json follows the run, and --detach does not: choose one")
     attended = detach or (not json and someone_is_there())
-    spawned.order(msgspec.structs.replace(order, attended=attended))
+    interactive = not json and someone_is_there()
+    given = gather(wanted, Path(order.runbook), order.kernel, interactive=interactive)
+    spawned.order(msgspec.structs.replace(order, attended=attended, given=given))
     from nbrun.commands import conduct
     from nbrun.link import SocketLink
 

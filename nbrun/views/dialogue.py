@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nbrun import events as ev
 from nbrun.events import Decision, Record
-from nbrun.script import consequences, diff, label, refusal
+from nbrun.script import consequences, diff, is_gated, kinds_of, label, refusal, target_of
 from nbrun.state import RunState
 from nbrun.views import log, mime, prompt, wording
 from nbrun.views.ansi import plain
@@ -93,7 +93,30 @@ class Dialogue:
         if why_not is not None:
             self._say(why_not)
             return None
-        return self._with_reason(decision, state, news)
+        gated = self._through_gate(decision, state, news)
+        return None if gated is None else self._with_reason(gated, state, news)
+
+    def _through_gate(self, decision: Decision, state: RunState, news: News) -> Decision | None:
+        """Put the question of the step that `decision` runs; None when the answer is no.
+
+        At the stop that puts it, the choice itself is the answer, but for what has to be typed.
+        """
+        target = target_of(state, decision)
+        if target is None or not (target.step.contract.manual or is_gated(state, target)):
+            return decision
+        contract, stop = target.step.contract, state.stop
+        asked = stop is not None and stop.reason == "confirm" and stop.step == target.step.id
+        if contract.confirm and not asked:
+            self._say(plain(f"{label(state, target.step.id)}: {contract.confirm}"))
+        if contract.typed:
+            typed = self._ask(plain(f"type {contract.typed} to confirm: "), news)
+            if typed != contract.typed:
+                self._say("that is something else: nothing was done")
+                return None
+            return msgspec.structs.replace(decision, typed=typed)
+        if asked or not contract.confirm or self._confirm("go on?", news):
+            return decision
+        return None
 
     def _decision(self, chosen: Chosen, state: RunState, news: News) -> Decision | None:
         match chosen.choice.name:
@@ -121,14 +144,22 @@ class Dialogue:
     def _with_reason(self, decision: Decision, state: RunState, news: News) -> Decision:
         """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
         kinds = {deviation.kind for deviation in consequences(state, decision)}
-        if not kinds and not isinstance(decision, ev.Cancel | ev.Settle):
+        needed = bool(kinds_of(state, decision) & {*state.plan.policy.need_reason})
+        if not kinds and not needed and not isinstance(decision, ev.Cancel | ev.Settle):
             return decision
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
             self._say(f"this takes the run off script: {told}")
-        reason = self._ask("reason (Enter for none, Ctrl-C to go back): ", news)
+        reason = self._reason(news, needed=needed)
         self._drafts.clear()
         return msgspec.structs.replace(decision, reason=reason.strip())
+
+    def _reason(self, news: News, *, needed: bool) -> str:
+        if not needed:
+            return self._ask("reason (Enter for none, Ctrl-C to go back): ", news)
+        while not (reason := self._ask("reason (needed; Ctrl-C to go back): ", news)).strip():
+            pass
+        return reason
 
     # ── writing code ─────────────────────────────────────────────────────────────────────────
 

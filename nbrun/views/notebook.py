@@ -92,14 +92,25 @@ class _Builder:
             case ev.Decided(operator=operator):
                 self._operator = operator
                 self._decide(event, at, stop)
+            case _:
+                self._note(event, at)
+                self._break(event, at)
+
+    def _note(self, event: ev.Event, at: str) -> None:
+        """What people said, and what became of the kernel."""
+        match event:
             case ev.NoteAdded(operator=operator, text=text):
                 self._remark(at, f"**Note** by {_md(wording.operator(operator))}", text)
+            case ev.ApprovalGranted(reason=why):
+                told = wording.judged(self._state, event, "approved").removesuffix(f" ({why})")
+                self._remark(at, f"**Approval**: {_md(told)}", why)
+            case ev.ApprovalRejected(reason=why):
+                told = wording.judged(self._state, event, "rejected").removesuffix(f" ({why})")
+                self._remark(at, f"**Approval**: {_md(told)}", why)
             case ev.KernelDied(why=why):
                 self._remark(at, "**The kernel died**", why)
             case ev.KernelRestarted(why=why):
                 self._remark(at, f"**The kernel was restarted** (number {event.generation})", why)
-            case _:
-                self._break(event, at)
 
     def _break(self, event: ev.Event, at: str) -> None:
         """What a crash and a resume add to the story."""
@@ -194,7 +205,7 @@ class _Builder:
         )
 
     def _passed_by(self, event: ev.Decided, stop: ev.Stopped | None) -> list[str]:
-        if event.decision == "skip" and stop is not None and stop.step is not None:
+        if event.decision in ("skip", "done") and stop is not None and stop.step is not None:
             return [stop.step]
         return []
 
@@ -204,6 +215,8 @@ class _Builder:
         if known is not None and step not in self._narrated:
             self._narrated.add(step)
             self._cells += map(_narration, known.step.narration)
+            if known.step.contract.manual:
+                self._cells.append(_by_hand(known.step))
 
     def _remark(self, at: str, what: str, why: str) -> None:
         quoted = "".join(f"\n> {_md_line(line)}  " for line in why.splitlines())
@@ -253,6 +266,7 @@ class _Builder:
             ("Host", plan.host),
             ("Folder", plan.cwd),
             ("Kernel", plan.kernelspec),
+            ("Role", plan.role.name if plan.role else ""),
             *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
             ("Reason", plan.reason),
             ("Ticket", plan.ticket),
@@ -274,6 +288,13 @@ class _Builder:
                 "outcome": "not_run",
                 "why": wording.why_not_run(self._state, step),
             }
+            told = f"{label(self._state, step.step.id)}: {own['why']}"
+            if step.step.contract.manual:
+                made = _markdown(
+                    f"nbrun-not-run-{step.step.number}", f"{_md(told)}\n\n{step.step.source}"
+                )
+                cells.append(made | {"metadata": {"nbrun": own, "tags": ["nbrun-not-run"]}})
+                continue
             cells.append(
                 {
                     "cell_type": "code",
@@ -285,11 +306,16 @@ class _Builder:
                         "tags": list(dict.fromkeys([*step.step.tags, "nbrun-not-run"])),
                     },
                     "outputs": [],
-                    "source": f"# {label(self._state, step.step.id)}: {own['why']}\n"
-                    f"{step.step.source}",
+                    "source": f"# {told}\n{step.step.source}",
                 }
             )
         return cells
+
+
+def _by_hand(step: ev.Step) -> dict[str, Any]:
+    """A step that a person does, as the runbook has it."""
+    metadata = {**step.metadata, "tags": list(step.tags)}
+    return _markdown(step.id, step.source) | {"metadata": metadata}
 
 
 def _narration(cell: ev.Narration) -> dict[str, Any]:

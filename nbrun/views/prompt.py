@@ -26,6 +26,7 @@ _CODE = "pass"  # any source does, to ask whether one is allowed
 CHOICES = (
     Choice("run", "r", ("run",), "run this step", ev.Run()),
     Choice("retry", "r", ("retry",), "run what failed once more, unchanged", ev.Retry()),
+    Choice("done", "x", ("done",), "say that you have done what this step asks for", ev.Done()),
     Choice("continue", "g", ("go", "continue"), "run this step, and those after it", ev.Continue()),
     Choice("edit", "e", ("edit",), "change this step in $EDITOR and run it", ev.Edit(source=_CODE)),
     Choice("skip", "s", ("skip",), "pass over this step", ev.Skip()),

@@ -31,6 +31,7 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
         ("kernel", event.kernelspec),
         ("folder", event.cwd),
     ]
+    rows += [("role", event.role.name)] if event.role else []
     rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]
     rows += [("reason", event.reason)] * bool(event.reason)
     rows += [("ticket", event.ticket)] * bool(event.ticket)

@@ -171,8 +171,16 @@ class TerminalView:
         self._put(Text(), self._rule(title, wording.clock(at)))
         self._narrate(state, event.step)
         self._put(mime.source(event.source, self._language))
+        if event.cause == "script":
+            self._tell_answered_beforehand(state, event.step)
         self.flush()
         self._start_live(title, time.monotonic())
+
+    def _tell_answered_beforehand(self, state: RunState, step: str) -> None:
+        known = state.steps.get(step)
+        question = known.step.contract.confirm if known else None
+        if question is not None:
+            self._line(f"confirmed beforehand: {question}", "yellow")
 
     def _rule(self, title: str, clock: str) -> Text:
         """A step's title, and the time at the right edge."""
@@ -258,6 +266,9 @@ class TerminalView:
         if wording.is_expected(state, event):
             style = "yellow"
         self._line(wording.finished(state, event), f"bold {style}")
+        again = wording.again(state, event.step)
+        if again:
+            self._line(again, "yellow")
         self._running = ""
         self.flush()
         self._stop_live()
@@ -297,11 +308,22 @@ class TerminalView:
         self._line(f"{wording.clock(at)} {who} detached: {event.why}", "dim")
 
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
+        if event.reason == "manual" and event.step is not None:
+            self._ask_by_hand(state, event.step, at)
         where = wording.step(state, event.step) if event.step else "the end"
         self._put(Text(), Text(plain(f"STOPPED at {where}"), style="bold"))
         self._line(f"  {wording.clock(at)} {wording.stop(state, event)}")
+        if event.reason in ("confirm", "manual", "approval"):
+            for name, value in state.plan.parameters.items():
+                self._line(f"  parameter {name} = {value!r}", "dim")
         if event.detail:
             self._line(f"  {event.detail}")
+
+    def _ask_by_hand(self, state: RunState, step: str, at: str) -> None:
+        """What a person has to do, as the source of a code step is shown."""
+        self._put(Text(), self._rule(plain(wording.step(state, step)), wording.clock(at)))
+        self._narrate(state, step)
+        self._put(mime.markdown(state.steps[step].step.source))
 
     def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
         told = wording.decision(state, event)
@@ -312,6 +334,14 @@ class TerminalView:
 
     def _deviated(self, state: RunState, event: ev.Deviated, _at: str) -> None:
         self._line(f"off script: {wording.deviation(state, event)}", "yellow")
+
+    def _approved(self, state: RunState, event: ev.ApprovalGranted, at: str) -> None:
+        told = wording.judged(state, event, "approved")
+        self._line(f"{wording.clock(at)} {told}", "green")
+
+    def _rejected(self, state: RunState, event: ev.ApprovalRejected, at: str) -> None:
+        told = wording.judged(state, event, "rejected")
+        self._line(f"{wording.clock(at)} {told}", "bold red")
 
     def _noted(self, _state: RunState, event: ev.NoteAdded, at: str) -> None:
         self._line(f"{wording.clock(at)} note by {event.operator.name}: {event.text}", "cyan")
@@ -350,6 +380,8 @@ def _which_attempt(event: ev.AttemptStarted) -> str:
     parts = [f" · attempt {event.attempt}"] if event.attempt > 1 else []
     if event.cause == "setup":
         parts.append(" · again, for the new kernel")
+    if event.cause == "retry":
+        parts.append(" · again, as the runbook says")
     if event.edited:
         parts.append(" · edited")
     return "".join(parts)
@@ -382,6 +414,8 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.DecisionRefused: TerminalView._refused,
     ev.Deviated: TerminalView._deviated,
     ev.NoteAdded: TerminalView._noted,
+    ev.ApprovalGranted: TerminalView._approved,
+    ev.ApprovalRejected: TerminalView._rejected,
     ev.RunFinished: TerminalView._run_finished,
     ev.OutputCapped: TerminalView._capped,
     ev.KernelSuspended: TerminalView._kernel_suspended,

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from nbrun import events as ev
-from nbrun.script import label
-from nbrun.state import RunState, StepState
+from nbrun.script import NextAttempt, label, what_next
+from nbrun.state import Phase, RunState, StepState
 
 _BRIEF = 160  # characters of an error's text in the line that says how an attempt ended
 
@@ -37,6 +37,9 @@ STOPS = {
     "paused": "is next; paused",
     "returned": "is where the run stands",
     "moved": "is where you moved the run",
+    "confirm": "asks to be confirmed",
+    "manual": "is for a person to do; say done when it is",
+    "approval": "needs the approval of another person",
     "indeterminate": "was started, and nobody saw it end",
 }
 
@@ -130,6 +133,16 @@ def _error(ename: str, evalue: str) -> str:
     return f"{ename}: {_brief(evalue)}" if evalue else ename
 
 
+def again(state: RunState, step: str) -> str:
+    """`once more in 5.0 s, as the runbook says (2 times left)`; empty when it is not run again."""
+    following = what_next(state) if state.phase is Phase.READY and not state.rebuild else None
+    if not isinstance(following, NextAttempt) or following.cause != "retry":
+        return ""
+    left = state.steps[step].retries_left
+    when = f"in {duration(following.after)}" if following.after else "at once"
+    return f"once more {when}, as the runbook says ({left} {'time' if left == 1 else 'times'} left)"
+
+
 def stop(state: RunState, event: ev.Stopped) -> str:
     """`this step failed`, `this step is next; paused`, …"""
     current = state.current
@@ -142,7 +155,11 @@ def stop(state: RunState, event: ev.Stopped) -> str:
     ):
         how = OUTCOMES[current.outcome]
         return f"this step {how if current.outcome == 'error' else f'was not finished: {how}'}"
-    return f"this step {STOPS[event.reason]}"
+    asked = f": {event.detail}" if event.reason == "confirm" and event.detail else ""
+    if event.reason == "approval":
+        asked = f", of the group {event.detail}" if event.detail else ""
+        asked += f": nbrun approve {state.plan.run}"
+    return f"this step {STOPS[event.reason]}{asked}"
 
 
 def settled(state: RunState, event: ev.AttemptSettled) -> str:
@@ -184,6 +201,12 @@ def deviation(state: RunState, event: ev.Deviated) -> str:
     return f"{where}{DEVIATIONS[event.kind]}" + (f" ({event.reason})" if event.reason else "")
 
 
+def judged(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected, how: str) -> str:
+    """`step 3 approved by ada (uid 1000, …) (seen on the dashboard)`."""
+    why = f" ({event.reason})" if event.reason else ""
+    return f"{label(state, event.step)} {how} by {operator(event.operator)}{why}"
+
+
 def decision(state: RunState, event: ev.Decided) -> str:
     """`retry step 3 (the disk is free again)`."""
     target = event.step or (state.stop.step if state.stop and event.decision in _ON_STEP else None)
@@ -191,7 +214,7 @@ def decision(state: RunState, event: ev.Decided) -> str:
     return f"{event.decision}{where}" + (f" ({event.reason})" if event.reason else "")
 
 
-_ON_STEP = frozenset({"run", "continue", "retry", "edit", "skip"})
+_ON_STEP = frozenset({"run", "done", "continue", "retry", "edit", "skip"})
 
 
 def outcome(event: ev.RunFinished) -> str:
@@ -205,8 +228,9 @@ _ENDED = {"completed": "was completed", "cancelled": "was cancelled", "failed": 
 
 
 def not_run(state: RunState) -> list[StepState]:
-    """The steps that no attempt was made of, in runbook order."""
-    return [state.steps[id_] for id_ in state.order if not state.steps[id_].attempts]
+    """The steps that no attempt was made of and that no person has done, in runbook order."""
+    steps = (state.steps[id_] for id_ in state.order)
+    return [step for step in steps if not step.attempts and not step.done]
 
 
 def why_not_run(state: RunState, step: StepState) -> str:

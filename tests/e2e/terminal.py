@@ -54,6 +54,7 @@ class Desk:
         editor.write_text(_EDITOR)
         editor.chmod(0o755)
         self.terminals: list[Terminal] = []
+        self.variables: dict[str, str] = {}  # what its environment has besides
 
     def close(self) -> None:
         """Leave nothing running, whatever the test came to."""
@@ -90,6 +91,7 @@ class Desk:
             "EDITOR": str(self._tools / "editor"),
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
+            **self.variables,
         }
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────

@@ -112,10 +112,10 @@ def test_every_departure_takes_its_reason_along(line, decision):
 
 
 def test_a_wrong_line_is_explained_and_asked_again():
-    said = Conversation(failed(), "", "x", "run", "retry", "")
+    said = Conversation(failed(), "", "z", "run", "retry", "")
     assert said.stop() == ev.Retry()
     assert "choose; ? explains" in said.text
-    assert "'x' is not a choice here" in said.text
+    assert "'z' is not a choice here" in said.text
     assert "has failed: use retry" in said.text
 
 

@@ -100,11 +100,18 @@ def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
         assert isinstance(parsed, str) or parsed.choice.name == "help", line
 
 
-def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, unseen):
+@pytest.fixture
+def by_hand():
+    """A stop at step 1, which is for a person to do."""
+    manual = step("a", "Do it.", contract=ev.Contract(manual=True))
+    return Tale(manual, *THREE[1:]).stop("manual").state
+
+
+def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, unseen, by_hand):
     for choice in prompt.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            possible = (name(line, stepping), name(line, failed), name(line, unseen))
+            possible = [name(line, at) for at in (stepping, failed, unseen, by_hand)]
             assert choice.name in possible, line
 
 
@@ -113,7 +120,7 @@ def test_enter_chooses_nothing(stepping, line):
     assert prompt.parse(line, stepping) == "choose; ? explains"
 
 
-@pytest.mark.parametrize("line", ["x", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
+@pytest.mark.parametrize("line", ["z", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
 def test_a_word_is_never_completed_by_guessing(stepping, line):
     assert "is not a choice here" in prompt.parse(line, stepping)
 

@@ -1,0 +1,113 @@
+"""`nbrun approve` and `nbrun reject`: what another person says of a step that waits for it."""
+
+import select
+import sys
+from pathlib import Path
+
+from rich.text import Text
+
+from nbrun import approval, run_directory
+from nbrun import events as ev
+from nbrun.commands.attach import why_not
+from nbrun.commands.screens import screen
+from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
+from nbrun.journal import Reading
+from nbrun.link import SocketLink
+from nbrun.run_directory import RunDirectory
+from nbrun.state import RunState, StepState, fold
+from nbrun.views import mime, wording
+from nbrun.views.ansi import plain
+from nbrun.views.summary import facts
+
+
+def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitCode:
+    """Show what waits, ask whether it may run, and say so to the run.
+
+    Raises:
+        UsageError: nothing waits, nobody can be asked here, or the answer was no.
+        RefusedAttachError: the run does not take this approval; the message says why.
+    """
+    directory, state, step = _waiting(run, runs_dir)
+    _show(state, step)
+    if not yes:
+        _ask()
+    decision = ev.Approve(binding=approval.binding(state, step), reason=reason)
+    return _said(directory, decision, step)
+
+
+def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
+    """Say to the run that what waits should not run as it is. Raises as `approve` does."""
+    directory, _state, step = _waiting(run, runs_dir)
+    return _said(directory, ev.Reject(reason=reason), step)
+
+
+def _waiting(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, StepState]:
+    directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
+    state = fold(record.event for record in Reading(directory.journal))
+    stop, step = state.stop, state.current
+    if stop is None or stop.reason != "approval" or step is None:
+        raise UsageError(f"{directory.id}: nothing waits for an approval")
+    return directory, state, step
+
+
+def _show(state: RunState, step: StepState) -> None:
+    """The whole of what is approved."""
+    plan, contract, out = state.plan, step.step.contract, screen()
+    rows = [
+        ("run", plan.run),
+        ("runbook", plan.runbook),
+        ("started by", wording.operator(plan.operator)),
+        ("reason", plan.reason),
+        ("ticket", plan.ticket),
+        ("host", plan.host),
+        *((f"parameter {name}", repr(value)) for name, value in plan.parameters.items()),
+        ("step", wording.step(state, step.step.id)),
+        ("impact", contract.impact or ""),
+    ]
+    out.print(facts([row for row in rows if row[1]]))
+    if contract.manual:
+        out.print(mime.markdown(step.step.source))
+    else:
+        language = state.kernel_info.language if state.kernel_info else "python"
+        out.print(mime.source(step.step.source, language))
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on: say --yes if you have looked at the step")
+    answer = screen().input(Text("approve this? [y/N] "))
+    if answer.strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was approved")
+
+
+def _said(directory: RunDirectory, decision: ev.Approve | ev.Reject, step: StepState) -> ExitCode:
+    """Send it, and follow the journal until it says what came of it."""
+    try:
+        link = SocketLink(directory, "follow")
+    except NoSupervisorError as error:
+        raise why_not(directory, error) from None
+    link.send(decision)
+    told = None
+    while told is None and not link.closed:
+        select.select([link], [], [], 1.0)
+        for record in link.receive():
+            told = told or _answer(record.event, link.operator, decision)
+    link.leave()
+    if told is None:
+        raise NoSupervisorError(f"{directory.id}: the run ended before it took the answer")
+    if isinstance(told, ev.DecisionRefused):
+        raise RefusedAttachError(f"{directory.id}: {told.why}")
+    how = "approved" if isinstance(told, ev.ApprovalGranted) else "rejected"
+    screen().print(Text(plain(f"{directory.id}: {step.step.title}: {how}")))
+    return ExitCode.COMPLETED
+
+
+Told = ev.ApprovalGranted | ev.ApprovalRejected | ev.DecisionRefused
+
+
+def _answer(event: ev.Event, who: ev.Operator, decision: ev.Approve | ev.Reject) -> Told | None:
+    """`event`, where it says what came of this decision of `who`."""
+    if not isinstance(event, Told) or event.operator != who:
+        return None
+    wanted = ev.ApprovalGranted if isinstance(decision, ev.Approve) else ev.ApprovalRejected
+    return event if isinstance(event, wanted | ev.DecisionRefused) else None

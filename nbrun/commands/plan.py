@@ -1,0 +1,46 @@
+"""`nbrun plan`: what a run would do, without running anything."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbrun import preparation
+from nbrun.commands.screens import screen
+from nbrun.commands.start import someone_is_there
+from nbrun.commands.values import Wanted, gather
+from nbrun.errors import ExitCode
+from nbrun.orders import StartOrder
+from nbrun.preparation import Checked
+from nbrun.runbook import Runbook
+from nbrun.views import plan as view
+
+
+def show(order: StartOrder, wanted: Wanted, *, json: bool) -> ExitCode:
+    """Check the order as `nbrun start` does, and print what would happen; no kernel is started.
+
+    Raises:
+        UsageError: something is wrong with the order.
+    """
+    given = gather(
+        wanted, Path(order.runbook), order.kernel, interactive=not json and someone_is_there()
+    )
+    checked = preparation.check(msgspec.structs.replace(order, given=given))
+    book, values = _redacted(checked, preparation.planned(checked))
+    rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
+    rows += [("role", checked.role.role.name)] if checked.role else []
+    if json:
+        data = view.as_data(book, values, checked.policy, rows)
+        screen().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
+    else:
+        screen().print(view.shown(book, values, checked.policy, rows))
+    return ExitCode.COMPLETED
+
+
+def _redacted(checked: Checked, book: Runbook) -> tuple[Runbook, dict[str, Any]]:
+    """The plan and the parameters as a record would have them: secrets stay out of here, too."""
+    redaction = checked.redaction()
+    notices = (*book.notices, *checked.given.notices)
+    seen = replace(book, steps=redaction.clean(book.steps), notices=notices)
+    return seen, redaction.parameters(checked.given.values)

@@ -1,0 +1,195 @@
+"""What a runbook asks of whoever runs a step, at a terminal and with nobody there."""
+
+from typing import Any
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import PYTHON, code, markdown
+from tests.e2e.terminal import Desk
+
+DROP = {"confirm": "Drop {db}?", "type": "{db}", "impact": "destructive", "title": "Drop it"}
+
+
+def gated(nbrun: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
+    return code("print('dropped', db)", id="drop", metadata={"nbrun": nbrun or DROP}, **keys)
+
+
+def parameters() -> dict[str, Any]:
+    return code("db = 'blue'", id="p", tags=["parameters"])
+
+
+def test_a_destructive_step_asks_for_the_name_of_what_it_destroys(desk: Desk) -> None:
+    desk.book(parameters(), gated())
+    terminal = desk.start("-p", "db={x} $(id)", "--yes")
+    terminal.prompted("step 3>")
+    assert "this step asks to be confirmed: Drop {x} $(id)?" in terminal.text()
+    assert "parameter db = '{x} $(id)'" in terminal.text().split("STOPPED")[1]
+    terminal.type("r")
+    terminal.answer("type {x} $(id) to confirm:", "blue")
+    terminal.until("nothing was done")
+    terminal.answer("step 3>", "r")
+    terminal.answer("to confirm:", "{x} $(id)")
+    assert terminal.wait() == 0
+    assert desk.printed("drop") == "dropped {x} $(id)\n"
+    (decided,) = desk.events(ev.Decided)
+    assert (decided.decision, decided.typed) == ("run", "{x} $(id)")
+    assert not desk.finish().off_script
+
+
+def test_a_confirmed_step_is_asked_about_wherever_it_is_run_from(desk: Desk) -> None:
+    desk.book(code("1", id="one"), code("print('ran')", id="two", tags=["confirm"]))
+    terminal = desk.start("--step")
+    terminal.answer("step 1>", "r 2")
+    terminal.until("step 2: Run this step?")
+    terminal.answer("go on? [y/N]", "n")
+    terminal.answer("step 1>", "g")
+    terminal.prompted("step 2>")
+    assert "this step asks to be confirmed: Run this step?" in terminal.since_typed()
+    terminal.type("r")
+    assert terminal.wait() == 0
+    assert desk.printed("two") == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("nbrun", "options", "code_"),
+    [
+        ({"confirm": True}, (), 4),
+        ({"confirm": True}, ("--yes",), 0),
+        ({"confirm": True, "impact": "none"}, ("--yes",), 0),
+        ({"confirm": True, "impact": "changes"}, ("--yes",), 0),
+        (DROP, ("--yes",), 4),
+        (DROP, ("--yes", "--yes-destructive"), 0),
+        ({"confirm": False}, (), 0),
+    ],
+)
+def test_with_nobody_there_a_gate_opens_only_to_who_said_so(
+    desk: Desk, nbrun: dict[str, Any], options: tuple[str, ...], code_: int
+) -> None:
+    desk.book(parameters(), gated(nbrun))
+    ended = desk.unattended(*options)
+    assert ended.returncode == code_, ended.stdout
+    assert desk.printed("drop") == ("dropped blue\n" if code_ == 0 else "")
+    if code_ == 4:
+        assert "asks to be confirmed, and nobody was there to decide" in ended.stdout
+    elif nbrun != {"confirm": False}:
+        assert "confirmed beforehand: " in ended.stdout
+
+
+def test_a_person_does_a_manual_step_and_says_so(desk: Desk) -> None:
+    desk.book(
+        code("1", id="one"),
+        markdown("## Call the bank\n\nAsk for *Mr. Ochs*.", id="call", tags=["manual"]),
+        code("print('called')", id="after"),
+    )
+    terminal = desk.start()
+    terminal.prompted("step 2>")
+    assert "Ask for Mr. Ochs." in terminal.text()
+    assert "STOPPED at step 2 of 3 · Call the bank" in terminal.text()
+    terminal.type("r")
+    terminal.until("is for a person to do: use done or skip")
+    terminal.answer("step 2>", "x")
+    assert terminal.wait() == 0
+    assert desk.decisions() == [("done", "")]
+    assert desk.attempts() == [("one", 1, "ok"), ("after", 1, "ok")]
+    assert desk.finish().counts["ok"] == 3
+    kinds = [(cell.cell_type, cell.source.splitlines()[0]) for cell in desk.notebook().cells[1:]]
+    assert kinds[1][1] == "## Call the bank"
+    assert "done" in kinds[2][1]
+    assert "Steps that were never run" not in str(kinds)
+
+
+def test_a_manual_step_with_nobody_there_ends_the_run(desk: Desk) -> None:
+    desk.book(code("1", id="one"), markdown("Call.", id="call", tags=["manual"]), code("2"))
+    ended = desk.unattended("--yes", "--yes-destructive")
+    assert ended.returncode == 4
+    assert "step 2 is for a person to do, and nobody was there to decide" in ended.stdout
+    assert "step 2  " in ended.stdout
+    assert desk.attempts() == [("one", 1, "ok")]
+
+
+def test_a_step_that_takes_too_long_is_interrupted_and_retried_as_declared(desk: Desk) -> None:
+    slow = (
+        "from pathlib import Path\nimport time\ntried = Path('tried')\n"
+        "n = len(tried.read_text()) if tried.exists() else 0\ntried.write_text('x' * (n + 1))\n"
+        "if n < 2: time.sleep(60)\nprint('at last')"
+    )
+    limits = {"timeout": 1, "retries": 2, "retry_delay": 0.3}
+    desk.book(code(slow, id="slow", metadata={"nbrun": limits}))
+    ended = desk.unattended()
+    assert ended.returncode == 0, ended.stdout
+    assert [outcome for _, _, outcome in desk.attempts()] == ["timed_out", "timed_out", "ok"]
+    assert "once more in 0.3 s, as the runbook says (2 times left)" in ended.stdout
+    assert "once more in 0.3 s, as the runbook says (1 time left)" in ended.stdout
+    first = desk.events(ev.AttemptFinished)[0]
+    assert first.evalue == "the step did not end within its 1 s"
+    assert 1 <= first.duration < 10
+    assert [event.timeout for event in desk.events(ev.KernelInterrupted)] == [True, True]
+    assert not desk.finish().off_script
+
+
+def test_defaults_of_team_and_notebook_hold_where_a_cell_says_nothing(desk: Desk) -> None:
+    (desk.folder / "nbrun.toml").write_text("[defaults]\ntimeout = 50\nretries = 1\n")
+    own = {"nbrun": {"defaults": {"retries": 2, "impact": "changes"}}}
+    desk.book(
+        code("1", id="a"),
+        code("2", id="b", metadata={"nbrun": {"timeout": None, "retries": 0}}),
+        metadata=PYTHON | own,
+    )
+    assert desk.unattended().returncode == 0
+    a, b = (each.contract for each in desk.events(ev.RunStarted)[0].steps)
+    assert (a.timeout, a.retries, a.impact) == (50.0, 2, "changes")
+    assert (b.timeout, b.retries, b.impact) == (None, 0, "changes")
+
+
+@pytest.mark.parametrize(
+    ("nbrun", "said"),
+    [
+        ({"tiemout": 5}, "metadata.nbrun.tiemout is not known"),
+        ({"timeout": "5"}, "metadata.nbrun.timeout must be seconds"),
+        ({"retries": 1.5}, "metadata.nbrun.retries must be a whole number"),
+        ({"impact": "much"}, "metadata.nbrun.impact must be one of none, changes, destructive"),
+        ({"confirm": "Drop {other}?"}, "names {other}, whose value is not known"),
+        ({"confirm": "Drop {db.x}?"}, "names {db.x}, whose value is not known"),
+        ({"confirm": "Drop {?"}, "has a brace alone"),
+        ({"type": "{token}"}, "names the secret token"),
+        ({"type": "a\nb"}, "must be a text of one line"),
+        ({"approve": {"groups": "dba"}}, "metadata.nbrun.approve must be true, or"),
+        ({"approve": {"group": ""}}, "metadata.nbrun.approve must be true, or"),
+    ],
+)
+def test_a_broken_contract_is_refused_with_its_cell(
+    desk: Desk, nbrun: dict[str, Any], said: str
+) -> None:
+    desk.variables["VAULT"] = "hunter2-hunter2"
+    desk.book(code("db = 'a'; token = ''", tags=["parameters"]), gated(nbrun))
+    ended = desk.unattended("-p", "token=@env:VAULT")
+    assert ended.returncode == 2
+    assert "runbook.ipynb, cell " in ended.stderr
+    assert said in ended.stderr
+    assert not desk.runs.exists() or not list(desk.runs.iterdir())
+
+
+def test_a_teams_policy_wants_a_reason_and_refuses_what_it_does_not_allow(desk: Desk) -> None:
+    (desk.folder / "nbrun.toml").write_text(
+        "[policy]\nallow = ['skipped', 'edited', 'retried']\nneed_reason = ['skipped']\n"
+    )
+    desk.book(code("1 / 0", id="bad"), code("2", id="next"))
+    terminal = desk.start()
+    terminal.answer("step 1>", "r 2")
+    terminal.until("the policy in nbrun.toml does not allow it")
+    terminal.answer("step 1>", "s")
+    terminal.answer("reason (needed; Ctrl-C to go back):", "")
+    terminal.answer("reason (needed; Ctrl-C to go back):", "done by hand")
+    assert terminal.wait() == 3
+    assert desk.decisions() == [("skip", "done by hand")]
+
+
+def test_a_new_runbook_runs_as_it_stands(desk: Desk) -> None:
+    assert desk.command("new", "runbook").returncode == 0
+    terminal = desk.start("-p", "service=web")
+    terminal.answer("step 5>", "x")
+    terminal.answer("step 6>", "r")
+    terminal.answer("type web to confirm:", "web")
+    assert terminal.wait() == 0
+    assert not desk.finish().off_script

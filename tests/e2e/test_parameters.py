@@ -1,0 +1,138 @@
+"""Parameters by a schema: asked for at a terminal, refused elsewhere, completed by a shell."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import PYTHON, code
+from tests.e2e.terminal import Desk
+
+SCHEMA: dict[str, Any] = {
+    "properties": {
+        "db": {"type": "string", "enum": ["blue", "green"], "description": "which database"},
+        "days": {"type": "integer", "minimum": 1, "maximum": 90},
+        "mode": {"enum": ["dry", "real"], "default": "dry"},
+    },
+    "required": ["db"],
+}
+
+
+@pytest.fixture
+def book(desk: Desk) -> Desk:
+    desk.book(
+        code("db = ''\ndays = 7  # how long\nhosts = ['a']", tags=["parameters"]),
+        code("print([db, days, mode, hosts])", id="show"),
+        metadata={**PYTHON, "nbrun": {"parameters": SCHEMA}},
+    )
+    return desk
+
+
+def test_what_must_be_given_is_asked_for_until_it_fits(book: Desk) -> None:
+    terminal = book.start("-p", "days=30")
+    terminal.until("db (blue | green): which database")
+    terminal.answer("db:", "red")
+    terminal.until("'red' is not one of ['blue', 'green']")
+    terminal.answer("db:", "green")
+    assert terminal.wait() == 0
+    assert book.printed("show") == "['green', 30, 'dry', ['a']]\n"
+    assert book.events(ev.RunStarted)[0].parameters == {"db": "green", "days": 30, "mode": "dry"}
+
+
+def test_ctrl_c_at_the_question_runs_nothing(book: Desk) -> None:
+    terminal = book.start()
+    terminal.prompted("db:")
+    terminal.press("ctrl-c")
+    assert terminal.wait() == 130
+    assert not book.runs.exists()
+
+
+def test_keys_typed_before_the_question_are_no_answer(book: Desk) -> None:
+    terminal = book.start()
+    terminal.type_ahead("green\n")
+    terminal.answer("db:", "blue")
+    assert terminal.wait() == 0
+    assert book.printed("show").startswith("['blue'")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "the runbook requires db"),
+        (("-p", "db=red"), "'red' is not one of ['blue', 'green']"),
+        (("-p", "db=blue", "-p", "days=0"), "less than the minimum of 1"),
+        (("-p", "db=blue", "-p", "days=nan"), "expected an int"),
+        (("-p", "db=blue", "-p", "import=1"), "is no name for a parameter"),
+        (("-p", "db=blue", "-p", "__class__=1"), "is no name for a parameter"),
+        (("-p", "db=@prompt"), "no terminal to ask on"),
+    ],
+)
+def test_with_nobody_there_what_is_missing_or_wrong_is_refused(
+    book: Desk, options: tuple[str, ...], said: str
+) -> None:
+    ended = book.unattended(*options)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert not book.runs.exists()
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_a_file(
+    book: Desk,
+) -> None:
+    book.variables |= {"NBRUN_PARAM_DAYS": "2", "NBRUN_PARAM_DB": "blue", "NBRUN_PARAM_DAYZ": "3"}
+    (book.folder / "v.yaml").write_text("days: 1\nmode: real\nhosts: [no, on, 007]\n")
+    ended = book.unattended("-f", "v.yaml", "-p", "db=green")
+    assert ended.returncode == 0, ended.stderr
+    assert book.printed("show") == "['green', 2, 'real', ['no', 'on', '007']]\n"
+    assert "NBRUN_PARAM_DAYZ is set, and this runbook has no such parameter" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "value", ['it\'s "quoted"', "two\nlines", "$(id)", "`id`", "{db}", "nan", "@home", "\\n", "☃"]
+)
+def test_hostile_text_arrives_exactly(desk: Desk, value: str) -> None:
+    desk.book(code("x = ''", tags=["parameters"]), code("print(ascii(x))", id="show"))
+    given = f"@{value}" if value.startswith("@") else value
+    assert desk.unattended("-p", f"x={given}").returncode == 0
+    assert desk.printed("show") == ascii(value) + "\n"
+
+
+def test_help_tells_what_may_be_given_and_runs_nothing(book: Desk) -> None:
+    told = book.command("start", "runbook.ipynb", "--help-parameters")
+    assert told.returncode == 0
+    rows = {line.split()[0]: " ".join(line.split()) for line in told.stdout.splitlines()}
+    assert rows["db"] == "db blue | green (must be given) which database"
+    assert rows["days"] == "days int, at least 1, at most 90 7 how long"
+    assert rows["mode"] == "mode dry | real dry"
+    assert rows["hosts"] == "hosts JSON list ['a']"
+    assert not book.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["-p", "d"], ["db=", "days="]),
+        (["-p", "db", "="], ["blue", "green"]),
+        (["-p", "db", "=", "b"], ["blue"]),
+        (["-p", "nothing", "=", "b"], []),
+    ],
+)
+def test_bash_completes_names_and_choices(book: Desk, words: list[str], offered: list[str]) -> None:
+    """As bash asks: it divides words at the `=`, and joins them by newlines."""
+    line = ["nbrun", "start", "runbook.ipynb", *words]
+    asked = subprocess.run(
+        [sys.executable, "-m", "nbrun"],
+        cwd=book.folder,
+        env=book.environment()
+        | {
+            "_NBRUN_COMPLETE": "complete_bash",
+            "COMP_WORDS": "\n".join(line),
+            "COMP_CWORD": str(len(line) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.split() == offered

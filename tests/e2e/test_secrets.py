@@ -1,0 +1,192 @@
+"""A canary: a secret goes to the kernel, and nowhere else, whatever the run comes to."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import PYTHON, code
+from tests.e2e.terminal import Desk, held_in
+
+CANARY = "c4n4ry-T0K3N/=%+é"
+SCHEMA = {"properties": {"token": {"type": "string", "writeOnly": True}}}
+
+
+def cells() -> list[dict[str, object]]:
+    return [
+        code("token = ''", tags=["parameters"]),
+        code(
+            "import base64, json, os, sys, time, urllib.parse\n"
+            "print('length', len(token))\n"
+            "print(token); print(repr(token)); print(json.dumps(token), file=sys.stderr)\n"
+            "print(urllib.parse.quote(token), base64.b64encode(token.encode()).decode())\n"
+            "for char in token: print(char, end='', flush=True); time.sleep(0.08)\n"
+            "print()\n"
+            "os.write(2, f'by the process: {token}\\n'.encode())\n"
+            "sys.__stderr__.write(f'past the capture: {token}\\n')\n"
+            "os.environ['SHOWN'] = token",
+            id="leak",
+        ),
+        code("!echo $SHOWN", id="shell"),
+        code("{'token': token}", id="shown"),
+        code("raise ValueError('refused: ' + token)", id="fail"),
+    ]
+
+
+@pytest.fixture
+def book(desk: Desk) -> Desk:
+    desk.book(*cells(), metadata={**PYTHON, "nbrun": {"parameters": SCHEMA}})
+    return desk
+
+
+def leaks(data: bytes) -> bool:
+    """Whether any usual form of the canary is in there, the part that no form changes first."""
+    forms = ("c4n4ry", base64.b64encode(CANARY.encode()).decode()[:-4])
+    return any(form.encode() in data for form in forms)
+
+
+def leaky_files(folder: Path) -> list[Path]:
+    return [path for path, data in held_in(folder) if leaks(data)]
+
+
+def leaky_processes() -> list[str]:
+    """Every process of the machine whose words tell it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            data = path.read_bytes()
+        except OSError:  # it has ended
+            continue
+        if leaks(data):
+            found.append(str(path))
+    return found
+
+
+def test_a_secret_typed_at_the_prompt_stands_nowhere_but_in_the_kernel(book: Desk) -> None:
+    terminal = book.start("-p", "token=@prompt")
+    terminal.answer("token (a secret):", CANARY)
+    terminal.prompted("step 6>")
+    assert leaky_processes() == []
+    assert leaky_files(book.folder) == []
+    book.editor_does("s/raise.*/print(len('[secret:token]'), token == '[secret:token]')/")
+    terminal.type("e")
+    terminal.answer("run this? [y/N]", "y")
+    terminal.answer("go back):", "the token was refused")
+    assert terminal.wait() == 3
+    assert not leaks(bytes(terminal.raw))
+    assert leaky_files(book.folder) == []
+    assert f"length {len(CANARY)}" in book.printed("leak")
+    assert book.printed("fail") == f"{len(CANARY)} True\n"
+    assert book.events(ev.RunStarted)[0].secrets == ("token",)
+
+
+def test_what_the_operator_types_of_it_is_not_recorded(book: Desk) -> None:
+    book.variables["VAULT"] = CANARY
+    terminal = book.start("-p", "token=@env:VAULT")
+    terminal.answer("step 6>", f"note is {CANARY} right?")
+    terminal.answer("step 6>", "s")
+    terminal.answer("go back):", f"{CANARY} was refused")
+    assert terminal.wait() == 3
+    assert leaky_files(book.folder) == []
+    assert book.decisions() == [("skip", "[secret:token] was refused")]
+
+
+def test_unattended_neither_json_nor_log_nor_export_tells_it(book: Desk) -> None:
+    book.variables["VAULT"] = CANARY
+    ended = book.unattended("-p", "token=@env:VAULT", "--json")
+    assert ended.returncode == 4
+    told = [
+        ended,
+        book.command("log", "last"),
+        book.command("log", "--json"),
+        book.command("export", "last", "--notebook", "out.ipynb"),
+        book.command("runs", "--json"),
+    ]
+    for each in told:
+        assert not leaks((each.stdout + each.stderr).encode()), each.args
+    assert leaky_files(book.folder) == []
+    assert book.printed("leak").count("[secret:token") == 5
+    injected = book.events(ev.AttemptStarted)[1].source
+    assert 'token = "[secret:token:code]"' in injected or 'token = "[secret:token]"' in injected
+    assert book.printed("shell").strip() == "[secret:token]"
+
+
+def test_what_is_held_back_at_the_very_end_is_in_the_notebook_that_the_journal_names(
+    desk: Desk,
+) -> None:
+    desk.book(
+        code("token = ''", tags=["parameters"]),
+        code(
+            "import threading, time\n"
+            "threading.Thread(target=lambda: (time.sleep(1), print(token[:5], end=''))).start()",
+            id="late",
+        ),
+    )
+    desk.variables["VAULT"] = CANARY
+    assert desk.unattended("-p", "token=@env:VAULT").returncode == 0
+    (path,) = desk.run.glob("*.ipynb")
+    assert desk.finish().notebook_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert desk.printed("late") == CANARY[:5]
+
+
+def test_a_secret_number_arrives_as_a_number(desk: Desk) -> None:
+    desk.book(code("pin = 0", tags=["parameters"]), code("print(pin * 2, pin)", id="show"))
+    desk.variables["PIN"] = "12345678"
+    assert desk.unattended("-p", "pin=@env:PIN").returncode == 0
+    assert desk.printed("show") == "24691356 [secret:pin]\n"
+    assert desk.events(ev.RunStarted)[0].parameters == {"pin": "[secret:pin]"}
+    assert all(b"12345678" not in data for _, data in held_in(desk.runs))
+
+
+def test_what_a_pattern_of_the_team_matches_is_redacted(desk: Desk) -> None:
+    desk.book(
+        code("key = 'AKIA' + '1234567'\nprint(key)\nx = 'AKIAQQQQQQQ'; print(len(x))", id="a")
+    )
+    (desk.folder / "nbrun.toml").write_text("[redact]\npatterns = ['AKIA[A-Z0-9]{7}']\n")
+    assert desk.unattended().returncode == 0
+    assert desk.printed("a") == "[redacted]\n11\n"
+    assert all(b"AKIAQQ" not in data for _, data in held_in(desk.runs))
+
+
+@pytest.mark.parametrize("value", ["short", ""])
+def test_a_short_secret_is_refused_and_nothing_is_run(book: Desk, value: str) -> None:
+    book.variables["VAULT"] = value
+    ended = book.unattended("-p", "token=@env:VAULT")
+    assert ended.returncode == 2
+    assert "less than 6 characters" in ended.stderr
+    assert not book.runs.exists()
+
+
+def test_a_secret_on_the_command_line_is_refused(book: Desk) -> None:
+    ended = book.unattended("-p", f"token={CANARY}")
+    assert ended.returncode == 2
+    assert "the command line shows it to everybody" in ended.stderr
+    assert not leaks(ended.stderr.encode())
+
+
+def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
+    desk: Desk,
+) -> None:
+    desk.book(
+        code("token = ''", tags=["parameters"]),
+        code("import os; assert os.path.exists('go'), len(token)", id="fail"),
+        metadata={**PYTHON, "nbrun": {"parameters": SCHEMA}},
+    )
+    desk.variables["VAULT"] = CANARY
+    terminal = desk.start("-p", "token=@env:VAULT")
+    terminal.prompted("step 3>")
+    desk.kill_supervisor()
+    terminal.wait()
+    resumed = desk.open("resume")
+    resumed.answer("step 3>", "r 2")
+    resumed.answer("go back):", "again")
+    resumed.until("SecretUnknownError: the secret token is not known to this process")
+    (desk.folder / "go").touch()
+    resumed.answer("step 2>", "j 3")
+    resumed.answer("go back):", "it has its token")
+    resumed.answer("step 3>", "r")
+    resumed.answer("go back):", "")
+    assert resumed.wait() == 3
+    assert leaky_files(desk.folder) == []
