@@ -16,6 +16,11 @@ from nbrun.messages import Sink
 
 _BATCH = 500  # messages of one channel before the others get a turn
 _LOOK = 100  # milliseconds between two looks at the process
+_NO_REPLY = {
+    "status": "error",
+    "ename": "KeyboardInterrupt",
+    "evalue": "the kernel sent no reply after the interrupt",
+}
 _QUIET = 0.15  # seconds without a message after which a dead kernel has said everything
 
 
@@ -91,6 +96,13 @@ class Channels:
         """Until something has come, or a moment has passed."""
         self._progress.wait(0.02)
         self._progress.clear()
+
+    def miss_no_reply(self) -> None:
+        """After an interrupt: one that meets the very end of a cell costs ipykernel the reply. What
+        is asked next is answered next, so an answer to that says that the reply is lost."""
+        request = self._current
+        if request is not None:
+            self.send_own("", done=lambda _content: self._missed(request))
 
     def heard_before(self) -> None:
         """What the kernel says is of a step, even before the first request from here."""
@@ -215,6 +227,14 @@ class Channels:
         else:
             self._current = None
             self._sink(wire.replied(request, content))
+
+    def _missed(self, request: str) -> None:
+        if request != self._current:
+            return
+        self._current = None
+        self._idle.discard(request)
+        content = self._replies.pop(request, _NO_REPLY)
+        self._sink(wire.replied(request, content))
 
     def _on_stdin(self, message: dict[str, Any]) -> None:
         if message["msg_type"] == "input_request":

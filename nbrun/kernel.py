@@ -256,6 +256,7 @@ class _Process:
         """A signal, or a message where the kernelspec says so."""
         with suppress(RuntimeError, OSError):  # it died meanwhile: `Died` says so
             self._manager.interrupt_kernel()
+        self._open_channels.miss_no_reply()
 
     def signal(self, number: int) -> None:
         """To its process group: shell commands of the cell get it too."""

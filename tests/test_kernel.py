@@ -397,3 +397,34 @@ def test_a_kernel_that_does_not_start_is_an_error_that_names_the_log(
     talk.kernel.shutdown()
     if name == "ending":
         assert "no licence" in talk.log.read_text()
+
+
+LOSES_ITS_REPLY = """
+kernel = get_ipython().kernel
+this, send = kernel.get_parent()["header"]["msg_id"], kernel.session.send
+def lose(stream, kind, content=None, parent=None, *arguments, **named):
+    if kind == "execute_reply" and parent["header"]["msg_id"] == this:
+        return {"content": {"status": "ok"}}
+    return send(stream, kind, content, parent, *arguments, **named)
+kernel.session.send = lose
+print("all is done")
+"""
+
+
+def test_a_reply_that_an_interrupt_costs_does_not_leave_the_run_waiting(talk: Talk) -> None:
+    request = talk.kernel.execute(LOSES_ITS_REPLY)
+    talk.until(Printed)
+    talk.kernel.interrupt()
+    replied = talk.until(Replied)[-1]
+    assert (replied.request, replied.ename) == (request, "KeyboardInterrupt")
+    assert "no reply" in replied.evalue
+    assert talk.value("6 * 7") == "42"
+
+
+def test_an_interrupt_that_is_answered_is_answered_once(talk: Talk) -> None:
+    request = talk.kernel.execute("print('on', flush=True)\nimport time; time.sleep(600)")
+    talk.until(Printed)
+    talk.kernel.interrupt()
+    replied = talk.until(Replied)[-1]
+    assert (replied.request, replied.ename, replied.evalue) == (request, "KeyboardInterrupt", "")
+    assert talk.value("6 * 7") == "42"
