@@ -1,0 +1,96 @@
+"""The supervisor is killed at any moment, again and again: each effect comes once."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from nbrun import events as ev
+from tests.build_notebooks import code
+from tests.e2e.terminal import Desk, Terminal, is_gone, supervisor_of, wait_until
+from tests.e2e.test_detach import REASON
+
+STEPS = 8
+CELL = """import time
+time.sleep(0.1)
+open('effects', 'a').write('{n}\\n')
+time.sleep(0.1)
+print('do' + 'ne {n}')"""
+
+
+def effects(desk: Desk) -> list[int]:
+    path = desk.folder / "effects"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def kill_supervisor(desk: Desk) -> None:
+    pid = supervisor_of(desk.run)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_gone(pid))
+
+
+def answer(desk: Desk, terminal: Terminal) -> None:
+    """What an honest operator says at the question that stands there, if one does."""
+    row = terminal.screen.row(terminal.screen.cursor.y).strip()
+    asked = re.fullmatch(r"did step (\d+) happen\?", row)
+    if asked:
+        terminal.type("happened" if int(asked[1]) in effects(desk) else "not")
+        terminal.answer(REASON, "looked at the host")
+    elif re.fullmatch(r"step \d+>", row):
+        terminal.type("r")
+        terminal.until(lambda: terminal.screen.row(terminal.screen.cursor.y) != row)
+        if REASON.split()[0] in terminal.screen.row(terminal.screen.cursor.y):
+            terminal.answer(REASON, "")
+
+
+def go_on(desk: Desk, terminal: Terminal, moment: float) -> None:
+    """To the end, or for so many seconds and then the supervisor is killed."""
+    deadline = time.monotonic() + moment
+    while not terminal.ended:
+        answer(desk, terminal)
+        terminal.read(0.02)
+        if time.monotonic() > deadline:
+            kill_supervisor(desk)
+            deadline = float("inf")
+    terminal.wait()
+
+
+def shown(terminal: Terminal) -> set[int]:
+    return {int(number) for number in re.findall(r"^done (\d+)$", terminal.text(), re.MULTILINE)}
+
+
+def run_and_kill(desk: Desk, chance: random.Random) -> None:
+    cells = [code(CELL.format(n=n), id=f"s{n}") for n in range(1, STEPS + 1)]
+    desk.book(*cells)
+    terminals = [desk.start()]
+    terminals[0].until("starting the kernel")
+    go_on(desk, terminals[0], chance.uniform(0.1, 3.0))
+    for _ in range(20):
+        if desk.events(ev.RunFinished):
+            break
+        terminals.append(desk.open("resume"))
+        go_on(desk, terminals[-1], chance.uniform(0.5, 3.0))
+    assert desk.finish().outcome == "completed"
+    assert effects(desk) == list(range(1, STEPS + 1)), "an effect came twice, or not at all"
+    recorded = {n for n in range(1, STEPS + 1) if f"done {n}\n" in desk.printed(f"s{n}")}
+    assert set().union(*map(shown, terminals)) <= recorded, "the screen knew more than the journal"
+    started = [(event.step, event.attempt) for event in desk.events(ev.AttemptStarted)]
+    assert len(started) == len({*started})
+    ends = (*desk.events(ev.AttemptFinished), *desk.events(ev.AttemptIndeterminate))
+    assert {(event.step, event.attempt) for event in ends} == {*started}
+
+
+def test_a_run_killed_at_some_moments_is_finished_with_each_effect_once(desk: Desk) -> None:
+    run_and_kill(desk, random.Random(1))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_a_run_killed_at_many_moments_is_finished_with_each_effect_once(
+    desk: Desk, seed: int
+) -> None:
+    run_and_kill(desk, random.Random(seed))
