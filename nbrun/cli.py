@@ -10,6 +10,7 @@ import typer
 
 from nbrun import __version__
 from nbrun.errors import ExitCode, NbrunError
+from nbrun.views import spelling
 
 app = typer.Typer(
     name="nbrun",
@@ -34,6 +35,13 @@ class ShellErrors(StrEnum):
 RunsDir = Annotated[
     Path | None,
     typer.Option(help="Where runs are kept. Also NBRUN_RUNS_DIR, or runs_dir in nbrun.toml."),
+]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", help="No colours, no boxes, nothing redrawn: for screen readers."),
+]
+FullTraceback = Annotated[
+    bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
 ]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, a unique part of it, a path, or last.")
@@ -103,11 +111,17 @@ def start(
     json: Annotated[
         bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
     ] = False,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: Annotated[
+        int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
+    ] = 400,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
     from nbrun import durations
     from nbrun.commands import start as command
     from nbrun.orders import StartOrder
+    from nbrun.views.look import Look
 
     order = StartOrder(
         runbook=str(runbook),
@@ -126,7 +140,8 @@ def start(
         reason=reason,
         ticket=ticket,
     )
-    raise typer.Exit(command.start(order, json=json, detach=detach))
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(command.start(order, json=json, detach=detach, look=look))
 
 
 def _text(path: Path | None) -> str | None:
@@ -211,9 +226,15 @@ def log(
     max_wait: Annotated[
         float | None, typer.Option(min=0.0, help="With --timing: never wait longer, in seconds.")
     ] = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: Annotated[
+        int, typer.Option(min=0, help="Lines of one output that are printed; 0 (all) by default.")
+    ] = 0,
 ) -> None:
     """Tell a run again: what was done, when, by whom, and what it printed."""
     from nbrun.commands import log as command
+    from nbrun.views.look import Look
 
     request = command.Request(
         run=run,
@@ -225,6 +246,7 @@ def log(
         timing=timing,
         speed=speed,
         max_wait=max_wait,
+        look=Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines),
     )
     raise typer.Exit(command.show(request))
 
@@ -272,9 +294,10 @@ def schema() -> None:
 
 def main() -> None:
     """The entry point of `nbrun` and `jupyter nbrun`."""
+    spelling.register()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written as \\x…
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written plainer
+            stream.reconfigure(errors=spelling.ERRORS)
     try:
         app(prog_name="nbrun")
     except NbrunError as error:

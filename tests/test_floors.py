@@ -41,6 +41,7 @@ FLOORS: tuple[set[str], ...] = (
         "runbook",
         "parameter_defaults",
     },
+    {"history"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"preparation", "resumption", "saving", "server", "console"},
     {"supervisor"},
@@ -59,6 +60,10 @@ HEAVY = (
     "ipykernel",
     "selectolax",
     "platformdirs",
+    "pylatexenc",
+    "textual_image",
+    "PIL",
+    "jinja2",
 )
 
 
@@ -163,6 +168,9 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("tomllib",), {"config"}),
         (("platformdirs",), {"run_directory"}),
         (("yaml",), {"parameter_file"}),
+        (("selectolax",), {"views.html"}),
+        (("pylatexenc",), {"views.latex"}),
+        (("textual_image", "PIL", "resvg_py"), {"views.picture"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbrun import events as ev
@@ -13,6 +13,7 @@ from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.state import fold
 from nbrun.views import log, prompt
+from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 
 
@@ -29,6 +30,7 @@ class Request:
     timing: bool = False
     speed: float = 1.0
     max_wait: float | None = None
+    look: Look = field(default_factory=lambda: Look(max_lines=0))
 
 
 def show(request: Request) -> ExitCode:
@@ -42,7 +44,7 @@ def show(request: Request) -> ExitCode:
         reopening.note_interruption(directory.journal)
     reading = Reading(directory.journal)
     if request.steps:
-        screen().print(log.steps_table(reading))
+        screen(request.look).print(log.steps_table(reading))
     elif request.json:
         log.replay(reading, JsonView(sys.stdout), step=_step(reading, request.step))
     else:
@@ -73,9 +75,11 @@ _INTERRUPTED = (
 
 
 def _replay(request: Request, reading: Reading, where: str) -> None:
-    out = screen()
+    out = screen(request.look)
     live = request.timing and out.is_terminal and not out.is_dumb_terminal
-    view = TerminalView(out, live=live, output=request.output)
+    view = TerminalView(
+        out, live=live, held=not request.timing, output=request.output, look=request.look
+    )
     view.describe_record(where)
     step = _step(reading, request.step)
     if request.timing:

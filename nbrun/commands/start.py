@@ -7,9 +7,10 @@ import msgspec
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.launching import launch
 from nbrun.orders import StartOrder
+from nbrun.views.look import Look
 
 
-def start(order: StartOrder, *, json: bool, detach: bool) -> ExitCode:
+def start(order: StartOrder, *, json: bool, detach: bool, look: Look) -> ExitCode:
     """Have a supervisor check everything and run. What shows the run is imported meanwhile.
 
     Raises:
@@ -30,10 +31,10 @@ def start(order: StartOrder, *, json: bool, detach: bool) -> ExitCode:
     try:
         link = SocketLink(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that
-        return conduct.look_on(directory, json=json)
+        return conduct.look_on(directory, json=json, look=look)
     if attended:
-        return conduct.operate(directory, link)
-    return conduct.answer_for(directory, link, json=json)
+        return conduct.operate(directory, link, look=look)
+    return conduct.answer_for(directory, link, json=json, look=look)
 
 
 def someone_is_there() -> bool:

@@ -1,44 +1,66 @@
 """A run on a terminal: each record becomes what an operator sees, live or replayed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from nbrun import events as ev
 from nbrun.events import Record
+from nbrun.history import LastTime
 from nbrun.state import RunState
 from nbrun.views import mime, summary, wording
-from nbrun.views.ansi import Stream, plain
+from nbrun.views.ansi import plain
+from nbrun.views.held import Held
+from nbrun.views.look import Look
+from nbrun.views.region import Region
+from nbrun.views.stream import Stream
+from nbrun.views.traces import Failure, failure
 
-REFRESH = 0.1  # seconds between two drawings of the live region
+UPDATES = 5.0  # seconds between two printings of a display that changes, where none is in place
 
 _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
 
 
 class TerminalView:
-    """Prints records as they come. `live`: the terminal can redraw its last lines, so that
-    unfinished lines and progress are shown in place; `output`: what cells print is shown.
+    """Prints records as they come. `live`: the terminal can redraw its last lines, so that what
+    a step prints changes in place, and is printed when it ends; `held`: the same, but for what is
+    shown before. `output`: what cells print is shown. `before`: when each step ran last, by its id.
     """
 
-    def __init__(self, console: Console, *, live: bool, output: bool = True) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        live: bool,
+        held: bool = False,
+        output: bool = True,
+        look: Look | None = None,
+        before: Mapping[str, LastTime] | None = None,
+    ) -> None:
         self._console = console
-        self._with_live = live
+        self._look = look or Look()
+        self._with_live = live and not self._look.plain
+        self._with_held = self._with_live or held
         self._with_output = output
+        self._before = before or {}
         self._pending: list[RenderableType] = []
         self._stream = Stream()
         self._stream_name = ""
-        self._displays: dict[str, RenderableType] = {}
+        self._updates: dict[str, RenderableType] = {}
+        self._updated = 0.0
         self._told: set[str] = set()
-        self._live: Live | None = None
+        self._held: Held | None = None
+        self._region = Region(console, self._tail)
         self._running = ""
         self._began = 0.0
-        self._drawn = 0.0
+        self._broke: tuple[str, Failure | None] | None = None
         self._language = "python"
         self._record = ""
+        self._run = "last"
 
     def show(self, state: RunState, record: Record) -> None:
         """Take one record, with the state it led to. What it prints is out after `flush`."""
@@ -51,7 +73,7 @@ class TerminalView:
         pending, self._pending = self._pending, []
         if pending:
             self._print(pending)
-        self._draw(force=bool(pending))
+        self._region.draw(force=bool(pending))
 
     def _print(self, pending: list[RenderableType]) -> None:
         """A picture of an output must never end a run: what can't be drawn is said to be there."""
@@ -67,7 +89,7 @@ class TerminalView:
 
     def tick(self) -> None:
         """Let the clock of a running step go on."""
-        self._draw(force=False)
+        self._region.draw(force=False)
 
     def interject(self) -> None:
         """Begin a new line: a question stands on this one."""
@@ -77,53 +99,49 @@ class TerminalView:
         """Leave the screen's last lines to a question."""
         self._end_output()
         self.flush()
-        self._stop_live()
+        self._region.stop()
 
     def resume(self) -> None:
         """Show a running step's progress again."""
         if self._running:
-            self._start_live(self._running, self._began)
+            self._start_live()
 
     def close(self) -> None:
         """Print what is held, and give the terminal back."""
         self._end_output()
         self.flush()
-        self._stop_live()
+        self._region.stop()
 
     def describe_record(self, where: str) -> None:
         """Where the record is kept, for the header and for outputs that can't be shown."""
         self._record = where
 
-    # ── the live region ──────────────────────────────────────────────────────────────────────
+    # ── what runs ────────────────────────────────────────────────────────────────────────────
 
-    def _start_live(self, running: str, began: float) -> None:
-        self._running, self._began = running, began
-        if not self._with_live:
-            return
-        self._live = Live(
-            console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
-        )
-        self._live.start()
-        self._console.show_cursor(True)  # a killed console must not leave a terminal without one
+    def _begin(self, title: str, step: str) -> None:
+        self._running, self._began, self._broke = title, time.monotonic(), None
+        self._hold(step)
+        self._start_live()
 
-    def _stop_live(self) -> None:
-        live, self._live = self._live, None
-        if live is not None:
-            live.stop()
+    def _hold(self, step: str) -> None:
+        if self._with_held:
+            rest = f"nbrun log {self._run} --step {step}"
+            self._held = Held(self._look.max_lines, self._shown, self._sketched, rest)
 
-    def _draw(self, *, force: bool) -> None:
-        now = time.monotonic()
-        if self._live is None or not (force or now - self._drawn >= REFRESH):
-            return
-        self._drawn = now
-        self._live.update(self._region(now), refresh=True)
+    def _start_live(self) -> None:
+        if self._with_live:
+            self._region.start(self._running, self._began)
 
-    def _region(self, now: float) -> RenderableType:
-        elapsed = wording.duration(now - self._began)
-        progress = Text(f"running {self._running} · {elapsed}", style="dim", no_wrap=True)
-        progress.truncate(self._console.width - 1, overflow="ellipsis")
-        pending = self._stream.pending
-        return Group(*self._displays.values(), *([pending] if pending else []), progress)
+    def _tail(self, console: Console, rows: int) -> list[list[Any]]:
+        return self._held.region(console, rows) if self._held else []
+
+    def _shown(self, output: dict[str, Any]) -> RenderableType:
+        return mime.renderable(output, record_hint=self._record, look=self._look)
+
+    def _sketched(self, output: dict[str, Any]) -> RenderableType:
+        """As it is shown while it may still change: pictures are drawn once, at the end."""
+        look = replace(self._look, pictures=False)
+        return mime.renderable(output, record_hint=self._record, look=look)
 
     # ── what each event shows ────────────────────────────────────────────────────────────────
 
@@ -134,6 +152,7 @@ class TerminalView:
         self._put(Text(plain(text), style=style))
 
     def _run_started(self, _state: RunState, event: ev.RunStarted, at: str) -> None:
+        self._run = event.run
         self._put(summary.header(event, at, self._record), Text())
         for notice in event.notices:
             self._line(f"note: {notice}", "yellow")
@@ -165,15 +184,19 @@ class TerminalView:
         self._line(f"{what}: {event.why}", "yellow")
 
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
-        title = plain(wording.step(state, event.step) + _which_attempt(event))
+        title = plain(wording.step(state, event.step) + _what(state, event))
         self._put(Text(), self._rule(title, wording.clock(at)))
+        if event.attempt == 1 and event.step in self._before:
+            self._line(f"last time {wording.last_time(self._before[event.step])}", "dim")
         self._narrate(state, event.step)
         self._put(mime.source(event.source, self._language))
         self.flush()
-        self._start_live(title, time.monotonic())
+        self._begin(title, event.step)
 
     def _rule(self, title: str, clock: str) -> Text:
         """A step's title, and the time at the right edge."""
+        if self._look.plain:
+            return Text(f"{title} · {clock}", style="bold")
         line = "-" if self._console.options.ascii_only else "─"
         room = self._console.width - len(clock) - 2
         rule = Text(title, style="bold", no_wrap=True)
@@ -191,22 +214,27 @@ class TerminalView:
         self._put(*map(mime.markdown, told), *([Text()] if told else []))
 
     def _output(self, state: RunState, event: ev.Output, _at: str) -> None:
+        if event.output.get("output_type") == "error" and not event.late:
+            self._broke = _cause(event.output)
         if not self._with_output:
             return
+        if self._held is not None and not event.late:
+            self._held.take(event)
+            return
         if event.late:
-            self._end_output()
+            self._end_stream()
             self._line(f"late output of {wording.step(state, event.step)}:", "dim")
+        self._at_once(event)
+        if event.late:
+            self._end_stream()
+
+    def _at_once(self, event: ev.Output) -> None:
+        """Print an output that will not change any more."""
         if event.output.get("output_type") == "stream":
             self._streamed(event.output)
-        elif event.display_id is not None and self._live is not None:
-            self._displays[event.display_id] = mime.renderable(
-                event.output, record_hint=self._record
-            )
         else:
             self._end_stream()
-            self._put(mime.renderable(event.output, record_hint=self._record))
-        if event.late:
-            self._end_output()
+            self._put(self._shown(event.output))
 
     def _streamed(self, output: dict[str, object]) -> None:
         name = str(output.get("name"))
@@ -223,25 +251,31 @@ class TerminalView:
             self._put(rest)
 
     def _end_output(self) -> None:
-        """Print for good what the live region still holds."""
+        """Print for good what is still held."""
         self._end_stream()
-        self._put(*self._displays.values())
-        self._displays.clear()
+        self._put(*self._updates.values())
+        self._updates.clear()
+        if self._held is not None:
+            self._put(*self._held.whole())
 
     def _output_updated(self, _state: RunState, event: ev.OutputUpdated, _at: str) -> None:
+        """Where nothing changes in place, the newest state now and then, and the last one."""
         if not self._with_output:
             return
+        if self._held is not None:
+            self._held.take(event)
+            return
         output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
-        shown = mime.renderable(output, record_hint=self._record)
-        if self._live is not None:
-            self._displays[event.display_id] = shown
-        else:
-            self._put(shown)
+        self._updates[event.display_id] = self._shown(output)
+        if time.monotonic() - self._updated >= UPDATES:
+            self._updated = time.monotonic()
+            self._end_output()
 
-    def _output_cleared(self, _state: RunState, _event: ev.OutputCleared, _at: str) -> None:
-        """What has scrolled by stays: a terminal, like the journal, erases nothing."""
-        self._displays.clear()
+    def _output_cleared(self, _state: RunState, event: ev.OutputCleared, _at: str) -> None:
+        """What has scrolled by stays: a terminal erases nothing above its last lines."""
         self._end_stream()
+        if self._held is not None:
+            self._held.take(event)
 
     def _input_requested(self, _state: RunState, _event: ev.InputRequested, _at: str) -> None:
         self._end_output()
@@ -256,17 +290,17 @@ class TerminalView:
         if wording.is_expected(state, event):
             style = "yellow"
         self._line(wording.finished(state, event), f"bold {style}")
-        self._running = ""
+        self._running, self._held = "", None
         self.flush()
-        self._stop_live()
+        self._region.stop()
 
     def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
         self._end_output()
-        self._running = ""
+        self._running, self._held = "", None
         told = f"{wording.OUTCOMES['indeterminate']}: {event.why}"
         self._line(f"{wording.step(state, event.step)}: {told}", "bold red")
         self.flush()
-        self._stop_live()
+        self._region.stop()
 
     def _settled(self, state: RunState, event: ev.AttemptSettled, at: str) -> None:
         told = wording.settled(state, event)
@@ -300,6 +334,15 @@ class TerminalView:
         self._line(f"  {wording.clock(at)} {wording.stop(state, event)}")
         if event.detail:
             self._line(f"  {event.detail}")
+        if event.reason == "step_failed" and self._broke is not None:
+            self._say_what_broke(*self._broke)
+
+    def _say_what_broke(self, error: str, where: Failure | None) -> None:
+        """Once more, right above the question: the whole may be long."""
+        self._line(f"  {error}", "red")
+        if where is not None:
+            marker = ">" if self._look.plain or self._console.options.ascii_only else "→"
+            self._line(f"  {marker} line {where.line}: {where.code}".rstrip(" :"), "red")
 
     def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
         told = wording.decision(state, event)
@@ -316,20 +359,31 @@ class TerminalView:
 
     def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
         self._end_output()
-        self._stop_live()
+        self._region.stop()
         epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
         if state.current is None:
             self._put(*map(mime.markdown, epilogue))
         self._put(Text(), summary.footer(state, event, at, self._record))
 
 
-def _which_attempt(event: ev.AttemptStarted) -> str:
-    parts = [f" · attempt {event.attempt}"] if event.attempt > 1 else []
+def _what(state: RunState, event: ev.AttemptStarted) -> str:
+    """What else is said of an attempt beside its step's title."""
+    impact = wording.impact(state, event.step)
+    parts = [f" · {impact}"] if impact else []
+    parts += [f" · attempt {event.attempt}"] if event.attempt > 1 else []
     if event.cause == "setup":
         parts.append(" · again, for the new kernel")
     if event.edited:
         parts.append(" · edited")
     return "".join(parts)
+
+
+def _cause(output: dict[str, Any]) -> tuple[str, Failure | None]:
+    """What an error is called, and where in the cell it came up."""
+    lines = output.get("traceback")
+    texts = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+    error = wording.error(str(output.get("ename", "")), str(output.get("evalue", "")))
+    return error, failure(texts)
 
 
 _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from nbrun import events as ev
+from nbrun.history import LastTime
 from nbrun.script import label
 from nbrun.state import RunState, StepState
 
@@ -78,6 +79,19 @@ def step(state: RunState, id_: str) -> str:
     return f"step {known.step.number} of {len(state.steps)} · {known.step.title}"
 
 
+def impact(state: RunState, id_: str) -> str:
+    """What the runbook says that a step does to the world: `changes`, `destructive`, or nothing."""
+    known = state.steps.get(id_)
+    own = known.step.metadata.get("nbrun") if known else None
+    said = own.get("impact") if isinstance(own, dict) else None
+    return said if said in ("changes", "destructive") else ""
+
+
+def last_time(last: LastTime) -> str:
+    """`ok · 12.0 s on 2026-11-20`."""
+    return f"{OUTCOMES[last.outcome]} · {duration(last.duration)} on {last.at[:10]}"
+
+
 def is_expected(state: RunState, event: ev.AttemptFinished) -> bool:
     """Whether the runbook itself allows the error that the attempt ended in."""
     step = state.steps.get(event.step)
@@ -89,7 +103,7 @@ def finished(state: RunState, event: ev.AttemptFinished) -> str:
     expected = " as the runbook allows" if is_expected(state, event) else ""
     parts = [OUTCOMES[event.outcome] + expected, duration(event.duration)]
     if event.outcome not in ("ok", "kernel_died") and event.ename:
-        parts.append(_error(event.ename, event.evalue or ""))
+        parts.append(error(event.ename, event.evalue or ""))
     if event.outcome == "ok" and event.shell_exit:
         parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
     if event.ended_run:
@@ -97,7 +111,8 @@ def finished(state: RunState, event: ev.AttemptFinished) -> str:
     return " · ".join(parts)
 
 
-def _error(ename: str, evalue: str) -> str:
+def error(ename: str, evalue: str) -> str:
+    """`ValueError: no such host`, on one line."""
     if ename == "StdinNotImplementedError":  # ipykernel's words are about front ends
         return "the cell asks for input, and nobody is there to answer"
     return f"{ename}: {_brief(evalue)}" if evalue else ename
