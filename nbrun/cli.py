@@ -272,14 +272,31 @@ def export(
     notebook: Annotated[
         bool, typer.Option("--notebook", help="The output notebook, from the journal alone.")
     ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="A report as one HTML page, without scripts.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A summary in Markdown, for a ticket.")
+    ] = False,
+    cast: Annotated[
+        bool, typer.Option("--cast", help="An asciicast, for asciinema to play.")
+    ] = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Make a view of a run again from its journal."""
     from nbrun.commands import export as command
 
-    if not notebook:
-        raise typer.BadParameter("say what to make: --notebook")
-    code, target = command.export_notebook(run, path, runs_dir)
+    kinds: dict[command.Kind, bool] = {
+        "notebook": notebook,
+        "html": html,
+        "markdown": markdown,
+        "cast": cast,
+    }
+    wanted = [kind for kind, is_wanted in kinds.items() if is_wanted]
+    if len(wanted) != 1:
+        one = ", ".join(f"--{kind}" for kind in kinds)
+        raise typer.BadParameter(f"say what to make, one of {one}")
+    code, target = command.export(run, wanted[0], path, runs_dir)
     typer.echo(target)
     raise typer.Exit(code)
 

@@ -64,6 +64,8 @@ HEAVY = (
     "textual_image",
     "PIL",
     "jinja2",
+    "nh3",
+    "ansi2html",
 )
 
 
@@ -169,6 +171,8 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("platformdirs",), {"run_directory"}),
         (("yaml",), {"parameter_file"}),
         (("selectolax",), {"views.html"}),
+        (("nh3", "ansi2html"), {"views.safe_html"}),
+        (("jinja2",), {"views.report"}),
         (("pylatexenc",), {"views.latex"}),
         (("textual_image", "PIL", "resvg_py"), {"views.picture"}),
     ],

@@ -1,6 +1,5 @@
 """The last lines of a terminal while a step runs: the end of what it printed, and its clock."""
 
-import time
 from collections.abc import Callable
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -21,16 +20,17 @@ Tail = Callable[[Console, int], Lines]
 class Region:
     """Redraws in place what `tail(console, rows)` gives and the clock of what runs."""
 
-    def __init__(self, console: Console, tail: Tail) -> None:
+    def __init__(self, console: Console, tail: Tail, clock: Callable[[], float]) -> None:
         self._console = console
         self._tail = tail
+        self._clock = clock
         self._live: Live | None = None
         self._running = ""
         self._began = 0.0
         self._drawn = 0.0
 
     def start(self, running: str, began: float) -> None:
-        """`began` by the monotonic clock, in seconds."""
+        """`began` by the clock that it was made with, in seconds."""
         self._running, self._began = running, began
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
@@ -44,16 +44,16 @@ class Region:
             live.stop()
 
     def draw(self, *, force: bool) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._live is None or not (force or now - self._drawn >= REFRESH):
             return
         self._drawn = now
-        self._live.update(_Rows([*self._lines(), self._clock(now)]), refresh=True)
+        self._live.update(_Rows([*self._lines(), self._progress(now)]), refresh=True)
 
     def _lines(self) -> Lines:
         return self._tail(self._console, max(2, min(_HIGHEST, self._console.height - _OTHERS)))
 
-    def _clock(self, now: float) -> list[Segment]:
+    def _progress(self, now: float) -> list[Segment]:
         """No full width: a cursor after the last column stands on the next line in some terminals.
         A resized terminal is drawn anew at the next turn."""
         elapsed = wording.duration(now - self._began)

@@ -29,6 +29,7 @@ class TerminalView:
     """Prints records as they come. `live`: the terminal can redraw its last lines, so that what
     a step prints changes in place, and is printed when it ends; `held`: the same, but for what is
     shown before. `output`: what cells print is shown. `before`: when each step ran last, by its id.
+    `clock`: what the running step is timed by, in seconds.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class TerminalView:
         output: bool = True,
         look: Look | None = None,
         before: Mapping[str, LastTime] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
         self._look = look or Look()
@@ -54,7 +56,8 @@ class TerminalView:
         self._updated = 0.0
         self._told: set[str] = set()
         self._held: Held | None = None
-        self._region = Region(console, self._tail)
+        self._region = Region(console, self._tail, clock)
+        self._now = clock
         self._running = ""
         self._began = 0.0
         self._broke: tuple[str, Failure | None] | None = None
@@ -119,7 +122,7 @@ class TerminalView:
     # ── what runs ────────────────────────────────────────────────────────────────────────────
 
     def _begin(self, title: str, step: str) -> None:
-        self._running, self._began, self._broke = title, time.monotonic(), None
+        self._running, self._began, self._broke = title, self._now(), None
         self._hold(step)
         self._start_live()
 
