@@ -364,6 +364,16 @@ class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
     notebook_sha256: str | None = None
 
 
+class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
+    """What bars of ipywidgets, and the words beside them, show now: of each model (its id) the
+    changed ones of `value`, `min`, `max`, `description`, `children`, `bar_style`."""
+
+    step: str
+    attempt: int
+    models: dict[str, Any]
+    late: bool = False
+
+
 Event = (
     RunStarted
     | KernelStarted
@@ -393,6 +403,7 @@ Event = (
     | RunbookReplaced
     | NoteAdded
     | RunFinished
+    | WidgetsChanged
 )
 
 

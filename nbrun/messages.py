@@ -38,6 +38,13 @@ class Cleared(_Message, frozen=True, kw_only=True):
     wait: bool
 
 
+class WidgetChanged(_Message, frozen=True, kw_only=True):
+    """What of an ipywidgets model shows how far something is: `state` has only such keys."""
+
+    model: str
+    state: dict[str, Any]
+
+
 class InputWanted(_Message, frozen=True, kw_only=True):
     prompt: str
     password: bool
@@ -75,7 +82,9 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-Message = Printed | Displayed | DisplayUpdated | Cleared | InputWanted | Replied | Died | Idled
+Message = (
+    Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | InputWanted | Replied | Died
+) | Idled
 
 
 class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -210,6 +210,13 @@ def output_cleared(
     return ev.OutputCleared(step=step, attempt=attempt, wait=wait, **fields)
 
 
+def widgets_changed(
+    models: dict[str, Any] | None = None, step: str = "s1", attempt: int = 1, **fields: Any
+) -> ev.WidgetsChanged:
+    changed = {"m": {"value": 1}} if models is None else models
+    return ev.WidgetsChanged(step=step, attempt=attempt, models=changed, **fields)
+
+
 def input_requested(
     prompt: str = "host? ", password: bool = False, step: str = "s1", attempt: int = 1
 ) -> ev.InputRequested:
@@ -416,4 +423,5 @@ BUILDERS: tuple[Build, ...] = (
     runbook_replaced,
     note_added,
     run_finished,
+    widgets_changed,
 )  # one for each type of event

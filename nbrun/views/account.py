@@ -24,6 +24,7 @@ class Attempt:
     at: str
     start: float
     outputs: list[dict[str, Any]]
+    planned: str  # the runbook's own source at that time
     end: float | None = None
     finished: ev.AttemptFinished | None = None
     told: str = "no end is recorded"
@@ -115,14 +116,22 @@ class _Teller:
         match record.event:
             case ev.RunStarted() as event:
                 self._begin(event, record.at)
+            case ev.RunbookReplaced() as event:
+                self._replan(event.steps)
             case ev.AttemptStarted() as event:
                 self._attempt(event, record)
-            case ev.Output() | ev.OutputUpdated() | ev.OutputCleared() as event:
+            case (
+                ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged() as event
+            ):
                 self._outputs.take(event)
             case ev.AttemptFinished() as event:
                 self._end(event, wording.finished(state, event), record.mono)
             case ev.AttemptIndeterminate() as event:
                 self._end(event, f"{wording.OUTCOMES['indeterminate']}: {event.why}", record.mono)
+            case ev.AttemptSettled() as event:
+                self._sections[event.step].attempts[
+                    event.attempt - 1
+                ].told = f"{wording.OUTCOMES['indeterminate']}; {wording.settled(state, event)}"
             case ev.Stopped() as event:
                 self._stop = record.mono, wording.stop(state, event)
             case ev.Resumed() | ev.RunFinished():
@@ -145,6 +154,17 @@ class _Teller:
         for step in event.steps:
             self._section(Section(step.id, step.title, step))
 
+    def _replan(self, steps: tuple[Step, ...]) -> None:
+        """The steps in their new order, then what has an attempt and is no step any more."""
+        before = self._account.sections
+        self._account.sections = []
+        for step in steps:
+            known = self._sections.get(step.id) or Section(step.id, step.title, step)
+            known.step, known.title = step, step.title
+            self._section(known)
+        left = [each for each in before if each.attempts and each not in self._account.sections]
+        self._account.sections += left
+
     def _section(self, section: Section) -> Section:
         self._sections[section.id] = section
         self._account.sections.append(section)
@@ -156,7 +176,10 @@ class _Teller:
             title = wording.step(self._account.state, event.step)
             section = self._section(Section(event.step, title, None))
         outputs = self._outputs.of(event.step, event.attempt)
-        section.attempts.append(Attempt(event, record.at, record.mono, outputs))
+        known = self._account.state.steps.get(event.step)
+        planned = known.step.source if known else event.source
+        attempt = Attempt(event, record.at, record.mono, outputs, planned)
+        section.attempts.append(attempt)
 
     def _end(
         self, event: ev.AttemptFinished | ev.AttemptIndeterminate, told: str, mono: float
@@ -198,16 +221,32 @@ def _happening(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
             return "off script", f"{where}: {kind}", event.reason
         case ev.NoteAdded():
             return "note", f"{event.operator.name}: {event.text}", ""
+        case ev.InputAnswered():
+            answer = "a password, not recorded" if event.answer is None else event.answer
+            return "answer", f"{event.operator.name}: {answer}", ""
+        case ev.AttemptSettled():
+            return "settled", f"{event.operator.name}: {wording.settled(state, event)}", ""
+    return _kernel_or_process(event)
+
+
+def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
+    match event:
         case ev.KernelDied():
             return "kernel", "the kernel died", event.why
         case ev.KernelRestarted():
             return "kernel", f"kernel number {event.generation} was started", event.why
+        case ev.KernelReattached():
+            return "kernel", wording.reattached(event), ""
         case ev.KernelInterrupted():
             what = "the kernel was killed" if event.kill else "the step was interrupted"
             return "kernel", what, event.why
-        case ev.InputAnswered():
-            answer = "a password, not recorded" if event.answer is None else event.answer
-            return "answer", f"{event.operator.name}: {answer}", ""
+        case ev.RunInterrupted():
+            return "interrupted", "the process that ran it was gone", event.why
+        case ev.RunResumed():
+            return "resumed", f"by {wording.operator(event.operator)}", event.reason
+        case ev.RunbookReplaced():
+            what = f"{event.operator.name}: the runbook's new version is followed from here on"
+            return "runbook", what, ""
     return None
 
 

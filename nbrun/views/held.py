@@ -48,6 +48,12 @@ class Held:
             case ev.Output():
                 self._add(event)
 
+    def redraw(self) -> None:
+        """Something that the outputs show has changed by itself."""
+        for item in self._items:
+            if isinstance(item, _Displayed):
+                item.forget()
+
     def region(self, console: Console, rows: int) -> Lines:
         """The last rows of what is held, no more than `rows`."""
         lines: Lines = []
@@ -129,6 +135,10 @@ class _Displayed:
         self._render = render
         self._sketch = sketch
         self._sketched: tuple[int, int, Lines] | None = None
+
+    def forget(self) -> None:
+        """What it looked like."""
+        self._sketched = None
 
     def whole(self) -> list[RenderableType]:
         return [self._render(self.output)]

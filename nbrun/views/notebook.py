@@ -79,7 +79,7 @@ class _Builder:
                 self._began_at, self._operator = at, operator
             case ev.AttemptStarted():
                 self._attempt(event, at)
-            case ev.Output() | ev.OutputUpdated() | ev.OutputCleared():
+            case ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged():
                 self._outputs.take(event)
             case ev.AttemptFinished():
                 self._finish(event, at)

@@ -96,12 +96,12 @@ def _section(told: Account, section: Section, language: str) -> dict[str, Any]:
         "narration": _narrated(step.narration) if step else "",
         "source": safe_html.source(step.source, language) if step and not section.attempts else "",
         "why_not_run": section.why_not_run,
-        "attempts": [_attempt(section, each, language) for each in section.attempts],
+        "attempts": [_attempt(each, language) for each in section.attempts],
     }
 
 
-def _attempt(section: Section, attempt: Attempt, language: str) -> dict[str, Any]:
-    planned = section.step.source if section.step else attempt.started.source
+def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
+    planned = attempt.planned
     changed = planned != attempt.started.source
     return {
         "number": attempt.started.attempt,

@@ -12,13 +12,14 @@ from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.history import LastTime
 from nbrun.state import RunState
-from nbrun.views import mime, summary, wording
+from nbrun.views import mime, remarks, summary, wording
 from nbrun.views.ansi import plain
 from nbrun.views.held import Held
 from nbrun.views.look import Look
 from nbrun.views.region import Region
-from nbrun.views.stream import Stream
+from nbrun.views.stream import Stream, to_text
 from nbrun.views.traces import Failure, failure
+from nbrun.views.widgets import Widgets, model_of
 
 UPDATES = 5.0  # seconds between two printings of a display that changes, where none is in place
 
@@ -53,6 +54,8 @@ class TerminalView:
         self._stream = Stream()
         self._stream_name = ""
         self._updates: dict[str, RenderableType] = {}
+        self._widgets = Widgets()
+        self._views: dict[str, dict[str, Any]] = {}
         self._updated = 0.0
         self._told: set[str] = set()
         self._held: Held | None = None
@@ -70,6 +73,8 @@ class TerminalView:
         shower = _SHOWERS.get(type(record.event))
         if shower is not None:
             shower(self, state, record.event, record.at)
+        for text, style in remarks.lines(state, record.event, record.at):
+            self._line(text, style)
 
     def flush(self) -> None:
         """Print what has been taken, in one piece."""
@@ -139,11 +144,17 @@ class TerminalView:
         return self._held.region(console, rows) if self._held else []
 
     def _shown(self, output: dict[str, Any]) -> RenderableType:
+        bar = self._widgets.text(model_of(output) or "")
+        return to_text(bar) if bar else self._drawn(output)
+
+    def _drawn(self, output: dict[str, Any]) -> RenderableType:
         return mime.renderable(output, record_hint=self._record, look=self._look)
 
     def _sketched(self, output: dict[str, Any]) -> RenderableType:
         """As it is shown while it may still change: pictures are drawn once, at the end."""
         look = replace(self._look, pictures=False)
+        if model_of(output) is not None:
+            return self._shown(output)
         return mime.renderable(output, record_hint=self._record, look=look)
 
     # ── what each event shows ────────────────────────────────────────────────────────────────
@@ -170,21 +181,10 @@ class TerminalView:
         self._end_output()
         self._line(event.why, "bold red")
 
-    def _kernel_restarted(self, state: RunState, event: ev.KernelRestarted, _at: str) -> None:
-        self._line(f"a new kernel is ready (number {state.generation} of this run)", "yellow")
-        self._line(wording.lost(event), "yellow")
-
-    def _kernel_reattached(self, _state: RunState, event: ev.KernelReattached, _at: str) -> None:
-        self._line(wording.reattached(event), "yellow")
-
     def _kernel_idle(self, _state: RunState, event: ev.KernelIdle, _at: str) -> None:
         self._end_output()
         if event.told:
             self._line(f"the kernel says: {event.told}")
-
-    def _kernel_interrupted(self, _state: RunState, event: ev.KernelInterrupted, _at: str) -> None:
-        what = "killing the kernel" if event.kill else "interrupting the step"
-        self._line(f"{what}: {event.why}", "yellow")
 
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
         title = plain(wording.step(state, event.step) + _what(state, event))
@@ -233,8 +233,11 @@ class TerminalView:
 
     def _at_once(self, event: ev.Output) -> None:
         """Print an output that will not change any more."""
+        model = model_of(event.output)
         if event.output.get("output_type") == "stream":
             self._streamed(event.output)
+        elif model is not None and not event.late:
+            self._views[model] = event.output
         else:
             self._end_stream()
             self._put(self._shown(event.output))
@@ -256,8 +259,9 @@ class TerminalView:
     def _end_output(self) -> None:
         """Print for good what is still held."""
         self._end_stream()
-        self._put(*self._updates.values())
+        self._put(*self._updates.values(), *map(self._shown, self._views.values()))
         self._updates.clear()
+        self._views.clear()
         if self._held is not None:
             self._put(*self._held.whole())
 
@@ -274,6 +278,11 @@ class TerminalView:
             self._updated = time.monotonic()
             self._end_output()
 
+    def _widgets_changed(self, _state: RunState, event: ev.WidgetsChanged, _at: str) -> None:
+        self._widgets.take(event)
+        if self._held is not None:
+            self._held.redraw()
+
     def _output_cleared(self, _state: RunState, event: ev.OutputCleared, _at: str) -> None:
         """What has scrolled by stays: a terminal erases nothing above its last lines."""
         self._end_stream()
@@ -282,10 +291,6 @@ class TerminalView:
 
     def _input_requested(self, _state: RunState, _event: ev.InputRequested, _at: str) -> None:
         self._end_output()
-
-    def _input_answered(self, _state: RunState, event: ev.InputAnswered, _at: str) -> None:
-        answer = "(a password, not recorded)" if event.answer is None else event.answer
-        self._line(f"answered: {answer}", "dim")
 
     def _attempt_finished(self, state: RunState, event: ev.AttemptFinished, _at: str) -> None:
         self._end_output()
@@ -305,31 +310,10 @@ class TerminalView:
         self.flush()
         self._region.stop()
 
-    def _settled(self, state: RunState, event: ev.AttemptSettled, at: str) -> None:
-        told = wording.settled(state, event)
-        self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "cyan")
-
-    def _interrupted(self, _state: RunState, event: ev.RunInterrupted, at: str) -> None:
-        told = wording.interrupted(event)
-        self._line(f"{wording.clock(at)} the run was interrupted: {told}", "bold red")
-
-    def _run_resumed(self, _state: RunState, event: ev.RunResumed, at: str) -> None:
-        why = f": {event.reason}" if event.reason else ""
-        who = wording.operator(event.operator)
-        self._line(f"{wording.moment(at)} resumed by {who} on {event.host}{why}", "cyan")
-        self._line("looking for its kernel …", "dim")
-
     def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
         told = "the runbook as it is now is followed from here on"
         self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "yellow")
         self._put(mime.source(event.diff, "diff"))
-
-    def _attached(self, _state: RunState, event: ev.OperatorAttached, at: str) -> None:
-        self._line(f"{wording.clock(at)} {wording.operator(event.operator)} attached", "dim")
-
-    def _detached(self, _state: RunState, event: ev.OperatorDetached, at: str) -> None:
-        who = wording.operator(event.operator)
-        self._line(f"{wording.clock(at)} {who} detached: {event.why}", "dim")
 
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
         where = wording.step(state, event.step) if event.step else "the end"
@@ -346,19 +330,6 @@ class TerminalView:
         if where is not None:
             marker = ">" if self._look.plain or self._console.options.ascii_only else "→"
             self._line(f"  {marker} line {where.line}: {where.code}".rstrip(" :"), "red")
-
-    def _decided(self, state: RunState, event: ev.Decided, at: str) -> None:
-        told = wording.decision(state, event)
-        self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "cyan")
-
-    def _refused(self, _state: RunState, event: ev.DecisionRefused, _at: str) -> None:
-        self._line(f"refused: {event.why}", "yellow")
-
-    def _deviated(self, state: RunState, event: ev.Deviated, _at: str) -> None:
-        self._line(f"off script: {wording.deviation(state, event)}", "yellow")
-
-    def _noted(self, _state: RunState, event: ev.NoteAdded, at: str) -> None:
-        self._line(f"{wording.clock(at)} note by {event.operator.name}: {event.text}", "cyan")
 
     def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
         self._end_output()
@@ -393,28 +364,16 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.RunStarted: TerminalView._run_started,
     ev.KernelStarted: TerminalView._kernel_started,
     ev.KernelDied: TerminalView._kernel_died,
-    ev.KernelRestarted: TerminalView._kernel_restarted,
-    ev.KernelReattached: TerminalView._kernel_reattached,
     ev.KernelIdle: TerminalView._kernel_idle,
-    ev.KernelInterrupted: TerminalView._kernel_interrupted,
     ev.AttemptStarted: TerminalView._attempt_started,
     ev.Output: TerminalView._output,
     ev.OutputUpdated: TerminalView._output_updated,
     ev.OutputCleared: TerminalView._output_cleared,
+    ev.WidgetsChanged: TerminalView._widgets_changed,
     ev.InputRequested: TerminalView._input_requested,
-    ev.InputAnswered: TerminalView._input_answered,
     ev.AttemptFinished: TerminalView._attempt_finished,
     ev.AttemptIndeterminate: TerminalView._indeterminate,
-    ev.AttemptSettled: TerminalView._settled,
-    ev.RunInterrupted: TerminalView._interrupted,
-    ev.RunResumed: TerminalView._run_resumed,
     ev.RunbookReplaced: TerminalView._replaced,
-    ev.OperatorAttached: TerminalView._attached,
-    ev.OperatorDetached: TerminalView._detached,
     ev.Stopped: TerminalView._stopped,
-    ev.Decided: TerminalView._decided,
-    ev.DecisionRefused: TerminalView._refused,
-    ev.Deviated: TerminalView._deviated,
-    ev.NoteAdded: TerminalView._noted,
     ev.RunFinished: TerminalView._run_finished,
 }

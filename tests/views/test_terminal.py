@@ -13,6 +13,8 @@ from nbrun.state import RunState, apply
 from nbrun.views import region
 from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
+from nbrun.views.widgets import VIEW
+from tests import build
 from tests.views.tale import Tale, display, step, stream, told
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e[bold]x[/bold]"
@@ -448,3 +450,21 @@ def test_a_terminal_resized_in_mid_step_shows_all_that_is_printed(width, height)
     screen.show(tale.output(stream("after\n")).end()).close()
     assert screen.file.getvalue().count("x" * width) >= 1
     assert "after" in screen.text
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_widgets_bar_moves_in_place_and_its_end_is_printed(live):
+    state = {"_model_name": "IntProgressModel", "min": 0, "max": 2, "value": 0}
+    tale = plan().begin("a").add(build.widgets_changed({"m": state}, step="a"))
+    data = {VIEW: {"model_id": "m"}, "text/plain": "IntProgress(value=0, max=2)"}
+    tale.output({"output_type": "display_data", "data": data, "metadata": {}})
+    screen = Screen(live=live).show(tale)
+    assert ("| 0 of 2" in screen.text) is live
+    screen.show(tale.add(build.widgets_changed({"m": {"value": 1}}, step="a")))
+    assert ("| 1 of 2" in screen.text) is live
+    tale.add(build.widgets_changed({"m": {"value": 2}}, step="a"))
+    text = screen.show(tale.end()).close().text
+    assert text.count("| 2 of 2") == 1
+    assert "of 2\n" in text
+    assert "| 1 of 2" not in text
+    assert "IntProgress" not in text
