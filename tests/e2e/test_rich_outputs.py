@@ -76,7 +76,7 @@ def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
     terminal.answer("reason (Enter for none, Ctrl-C to go back):", "")
     assert terminal.wait() == 5
 
-    assert b"\x1b[38;5;9;48;5;9m\xe2\x96\x80" in bytes(terminal.raw)  # red, as 256 colours go
+    assert b"\x1b[38;5;196;48;5;196m\xe2\x96\x80" in bytes(terminal.raw)  # red, as 256 colours go
     assert desk.events(ev.WidgetsChanged)
     views = [out for cell in desk.code_cells() for out in cell.outputs if "data" in out]
     told = [out.data.get("text/plain", "") for out in views]
