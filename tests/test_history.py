@@ -6,6 +6,7 @@ from nbrun.history import LastTime, last_times
 from nbrun.run_directory import RunDirectory
 from tests.views.tale import Tale, step
 
+
 def keep(parent: Path, run: str, tale: Tale) -> Path:
     (parent / run).mkdir(parents=True)
     return tale.write(parent / run / "journal.jsonl")

@@ -18,7 +18,6 @@ from nbrun.views.keyboard import Keyboard
 from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 
-
 _USUAL = Look()
 
 

@@ -20,6 +20,7 @@ from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement, Paragra
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
+from rich.theme import Theme
 
 from nbrun.views import html, json_tree, latex, picture, traces
 from nbrun.views.ansi import plain, visible
@@ -40,6 +41,8 @@ _FORMATTING = re.compile(
 )
 _PROGRAM = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
 _WHOLE = Look()
+# rich puts code on black, which is unreadable with the colours of many light terminals.
+_ANY_BACKGROUND = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
 
 
 def renderable(
@@ -298,7 +301,11 @@ class _Narration(Markdown):
         # Quotes and lists are indented by level: past the width, rich would show no text.
         if self._depth > min(_DEEPEST, max(1, options.max_width // 4 - 3)):
             return iter([Text(self.markup)])
-        return super().__rich_console__(console, options)
+        return self._themed(console, options)
+
+    def _themed(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with console.use_theme(_ANY_BACKGROUND):
+            yield from super().__rich_console__(console, options)
 
 
 def _safe(tokens: "Iterable[Token]") -> "Iterator[Token]":

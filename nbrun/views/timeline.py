@@ -34,9 +34,10 @@ def timeline(told: Account) -> str:
 
 def summary(told: Account) -> str:
     """The picture in words."""
+    many, waits = len(told.attempts), len(told.waits)
     return (
-        f"{len(told.attempts)} attempts in {wording.duration(told.end)}; the run waited for its "
-        f"operator {len(told.waits)} times, {wording.duration(told.waited)} in all."
+        f"{many} attempt{'s' * (many != 1)} in {wording.duration(told.end)}; the run waited for "
+        f"its operator {waits} time{'s' * (waits != 1)}, {wording.duration(told.waited)} in all."
     )
 
 
