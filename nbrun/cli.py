@@ -40,6 +40,9 @@ Plain = Annotated[
     bool,
     typer.Option("--plain", help="No colours, no boxes, nothing redrawn: for screen readers."),
 ]
+MaxLines = Annotated[
+    int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
+]
 FullTraceback = Annotated[
     bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
 ]
@@ -113,9 +116,7 @@ def start(
     ] = False,
     plain: Plain = False,
     full_traceback: FullTraceback = False,
-    max_lines: Annotated[
-        int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
-    ] = 400,
+    max_lines: MaxLines = 400,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
     from nbrun import durations
@@ -158,11 +159,18 @@ def attach(
         bool, typer.Option("--since-detach", help="Show only what happened since somebody left.")
     ] = False,
     runs_dir: RunsDir = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
 ) -> None:
     """Be the operator of a run that goes on."""
     from nbrun.commands import attach as command
+    from nbrun.views.look import Look
 
-    raise typer.Exit(command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach))
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(
+        command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach, look=look)
+    )
 
 
 @app.command()
@@ -170,11 +178,16 @@ def watch(
     run: RunName = "last",
     json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
     runs_dir: RunsDir = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
 ) -> None:
     """Look on while a run goes on. Nothing done here reaches the run."""
     from nbrun.commands import watch as command
+    from nbrun.views.look import Look
 
-    raise typer.Exit(command.watch(run, runs_dir, json=json))
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(command.watch(run, runs_dir, json=json, look=look))
 
 
 @app.command()

@@ -5,15 +5,18 @@ else as half-blocks: two pixels a character. All of it is the extra `nbrun-cli[i
 """
 
 import base64
+import fcntl
 import importlib.util
 import io
 import os
 import re
 import select
+import struct
 import sys
 import termios
 import time
 import tty
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -101,16 +104,33 @@ class Picture:
 
     def _size(self, room: int, height: int) -> tuple[int, int]:
         """Columns and rows: no more than the screen has, in the picture's own proportions."""
-        from textual_image._terminal import get_cell_size
-
-        cell = get_cell_size()
+        wide, high = _cell_size()
         scale = min(
             1.0,
-            min(room, _WIDEST) * cell.width / self._image.width,
-            max(4, min(height - 4, _HIGHEST)) * cell.height / self._image.height,
+            min(room, _WIDEST) * wide / self._image.width,
+            max(4, min(height - 4, _HIGHEST)) * high / self._image.height,
         )
-        columns = round(self._image.width * scale / cell.width)
-        return max(1, columns), max(1, round(self._image.height * scale / cell.height))
+        columns = round(self._image.width * scale / wide)
+        return max(1, columns), max(1, round(self._image.height * scale / high))
+
+
+@lru_cache(maxsize=1)
+def _cell_size() -> tuple[int, int]:
+    """Pixels of a character: as the kernel's terminal driver has them, else a VT340's.
+
+    textual-image is told so too: by itself it asks the terminal, swallows what is typed meanwhile,
+    and writes a traceback onto the screen when no answer comes.
+    """
+    from textual_image._terminal import CellSize, get_cell_size
+
+    size = 10, 20
+    with suppress(OSError, ValueError):
+        answer = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+        rows, columns, width, height = struct.unpack("HHHH", answer)
+        if min(rows, columns, width, height) and width >= columns and height >= rows:
+            size = width // columns, height // rows
+    vars(get_cell_size)["_result"] = CellSize(*size)
+    return size
 
 
 def _renderables() -> dict[str, Any]:

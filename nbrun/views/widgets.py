@@ -22,11 +22,12 @@ class Widgets:
             self._models.setdefault(model, {}).update(state)
 
     def text(self, model: str, depth: int = _DEEPEST) -> str:
-        """What a model shows, as one line or several; empty when it is none of these."""
+        """What a model shows, as one line or several; empty when it is none of these. In a box,
+        the words beside a bar say its numbers."""
         state = self._models.get(model, {})
         match str(state.get("_model_name", "")).removesuffix("Model"):
             case "IntProgress" | "FloatProgress":
-                return _bar(state)
+                return _bar(state, counted=depth == _DEEPEST)
             case "HTML" | "Label":
                 words = f"{state.get('description') or ''} {state.get('value') or ''}"
                 return html.readable(words).replace("\u2007", " ").strip()
@@ -50,12 +51,12 @@ def _children(state: dict[str, Any]) -> list[str]:
     return [each.removeprefix(_MODEL) for each in named if isinstance(each, str)]
 
 
-def _bar(state: dict[str, Any]) -> str:
+def _bar(state: dict[str, Any], *, counted: bool) -> str:
     low, high, value = (_number(state.get(key)) for key in ("min", "max", "value"))
     share = min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.0
     full = round(share * _WIDTH)
     words = str(state.get("description") or "")
-    bar = f"|{'█' * full}{'░' * (_WIDTH - full)}| {value:g} of {high:g}"
+    bar = f"|{'█' * full}{'░' * (_WIDTH - full)}|" + f" {value:g} of {high:g}" * counted
     return f"{words} {bar}".strip()
 
 

@@ -55,7 +55,7 @@ def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
     assert [line.split("|")[0] for line in lines if line.startswith("outer")] == ["outer: 100%"]
     assert not [line for line in lines if line.startswith("inner")]
     (copied,) = [line for line in lines if line.startswith("copy")]
-    assert copied.startswith(f"copy: 100% |{'█' * 24}| 4 of 4")
+    assert copied.startswith(f"copy: 100% |{'█' * 24}| 4/4 [")
     assert [line for line in lines if line.startswith("move")] == [f"move |{'█' * 24}| 3 of 3"]
     assert "│ sda  │ 1 TB │" in lines
     assert "a plotly chart (1 × bar) “Free”: a terminal can't run it" in lines

@@ -133,3 +133,15 @@ def test_a_small_file_with_a_huge_picture_is_not_decoded() -> None:
     huge = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(huge, "PNG")
     assert picture.draw("image/png", base64.b64encode(huge.getvalue()).decode()) is None
+
+
+def test_the_size_of_a_character_is_not_asked_of_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Asking takes keys away, and writes a traceback onto the screen when nothing answers."""
+    picture._cell_size.cache_clear()
+    printed("image/png", png(), "blocks", monkeypatch)
+    from textual_image import _terminal
+
+    assert _terminal.get_cell_size() == (10, 20)
+    assert capfd.readouterr() == ("", "")

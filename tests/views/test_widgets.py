@@ -32,7 +32,7 @@ def test_a_box_shows_its_children_as_tqdm_makes_them() -> None:
             }
         )
     )
-    assert widgets.text("b") == f"copy: 66% |{'█' * 24}| 3 of 3 3/3 [00:01<00:00]"
+    assert widgets.text("b") == f"copy: 66% |{'█' * 24}| 3/3 [00:01<00:00]"
 
 
 def test_what_is_malformed_or_goes_in_a_circle_shows_little_and_fails_never() -> None:
@@ -41,7 +41,7 @@ def test_what_is_malformed_or_goes_in_a_circle_shows_little_and_fails_never() ->
     circle = {"_model_name": "VBoxModel", "children": ["IPY_MODEL_c", "IPY_MODEL_m", 7]}
     widgets.take(build.widgets_changed({"m": broken, "c": circle}))
     assert widgets.text("m").endswith("| 0 of 0")
-    assert widgets.text("c")
+    assert "░" in widgets.text("c")
     assert widgets.text("unknown") == ""
 
 
