@@ -308,7 +308,10 @@ os.setgid(65534); os.setuid(65534)
 knock = socket.socket(socket.AF_UNIX)
 try:
     knock.connect(sys.argv[1])
-    knock.sendall(b'{"purpose":"operate"}\\n{"decision":"cancel"}\\n')
+    try:
+        knock.sendall(b'{"purpose":"operate"}\\n{"decision":"cancel"}\\n')
+    except BrokenPipeError:  # refused before a word was said; the answer is still to be read
+        pass
     print(knock.recv(4096).decode())
 except OSError as error:
     print(error.strerror)
