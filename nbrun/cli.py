@@ -111,6 +111,12 @@ def start(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why this run is made, for the record.")] = "",
     ticket: Annotated[str, typer.Option(help="The ticket it is made for, for the record.")] = "",
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign the record with this OpenSSH key.")
+    ] = None,
+    max_output: Annotated[
+        str, typer.Option(metavar="SIZE", help="The most output of an attempt to keep; 0: all.")
+    ] = "64MiB",
     json: Annotated[
         bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
     ] = False,
@@ -119,6 +125,9 @@ def start(
     max_lines: MaxLines = 400,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
+    from nbrun.launching import spawn
+
+    spawned = spawn()  # it imports while this process does
     from nbrun import durations
     from nbrun.commands import start as command
     from nbrun.orders import StartOrder
@@ -140,9 +149,11 @@ def start(
         shell_errors=shell_errors.value,
         reason=reason,
         ticket=ticket,
+        sign=_text(sign),
+        max_output=max_output,
     )
     look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
-    raise typer.Exit(command.start(order, json=json, detach=detach, look=look))
+    raise typer.Exit(command.start(order, spawned, json=json, detach=detach, look=look))
 
 
 def _text(path: Path | None) -> str | None:
@@ -312,6 +323,38 @@ def export(
     code, target = command.export(run, wanted[0], path, runs_dir)
     typer.echo(target)
     raise typer.Exit(code)
+
+
+@app.command()
+def verify(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Runs as for log, or folders that hold runs."),
+    ],
+    allowed_signers: Annotated[
+        Path | None, typer.Option(help="Who may sign: a file as ssh-keygen(1) describes it.")
+    ] = None,
+    require_seal: Annotated[
+        bool, typer.Option("--require-seal", help="Exit with 7 for a record that is not SEALED.")
+    ] = False,
+    expect_head: Annotated[
+        str | None, typer.Option(metavar="HASH", help="The hash that the run's end printed.")
+    ] = None,
+    runs_dir: RunsDir = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a record.")] = False,
+) -> None:
+    """Check that records are whole, unaltered and signed."""
+    from nbrun.commands import verify as command
+
+    request = command.Request(
+        runs=runs,
+        runs_dir=runs_dir,
+        allowed_signers=allowed_signers,
+        expect_head=expect_head,
+        require_seal=require_seal,
+        json=json,
+    )
+    raise typer.Exit(command.show(request))
 
 
 @app.command()

@@ -13,7 +13,8 @@ from nbrun import events as ev
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Decision, Event, Operator, Record
 from nbrun.journal import Journal
-from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink
+from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink, Suspended
+from nbrun.output_cap import OutputCap
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -21,6 +22,7 @@ from nbrun.script import (
     NextStop,
     attempt_started,
     deviations_of,
+    label,
     name,
     refusal,
     unattended_end,
@@ -47,6 +49,13 @@ _SYNCED = (
 
 
 @dataclass(frozen=True)
+class Reported:
+    """What those who keep and send on the record have to say of it, for the record."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
 class Ordered:
     """A decision and who made it, as it waits in the engine's inbox."""
 
@@ -55,7 +64,8 @@ class Ordered:
 
 
 Presence = ev.OperatorAttached | ev.OperatorDetached  # reported by whoever lets operators in
-Inbox = queue.SimpleQueue[Message | Ordered | Presence]
+Incoming = Message | Ordered | Presence | Reported
+Inbox = queue.SimpleQueue[Incoming]
 
 
 class Engine:
@@ -72,6 +82,7 @@ class Engine:
         make_kernel: Callable[[Sink], Kernel],
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
+        on_loss: Callable[[JournalError], None] = lambda _error: None,
         inbox: Inbox | None = None,
         state: RunState | None = None,
     ) -> None:
@@ -79,11 +90,13 @@ class Engine:
         self.inbox: Inbox = inbox or queue.SimpleQueue()
         self.state = state or RunState()
         self._journal = journal
-        self._kernel = make_kernel(self.inbox.put)
+        self._cap = OutputCap(self.inbox.put)
+        self._kernel = make_kernel(self._cap)
         self._publish = publish
         self._save_notebook = save_notebook
+        self._on_loss = on_loss
         self._transcript = Transcript()
-        self._kept: list[Message | Ordered | Presence] = []
+        self._kept: list[Incoming] = []
         self._kill_due: float | None = None
         self._stop_due: float | None = None
         self._attempt_began = 0.0
@@ -96,6 +109,7 @@ class Engine:
             JournalError: the record can't be kept; the running step was interrupted and the
                 kernel is gone.
         """
+        self._cap.limit = started.policy.max_output
         self._to_the_end(lambda: self._begin(started))
         return self.state
 
@@ -104,6 +118,7 @@ class Engine:
     ) -> RunState:
         """Go on to the run's end, with the kernel it had if that is still there. `seen`: when
         something was last seen of it, in seconds since it began. Raises as `run` does."""
+        self._cap.limit = self.state.plan.policy.max_output
         self._to_the_end(lambda: self._begin_again(resumed, seen, replaced))
         return self.state
 
@@ -113,10 +128,12 @@ class Engine:
             while self._finish is None:
                 self._do_next()
             self._end(self._finish)
-        except JournalError:
+        except JournalError as error:
+            lost = type(error)(f"{error}. {_fate(self.state)}")
             with suppress(KernelError):
                 self._kernel.interrupt()
-            raise
+            self._on_loss(lost)  # the kernel may take seconds to end
+            raise lost from error
         finally:
             self._kernel.shutdown()
             self._journal.close()
@@ -238,6 +255,7 @@ class Engine:
     def _end(self, finish: NextFinish) -> None:
         """The kernel ends first: what it still has to say belongs to the run."""
         self._kernel.shutdown()
+        self._cap.tell_all()
         while not self.inbox.empty():
             self._hear(self.inbox.get())
         self._release()
@@ -264,7 +282,7 @@ class Engine:
 
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
-    def _wait(self) -> Message | Ordered | Presence | None:
+    def _wait(self) -> Incoming | None:
         """What comes in next; None when something held back is due."""
         moments = (self._transcript.due, self._kill_due, self._stop_due)
         due = [moment for moment in moments if moment is not None]
@@ -290,7 +308,7 @@ class Engine:
         while not self.inbox.empty():
             self._hear(self.inbox.get())
 
-    def _hear(self, message: Message | Ordered | Presence | None) -> None:
+    def _hear(self, message: Incoming | None) -> None:
         now = time.monotonic()
         match message:
             case None:
@@ -298,6 +316,11 @@ class Engine:
             case Ordered():
                 self._release()
                 self._decide(message)
+            case Reported(event=event):
+                self._emit(event)
+            case Suspended(generation=generation, pid=pid, suspended=suspended):
+                kind = ev.KernelSuspended if suspended else ev.KernelContinued
+                self._emit(kind(generation=generation, pid=pid))
             case Replied():
                 self._release()
                 self._replied(message)
@@ -478,6 +501,17 @@ def _told(state: RunState, idled: Idled) -> str:
     if idled.ended != state.sent:
         return ""
     return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
+
+
+def _fate(state: RunState) -> str:
+    """What is safe and what is not when the record can't go on."""
+    if state.attempt is None:
+        return "No step was running, and none was sent"
+    running = f"{label(state, state.attempt.step)}, attempt {state.attempt.attempt}"
+    return (
+        f"Not recorded: how {running} ended. It was running and was interrupted, and may have "
+        "happened, wholly or in part"
+    )
 
 
 def _decided(decision: Decision, operator: Operator) -> ev.Decided:

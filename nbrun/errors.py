@@ -52,6 +52,14 @@ class DamagedJournalError(JournalError):
     exit_code = ExitCode.ALTERED
 
 
+class SignatureError(NbrunError):
+    """A signature can't be made, or is not what it should be."""
+
+
+class ForwardingError(NbrunError):
+    """Lines of the record can't be sent to where they should go."""
+
+
 class KernelError(NbrunError):
     """The kernel can't be started or spoken to."""
 

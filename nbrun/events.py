@@ -77,7 +77,9 @@ class Step(Data, frozen=True, kw_only=True):
 
 class Policy(Data, frozen=True, kw_only=True):
     """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
-    before the run ends as failed; None for ever."""
+    before the run ends as failed; None for ever. `max_output`: bytes of output that are kept of an
+    attempt; 0 for all. `sign`: the file of the key that signs the record; `forward`: where each
+    line of the record is sent (see `targets`); empty for neither."""
 
     attended: bool = True
     on_failure: Literal["ask", "stop", "wait"] = "ask"
@@ -85,6 +87,9 @@ class Policy(Data, frozen=True, kw_only=True):
     strict: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"
     wait_for: float | None = None
+    max_output: int = 0
+    sign: str = ""
+    forward: tuple[str, ...] = ()
 
 
 class KernelProcess(Data, frozen=True, kw_only=True):
@@ -103,7 +108,9 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """The whole plan, so that the journal needs no other file.
 
     `metadata` is the notebook's own; `epilogue` the cells after the last step; `git_commit` that
-    of the runbook's folder, or None outside a checkout.
+    of the runbook's folder, or None outside a checkout; `boot_id` names the machine's boot, of
+    which `mono` counts the seconds; `sign_key` is the fingerprint of the key that is to sign the
+    record, empty when none was named.
     """
 
     run: str
@@ -123,6 +130,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     reason: str = ""
     ticket: str = ""
     notices: tuple[str, ...] = ()
+    boot_id: str = ""
+    sign_key: str = ""
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
@@ -137,6 +146,20 @@ class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
 class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
     generation: int
     why: str
+
+
+class KernelSuspended(_Event, frozen=True, kw_only=True, tag="kernel.suspended"):
+    """Something outside has stopped its process: it is there, and does nothing."""
+
+    generation: int
+    pid: int
+
+
+class KernelContinued(_Event, frozen=True, kw_only=True, tag="kernel.continued"):
+    """Its process goes on again."""
+
+    generation: int
+    pid: int
 
 
 class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted"):
@@ -364,6 +387,42 @@ class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
     notebook_sha256: str | None = None
 
 
+class OutputCapped(_Event, frozen=True, kw_only=True, tag="output.capped"):
+    """More came of the attempt than `limit` bytes, and what came past them is not kept: `outputs`
+    of them so far, of `bytes` bytes together, with this SHA-256 (see `output_cap`). Said when it
+    begins and when the attempt has ended; a later one of an attempt replaces the one before."""
+
+    step: str
+    attempt: int
+    limit: int
+    outputs: int
+    bytes: int
+    sha256: str
+    late: bool = False
+
+
+class SealFailed(_Event, frozen=True, kw_only=True, tag="seal.failed"):
+    """The record up to its line `upto` could not be signed."""
+
+    upto: int
+    why: str
+
+
+class ForwardingFailed(_Event, frozen=True, kw_only=True, tag="forwarding.failed"):
+    """The lines from `since` on could not be sent to `target`; they will be when they can be."""
+
+    target: str
+    since: int
+    why: str
+
+
+class ForwardingResumed(_Event, frozen=True, kw_only=True, tag="forwarding.resumed"):
+    """The lines up to `upto` have been sent to `target`, those that had failed too."""
+
+    target: str
+    upto: int
+
+
 class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
     """What bars of ipywidgets, and the words beside them, show now: of each model (its id) the
     changed ones of `value`, `min`, `max`, `description`, `children`, `bar_style`."""
@@ -403,6 +462,12 @@ Event = (
     | RunbookReplaced
     | NoteAdded
     | RunFinished
+    | OutputCapped
+    | SealFailed
+    | ForwardingFailed
+    | ForwardingResumed
+    | KernelSuspended
+    | KernelContinued
     | WidgetsChanged
 )
 
@@ -411,7 +476,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """An event where it stands in the journal: one line.
 
     `seq` counts from 0 without holes; `at` is RFC 3339 UTC with microseconds; `mono` is seconds
-    since the run began by the monotonic clock; `prev` the SHA-256 of the line before.
+    since the run began by the monotonic clock; `prev` the SHA-256 of the line before, `hash` that
+    of this one, which the next will have as its `prev`.
     """
 
     seq: int
@@ -419,6 +485,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     mono: float
     event: Event
     prev: str
+    hash: str
 
 
 class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision"):

@@ -17,6 +17,7 @@ import msgspec
 
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
+from nbrun.files import open_regular, sync_directory, sync_file
 
 _CHUNK = 1 << 20  # bytes that a follower reads in one piece
 _LOCK_PATIENCE = 1.0  # seconds
@@ -75,6 +76,7 @@ class Journal:
         self._began = clock.monotonic() - end.elapsed
         self._seq = end.seq
         self._prev = end.prev
+        self._size = os.fstat(fd).st_size
         self._broken = False
         self._lines = io.BytesIO()
         self._stamped: list[Record] = []
@@ -102,10 +104,12 @@ class Journal:
         return self._clock.monotonic() - self._began
 
     def append(self, events: Sequence[Event], *, sync: bool) -> list[Record]:
-        """Write `events` as one piece; with `sync`, come back when the disk has them.
+        """Write `events` as one piece; with `sync`, come back when the disk has them and the file
+        holds what was written, no more and no less.
 
         Raises:
             JournalError: they are not, or not surely, on disk; the journal takes no more.
+            DamagedJournalError: something else wrote to the file, cut it, or took it away.
         """
         if self._broken:
             raise JournalError(f"{self.path}: the journal failed before and takes no more events")
@@ -125,14 +129,36 @@ class Journal:
             left = memoryview(lines)
             while left:
                 left = left[os.write(self._fd, left) :]
+            self._size += len(lines)
             if sync:
                 sync_file(self._fd)
+                self._check_untouched()
         except OSError as error:
             self._broken = True
             raise JournalError(
                 f"{self.path}: the journal can't be written: {error.strerror}. Nothing more is "
                 "run; what was recorded before is kept"
             ) from error
+
+    def _check_untouched(self) -> None:
+        """A cell runs as the same user, and can write to the journal as well as nbrun can."""
+        own = os.fstat(self._fd)
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            raise self._altered("was deleted or moved away") from None
+        if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino):
+            raise self._altered("was replaced by another file")
+        if own.st_size != self._size:
+            what = "cut short" if own.st_size < self._size else "written to by something else"
+            raise self._altered(f"was {what}: it has {own.st_size} bytes, not {self._size}")
+
+    def _altered(self, what: str) -> DamagedJournalError:
+        self._broken = True
+        return DamagedJournalError(
+            f"{self.path}: the journal {what}. Nothing more is run; find out what did it "
+            "(a cell can), and keep the folder as it is"
+        )
 
     def _line(self, event: Any) -> bytes:
         """The line of `event`, without its newline, and the chain moved on to it."""
@@ -144,11 +170,12 @@ class Journal:
             mono=round(self.elapsed(), 6),
             event=event,
             prev=self._prev,
+            hash="",
         )
         line = encode(record)
-        self._stamped.append(record)
-        self._seq += 1
         self._prev = digest(line)
+        self._seq += 1
+        self._stamped.append(msgspec.structs.replace(record, hash=self._prev))
         return line
 
 
@@ -189,23 +216,6 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def sync_file(fd: int) -> None:
-    """Come back when the disk holds what was written to `fd`. Raises OSError."""
-    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    else:
-        os.fdatasync(fd)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory as durable as the files. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 class Following:
     """The records of a journal that is still written, as they come, each checked as by `Reading`.
 
@@ -231,8 +241,9 @@ class Following:
         records = []
         while self._lines and (through is None or self._seq <= through):
             line = self._lines.popleft()
-            records.append(self._reading.record(line, self._seq, self._prev))
-            self._seq, self._prev = self._seq + 1, digest(line)
+            record = self._reading.record(line, self._seq, self._prev)
+            records.append(record)
+            self._seq, self._prev = self._seq + 1, record.hash
         return records
 
     def _read(self) -> None:
@@ -268,7 +279,7 @@ class Reading:
     def open(self) -> io.BufferedReader:
         """The file. Raises JournalError when it can't be read."""
         try:
-            return self.path.open("rb")
+            return open_regular(self.path)
         except OSError as error:
             raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
 
@@ -278,9 +289,8 @@ class Reading:
             if not line.endswith(b"\n"):
                 self.torn = line
                 return
-            content = line[:-1]
-            record = self.record(content, seq, self.head)
-            self.head = digest(content)
+            record = self.record(line[:-1], seq, self.head)
+            self.head = record.hash
             yield record
 
     def record(self, line: bytes, seq: int, prev: str) -> Record:
@@ -288,7 +298,7 @@ class Reading:
         try:
             envelope = _envelopes.decode(line)
             self._check(envelope, seq, prev)
-            return _joined(envelope, _events.decode(line))
+            return _joined(envelope, line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._damage(seq, f"not an event that nbrun wrote ({error})") from error
 
@@ -307,9 +317,14 @@ class Reading:
         return DamagedJournalError(f"{self.path}, line {seq + 1}: the record is damaged: {what}")
 
 
-def _joined(envelope: _Envelope, event: Event) -> Record:
+def _joined(envelope: _Envelope, line: bytes) -> Record:
     return Record(
-        seq=envelope.seq, at=envelope.at, mono=envelope.mono, event=event, prev=envelope.prev
+        seq=envelope.seq,
+        at=envelope.at,
+        mono=envelope.mono,
+        event=_events.decode(line),
+        prev=envelope.prev,
+        hash=digest(line),
     )
 
 
@@ -320,7 +335,7 @@ def first(path: Path) -> Record | None:
         DamagedJournalError: it is no event.
         OSError: the file can't be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         line = file.readline()
     return _alone(path, line[:-1]) if line.endswith(b"\n") else None
 
@@ -328,7 +343,7 @@ def first(path: Path) -> Record | None:
 def last(path: Path) -> Record | None:
     """The last whole line alone; None when there is none, or it is no short one: the end of a
     run is. Raises as `first` does."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _TAIL))
         lines = file.read().split(b"\n")
@@ -338,7 +353,7 @@ def last(path: Path) -> Record | None:
 
 def _alone(path: Path, line: bytes) -> Record:
     try:
-        return _joined(_envelopes.decode(line), _events.decode(line))
+        return _joined(_envelopes.decode(line), line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedJournalError(f"{path}: a line is not an event: {error}") from error
 
@@ -380,7 +395,7 @@ def lock(fd: int) -> None:
 
 def is_locked(path: Path) -> bool:
     """Whether a process is still writing this journal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

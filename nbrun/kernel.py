@@ -17,9 +17,10 @@ from nbrun.channels import Channels
 from nbrun.errors import KernelError
 from nbrun.events import KernelProcess
 from nbrun.jupyter import STARTUP_TIMEOUT, manager
-from nbrun.messages import Died, KernelInfo, Message, Sink
+from nbrun.messages import Died, KernelInfo, Message, Sink, Suspended
 
 LINGER = 5.0  # seconds that a run's last threads have to end
+_LOOK = 1.0  # seconds between two looks at whether the process was stopped
 GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
 _SHELL_EXITS = "__import__('IPython').get_ipython()._nbrun_shell_exits()"
 _ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
@@ -138,6 +139,8 @@ class _Process:
         self._launch_error: Exception | None = None
         self._directory = directory or kernel_folder.make()
         self._killed = False
+        self._suspended = False
+        self._next_look = 0.0
         self._output = self._directory / "output"
         self._context = zmq.Context()
         # For every socket: ZeroMQ drops messages past the mark, and tries again to connect, while
@@ -171,7 +174,7 @@ class _Process:
         content = _reply(client, client.kernel_info())
         self._sees_shell = content.get("implementation") == "ipython"
         self._sink = sink
-        self._channels = Channels(client, sink, self._is_alive, self._on_death)
+        self._channels = Channels(client, sink, self._look, self._on_death)
         if self._sees_shell:
             self._channels.send_own(_prelude(attended=self._attended))
         kernel_folder.note_ready(self._directory)
@@ -186,7 +189,7 @@ class _Process:
         client.allow_stdin = self._attended
         client.start_channels(stdin=True, control=True)
         client.wait_until_heard(self._is_alive, give_up)
-        self._channels = Channels(client, sink, self._is_alive, self._on_death)
+        self._channels = Channels(client, sink, self._look, self._on_death)
         self._channels.heard_before()
         self._channels.send_own(
             "",
@@ -275,6 +278,17 @@ class _Process:
             with suppress(OSError), log.open("ab") as kept:
                 kept.write(self._output.read_bytes())
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _look(self) -> bool:
+        """Whether it is alive, asked while it says nothing; and now and then whether it can."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK
+            suspended = processes.is_suspended(self._pid)
+            if suspended is not self._suspended:
+                self._suspended = suspended
+                pid, generation = self._pid, self._generation
+                self._sink(Suspended(generation=generation, pid=pid, suspended=suspended))
+        return self._is_alive()
 
     def _is_alive(self) -> bool:
         return self._exit_status() is None

@@ -1,16 +1,19 @@
-"""A supervisor started in a process of its own, and what it answers to its order."""
+"""A supervisor started in a process of its own, its order, and its answer.
 
-import os
+It is started before this process imports what encodes the order, so that both import at once.
+"""
+
 import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nbrun import orders
 from nbrun.errors import ExitCode, NbrunError
-from nbrun.orders import Accepted, Order
-from nbrun.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from nbrun.orders import Order
+    from nbrun.run_directory import RunDirectory
 
 
 class DeclinedError(NbrunError):
@@ -22,18 +25,32 @@ class DeclinedError(NbrunError):
 
 
 @dataclass(frozen=True)
-class Launched:
-    """A supervisor that has its order."""
+class Spawned:
+    """A supervisor that waits for its order; without one it ends by itself."""
 
     process: subprocess.Popen[bytes]
 
-    def directory(self) -> RunDirectory:
+    def order(self, order: "Order") -> None:
+        """Hand it `order`: not in its arguments or environment, which other users could see."""
+        from nbrun import orders
+
+        assert self.process.stdin is not None  # noqa: S101  piped below
+        with suppress(BrokenPipeError):  # it ended at once: what it said of that is read below
+            self.process.stdin.write(orders.encoded(order))
+            self.process.stdin.close()
+
+    def directory(self) -> "RunDirectory":
         """Wait for the answer: the folder of the run that has begun.
 
         Raises:
             DeclinedError: nothing was run.
             NbrunError: it ended without an answer.
         """
+        from pathlib import Path
+
+        from nbrun import orders
+        from nbrun.run_directory import RunDirectory
+
         assert self.process.stdout is not None  # noqa: S101  piped below
         assert self.process.stderr is not None  # noqa: S101
         line = self.process.stdout.readline()
@@ -41,25 +58,20 @@ class Launched:
             said = self.process.stderr.read().decode("utf-8", "replace").strip()
             raise NbrunError(f"the run's supervisor ended before the run began: {said}")
         answer = orders.answer(line)
-        if isinstance(answer, Accepted):
+        if isinstance(answer, orders.Accepted):
             return RunDirectory(Path(answer.directory))
         raise DeclinedError(answer.why, answer.exit_code)
 
 
-def launch(order: Order) -> Launched:
-    """Start a supervisor that outlives this process and its terminal, and hand it `order`: not in
-    its arguments or environment, which other users could see."""
-    process = subprocess.Popen(
-        # -P: no module of the folder that it is started in is taken for one of Python's
-        [sys.executable, "-P", "-m", "nbrun.supervisor"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=dict(os.environ),
+def spawn() -> Spawned:
+    """Start a supervisor that outlives this process and its terminal."""
+    return Spawned(
+        subprocess.Popen(
+            # -P: no module of the folder that it is started in is taken for one of Python's
+            [sys.executable, "-P", "-m", "nbrun.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
     )
-    assert process.stdin is not None  # noqa: S101  piped above
-    with suppress(BrokenPipeError):  # it ended at once; what it said of it is read with the answer
-        process.stdin.write(orders.encoded(order))
-        process.stdin.close()
-    return Launched(process)

@@ -45,6 +45,15 @@ class WidgetChanged(_Message, frozen=True, kw_only=True):
     state: dict[str, Any]
 
 
+class Capped(_Message, frozen=True, kw_only=True):
+    """More came than `limit` bytes of output: what was let go so far (see `output_cap`)."""
+
+    limit: int
+    outputs: int
+    bytes: int
+    sha256: str
+
+
 class InputWanted(_Message, frozen=True, kw_only=True):
     prompt: str
     password: bool
@@ -72,6 +81,14 @@ class Died(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Suspended(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernel's process was stopped from outside, or (not `suspended`) goes on again."""
+
+    generation: int
+    pid: int
+    suspended: bool
+
+
 class Idled(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel that was adopted has ended what it was doing. `ended`: how many requests it has seen
     through, nbrun's own not counted; None where it can't tell. `error`: what the last one ended
@@ -83,8 +100,18 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Message = (
-    Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | InputWanted | Replied | Died
-) | Idled
+    Printed
+    | Displayed
+    | DisplayUpdated
+    | Cleared
+    | WidgetChanged
+    | Capped
+    | InputWanted
+    | Replied
+    | Died
+    | Idled
+    | Suspended
+)
 
 
 class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,8 @@ class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
     shell_errors: Literal["fail", "ignore"] = "fail"
     reason: str = ""
     ticket: str = ""
+    sign: str | None = None
+    max_output: str = "64MiB"
 
 
 class ResumeOrder(_Order, frozen=True, kw_only=True, tag="resume"):

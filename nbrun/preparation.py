@@ -1,20 +1,24 @@
 """An order to start a run, checked and made ready: what is to run, where it is kept, its kernel."""
 
 import os
+import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nbrun import config, parameters, provenance, run_directory, runbook, ssh_keygen
 from nbrun import events as ev
-from nbrun import parameters, provenance, run_directory, runbook
-from nbrun.errors import UsageError
+from nbrun.config import Config
+from nbrun.errors import SignatureError, UsageError
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
 from nbrun.orders import StartOrder
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Runbook
+
+_SIZE = re.compile(r"(\d+)\s*(?:([KMG])iB|B)?")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Checked:
     values: dict[str, Any]
     cwd: Path
     policy: ev.Policy
+    sign_key: str
 
     def kernel(self) -> LocalKernel:
         return LocalKernel(self.kernelspec, cwd=self.cwd, attended=self.policy.attended)
@@ -47,13 +52,15 @@ def check(order: StartOrder) -> Checked:
     name = runbook.kernel_name(read, order.kernel)
     spec = find_kernelspec(name)
     language = runbook.language(read) or str(spec.language)
+    policy = _policy(order, config.load(Path.cwd()))
     return Checked(
         notebook=read,
         kernelspec=str(name),
         language=language,
         values=_values(order, read, name, language),
         cwd=_cwd(order, read.path),
-        policy=_policy(order),
+        policy=policy,
+        sign_key=_fingerprint(policy),
     )
 
 
@@ -104,9 +111,10 @@ def _cwd(order: StartOrder, path: Path) -> Path:
     return cwd
 
 
-def _policy(order: StartOrder) -> ev.Policy:
+def _policy(order: StartOrder, configured: Config) -> ev.Policy:
     if order.step and not order.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
+    key = Path(order.sign) if order.sign else configured.sign_key
     return ev.Policy(
         attended=order.attended,
         on_failure=order.on_failure,
@@ -114,7 +122,33 @@ def _policy(order: StartOrder) -> ev.Policy:
         strict=order.strict,
         shell_errors=order.shell_errors,
         wait_for=order.wait_for,
+        max_output=_size(order.max_output),
+        sign=str(key.expanduser().absolute()) if key else "",
+        forward=configured.forward,
     )
+
+
+def _size(text: str) -> int:
+    """Bytes: `64MiB`, `500KiB`, `1000000`; 0 for no limit."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"--max-output {text}: is no size; write 64MiB, 500KiB, 1000000, or 0")
+    return int(found[1]) << 10 * " KMG".index(found[2] or " ")
+
+
+def _fingerprint(policy: ev.Policy) -> str:
+    """Of the key that is to sign, tried now: at the end of a run it is too late to find that it
+    can't. Empty when there is none."""
+    if not policy.sign:
+        return ""
+    key = Path(policy.sign)
+    try:
+        ssh_keygen.sign(key, b"can it sign?")
+        return ssh_keygen.fingerprint(key)
+    except SignatureError as error:
+        raise UsageError(
+            f"--sign {key}: can't sign: {error}. A key with a passphrase has to be in an agent"
+        ) from error
 
 
 def _started(
@@ -138,4 +172,6 @@ def _started(
         reason=order.reason,
         ticket=order.ticket,
         notices=book.notices,
+        boot_id=provenance.boot_id(),
+        sign_key=checked.sign_key,
     )

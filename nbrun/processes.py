@@ -24,6 +24,15 @@ def exists(pid: int) -> bool:
         return True
 
 
+def is_suspended(pid: int) -> bool:
+    """Whether something has stopped the process (SIGSTOP, a debugger): it is there and does
+    nothing, until it gets SIGCONT."""
+    try:
+        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return False
+
+
 def is_kernel(process: KernelProcess) -> bool:
     """Whether the kernel that was started as `process` is running still."""
     return exists(process.pid) and mentions(process.pid, process.connection_file)

@@ -46,6 +46,24 @@ def git_commit(folder: Path) -> str | None:
     return asked.stdout.strip() or None
 
 
+def boot_id() -> str:
+    """What tells this boot of the machine from others; empty where the system has no such name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return _asked("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")  # macOS
+
+
+def _asked(*command: str) -> str:
+    try:
+        asked = subprocess.run(  # noqa: S603  fixed words
+            command, capture_output=True, text=True, check=False, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return asked.stdout.strip()
+
+
 def versions() -> dict[str, str]:
     """What ran it: nbrun, Python, the platform, and the libraries that speak to the kernel."""
     packages = ("ipykernel", "jupyter-client", "nbclient", "nbformat", "papermill")

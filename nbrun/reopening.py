@@ -10,7 +10,8 @@ from nbrun import events as ev
 from nbrun import journal
 from nbrun.errors import JournalError
 from nbrun.events import Event, Record
-from nbrun.journal import Clock, End, Journal, Reading, sync_directory
+from nbrun.files import sync_directory, sync_file
+from nbrun.journal import Clock, End, Journal, Reading
 from nbrun.state import Phase, RunState, apply
 
 _WHY_UNSEEN = "nbrun ended while it ran"
@@ -114,10 +115,10 @@ def _cut(path: Path, fd: int, torn: bytes) -> str:
             with os.fdopen(made, "wb") as file:
                 file.write(torn)
                 file.flush()
-                journal.sync_file(made)
+                sync_file(made)
         sync_directory(path.parent)
         os.ftruncate(fd, size)
-        journal.sync_file(fd)
+        sync_file(fd)
     except OSError as error:
         raise JournalError(f"{path}: its torn last line can't be cut: {error.strerror}") from error
     return kept.name

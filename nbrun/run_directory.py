@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nbrun import config
-from nbrun.errors import JournalError, RunNotFoundError
-from nbrun.journal import sync_directory
+from nbrun.errors import JournalError, RunNotFoundError, UsageError
+from nbrun.files import sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
+_ID = re.compile(r"\d{8}-\d{6}-.+-[a-z0-9]{4}")
 _JOURNAL = "journal.jsonl"
+_SEALS = "seals.jsonl"
+_UNFORWARDED = "unforwarded"
 _LOG = "supervisor.log"
 _SOCKET = "socket"
 
@@ -33,6 +36,14 @@ class RunDirectory:
     @property
     def journal(self) -> Path:
         return self.path / _JOURNAL
+
+    @property
+    def seals(self) -> Path:
+        return self.path / _SEALS
+
+    @property
+    def unforwarded(self) -> Path:
+        return self.path / _UNFORWARDED
 
     @property
     def log(self) -> Path:
@@ -77,14 +88,21 @@ def create(parent: Path, runbook: Path, now: datetime | None = None) -> RunDirec
     suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
     path = parent / f"{moment:%Y%m%d-%H%M%S}-{_stem(runbook)}-{suffix}"
     try:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.mkdir(mode=0o700)
-        path.chmod(0o700)
-        (path / _LOG).touch(mode=0o600)
+        for folder in reversed([each for each in (parent, *parent.parents) if not each.exists()]):
+            _make_private(folder)  # `parents=True` would leave those between to the umask
+        _make_private(path)
+        log = path / _LOG
+        log.touch(mode=0o600)
+        log.chmod(0o600)
         sync_directory(parent)
     except OSError as error:
         raise JournalError(f"{path}: can't make the run's folder: {error.strerror}") from error
     return RunDirectory(path)
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o700)
 
 
 def _stem(runbook: Path) -> str:
@@ -98,6 +116,25 @@ def all_runs(parent: Path) -> list[RunDirectory]:
         return []
     found = [path for path in parent.iterdir() if _is_run(path)]
     return [RunDirectory(path) for path in sorted(found, key=lambda path: path.name, reverse=True)]
+
+
+def folders(path: Path) -> list[RunDirectory]:
+    """The run whose folder `path` is, or every run kept in it, newest first; also one whose journal
+    is gone, known by its name.
+
+    Raises:
+        UsageError: it can't be read, or there are none.
+    """
+    if _ID.fullmatch(path.name):
+        return [RunDirectory(path)]
+    try:
+        inside = [each for each in path.iterdir() if each.is_dir()]
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
+    found = [each for each in inside if _ID.fullmatch(each.name) or _is_run(each)]
+    if not found:
+        raise UsageError(f"{path}: holds no runs")
+    return [RunDirectory(each) for each in sorted(found, key=lambda each: each.name, reverse=True)]
 
 
 def _is_run(path: Path) -> bool:

@@ -60,6 +60,12 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.RunbookReplaced: _stay(Phase.READY),
     ev.NoteAdded: _stay(*_LIVE),
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
+    ev.OutputCapped: _stay(*_LIVE),
+    ev.SealFailed: _stay(*_LIVE),
+    ev.ForwardingFailed: _stay(*_LIVE),
+    ev.ForwardingResumed: _stay(*_LIVE),
+    ev.KernelSuspended: _stay(*_LIVE),
+    ev.KernelContinued: _stay(*_LIVE),
 }
 
 

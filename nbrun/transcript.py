@@ -4,9 +4,12 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from nbrun import events as ev
 from nbrun.events import Event
 from nbrun.messages import (
+    Capped,
     Cleared,
     Displayed,
     DisplayUpdated,
@@ -15,9 +18,10 @@ from nbrun.messages import (
     WidgetChanged,
 )
 
+LONGEST = 2**20  # characters of stream text that become one event
 COALESCE = 0.05  # seconds that stream text may wait for more of it
 
-Said = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | InputWanted
+Said = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped | InputWanted
 
 
 @dataclass
@@ -30,6 +34,11 @@ class _Stream:
     late: bool
     due: float
     chunks: list[str] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, text: str) -> None:
+        self.chunks.append(text)
+        self.size += len(text)
 
     def event(self) -> ev.Output:
         output = {"output_type": "stream", "name": self.name, "text": "".join(self.chunks)}
@@ -106,8 +115,9 @@ class Transcript:
         if not isinstance(self._held, _Stream) or not _same(self._held, stream):
             events = self.release()
             self._held = stream
-        self._held.chunks.append(said.text)
-        return events + self.release() if now >= self._held.due else events
+        self._held.add(said.text)
+        full = now >= self._held.due or self._held.size >= LONGEST
+        return events + self.release() if full else events
 
     def _merge(
         self, said: WidgetChanged, attempt: ev.AttemptStarted, late: bool, now: float
@@ -133,7 +143,7 @@ def _same(held: _Stream, new: _Stream) -> bool:
 
 
 def _as_events(
-    said: Displayed | DisplayUpdated | Cleared | InputWanted,
+    said: Displayed | DisplayUpdated | Cleared | Capped | InputWanted,
     by: ev.AttemptStarted,
     late: bool,
 ) -> list[Event]:
@@ -156,6 +166,10 @@ def _as_events(
             ]
         case Cleared(wait=wait):
             return [ev.OutputCleared(step=step, attempt=attempt, wait=wait, late=late)]
+        case Capped():
+            told = msgspec.structs.asdict(said)
+            del told["request"]
+            return [ev.OutputCapped(step=step, attempt=attempt, late=late, **told)]
         case InputWanted(prompt=prompt, password=password) if not late:
             return [ev.InputRequested(step=step, attempt=attempt, prompt=prompt, password=password)]
     return []

@@ -6,6 +6,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nbrun import events as ev
 from nbrun.events import Cause, Event, Narration, Operator, Outcome, Policy, Record, Step
 from nbrun.journal import GENESIS, Clock, Journal, digest, encode
@@ -87,6 +89,14 @@ def kernel_started(generation: int = 1, **fields: Any) -> ev.KernelStarted:
 
 def kernel_died(generation: int = 1, why: str = "the kernel process ended") -> ev.KernelDied:
     return ev.KernelDied(generation=generation, why=why)
+
+
+def kernel_suspended(generation: int = 1, pid: int = 4711) -> ev.KernelSuspended:
+    return ev.KernelSuspended(generation=generation, pid=pid)
+
+
+def kernel_continued(generation: int = 1, pid: int = 4711) -> ev.KernelContinued:
+    return ev.KernelContinued(generation=generation, pid=pid)
 
 
 def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
@@ -309,6 +319,28 @@ def run_finished(
     return ev.RunFinished(outcome=outcome, off_script=off_script, **defaults | fields)
 
 
+# ── What the record says of itself ───────────────────────────────────────────────────────────
+
+
+def output_capped(step: str = "s1", attempt: int = 1, **fields: Any) -> ev.OutputCapped:
+    defaults: dict[str, Any] = {"limit": 1000, "outputs": 2, "bytes": 5000, "sha256": "0" * 64}
+    return ev.OutputCapped(step=step, attempt=attempt, **defaults | fields)
+
+
+def seal_failed(upto: int = 1, why: str = "the agent is gone") -> ev.SealFailed:
+    return ev.SealFailed(upto=upto, why=why)
+
+
+def forwarding_failed(
+    target: str = "syslog", since: int = 1, why: str = "no such socket"
+) -> ev.ForwardingFailed:
+    return ev.ForwardingFailed(target=target, since=since, why=why)
+
+
+def forwarding_resumed(target: str = "syslog", upto: int = 2) -> ev.ForwardingResumed:
+    return ev.ForwardingResumed(target=target, upto=upto)
+
+
 # ── Many at once ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -366,13 +398,15 @@ def clock(step: float = 1.0) -> Clock:
 
 def record(event: Event, seq: int = 0, prev: str = GENESIS, at: datetime | None = None) -> Record:
     moment = at or BEGAN + timedelta(seconds=seq)
-    return Record(
+    made = Record(
         seq=seq,
         at=moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         mono=float(seq),
         event=event,
         prev=prev,
+        hash="",
     )
+    return msgspec.structs.replace(made, hash=digest(encode(made)))
 
 
 def records(events: Sequence[Event] | Iterable[Event]) -> list[Record]:
@@ -381,7 +415,7 @@ def records(events: Sequence[Event] | Iterable[Event]) -> list[Record]:
     prev = GENESIS
     for seq, event in enumerate(events):
         told.append(record(event, seq, prev))
-        prev = digest(encode(told[-1]))
+        prev = told[-1].hash
     return told
 
 
@@ -423,5 +457,11 @@ BUILDERS: tuple[Build, ...] = (
     runbook_replaced,
     note_added,
     run_finished,
+    output_capped,
+    seal_failed,
+    forwarding_failed,
+    forwarding_resumed,
+    kernel_suspended,
+    kernel_continued,
     widgets_changed,
 )  # one for each type of event

@@ -53,7 +53,7 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
     [
         ("runs_dir = ", "can't be read"),
         ("\udcff", "can't be read"),
-        ("run_dir = 'x'", "unknown key 'run_dir' (known: runs_dir)"),
+        ("run_dir = 'x'", "unknown key 'run_dir' (known: runs_dir, "),
         ("runs_dir = 3", "must be the path of a folder, not 3"),
         ("runs_dir = ''", "must be the path of a folder, not ''"),
         ("runs_dir = ['a']", "must be the path of a folder"),

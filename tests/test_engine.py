@@ -120,12 +120,14 @@ class Stage:
         self.when: dict[type[Event], list[Decision]] = {}
         self.records: list[Record] = []
         self.saved: list[tuple[int, ev.RunFinished | None]] = []
+        self.losses: list[JournalError] = []
         self.at_publish: Callable[[Record], None] = lambda _record: None
         self.engine = Engine(
             Journal.create(self.path),
             make_kernel=self.made,
             publish=self.publish,
             save_notebook=self.save,
+            on_loss=self.losses.append,
         )
 
     def made(self, sink: Sink) -> FakeKernel:
@@ -254,6 +256,21 @@ def test_a_run_whose_record_cannot_be_kept_ends_its_kernel(
     with pytest.raises(JournalError):
         stage.run(2)
     assert stage.kernel.calls == ["start", "execute", "interrupt", "shutdown"]
+
+
+def test_a_lost_record_is_told_of_before_the_kernel_takes_its_time_to_end(
+    tmp_path: Path, syncs: Syncs
+) -> None:
+    stage = Stage(tmp_path)
+    syncs.path = stage.path
+    syncs.fails_at = lambda last: isinstance(last, ev.AttemptFinished)
+    told_before: list[int] = []
+    stage.kernel.on_shutdown = lambda: told_before.append(len(stage.losses))
+    with pytest.raises(JournalError) as raised:
+        stage.run(2)
+    assert told_before[0] == 1
+    assert stage.losses == [raised.value]
+    assert "Not recorded: how step 1, attempt 1 ended" in str(raised.value)
 
 
 def test_a_record_that_cannot_begin_starts_no_kernel(tmp_path: Path, syncs: Syncs) -> None:

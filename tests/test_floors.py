@@ -14,7 +14,7 @@ HOUSE = Path(nbrun.__file__).parent
 
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
-    {"__init__", "errors", "events", "prelude"},
+    {"__init__", "errors", "events", "files", "prelude"},
     {"messages", "processes", "orders", "protocol", "durations", "listener"},
     {
         "state",
@@ -30,6 +30,9 @@ FLOORS: tuple[set[str], ...] = (
         "provenance",
         "jupyter",
         "kernel_folder",
+        "output_cap",
+        "ssh_keygen",
+        "targets",
     },
     {
         "bindings",
@@ -40,10 +43,13 @@ FLOORS: tuple[set[str], ...] = (
         "run_directory",
         "runbook",
         "parameter_defaults",
+        "seal",
     },
-    {"history"},
+    {"history", "verify", "sealing", "forwarding"},
+    {"recipients"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"preparation", "resumption", "saving", "server", "console"},
+    {"hosting"},
     {"supervisor"},
     {"commands"},
     {"cli"},

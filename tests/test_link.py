@@ -310,8 +310,8 @@ try:
     knock.connect(sys.argv[1])
     try:
         knock.sendall(b'{"purpose":"operate"}\\n{"decision":"cancel"}\\n')
-    except BrokenPipeError:  # refused before a word was said; the answer is still to be read
-        pass
+    except BrokenPipeError:
+        pass  # turned away before it could say anything: the answer is there to be read
     print(knock.recv(4096).decode())
 except OSError as error:
     print(error.strerror)

@@ -1,15 +1,17 @@
 """`nbrun cancel`: end a run from elsewhere, one that goes on or one that was interrupted."""
 
 import os
+import queue
 import select
 import socket
 from pathlib import Path
 
 from nbrun import events as ev
 from nbrun import journal, provenance, resumption, run_directory
-from nbrun.engine import Engine, Ordered
+from nbrun.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
 from nbrun.link import SocketLink
+from nbrun.recipients import Recipients
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
 
@@ -62,11 +64,14 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
     operator = provenance.operator(os.getpid())
     kernel = resumption.kernel_of(found.state)
     kernel.log_to(directory.log)
+    inbox: Inbox = queue.SimpleQueue()
+    recipients = Recipients(found.state.plan, directory, lambda event: inbox.put(Reported(event)))
     engine = Engine(
         found.writer,
         make_kernel=kernel.speak_to,
-        publish=lambda _records: None,
+        publish=recipients.take,
         save_notebook=saver(directory, Path(found.state.plan.runbook)),
+        inbox=inbox,
         state=found.state,
     )
     engine.inbox.put(Ordered(ev.Cancel(reason=reason), operator))
@@ -77,5 +82,6 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
         reason="to cancel it",
     )
     state = engine.resume(resumed, found.seen)
+    recipients.close()
     if state.finished is None:
         raise UsageError(f"{directory.id}: it could not be ended")

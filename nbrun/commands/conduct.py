@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 
-from nbrun.commands.screens import JsonView, exit_code, screen
+from nbrun.commands.screens import JsonView, exit_code, say_if_sealed, screen
 from nbrun.console import Asker, Console, View
 from nbrun.errors import ExitCode
 from nbrun.history import last_times
@@ -98,6 +98,7 @@ def _follow(directory: RunDirectory, link: SocketLink, console: Console) -> Exit
         return ExitCode.WAITING
     link.close()
     if state.finished is not None:
+        say_if_sealed(state.plan, directory)
         return exit_code(state)
     return _without_an_end(directory, link, running=state.phase is Phase.RUNNING)
 

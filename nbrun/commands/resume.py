@@ -10,7 +10,7 @@ from nbrun.commands.screens import screen
 from nbrun.commands.start import someone_is_there
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import Reading
-from nbrun.launching import launch
+from nbrun.launching import spawn
 from nbrun.link import SocketLink
 from nbrun.orders import ResumeOrder
 from nbrun.run_directory import RunDirectory
@@ -33,9 +33,10 @@ def resume(run: str, runs_dir: Path | None, *, new_runbook: bool, reason: str) -
     reopening.note_interruption(directory.journal)
     seen = _show_how_it_stands(directory, new_runbook=new_runbook)
     order = ResumeOrder(directory=str(directory.path), new_runbook=new_runbook, reason=reason)
-    launched = launch(order)
+    spawned = spawn()
+    spawned.order(order)
     try:
-        link = SocketLink(launched.directory(), "operate")
+        link = SocketLink(spawned.directory(), "operate")
     except NoSupervisorError:  # it has ended as quickly as that
         return conduct.look_on(directory)
     return conduct.operate(directory, link, show_from=seen)

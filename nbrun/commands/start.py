@@ -5,13 +5,13 @@ import sys
 import msgspec
 
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.launching import launch
+from nbrun.launching import Spawned
 from nbrun.orders import StartOrder
 from nbrun.views.look import Look
 
 
-def start(order: StartOrder, *, json: bool, detach: bool, look: Look) -> ExitCode:
-    """Have a supervisor check everything and run. What shows the run is imported meanwhile.
+def start(order: StartOrder, spawned: Spawned, *, json: bool, detach: bool, look: Look) -> ExitCode:
+    """Have the supervisor check everything and run. What shows the run is imported meanwhile.
 
     Raises:
         DeclinedError: something is wrong with the order; nothing was made or run.
@@ -20,11 +20,11 @@ def start(order: StartOrder, *, json: bool, detach: bool, look: Look) -> ExitCod
     if json and detach:
         raise UsageError("--json follows the run, and --detach does not: choose one")
     attended = detach or (not json and someone_is_there())
-    launched = launch(msgspec.structs.replace(order, attended=attended))
+    spawned.order(msgspec.structs.replace(order, attended=attended))
     from nbrun.commands import conduct
     from nbrun.link import SocketLink
 
-    directory = launched.directory()
+    directory = spawned.directory()
     if detach:
         print(directory.id)  # noqa: T201
         return ExitCode.COMPLETED

@@ -28,6 +28,7 @@ class Attempt:
     end: float | None = None
     finished: ev.AttemptFinished | None = None
     told: str = "no end is recorded"
+    not_kept: str = ""
     deviations: list[ev.Deviated] = field(default_factory=list)
 
     @property
@@ -124,6 +125,10 @@ class _Teller:
                 ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged() as event
             ):
                 self._outputs.take(event)
+            case ev.OutputCapped() as event:
+                self._sections[event.step].attempts[event.attempt - 1].not_kept = wording.capped(
+                    event
+                )
             case ev.AttemptFinished() as event:
                 self._end(event, wording.finished(state, event), record.mono)
             case ev.AttemptIndeterminate() as event:
@@ -240,6 +245,10 @@ def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
         case ev.KernelInterrupted():
             what = "the kernel was killed" if event.kill else "the step was interrupted"
             return "kernel", what, event.why
+        case ev.KernelSuspended():
+            return "kernel", f"something outside stopped its process ({event.pid})", ""
+        case ev.KernelContinued():
+            return "kernel", wording.CONTINUED, ""
         case ev.RunInterrupted():
             return "interrupted", "the process that ran it was gone", event.why
         case ev.RunResumed():
@@ -247,6 +256,18 @@ def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
         case ev.RunbookReplaced():
             what = f"{event.operator.name}: the runbook's new version is followed from here on"
             return "runbook", what, ""
+    return _of_record(event)
+
+
+def _of_record(event: ev.Event) -> tuple[str, str, str] | None:
+    match event:
+        case ev.SealFailed():
+            return "record", f"it could not be sealed up to line {event.upto + 1}", event.why
+        case ev.ForwardingFailed():
+            what = f"from line {event.since + 1} on it could not be sent to {event.target}"
+            return "record", what, event.why
+        case ev.ForwardingResumed():
+            return "record", wording.forwarded(event), ""
     return None
 
 

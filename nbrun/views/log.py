@@ -87,6 +87,10 @@ def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
             return ("", "", "note", f"{event.operator.name}: {event.text}")
         case ev.KernelDied() as event:
             return ("", "", "kernel died", event.why)
+        case ev.KernelSuspended() as event:
+            return ("", "", "kernel stopped", wording.suspended(event))
+        case ev.OutputCapped() as event:
+            return (*_where(state, event.step), str(event.attempt), "output", wording.capped(event))
         case ev.RunFinished() as event:
             return ("", "", wording.outcome(event), event.why)
     return _break_row(state, record.event)

@@ -18,7 +18,7 @@ import msgspec
 
 from nbrun import events as ev
 from nbrun.events import Record
-from nbrun.journal import sync_directory, sync_file
+from nbrun.files import sync_directory, sync_file
 from nbrun.script import label
 from nbrun.state import RunState, apply
 from nbrun.views import wording
@@ -47,6 +47,7 @@ def write(path: Path, content: bytes) -> str:
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o600)
             file.write(content)
             file.flush()
             sync_file(fd)
@@ -68,6 +69,7 @@ class _Builder:
         self._cells: list[dict[str, Any]] = []
         self._attempts: dict[tuple[str, int], dict[str, Any]] = {}
         self._outputs = Outputs()
+        self._capped: dict[tuple[str, int], dict[str, Any]] = {}
         self._narrated: set[str] = set()
         self._operator: ev.Operator | None = None
 
@@ -81,6 +83,8 @@ class _Builder:
                 self._attempt(event, at)
             case ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged():
                 self._outputs.take(event)
+            case ev.OutputCapped():
+                self._cap(event)
             case ev.AttemptFinished():
                 self._finish(event, at)
             case ev.Deviated():
@@ -160,6 +164,17 @@ class _Builder:
         for name in ("ename", "evalue", "shell_exit"):
             if getattr(event, name) is not None:
                 own[name] = getattr(event, name)
+
+    def _cap(self, event: ev.OutputCapped) -> None:
+        """One remark an attempt, after it; a later event has what the one before had, and more."""
+        key = event.step, event.attempt
+        if key not in self._capped:
+            self._markdown("")
+            self._capped[key] = self._cells[-1]
+        where = f"{wording.step(self._state, event.step)}, attempt {event.attempt}"
+        self._capped[key]["source"] = f"**{_md(where)}**: {_md(wording.capped(event))}"
+        own = self._attempts[key]["metadata"]["nbrun"]
+        own["not_kept"] = {"outputs": event.outputs, "bytes": event.bytes, "sha256": event.sha256}
 
     def _deviate(self, event: ev.Deviated) -> None:
         attempt = self._state.attempt

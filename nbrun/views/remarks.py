@@ -26,7 +26,7 @@ def lines(state: RunState, event: ev.Event, at: str) -> Lines:
         case ev.AttemptSettled():
             told = wording.settled(state, event)
             return [(f"{when} {event.operator.name}: {told}", "cyan")]
-    return _of_kernel(state, event) or _of_process(event, at)
+    return _of_kernel(state, event) or _of_process(event, at) or _of_record(event)
 
 
 def _of_kernel(state: RunState, event: ev.Event) -> Lines:
@@ -39,6 +39,10 @@ def _of_kernel(state: RunState, event: ev.Event) -> Lines:
         case ev.KernelInterrupted():
             what = "killing the kernel" if event.kill else "interrupting the step"
             return [(f"{what}: {event.why}", "yellow")]
+        case ev.KernelSuspended():
+            return [(wording.suspended(event), "bold yellow")]
+        case ev.KernelContinued():
+            return [(wording.CONTINUED, "yellow")]
     return []
 
 
@@ -57,4 +61,15 @@ def _of_process(event: ev.Event, at: str) -> Lines:
         case ev.OperatorDetached():
             who = wording.operator(event.operator)
             return [(f"{when} {who} detached: {event.why}", "dim")]
+    return []
+
+
+def _of_record(event: ev.Event) -> Lines:
+    match event:
+        case ev.SealFailed():
+            return [(wording.unsealed(event), "yellow")]
+        case ev.ForwardingFailed():
+            return [(wording.unforwarded(event), "yellow")]
+        case ev.ForwardingResumed():
+            return [(wording.forwarded(event), "yellow")]
     return []

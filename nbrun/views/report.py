@@ -70,6 +70,7 @@ def facts(told: Account) -> list[tuple[str, str]]:
         ("Kernel", plan.kernelspec),
         ("Reason", plan.reason),
         ("Ticket", plan.ticket),
+        ("Key that is to sign the record", plan.sign_key),
         *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
         *(("Notice", notice) for notice in plan.notices),
         ("Hash of the record's last line", told.head),
@@ -107,6 +108,7 @@ def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
         "number": attempt.started.attempt,
         "at": wording.moment(attempt.at),
         "told": attempt.told,
+        "not_kept": attempt.not_kept,
         "kind": {"ok": "ok", "interrupted": "stopped", "indeterminate": "unknown"}.get(
             attempt.outcome, "bad"
         ),

@@ -39,8 +39,11 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
     return facts(rows)
 
 
-def footer(state: RunState, event: ev.RunFinished, at: str, where: str) -> RenderableType:
-    """How it ended, in what it left the script, and what was not run."""
+def footer(
+    state: RunState, event: ev.RunFinished, at: str, where: str, head: str
+) -> RenderableType:
+    """How it ended, in what it left the script, and what was not run. `head` is the hash of the
+    record's last line: kept elsewhere, it vouches for the whole."""
     good = event.outcome == "completed" and not event.off_script
     style = "bold green" if good else "bold yellow" if event.outcome == "completed" else "bold red"
     rows = [("why", event.why), ("took", wording.duration(event.duration))]
@@ -50,5 +53,6 @@ def footer(state: RunState, event: ev.RunFinished, at: str, where: str) -> Rende
         for step in wording.not_run(state)
     ]
     rows += [("record", where)] * bool(where)
-    head = Text(plain(f"{wording.outcome(event)} at {wording.moment(at)}"), style=style)
-    return Group(Rule(style="dim"), head, facts(rows))
+    rows += [("head", head)]
+    title = Text(plain(f"{wording.outcome(event)} at {wording.moment(at)}"), style=style)
+    return Group(Rule(style="dim"), title, facts(rows))

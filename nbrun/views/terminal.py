@@ -67,9 +67,11 @@ class TerminalView:
         self._language = "python"
         self._record = ""
         self._run = "last"
+        self._head = ""
 
     def show(self, state: RunState, record: Record) -> None:
         """Take one record, with the state it led to. What it prints is out after `flush`."""
+        self._head = record.hash
         shower = _SHOWERS.get(type(record.event))
         if shower is not None:
             shower(self, state, record.event, record.at)
@@ -331,13 +333,17 @@ class TerminalView:
             marker = ">" if self._look.plain or self._console.options.ascii_only else "→"
             self._line(f"  {marker} line {where.line}: {where.code}".rstrip(" :"), "red")
 
+    def _capped(self, state: RunState, event: ev.OutputCapped, _at: str) -> None:
+        self._end_output()
+        self._line(f"{wording.step(state, event.step)}: {wording.capped(event)}", "yellow")
+
     def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
         self._end_output()
         self._region.stop()
         epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
         if state.current is None:
             self._put(*map(mime.markdown, epilogue))
-        self._put(Text(), summary.footer(state, event, at, self._record))
+        self._put(Text(), summary.footer(state, event, at, self._record, self._head))
 
 
 def _what(state: RunState, event: ev.AttemptStarted) -> str:
@@ -376,4 +382,5 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.RunbookReplaced: TerminalView._replaced,
     ev.Stopped: TerminalView._stopped,
     ev.RunFinished: TerminalView._run_finished,
+    ev.OutputCapped: TerminalView._capped,
 }

@@ -45,13 +45,14 @@ def _lines(told: Account) -> Iterator[str]:
             yield from _failed(told, attempt)
 
 
-def _rows(told: Account) -> Iterator[tuple[str, ...]]:
-    for section in told.sections:
+def _rows(run: Account) -> Iterator[tuple[str, ...]]:
+    for section in run.sections:
         number = str(section.step.number) if section.step else "+"
         for each in section.attempts:
             edited = " (edited)" if each.started.edited else ""
             began = wording.clock(each.at)
-            yield number, section.title, f"{each.started.attempt}{edited}", began, each.told
+            told = "; ".join(filter(None, (each.told, each.not_kept)))
+            yield number, section.title, f"{each.started.attempt}{edited}", began, told
         if section.why_not_run:
             yield number, section.title, "", "", section.why_not_run
 

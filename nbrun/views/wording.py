@@ -57,6 +57,49 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
+def size(count: int) -> str:
+    """Bytes: `812 B`, `64.0 MiB`."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):  # noqa: B007  the last is for all beyond
+        if amount < 1024:
+            break
+        amount /= 1024
+    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def capped(event: ev.OutputCapped) -> str:
+    """What of an attempt's output is not in the record."""
+    what = "1 output" if event.outputs == 1 else f"{event.outputs} outputs"
+    return (
+        f"output past {size(event.limit)} is not kept: {what} of {size(event.bytes)} so far, with "
+        f"the SHA-256 {event.sha256}"
+    )
+
+
+def suspended(event: ev.KernelSuspended) -> str:
+    """What to do about a kernel that was stopped."""
+    return (
+        f"the kernel is not responding: something stopped its process ({event.pid}). Let it go on "
+        f"with kill -CONT {event.pid}, or press Ctrl-C twice to kill it"
+    )
+
+
+CONTINUED = "the kernel's process goes on again"
+
+
+def unsealed(event: ev.SealFailed) -> str:
+    return f"not sealed up to line {event.upto + 1}: {event.why}"
+
+
+def unforwarded(event: ev.ForwardingFailed) -> str:
+    where = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
+    return f"{where}: {event.why}"
+
+
+def forwarded(event: ev.ForwardingResumed) -> str:
+    return f"the record up to line {event.upto + 1} has been sent to {event.target}"
+
+
 def clock(at: str) -> str:
     """The time of day of a record's `at`, in UTC: `09:31:04Z`."""
     return at[11:19] + "Z"

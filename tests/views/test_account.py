@@ -2,6 +2,7 @@
 
 from nbrun.journal import digest, encode
 from nbrun.views.account import account
+from tests import build
 from tests.views.tale import Tale, display, step, stream
 
 
@@ -61,3 +62,25 @@ def test_an_attempt_without_an_end_says_so() -> None:
     attempt = told.sections[0].attempts[0]
     assert (attempt.outcome, attempt.end) == ("indeterminate", None)
     assert attempt.told == "no end is recorded"
+
+
+def test_what_befell_the_kernel_and_the_record_is_told() -> None:
+    made = Tale(step("a")).begin("a")
+    made.add(
+        build.kernel_suspended(),
+        build.kernel_continued(),
+        build.seal_failed(1, "the agent is gone"),
+        build.forwarding_failed("syslog", 1, "no such socket"),
+        build.forwarding_resumed("syslog", 2),
+    )
+    told = [(each.kind, each.what, each.why) for each in account(made.records).happenings]
+    assert [kind for kind, *_ in told] == ["kernel", "kernel", "record", "record", "record"]
+    assert ("record", "it could not be sealed up to line 2", "the agent is gone") in told
+    assert ("record", "from line 2 on it could not be sent to syslog", "no such socket") in told
+
+
+def test_an_attempt_says_once_what_of_its_output_is_not_kept() -> None:
+    made = Tale(step("a")).begin("a")
+    made.add(build.output_capped("a", outputs=1), build.output_capped("a", outputs=7))
+    attempt = account(made.end().records).sections[0].attempts[0]
+    assert attempt.not_kept.startswith("output past 1000 B is not kept: 7 outputs of 4.9 KiB")

@@ -6,6 +6,7 @@ import pytest
 
 from nbrun.views import report, ticket, timeline
 from nbrun.views.account import account
+from tests import build
 from tests.views.tale import Tale, step, stream, told
 
 
@@ -100,3 +101,12 @@ def test_what_anybody_wrote_does_not_leave_its_place_in_a_ticket() -> None:
     assert "````\n```\n# Head\n````" in text
     assert r"a \| b\\n\# Head" in text
     assert r"\<img src=x\>" in text
+
+
+def test_output_that_is_not_kept_and_the_key_that_is_to_sign_are_named() -> None:
+    made = Tale(step("a"), sign_key="SHA256:abc").begin("a")
+    made.add(build.output_capped("a", outputs=7)).end().finish()
+    for view in (report, ticket):
+        text = view.build(made.records).decode()
+        assert "is not kept: 7 outputs" in text
+        assert "SHA256:abc" in text

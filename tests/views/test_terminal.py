@@ -468,3 +468,23 @@ def test_a_widgets_bar_moves_in_place_and_its_end_is_printed(live):
     assert "of 2\n" in text
     assert "| 1 of 2" not in text
     assert "IntProgress" not in text
+
+
+def test_a_stopped_kernel_and_a_record_that_lags_are_said_while_the_step_goes_on():
+    made = Tale(step("a")).begin("a").output(stream("before\n"))
+    made.add(
+        build.kernel_suspended(),
+        build.kernel_continued(),
+        build.output_capped("a"),
+        build.seal_failed(1, "the agent is gone"),
+        build.forwarding_failed("syslog", 1, "no such socket"),
+        build.forwarding_resumed("syslog", 2),
+    )
+    text = Screen(tty=False).show(made).close().file.getvalue()
+    text = " ".join(text.split())
+    assert "the kernel is not responding" in text
+    assert "the kernel's process goes on again" in text
+    assert text.index("before") < text.index("output past 1000 B is not kept")
+    assert "not sealed up to line 2: the agent is gone" in text
+    assert "the record from line 2 on waits to be sent to syslog: no such socket" in text
+    assert "the record up to line 3 has been sent to syslog" in text

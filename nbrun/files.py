@@ -1,0 +1,38 @@
+"""Files of a run: made durable, and opened without being led elsewhere."""
+
+import errno
+import fcntl
+import io
+import os
+import stat
+from pathlib import Path
+
+
+def sync_file(fd: int) -> None:
+    """Come back when the disk holds what was written to `fd`. Raises OSError."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory as durable as the files. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """A file of a run, open for reading: no link to elsewhere, no pipe that never ends.
+
+    Raises:
+        OSError: it can't be read, or is no regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(fd, "rb")

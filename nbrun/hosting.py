@@ -1,0 +1,125 @@
+"""One run's engine and its socket in this process, from the answer to who ordered it to its end."""
+
+import logging
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbrun import events as ev
+from nbrun import orders, provenance
+from nbrun.engine import Engine, Inbox, Ordered, Reported
+from nbrun.errors import ExitCode
+from nbrun.events import Record
+from nbrun.journal import Journal
+from nbrun.kernel import LocalKernel
+from nbrun.listener import Listener
+from nbrun.orders import Accepted
+from nbrun.recipients import Recipients
+from nbrun.run_directory import RunDirectory
+from nbrun.saving import saver
+from nbrun.server import Server
+from nbrun.state import RunState
+
+
+@dataclass(frozen=True)
+class Host:
+    """What owns a run: it can begin now."""
+
+    engine: Engine
+    server: Server
+    recipients: Recipients
+    directory: RunDirectory
+
+    def run(self, begin: Callable[[], RunState]) -> ExitCode:
+        """Answer that the run goes on, leave the terminal, and have `begin` run the engine on a
+        thread, while this one lets consoles in. They are told what ends the engine early."""
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                begin()
+                self.recipients.close()
+                self.server.end()
+            except BaseException as error:  # noqa: BLE001
+                failure.append(error)
+                self.server.fail(error)
+                self.recipients.close()
+
+        _listen_to_signals(self.engine.inbox)
+        thread = threading.Thread(target=work, name="nbrun-engine")
+        _answer(Accepted(directory=str(self.directory.path)))
+        _leave_the_terminal(self.directory.log)
+        thread.start()
+        self.server.serve()
+        thread.join()
+        if failure:
+            logging.getLogger(__name__).error("the run was ended by", exc_info=failure[0])
+        return ExitCode.INTERNAL if failure else ExitCode.COMPLETED
+
+
+def host(
+    directory: RunDirectory,
+    writer: Journal,
+    kernel: LocalKernel,
+    plan: ev.RunStarted,
+    state: RunState | None = None,
+) -> Host:
+    """`state`: where the run stands that the journal holds already. NbrunError when there is no
+    place for its socket."""
+    kernel.log_to(directory.log)
+    inbox: Inbox = queue.SimpleQueue()
+    server = Server(Listener(directory.socket), inbox)
+    recipients = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
+
+    def publish(records: Sequence[Record]) -> None:
+        server.publish(records)
+        recipients.take(records)
+
+    engine = Engine(
+        writer,
+        make_kernel=kernel.speak_to,
+        publish=publish,
+        on_loss=server.fail,
+        save_notebook=saver(directory, Path(plan.runbook)),
+        inbox=inbox,
+        state=state,
+    )
+    return Host(engine, server, recipients, directory)
+
+
+def _listen_to_signals(inbox: Inbox) -> None:
+    """SIGTERM ends the run, and the record says so. The others are a terminal's, and there is none;
+    a handler, unlike SIG_IGN, is not inherited by kernels."""
+    who = provenance.operator(os.getpid())
+
+    def end(number: int, _frame: object) -> None:
+        reason = f"the supervisor got {signal.Signals(number).name}"
+        inbox.put(Ordered(ev.Cancel(reason=reason), who))
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda *_: None)
+
+
+def _answer(answer: Accepted) -> None:
+    try:
+        os.write(1, orders.encoded(answer))
+    except BrokenPipeError:  # who ordered it is gone: the run goes on
+        logging.getLogger(__name__).warning("nobody took the answer %r", answer)
+
+
+def _leave_the_terminal(log: Path) -> None:
+    """From here on stdin is nothing, and stdout and stderr are the log."""
+    kept = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, fd in ((0, nothing), (1, kept), (2, kept)):
+        os.dup2(fd, number)
+    os.close(kept)
+    os.close(nothing)
+    logging.basicConfig(level=logging.WARNING)
+    os.chdir("/")  # it holds no file system

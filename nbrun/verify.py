@@ -1,0 +1,327 @@
+"""Whether a record is what nbrun wrote: chain, numbering, legal events, seals, head, notebook."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from nbrun import __version__, journal, seal, ssh_keygen
+from nbrun import events as ev
+from nbrun.errors import IllegalEventError, JournalError, SignatureError
+from nbrun.events import Record
+from nbrun.files import open_regular
+from nbrun.journal import Reading
+from nbrun.run_directory import RunDirectory
+from nbrun.seal import Seal
+from nbrun.state import fold
+
+# Where a run writes its notebook besides at its end.
+_WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)
+
+Build = Callable[[Iterable[Record]], bytes]  # the output notebook of records
+
+
+class Standing(StrEnum):
+    """What can be said of a record."""
+
+    SEALED = "SEALED"  # whole and ended, and its end signed by an allowed signer
+    UNSEALED = "UNSEALED"  # whole and ended; nobody that was named vouches for it
+    OPEN = "OPEN"  # whole as far as it goes: the run goes on, or was interrupted
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What is known from elsewhere than the run's folder: who may sign, the last line's hash."""
+
+    allowed_signers: Path | None = None
+    head: str | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found. `why`: one sentence; `lines`: how many whole ones were read, and `head` the
+    SHA-256 of the last; `notes`: what else a person should know."""
+
+    run: str
+    standing: Standing
+    why: str
+    lines: int = 0
+    head: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def verify(directory: RunDirectory, trust: Trust, build: Build) -> Verification:
+    """Check the record in `directory`. Nothing in the folder is trusted, and nothing is written.
+
+    `build` makes the output notebook.
+    """
+    return _Check(directory, trust, build).run()
+
+
+class _BrokenError(Exception):
+    """The record is not what nbrun wrote; the message says where."""
+
+
+class _Check:
+    """One record on its way through the checks."""
+
+    def __init__(self, directory: RunDirectory, trust: Trust, build: Build) -> None:
+        self._directory = directory
+        self._trust = trust
+        self._build = build
+        self._started: ev.RunStarted | None = None
+        self._last: Record | None = None
+        self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
+        self._off_script = False
+        self._made = ""  # the hash of the notebook that the record makes, once it has ended
+        self._notes: list[str] = []
+
+    def run(self) -> Verification:
+        try:
+            standing, why = self._standing()
+        except _BrokenError as error:
+            standing, why = Standing.BROKEN, str(error)
+        return Verification(
+            run=self._directory.id,
+            standing=standing,
+            why=why,
+            lines=self._last.seq + 1 if self._last else 0,
+            head=self._last.hash if self._last else "",
+            notes=tuple(self._notes),
+        )
+
+    def _standing(self) -> tuple[Standing, str]:
+        locked = self._is_locked()
+        seals = self._seals()
+        self._walk(seals)
+        self._check_head()
+        self._check_seals(seals)
+        if locked:
+            return Standing.OPEN, "the run goes on"
+        finished = self._last.event if self._last else None
+        if not isinstance(finished, ev.RunFinished):
+            return Standing.OPEN, self._why_open()
+        self._check_end(finished)
+        return self._judge(seals)
+
+    # ── the journal ──────────────────────────────────────────────────────────────────────────
+
+    def _is_locked(self) -> bool:
+        try:
+            return journal.is_locked(self._directory.journal)
+        except FileNotFoundError:
+            raise _BrokenError(
+                "there is no journal: it was removed, or nbrun ended before it made one"
+            ) from None
+        except OSError as error:
+            raise _BrokenError(f"the journal can't be read: {error.strerror}") from error
+
+    def _walk(self, seals: Sequence[Seal]) -> None:
+        """Every line, in order and once: its form, number and hash by reading it, and whether its
+        event can happen there by folding it, which making the notebook does too."""
+        reading = Reading(self._directory.journal)
+        records = self._noted(reading, {each.seq for each in seals})
+        try:
+            if self._has_ended():
+                self._made = hashlib.sha256(self._build(records)).hexdigest()
+            else:
+                fold(record.event for record in records)
+        except JournalError as error:
+            raise _BrokenError(_without(error, self._directory.journal)) from error
+        except IllegalEventError as error:
+            raise _BrokenError(f"line {self._line_after()}: {error}") from error
+        except Exception as error:  # a line that was made up may lead the fold anywhere
+            where = f"line {self._line_after()}"
+            raise _BrokenError(f"{where}: can't happen in this run ({error!r})") from error
+        self._check_torn(reading.torn)
+
+    def _has_ended(self) -> bool:
+        """By its last line alone; one that is damaged is named where it is read in its turn."""
+        try:
+            last = journal.last(self._directory.journal)
+        except JournalError:
+            return False
+        return last is not None and isinstance(last.event, ev.RunFinished)
+
+    def _noted(self, records: Iterable[Record], marked: set[int]) -> Iterator[Record]:
+        for record in records:
+            yield record
+            self._last = record
+            if isinstance(record.event, ev.Deviated):
+                self._off_script = True
+            if record.seq in marked:
+                self._marks[record.seq] = record.hash
+            if record.seq == 0 and isinstance(record.event, ev.RunStarted):
+                self._started = record.event
+
+    def _line_after(self) -> int:
+        return self._last.seq + 2 if self._last else 1
+
+    def _check_torn(self, torn: bytes) -> None:
+        if torn and self._last is not None and isinstance(self._last.event, ev.RunFinished):
+            raise _BrokenError(
+                f"line {self._line_after()}: {len(torn)} bytes follow the end of the run"
+            )
+        if torn:
+            self._notes.append(f"the last line is torn ({len(torn)} bytes), as a crash leaves it")
+
+    def _why_open(self) -> str:
+        if self._last is None:
+            return "nbrun ended before the run began"
+        return "the record has no end: the run was interrupted, or its tail was cut"
+
+    def _check_head(self) -> None:
+        wanted, last = self._trust.head, self._last
+        found = last.hash if last else "nothing"
+        if wanted is None or wanted == found:
+            return
+        for record in Reading(self._directory.journal):
+            if record.hash == wanted:
+                raise _BrokenError(
+                    f"line {record.seq + 2}: the expected head is that of the line before, and "
+                    f"{self._line_after() - record.seq - 2} lines follow it"
+                )
+        raise _BrokenError(f"line {self._line_after() - 1}: the head is {found}, not {wanted}")
+
+    def _check_end(self, finished: ev.RunFinished) -> None:
+        line = self._line_after() - 1
+        if finished.off_script != self._off_script:
+            raise _BrokenError(f"line {line}: says off_script where the deviations say otherwise")
+        notebook = _Notebook(self._directory, self._build, self._made, self._notes)
+        notebook.check(self._plan, finished, line)
+
+    @property
+    def _plan(self) -> ev.RunStarted:
+        if self._started is None:
+            raise _BrokenError("line 1: does not begin a run")
+        return self._started
+
+    # ── the seals ────────────────────────────────────────────────────────────────────────────
+
+    def _seals(self) -> Sequence[Seal]:
+        try:
+            return seal.read(self._directory.seals)
+        except JournalError as error:
+            raise _BrokenError(f"{self._directory.seals.name}: {error}") from error
+
+    def _check_seals(self, seals: Sequence[Seal]) -> None:
+        """Each says what the journal says."""
+        for number, each in enumerate(seals, 1):
+            where = f"{self._directory.seals.name}, line {number}"
+            if each.run != self._plan.run:
+                raise _BrokenError(f"{where}: is a seal of the run {each.run}")
+            if each.seq not in self._marks:
+                raise _BrokenError(
+                    f"line {self._line_after()}: is missing: {where}, was made for line "
+                    f"{each.seq + 1}, so that the record's tail was cut"
+                )
+            if self._marks[each.seq] != each.head:
+                raise _BrokenError(f"line {each.seq + 1}: is not the one that was sealed ({where})")
+        if seals:
+            self._check_signature(seals[-1])
+
+    def _check_signature(self, last: Seal) -> None:
+        """The last seal's is a good one, by the key that the journal names."""
+        try:
+            by = ssh_keygen.signed_by(last.signature, last.statement)
+        except SignatureError as error:
+            raise _BrokenError(f"line {last.seq + 1}: its seal is no signature: {error}") from error
+        if by != self._plan.sign_key:
+            named = self._plan.sign_key or "none"
+            raise _BrokenError(
+                f"line {last.seq + 1}: was sealed with {by}, and the journal names {named}"
+            )
+
+    def _judge(self, seals: Sequence[Seal]) -> tuple[Standing, str]:
+        """Of a record that is whole and ended."""
+        key = self._plan.sign_key
+        if not key:
+            return Standing.UNSEALED, "whole and ended; it was not to be signed"
+        last = self._last
+        if last is None or not seals or seals[-1].seq != last.seq:
+            raise _BrokenError(
+                f"line {self._line_after() - 1}: is not sealed, and the record was to be, with "
+                f"{key}: the seal was taken away, or could not be made"
+            )
+        allowed = self._trust.allowed_signers
+        if allowed is None:
+            return Standing.UNSEALED, (
+                f"whole, ended and signed with {key}; whose key that is was not checked: "
+                "give --allowed-signers"
+            )
+        signer = self._signer(seals[-1], last, allowed)
+        return Standing.SEALED, f"whole, ended and signed by {signer}"
+
+    def _signer(self, last: Seal, record: Record, allowed: Path) -> str:
+        try:
+            at = datetime.fromisoformat(record.at)
+            return ssh_keygen.principal(last.signature, last.statement, allowed, at)
+        except (SignatureError, ValueError) as error:
+            raise _BrokenError(
+                f"line {record.seq + 1}: was sealed by nobody who may: {error}"
+            ) from error
+
+
+class _Notebook:
+    """The output notebook of a run that has ended."""
+
+    def __init__(self, directory: RunDirectory, build: Build, made: str, notes: list[str]) -> None:
+        """`made`: the hash of the notebook that the whole record makes."""
+        self._directory = directory
+        self._build = build
+        self._made = made
+        self._notes = notes
+
+    def check(self, plan: ev.RunStarted, finished: ev.RunFinished, line: int) -> None:
+        """That the one that was made is the journal's, and that the file is the one that was made.
+
+        A notebook that is gone can be made again, and is no lie. Another nbrun may have drawn it
+        differently: then its hash in the journal alone vouches for it.
+        """
+        recorded = finished.notebook_sha256
+        if recorded is None or plan.versions.get("nbrun") == __version__:
+            if recorded not in (None, self._made):
+                raise _BrokenError(
+                    f"line {line}: says that the notebook was {recorded}, and this record makes "
+                    f"{self._made}"
+                )
+            recorded = self._made
+        path = self._directory.notebook(plan.runbook)
+        found = self._found(path)
+        if found in (None, recorded):
+            return
+        if finished.notebook_sha256 is None and self._is_of_a_stop(found):
+            self._notes.append(
+                f"{path.name} is older than the end of the run: nbrun export mends it"
+            )
+            return
+        raise _BrokenError(f"{path.name} is not the notebook of this record: it was changed")
+
+    def _found(self, path: Path) -> str | None:
+        try:
+            with open_regular(path) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            self._notes.append(f"{path.name} is gone: nbrun export makes it again")
+            return None
+        except OSError as error:
+            raise _BrokenError(f"{path.name} can't be read: {error.strerror}") from error
+
+    def _is_of_a_stop(self, found: str | None) -> bool:
+        """It is the one that was written at the start or at a stop, where the last could not be."""
+        before: list[Record] = []
+        for record in Reading(self._directory.journal):
+            before.append(record)
+            if isinstance(record.event, _WRITTEN_AT):
+                made = hashlib.sha256(self._build(before)).hexdigest()
+                if made == found:
+                    return True
+        return False
+
+
+def _without(error: JournalError, path: Path) -> str:
+    """An error's message without the path that a table has already."""
+    return str(error).removeprefix(f"{path}, ").removeprefix(f"{path}: ")

@@ -1,0 +1,128 @@
+"""A record signed, sent on and verified by the real commands."""
+
+import json
+import subprocess
+
+import pytest
+
+from nbrun import events as ev
+from nbrun import seal
+from tests.build_notebooks import code
+from tests.e2e.terminal import Desk, wait_until
+from tests.keys import allow, make_key, needs_ssh_keygen
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+
+
+def head_printed(out: str) -> str:
+    (line,) = [line for line in out.splitlines() if line.startswith("head ")]
+    return line.split()[1]
+
+
+def test_the_head_that_the_end_prints_is_what_verify_expects(desk: Desk) -> None:
+    desk.book(code("print('hello')", id="one"))
+    head = head_printed(desk.unattended().stdout)
+    assert head == desk.journal()[-1].hash
+    assert head_printed(desk.command("log").stdout) == head
+    told = desk.command("verify", "last", "--expect-head", head)
+    assert (told.returncode, told.stdout.split()[0]) == (0, "UNSEALED")
+    assert desk.command("verify", "last", "--require-seal").returncode == 7
+    lines = (desk.run / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (desk.run / "journal.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert desk.command("verify", "last", "--expect-head", head).returncode == 7
+    assert desk.command("verify", str(desk.runs)).returncode == 8
+
+
+@needs_ssh_keygen
+def test_a_run_is_sealed_at_its_stops_and_at_its_end(desk: Desk) -> None:
+    key = make_key(desk.folder / "keys")
+    signers = allow(desk.folder / "signers", ("ops@example.com", key))
+    desk.book(code("1 / 0", id="one"))
+    terminal = desk.start("--sign", str(key))
+    terminal.prompted("step 1>")
+    wait_until(lambda: len(seal.read(desk.run / "seals.jsonl")) == 1)
+    checked = desk.command("verify", "last", "--allowed-signers", str(signers))
+    assert (checked.returncode, checked.stdout.split()[0]) == (8, "OPEN")
+    terminal.answer("step 1>", "s")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 3
+    assert "sealed with SHA256:" in terminal.text()
+    checked = desk.command(
+        "verify", str(desk.runs), "--allowed-signers", str(signers), "--require-seal"
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stdout.startswith("SEALED  whole, ended and signed by ops@example.com")
+    assert [each.seq for each in seal.read(desk.run / "seals.jsonl")][-1] == desk.journal()[-1].seq
+    (desk.run / "seals.jsonl").unlink()
+    assert desk.command("verify", "last").returncode == 7
+
+
+@needs_ssh_keygen
+def test_a_key_in_an_agent_signs_and_one_that_needs_a_passphrase_begins_no_run(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    effect = desk.folder / "effect"
+    desk.book(code(f"open({str(effect)!r}, 'w')", id="one"))
+    locked = make_key(desk.folder / "keys", "locked", "secret")
+    for words in (("--sign", str(locked)), ("--sign", str(desk.folder / "none"))):
+        refused = desk.unattended(*words)
+        assert refused.returncode == 2
+        assert "can't sign" in refused.stderr
+    assert not effect.exists()
+    assert not desk.runs.exists()
+
+    key = make_key(desk.folder / "keys", "open")
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(desk.folder / "agent")])
+    try:
+        wait_until((desk.folder / "agent").exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(desk.folder / "agent"))
+        subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
+        key.unlink()
+        (desk.folder / "nbrun.toml").write_text('sign_key = "keys/open.pub"\n')
+        done = desk.unattended()
+    finally:
+        agent.terminate()
+        agent.wait()
+    assert done.returncode == 0, done.stderr
+    signers = desk.folder / "signers"
+    signers.write_text(f"ops {(desk.folder / 'keys/open.pub').read_text()}")
+    checked = desk.command("verify", "last", "--allowed-signers", str(signers))
+    assert (checked.returncode, checked.stdout.split()[0]) == (0, "SEALED")
+
+
+@needs_ssh_keygen
+def test_a_key_that_goes_away_in_mid_run_is_told_of_and_the_record_is_not_called_sealed(
+    desk: Desk,
+) -> None:
+    key = make_key(desk.folder / "keys")
+    desk.book(code(f"import os; os.remove({str(key)!r}); 1 / 0", id="one"))
+    terminal = desk.start("--sign", str(key))
+    terminal.prompted("step 1>")
+    wait_until(lambda: desk.events(ev.SealFailed))
+    terminal.answer("step 1>", "s")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 3
+    assert "NOT SEALED" in terminal.text()
+    assert desk.command("verify", "last").returncode == 7
+
+
+def test_every_line_is_sent_on_to_the_command_that_is_configured(desk: Desk) -> None:
+    got = desk.folder / "got"
+    command = ["sh", "-c", f"cat >> {got}"]
+    (desk.folder / "nbrun.toml").write_text(f"[journal]\nforward = {json.dumps(command)}\n")
+    desk.book(code("print('hello')", id="one"), code("print('again')", id="two"))
+    assert desk.unattended().returncode == 0
+    assert got.read_bytes() == (desk.run / "journal.jsonl").read_bytes()
+    assert not (desk.run / "unforwarded").exists()
+
+
+def test_a_target_that_is_down_stops_nothing_and_is_told_of(desk: Desk) -> None:
+    (desk.folder / "nbrun.toml").write_text('[journal]\nforward = ["false"]\n')
+    desk.book(code("import time; time.sleep(1)", id="one"), code("print('done')", id="two"))
+    done = desk.unattended()
+    assert done.returncode == 0
+    (failed,) = desk.events(ev.ForwardingFailed)
+    assert (failed.target, failed.since) == ("false", 0)
+    assert "waits to be sent to false" in done.stdout
+    assert (desk.run / "unforwarded").exists()
+    assert desk.command("verify", "last").returncode == 0

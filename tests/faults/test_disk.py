@@ -1,0 +1,184 @@
+"""P1 and P3: a journal that can't be written stops the run at once; what it has stays whole."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nbrun import events as ev
+from nbrun.errors import JournalError, NbrunError
+from nbrun.journal import Reading
+from nbrun.verify import Standing
+from tests.faults.disk import CALLS, Disk
+from tests.faults.rig import EFFECTS, Rig, start, whole_lines
+
+MODES = [
+    pytest.param(kind, lasting, short, id=f"{kind}{' on' * lasting}{' short' * short}")
+    for kind in CALLS
+    for lasting in (False, True)
+    for short in ((False, True) if kind == "write" else (False,))
+]
+
+
+def test_undisturbed_the_run_is_whole(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "runs")
+    assert rig.perform() is None
+    assert rig.effects == EFFECTS
+    assert rig.verify().standing is Standing.UNSEALED
+
+
+@pytest.mark.parametrize(("kind", "lasting", "short"), MODES)
+def test_whichever_call_fails_the_run_stops_and_the_record_is_whole(
+    tmp_path: Path, kind: str, lasting: bool, short: bool
+) -> None:
+    """The first call of its kind, the second, and so on until a run is not disturbed."""
+    for nth in range(1, 500):
+        disk = Disk(kind, nth, lasting=lasting, short=short)
+        if not disturbed(tmp_path / str(nth), disk):
+            assert nth > 1, f"{kind} is never called"
+            return
+    raise AssertionError("the run never passes")
+
+
+def disturbed(runs: Path, disk: Disk) -> bool:
+    """Whether the disk failed; what must hold then does."""
+    with disk():
+        rig = start(runs)
+        if isinstance(rig, NbrunError):
+            assert "No space left" in str(rig)
+            return True
+        sizes: list[int] = []
+        disk.when_failing = lambda: sizes.append(len(rig.effects))
+        failure = rig.perform()
+    if not disk.reached:
+        assert failure is None
+        assert rig.effects == EFFECTS
+        return False
+    check(rig, failure, sizes, lasting=disk.lasting)
+    return True
+
+
+def check(rig: Rig, failure: NbrunError | None, sizes: list[int], *, lasting: bool) -> None:
+    path = rig.directory.journal
+    recorded = list(Reading(path))  # raises when a line is not whole
+    seen = [record.event for record in rig.records]
+    assert [record.event for record in recorded][: len(seen)] == seen
+    started = [e.event.source for e in recorded if isinstance(e.event, ev.AttemptStarted)]
+    assert started[: len(rig.effects)] == rig.effects
+    assert rig.is_notebook_whole()
+    assert rig.verify().standing is not Standing.BROKEN
+    if failure is None:  # it was the notebook's, which stops nothing
+        assert rig.effects == EFFECTS
+        assert isinstance(recorded[-1].event, ev.RunFinished)
+        return
+    assert isinstance(failure, JournalError)
+    assert "No space left" in str(failure)
+    assert rig.effects == EFFECTS[: len(rig.effects)]
+    assert len(rig.effects) <= sizes[-1], "a step was sent after the disk had failed"
+    assert rig.kernel.calls[-1] == "shutdown"
+
+
+@pytest.mark.parametrize("nth", range(1, 20))
+def test_a_failed_sync_of_a_start_means_that_nothing_happened(tmp_path: Path, nth: int) -> None:
+    """P1: every sync in turn; if it was that of an attempt's start, its effect is not there."""
+    disk = Disk("sync", nth, lasting=False)
+    with disk():
+        rig = start(tmp_path / "runs")
+        if isinstance(rig, NbrunError):
+            return
+        rig.perform()
+    recorded = [record.event for record in Reading(rig.directory.journal)]
+    if isinstance(recorded[-1], ev.AttemptStarted):
+        assert recorded[-1].source not in rig.effects[len(EFFECTS) :]
+        assert len(rig.effects) == sum(isinstance(e, ev.AttemptStarted) for e in recorded) - 1
+
+
+def test_a_failed_sync_is_never_tried_again(tmp_path: Path) -> None:
+    disk = Disk("sync", 8, lasting=False)
+    with disk():
+        rig = start(tmp_path / "runs")
+        assert isinstance(rig, Rig)
+        written = rig.directory.journal.stat().st_size
+        failure = rig.perform()
+        calls = disk.calls
+    assert failure is not None
+    assert disk.failed == 1
+    assert calls == 8, "something was synced after a sync had failed"
+    assert rig.directory.journal.stat().st_size > written
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_message_says_what_is_safe_and_what_is_not(tmp_path: Path, running: bool) -> None:
+    rig = Rig(tmp_path / "runs")
+    disk = Disk("write", 1, lasting=True)
+
+    def ran(source: str) -> None:
+        if running:
+            stack.enter_context(disk())
+
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        rig.kernel.on_execute = ran
+        if not running:
+            stack.enter_context(disk())
+        failure = rig.perform()
+    assert "Nothing more is run; what was recorded before is kept" in str(failure)
+    if running:
+        assert "how step 1, attempt 1 ended" in str(failure)
+        assert "interrupt" in rig.kernel.calls
+    else:
+        assert "No step was running, and none was sent" in str(failure)
+
+
+# ── P12: something else touches the journal ──────────────────────────────────────────────────
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"{}\n")
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 10)
+
+
+def cut_to_nothing(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+def link(path: Path) -> None:
+    elsewhere = path.with_name("elsewhere")
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("touch", [append, cut, cut_to_nothing, delete, replace, link])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_cell_that_touches_the_journal_is_found_out_before_the_next_step(
+    tmp_path: Path, touch: object, step: int
+) -> None:
+    rig = Rig(tmp_path / "runs")
+
+    def ran(source: str) -> None:
+        rig.effects.append(source)
+        if source == f"step_{step}()":
+            touch(rig.directory.journal)  # type: ignore[operator]
+
+    rig.kernel.on_execute = ran
+    failure = rig.perform()
+    assert isinstance(failure, JournalError)
+    assert failure.exit_code == 7
+    assert str(rig.directory.journal) in str(failure)
+    assert rig.effects == EFFECTS[: EFFECTS.index(f"step_{step}()") + 1]
+    assert whole_lines(rig.directory.journal) is not None

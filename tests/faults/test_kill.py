@@ -1,0 +1,111 @@
+"""P2 and P5: killed at any moment, what a screen showed as done is in the journal, and what was
+running is never called done."""
+
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nbrun import events as ev
+from nbrun.journal import Reading
+from nbrun.state import RunState, apply
+from nbrun.verify import Standing, Trust, verify
+from nbrun.views import notebook
+from nbrun.views.terminal import TerminalView
+from tests.faults.rig import EFFECTS, Rig
+
+BOUNDARIES = ("write", "fdatasync", "fsync", "replace", "open")
+
+
+def killed(runs: Path, screen: Path, effects: Path, nth: int, *, after: bool) -> bool:
+    """A run in a child that is killed at its system call number `nth`, or after it; what was
+    shown goes to `screen`, what the kernel did to `effects`. Whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        try:
+            perform(runs, screen, effects, nth, after=after)
+        except BaseException:  # noqa: BLE001  a child must not go on as a test
+            traceback.print_exc(file=sys.__stderr__)
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+def perform(runs: Path, screen: Path, effects: Path, nth: int, *, after: bool) -> None:
+    rig = Rig(runs)
+    with screen.open("w") as shown, effects.open("w") as done:
+        view, state = TerminalView(Console(file=shown, width=200), live=False), RunState()
+
+        def show(record: ev.Record) -> None:
+            apply(state, record.event)
+            view.show(state, record)
+            view.flush()
+            shown.flush()
+
+        def run(source: str) -> None:
+            done.write(source + "\n")
+            done.flush()
+
+        rig.at_publish, rig.kernel.on_execute = show, run
+        calls = [0]
+        for name in BOUNDARIES:
+            setattr(os, name, dying(getattr(os, name), calls, nth, after=after))
+        assert rig.perform() is None
+
+
+def dying(real: object, calls: list[int], nth: int, *, after: bool) -> object:
+    def call(*arguments: object, **named: object) -> object:
+        calls[0] += 1
+        if calls[0] == nth and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*arguments, **named)  # type: ignore[operator]
+        if calls[0] == nth and after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return call
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after it"])
+def test_killed_at_every_system_call_the_journal_has_what_was_shown(
+    tmp_path: Path, after: bool
+) -> None:
+    for nth in range(1, 500):
+        runs, screen, effects = (tmp_path / f"{nth}-{what}" for what in ("runs", "screen", "did"))
+        if not killed(runs, screen, effects, nth, after=after):
+            assert nth > 30, "hardly a system call was made"
+            assert effects.read_text().splitlines() == EFFECTS
+            return
+        check(runs, screen.read_text(), effects.read_text().splitlines())
+    raise AssertionError("the run never passes")
+
+
+def check(runs: Path, shown: str, effects: list[str]) -> None:
+    (folder,) = runs.iterdir()
+    path = folder / "journal.jsonl"
+    records = [record.event for record in Reading(path)]
+    ended = [event for event in records if isinstance(event, ev.AttemptFinished)]
+    begun = [event.source for event in records if isinstance(event, ev.AttemptStarted)]
+    done = sum(line.startswith(("ok · ", "failed · ")) for line in shown.splitlines())
+    assert done <= len(ended), "the screen says done where the journal does not"
+    for printed in ("one", "two", "two again", "three"):
+        if printed in shown.splitlines():
+            assert f"{printed}\n" in [e.output["text"] for e in records if isinstance(e, ev.Output)]
+    assert begun[: len(effects)] == effects, "the kernel has code that the journal does not"
+    assert len(begun) <= len(effects) + 1
+    from nbrun.run_directory import RunDirectory
+
+    if records and not isinstance(records[-1], ev.RunFinished):
+        assert verify(RunDirectory(folder), Trust(), notebook.build).standing is Standing.OPEN
+    elif records:
+        found = verify(RunDirectory(folder), Trust(), notebook.build)
+        assert found.standing is Standing.UNSEALED, found

@@ -1,0 +1,94 @@
+"""P8 and P9: one writer, in a place of its own, that nobody else can look into."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nbrun import run_directory
+from nbrun.errors import JournalError
+from nbrun.journal import Journal, Reading, first, is_locked, last
+from nbrun.run_directory import RunDirectory
+from tests.build import uneventful, write
+from tests.faults.rig import Rig
+
+
+@pytest.fixture(params=[0, 0o777, 0o022], ids=["umask 000", "umask 777", "umask 022"])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_run_is_for_its_operator_alone_under_any_umask(tmp_path: Path, umask: int) -> None:
+    """Those folders too that had to be made above it: who may write there can put another run in
+    its place."""
+    rig = Rig(tmp_path / "state" / "nbrun" / "runs")
+    assert rig.perform() is None
+    inside = [rig.directory.path, *rig.directory.path.iterdir()]
+    assert {mode(path) for path in inside if path.is_dir()} == {0o700}
+    files = {path.name: mode(path) for path in inside if path.is_file()}
+    assert files == dict.fromkeys(("journal.jsonl", "supervisor.log", "restore.ipynb"), 0o600)
+    for above in ("state", "state/nbrun", "state/nbrun/runs"):
+        assert mode(tmp_path / above) == 0o700
+
+
+def test_folders_that_were_there_keep_their_modes(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o775)
+    run_directory.create(shared, Path("restore.ipynb"))
+    assert mode(shared) == 0o775
+
+
+PLANTED = [
+    pytest.param(lambda path: path.write_bytes(b"kept"), id="file"),
+    pytest.param(lambda path: path.symlink_to(path.parent / "elsewhere"), id="dangling symlink"),
+    pytest.param(os.mkfifo, id="FIFO"),
+    pytest.param(lambda path: path.mkdir(), id="folder"),
+    pytest.param(lambda path: os.mknod(path, 0o600 | stat.S_IFSOCK), id="socket"),
+]
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_what_was_planted_is_neither_written_nor_waited_for(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    directory = RunDirectory(tmp_path)
+    plant(directory.journal)
+    before = directory.journal.lstat()
+    with pytest.raises(JournalError, match="can't create the journal"):
+        Journal.create(directory.journal)
+    assert directory.journal.lstat() == before
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("plant", PLANTED[1:])
+def test_no_reader_follows_or_waits_for_what_was_planted(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    """A symlink to a whole journal among them: a record is what lies in its own folder."""
+    (tmp_path / "real").mkdir()
+    write(tmp_path / "elsewhere", uneventful())
+    plant(tmp_path / "journal.jsonl")
+    with pytest.raises(JournalError, match="can't read the journal"):
+        list(Reading(tmp_path / "journal.jsonl"))
+    for look in (first, last, is_locked):
+        with pytest.raises(OSError):
+            look(tmp_path / "journal.jsonl")
+
+
+def test_a_second_writer_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal.create(path)
+    assert is_locked(path)
+    with pytest.raises(JournalError, match="File exists"):
+        Journal.create(path)
+    journal.close()
+    assert not is_locked(path)
