@@ -11,6 +11,7 @@ import typer
 
 from nbrun import __version__
 from nbrun.errors import ExitCode, NbrunError
+from nbrun.views import spelling
 
 app = typer.Typer(
     name="nbrun",
@@ -35,6 +36,16 @@ class ShellErrors(StrEnum):
 RunsDir = Annotated[
     Path | None,
     typer.Option(help="Where runs are kept. Also NBRUN_RUNS_DIR, or runs_dir in nbrun.toml."),
+]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", help="No colours, no boxes, nothing redrawn: for screen readers."),
+]
+MaxLines = Annotated[
+    int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
+]
+FullTraceback = Annotated[
+    bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
 ]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, a unique part of it, a path, or last.")
@@ -148,6 +159,9 @@ def start(
     json: Annotated[
         bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
     ] = False,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
     if help_parameters:
@@ -161,6 +175,7 @@ def start(
     from nbrun.commands import start as command
     from nbrun.commands.values import Wanted
     from nbrun.orders import StartOrder
+    from nbrun.views.look import Look
 
     order = StartOrder(
         runbook=str(runbook),
@@ -184,7 +199,8 @@ def start(
         max_output=max_output,
     )
     wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
-    raise typer.Exit(command.start(order, wanted, spawned, json=json, detach=detach))
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(command.start(order, wanted, spawned, json=json, detach=detach, look=look))
 
 
 def _text(path: Path | None) -> str | None:
@@ -201,11 +217,18 @@ def attach(
         bool, typer.Option("--since-detach", help="Show only what happened since somebody left.")
     ] = False,
     runs_dir: RunsDir = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
 ) -> None:
     """Be the operator of a run that goes on."""
     from nbrun.commands import attach as command
+    from nbrun.views.look import Look
 
-    raise typer.Exit(command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach))
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(
+        command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach, look=look)
+    )
 
 
 @app.command()
@@ -213,11 +236,16 @@ def watch(
     run: RunName = "last",
     json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
     runs_dir: RunsDir = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
 ) -> None:
     """Look on while a run goes on. Nothing done here reaches the run."""
     from nbrun.commands import watch as command
+    from nbrun.views.look import Look
 
-    raise typer.Exit(command.watch(run, runs_dir, json=json))
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(command.watch(run, runs_dir, json=json, look=look))
 
 
 @app.command()
@@ -359,9 +387,15 @@ def log(
     max_wait: Annotated[
         float | None, typer.Option(min=0.0, help="With --timing: never wait longer, in seconds.")
     ] = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: Annotated[
+        int, typer.Option(min=0, help="Lines of one output that are printed; 0 (all) by default.")
+    ] = 0,
 ) -> None:
     """Tell a run again: what was done, when, by whom, and what it printed."""
     from nbrun.commands import log as command
+    from nbrun.views.look import Look
 
     request = command.Request(
         run=run,
@@ -373,6 +407,7 @@ def log(
         timing=timing,
         speed=speed,
         max_wait=max_wait,
+        look=Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines),
     )
     raise typer.Exit(command.show(request))
 
@@ -398,14 +433,31 @@ def export(
     notebook: Annotated[
         bool, typer.Option("--notebook", help="The output notebook, from the journal alone.")
     ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="A report as one HTML page, without scripts.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A summary in Markdown, for a ticket.")
+    ] = False,
+    cast: Annotated[
+        bool, typer.Option("--cast", help="An asciicast, for asciinema to play.")
+    ] = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Make a view of a run again from its journal."""
     from nbrun.commands import export as command
 
-    if not notebook:
-        raise typer.BadParameter("say what to make: --notebook")
-    code, target = command.export_notebook(run, path, runs_dir)
+    kinds: dict[command.Kind, bool] = {
+        "notebook": notebook,
+        "html": html,
+        "markdown": markdown,
+        "cast": cast,
+    }
+    wanted = [kind for kind, is_wanted in kinds.items() if is_wanted]
+    if len(wanted) != 1:
+        one = ", ".join(f"--{kind}" for kind in kinds)
+        raise typer.BadParameter(f"say what to make, one of {one}")
+    code, target = command.export(run, wanted[0], path, runs_dir)
     typer.echo(target)
     raise typer.Exit(code)
 
@@ -452,9 +504,10 @@ def schema() -> None:
 
 def main() -> None:
     """The entry point of `nbrun` and `jupyter nbrun`."""
+    spelling.register()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written as \\x…
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written plainer
+            stream.reconfigure(errors=spelling.ERRORS)
     if "_NBRUN_COMPLETE" in os.environ:
         from nbrun.commands import completion
 

@@ -493,6 +493,16 @@ class ForwardingResumed(_Event, frozen=True, kw_only=True, tag="forwarding.resum
     upto: int
 
 
+class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
+    """What bars of ipywidgets, and the words beside them, show now: of each model (its id) the
+    changed ones of `value`, `min`, `max`, `description`, `children`, `bar_style`."""
+
+    step: str
+    attempt: int
+    models: dict[str, Any]
+    late: bool = False
+
+
 Event = (
     RunStarted
     | KernelStarted
@@ -530,6 +540,7 @@ Event = (
     | ForwardingResumed
     | KernelSuspended
     | KernelContinued
+    | WidgetsChanged
 )
 
 

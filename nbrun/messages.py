@@ -38,6 +38,13 @@ class Cleared(_Message, frozen=True, kw_only=True):
     wait: bool
 
 
+class WidgetChanged(_Message, frozen=True, kw_only=True):
+    """What of an ipywidgets model shows how far something is: `state` has only such keys."""
+
+    model: str
+    state: dict[str, Any]
+
+
 class Capped(_Message, frozen=True, kw_only=True):
     """More came than `limit` bytes of output: what was let go so far (see `output_cap`)."""
 
@@ -97,6 +104,7 @@ Message = (
     | Displayed
     | DisplayUpdated
     | Cleared
+    | WidgetChanged
     | Capped
     | InputWanted
     | Replied

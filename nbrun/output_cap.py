@@ -21,13 +21,14 @@ from nbrun.messages import (
     Printed,
     Replied,
     Sink,
+    WidgetChanged,
 )
 
 PER_OUTPUT = 256  # bytes: about what a line of the journal holds besides the output itself
 PIECE = 2**18  # characters of a text that are passed on at once
 ERRORS = 2**20  # bytes of errors that are kept past the limit: why a step failed is not let go
 
-_Output = Printed | Displayed | DisplayUpdated | Cleared
+_Output = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,6 +38,7 @@ class _Tally:
 
     kept: int = 0
     errors: int = 0
+    widgets: int = 0
     full: bool = False
     outputs: int = 0
     bytes: int = 0
@@ -47,7 +49,10 @@ class _Tally:
 class OutputCap:
     """A sink before another; the thread that reads the kernel calls it. `limit` is in bytes, 0 for
     none; an output counts as its text in UTF-8, or its bundle in JSON, and `PER_OUTPUT` more. What
-    is kept is the beginning; a text is cut where the limit falls."""
+    is kept is the beginning; a text is cut where the limit falls. What bars of ipywidgets change
+    counts by itself, up to the same limit: a bar that moves often takes no room from what is
+    printed.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self.limit = 0
@@ -56,7 +61,9 @@ class OutputCap:
 
     def __call__(self, message: Message) -> None:
         match message:
-            case Printed() | Displayed() | DisplayUpdated() | Cleared() if self.limit:
+            case Printed() | Displayed() | DisplayUpdated() | Cleared() | WidgetChanged() if (
+                self.limit
+            ):
                 self._take(message)
                 return
             case Replied(request=request):
@@ -72,17 +79,18 @@ class OutputCap:
 
     def _take(self, output: _Output) -> None:
         tally = self._tallies.setdefault(output.request, _Tally())
-        was_full = tally.full
         passed = [self._admit(piece, tally) for piece in _pieces(output)]
         if all(passed):
             return
         tally.outputs += 1
-        if not was_full:
+        if tally.outputs == 1:
             self._tell(output.request)
 
     def _admit(self, output: _Output, tally: _Tally) -> bool:
         """Whether all of it was passed on."""
         size = _size(output)
+        if isinstance(output, WidgetChanged):
+            return self._admit_change(output, size, tally)
         if not tally.full and tally.kept + size + PER_OUTPUT <= self.limit:
             tally.kept += size + PER_OUTPUT
             self._sink(output)
@@ -94,6 +102,14 @@ class OutputCap:
         self._cut(output, tally)
         return False
 
+    def _admit_change(self, change: WidgetChanged, size: int, tally: _Tally) -> bool:
+        if tally.widgets + size <= self.limit:
+            tally.widgets += size
+            self._sink(change)
+            return True
+        self._let_go(_bytes(change), tally)
+        return False
+
     def _cut(self, output: _Output, tally: _Tally) -> None:
         """Keep what still fits of it, if it is the first that does not fit whole."""
         rest = _bytes(output)
@@ -102,6 +118,9 @@ class OutputCap:
             if kept:
                 self._sink(msgspec.structs.replace(output, text=kept.decode(*_UTF8)))
         tally.full = True
+        self._let_go(rest, tally)
+
+    def _let_go(self, rest: bytes, tally: _Tally) -> None:
         tally.bytes += len(rest)
         tally.digest.update(rest)
 
@@ -148,6 +167,8 @@ def _bytes(output: _Output) -> bytes:
             return _json(bundle)
         case DisplayUpdated(data=data, metadata=metadata):
             return _json({"data": data, "metadata": metadata})
+        case WidgetChanged(state=state):
+            return _json(state)
     return b""
 
 

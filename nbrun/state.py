@@ -42,6 +42,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.Output: _stay(*_LIVE),  # an output may be late
     ev.OutputUpdated: _stay(*_LIVE),
     ev.OutputCleared: _stay(*_LIVE),
+    ev.WidgetsChanged: _stay(*_LIVE),
     ev.InputRequested: _stay(Phase.RUNNING),
     ev.InputAnswered: _stay(Phase.RUNNING),
     ev.AttemptFinished: {Phase.RUNNING: Phase.READY},

@@ -2,17 +2,26 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from nbrun import events as ev
 from nbrun.events import Event
-from nbrun.messages import Capped, Cleared, Displayed, DisplayUpdated, InputWanted, Printed
+from nbrun.messages import (
+    Capped,
+    Cleared,
+    Displayed,
+    DisplayUpdated,
+    InputWanted,
+    Printed,
+    WidgetChanged,
+)
 
 LONGEST = 2**20  # characters of stream text that become one event
 COALESCE = 0.05  # seconds that stream text may wait for more of it
 
-Said = Printed | Displayed | DisplayUpdated | Cleared | Capped | InputWanted
+Said = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped | InputWanted
 
 
 @dataclass
@@ -36,13 +45,29 @@ class _Stream:
         return ev.Output(step=self.step, attempt=self.attempt, output=output, late=self.late)
 
 
+@dataclass
+class _Widgets:
+    """Changes of widgets held back for a moment: a bar moves more often than anyone looks."""
+
+    step: str
+    attempt: int
+    late: bool
+    due: float
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def event(self) -> ev.WidgetsChanged:
+        return ev.WidgetsChanged(
+            step=self.step, attempt=self.attempt, models=self.models, late=self.late
+        )
+
+
 class Transcript:
     """Knows which attempt each request was. Times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self._requests: dict[str, ev.AttemptStarted] = {}
         self._last: ev.AttemptStarted | None = None
-        self._held: _Stream | None = None
+        self._held: _Stream | _Widgets | None = None
 
     def sent(self, request: str, attempt: ev.AttemptStarted) -> None:
         """From here on, messages about `request` belong to `attempt`."""
@@ -78,6 +103,8 @@ class Transcript:
         late = attempt is not running
         if isinstance(said, Printed):
             return self._gather(said, attempt, late, now)
+        if isinstance(said, WidgetChanged):
+            return self._merge(said, attempt, late, now)
         return self.release() + _as_events(said, attempt, late)
 
     def _gather(
@@ -85,12 +112,25 @@ class Transcript:
     ) -> list[Event]:
         events: list[Event] = []
         stream = _Stream(attempt.step, attempt.attempt, said.name, late, now + COALESCE)
-        if self._held is None or not _same(self._held, stream):
+        if not isinstance(self._held, _Stream) or not _same(self._held, stream):
             events = self.release()
             self._held = stream
         self._held.add(said.text)
         full = now >= self._held.due or self._held.size >= LONGEST
         return events + self.release() if full else events
+
+    def _merge(
+        self, said: WidgetChanged, attempt: ev.AttemptStarted, late: bool, now: float
+    ) -> list[Event]:
+        """The newest state of each model is what counts."""
+        events: list[Event] = []
+        key = (attempt.step, attempt.attempt, late)
+        held = self._held
+        if not isinstance(held, _Widgets) or (held.step, held.attempt, held.late) != key:
+            events = self.release()
+            self._held = held = _Widgets(*key, due=now + COALESCE)
+        held.models.setdefault(said.model, {}).update(said.state)
+        return events + self.release() if now >= held.due else events
 
 
 def _same(held: _Stream, new: _Stream) -> bool:

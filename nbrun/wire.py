@@ -20,6 +20,7 @@ from nbrun.messages import (
     Message,
     Printed,
     Replied,
+    WidgetChanged,
 )
 
 _DELIMITER = b"<IDS|MSG>"
@@ -79,7 +80,27 @@ def as_message(request: str, kind: str, content: dict[str, Any]) -> Message | No
             )
         case "clear_output":
             return Cleared(request=request, wait=bool(content.get("wait", False)))
+        case "comm_open" | "comm_msg":
+            return _widget(request, content)
     return None
+
+
+# Of the models of ipywidgets (github.com/jupyter-widgets/ipywidgets, "Jupyter widgets messages"):
+# what bars and the words beside them show.
+_SHOWN = frozenset({"_model_name", "value", "min", "max", "description", "children", "bar_style"})
+_MODELS = frozenset(
+    {"IntProgressModel", "FloatProgressModel", "HTMLModel", "LabelModel", "HBoxModel", "VBoxModel"}
+)
+
+
+def _widget(request: str, content: dict[str, Any]) -> WidgetChanged | None:
+    """What a bar shows now; None for models, and changes, that show no progress."""
+    state = _mapping(_mapping(content.get("data")).get("state"))
+    model = state.get("_model_name")
+    shown = {key: value for key, value in state.items() if key in _SHOWN}
+    if not shown or (model is not None and model not in _MODELS):
+        return None
+    return WidgetChanged(request=request, model=str(content.get("comm_id", "")), state=shown)
 
 
 def _output(kind: str, content: dict[str, Any]) -> dict[str, Any]:

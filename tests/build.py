@@ -220,6 +220,13 @@ def output_cleared(
     return ev.OutputCleared(step=step, attempt=attempt, wait=wait, **fields)
 
 
+def widgets_changed(
+    models: dict[str, Any] | None = None, step: str = "s1", attempt: int = 1, **fields: Any
+) -> ev.WidgetsChanged:
+    changed = {"m": {"value": 1}} if models is None else models
+    return ev.WidgetsChanged(step=step, attempt=attempt, models=changed, **fields)
+
+
 def input_requested(
     prompt: str = "host? ", password: bool = False, step: str = "s1", attempt: int = 1
 ) -> ev.InputRequested:
@@ -471,4 +478,5 @@ BUILDERS: tuple[Build, ...] = (
     forwarding_resumed,
     kernel_suspended,
     kernel_continued,
+    widgets_changed,
 )  # one for each type of event

@@ -51,7 +51,7 @@ FLOORS: tuple[set[str], ...] = (
         "parameter_sources",
         "seal",
     },
-    {"parameter_schema", "verify", "sealing", "forwarding"},
+    {"history", "parameter_schema", "verify", "sealing", "forwarding"},
     {"recipients"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"parameter_values", "lint", "saving", "server", "console"},
@@ -73,6 +73,12 @@ HEAVY = (
     "ipykernel",
     "selectolax",
     "platformdirs",
+    "pylatexenc",
+    "textual_image",
+    "PIL",
+    "jinja2",
+    "nh3",
+    "ansi2html",
 )
 
 
@@ -179,6 +185,11 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("yaml",), {"parameter_file"}),
         (("jsonschema", "referencing"), {"parameter_schema"}),
         (("keyring",), {"parameter_sources"}),
+        (("selectolax",), {"views.html"}),
+        (("nh3", "ansi2html"), {"views.safe_html"}),
+        (("jinja2",), {"views.report"}),
+        (("pylatexenc",), {"views.latex"}),
+        (("textual_image", "PIL", "resvg_py"), {"views.picture"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

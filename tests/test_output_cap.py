@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from nbrun.messages import (
     Message,
     Printed,
     Replied,
+    WidgetChanged,
 )
 from nbrun.output_cap import PER_OUTPUT, OutputCap
 from tests.build import display
@@ -29,6 +31,10 @@ def printed(text: str, request: str = "r1") -> Printed:
 
 def shown(text: str, request: str = "r1") -> Displayed:
     return Displayed(request=request, output=display(text_plain=text))
+
+
+def moved(value: int) -> WidgetChanged:
+    return WidgetChanged(request="r1", model="m1", state={"value": value})
 
 
 def replied(request: str = "r1") -> Replied:
@@ -155,3 +161,19 @@ def test_a_text_of_a_hundred_megabytes_comes_in_pieces(monkeypatch: pytest.Monke
     sunk = Sunk(10_000).hear(printed(text))
     assert sunk.text == text
     assert max(len(each.text) for each in sunk.messages if isinstance(each, Printed)) == 100
+
+
+def test_a_bar_that_moves_for_ever_is_bounded_and_takes_no_room_from_what_is_printed() -> None:
+    limit = 2 * PER_OUTPUT
+    sunk = Sunk(limit).hear(*map(moved, range(1000)), printed("done"), replied())
+    kept = [each for each in sunk.messages if isinstance(each, WidgetChanged)]
+    assert 0 < sum(len(msgspec.json.encode(each.state)) for each in kept) <= limit
+    assert kept == list(map(moved, range(len(kept))))
+    assert sunk.text == "done"
+    first, last = sunk.told
+    assert (first.outputs, last.outputs) == (1, 1000 - len(kept))
+
+
+def test_a_bar_still_moves_when_what_was_printed_is_past_the_limit() -> None:
+    sunk = Sunk(PER_OUTPUT + 10).hear(printed("x" * 100), moved(1))
+    assert moved(1) in sunk.messages

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun import events as ev
-from nbrun.messages import Cleared, Displayed, DisplayUpdated, InputWanted, Printed
+from nbrun.messages import Cleared, Displayed, DisplayUpdated, InputWanted, Printed, WidgetChanged
 from nbrun.transcript import COALESCE, Said, Transcript
 from tests.build import (
     attempt_started,
@@ -17,6 +17,7 @@ from tests.build import (
     output_cleared,
     output_updated,
     stream,
+    widgets_changed,
 )
 
 FIRST = attempt_started("s1")
@@ -171,3 +172,17 @@ def joined(chunks: Any) -> list[tuple[str, str]]:
         else:
             whole.append((name, text))
     return whole
+
+
+def test_changes_of_widgets_are_joined_to_the_newest_state_of_each() -> None:
+    transcript, running = Transcript(), FIRST
+    transcript.sent("r1", running)
+    for value in range(100):
+        said = WidgetChanged(request="r1", model="m", state={"value": value})
+        assert transcript.hear(said, running, 0.0) == []
+    transcript.hear(WidgetChanged(request="r1", model="n", state={"max": 3}), running, 0.0)
+    printed = Printed(request="r1", name="stdout", text="x")
+    assert transcript.hear(printed, running, 0.01) == [
+        widgets_changed({"m": {"value": 99}, "n": {"max": 3}})
+    ]
+    assert transcript.release() == [output("x")]

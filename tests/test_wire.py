@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from jupyter_client.session import Session
 
 from nbrun import wire
-from nbrun.messages import Cleared, Displayed, DisplayUpdated, InputWanted, Printed, Replied
+from nbrun.messages import (
+    Cleared,
+    Displayed,
+    DisplayUpdated,
+    InputWanted,
+    Printed,
+    Replied,
+    WidgetChanged,
+)
 
 SESSION = Session(key=b"one key")
 
@@ -247,3 +255,28 @@ def test_a_question_is_data() -> None:
         request="r1", prompt="key: ", password=True
     )
     assert wire.input_wanted("r1", {}) == InputWanted(request="r1", prompt="", password=False)
+
+
+@pytest.mark.parametrize("kind", ["comm_open", "comm_msg"])
+def test_what_a_bar_shows_is_taken_of_a_widgets_messages(kind: str) -> None:
+    state = {"_model_name": "IntProgressModel", "value": 1, "layout": "IPY_MODEL_x", "max": 3}
+    content = {"comm_id": "m", "data": {"state": state}}
+    assert wire.as_message("r1", kind, content) == WidgetChanged(
+        request="r1",
+        model="m",
+        state={"_model_name": "IntProgressModel", "value": 1, "max": 3},
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"state": {"_model_name": "LayoutModel", "max": None}},
+        {"state": {"width": "9px"}},
+        {"state": 7},
+        {},
+        None,
+    ],
+)
+def test_other_messages_of_widgets_show_nothing(data: object) -> None:
+    assert wire.as_message("r1", "comm_msg", {"comm_id": "m", "data": data}) is None

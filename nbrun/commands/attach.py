@@ -10,9 +10,12 @@ from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import Reading
 from nbrun.link import SocketLink
 from nbrun.run_directory import RunDirectory
+from nbrun.views.look import Look
 
 
-def attach(run: str, runs_dir: Path | None, *, take_over: bool, since_detach: bool) -> ExitCode:
+def attach(
+    run: str, runs_dir: Path | None, *, take_over: bool, since_detach: bool, look: Look
+) -> ExitCode:
     """Show what has happened, and decide from here on.
 
     Raises:
@@ -27,7 +30,7 @@ def attach(run: str, runs_dir: Path | None, *, take_over: bool, since_detach: bo
         link = SocketLink(directory, "take_over" if take_over else "operate")
     except NoSupervisorError as error:
         raise why_not(directory, error) from None
-    return conduct.operate(directory, link, show_from=show_from)
+    return conduct.operate(directory, link, show_from=show_from, look=look)
 
 
 def why_not(directory: RunDirectory, error: NoSupervisorError) -> UsageError | NoSupervisorError:

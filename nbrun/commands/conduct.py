@@ -5,22 +5,28 @@ from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 
-from nbrun.commands.screens import JsonView, Screen, exit_code, say_if_sealed, screen
+from nbrun.commands.screens import JsonView, exit_code, say_if_sealed, screen
 from nbrun.console import Asker, Console, View
 from nbrun.errors import ExitCode
+from nbrun.history import last_times
 from nbrun.journal import Reading
 from nbrun.link import JournalLink, SocketLink
 from nbrun.run_directory import RunDirectory
 from nbrun.state import Phase
 from nbrun.views.dialogue import Dialogue
 from nbrun.views.keyboard import Keyboard
+from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 
+_USUAL = Look()
 
-def operate(directory: RunDirectory, link: SocketLink, *, show_from: int = 0) -> ExitCode:
+
+def operate(
+    directory: RunDirectory, link: SocketLink, *, show_from: int = 0, look: Look = _USUAL
+) -> ExitCode:
     """Show the run and ask on this terminal until it ends, or is left to go on."""
-    view, out = _view(directory)
-    asking = out if out.is_terminal else Screen(stderr=True, highlight=False)
+    view, out = _view(directory, look)
+    asking = out if out.is_terminal else screen(look, stderr=True)
     asker: Asker = Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),
@@ -32,16 +38,18 @@ def operate(directory: RunDirectory, link: SocketLink, *, show_from: int = 0) ->
     )
 
 
-def answer_for(directory: RunDirectory, link: SocketLink, *, json: bool) -> ExitCode:
+def answer_for(
+    directory: RunDirectory, link: SocketLink, *, json: bool, look: Look = _USUAL
+) -> ExitCode:
     """Show the run, or with `json` its journal's lines, and stand for it: nobody is asked."""
-    view = JsonView(sys.stdout) if json else _view(directory)[0]
+    view = JsonView(sys.stdout) if json else _view(directory, look)[0]
     return _follow(directory, link, Console(link, view, None, answerable=True))
 
 
-def look_on(directory: RunDirectory, *, json: bool = False) -> ExitCode:
+def look_on(directory: RunDirectory, *, json: bool = False, look: Look = _USUAL) -> ExitCode:
     """Show the run as its journal grows."""
     link = JournalLink(directory.journal)
-    view = JsonView(sys.stdout) if json else _view(directory)[0]
+    view = JsonView(sys.stdout) if json else _view(directory, look)[0]
     console = Console(link, view, None)
     state = console.follow()
     link.leave()
@@ -55,9 +63,14 @@ def look_on(directory: RunDirectory, *, json: bool = False) -> ExitCode:
     return exit_code(state)
 
 
-def _view(directory: RunDirectory) -> tuple[View, RichConsole]:
-    out = screen()
-    view = TerminalView(out, live=out.is_terminal and not out.is_dumb_terminal)
+def _view(directory: RunDirectory, look: Look) -> tuple[View, RichConsole]:
+    out = screen(look)
+    view = TerminalView(
+        out,
+        live=out.is_terminal and not out.is_dumb_terminal,
+        look=look,
+        before=last_times(directory),
+    )
     view.describe_record(str(directory.path))
     return view, out
 

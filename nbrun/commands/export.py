@@ -1,15 +1,28 @@
 """`nbrun export`: make a view of a run again from its journal alone."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 from nbrun import reopening, run_directory
 from nbrun.errors import ExitCode, JournalError, UsageError
+from nbrun.events import Record
 from nbrun.journal import Reading
 from nbrun.views import notebook
 
+Kind = Literal["notebook", "html", "markdown", "cast"]
+Maker = Callable[[Iterable[Record]], bytes]
 
-def export_notebook(run: str, path: Path | None, runs_dir: Path | None) -> tuple[ExitCode, Path]:
-    """Write the output notebook of `run` to `path`, or where the run keeps it; where that is.
+SUFFIXES: dict[Kind, str] = {
+    "notebook": ".ipynb",
+    "html": ".html",
+    "markdown": ".md",
+    "cast": ".cast",
+}
+
+
+def export(run: str, kind: Kind, path: Path | None, runs_dir: Path | None) -> tuple[ExitCode, Path]:
+    """Write that view of `run` to `path`, or into the run's folder; where that is.
 
     Raises:
         UsageError: `path` can't be written, or is a folder.
@@ -17,9 +30,9 @@ def export_notebook(run: str, path: Path | None, runs_dir: Path | None) -> tuple
     """
     directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
     reopening.note_interruption(directory.journal)
-    own = directory.notebook(_runbook(directory.journal))
+    own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[kind])
     target = path or own
-    content = notebook.build(Reading(directory.journal))
+    content = _maker(kind)(Reading(directory.journal))
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; name the file")
     try:
@@ -27,6 +40,24 @@ def export_notebook(run: str, path: Path | None, runs_dir: Path | None) -> tuple
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror}") from error
     return ExitCode.COMPLETED, target
+
+
+def _maker(kind: Kind) -> Maker:
+    """What makes it: each is imported when it is asked for."""
+    match kind:
+        case "html":
+            from nbrun.views import report
+
+            return report.build
+        case "markdown":
+            from nbrun.views import ticket
+
+            return ticket.build
+        case "cast":
+            from nbrun.views import cast
+
+            return cast.build
+    return notebook.build
 
 
 def _runbook(journal: Path) -> str:

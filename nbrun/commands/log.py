@@ -1,9 +1,12 @@
 """`nbrun log`: tell a run again from its journal."""
 
 import sys
+import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from rich.text import Text
 
 from nbrun import events as ev
 from nbrun import journal, reopening, run_directory
@@ -13,6 +16,8 @@ from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.state import fold
 from nbrun.views import log, prompt
+from nbrun.views.look import Look
+from nbrun.views.playback import HELP, Keys, Player, Tempo, terminal_keys
 from nbrun.views.terminal import TerminalView
 
 
@@ -29,6 +34,7 @@ class Request:
     timing: bool = False
     speed: float = 1.0
     max_wait: float | None = None
+    look: Look = field(default_factory=lambda: Look(max_lines=0))
 
 
 def show(request: Request) -> ExitCode:
@@ -42,7 +48,7 @@ def show(request: Request) -> ExitCode:
         reopening.note_interruption(directory.journal)
     reading = Reading(directory.journal)
     if request.steps:
-        screen().print(log.steps_table(reading))
+        screen(request.look).print(log.steps_table(reading))
     elif request.json:
         log.replay(reading, JsonView(sys.stdout), step=_step(reading, request.step))
     else:
@@ -73,16 +79,39 @@ _INTERRUPTED = (
 
 
 def _replay(request: Request, reading: Reading, where: str) -> None:
-    out = screen()
-    live = request.timing and out.is_terminal and not out.is_dumb_terminal
-    view = TerminalView(out, live=live, output=request.output)
+    out = screen(request.look)
+    if not request.timing:
+        view = TerminalView(out, live=False, held=True, output=request.output, look=request.look)
+        view.describe_record(where)
+        log.replay(reading, view, step=_step(reading, request.step))
+        return
+    with terminal_keys() as keys:
+        _play(request, reading, where, keys if out.is_terminal else None)
+
+
+def _play(request: Request, reading: Reading, where: str, keys: Keys | None) -> None:
+    """In the time it took, faster or slower as keys say."""
+    out = screen(request.look)
+
+    def say(text: str) -> None:
+        out.print(Text(text, style="dim"))
+
+    tempo = Tempo(request.speed, request.max_wait)
+    player = Player(reading, tempo, keys=keys or _sleep, say=say)
+    live = out.is_terminal and not out.is_dumb_terminal
+    view = TerminalView(
+        out, live=live, output=request.output, look=request.look, clock=lambda: player.now
+    )
     view.describe_record(where)
-    step = _step(reading, request.step)
-    if request.timing:
-        records = log.paced(reading, speed=request.speed, max_wait=request.max_wait, tick=view.tick)
-        log.replay(records, view, step=step, each=True)
-    else:
-        log.replay(reading, view, step=step)
+    player.on_turn = view.tick
+    if keys is not None:
+        say(HELP)
+    log.replay(player, view, step=_step(reading, request.step), each=True)
+
+
+def _sleep(seconds: float) -> str:
+    time.sleep(seconds)
+    return ""
 
 
 def _step(reading: Reading, called: str | None) -> str | None:

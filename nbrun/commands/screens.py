@@ -13,14 +13,22 @@ from nbrun.journal import encode
 from nbrun.run_directory import RunDirectory
 from nbrun.state import RunState
 from nbrun.views.ansi import plain
+from nbrun.views.look import Look
 
 _NO_SCREEN_WIDTH = 160  # columns
 
 
-def screen() -> Console:
+def screen(look: Look | None = None, *, stderr: bool = False) -> Console:
     """The terminal on stdout; where that is none, plain text, wide enough to keep paths whole."""
-    width = None if sys.stdout.isatty() else _NO_SCREEN_WIDTH
-    return Screen(highlight=False, emoji=False, markup=False, width=width)
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else _NO_SCREEN_WIDTH
+    return Screen(
+        highlight=False,
+        emoji=False,
+        markup=False,
+        width=width,
+        stderr=stderr,
+        color_system=None if look is not None and look.plain else "auto",
+    )
 
 
 class Screen(Console):

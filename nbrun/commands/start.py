@@ -9,10 +9,11 @@ from nbrun.commands.values import Wanted, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.launching import Spawned
 from nbrun.orders import StartOrder
+from nbrun.views.look import Look
 
 
 def start(
-    order: StartOrder, wanted: Wanted, spawned: Spawned, *, json: bool, detach: bool
+    order: StartOrder, wanted: Wanted, spawned: Spawned, *, json: bool, detach: bool, look: Look
 ) -> ExitCode:
     """Have the supervisor check everything and run. What shows the run is imported meanwhile.
 
@@ -39,10 +40,10 @@ def start(
     try:
         link = SocketLink(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that
-        return conduct.look_on(directory, json=json)
+        return conduct.look_on(directory, json=json, look=look)
     if attended:
-        return conduct.operate(directory, link)
-    return conduct.answer_for(directory, link, json=json)
+        return conduct.operate(directory, link, look=look)
+    return conduct.answer_for(directory, link, json=json, look=look)
 
 
 def someone_is_there() -> bool:

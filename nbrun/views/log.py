@@ -1,7 +1,6 @@
 """The journal told again: through the live view, in the time it took, or as a table of steps."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
 from rich.console import RenderableType
@@ -52,30 +51,6 @@ def _is_about(state: RunState, record: Record, step: str) -> bool:
         case ev.Decided(step=None) | ev.DecisionRefused():
             return state.stop is not None and state.stop.step == step
     return getattr(record.event, "step", None) == step
-
-
-def paced(
-    records: Iterable[Record],
-    *,
-    speed: float,
-    max_wait: float | None,
-    tick: Callable[[], None],
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Record]:
-    """The records, each after the time that passed before it, `speed` times as fast.
-
-    `max_wait`: no wait is longer, in seconds; `tick` is called ten times a second meanwhile.
-    """
-    before = 0.0
-    for record in records:
-        wait = max(0.0, (record.mono - before) / speed)
-        before = record.mono
-        left = wait if max_wait is None else min(wait, max_wait)
-        while left > 0:
-            sleep(min(left, 0.1))
-            left -= 0.1
-            tick()
-        yield record
 
 
 def steps_table(records: Iterable[Record]) -> RenderableType:

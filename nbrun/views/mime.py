@@ -10,28 +10,28 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pygments.lexers import get_lexer_by_name
 from pygments.lexers.special import TextLexer
 from pygments.util import ClassNotFound
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.highlighter import JSONHighlighter
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement, Paragraph
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
+from rich.theme import Theme
 
-from nbrun.views.ansi import plain, to_text, visible
+from nbrun.views import html, json_tree, latex, picture, traces
+from nbrun.views.ansi import plain, visible
+from nbrun.views.grid import MOST_ROWS, Grid
+from nbrun.views.look import Look
+from nbrun.views.stream import to_text
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-_MOST_LINES = 200
-_LONGEST_LINE = 1_000
 _LONGEST_DUMP = 2_000
-_LONGEST_HTML = 500_000
 _DEEPEST = 15  # the Markdown parser leaves out what is nested 20 levels deep
 _IMAGE_HEAD = 400_000  # characters of base64: metadata may stand before a JPEG's size
 _REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")  # says nothing but a class
@@ -39,19 +39,21 @@ _FORMATTING = re.compile(
     r"<!|</?(a|abbr|b|big|center|code|div|em|font|i|kbd|mark|p|s|small|span|strong|sub|sup|u)\b",
     re.I,
 )
-_BLOCK = re.compile(
-    "address|article|blockquote|br|d[dlt]|div|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre"
-    "|section|summary|table|tr|ul"
-)
+_PROGRAM = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
+_WHOLE = Look()
+# rich puts code on black, which is unreadable with the colours of many light terminals.
+_ANY_BACKGROUND = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
 
 
-def renderable(output: dict[str, Any], *, record_hint: str = "") -> RenderableType:
+def renderable(
+    output: dict[str, Any], *, record_hint: str = "", look: Look = _WHOLE
+) -> RenderableType:
     """Return one nbformat output dict as something to print; `record_hint` says where it is kept.
 
     Never raises: an output that isn't well formed is shown as JSON, cut at 2,000 characters.
     """
     try:
-        return _output(output, record_hint)
+        return _output(output, record_hint, look)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return Text(visible(_dump(output)))
 
@@ -82,25 +84,37 @@ def _highlighter(language: str) -> Syntax:
     return Syntax("", lexer, theme="ansi_dark")
 
 
-def _output(output: dict[str, Any], hint: str) -> RenderableType:
+def _output(output: dict[str, Any], hint: str, look: Look) -> RenderableType:
     match output["output_type"]:
         case "stream":
-            return to_text(_string(output["text"]))
+            return _text(_string(output["text"]), look)
         case "error":
-            lines = _string(output["traceback"], between="\n")
-            return to_text(lines if lines.strip() else f"{output['ename']}: {output['evalue']}")
+            return _error(output, look)
         case "display_data" | "execute_result":
-            return _bundle(output["data"], hint)
+            return _bundle(output["data"], hint, look)
     raise ValueError(output["output_type"])
 
 
-def _bundle(data: dict[str, Any], hint: str) -> RenderableType:
+def _error(output: dict[str, Any], look: Look) -> RenderableType:
+    """The cell's own frames first, unless all are asked for."""
+    lines = output["traceback"]
+    if isinstance(lines, list) and not look.full_traceback:
+        lines = traces.brief([_string(line) for line in lines])
+    text = _string(lines, between="\n")
+    return to_text(text if text.strip() else f"{output['ename']}: {output['evalue']}")
+
+
+def _bundle(data: dict[str, Any], hint: str, look: Look) -> RenderableType:
     """Return the richest part of a mime bundle that a terminal can show, if any."""
     said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
-    for pattern, shown in PREFERENCE:
+    for pattern, shower in PREFERENCE:
         for mime in said:
             if fnmatchcase(mime, pattern):
-                return shown(said[mime]) if shown else _described(said, mime, hint)
+                shown = shower(said[mime], mime, look) if shower else None
+                if shown is not None:
+                    return shown
+                if shower is None:
+                    return _described(said, mime, hint)
     return Text()
 
 
@@ -117,13 +131,65 @@ def _string(value: Any, between: str = "") -> str:
     return value
 
 
-def _json(value: Any) -> RenderableType:
-    lines = visible(json.dumps(value, indent=2, ensure_ascii=False)).split("\n")
-    head = [_cut(line, _LONGEST_LINE) for line in lines[:_MOST_LINES]]
-    shown = JSONHighlighter()("\n".join(head))
-    if more := len(lines) - len(head):
-        shown.append(f"\n… {more} more lines", "dim")
-    return shown
+def _text(text: str, look: Look) -> Text:
+    """A block of text, without the middle of what is longer than the look allows."""
+    shown = to_text(text)
+    lines = shown.plain.count("\n") + 1
+    if not look.max_lines or lines <= look.max_lines:
+        return shown
+    head = (look.max_lines + 1) // 2
+    parts = shown.split("\n", allow_blank=True)
+    middle = Text(f"… {lines - look.max_lines:,} more lines …", "dim")
+    tail = parts[len(parts) - (look.max_lines - head) :]
+    return Text("\n", no_wrap=True, overflow="ignore").join([*parts[:head], middle, *tail])
+
+
+def _html(value: str, look: Look) -> RenderableType | None:
+    """The text and the tables of a page; None where nothing of it can be read."""
+    shown = [
+        Text(visible(part)) if isinstance(part, str) else Grid(part, most=_rows(look))
+        for part in html.parts(value)
+    ]
+    if shown:
+        return shown[0] if len(shown) == 1 else Group(*shown)
+    return None if _PROGRAM.search(value) or not value.strip() else Text(visible(value))
+
+
+def _rows(look: Look) -> int:
+    return min(MOST_ROWS, look.max_lines) if look.max_lines else 0
+
+
+def _table(value: Any, _mime: str, look: Look) -> RenderableType | None:
+    """HTML that is worth more than the text beside it: it holds a table."""
+    source = _string(value)
+    return _html(source, look) if "<table" in source[: html.LONGEST].lower() else None
+
+
+def _chart(value: Any, mime: str, _look: Look) -> RenderableType | None:
+    """What a chart that needs scripts is; the text that comes with one names its class at most."""
+    if not isinstance(value, dict):
+        return None
+    kind = "plotly" if "plotly" in mime else "Vega"
+    told = _traces(value) if kind == "plotly" else _named(value.get("title"))
+    return Text(plain(f"a {kind} chart{told}: a terminal can't run it"), "dim")
+
+
+def _traces(figure: dict[str, Any]) -> str:
+    data = figure.get("data")
+    traces_ = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
+    kinds = sorted({_cut(str(each.get("type", "scatter")), 40) for each in traces_})
+    layout = figure.get("layout")
+    title = layout.get("title") if isinstance(layout, dict) else None
+    return f" ({len(traces_)} × {', '.join(kinds[:5])})" * bool(kinds) + _named(title)
+
+
+def _named(title: Any) -> str:
+    text = title.get("text") if isinstance(title, dict) else title
+    return f" “{_cut(text, 80)}”" if isinstance(text, str) and text else ""
+
+
+def _picture(value: Any, mime: str, look: Look) -> RenderableType | None:
+    return picture.draw(mime, _string(value)) if look.pictures else None
 
 
 def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
@@ -139,15 +205,22 @@ def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
 
 
 # What is shown of a bundle: its first mime type that matches the first pattern, by the function
-# beside it. None: a terminal can't show it, and one line says what it is.
-PREFERENCE: tuple[tuple[str, Callable[[Any], RenderableType] | None], ...] = (
-    ("text/markdown", lambda value: markdown(_string(value))),
-    ("application/json", _json),
+# beside it, unless that can't show it (None). No function: one line says what it is.
+Shower = Callable[[Any, str, Look], RenderableType | None]
+PREFERENCE: tuple[tuple[str, Shower | None], ...] = (
+    ("text/markdown", lambda value, _mime, _look: markdown(_string(value))),
+    ("application/json", lambda value, _mime, look: json_tree.tree(value, look.max_lines)),
+    ("image/*", _picture),
+    ("application/vnd.plotly.*", _chart),
+    ("application/vnd.vega*", _chart),
     ("image/*", None),
-    ("text/plain", lambda value: to_text(_string(value))),
-    ("application/vnd.*", None),  # widgets, plotly, vega: with text, the text is shown
-    ("text/html", lambda value: to_text(_readable(_string(value)))),
-    ("text/*", lambda value: to_text(_string(value))),
+    ("text/html", _table),
+    ("text/plain", lambda value, _mime, look: _text(_string(value), look)),
+    ("text/latex", lambda value, _mime, look: _text(latex.to_unicode(_string(value)), look)),
+    ("application/vnd.*", None),  # widgets: with text, the text is shown
+    ("text/html", lambda value, _mime, look: _html(_string(value), look)),
+    ("text/html", None),
+    ("text/*", lambda value, _mime, look: _text(_string(value), look)),
     ("*", None),
 )
 
@@ -191,48 +264,6 @@ def _jpeg_size(head: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _readable(html: str) -> str:
-    """Return what a person would read of an HTML page, or its source where it can't be parsed."""
-    reader = _Reader()
-    try:
-        reader.feed(html[:_LONGEST_HTML])
-        reader.close()
-    except AssertionError:  # how HTMLParser rejects a malformed `<![`
-        return html
-    lines = "".join(reader.parts).split("\n")
-    return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-class _Reader(HTMLParser):
-    """Collects the text of an HTML page: blocks on lines of their own, no scripts, no styles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts = ["\n"]
-        self._within = ""
-
-    def handle_starttag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
-        self._within = tag if tag in {"script", "style", "title", "pre"} else self._within
-        self._separate(tag)
-        if tag in {"td", "th"} and not self.parts[-1].endswith("\n"):
-            self.parts.append("  ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._within = "" if tag == self._within else self._within
-        self._separate(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._within == "pre":
-            self.parts.append(data)
-        elif not self._within:
-            text = re.sub(r"\s+", " ", data)
-            self.parts.append(text.lstrip() if self.parts[-1].endswith("\n") else text)
-
-    def _separate(self, tag: str) -> None:
-        if _BLOCK.fullmatch(tag):
-            self.parts.append("\n")
-
-
 class _Heading(Heading):
     """A heading at the left, in bold: rich centres the first level."""
 
@@ -270,7 +301,11 @@ class _Narration(Markdown):
         # Quotes and lists are indented by level: past the width, rich would show no text.
         if self._depth > min(_DEEPEST, max(1, options.max_width // 4 - 3)):
             return iter([Text(self.markup)])
-        return super().__rich_console__(console, options)
+        return self._themed(console, options)
+
+    def _themed(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with console.use_theme(_ANY_BACKGROUND):
+            yield from super().__rich_console__(console, options)
 
 
 def _safe(tokens: "Iterable[Token]") -> "Iterator[Token]":
@@ -285,7 +320,7 @@ def _safe(tokens: "Iterable[Token]") -> "Iterator[Token]":
         elif token.type == "image":
             _turn(token, f"[image: {token.content} ({_cut(str(token.attrs['src']), 80)})]")
         elif token.type == "html_block":
-            token.content = _readable(token.content)
+            token.content = html.readable(token.content)
             if not token.content:
                 continue
         token.content = visible(token.content)

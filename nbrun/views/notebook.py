@@ -81,7 +81,7 @@ class _Builder:
                 self._began_at, self._operator = at, operator
             case ev.AttemptStarted():
                 self._attempt(event, at)
-            case ev.Output() | ev.OutputUpdated() | ev.OutputCleared():
+            case ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged():
                 self._outputs.take(event)
             case ev.OutputCapped():
                 self._cap(event)

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from nbrun import events as ev
+from nbrun.views.widgets import Widgets, model_of
 
 _ANY_JSON = re.compile(r"application/(.*\+)?json")
 
@@ -16,17 +17,24 @@ class Outputs:
         self._lists: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
         self._clear_next: set[tuple[str, int]] = set()
+        self._widgets = Widgets()
+        self._views: dict[str, list[dict[str, Any]]] = {}
 
     def of(self, step: str, attempt: int) -> list[dict[str, Any]]:
         """The list of that attempt's outputs, which goes on changing as events are taken."""
         return self._lists.setdefault((step, attempt), [])
 
-    def take(self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared) -> None:
+    def take(
+        self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared | ev.WidgetsChanged
+    ) -> None:
         match event:
             case ev.Output():
                 self._add(event)
             case ev.OutputUpdated():
                 self._update(event)
+            case ev.WidgetsChanged():
+                self._widgets.take(event)
+                self._show_widgets()
             case ev.OutputCleared(wait=True):
                 self._clear_next.add((event.step, event.attempt))
             case ev.OutputCleared():
@@ -45,12 +53,23 @@ class Outputs:
             output["data"] = _valid(output["data"])
         if not _joined(outputs, output):
             outputs.append(output)
+        model = model_of(output)
+        if model is not None:
+            self._views.setdefault(model, []).append(output)
+            self._show_widgets()
         if event.display_id is not None:
             self._displays.setdefault(event.display_id, []).append(output)
             self._show(event.display_id, output["data"], output["metadata"])
 
     def _update(self, event: ev.OutputUpdated) -> None:
         self._show(event.display_id, _valid(event.data), event.metadata)
+
+    def _show_widgets(self) -> None:
+        """A notebook that is read later has no kernel to ask: the text says what a bar shows."""
+        for model, outputs in self._views.items():
+            text = self._widgets.text(model)
+            for output in outputs if text else ():
+                output["data"] = {**output["data"], "text/plain": text}
 
     def _show(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> None:
         """As in Jupyter, every output of a display id shows its newest bundle."""

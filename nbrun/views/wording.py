@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from nbrun import events as ev
+from nbrun.history import LastTime
 from nbrun.script import NextAttempt, label, what_next
 from nbrun.state import Phase, RunState, StepState
 
@@ -86,6 +87,22 @@ def suspended(event: ev.KernelSuspended) -> str:
     )
 
 
+CONTINUED = "the kernel's process goes on again"
+
+
+def unsealed(event: ev.SealFailed) -> str:
+    return f"not sealed up to line {event.upto + 1}: {event.why}"
+
+
+def unforwarded(event: ev.ForwardingFailed) -> str:
+    where = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
+    return f"{where}: {event.why}"
+
+
+def forwarded(event: ev.ForwardingResumed) -> str:
+    return f"the record up to line {event.upto + 1} has been sent to {event.target}"
+
+
 def clock(at: str) -> str:
     """The time of day of a record's `at`, in UTC: `09:31:04Z`."""
     return at[11:19] + "Z"
@@ -108,6 +125,18 @@ def step(state: RunState, id_: str) -> str:
     return f"step {known.step.number} of {len(state.steps)} · {known.step.title}"
 
 
+def impact(state: RunState, id_: str) -> str:
+    """What the runbook says that a step does to the world: `changes`, `destructive`, or nothing."""
+    known = state.steps.get(id_)
+    said = known.step.contract.impact if known else None
+    return said if said in ("changes", "destructive") else ""
+
+
+def last_time(last: LastTime) -> str:
+    """`ok · 12.0 s on 2026-11-20`."""
+    return f"{OUTCOMES[last.outcome]} · {duration(last.duration)} on {last.at[:10]}"
+
+
 def is_expected(state: RunState, event: ev.AttemptFinished) -> bool:
     """Whether the runbook itself allows the error that the attempt ended in."""
     step = state.steps.get(event.step)
@@ -119,7 +148,7 @@ def finished(state: RunState, event: ev.AttemptFinished) -> str:
     expected = " as the runbook allows" if is_expected(state, event) else ""
     parts = [OUTCOMES[event.outcome] + expected, duration(event.duration)]
     if event.outcome not in ("ok", "kernel_died") and event.ename:
-        parts.append(_error(event.ename, event.evalue or ""))
+        parts.append(error(event.ename, event.evalue or ""))
     if event.outcome == "ok" and event.shell_exit:
         parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
     if event.ended_run:
@@ -127,7 +156,8 @@ def finished(state: RunState, event: ev.AttemptFinished) -> str:
     return " · ".join(parts)
 
 
-def _error(ename: str, evalue: str) -> str:
+def error(ename: str, evalue: str) -> str:
+    """`ValueError: no such host`, on one line."""
     if ename == "StdinNotImplementedError":  # ipykernel's words are about front ends
         return "the cell asks for input, and nobody is there to answer"
     return f"{ename}: {_brief(evalue)}" if evalue else ename

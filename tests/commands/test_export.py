@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-from nbrun.commands.export import export_notebook
+from nbrun.commands.export import export
 from nbrun.errors import DamagedJournalError, JournalError, UsageError
 from nbrun.journal import Reading
 from nbrun.views import notebook
@@ -15,7 +15,7 @@ RUN = "20261123-093000-restore-ab12"
 
 def test_it_goes_where_the_run_keeps_it(keep, tale, runs_dir):
     journal = keep(tale)
-    code, target = export_notebook("last", None, runs_dir)
+    code, target = export("last", "notebook", None, runs_dir)
     assert code == 0
     assert target == runs_dir / RUN / "restore.ipynb"
     assert target.read_bytes() == notebook.build(Reading(journal))
@@ -24,7 +24,7 @@ def test_it_goes_where_the_run_keeps_it(keep, tale, runs_dir):
 
 def test_it_goes_where_it_is_told(keep, tale, runs_dir, tmp_path):
     keep(tale)
-    _, target = export_notebook(RUN, tmp_path / "copy.ipynb", runs_dir)
+    _, target = export(RUN, "notebook", tmp_path / "copy.ipynb", runs_dir)
     assert target == tmp_path / "copy.ipynb"
     assert not (runs_dir / RUN / "restore.ipynb").exists()
 
@@ -32,14 +32,16 @@ def test_it_goes_where_it_is_told(keep, tale, runs_dir, tmp_path):
 def test_a_file_name_alone_is_in_this_folder(keep, tale, runs_dir, tmp_path, monkeypatch):
     keep(tale)
     monkeypatch.chdir(tmp_path)
-    export_notebook(RUN, notebook_path := (tmp_path / "copy.ipynb").relative_to(tmp_path), runs_dir)
+    export(
+        RUN, "notebook", notebook_path := (tmp_path / "copy.ipynb").relative_to(tmp_path), runs_dir
+    )
     assert (tmp_path / notebook_path).is_file()
 
 
 def test_the_same_journal_gives_the_same_bytes(keep, tale, runs_dir, tmp_path):
     keep(tale)
     first, second = (
-        export_notebook(RUN, tmp_path / name, runs_dir)[1].read_bytes() for name in ("1", "2")
+        export(RUN, "notebook", tmp_path / name, runs_dir)[1].read_bytes() for name in ("1", "2")
     )
     assert first == second
 
@@ -47,20 +49,20 @@ def test_the_same_journal_gives_the_same_bytes(keep, tale, runs_dir, tmp_path):
 def test_a_folder_is_no_file(keep, tale, runs_dir, tmp_path):
     keep(tale)
     with pytest.raises(UsageError, match="is a folder"):
-        export_notebook(RUN, tmp_path, runs_dir)
+        export(RUN, "notebook", tmp_path, runs_dir)
 
 
 def test_a_place_that_can_not_be_written_is_named(keep, tale, runs_dir, tmp_path):
     keep(tale)
     with pytest.raises(UsageError, match="nowhere"):
-        export_notebook(RUN, tmp_path / "nowhere" / "x.ipynb", runs_dir)
+        export(RUN, "notebook", tmp_path / "nowhere" / "x.ipynb", runs_dir)
 
 
 def test_a_damaged_journal_gives_no_notebook(keep, tale, runs_dir, tmp_path):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes().replace(b"two", b"2wo", 1))
     with pytest.raises(DamagedJournalError):
-        export_notebook(RUN, tmp_path / "x.ipynb", runs_dir)
+        export(RUN, "notebook", tmp_path / "x.ipynb", runs_dir)
     assert not (tmp_path / "x.ipynb").exists()
 
 
@@ -68,4 +70,4 @@ def test_a_run_that_never_began_gives_no_notebook(keep, tale, runs_dir, tmp_path
     keep(tale).write_bytes(b"")
     for path in (None, tmp_path / "x.ipynb"):
         with pytest.raises(JournalError):
-            export_notebook(RUN, path, runs_dir)
+            export(RUN, "notebook", path, runs_dir)

@@ -249,6 +249,11 @@ class Terminal:
     def pid(self) -> int:
         return int(self._child.pid)
 
+    @property
+    def fd(self) -> int:
+        """The test's end of the terminal."""
+        return int(self._child.child_fd)
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def text(self) -> str:

@@ -246,7 +246,7 @@ def test_a_kernel_at_work_while_nobody_looks_loses_no_output(desk: Desk) -> None
         )
     )
     first = desk.start()
-    first.until("at work")
+    first.until("\nline ")
     first.hang_up()
     wait_until(lambda: "line 1500\n" in desk.printed("work"))
     let_go(desk)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import nbformat
@@ -186,3 +187,29 @@ def test_nbrun_answers_as_a_jupyter_command(desk: Desk) -> None:
     told = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
     assert told.returncode == 0
     assert told.stdout == f"nbrun {__version__}\n"
+
+
+def test_keys_change_how_a_run_is_played_back(desk: Desk) -> None:
+    desk.book(*(code(f"import time; time.sleep(0.4); print('dul' + 'l {n}')") for n in range(3)))
+    assert desk.unattended().returncode == 0
+    terminal = desk.open("log", "last", "--timing", "--speed", "0.02")
+    terminal.until("space: pause")
+    terminal.type_ahead("3g")
+    terminal.until("paused at this step")
+    assert "dull 1" in terminal.text()
+    assert "dull 2" not in terminal.text()
+    terminal.type_ahead(" >>>>>>>>>>>>")
+    assert terminal.wait() == 0
+    assert "dull 2" in terminal.text()
+    assert "completed, on script" in terminal.text()
+
+
+def test_a_terminal_is_given_back_its_echo_after_a_play_back(desk: Desk) -> None:
+    desk.book(code("1"))
+    assert desk.unattended().returncode == 0
+    terminal = desk.open("log", "last", "--timing")
+    terminal.until("space: pause")
+    terminal.until(lambda: not termios.tcgetattr(terminal.fd)[3] & termios.ICANON)
+    terminal.type_ahead("q")
+    assert terminal.wait() == 0
+    assert termios.tcgetattr(terminal.fd)[3] & termios.ICANON

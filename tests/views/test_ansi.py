@@ -14,7 +14,8 @@ from rich.cells import get_character_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from nbrun.views.ansi import LONGEST_UNFINISHED, Stream, neutralise, plain, to_text, visible
+from nbrun.views.ansi import neutralise, plain, visible
+from nbrun.views.stream import LONGEST_UNFINISHED, Stream, to_text
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 PIECES = st.sampled_from(
@@ -83,9 +84,9 @@ def styles(line: Text) -> list[tuple[str, str]]:
         "\x9b2J",  # the same by C1
         "\x9d0;owned\x9c",
         "\x1bP1$qm\x1b\\",
-        "\x1b[3A",
+        "\x1b[3C",
         "\x1b[?1049h",
-        "\x1b[?25l",
+        "\x1b[?1000h",
         "\x1bc",
         "\x1b(0",
         "\x0e\x07\x0b\x0c\x7f",

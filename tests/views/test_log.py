@@ -2,7 +2,6 @@
 
 import io
 
-import pytest
 from rich.console import Console
 
 from nbrun import events as ev
@@ -61,43 +60,6 @@ def test_a_replay_of_one_step_shows_what_is_about_it():
         "AttemptFinished",
     ]
     assert all(getattr(event, "step", "b") in ("b", None) for event in screen.events)
-
-
-def paced(records, **how):
-    slept, ticks = [], []
-    shown = log.paced(records, tick=lambda: ticks.append(1), sleep=slept.append, **how)
-    return list(shown), sum(slept), len(ticks), slept
-
-
-def test_a_replay_in_its_own_time_waits_as_long_as_it_took():
-    records = tale().records
-    shown, waited, ticks, slept = paced(records, speed=1.0, max_wait=None)
-    assert shown == records
-    assert waited == pytest.approx(records[-1].mono)
-    assert ticks >= 10 * records[-1].mono
-    assert max(slept) <= 0.1
-
-
-def test_speed_shortens_every_wait():
-    records = tale().records
-    assert paced(records, speed=4.0, max_wait=None)[1] == pytest.approx(records[-1].mono / 4)
-
-
-def test_no_wait_is_longer_than_the_longest_allowed():
-    records = tale().records
-    assert paced(records, speed=1.0, max_wait=0.25)[1] == pytest.approx(0.25 * (len(records) - 1))
-    assert paced(records, speed=1.0, max_wait=0.0)[1] == 0
-
-
-def test_each_record_comes_after_its_wait():
-    slept = []
-    shown = log.paced(
-        tale().records, speed=1.0, max_wait=None, tick=lambda: None, sleep=slept.append
-    )
-    next(shown)
-    assert slept == []
-    next(shown)
-    assert sum(slept) == pytest.approx(1.0)
 
 
 def table(records, width=160):

@@ -8,9 +8,13 @@ import pytest
 from rich.console import Console
 
 from nbrun import events as ev
+from nbrun.history import LastTime
 from nbrun.state import RunState, apply
-from nbrun.views import terminal
+from nbrun.views import region
+from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
+from nbrun.views.widgets import VIEW
+from tests import build
 from tests.views.tale import Tale, display, step, stream, told
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e[bold]x[/bold]"
@@ -19,7 +23,7 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e[bold]x[/bold]"
 @pytest.fixture(autouse=True)
 def _drawn_at_once(monkeypatch):
     """The live region is drawn ten times a second; here, whenever there is something new."""
-    monkeypatch.setattr(terminal, "REFRESH", 0.0)
+    monkeypatch.setattr(region, "REFRESH", 0.0)
 
 
 class Screen:
@@ -235,17 +239,31 @@ def test_a_display_and_its_last_update_are_left_on_the_screen():
     assert "50 %" not in screen.lines
 
 
-def test_without_a_live_region_every_update_is_printed():
+def test_without_a_live_region_the_last_state_of_a_display_is_printed():
     tale = plan().begin("a").output(display(text_plain="0 %"), display_id="bar")
-    tale.update("bar", {"text/plain": "50 %"}).end()
-    lines = shown(tale, live=False).splitlines()
+    for done in range(1, 100):
+        tale.update("bar", {"text/plain": f"{done} %"})
+    lines = shown(tale.end(), live=False).splitlines()
     assert "0 %" in lines
-    assert "50 %" in lines
+    assert lines.count("99 %") == 1
+    assert len([line for line in lines if line.endswith(" %")]) <= 3  # one in each five seconds
 
 
-def test_what_was_printed_stays_after_a_clear():
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_clear_takes_effect_where_output_changes_in_place(wait):
+    tale = plan().begin("a").output(stream("seen\n"))
+    screen = Screen().show(tale)
+    assert "seen" in screen.lines
+    screen.show(tale.clear(wait=wait))
+    assert ("seen" in screen.lines) is wait
+    lines = screen.show(tale.output(stream("next\n")).end()).close().lines
+    assert "next" in lines
+    assert "seen" not in lines
+
+
+def test_what_was_printed_stays_after_a_clear_where_nothing_changes_in_place():
     tale = plan().begin("a").output(stream("seen\n")).clear(wait=False)
-    assert "seen" in shown(tale.output(stream("next\n")).end())
+    assert "seen" in shown(tale.output(stream("next\n")).end(), live=False)
 
 
 def test_late_output_names_the_step_it_came_of():
@@ -359,3 +377,114 @@ def test_hostile_text_takes_no_effect_wherever_it_stands():
     assert not re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202e]", re.sub(own, "", written))
     assert screen.screen.title == ""
     assert "[bold]x[/bold]" in screen.text
+
+
+# ── what the operator asked to see ───────────────────────────────────────────────────────────
+
+
+def test_plain_draws_no_lines_and_redraws_nothing():
+    tale = (
+        plan()
+        .begin("a")
+        .output(stream("one\n"))
+        .output(display(text_html="<table><tr><td>1<td>2</table>"))
+    )
+    screen = Screen(look=Look(plain=True)).show(tale)
+    assert "one" in screen.lines  # before the step has ended
+    written = screen.show(tale.end().stop("step_mode")).close().file.getvalue()
+    assert not re.search(r"[─━│┃▀]|\x1b\[[^m]*[A-HJKhl]", written)
+    assert "step 1 of 2 · Stop it · 09:30:02Z" in screen.text
+
+
+def test_a_long_output_is_cut_and_the_command_that_shows_it_is_named():
+    tale = plan().attempt("a", stream("".join(f"line {n}\n" for n in range(300))))
+    text = shown(tale, width=120, look=Look(max_lines=10))
+    assert "line 4" in text
+    assert "line 5\n" not in text
+    assert "… 290 of 300 lines (3 kB in all) left out here: nbrun log" in text
+    assert "20261123-093000-restore-ab12 --step a" in text
+    assert "line 5\n" in shown(tale, look=Look(max_lines=0), live=False)
+
+
+def test_the_region_is_bounded_while_a_step_runs():
+    tale = plan().begin("a").output(stream("".join(f"line {n}\n" for n in range(300))))
+    screen = Screen().show(tale)
+    seen = [line for line in screen.lines if line.startswith("line ")]
+    assert 2 <= len(seen) <= 16
+    assert seen[-1] == "line 299"
+    text = screen.show(tale.end()).close().text
+    assert text.count("line 7\n") == 1
+    assert text.count("line 299\n") == 1
+
+
+def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
+    before = {"a": LastTime(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
+    metadata = {"nbrun": {"impact": "destructive"}}
+    tale = Tale(step("a", metadata=metadata), step("b")).failure("a").decide("retry")
+    text = shown(tale.attempt("a", cause="operator"), before=before)
+    assert "step 1 of 2 · Title of a · destructive ─" in text
+    assert text.count("last time failed · 1 min 15 s on 2026-11-20") == 1
+
+
+def test_the_stop_says_once_more_what_broke_and_where():
+    error = {
+        "output_type": "error",
+        "ename": "KeyError",
+        "evalue": "'host'",
+        "traceback": [
+            "Cell In[1], line 3\n      2 x = {}\n----> 3 x['host']\n",
+            "KeyError: 'host'",
+        ],
+    }
+    tale = plan().begin("a").output(error).end("error", ename="KeyError", evalue="'host'")
+    lines = shown(tale.stop("step_failed")).splitlines()
+    at = lines.index("STOPPED at step 1 of 2 · Stop it")
+    assert lines[at + 2 :] == ["  KeyError: 'host'", "  → line 3: x['host']"]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (30, 8)])
+def test_a_terminal_resized_in_mid_step_shows_all_that_is_printed(width, height):
+    tale = plan().begin("a").output(stream("x" * 100 + "\n"))
+    screen = Screen().show(tale)
+    screen.console.width, screen.console.height = width, height
+    screen.show(tale.output(stream("after\n")).end()).close()
+    assert screen.file.getvalue().count("x" * width) >= 1
+    assert "after" in screen.text
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_widgets_bar_moves_in_place_and_its_end_is_printed(live):
+    state = {"_model_name": "IntProgressModel", "min": 0, "max": 2, "value": 0}
+    tale = plan().begin("a").add(build.widgets_changed({"m": state}, step="a"))
+    data = {VIEW: {"model_id": "m"}, "text/plain": "IntProgress(value=0, max=2)"}
+    tale.output({"output_type": "display_data", "data": data, "metadata": {}})
+    screen = Screen(live=live).show(tale)
+    assert ("| 0 of 2" in screen.text) is live
+    screen.show(tale.add(build.widgets_changed({"m": {"value": 1}}, step="a")))
+    assert ("| 1 of 2" in screen.text) is live
+    tale.add(build.widgets_changed({"m": {"value": 2}}, step="a"))
+    text = screen.show(tale.end()).close().text
+    assert text.count("| 2 of 2") == 1
+    assert "of 2\n" in text
+    assert "| 1 of 2" not in text
+    assert "IntProgress" not in text
+
+
+def test_a_stopped_kernel_and_a_record_that_lags_are_said_while_the_step_goes_on():
+    made = Tale(step("a")).begin("a").output(stream("before\n"))
+    made.add(
+        build.kernel_suspended(),
+        build.kernel_continued(),
+        build.output_capped("a"),
+        build.seal_failed(1, "the agent is gone"),
+        build.forwarding_failed("syslog", 1, "no such socket"),
+        build.forwarding_resumed("syslog", 2),
+    )
+    text = Screen(tty=False).show(made).close().file.getvalue()
+    text = " ".join(text.split())
+    assert "the kernel is not responding" in text
+    assert "the kernel's process goes on again" in text
+    assert text.index("before") < text.index("output past 1000 B is not kept")
+    assert "not sealed up to line 2: the agent is gone" in text
+    assert "the record from line 2 on waits to be sent to syslog: no such socket" in text
+    assert "the record up to line 3 has been sent to syslog" in text

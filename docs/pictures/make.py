@@ -1,0 +1,170 @@
+"""Make the pictures of the documentation: a real run, as the terminal and as the report show it.
+
+    .venv/bin/pip install -e '.[dev]' && .venv/bin/python docs/pictures/make.py
+
+It runs a small runbook in a temporary folder, through a failure and an edit, and writes pictures of
+the terminal (80 and 140 columns) and of the report, light and dark, beside itself. It needs
+Chromium (Debian: apt-get install chromium).
+"""
+
+import base64
+import io
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pexpect
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from rich.console import Console
+from rich.terminal_theme import SVG_EXPORT_THEME, TerminalTheme
+
+from nbrun import events as ev
+from nbrun.events import Record
+from nbrun.journal import Reading
+from nbrun.state import RunState, apply
+from nbrun.views import report
+from nbrun.views.terminal import TerminalView
+
+HERE = Path(__file__).parent
+LIGHT = TerminalTheme(
+    (255, 255, 255),
+    (36, 41, 47),
+    [(36, 41, 47), (164, 14, 38), (17, 99, 41), (122, 74, 0), (5, 80, 174), (110, 64, 201),
+     (13, 110, 120), (87, 96, 106)],
+)  # fmt: skip
+THEMES = {"light": LIGHT, "dark": SVG_EXPORT_THEME}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        records = journal(work)
+        for theme in THEMES:
+            for width in (80, 140):
+                page = work / f"terminal-{width}-{theme}.html"
+                page.write_text(framed(terminal(records, width, theme)), "utf-8")
+                screenshot(page, theme, "img")
+        for theme in THEMES:
+            page = work / f"report-{theme}.html"
+            page.write_bytes(report.build(records))
+            screenshot(page, theme)
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────
+
+CELLS = (
+    ("markdown", "## Look at the disks\n\nBelow **10 %** free, stop: `df` says who fills them."),
+    (
+        "code",
+        "import pandas as pd\n"
+        "disks = pd.DataFrame({'host': ['db1', 'db2', 'web12'], 'size': [500, 500, 80],\n"
+        "                      'free': [211.5, 8.25, 31]}).set_index('host')\n"
+        "disks",
+    ),
+    (
+        "code",
+        "%matplotlib inline\naxes = disks.free.plot.barh(figsize=(6, 1.6), color='tab:blue')",
+    ),
+    ("markdown", "## Free what can be freed"),
+    (
+        "code",
+        "from tqdm import tqdm\n"
+        "least = 10\n"
+        "for host, disk in tqdm(disks.iterrows(), total=3, desc='checked'):\n"
+        "    if disk.free < least:\n"
+        "        raise RuntimeError(f'{host}: only {disk.free} GB free')",
+    ),
+)
+ANSWERS = (
+    ("step 3> ", "e"),
+    (r"run this\? \[y/N\] ", "y"),
+    (r"go back\): ", "8 GB are enough till Monday"),
+)
+EDITOR = "#!/bin/sh\nsed -i 's/least = 10/least = 8/' \"$1\"\n"
+
+
+def journal(work: Path) -> list[Record]:
+    """The records of a run of these cells, its questions answered."""
+    book = nbformat.v4.new_notebook(metadata={"language_info": {"name": "python"}})
+    makers = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    book.cells = [makers[kind](source) for kind, source in CELLS]
+    book.cells[-1].metadata["nbrun"] = {"impact": "changes"}
+    nbformat.write(book, work / "disks.ipynb")
+    editor = work / "editor"
+    editor.write_text(EDITOR)
+    editor.chmod(0o755)
+    child = pexpect.spawn(
+        sys.executable,
+        [
+            "-m",
+            "nbrun",
+            "start",
+            "disks.ipynb",
+            "--kernel",
+            "python3",
+            "--runs-dir",
+            str(work / "runs"),
+        ],
+        cwd=str(work),
+        env=os.environ | {"EDITOR": str(editor), "TERM": "xterm-256color"},
+        dimensions=(40, 100),
+        timeout=120,
+        encoding="utf-8",
+    )
+    for question, answer in ANSWERS:
+        child.expect(question)
+        child.sendline(answer)
+    child.expect(pexpect.EOF)
+    return list(Reading(next((work / "runs").glob("*/journal.jsonl"))))
+
+
+# ── the terminal ─────────────────────────────────────────────────────────────────────────────
+
+
+def terminal(records: list[Record], width: int, theme: str) -> str:
+    """An SVG of what stood on the screen, the head and the foot left out."""
+    console = Console(
+        record=True, width=width, file=io.StringIO(), force_terminal=True,
+        color_system="truecolor", highlight=False, emoji=False, markup=False, height=22,
+    )  # fmt: skip
+    view = TerminalView(console, live=False, held=True)
+    state = RunState()
+    for record in records:
+        apply(state, record.event)
+        if not isinstance(record.event, ev.RunStarted | ev.RunFinished):
+            view.show(state, record)
+    view.close()
+    svg = console.export_svg(title="nbrun start disks.ipynb", theme=THEMES[theme])
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)  # nothing is loaded from anywhere
+
+
+def framed(svg: str) -> str:
+    """A page with that picture in its own size."""
+    carried = base64.b64encode(svg.encode()).decode()
+    return f'<body style="margin: 0"><img src="data:image/svg+xml;base64,{carried}">'
+
+
+# ── pictures ─────────────────────────────────────────────────────────────────────────────────
+
+
+def screenshot(page: Path, theme: str, element: str = "") -> None:
+    """What a browser shows of a page, as a PNG of few colours: small enough for a repository."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found)
+        context = browser.new_context(viewport={"width": 1100, "height": 1250}, color_scheme=theme)
+        opened = context.new_page()
+        opened.goto(page.as_uri())
+        data = opened.locator(element).screenshot() if element else opened.screenshot()
+        browser.close()
+    picture = Image.open(io.BytesIO(data)).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    picture.save((HERE / page.name).with_suffix(".png"), optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""A run as an account of it: each step with its attempts, and what happened between them, in order.
+
+What the reports are made from. A function of the journal's records alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbrun import events as ev
+from nbrun.events import Record, Step
+from nbrun.journal import GENESIS, digest, encode
+from nbrun.state import RunState, apply
+from nbrun.views import wording
+from nbrun.views.outputs import Outputs
+
+
+@dataclass
+class Attempt:
+    """One attempt: `start` and `end` in seconds since the run began, `end` None without an end.
+    `outputs` as a notebook shows them."""
+
+    started: ev.AttemptStarted
+    at: str
+    start: float
+    outputs: list[dict[str, Any]]
+    planned: str  # the runbook's own source at that time
+    end: float | None = None
+    finished: ev.AttemptFinished | None = None
+    told: str = "no end is recorded"
+    not_kept: str = ""
+    deviations: list[ev.Deviated] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        return self.finished.outcome if self.finished else "indeterminate"
+
+
+@dataclass
+class Section:
+    """One step, or one inserted cell (`step` None), with all its attempts."""
+
+    id: str
+    title: str
+    step: Step | None
+    attempts: list[Attempt] = field(default_factory=list)
+    why_not_run: str = ""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The run stood still from `start` to `end`, waiting for the operator."""
+
+    start: float
+    end: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that is no attempt: `kind` in a word, what in a sentence, and the reason given."""
+
+    at: str
+    kind: str
+    what: str
+    why: str = ""
+
+
+@dataclass
+class Account:
+    """`head`: the hash of the journal's last line; `end`: its time in seconds."""
+
+    state: RunState = field(default_factory=RunState)
+    began: str = ""
+    last: str = ""
+    end: float = 0.0
+    head: str = GENESIS
+    sections: list[Section] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+    happenings: list[Happening] = field(default_factory=list)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """All of them, in the order they began."""
+        found = [attempt for section in self.sections for attempt in section.attempts]
+        return sorted(found, key=lambda attempt: attempt.start)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the run waited for its operator."""
+        return sum(wait.end - wait.start for wait in self.waits)
+
+
+def account(records: Iterable[Record]) -> Account:
+    """The account of a run that may still go on.
+
+    Raises:
+        IllegalEventError: the records are no run's.
+    """
+    teller = _Teller()
+    for record in records:
+        teller.take(record)
+    return teller.told()
+
+
+class _Teller:
+    def __init__(self) -> None:
+        self._account = Account()
+        self._outputs = Outputs()
+        self._sections: dict[str, Section] = {}
+        self._stop: tuple[float, str] | None = None
+        self._last: Record | None = None
+
+    def take(self, record: Record) -> None:
+        state = apply(self._account.state, record.event)
+        self._last = record
+        match record.event:
+            case ev.RunStarted() as event:
+                self._begin(event, record.at)
+            case ev.RunbookReplaced() as event:
+                self._replan(event.steps)
+            case ev.AttemptStarted() as event:
+                self._attempt(event, record)
+            case (
+                ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged() as event
+            ):
+                self._outputs.take(event)
+            case ev.OutputCapped() as event:
+                self._sections[event.step].attempts[event.attempt - 1].not_kept = wording.capped(
+                    event
+                )
+            case ev.AttemptFinished() as event:
+                self._end(event, wording.finished(state, event), record.mono)
+            case ev.AttemptIndeterminate() as event:
+                self._end(event, f"{wording.OUTCOMES['indeterminate']}: {event.why}", record.mono)
+            case ev.AttemptSettled() as event:
+                self._sections[event.step].attempts[
+                    event.attempt - 1
+                ].told = f"{wording.OUTCOMES['indeterminate']}; {wording.settled(state, event)}"
+            case ev.Stopped() as event:
+                self._stop = record.mono, wording.stop(state, event)
+            case ev.Resumed() | ev.RunFinished():
+                self._go_on(record.mono)
+        self._tell(state, record)
+
+    def told(self) -> Account:
+        """A stop without an end lasts till the last record."""
+        made = self._account
+        if self._last is not None:
+            made.last, made.end = self._last.at, self._last.mono
+            made.head = digest(encode(self._last))
+        self._go_on(made.end)
+        for step in wording.not_run(made.state) if made.state.started else ():
+            self._sections[step.step.id].why_not_run = wording.why_not_run(made.state, step)
+        return made
+
+    def _begin(self, event: ev.RunStarted, at: str) -> None:
+        self._account.began = at
+        for step in event.steps:
+            self._section(Section(step.id, step.title, step))
+
+    def _replan(self, steps: tuple[Step, ...]) -> None:
+        """The steps in their new order, then what has an attempt and is no step any more."""
+        before = self._account.sections
+        self._account.sections = []
+        for step in steps:
+            known = self._sections.get(step.id) or Section(step.id, step.title, step)
+            known.step, known.title = step, step.title
+            self._section(known)
+        left = [each for each in before if each.attempts and each not in self._account.sections]
+        self._account.sections += left
+
+    def _section(self, section: Section) -> Section:
+        self._sections[section.id] = section
+        self._account.sections.append(section)
+        return section
+
+    def _attempt(self, event: ev.AttemptStarted, record: Record) -> None:
+        section = self._sections.get(event.step)
+        if section is None:
+            title = wording.step(self._account.state, event.step)
+            section = self._section(Section(event.step, title, None))
+        outputs = self._outputs.of(event.step, event.attempt)
+        known = self._account.state.steps.get(event.step)
+        planned = known.step.source if known else event.source
+        attempt = Attempt(event, record.at, record.mono, outputs, planned)
+        section.attempts.append(attempt)
+
+    def _end(
+        self, event: ev.AttemptFinished | ev.AttemptIndeterminate, told: str, mono: float
+    ) -> None:
+        attempt = self._sections[event.step].attempts[-1]
+        attempt.end, attempt.told = mono, told
+        if isinstance(event, ev.AttemptFinished):
+            attempt.finished = event
+
+    def _go_on(self, mono: float) -> None:
+        if self._stop is not None:
+            start, why = self._stop
+            self._account.waits.append(Wait(start, mono, why))
+            self._stop = None
+
+    def _tell(self, state: RunState, record: Record) -> None:
+        told = _happening(state, record.event)
+        if told is not None:
+            self._account.happenings.append(Happening(record.at, *told))
+        if isinstance(record.event, ev.Deviated) and state.attempt is not None:
+            running = state.attempt
+            if running.step == record.event.step:
+                self._sections[running.step].attempts[-1].deviations.append(record.event)
+
+
+def _happening(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
+    match event:
+        case ev.Stopped():
+            where = wording.step(state, event.step) if event.step else "the end"
+            return "stop", f"{where}: {wording.stop(state, event)}", event.detail
+        case ev.Decided():
+            told = wording.decision(state, _without_reason(event))
+            return "decision", f"{event.operator.name}: {told}", event.reason
+        case ev.DecisionRefused():
+            return "refused", f"{event.operator.name}: {event.decision}", event.why
+        case ev.Deviated():
+            kind = wording.DEVIATIONS[event.kind]
+            where = wording.step(state, event.step) if event.step else "the run"
+            return "off script", f"{where}: {kind}", event.reason
+        case ev.NoteAdded():
+            return "note", f"{event.operator.name}: {event.text}", ""
+        case ev.InputAnswered():
+            answer = "a password, not recorded" if event.answer is None else event.answer
+            return "answer", f"{event.operator.name}: {answer}", ""
+        case ev.AttemptSettled():
+            return "settled", f"{event.operator.name}: {wording.settled(state, event)}", ""
+        case ev.ApprovalGranted():
+            return "approved", wording.judged(state, event, "approved"), ""
+        case ev.ApprovalRejected():
+            return "rejected", wording.judged(state, event, "rejected"), ""
+    return _kernel_or_process(event)
+
+
+def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
+    match event:
+        case ev.KernelDied():
+            return "kernel", "the kernel died", event.why
+        case ev.KernelRestarted():
+            return "kernel", f"kernel number {event.generation} was started", event.why
+        case ev.KernelReattached():
+            return "kernel", wording.reattached(event), ""
+        case ev.KernelInterrupted():
+            what = "the kernel was killed" if event.kill else "the step was interrupted"
+            return "kernel", what, event.why
+        case ev.KernelSuspended():
+            return "kernel", f"something outside stopped its process ({event.pid})", ""
+        case ev.KernelContinued():
+            return "kernel", wording.CONTINUED, ""
+        case ev.RunInterrupted():
+            return "interrupted", "the process that ran it was gone", event.why
+        case ev.RunResumed():
+            return "resumed", f"by {wording.operator(event.operator)}", event.reason
+        case ev.RunbookReplaced():
+            what = f"{event.operator.name}: the runbook's new version is followed from here on"
+            return "runbook", what, ""
+    return _of_record(event)
+
+
+def _of_record(event: ev.Event) -> tuple[str, str, str] | None:
+    match event:
+        case ev.SealFailed():
+            return "record", f"it could not be sealed up to line {event.upto + 1}", event.why
+        case ev.ForwardingFailed():
+            what = f"from line {event.since + 1} on it could not be sent to {event.target}"
+            return "record", what, event.why
+        case ev.ForwardingResumed():
+            return "record", wording.forwarded(event), ""
+    return None
+
+
+def _without_reason(event: ev.Decided) -> ev.Decided:
+    """The decision alone: its reason stands in a column of its own."""
+    return ev.Decided(operator=event.operator, decision=event.decision, step=event.step)

@@ -1,0 +1,79 @@
+"""The lines in which events that print nothing themselves are told on a terminal, styled."""
+
+from nbrun import events as ev
+from nbrun.state import RunState
+from nbrun.views import wording
+
+Lines = list[tuple[str, str]]
+
+
+def lines(state: RunState, event: ev.Event, at: str) -> Lines:
+    """What is said of `event`, with the state that it led to; nothing for most."""
+    when = wording.clock(at)
+    match event:
+        case ev.Decided():
+            told = wording.decision(state, event)
+            return [(f"{when} {event.operator.name}: {told}", "cyan")]
+        case ev.DecisionRefused():
+            return [(f"refused: {event.why}", "yellow")]
+        case ev.Deviated():
+            return [(f"off script: {wording.deviation(state, event)}", "yellow")]
+        case ev.NoteAdded():
+            return [(f"{when} note by {event.operator.name}: {event.text}", "cyan")]
+        case ev.InputAnswered():
+            answer = "(a password, not recorded)" if event.answer is None else event.answer
+            return [(f"answered: {answer}", "dim")]
+        case ev.AttemptSettled():
+            told = wording.settled(state, event)
+            return [(f"{when} {event.operator.name}: {told}", "cyan")]
+        case ev.ApprovalGranted():
+            return [(f"{when} {wording.judged(state, event, 'approved')}", "green")]
+        case ev.ApprovalRejected():
+            return [(f"{when} {wording.judged(state, event, 'rejected')}", "bold red")]
+    return _of_kernel(state, event) or _of_process(event, at) or _of_record(event)
+
+
+def _of_kernel(state: RunState, event: ev.Event) -> Lines:
+    match event:
+        case ev.KernelRestarted():
+            told = f"a new kernel is ready (number {state.generation} of this run)"
+            return [(told, "yellow"), (wording.lost(event), "yellow")]
+        case ev.KernelReattached():
+            return [(wording.reattached(event), "yellow")]
+        case ev.KernelInterrupted():
+            what = "killing the kernel" if event.kill else "interrupting the step"
+            return [(f"{what}: {event.why}", "yellow")]
+        case ev.KernelSuspended():
+            return [(wording.suspended(event), "bold yellow")]
+        case ev.KernelContinued():
+            return [(wording.CONTINUED, "yellow")]
+    return []
+
+
+def _of_process(event: ev.Event, at: str) -> Lines:
+    when = wording.clock(at)
+    match event:
+        case ev.RunInterrupted():
+            return [(f"{when} the run was interrupted: {wording.interrupted(event)}", "bold red")]
+        case ev.RunResumed():
+            why = f": {event.reason}" if event.reason else ""
+            who = wording.operator(event.operator)
+            told = f"{wording.moment(at)} resumed by {who} on {event.host}{why}"
+            return [(told, "cyan"), ("looking for its kernel …", "dim")]
+        case ev.OperatorAttached():
+            return [(f"{when} {wording.operator(event.operator)} attached", "dim")]
+        case ev.OperatorDetached():
+            who = wording.operator(event.operator)
+            return [(f"{when} {who} detached: {event.why}", "dim")]
+    return []
+
+
+def _of_record(event: ev.Event) -> Lines:
+    match event:
+        case ev.SealFailed():
+            return [(wording.unsealed(event), "yellow")]
+        case ev.ForwardingFailed():
+            return [(wording.unforwarded(event), "yellow")]
+        case ev.ForwardingResumed():
+            return [(wording.forwarded(event), "yellow")]
+    return []

@@ -1,0 +1,157 @@
+"""A run as one HTML page, to be attached to a ticket. The only importer of jinja2.
+
+One file without scripts and without a request to anywhere. Made from the journal alone: the same
+journal gives the same bytes.
+"""
+
+import json
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import PurePath
+from typing import Any
+
+from nbrun.events import Narration, Record
+from nbrun.views import safe_html, timeline, wording
+from nbrun.views.account import Account, Attempt, Section, account
+from nbrun.views.ansi import visible
+from nbrun.views.worddiff import word_diff
+
+
+def build(records: Iterable[Record]) -> bytes:
+    """The report of a run, which may still go on, as UTF-8.
+
+    Raises:
+        IllegalEventError: the records are no run's.
+    """
+    told = account(records)
+    info = told.state.kernel_info
+    language = str(info.language) if info else "python"
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            run=told.state.plan,
+            name=PurePath(told.state.plan.runbook).name,
+            style=_style(),
+            facts=facts(told),
+            outcome=outcome(told),
+            kind=_kind(told),
+            deviations=[wording.deviation(told.state, each) for each in told.state.deviations],
+            picture=timeline.timeline(told),
+            summary=timeline.summary(told),
+            sections=[_section(told, each, language) for each in told.sections],
+            epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
+            happenings=told.happenings,
+            told=told,
+        )
+    )
+    return str(page).encode("utf-8", "backslashreplace")
+
+
+def outcome(told: Account) -> str:
+    """How it ended, in a few words."""
+    return wording.outcome(told.state.finished) if told.state.finished else "no end is recorded"
+
+
+def facts(told: Account) -> list[tuple[str, str]]:
+    """What, who, when, where and why, as names and values."""
+    plan, finished = told.state.plan, told.state.finished
+    rows = [
+        ("Runbook", plan.runbook),
+        ("SHA-256 of the runbook", plan.runbook_sha256),
+        ("Git commit", plan.git_commit or ""),
+        ("Run", plan.run),
+        ("Started", f"{wording.moment(told.began)} by {wording.operator(plan.operator)}"),
+        ("Ended", f"{wording.moment(told.last)}: {finished.why}" if finished else ""),
+        ("Took", wording.duration(told.end)),
+        ("Waited for the operator", wording.duration(told.waited) if told.waits else ""),
+        ("Host", plan.host),
+        ("Folder", plan.cwd),
+        ("Kernel", plan.kernelspec),
+        ("Reason", plan.reason),
+        ("Ticket", plan.ticket),
+        ("Key that is to sign the record", plan.sign_key),
+        *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
+        *(("Notice", notice) for notice in plan.notices),
+        ("Hash of the record's last line", told.head),
+    ]
+    return [(visible(name), visible(value)) for name, value in rows if value]
+
+
+def _kind(told: Account) -> str:
+    finished = told.state.finished
+    if finished is None:
+        return "unknown"
+    if finished.outcome != "completed":
+        return "bad"
+    return "off" if finished.off_script else "ok"
+
+
+def _section(told: Account, section: Section, language: str) -> dict[str, Any]:
+    step = section.step
+    return {
+        "id": section.id,
+        "number": step.number if step else None,
+        "title": section.title,
+        "impact": wording.impact(told.state, section.id),
+        "narration": _narrated(step.narration) if step else "",
+        "source": safe_html.source(step.source, language) if step and not section.attempts else "",
+        "why_not_run": section.why_not_run,
+        "attempts": [_attempt(each, language) for each in section.attempts],
+    }
+
+
+def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
+    planned = attempt.planned
+    changed = planned != attempt.started.source
+    return {
+        "number": attempt.started.attempt,
+        "at": wording.moment(attempt.at),
+        "told": attempt.told,
+        "not_kept": attempt.not_kept,
+        "kind": {"ok": "ok", "interrupted": "stopped", "indeterminate": "unknown"}.get(
+            attempt.outcome, "bad"
+        ),
+        "deviations": [
+            wording.DEVIATIONS[each.kind] + (f" ({each.reason})" if each.reason else "")
+            for each in attempt.deviations
+        ],
+        "source": safe_html.source(attempt.started.source, language),
+        "diff": word_diff(visible(planned), visible(attempt.started.source)) if changed else "",
+        "outputs": [safe_html.output(_joined(each)) for each in attempt.outputs],
+    }
+
+
+def _joined(output: dict[str, Any]) -> dict[str, Any]:
+    """A stream's chunks as one text."""
+    if output.get("output_type") == "stream" and isinstance(output.get("text"), list):
+        return output | {"text": "".join(output["text"])}
+    return output
+
+
+def _narrated(cells: Iterable[Narration]) -> str:
+    told = (cell for cell in cells if cell.kind == "markdown")
+    return "".join(safe_html.markdown(cell.source, cell.attachments) for cell in told)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nbrun.views"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["seen"] = visible
+    environment.filters["clock"] = wording.clock
+    return environment
+
+
+def _style() -> str:
+    return (resources.files("nbrun.views") / "templates" / "report.css").read_text("utf-8")

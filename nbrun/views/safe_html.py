@@ -1,0 +1,229 @@
+"""Outputs, Markdown and sources as HTML that can do nothing. The only importer of nh3.
+
+What a kernel calls HTML is cut down to text, tables, links and pictures that it carries itself: no
+script, no form, no frame, no style that could cover the page, nothing loaded from anywhere.
+"""
+
+import base64
+import html
+import io
+import json
+import re
+from functools import lru_cache
+from typing import Any
+
+from rich.console import Console
+
+from nbrun.views import latex, traces
+from nbrun.views.ansi import visible
+from nbrun.views.stream import to_text
+
+MOST_CHARACTERS = 200_000  # of one text; more is in the journal, and no browser scrolls it well
+_LONG = 40  # lines from which on an output is folded away
+
+_TEXT_TAGS = """
+a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption
+figure h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary
+sup table tbody td tfoot th thead time tr u ul var
+"""
+_TAGS = set(_TEXT_TAGS.split())
+_DROPPED = {"script", "style", "template", "title", "noscript", "svg", "math", "textarea"}
+_ATTRIBUTES = {
+    "*": {"title", "lang", "dir"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height"},
+    "td": {"colspan", "rowspan", "style"},
+    "th": {"colspan", "rowspan", "scope", "style"},
+    "tr": {"style"},
+    "ol": {"start"},
+    "details": {"open"},
+}
+_STYLES = {"text-align", "font-weight", "font-style"}
+_CARRIED = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
+_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
+
+
+def clean(source: str) -> str:
+    """HTML of anybody, made harmless."""
+    import nh3
+
+    return nh3.clean(
+        source,
+        tags=_TAGS,
+        clean_content_tags=_DROPPED,
+        attributes=_ATTRIBUTES,
+        attribute_filter=_filtered,
+        url_schemes={"http", "https", "mailto", "data"},
+        filter_style_properties=_STYLES,
+        link_rel="noopener noreferrer",
+    )
+
+
+def _filtered(tag: str, name: str, value: str) -> str | None:
+    if (tag, name) == ("img", "src"):
+        return value if _CARRIED.fullmatch(value.strip()) else None
+    if (tag, name) == ("a", "href"):
+        return value if re.match(r"(https?|mailto):", value, re.I) else None
+    return value
+
+
+def markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
+    """A Markdown cell. Its headings stand below those of the page."""
+    from markdown_it import MarkdownIt
+
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    tokens = reader.parse(visible(source))
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
+        for child in token.children or ():
+            if child.type == "image":
+                child.attrs["src"] = _attached(str(child.attrs.get("src")), attachments or {})
+    return clean(reader.renderer.render(tokens, reader.options, {}))
+
+
+def _attached(src: str, attachments: dict[str, Any]) -> str:
+    bundle = attachments.get(src.removeprefix("attachment:"))
+    for mime, content in bundle.items() if isinstance(bundle, dict) else ():
+        if mime in _PICTURES and isinstance(content, str):
+            return f"data:{mime};base64,{_BASE64.sub('', content)}"
+    return src
+
+
+def source(code: str, language: str) -> str:
+    """Code with spans of Pygments' classes."""
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+
+    return str(highlight(visible(code), _lexer(language), HtmlFormatter(nowrap=True))).rstrip("\n")
+
+
+@lru_cache
+def _lexer(language: str) -> Any:
+    from pygments.lexers import get_lexer_by_name
+    from pygments.lexers.special import TextLexer
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return TextLexer(stripnl=False)
+
+
+def text(content: str) -> str:
+    """Terminal text: what was overwritten is gone, colours are classes `ansi31`, …"""
+    from ansi2html import Ansi2HTMLConverter
+
+    shown = to_text(content[:MOST_CHARACTERS])
+    console = Console(
+        file=io.StringIO(), force_terminal=True, color_system="standard", width=10_000,
+        legacy_windows=False, highlight=False, emoji=False, markup=False,
+    )  # fmt: skip
+    with console.capture() as captured:
+        console.print(shown, end="", soft_wrap=True, crop=False)
+    told = str(Ansi2HTMLConverter(dark_bg=False).convert(captured.get(), full=False)).rstrip("\n")
+    if len(content) > MOST_CHARACTERS:
+        left = len(content) - MOST_CHARACTERS
+        told += f"\n<em>… {left:,} characters more are in the journal</em>"
+    return told
+
+
+# ── outputs ──────────────────────────────────────────────────────────────────────────────────
+
+
+def output(shown: dict[str, Any]) -> str:
+    """One nbformat output as HTML. Never raises: what is malformed is shown as the JSON it is."""
+    try:
+        return _output(shown)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        return f"<pre>{html.escape(visible(json.dumps(shown, default=repr)[:2_000]))}</pre>"
+
+
+def _output(shown: dict[str, Any]) -> str:
+    match shown["output_type"]:
+        case "stream":
+            name = "stderr" if shown["name"] == "stderr" else "stdout"
+            return _folded(f'<pre class="{name}">{text(_string(shown["text"]))}</pre>', name)
+        case "error":
+            return _error(shown)
+        case "display_data" | "execute_result":
+            return _bundle(shown["data"])
+    raise ValueError(shown["output_type"])
+
+
+def _error(shown: dict[str, Any]) -> str:
+    whole = "\n".join(_string(line) for line in shown["traceback"])
+    brief = "\n".join(traces.brief([_string(line) for line in shown["traceback"]]))
+    told = brief if brief.strip() else f"{shown['ename']}: {shown['evalue']}"
+    made = f'<pre class="error">{text(told)}</pre>'
+    if whole.strip() and whole != brief:
+        made += f"<details><summary>whole traceback</summary><pre>{text(whole)}</pre></details>"
+    return made
+
+
+def _bundle(data: dict[str, Any]) -> str:
+    for mime in _PICTURES:
+        if mime in data:
+            return _picture(mime, _string(data[mime]), data)
+    for mime, content in data.items():
+        if mime.startswith(("application/vnd.plotly", "application/vnd.vega")):
+            return _chart(mime, content)
+    if "text/html" in data:
+        made = clean(_string(data["text/html"])[:5_000_000])
+        if re.sub(r"<[^>]*>", "", made).strip() or "<img" in made:
+            return f'<div class="html">{made}</div>'
+    if "text/markdown" in data:
+        return f'<div class="html">{markdown(_string(data["text/markdown"]))}</div>'
+    if "application/json" in data:
+        return _json(data["application/json"], "JSON")
+    if "text/latex" in data:
+        shown = html.escape(visible(latex.to_unicode(_string(data["text/latex"]))))
+        return f'<p class="math">{shown}</p>'
+    if "text/plain" in data:
+        return _folded(f"<pre>{text(_string(data['text/plain']))}</pre>", "output")
+    told = ", ".join(sorted(data)) or "nothing"
+    return f'<p class="hint">{html.escape(visible(told))}: not shown in a report</p>'
+
+
+def _picture(mime: str, content: str, data: dict[str, Any]) -> str:
+    """A picture within the page; an SVG too, where no script of it runs and nothing is loaded."""
+    if mime == "image/svg+xml":
+        carried = base64.b64encode(content.encode()).decode()
+    else:
+        carried = _BASE64.sub("", content)
+    alt = _string(data.get("text/plain", "")).strip()[:200] or mime
+    return f'<img alt="{html.escape(visible(alt), quote=True)}" src="data:{mime};base64,{carried}">'
+
+
+def _chart(mime: str, content: Any) -> str:
+    """A chart needs scripts, which never run here: what it holds, for whoever wants to draw it."""
+    kind = "plotly" if "plotly" in mime else "Vega"
+    return (
+        f'<p class="hint">a {kind} chart: drawing it needs scripts, and none run in a report. '
+        "Let the cell show it as a picture too to see it here.</p>"
+        + _json(content, "what it holds")
+    )
+
+
+def _json(value: Any, name: str) -> str:
+    laid_out = json.dumps(value, indent=2, ensure_ascii=False, default=repr)
+    shown = html.escape(visible(laid_out[:MOST_CHARACTERS]))
+    if len(laid_out) > MOST_CHARACTERS:
+        shown += "\n…"
+    return f"<details><summary>{name}</summary><pre>{shown}</pre></details>"
+
+
+def _folded(made: str, name: str) -> str:
+    lines = made.count("\n") + 1
+    if lines <= _LONG:
+        return made
+    return f"<details><summary>{name}: {lines:,} lines</summary>{made}</details>"
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, list):
+        return "".join(value)
+    if not isinstance(value, str):
+        raise TypeError(f"text expected, not {type(value).__name__}")
+    return value

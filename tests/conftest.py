@@ -1,0 +1,7 @@
+"""What every test is given."""
+
+from hypothesis import settings
+
+# A machine that is busy is no defect: what takes time is measured elsewhere.
+settings.register_profile("nbrun", deadline=None)
+settings.load_profile("nbrun")
