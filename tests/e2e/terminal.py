@@ -83,7 +83,8 @@ class Desk:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("NBRUN_", "JUPYTER", "IPYTHON")) and name != "VISUAL"
+            if not name.startswith(("NBRUN_", "JUPYTER", "IPYTHON"))
+            and name not in ("VISUAL", "COLUMNS", "LINES")
         }
         return kept | {
             "HOME": str(self._home),

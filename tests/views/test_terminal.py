@@ -419,8 +419,8 @@ def test_the_region_is_bounded_while_a_step_runs():
 
 def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
     before = {"a": LastTime(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
-    metadata = {"nbrun": {"impact": "destructive"}}
-    tale = Tale(step("a", metadata=metadata), step("b")).failure("a").decide("retry")
+    destructive = ev.Contract(impact="destructive")
+    tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
     text = shown(tale.attempt("a", cause="operator"), before=before)
     assert "step 1 of 2 · Title of a · destructive ─" in text
     assert text.count("last time failed · 1 min 15 s on 2026-11-20") == 1
