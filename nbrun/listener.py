@@ -1,5 +1,6 @@
 """The socket of one run's supervisor: where it lies, who may reach it, and that it stays there."""
 
+import errno
 import hashlib
 import os
 import socket
@@ -77,6 +78,7 @@ def _bound(folders: list[Path], name: str, gid: int | None) -> tuple[socket.sock
     for folder in folders:
         try:
             _make_private(folder, gid)
+            _sweep(folder)
             return _bind(folder / name, gid)
         except OSError as error:
             troubles.append(f"{folder}: {error.strerror or error}")
@@ -95,17 +97,36 @@ def _make_private(folder: Path, gid: int | None) -> None:
     folder.chmod(0o700 if gid is None else 0o710)
 
 
+def _sweep(folder: Path) -> None:
+    """Sockets of supervisors that were killed can't be removed by them."""
+    for path in folder.glob("*.sock"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.setblocking(False)
+            if knock.connect_ex(str(path)) == errno.ECONNREFUSED:
+                path.unlink()
+
+
+def forget(link: Path) -> None:
+    """Remove what a killed supervisor has left: its socket, and `link` that leads to it."""
+    with suppress(OSError):
+        link.readlink().unlink(missing_ok=True)
+    with suppress(OSError):
+        link.unlink()
+
+
 def _bind(path: Path, gid: int | None) -> tuple[socket.socket, Path]:
+    """It gets its name when it listens: one with that name that refuses is a dead one's."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    coming = path.with_suffix(".new")
     try:
-        with suppress(FileNotFoundError):
-            path.unlink()  # of a supervisor that was killed: the journal's lock lets only one be
-        made.bind(str(path))
+        coming.unlink(missing_ok=True)
+        made.bind(str(coming))
         if gid is not None:
-            os.chown(path, -1, gid)
-        path.chmod(0o600 if gid is None else 0o660)
+            os.chown(coming, -1, gid)
+        coming.chmod(0o600 if gid is None else 0o660)
         made.listen(_BACKLOG)
         made.setblocking(False)
+        coming.replace(path)  # a dead one's, if there is one: the journal's lock lets only one be
     except BaseException:
         made.close()
         raise

@@ -74,6 +74,11 @@ class Prepared:
     journal: Journal
 
 
+def preload() -> None:
+    """Import what checking an order takes."""
+    runbook.preload()
+
+
 def check(order: StartOrder) -> Checked:
     """Raises UsageError when something is wrong with the order."""
     read = runbook.read(Path(order.runbook))

@@ -178,6 +178,11 @@ def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:
         raise RunbookError(f"{path}: nothing to run: it has no code cell with any source; add one")
 
 
+def preload() -> None:
+    """Import what reading a notebook takes."""
+    import nbformat  # noqa: F401
+
+
 def _validated(path: Path, document: dict[str, Any]) -> "NotebookNode":
     import nbformat
 

@@ -10,7 +10,11 @@ from nbrun.orders import Declined, ResumeOrder, StartOrder
 
 
 def main() -> int:
-    """Carry out the order on stdin; its exit code is for the log alone."""
+    """Carry out the order on stdin; its exit code is for the log alone. What that takes is imported
+    while the order is being made."""
+    from nbrun import preparation
+
+    preparation.preload()
     line = sys.stdin.buffer.readline()
     if not line:  # who wanted to order something thought better of it
         return 0

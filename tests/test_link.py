@@ -283,6 +283,19 @@ def test_a_socket_whose_folder_is_removed_is_made_again(
     assert until(again, 1) == told
 
 
+def test_sockets_of_the_dead_are_removed_and_those_of_the_living_stay(
+    house: House, tmp_path: Path
+) -> None:
+    alive = house.directory.socket.readlink()
+    dead = alive.with_name("0123456789abcdef.sock")
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(dead))
+    other = Listener(tmp_path / "other")
+    assert not dead.exists()
+    assert alive.exists()
+    other.close()
+
+
 def test_a_folder_of_another_kind_is_not_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

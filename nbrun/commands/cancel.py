@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from nbrun import events as ev
-from nbrun import journal, provenance, resumption, run_directory
+from nbrun import journal, listener, provenance, resumption, run_directory
 from nbrun.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
 from nbrun.link import SocketLink
@@ -85,5 +85,6 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
     )
     state = engine.resume(resumed, found.seen)
     recipients.close()
+    listener.forget(directory.socket)
     if state.finished is None:
         raise UsageError(f"{directory.id}: it could not be ended")

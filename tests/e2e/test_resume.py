@@ -213,12 +213,14 @@ def settle(terminal: Terminal) -> None:
 
 def test_an_interrupted_run_is_cancelled_with_its_kernel(desk: Desk) -> None:
     killed_at_work(desk)
-    kernel = desk.kernel()
+    kernel, socket = desk.kernel(), desk.run.joinpath("socket").readlink()
     assert desk.command("cancel", "last", "--reason", "given up").returncode == 0
     assert desk.finish().outcome == "cancelled"
     assert desk.finish().why.endswith("given up")
     wait_until(lambda: is_gone(kernel))
     assert desk.code_cells()[1].metadata.nbrun.outcome == "indeterminate"
+    assert not desk.run.joinpath("socket").is_symlink()
+    assert not socket.exists()
     refused = desk.open("resume")
     assert refused.wait() == 2
 
