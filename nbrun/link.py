@@ -18,6 +18,7 @@ from nbrun.protocol import Ended, Failed, Hello, News, Purpose, Refused, Said, T
 from nbrun.run_directory import RunDirectory
 
 _PATIENCE = 30.0  # seconds for a supervisor to say whom it lets in
+_AGAIN = 5.0  # seconds for a supervisor to make a socket again that was removed
 _LOOK = 0.5  # seconds between two looks at whether a journal is still written
 
 
@@ -200,16 +201,29 @@ class SocketLink:
 
 
 def connect(directory: RunDirectory) -> socket.socket:
-    """A connection to the run's supervisor. Raises NoSupervisorError."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    """A connection to the run's supervisor. While one lives whose socket was removed, it is waited
+    for: it makes the socket again. Raises NoSupervisorError."""
+    deadline = time.monotonic() + _AGAIN
+    while True:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            made.connect(str(directory.socket.readlink()))
+        except OSError as error:
+            made.close()
+            if time.monotonic() < deadline and _is_written(directory.journal):
+                time.sleep(0.05)
+                continue
+            raise NoSupervisorError(
+                f"{directory.id}: its supervisor can't be reached: {error.strerror or error}"
+            ) from error
+        return made
+
+
+def _is_written(path: Path) -> bool:
     try:
-        made.connect(str(directory.socket.readlink()))
-    except OSError as error:
-        made.close()
-        raise NoSupervisorError(
-            f"{directory.id}: its supervisor can't be reached: {error.strerror or error}"
-        ) from error
-    return made
+        return journal.is_locked(path)
+    except OSError:
+        return False
 
 
 class JournalLink:
