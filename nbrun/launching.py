@@ -24,11 +24,12 @@ class DeclinedError(NbrunError):
         self.exit_code = ExitCode(exit_code)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Spawned:
     """A supervisor that waits for its order; without one it ends by itself."""
 
     process: subprocess.Popen[bytes]
+    _begun: "RunDirectory | None" = None
 
     def order(self, order: "Order") -> None:
         """Hand it `order`: not in its arguments or environment, which other users could see."""
@@ -46,6 +47,11 @@ class Spawned:
             DeclinedError: nothing was run.
             NbrunError: it ended without an answer.
         """
+        if self._begun is None:
+            self._begun = self._answer()
+        return self._begun
+
+    def _answer(self) -> "RunDirectory":
         from pathlib import Path
 
         from nbrun import orders
@@ -61,6 +67,19 @@ class Spawned:
         if isinstance(answer, orders.Accepted):
             return RunDirectory(Path(answer.directory))
         raise DeclinedError(answer.why, answer.exit_code)
+
+    def give_up(self) -> "RunDirectory":
+        """After Ctrl-C: end the supervisor. The folder of a run that had begun by then, which is
+        cancelled by that.
+
+        Raises:
+            KeyboardInterrupt: none had.
+        """
+        self.process.terminate()
+        try:
+            return self.directory()
+        except NbrunError:
+            raise KeyboardInterrupt from None
 
 
 def spawn() -> Spawned:

@@ -1,17 +1,19 @@
 """The process that owns one run's engine, kernel and journal, and outlives the terminal that
 started it: `python -m nbrun.supervisor`, with an order on stdin and the answer on stdout."""
 
+import signal
 import sys
 from pathlib import Path
 
 from nbrun import orders
-from nbrun.errors import NbrunError
+from nbrun.errors import ExitCode, NbrunError
 from nbrun.orders import Declined, ResumeOrder, StartOrder
 
 
 def main() -> int:
     """Carry out the order on stdin; its exit code is for the log alone. What that takes is imported
     while the order is being made."""
+    signal.signal(signal.SIGTERM, _give_up)
     from nbrun import preparation
 
     preparation.preload()
@@ -25,6 +27,11 @@ def main() -> int:
         declined = Declined(why=str(error), exit_code=int(error.exit_code))
         sys.stdout.buffer.write(orders.encoded(declined))
         return int(error.exit_code)
+
+
+def _give_up(_number: int, _frame: object) -> None:
+    """SIGTERM before the run has begun: what was started is ended on the way out."""
+    sys.exit(ExitCode.INTERRUPTED)
 
 
 def _start(order: StartOrder) -> int:

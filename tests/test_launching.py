@@ -1,11 +1,14 @@
 """A supervisor in a process of its own: it takes an order, declines it, or ends without one."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from nbrun import launching
+from nbrun import launching, processes
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.launching import DeclinedError, spawn
 from nbrun.orders import ResumeOrder, StartOrder
@@ -40,6 +43,37 @@ def test_one_that_can_not_even_begin_says_why(monkeypatch: pytest.MonkeyPatch) -
     spawned.order(StartOrder(runbook="x", attended=False))
     with pytest.raises(NbrunError, match="ended before the run began"):
         spawned.directory()
+
+
+INTERRUPTED = """
+import sys
+from nbrun.launching import spawn
+from nbrun.orders import StartOrder
+spawned = spawn()
+spawned.order(StartOrder(runbook=sys.argv[1], attended=True))
+try:
+    print(spawned.process.pid, flush=True)
+    spawned.directory()
+except KeyboardInterrupt:
+    try:
+        spawned.give_up()
+    except KeyboardInterrupt:
+        print("given up", spawned.process.wait(30) != 0)
+"""
+
+
+def test_ctrl_c_before_the_run_begins_leaves_no_supervisor_to_run_it(tmp_path: Path) -> None:
+    never = tmp_path / "never.ipynb"
+    os.mkfifo(never)  # whoever reads it waits
+    asked = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(never)], stdout=subprocess.PIPE, text=True
+    )
+    assert asked.stdout is not None
+    pid = int(asked.stdout.readline())
+    asked.send_signal(signal.SIGINT)
+    assert asked.stdout.read() == "given up True\n"
+    assert asked.wait(30) == 0
+    assert not processes.exists(pid)
 
 
 def test_it_is_in_a_session_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """`nbrun resume`: go on with a run that was interrupted."""
 
+import sys
 from pathlib import Path
 
 from rich.text import Text
@@ -37,6 +38,9 @@ def resume(run: str, runs_dir: Path | None, *, new_runbook: bool, reason: str) -
     spawned.order(order)
     try:
         link = SocketLink(spawned.directory(), "operate")
+    except KeyboardInterrupt:  # before the console has an ear for it; to cancel is another wish
+        print(f"nbrun: left; where the run goes on: nbrun attach {directory.id}", file=sys.stderr)  # noqa: T201
+        return ExitCode.WAITING
     except NoSupervisorError:  # it has ended as quickly as that
         return conduct.look_on(directory)
     return conduct.operate(directory, link, show_from=seen)

@@ -30,13 +30,23 @@ def start(
     interactive = not json and someone_is_there()
     given = gather(wanted, Path(order.runbook), order.kernel, interactive=interactive)
     spawned.order(msgspec.structs.replace(order, attended=attended, given=given))
+    try:
+        if detach:
+            print(spawned.directory().id)  # noqa: T201
+            return ExitCode.COMPLETED
+        return _follow(spawned, attended=attended, json=json, look=look)
+    except KeyboardInterrupt:  # before the console has an ear for it
+        directory = spawned.give_up()
+    from nbrun.commands import conduct
+
+    return conduct.look_on(directory, json=json, look=look)
+
+
+def _follow(spawned: Spawned, *, attended: bool, json: bool, look: Look) -> ExitCode:
     from nbrun.commands import conduct
     from nbrun.link import SocketLink
 
     directory = spawned.directory()
-    if detach:
-        print(directory.id)  # noqa: T201
-        return ExitCode.COMPLETED
     try:
         link = SocketLink(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that
