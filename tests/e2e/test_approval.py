@@ -37,8 +37,7 @@ def desk() -> Iterator[Desk]:
     made.runs.mkdir(mode=0o711)
     made.runs.chmod(0o711)
     yield made
-    for terminal in made.terminals:
-        terminal.close()
+    made.close()
     shutil.rmtree(folder)
 
 
