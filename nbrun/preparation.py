@@ -28,9 +28,30 @@ from nbrun.parameter_values import Values
 from nbrun.redaction import Redaction
 from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
-from nbrun.runbook import Notebook, Runbook
+from nbrun.runbook import Notebook, Parsed, Runbook
 
 _SIZE = re.compile(r"(\d+)\s*(?:([KMG])iB|B)?")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What of an order a kernel is started by. The rest is checked while that boots."""
+
+    parsed: Parsed
+    kernelspec: str
+    language: str  # of the kernelspec
+    cwd: Path
+    policy: ev.Policy
+    config: Config
+    role: Taken | None
+
+    def kernel(self) -> LocalKernel:
+        return LocalKernel(
+            self.kernelspec,
+            cwd=self.cwd,
+            attended=self.policy.attended,
+            environment=self.role.environment if self.role else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -46,14 +67,6 @@ class Checked:
     sign_key: str
     config: Config
     role: Taken | None
-
-    def kernel(self) -> LocalKernel:
-        return LocalKernel(
-            self.kernelspec,
-            cwd=self.cwd,
-            attended=self.policy.attended,
-            environment=self.role.environment if self.role else None,
-        )
 
     def redaction(self) -> Redaction:
         """What keeps out of the record what nobody may see."""
@@ -74,37 +87,45 @@ class Prepared:
     journal: Journal
 
 
-def preload() -> None:
-    """Import what checking an order takes."""
-    runbook.preload()
-
-
-def check(order: StartOrder) -> Checked:
-    """Raises UsageError when something is wrong with the order."""
-    read = runbook.read(Path(order.runbook))
-    name = runbook.kernel_name(read, order.kernel)
+def outline(order: StartOrder) -> Outline:
+    """Raises UsageError when something is wrong with that much of the order."""
+    parsed = runbook.parse(Path(order.runbook))
+    name = runbook.kernel_name(parsed, order.kernel)
     spec = find_kernelspec(name)
-    language = runbook.language(read) or str(spec.language)
-    settings = config.load_for(read.path)
-    policy = _policy(order, settings)
+    settings = config.load_for(parsed.path)
     if order.group:
         sharing.gid_of(order.group)
+    return Outline(
+        parsed=parsed,
+        kernelspec=str(name),
+        language=str(spec.language),
+        cwd=_cwd(order, parsed.path),
+        policy=_policy(order, settings),
+        config=settings,
+        role=roles.take(settings.role(order.role), os.environ) if order.role else None,
+    )
+
+
+def check(order: StartOrder, outline: Outline) -> Checked:
+    """Raises UsageError when something is wrong with the rest of the order."""
+    read = runbook.validated(outline.parsed)
+    language = runbook.language(read) or outline.language
     return Checked(
         notebook=read,
-        kernelspec=str(name),
+        kernelspec=outline.kernelspec,
         language=language,
         given=parameter_values.resolved(
             order.given,
             read.node,
-            kernel_name=str(name),
+            kernel_name=outline.kernelspec,
             language=language,
             undeclared=order.undeclared,
         ),
-        cwd=_cwd(order, read.path),
-        policy=policy,
-        sign_key=_fingerprint(policy),
-        config=settings,
-        role=roles.take(settings.role(order.role), os.environ) if order.role else None,
+        cwd=outline.cwd,
+        policy=outline.policy,
+        sign_key=_fingerprint(outline.policy),
+        config=outline.config,
+        role=outline.role,
     )
 
 

@@ -41,6 +41,10 @@ class Notebook:
     node: "NotebookNode"
     notices: tuple[str, ...] = ()
 
+    @property
+    def metadata(self) -> Any:
+        return self.node.metadata
+
 
 @dataclass(frozen=True)
 class Runbook:
@@ -54,12 +58,32 @@ class Runbook:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Parsed:
+    """A notebook file's JSON, made uniform, and not yet held against nbformat's schema."""
+
+    path: Path
+    sha256: str
+    document: dict[str, Any]
+    notices: tuple[str, ...]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["metadata"]
+        return found
+
+
 def read(path: Path) -> Notebook:
     """Read the notebook at `path`. The same bytes give the same cell ids every time.
 
     RunbookError, in one line with the file, the cell (from 1) and what to do, when it can't be a
     runbook.
     """
+    return validated(parse(path))
+
+
+def parse(path: Path) -> Parsed:
+    """As far as nbformat is not needed, which takes its time to import. Raises as `read` does."""
     path = path.absolute()
     data = notebook_json.read_bytes(path)
     document = notebook_json.parse(path, data)
@@ -67,7 +91,13 @@ def read(path: Path) -> Notebook:
     notebook_json.check_metadata(path, document)
     _refuse_nothing_to_run(path, document["cells"])
     notices = upgraded + notebook_json.give_ids(document["cells"])
-    return Notebook(path, hashlib.sha256(data).hexdigest(), _validated(path, document), notices)
+    return Parsed(path, hashlib.sha256(data).hexdigest(), document, notices)
+
+
+def validated(parsed: Parsed) -> Notebook:
+    """The rest of `read`."""
+    node = _validated(parsed.path, parsed.document)
+    return Notebook(parsed.path, parsed.sha256, node, parsed.notices)
 
 
 def plan(notebook: Notebook, ground: Ground | None = None) -> Runbook:
@@ -114,7 +144,7 @@ def _grounded(notebook: Notebook, ground: Ground) -> Ground:
     return replace(ground, defaults={**ground.defaults, **own.get("defaults", {})})
 
 
-def kernel_name(notebook: Notebook, override: str | None) -> str | None:
+def kernel_name(notebook: Notebook | Parsed, override: str | None) -> str | None:
     """The kernelspec to start: `override`, else the notebook's own; None when it names none."""
     return override or _named(notebook, "kernelspec", "name")
 
@@ -124,8 +154,8 @@ def language(notebook: Notebook) -> str | None:
     return _named(notebook, "language_info", "name") or _named(notebook, "kernelspec", "language")
 
 
-def _named(notebook: Notebook, *keys: str) -> str | None:
-    value: Any = notebook.node.metadata
+def _named(notebook: Notebook | Parsed, *keys: str) -> str | None:
+    value: Any = notebook.metadata
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, str) and value else None
@@ -176,11 +206,6 @@ def _quiet() -> Iterator[None]:
 def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:
     if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells):
         raise RunbookError(f"{path}: nothing to run: it has no code cell with any source; add one")
-
-
-def preload() -> None:
-    """Import what reading a notebook takes."""
-    import nbformat  # noqa: F401
 
 
 def _validated(path: Path, document: dict[str, Any]) -> "NotebookNode":

@@ -14,9 +14,8 @@ def main() -> int:
     """Carry out the order on stdin; its exit code is for the log alone. What that takes is imported
     while the order is being made."""
     signal.signal(signal.SIGTERM, _give_up)
-    from nbrun import preparation
+    from nbrun import preparation  # noqa: F401  ahead of its use
 
-    preparation.preload()
     line = sys.stdin.buffer.readline()
     if not line:  # who wanted to order something thought better of it
         return 0
@@ -35,15 +34,16 @@ def _give_up(_number: int, _frame: object) -> None:
 
 
 def _start(order: StartOrder) -> int:
-    """The kernel boots while the rest is imported and made."""
+    """The kernel boots while the rest is checked, imported and made."""
     from nbrun import preparation
 
-    checked = preparation.check(order)
-    kernel = checked.kernel()
+    outline = preparation.outline(order)
+    kernel = outline.kernel()
     kernel.launch()
     try:
         from nbrun import hosting
 
+        checked = preparation.check(order, outline)
         run = preparation.prepare(order, checked)
         host = hosting.host(
             run.directory, run.journal, kernel, run.started, redaction=checked.redaction()

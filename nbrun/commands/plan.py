@@ -26,7 +26,8 @@ def show(order: StartOrder, wanted: Wanted, *, json: bool) -> ExitCode:
     given = gather(
         wanted, Path(order.runbook), order.kernel, interactive=not json and someone_is_there()
     )
-    checked = preparation.check(msgspec.structs.replace(order, given=given))
+    order = msgspec.structs.replace(order, given=given)
+    checked = preparation.check(order, preparation.outline(order))
     book, values = _redacted(checked, preparation.planned(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
     rows += [("role", checked.role.role.name)] if checked.role else []
