@@ -35,22 +35,21 @@ class _Ended(msgspec.Struct):
 _ended = msgspec.json.Decoder(_Ended)
 
 
-def last_times(now: RunDirectory) -> dict[str, LastTime]:
+def last_times(now: RunDirectory, runbook: str) -> dict[str, LastTime]:
     """The last attempt of each step in the runs of the same runbook (its path) that are kept beside
     `now`, this one left out. A journal that can't be read tells nothing: it has its own command."""
     found: dict[str, LastTime] = {}
-    for path in _journals(now, _runbook(now.journal)):
+    for path in _journals(now, runbook):
         for step, last in _of_run(path).items():
             found.setdefault(step, last)
     return found
 
 
-def _journals(now: RunDirectory, runbook: str | None) -> Iterator[Path]:
+def _journals(now: RunDirectory, runbook: str) -> Iterator[Path]:
     """Newest first, as much as may be read."""
     left = _MOST_READ
     for directory in run_directory.all_runs(now.path.parent)[:_MOST_RUNS]:
-        others = directory.id == now.id or _runbook(directory.journal) != runbook
-        if others or runbook is None:
+        if directory.id == now.id or _runbook(directory.journal) != runbook:
             continue
         left -= _size(directory.journal)
         if left < 0:

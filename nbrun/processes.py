@@ -11,6 +11,7 @@ import psutil
 
 from nbrun.events import KernelProcess
 
+_EXEC = 0.2  # seconds that a process may be on its way into its program
 _UNIX98_PTY = 136  # the device number of every /dev/pts (Linux, devices.txt)
 
 
@@ -42,9 +43,18 @@ def mentions(pid: int, word: str) -> bool:
     """Whether `word` is a part of the process's command line, which tells it from a later process
     with the same number."""
     try:
-        return any(word in argument for argument in psutil.Process(pid).cmdline())
+        return any(word in argument for argument in _command_line(psutil.Process(pid)))
     except psutil.Error:
         return False
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """What it was called with. Linux shows nothing for a moment, while execve(2) puts the new
+    program in the old one's place: the parent of a vfork(2) goes on before that is over."""
+    until = time.monotonic() + _EXEC
+    while not (words := process.cmdline()) and time.monotonic() < until:
+        time.sleep(0.001)
+    return words
 
 
 def terminal_of(pid: int) -> str | None:

@@ -6,6 +6,8 @@ from nbrun.history import LastTime, last_times
 from nbrun.run_directory import RunDirectory
 from tests.views.tale import Tale, step
 
+RUNBOOK = "/srv/runbooks/restore.ipynb"  # what a tale is of
+
 
 def keep(parent: Path, run: str, tale: Tale) -> Path:
     (parent / run).mkdir(parents=True)
@@ -16,7 +18,7 @@ def told(parent: Path) -> dict[str, LastTime]:
     """What is told in a run of the same runbook that begins after those."""
     if not (parent / "20260109-000000-now-aaaa").exists():
         keep(parent, "20260109-000000-now-aaaa", tale().attempt("a", duration=77.0))
-    return last_times(RunDirectory(parent / "20260109-000000-now-aaaa"))
+    return last_times(RunDirectory(parent / "20260109-000000-now-aaaa"), RUNBOOK)
 
 
 def tale(**fields: object) -> Tale:
@@ -44,4 +46,11 @@ def test_a_journal_that_is_damaged_or_gone_tells_nothing_and_stops_nothing(tmp_p
     assert list(told(tmp_path)) == ["a"]
     journal.write_bytes(b"no journal\n")
     assert told(tmp_path) == {}
-    assert last_times(RunDirectory(tmp_path / "nowhere")) == {}
+    assert last_times(RunDirectory(tmp_path / "no" / "where"), RUNBOOK) == {}
+
+
+def test_a_run_whose_journal_is_empty_yet_is_told_of_earlier_ones(tmp_path: Path) -> None:
+    keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a", duration=9.0))
+    (tmp_path / "20260109-000000-now-aaaa").mkdir()
+    (tmp_path / "20260109-000000-now-aaaa" / "journal.jsonl").touch()
+    assert told(tmp_path)["a"].duration == 9.0

@@ -1,10 +1,12 @@
 """Processes that another process started."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pexpect
+import psutil
 import pytest
 
 from nbrun import processes
@@ -25,6 +27,12 @@ def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
         while processes.exists(process.pid):  # a zombie has ended, though nobody has asked
             pass
         assert not processes.is_kernel(here)
+
+
+def test_a_process_on_its_way_into_its_program_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = iter([[], [], ["python", "/tmp/k/kernel.json"]])
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _process: next(shown))
+    assert processes.mentions(os.getpid(), "/tmp/k/kernel.json")
 
 
 def test_an_adopted_process_is_held_as_a_child_would_be() -> None:

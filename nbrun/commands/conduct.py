@@ -69,7 +69,7 @@ def _view(directory: RunDirectory, look: Look) -> tuple[View, RichConsole]:
         out,
         live=out.is_terminal and not out.is_dumb_terminal,
         look=look,
-        before=last_times(directory),
+        look_back=lambda runbook: last_times(directory, runbook),
     )
     view.describe_record(str(directory.path))
     return view, out

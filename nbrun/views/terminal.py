@@ -29,7 +29,8 @@ _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
 class TerminalView:
     """Prints records as they come. `live`: the terminal can redraw its last lines, so that what
     a step prints changes in place, and is printed when it ends; `held`: the same, but for what is
-    shown before. `output`: what cells print is shown. `before`: when each step ran last, by its id.
+    shown before. `output`: what cells print is shown. `look_back`: when each step ran last, by its
+    id, of the runbook with this path; asked once, when the record has told which it is.
     `clock`: what the running step is timed by, in seconds.
     """
 
@@ -41,7 +42,7 @@ class TerminalView:
         held: bool = False,
         output: bool = True,
         look: Look | None = None,
-        before: Mapping[str, LastTime] | None = None,
+        look_back: Callable[[str], Mapping[str, LastTime]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
@@ -49,7 +50,8 @@ class TerminalView:
         self._with_live = live and not self._look.plain
         self._with_held = self._with_live or held
         self._with_output = output
-        self._before = before or {}
+        self._look_back = look_back
+        self._before: Mapping[str, LastTime] = {}
         self._pending: list[RenderableType] = []
         self._stream = Stream()
         self._stream_name = ""
@@ -191,14 +193,19 @@ class TerminalView:
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
         title = plain(wording.step(state, event.step) + _what(state, event))
         self._put(Text(), self._rule(title, wording.clock(at)))
-        if event.attempt == 1 and event.step in self._before:
-            self._line(f"last time {wording.last_time(self._before[event.step])}", "dim")
+        if event.attempt == 1 and (last := self._last_time(state, event.step)) is not None:
+            self._line(f"last time {wording.last_time(last)}", "dim")
         self._narrate(state, event.step)
         self._put(mime.source(event.source, self._language))
         if event.cause == "script":
             self._tell_answered_beforehand(state, event.step)
         self.flush()
         self._begin(title, event.step)
+
+    def _last_time(self, state: RunState, step: str) -> LastTime | None:
+        if self._look_back is not None:
+            self._before, self._look_back = self._look_back(state.plan.runbook), None
+        return self._before.get(step)
 
     def _tell_answered_beforehand(self, state: RunState, step: str) -> None:
         known = state.steps.get(step)

@@ -421,7 +421,10 @@ def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
     before = {"a": LastTime(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
     destructive = ev.Contract(impact="destructive")
     tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
-    text = shown(tale.attempt("a", cause="operator"), before=before)
+    text = shown(
+        tale.attempt("a", cause="operator"),
+        look_back={"/srv/runbooks/restore.ipynb": before}.__getitem__,
+    )
     assert "step 1 of 2 · Title of a · destructive ─" in text
     assert text.count("last time failed · 1 min 15 s on 2026-11-20") == 1
 
