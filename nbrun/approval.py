@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 import msgspec
 
-from nbrun.events import Operator
 from nbrun.state import RunState, StepState
+from nbrun.terms import Operator
 
 _PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
 _encoder = msgspec.json.Encoder(order="sorted")

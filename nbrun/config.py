@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from nbrun import contract
 from nbrun.errors import UsageError
-from nbrun.events import DeviationKind
 from nbrun.roles import NAME, Role
+from nbrun.terms import DeviationKind
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
 FILE_NAME = "nbrun.toml"

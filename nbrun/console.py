@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from nbrun import decisions
 from nbrun import events as ev
-from nbrun.events import Decision, Operator, Record
+from nbrun.decisions import Decision
+from nbrun.events import Record
 from nbrun.link import Link
 from nbrun.state import Phase, RunState, apply
+from nbrun.terms import Operator
 
 TICK = 0.1  # seconds between two looks at the clock of a running step
 INTERJECTION = 5.0  # seconds between two times that late output breaks into a question
@@ -141,10 +144,10 @@ class Console:
         if self._answered and not self._offer_kill:  # what was decided is on its way
             return
         decision = self._ask(self._asker)
-        if isinstance(decision, ev.Detach):
+        if isinstance(decision, decisions.Detach):
             self.left = self.left or "you detached"
         elif decision is not None:
-            self._answered = not isinstance(decision, ev.KillKernel)
+            self._answered = not isinstance(decision, decisions.KillKernel)
             self._link.send(decision)
 
     def _leave_a_stop(self) -> None:
@@ -213,7 +216,7 @@ class Console:
 
     def _interrupted_while_asking(self) -> Decision | None:
         """Ctrl-C at a stop has nothing to interrupt; at a cell's question it has."""
-        return None if self.state.phase is Phase.STOPPED else ev.Interrupt()
+        return None if self.state.phase is Phase.STOPPED else decisions.Interrupt()
 
     # ── signals ──────────────────────────────────────────────────────────────────────────────
 
@@ -245,7 +248,7 @@ class Console:
         self._offer_kill = now - self._pressed < SECOND_PRESS
         self._pressed = now
         if not self._offer_kill:
-            self._link.send(ev.Interrupt())
+            self._link.send(decisions.Interrupt())
 
     def _on_continue(self, _number: int, _frame: object) -> None:
         """Back from Ctrl-Z: the question is put again."""
@@ -257,7 +260,7 @@ class Console:
 
     def _end(self, reason: str) -> None:
         if self._answerable:
-            self._link.send(ev.Cancel(reason=reason))
+            self._link.send(decisions.Cancel(reason=reason))
         else:
             self._leave(reason)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from nbrun.errors import RunbookError
-from nbrun.events import Contract, Impact
+from nbrun.terms import Contract, Impact
 
 IMPACTS = get_args(Impact)
 _DAY = 86400.0  # seconds

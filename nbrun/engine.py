@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbrun import approval, bindings, provenance
+from nbrun import approval, bindings, decisions, provenance
 from nbrun import events as ev
+from nbrun.decisions import Decision
 from nbrun.errors import JournalError, KernelError
-from nbrun.events import Decision, Event, Operator, Record
+from nbrun.events import Event, Record
 from nbrun.journal import Journal
 from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink, Suspended
 from nbrun.output_cap import OutputCap
@@ -32,6 +33,7 @@ from nbrun.script import (
     what_next,
 )
 from nbrun.state import Phase, RunState, apply, check
+from nbrun.terms import Operator
 from nbrun.transcript import Transcript
 from nbrun.verdict import Verdict, judge
 
@@ -329,7 +331,8 @@ class Engine:
         while not self.inbox.empty():
             self._kept.append(self.inbox.get())
         return any(
-            isinstance(kept, Ordered) and isinstance(kept.decision, ev.Interrupt | ev.Cancel)
+            isinstance(kept, Ordered)
+            and isinstance(kept.decision, decisions.Interrupt | decisions.Cancel)
             for kept in self._kept
         )
 
@@ -429,28 +432,28 @@ class Engine:
     def _decide(self, ordered: Ordered) -> None:
         decision, operator = ordered.decision, ordered.operator
         why_not = refusal(self.state, decision) or lacks(self.state, decision)
-        if why_not is None and isinstance(decision, ev.Approve | ev.Reject):
+        if why_not is None and isinstance(decision, decisions.Approve | decisions.Reject):
             why_not = approval.refusal(self.state, operator, provenance.groups(operator.uid))
-        if self._finish is not None and not isinstance(decision, ev.AddNote):
+        if self._finish is not None and not isinstance(decision, decisions.AddNote):
             why_not = "the run is ending"
         if why_not is not None:
             self._emit(ev.DecisionRefused(operator=operator, decision=name(decision), why=why_not))
             return
         match decision:
-            case ev.Answer(text=text):
+            case decisions.Answer(text=text):
                 self._answer(operator, text)
                 return
-            case ev.AddNote(text=text):
+            case decisions.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
                 return
-            case ev.Approve() | ev.Reject():
+            case decisions.Approve() | decisions.Reject():
                 self._judged(operator, decision)
                 return
-            case ev.Detach(reason=reason):
+            case decisions.Detach(reason=reason):
                 why = reason or "as they asked"
                 self._hear(ev.OperatorDetached(operator=operator, why=why))
                 return
-            case ev.Settle():
+            case decisions.Settle():
                 self._settle(operator, decision)
                 return
         self._emit(_decided(decision, operator))
@@ -460,17 +463,17 @@ class Engine:
         """What a decision does at once; the rest follows from the state."""
         at_work = self.state.phase is Phase.RUNNING or self.state.busy
         match decision:
-            case ev.Interrupt() if at_work:
+            case decisions.Interrupt() if at_work:
                 self._interrupt("the operator pressed Ctrl-C")
-            case ev.KillKernel():
+            case decisions.KillKernel():
                 self._kill("the operator asked for it")
-            case ev.Cancel() if at_work:
+            case decisions.Cancel() if at_work:
                 self._interrupt("the operator cancelled the run")
                 self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
         if self.state.phase is Phase.STOPPED:
             self._emit(ev.Resumed())
 
-    def _settle(self, operator: Operator, decision: ev.Settle) -> None:
+    def _settle(self, operator: Operator, decision: decisions.Settle) -> None:
         asked = self.state.unsettled[0]
         self._emit(
             ev.AttemptSettled(
@@ -506,13 +509,13 @@ class Engine:
         self._emit(ev.KernelInterrupted(generation=generation, why=why, timeout=True))
         self._kernel.interrupt()
 
-    def _judged(self, operator: Operator, decision: ev.Approve | ev.Reject) -> None:
+    def _judged(self, operator: Operator, decision: decisions.Approve | decisions.Reject) -> None:
         """What another person says of the step that waits for it; a yes ends the stop."""
         step = self.state.current
         if step is None:
             return
         id_, reason = step.step.id, decision.reason
-        if isinstance(decision, ev.Reject):
+        if isinstance(decision, decisions.Reject):
             self._emit(ev.ApprovalRejected(operator=operator, step=id_, reason=reason))
             return
         group = step.step.contract.approve or ""

@@ -1,4 +1,4 @@
-"""What happens in a run and what an operator may decide, as frozen data: the journal's schema.
+"""What happens in a run, as frozen data: the journal's schema.
 
 Every event is one line of the journal; its tag is the line's `event`. Times within events are
 seconds. Text is kept as the kernel sent it: a view makes it safe to show, never the record.
@@ -8,20 +8,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbrun.decisions import Finding
+from nbrun.terms import Data, DeviationKind, Narration, Operator, Policy, RoleTaken, Step
+
 SCHEMA_VERSION = 1
 
 Outcome = Literal["ok", "error", "interrupted", "timed_out", "kernel_died"]
 RunOutcome = Literal["completed", "cancelled", "failed"]
-DeviationKind = Literal[
-    "retried",
-    "edited",
-    "reran",
-    "out_of_order",
-    "skipped",
-    "inserted",
-    "kernel_restarted",
-    "runbook_replaced",
-]
 StopReason = Literal[
     "step_failed",  # the last attempt of the next step did not succeed
     "kernel_died",  # nothing can run until the kernel is restarted
@@ -36,8 +29,6 @@ StopReason = Literal[
     "manual",  # this step is for a person to do
     "approval",  # the runbook asks for the approval of another person than the operator
 ]
-Impact = Literal["none", "changes", "destructive"]
-Finding = Literal["happened", "did_not_happen", "unknown"]
 Cause = Literal[
     "script",  # the runbook's next step, in order
     "operator",  # an operator's decision at a stop
@@ -46,102 +37,12 @@ Cause = Literal[
 ]
 
 
-class Data(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an event."""
-
-
-class Operator(Data, frozen=True, kw_only=True):
-    """Who decides: the real uid of the process, its account name, and how it is attached."""
-
-    uid: int
-    name: str
-    via: str
-
-
-class Narration(Data, frozen=True, kw_only=True):
-    """A Markdown or raw cell of the runbook, shown before the step that it precedes."""
-
-    id: str
-    kind: Literal["markdown", "raw"]
-    source: str
-    attachments: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-
-
-class Contract(Data, frozen=True, kw_only=True):
-    """What the runbook asks of whoever runs a step.
-
-    `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
-    none; `typed`: what the operator has to type then; `timeout` and `retry_delay` in seconds;
-    `retries`: how often it is run again by itself when it has failed or timed out; `approve`: the
-    group of those who may approve it, empty for anybody but the operator, None when nobody has to.
-    """
-
-    manual: bool = False
-    confirm: str | None = None
-    typed: str = ""
-    timeout: float | None = None
-    retries: int = 0
-    retry_delay: float = 0.0
-    impact: Impact | None = None
-    approve: str | None = None
-
-
-class Step(Data, frozen=True, kw_only=True):
-    """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
-    `number` counts from 1 in runbook order."""
-
-    id: str
-    number: int
-    title: str
-    source: str
-    tags: tuple[str, ...] = ()
-    metadata: dict[str, Any] = {}
-    narration: tuple[Narration, ...] = ()
-    contract: Contract = Contract()
-
-
-class Policy(Data, frozen=True, kw_only=True):
-    """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
-    before the run ends as failed; None for ever. `max_output`: bytes of output that are kept of an
-    attempt; 0 for all. `sign`: the file of the key that signs the record; `forward`: where each
-    line of the record is sent (see `targets`); empty for neither. `yes`: questions before steps are
-    answered beforehand, but for destructive steps, which `yes_destructive` answers. `allow`: the
-    ways in which the run may leave the script, None for all; `need_reason`: those that need a
-    reason. `group`: whose members may look on and approve; empty for nobody."""
-
-    attended: bool = True
-    on_failure: Literal["ask", "stop", "wait"] = "ask"
-    step: bool = False
-    strict: bool = False
-    shell_errors: Literal["fail", "ignore"] = "fail"
-    wait_for: float | None = None
-    max_output: int = 0
-    sign: str = ""
-    forward: tuple[str, ...] = ()
-    yes: bool = False
-    yes_destructive: bool = False
-    allow: tuple[DeviationKind, ...] | None = None
-    need_reason: tuple[DeviationKind, ...] = ()
-    group: str = ""
-
-
 class KernelProcess(Data, frozen=True, kw_only=True):
     """How a kernel is found again. `connection_file` is Jupyter's: its path, which is in the
     process's command line, tells it from a later process with the same `pid`."""
 
     pid: int
     connection_file: str
-
-
-class RoleTaken(Data, frozen=True, kw_only=True):
-    """The role that a run's kernels have: the names of the variables that it takes over, sets, and
-    has commands print. The values of the last are secrets."""
-
-    name: str
-    inherit: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    env_from_cmd: tuple[str, ...] = ()
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -558,129 +459,3 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     prev: str
     hash: str
-
-
-class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision"):
-    """One choice of an operator. `reason` says why, and may be empty."""
-
-    reason: str = ""
-
-
-class Run(_Decision, frozen=True, kw_only=True, tag="run"):
-    """Run `step` exactly as the runbook has it; None for the step the run stands at. `typed`: the
-    text that the step asks for, here and below."""
-
-    step: str | None = None
-    typed: str = ""
-
-
-class Continue(_Decision, frozen=True, kw_only=True, tag="continue"):
-    """Run the step the run stands at, and stop going step by step."""
-
-    typed: str = ""
-
-
-class Retry(_Decision, frozen=True, kw_only=True, tag="retry"):
-    """Run again what was last run of the step the run stands at."""
-
-    typed: str = ""
-
-
-class Done(_Decision, frozen=True, kw_only=True, tag="done"):
-    """Say that a person has done what the step that the run stands at asks for."""
-
-    typed: str = ""
-
-
-class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
-    """Run `source` in place of `step`; None for the step the run stands at."""
-
-    source: str
-    step: str | None = None
-    typed: str = ""
-
-
-class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
-    """Pass over the step the run stands at."""
-
-
-class Jump(_Decision, frozen=True, kw_only=True, tag="jump"):
-    """Move the run to `step` and stop there: forward, passing over those between; back, to run
-    them again. Nothing is run by it."""
-
-    step: str
-
-
-class Insert(_Decision, frozen=True, kw_only=True, tag="insert"):
-    """Run `source`, which is not in the runbook, and come back to this stop."""
-
-    source: str
-
-
-class RestartKernel(_Decision, frozen=True, kw_only=True, tag="restart"):
-    """End the kernel, start a new one and run the `parameters` and `setup` steps in it."""
-
-
-class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
-    text: str
-
-
-class Approve(_Decision, frozen=True, kw_only=True, tag="approve"):
-    """Let the step run that waits for it. `binding`: what was shown to who approves (see
-    `approval.binding`); when that has changed meanwhile, nothing is approved."""
-
-    binding: str
-
-
-class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
-    """Say that the step that waits for an approval should not run as it is."""
-
-
-class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
-    """Say what came of the attempt that nobody saw end."""
-
-    finding: Finding
-
-
-class Detach(_Decision, frozen=True, kw_only=True, tag="detach"):
-    """Leave the run to go on without this operator, up to its next stop."""
-
-
-class Cancel(_Decision, frozen=True, kw_only=True, tag="cancel"):
-    """End the run here; a running step is interrupted."""
-
-
-class Interrupt(_Decision, frozen=True, kw_only=True, tag="interrupt"):
-    """Interrupt the running step; between steps, pause before the next."""
-
-
-class KillKernel(_Decision, frozen=True, kw_only=True, tag="kill"):
-    """End a kernel that does not answer an interrupt."""
-
-
-class Answer(_Decision, frozen=True, kw_only=True, tag="answer"):
-    """The operator's line for a cell that asks for input."""
-
-    text: str
-
-
-Decision = (
-    Run
-    | Continue
-    | Retry
-    | Done
-    | Edit
-    | Skip
-    | Jump
-    | Insert
-    | RestartKernel
-    | AddNote
-    | Approve
-    | Reject
-    | Settle
-    | Detach
-    | Cancel
-    | Interrupt
-    | KillKernel
-    | Answer
-)

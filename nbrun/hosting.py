@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbrun import decisions, orders, provenance, sharing
 from nbrun import events as ev
-from nbrun import orders, provenance, sharing
 from nbrun.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode
 from nbrun.events import Record
@@ -104,7 +104,7 @@ def _listen_to_signals(inbox: Inbox) -> None:
 
     def end(number: int, _frame: object) -> None:
         reason = f"the supervisor got {signal.Signals(number).name}"
-        inbox.put(Ordered(ev.Cancel(reason=reason), who))
+        inbox.put(Ordered(decisions.Cancel(reason=reason), who))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)

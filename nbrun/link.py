@@ -9,13 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from nbrun import decisions, journal, protocol
 from nbrun import events as ev
-from nbrun import journal, protocol
+from nbrun.decisions import Decision
 from nbrun.errors import NoSupervisorError, RefusedAttachError
-from nbrun.events import Decision, Operator, Record
+from nbrun.events import Record
 from nbrun.journal import Following
 from nbrun.protocol import Ended, Failed, Hello, News, Purpose, Refused, Said, TakenOver, Welcome
 from nbrun.run_directory import RunDirectory
+from nbrun.terms import Operator
 
 _PATIENCE = 30.0  # seconds for a supervisor to say whom it lets in
 _AGAIN = 5.0  # seconds for a supervisor to make a socket again that was removed
@@ -128,7 +130,7 @@ class SocketLink:
         with suppress(OSError):
             self._socket.setblocking(True)
             self._socket.settimeout(_LOOK)
-            for waiting in (*self._outbox, protocol.encoded(ev.Detach(reason=reason))):
+            for waiting in (*self._outbox, protocol.encoded(decisions.Detach(reason=reason))):
                 self._socket.sendall(waiting)
         self.close()
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from nbrun import processes, provenance
-from nbrun.events import Operator
+from nbrun.terms import Operator
 
 # macOS: <sys/un.h> and <sys/ucred.h>; an xucred begins with its version and the uid.
 _SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2

@@ -16,6 +16,7 @@ from nbrun import (
     runbook,
     sharing,
     ssh_keygen,
+    terms,
 )
 from nbrun import events as ev
 from nbrun.config import Config
@@ -41,7 +42,7 @@ class Outline:
     kernelspec: str
     language: str  # of the kernelspec
     cwd: Path
-    policy: ev.Policy
+    policy: terms.Policy
     config: Config
     role: Taken | None
 
@@ -63,7 +64,7 @@ class Checked:
     language: str
     given: Values
     cwd: Path
-    policy: ev.Policy
+    policy: terms.Policy
     sign_key: str
     config: Config
     role: Taken | None
@@ -166,11 +167,11 @@ def _cwd(order: StartOrder, path: Path) -> Path:
     return cwd
 
 
-def _policy(order: StartOrder, settings: Config) -> ev.Policy:
+def _policy(order: StartOrder, settings: Config) -> terms.Policy:
     if order.step and not order.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
     key = Path(order.sign) if order.sign else settings.sign_key
-    return ev.Policy(
+    return terms.Policy(
         attended=order.attended,
         on_failure=order.on_failure,
         step=order.step,
@@ -196,7 +197,7 @@ def _size(text: str) -> int:
     return int(found[1]) << 10 * " KMG".index(found[2] or " ")
 
 
-def _fingerprint(policy: ev.Policy) -> str:
+def _fingerprint(policy: terms.Policy) -> str:
     """Of the key that is to sign, tried now: at the end of a run it is too late to find that it
     can't. Empty when there is none."""
     if not policy.sign:

@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from nbrun.events import Decision, Operator
+from nbrun.decisions import Decision
+from nbrun.terms import Operator
 
 LONGEST = 64 << 20  # bytes of a message: a decision may hold the source of a cell
 

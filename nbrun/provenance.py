@@ -10,16 +10,15 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from nbrun import __version__, processes
-from nbrun import events as ev
+from nbrun import __version__, processes, terms
 
 
-def operator(pid: int) -> ev.Operator:
+def operator(pid: int) -> terms.Operator:
     """Who runs this process, and at which terminal the process `pid`, a relative of it, is: from
     the system's own knowledge, not from the environment's."""
     uid = os.getuid()
     via = processes.terminal_of(pid) or "no terminal"
-    return ev.Operator(uid=uid, name=account(uid), via=via)
+    return terms.Operator(uid=uid, name=account(uid), via=via)
 
 
 def account(uid: int) -> str:

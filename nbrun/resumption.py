@@ -15,7 +15,6 @@ from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.contract import Ground
 from nbrun.errors import UsageError
-from nbrun.events import Step
 from nbrun.journal import Journal
 from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
@@ -25,6 +24,7 @@ from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Runbook
 from nbrun.state import Phase, RunState
+from nbrun.terms import Step
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from nbrun.command_output import printed
 from nbrun.errors import UsageError
-from nbrun.events import RoleTaken
 from nbrun.redaction import SHORTEST
+from nbrun.terms import RoleTaken
 
 # What a kernel and the programs that it starts need to work at all, and no more.
 BASE = frozenset(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nbrun import contract, notebook_json
 from nbrun.contract import Ground
 from nbrun.errors import RunbookError
-from nbrun.events import Contract, Narration, Step
 from nbrun.notebook_json import short
+from nbrun.terms import Contract, Narration, Step
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -6,10 +6,13 @@ from itertools import count, islice
 
 import msgspec
 
+from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.approval import binding, is_awaited
-from nbrun.events import Cause, Decision, Deviated, DeviationKind, Event, RunOutcome, StopReason
+from nbrun.decisions import Decision
+from nbrun.events import Cause, Deviated, Event, RunOutcome, StopReason
 from nbrun.state import Phase, RunState, StepState
+from nbrun.terms import DeviationKind
 
 # ── What comes next ──────────────────────────────────────────────────────────────────────────
 
@@ -214,27 +217,31 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
 
 # The phases in which each decision is heard at all; `refusal` knows the finer conditions.
 ALLOWED: dict[type[Decision], frozenset[Phase]] = {
-    ev.Run: frozenset({Phase.STOPPED}),
-    ev.Continue: frozenset({Phase.STOPPED}),
-    ev.Retry: frozenset({Phase.STOPPED}),
-    ev.Done: frozenset({Phase.STOPPED}),
-    ev.Edit: frozenset({Phase.STOPPED}),
-    ev.Skip: frozenset({Phase.STOPPED}),
-    ev.Jump: frozenset({Phase.STOPPED}),
-    ev.Insert: frozenset({Phase.STOPPED}),
-    ev.RestartKernel: frozenset({Phase.STOPPED}),
-    ev.Approve: frozenset({Phase.STOPPED}),
-    ev.Reject: frozenset({Phase.STOPPED}),
-    ev.Settle: frozenset({Phase.STOPPED}),
-    ev.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
-    ev.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
-    ev.Cancel: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
-    ev.Interrupt: frozenset({Phase.READY, Phase.RUNNING}),
-    ev.KillKernel: frozenset({Phase.READY, Phase.RUNNING}),
-    ev.Answer: frozenset({Phase.RUNNING}),
+    decisions.Run: frozenset({Phase.STOPPED}),
+    decisions.Continue: frozenset({Phase.STOPPED}),
+    decisions.Retry: frozenset({Phase.STOPPED}),
+    decisions.Done: frozenset({Phase.STOPPED}),
+    decisions.Edit: frozenset({Phase.STOPPED}),
+    decisions.Skip: frozenset({Phase.STOPPED}),
+    decisions.Jump: frozenset({Phase.STOPPED}),
+    decisions.Insert: frozenset({Phase.STOPPED}),
+    decisions.RestartKernel: frozenset({Phase.STOPPED}),
+    decisions.Approve: frozenset({Phase.STOPPED}),
+    decisions.Reject: frozenset({Phase.STOPPED}),
+    decisions.Settle: frozenset({Phase.STOPPED}),
+    decisions.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    decisions.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    decisions.Cancel: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    decisions.Interrupt: frozenset({Phase.READY, Phase.RUNNING}),
+    decisions.KillKernel: frozenset({Phase.READY, Phase.RUNNING}),
+    decisions.Answer: frozenset({Phase.RUNNING}),
 }
-_RUNS_CODE = ev.Run | ev.Continue | ev.Retry | ev.Edit | ev.Insert
-_CHANGES_COURSE = _RUNS_CODE | ev.Done | ev.Skip | ev.Jump | ev.RestartKernel
+_RUNS_CODE = (
+    decisions.Run | decisions.Continue | decisions.Retry | decisions.Edit | decisions.Insert
+)
+_CHANGES_COURSE = (
+    _RUNS_CODE | decisions.Done | decisions.Skip | decisions.Jump | decisions.RestartKernel
+)
 
 
 def refusal(state: RunState, decision: Decision) -> str | None:
@@ -255,10 +262,10 @@ def refusal(state: RunState, decision: Decision) -> str | None:
 
 def _by_hand(state: RunState, decision: Decision) -> str | None:
     """A person's step can't be run, and another can't be said to be done."""
-    if isinstance(decision, ev.Insert):
+    if isinstance(decision, decisions.Insert):
         return None
     target = target_of(state, decision)
-    if isinstance(decision, ev.Done):
+    if isinstance(decision, decisions.Done):
         if target is not None and not target.step.contract.manual:
             return f"{label(state, target.step.id)} is not for a person to do: use run or skip"
         return None if target is not None else "there is no step left"
@@ -269,22 +276,22 @@ def _by_hand(state: RunState, decision: Decision) -> str | None:
 
 def _unapproved(state: RunState, decision: Decision) -> str | None:
     """What needs an approval is not run without one, nor with another source than was approved."""
-    if isinstance(decision, ev.Approve | ev.Reject):
+    if isinstance(decision, decisions.Approve | decisions.Reject):
         return _misdirected(state, decision)
     target = target_of(state, decision)
     if target is None or target.step.contract.approve is None:
         return None
     told = label(state, target.step.id)
-    if isinstance(decision, ev.Edit) and decision.source != target.step.source:
+    if isinstance(decision, decisions.Edit) and decision.source != target.step.source:
         return f"{told} needs an approval, which is for its source as it stands: skip it instead"
     return f"{told} needs an approval: see nbrun approve" if is_awaited(state, target) else None
 
 
-def _misdirected(state: RunState, decision: ev.Approve | ev.Reject) -> str | None:
+def _misdirected(state: RunState, decision: decisions.Approve | decisions.Reject) -> str | None:
     stop, current = state.stop, state.current
     if stop is None or stop.reason != "approval" or current is None:
         return "nothing waits for an approval"
-    if isinstance(decision, ev.Approve) and decision.binding != binding(state, current):
+    if isinstance(decision, decisions.Approve) and decision.binding != binding(state, current):
         return "the source or the parameters have changed since you looked: look again"
     return None
 
@@ -292,9 +299,15 @@ def _misdirected(state: RunState, decision: ev.Approve | ev.Reject) -> str | Non
 def target_of(state: RunState, decision: Decision) -> StepState | None:
     """The step of the runbook that `decision` runs or says to be done; None when it does not."""
     match decision:
-        case ev.Run(step=str(step)) | ev.Edit(step=str(step)):
+        case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
             return state.steps.get(step)
-        case ev.Run() | ev.Continue() | ev.Retry() | ev.Edit() | ev.Done():
+        case (
+            decisions.Run()
+            | decisions.Continue()
+            | decisions.Retry()
+            | decisions.Edit()
+            | decisions.Done()
+        ):
             return state.current
     return None
 
@@ -318,23 +331,27 @@ def _asks(state: RunState, step: StepState) -> bool:
 def _misplaced(state: RunState, decision: Decision) -> str | None:
     current = state.current
     match decision:
-        case ev.Settle() if not state.unsettled:
+        case decisions.Settle() if not state.unsettled:
             return "every attempt was seen to end"
-        case ev.KillKernel() if state.phase is Phase.READY and not state.busy:
+        case decisions.KillKernel() if state.phase is Phase.READY and not state.busy:
             return "the kernel is doing nothing that could be ended"
-        case ev.Cancel() if state.cancelled:
+        case decisions.Cancel() if state.cancelled:
             return "the run is being cancelled already"
-        case ev.Answer() if state.input_wanted is None:
+        case decisions.Answer() if state.input_wanted is None:
             return "no cell is asking for input"
-        case ev.Edit(source=source) | ev.Insert(source=source) if not source.strip():
+        case decisions.Edit(source=source) | decisions.Insert(source=source) if not source.strip():
             return "there is no code in it"
-        case ev.AddNote(text=text) if not text.strip():
+        case decisions.AddNote(text=text) if not text.strip():
             return "the note is empty"
-        case ev.Run(step=str(step)) | ev.Edit(step=str(step)) | ev.Jump(step=step):
-            return _bad_target(state, step, jump=isinstance(decision, ev.Jump))
-        case ev.Retry() if current is not None and not current.failed:
+        case (
+            decisions.Run(step=str(step))
+            | decisions.Edit(step=str(step))
+            | decisions.Jump(step=step)
+        ):
+            return _bad_target(state, step, jump=isinstance(decision, decisions.Jump))
+        case decisions.Retry() if current is not None and not current.failed:
             return f"{label(state, current.step.id)} has not failed: use run"
-        case ev.Run() | ev.Continue() if current is not None and current.failed:
+        case decisions.Run() | decisions.Continue() if current is not None and current.failed:
             return f"{label(state, current.step.id)} has failed: use retry, edit or skip"
     return None
 
@@ -366,7 +383,7 @@ def kinds_of(state: RunState, decision: Decision) -> set[DeviationKind]:
     """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
     is run."""
     kinds = {each.kind for each in consequences(state, decision)}
-    if isinstance(decision, ev.Jump) and state.steps[decision.step].passed:
+    if isinstance(decision, decisions.Jump) and state.steps[decision.step].passed:
         kinds.add("reran")
     return kinds
 
@@ -463,25 +480,25 @@ def diff(old: str, new: str) -> str:
 def consequences(state: RunState, decision: Decision) -> list[Deviated]:
     """The deviations that `decision`, an allowed one, leads to at once."""
     match decision:
-        case ev.Run(step=step):
+        case decisions.Run(step=step):
             return _of_planned(state, "run", step, None)
-        case ev.Continue() | ev.Retry():
+        case decisions.Continue() | decisions.Retry():
             return _of_planned(state, name(decision), None, None)
-        case ev.Edit(source=source, step=step):
+        case decisions.Edit(source=source, step=step):
             return _of_planned(state, "edit", step, source)
-        case ev.Insert(source=source):
+        case decisions.Insert(source=source):
             return _of_planned(state, "insert", None, source)
-        case ev.Skip() | ev.Done():
+        case decisions.Skip() | decisions.Done():
             return deviations_of(state, ev.Decided(operator=_NOBODY, decision=name(decision)))
-        case ev.Jump(step=step):
+        case decisions.Jump(step=step):
             jump = ev.Decided(operator=_NOBODY, decision="jump", step=step)
             return deviations_of(state, jump)
-        case ev.RestartKernel():
+        case decisions.RestartKernel():
             return [Deviated(kind="kernel_restarted")]
     return []
 
 
-_NOBODY = ev.Operator(uid=-1, name="", via="")
+_NOBODY = terms.Operator(uid=-1, name="", via="")
 
 
 def _of_planned(

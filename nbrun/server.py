@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from nbrun import decisions, peers, protocol, provenance
 from nbrun import events as ev
-from nbrun import peers, protocol, provenance
 from nbrun.engine import Inbox, Ordered
 from nbrun.errors import NbrunError
-from nbrun.events import Operator, Record
+from nbrun.events import Record
 from nbrun.listener import Listener
 from nbrun.protocol import Ended, Failed, News, Purpose, Refused, Said, TakenOver, Welcome
+from nbrun.terms import Operator
 
 _LOOK = 2.0  # seconds between two looks at whether the socket is still there
 _GOODBYE = 2.0  # seconds that the last news may take to a console that is slow
@@ -167,10 +168,12 @@ class Server:
             self._let_in(connection, protocol.hello(line).purpose)
             return
         decision = protocol.decision(line)
-        if connection.is_guest and not isinstance(decision, ev.Approve | ev.Reject | ev.Detach):
+        if connection.is_guest and not isinstance(
+            decision, decisions.Approve | decisions.Reject | decisions.Detach
+        ):
             self._turn_away(connection, "you may look on and approve, and no more")
             return
-        connection.left = isinstance(decision, ev.Detach)
+        connection.left = isinstance(decision, decisions.Detach)
         if not connection.left or connection is self._operator:
             self._inbox.put(Ordered(decision, connection.operator))
 

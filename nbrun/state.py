@@ -8,8 +8,10 @@ from enum import Enum
 from typing import Any, Literal
 
 from nbrun import events as ev
+from nbrun import terms
 from nbrun.errors import IllegalEventError
-from nbrun.events import Event, Outcome, Step
+from nbrun.events import Event, Outcome
+from nbrun.terms import Step
 
 SETUP_TAGS = frozenset({"setup", "parameters", "injected-parameters"})
 
@@ -144,7 +146,7 @@ class RunState:
     setup_failed: bool = False
     rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
-    operators: list[ev.Operator] = field(default_factory=list)  # attached now
+    operators: list[terms.Operator] = field(default_factory=list)  # attached now
     hands: set[int] = field(default_factory=set)  # the uids of all who were attached or decided
     cancel: ev.Decided | None = None
     ended_by: str | None = None

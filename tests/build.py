@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
+from nbrun import decisions, terms
 from nbrun import events as ev
-from nbrun.events import Cause, Event, Narration, Operator, Outcome, Policy, Record, Step
+from nbrun.events import Cause, Event, Outcome, Record
 from nbrun.journal import GENESIS, Clock, Journal, digest, encode
 from nbrun.script import deviations_of
 from nbrun.state import RunState, apply, check
+from nbrun.terms import Narration, Operator, Policy, Step
 
 OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")
 BEGAN = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -166,7 +168,7 @@ def attempt_indeterminate(
 def attempt_settled(
     step: str = "s1",
     attempt: int = 1,
-    finding: ev.Finding = "happened",
+    finding: decisions.Finding = "happened",
     by: Operator = OPERATOR,
     reason: str = "",
 ) -> ev.AttemptSettled:
@@ -269,7 +271,7 @@ def decision_refused(
 
 
 def deviated(
-    kind: ev.DeviationKind = "retried", step: str | None = "s1", diff: str = "", reason: str = ""
+    kind: terms.DeviationKind = "retried", step: str | None = "s1", diff: str = "", reason: str = ""
 ) -> ev.Deviated:
     return ev.Deviated(kind=kind, step=step, diff=diff, reason=reason)
 

@@ -7,9 +7,11 @@ import random
 from copy import deepcopy
 from typing import Any, get_args
 
+from nbrun import decisions
 from nbrun import events as ev
 from nbrun.approval import binding
-from nbrun.events import Contract, Decision, Event, Policy, Step
+from nbrun.decisions import Decision
+from nbrun.events import Event
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -26,6 +28,7 @@ from nbrun.script import (
     what_next,
 )
 from nbrun.state import Phase, RunState, apply, check
+from nbrun.terms import Contract, Policy, Step
 from tests.build import (
     OPERATOR,
     approval_granted,
@@ -98,9 +101,9 @@ class Drive:
         if self.odds(3) and self.state.kernel == "alive":
             self.emit(kernel_died(self.state.generation))
         if self.odds(3):
-            self.decide(ev.Interrupt())
+            self.decide(decisions.Interrupt())
         if self.odds(1):
-            self.decide(ev.Cancel())
+            self.decide(decisions.Cancel())
         if self.odds(2):
             self.crash()
 
@@ -123,9 +126,13 @@ class Drive:
         started = attempt_started(self.state, planned)
         self.emit(started)
         if self.odds(10):
-            self.decide(self.chance.choice((ev.Interrupt(), ev.KillKernel(), ev.AddNote(text="!"))))
+            self.decide(
+                self.chance.choice(
+                    (decisions.Interrupt(), decisions.KillKernel(), decisions.AddNote(text="!"))
+                )
+            )
         if self.odds(3):
-            self.decide(ev.Cancel())
+            self.decide(decisions.Cancel())
         outcome = self.outcome()
         if outcome == "kernel_died":
             self.emit(kernel_died(self.state.generation))
@@ -168,38 +175,38 @@ class Drive:
                 self.crash()
                 break
             self.decisions -= 1
-            self.decide(self.choice() if self.decisions > 0 else ev.Cancel())
+            self.decide(self.choice() if self.decisions > 0 else decisions.Cancel())
         return None
 
     def choice(self) -> Decision:
         some = self.chance.choice((*self.state.order, "no such step"))
         return self.chance.choice(
             (
-                ev.Run(),
-                ev.Run(),
-                ev.Run(step=some),
-                ev.Run(typed="db1"),
-                ev.Continue(),
-                ev.Continue(typed="db1"),
-                ev.Done(typed="db1"),
-                ev.Approve(binding=self.binding()),
-                ev.Approve(binding=self.binding()),
-                ev.Approve(binding="of another"),
-                ev.Reject(),
-                ev.Done(typed="db1", reason="once more"),
-                ev.Retry(reason="again"),
-                ev.Retry(),
-                ev.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
-                ev.Edit(source="other()", step=some),
-                ev.Skip(reason="done by hand"),
-                ev.Jump(step=some),
-                ev.Insert(source=self.chance.choice(("look()", "  "))),
-                ev.RestartKernel(reason="lost"),
-                ev.AddNote(text=self.chance.choice(("seen", ""))),
-                ev.Interrupt(),
-                ev.KillKernel(),
-                ev.Answer(text="yes"),
-                *(ev.Settle(finding=each) for each in get_args(ev.Finding) * 2),
+                decisions.Run(),
+                decisions.Run(),
+                decisions.Run(step=some),
+                decisions.Run(typed="db1"),
+                decisions.Continue(),
+                decisions.Continue(typed="db1"),
+                decisions.Done(typed="db1"),
+                decisions.Approve(binding=self.binding()),
+                decisions.Approve(binding=self.binding()),
+                decisions.Approve(binding="of another"),
+                decisions.Reject(),
+                decisions.Done(typed="db1", reason="once more"),
+                decisions.Retry(reason="again"),
+                decisions.Retry(),
+                decisions.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
+                decisions.Edit(source="other()", step=some),
+                decisions.Skip(reason="done by hand"),
+                decisions.Jump(step=some),
+                decisions.Insert(source=self.chance.choice(("look()", "  "))),
+                decisions.RestartKernel(reason="lost"),
+                decisions.AddNote(text=self.chance.choice(("seen", ""))),
+                decisions.Interrupt(),
+                decisions.KillKernel(),
+                decisions.Answer(text="yes"),
+                *(decisions.Settle(finding=each) for each in get_args(decisions.Finding) * 2),
             )
         )
 
@@ -215,20 +222,20 @@ class Drive:
             self.emit(ev.DecisionRefused(operator=OPERATOR, decision=name(decision), why=why_not))
             assert plain(self.state) == plain(before), "a refused decision changed the state"
             return
-        if isinstance(decision, ev.AddNote):
+        if isinstance(decision, decisions.AddNote):
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
             return
-        if isinstance(decision, ev.Approve | ev.Reject):
+        if isinstance(decision, decisions.Approve | decisions.Reject):
             self.judge(decision)
             return
-        if isinstance(decision, ev.Settle):
+        if isinstance(decision, decisions.Settle):
             asked = self.state.unsettled[0]
             self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
             self.emit(ev.Resumed())
             return
         self.emit(decided(decision))
         if self.state.phase is Phase.RUNNING:
-            kill = isinstance(decision, ev.KillKernel)
+            kill = isinstance(decision, decisions.KillKernel)
             self.emit(kernel_interrupted(self.state.generation, kill=kill))
         if self.state.phase is Phase.STOPPED:
             self.emit(ev.Resumed())
@@ -237,10 +244,10 @@ class Drive:
         current = self.state.current
         return binding(self.state, current) if current else ""
 
-    def judge(self, decision: ev.Approve | ev.Reject) -> None:
+    def judge(self, decision: decisions.Approve | decisions.Reject) -> None:
         current = self.state.current
         assert current is not None
-        if isinstance(decision, ev.Reject):
+        if isinstance(decision, decisions.Reject):
             self.emit(approval_rejected(current.step.id))
             return
         self.emit(approval_granted(current.step.id, decision.binding))

@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
+from nbrun import decisions, terms
 from nbrun import engine as engine_module
 from nbrun import events as ev
 from nbrun import journal as journal_module
 from nbrun.approval import binding
+from nbrun.decisions import Decision
 from nbrun.engine import Engine, Ordered
 from nbrun.errors import JournalError, KernelError
-from nbrun.events import Decision, Event, Operator, Policy, Record, Step
+from nbrun.events import Event, Record
 from nbrun.journal import Journal, Reading
 from nbrun.messages import Died, Displayed, InputWanted, KernelInfo, Message, Printed, Replied, Sink
 from nbrun.state import fold
+from nbrun.terms import Operator, Policy, Step
 from tests.build import OPERATOR, display, operator, policy, run_started, step, steps, stream
 from tests.drive import plain
 
@@ -148,7 +151,7 @@ class Stage:
         for record in records:
             self.at_publish(record)
             if isinstance(record.event, ev.Stopped):
-                self.order(self.decisions.pop(0) if self.decisions else ev.Cancel())
+                self.order(self.decisions.pop(0) if self.decisions else decisions.Cancel())
             for decision in self.when.pop(type(record.event), []):
                 self.order(decision)
 
@@ -220,7 +223,7 @@ def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
 
 
 def test_an_attempt_is_on_disk_before_the_kernel_has_its_code(tmp_path: Path, syncs: Syncs) -> None:
-    stage = Stage(tmp_path, ev.Edit(source="other()"), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Edit(source="other()"), cells=FAILING)
     syncs.path = stage.path
     seen = []
 
@@ -252,7 +255,7 @@ def test_what_is_not_surely_on_disk_is_never_sent(
 def test_a_run_whose_record_cannot_be_kept_ends_its_kernel(
     tmp_path: Path, syncs: Syncs, kind: type[Event]
 ) -> None:
-    stage = Stage(tmp_path, ev.Retry(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Retry(), cells=FAILING)
     syncs.path = stage.path
     syncs.fails_at = lambda last: isinstance(last, kind)
     with pytest.raises(JournalError):
@@ -285,10 +288,10 @@ def test_a_record_that_cannot_begin_starts_no_kernel(tmp_path: Path, syncs: Sync
 
 
 def test_what_people_act_on_is_synced(tmp_path: Path, syncs: Syncs) -> None:
-    stage = Stage(tmp_path, ev.AddNote(text="seen"), cells=FAILING)
+    stage = Stage(tmp_path, decisions.AddNote(text="seen"), cells=FAILING)
     syncs.path = stage.path
     stage.at_publish = lambda record: (
-        stage.order(ev.Cancel()) if isinstance(record.event, ev.NoteAdded) else None
+        stage.order(decisions.Cancel()) if isinstance(record.event, ev.NoteAdded) else None
     )
     acted_on = (
         ev.RunStarted,
@@ -331,7 +334,12 @@ def test_a_runbook_runs_from_its_first_step_to_its_last(tmp_path: Path) -> None:
 
 def test_the_end_counts_what_was_done(tmp_path: Path) -> None:
     plan = steps(5, s4=["skip-execution"])
-    stage = Stage(tmp_path, ev.Skip(), ev.Insert(source="look()"), cells={"step_2()": [[error()]]})
+    stage = Stage(
+        tmp_path,
+        decisions.Skip(),
+        decisions.Insert(source="look()"),
+        cells={"step_2()": [[error()]]},
+    )
     stage.when[ev.AttemptStarted] = []
     stage.kernel.cells["step_3()"] = [[error()]]
     stage.run(plan)
@@ -351,7 +359,7 @@ def test_the_end_counts_what_was_done(tmp_path: Path) -> None:
 def test_the_notebook_is_saved_at_the_start_each_stop_and_the_end_and_not_at_each_step(
     tmp_path: Path,
 ) -> None:
-    stage = Stage(tmp_path, ev.Retry(), cells={"step_3()": [[error()]]})
+    stage = Stage(tmp_path, decisions.Retry(), cells={"step_3()": [[error()]]})
     stage.run(20)
     before_end = len(stage.records) - 1
     (stop_at,) = [n for n, event in enumerate(stage.events, 1) if isinstance(event, ev.Stopped)]
@@ -406,7 +414,7 @@ def after_failure(*rest: str) -> list[str]:
 
 
 def test_a_failed_step_is_retried(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Retry(reason="the replica was behind"), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Retry(reason="the replica was behind"), cells=FAILING)
     assert stage.run(1) == after_failure(
         "decided retry",
         "resumed",
@@ -420,7 +428,7 @@ def test_a_failed_step_is_retried(tmp_path: Path) -> None:
 
 def test_a_failed_step_is_edited_and_the_edit_is_retried(tmp_path: Path) -> None:
     cells = {**FAILING, "other()": [[error()], [ok()]]}
-    stage = Stage(tmp_path, ev.Edit(source="other()"), ev.Retry(), cells=cells)
+    stage = Stage(tmp_path, decisions.Edit(source="other()"), decisions.Retry(), cells=cells)
     assert stage.run(1) == after_failure(
         "decided edit",
         "resumed",
@@ -440,7 +448,7 @@ def test_a_failed_step_is_edited_and_the_edit_is_retried(tmp_path: Path) -> None
 
 
 def test_a_failed_step_is_skipped(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Skip(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Skip(), cells=FAILING)
     assert stage.run(2) == after_failure(
         "decided skip",
         "deviation skipped s1",
@@ -452,7 +460,7 @@ def test_a_failed_step_is_skipped(tmp_path: Path) -> None:
 
 
 def test_another_step_is_run_and_the_run_comes_back(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Run(step="s2"), ev.Retry(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Run(step="s2"), decisions.Retry(), cells=FAILING)
     assert stage.run(2) == after_failure(
         "decided run",
         "resumed",
@@ -470,7 +478,7 @@ def test_another_step_is_run_and_the_run_comes_back(tmp_path: Path) -> None:
 
 
 def test_code_is_inserted_and_the_run_comes_back(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Insert(source="look()"), ev.Retry(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Insert(source="look()"), decisions.Retry(), cells=FAILING)
     assert stage.run(1)[3:8] == [
         "decided insert",
         "resumed",
@@ -484,7 +492,7 @@ def test_code_is_inserted_and_the_run_comes_back(tmp_path: Path) -> None:
 def test_the_kernel_is_restarted_and_rebuilt(tmp_path: Path) -> None:
     plan = steps(3, s1=["setup"])
     cells = {"step_3()": [[error()], [ok()]]}
-    stage = Stage(tmp_path, ev.RestartKernel(reason="stuck"), ev.Retry(), cells=cells)
+    stage = Stage(tmp_path, decisions.RestartKernel(reason="stuck"), decisions.Retry(), cells=cells)
     assert stage.run(plan)[6:] == [
         "stopped step_failed s3",
         "decided restart",
@@ -507,7 +515,7 @@ def test_the_kernel_is_restarted_and_rebuilt(tmp_path: Path) -> None:
 
 
 def test_a_jump_moves_the_run_and_runs_nothing(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Jump(step="s3"), ev.Run(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Jump(step="s3"), decisions.Run(), cells=FAILING)
     assert stage.run(3) == after_failure(
         "decided jump",
         "deviation skipped s1",
@@ -523,21 +531,21 @@ def test_a_jump_moves_the_run_and_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_is_cancelled_at_a_stop(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Cancel(reason="wrong cluster"), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Cancel(reason="wrong cluster"), cells=FAILING)
     assert stage.run(2) == after_failure("decided cancel", "resumed", "cancelled")
     assert stage.of(ev.Decided)[0].reason == "wrong cluster"
     assert stage.of(ev.Decided)[0].operator == OPERATOR
 
 
 def test_a_note_is_kept_and_the_stop_goes_on(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.AddNote(text="called the on-call"), cells=FAILING)
-    stage.when[ev.NoteAdded] = [ev.Cancel()]
+    stage = Stage(tmp_path, decisions.AddNote(text="called the on-call"), cells=FAILING)
+    stage.when[ev.NoteAdded] = [decisions.Cancel()]
     assert stage.run(1) == after_failure("note.added", "decided cancel", "resumed", "cancelled")
 
 
 def test_what_a_strict_run_refuses_is_recorded_and_changes_nothing(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Skip(), cells=FAILING)
-    stage.when[ev.DecisionRefused] = [ev.Cancel()]
+    stage = Stage(tmp_path, decisions.Skip(), cells=FAILING)
+    stage.when[ev.DecisionRefused] = [decisions.Cancel()]
     assert stage.run(2, policy(strict=True)) == after_failure(
         "decisionrefused skip", "decided cancel", "resumed", "cancelled"
     )
@@ -545,7 +553,7 @@ def test_what_a_strict_run_refuses_is_recorded_and_changes_nothing(tmp_path: Pat
 
 
 def test_a_decision_that_comes_when_the_run_is_ending_is_refused(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Retry(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.Retry(), cells=FAILING)
     assert stage.run(2, policy(on_failure="stop")) == after_failure(
         "decisionrefused retry", "failed"
     )
@@ -554,7 +562,7 @@ def test_a_decision_that_comes_when_the_run_is_ending_is_refused(tmp_path: Path)
 
 def test_a_cancel_that_comes_when_all_is_done_is_refused(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    stage.kernel.on_shutdown = lambda: stage.order(ev.Cancel())
+    stage.kernel.on_shutdown = lambda: stage.order(decisions.Cancel())
     assert stage.run(1)[-2:] == ["decisionrefused cancel", "completed"]
 
 
@@ -569,7 +577,7 @@ def test_a_failure_that_nobody_decides_about_ends_the_run(
     tmp_path: Path, rules: dict[str, Any], why: str
 ) -> None:
     stage = Stage(tmp_path, cells=FAILING)
-    stage.when, stage.decisions = {}, [ev.AddNote(text="seen")]
+    stage.when, stage.decisions = {}, [decisions.AddNote(text="seen")]
     assert stage.run(2, policy(**rules)) == after_failure("note.added", "failed")
     assert why in stage.of(ev.RunFinished)[0].why
     assert len(stage.saved) == 2  # at the start and at the end
@@ -578,7 +586,7 @@ def test_a_failure_that_nobody_decides_about_ends_the_run(
 def test_a_kernel_that_does_not_start_fails_an_unattended_run(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.kernel.fails_to_start = {1}
-    stage.decisions = [ev.AddNote(text="seen")]
+    stage.decisions = [decisions.AddNote(text="seen")]
     stage.engine.run(run_started(2, policy(attended=False)))
     assert [brief(each) for each in stage.events][1:] == [
         "kernel.died",
@@ -600,7 +608,7 @@ def test_an_interrupted_step_is_interrupted_whatever_the_kernel_says(
 ) -> None:
     stage = Stage(tmp_path, cells={"step_1()": [[], [ok()]]})
     stage.kernel.on_interrupt = [answer]
-    stage.when[ev.AttemptStarted] = [ev.Interrupt()]
+    stage.when[ev.AttemptStarted] = [decisions.Interrupt()]
     assert stage.run(1)[:5] == [
         "s1/1 step_1()",
         "decided interrupt",
@@ -611,8 +619,8 @@ def test_an_interrupted_step_is_interrupted_whatever_the_kernel_says(
 
 
 def test_an_interrupt_between_steps_pauses_the_run(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.Continue())
-    stage.when[ev.AttemptFinished] = [ev.Interrupt()]
+    stage = Stage(tmp_path, decisions.Continue())
+    stage.when[ev.AttemptFinished] = [decisions.Interrupt()]
     assert stage.run(2) == [
         "s1/1 step_1()",
         "s1/1 ok",
@@ -628,8 +636,8 @@ def test_an_interrupt_between_steps_pauses_the_run(tmp_path: Path) -> None:
 
 
 def test_a_kernel_is_killed_when_the_operator_says_so(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.RestartKernel(), cells={"step_1()": [[]]})
-    stage.when[ev.AttemptStarted] = [ev.KillKernel()]
+    stage = Stage(tmp_path, decisions.RestartKernel(), cells={"step_1()": [[]]})
+    stage.when[ev.AttemptStarted] = [decisions.KillKernel()]
     assert stage.run(1)[:8] == [
         "s1/1 step_1()",
         "decided kill",
@@ -645,7 +653,7 @@ def test_a_kernel_is_killed_when_the_operator_says_so(tmp_path: Path) -> None:
 
 def test_a_cancelled_step_that_answers_is_not_killed(tmp_path: Path) -> None:
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
-    stage.when[ev.AttemptStarted] = [ev.Cancel()]
+    stage.when[ev.AttemptStarted] = [decisions.Cancel()]
     assert stage.run(2) == [
         "s1/1 step_1()",
         "decided cancel",
@@ -662,7 +670,7 @@ def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
     monkeypatch.setattr(engine_module, "CANCEL_GRACE", 0.1)
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
-    stage.when[ev.AttemptStarted] = [ev.Cancel()]
+    stage.when[ev.AttemptStarted] = [decisions.Cancel()]
     assert stage.run(2) == [
         "s1/1 step_1()",
         "decided cancel",
@@ -683,12 +691,12 @@ def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
     monkeypatch.setattr(engine_module, "CANCEL_GRACE", 0.1)
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
-    stage.when[ev.AttemptStarted] = [ev.Cancel()]
+    stage.when[ev.AttemptStarted] = [decisions.Cancel()]
 
     def insist(record: Record) -> None:
         match record.event:
             case ev.KernelInterrupted(kill=False) if len(stage.of(ev.Decided)) == 1:
-                stage.order(ev.Cancel())
+                stage.order(decisions.Cancel())
             case ev.DecisionRefused():
                 monkeypatch.setattr(engine_module, "CANCEL_GRACE", 3600)
 
@@ -700,8 +708,8 @@ def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
 def test_a_kernel_that_dies_while_it_runs_ends_the_attempt(tmp_path: Path) -> None:
     stage = Stage(
         tmp_path,
-        ev.RestartKernel(),
-        ev.Retry(),
+        decisions.RestartKernel(),
+        decisions.Retry(),
         cells={"step_1()": [[prints("going"), dies()], [ok()]]},
     )
     assert stage.run(1) == [
@@ -725,12 +733,12 @@ def test_a_kernel_that_dies_while_it_runs_ends_the_attempt(tmp_path: Path) -> No
 
 
 def test_a_kernel_that_dies_at_a_stop_has_to_be_restarted_first(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.AddNote(text="looking"), cells=FAILING)
+    stage = Stage(tmp_path, decisions.AddNote(text="looking"), cells=FAILING)
     stage.at_publish = lambda record: (
         stage.kernel.say([dies()]) if isinstance(record.event, ev.NoteAdded) else None
     )
-    stage.when[ev.KernelDied] = [ev.Retry()]
-    stage.when[ev.DecisionRefused] = [ev.RestartKernel()]
+    stage.when[ev.KernelDied] = [decisions.Retry()]
+    stage.when[ev.DecisionRefused] = [decisions.RestartKernel()]
     assert stage.run(1)[3:] == [
         "note.added",
         "kernel.died",
@@ -747,7 +755,7 @@ def test_a_kernel_that_dies_at_a_stop_has_to_be_restarted_first(tmp_path: Path) 
 
 
 def test_news_of_the_last_kernels_death_does_not_touch_the_new_one(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.RestartKernel(), ev.Retry(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.RestartKernel(), decisions.Retry(), cells=FAILING)
     kernel = stage.kernel
     kernel.on_start = lambda: kernel.say([dies(1)]) if kernel.generation == 2 else None
     assert "kernel.died" not in stage.run(1)
@@ -755,7 +763,7 @@ def test_news_of_the_last_kernels_death_does_not_touch_the_new_one(tmp_path: Pat
 
 
 def test_a_restart_that_fails_can_be_tried_again(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.RestartKernel(), ev.RestartKernel(), cells=FAILING)
+    stage = Stage(tmp_path, decisions.RestartKernel(), decisions.RestartKernel(), cells=FAILING)
     stage.kernel.fails_to_start = {2}
     assert stage.run(1)[3:10] == [
         "decided restart",
@@ -802,14 +810,14 @@ def test_what_a_thread_says_after_its_step_is_late_and_kept_in_order(tmp_path: P
 
 
 def test_what_is_said_at_a_stop_is_recorded_while_it_lasts(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, ev.AddNote(text="looking"), cells=FAILING)
+    stage = Stage(tmp_path, decisions.AddNote(text="looking"), cells=FAILING)
 
     def speak(record: Record) -> None:
         match record.event:
             case ev.NoteAdded():
                 stage.kernel.say([prints("from a thread")])  # it comes when its moment is due
             case ev.Output():
-                stage.order(ev.Cancel())
+                stage.order(decisions.Cancel())
 
     stage.at_publish = speak
     assert stage.run(1) == after_failure(
@@ -838,7 +846,7 @@ def test_a_loop_that_prints_makes_few_events(tmp_path: Path) -> None:
 
 def test_a_cell_that_asks_is_answered(tmp_path: Path) -> None:
     stage = Stage(tmp_path, cells={"step_1()": [[prints("which?"), asks()]]})
-    stage.when[ev.InputRequested] = [ev.Answer(text="db2")]
+    stage.when[ev.InputRequested] = [decisions.Answer(text="db2")]
     assert stage.run(1) == [
         "s1/1 step_1()",
         "which?",
@@ -853,7 +861,7 @@ def test_a_cell_that_asks_is_answered(tmp_path: Path) -> None:
 def test_a_password_reaches_the_kernel_and_nothing_else(tmp_path: Path) -> None:
     secret = "correct horse battery staple"
     stage = Stage(tmp_path, cells={"step_1()": [[asks("key: ", password=True)]]})
-    stage.when[ev.InputRequested] = [ev.Answer(text=secret)]
+    stage.when[ev.InputRequested] = [decisions.Answer(text=secret)]
     assert "answered None" in stage.run(1)
     assert stage.kernel.answers == [secret]
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -864,9 +872,12 @@ def test_a_password_reaches_the_kernel_and_nothing_else(tmp_path: Path) -> None:
 
 def test_an_answer_that_nobody_asked_for_is_refused_and_not_repeated(tmp_path: Path) -> None:
     stage = Stage(tmp_path, cells={"step_1()": [[asks(password=True)]]})
-    stage.when[ev.InputRequested] = [ev.Answer(text="hunter2"), ev.Answer(text="hunter2")]
+    stage.when[ev.InputRequested] = [
+        decisions.Answer(text="hunter2"),
+        decisions.Answer(text="hunter2"),
+    ]
     stage.kernel.on_answer = []
-    stage.when[ev.DecisionRefused] = [ev.Interrupt()]
+    stage.when[ev.DecisionRefused] = [decisions.Interrupt()]
     assert "decisionrefused answer" in stage.run(1)
     assert stage.kernel.answers == ["hunter2"]
     assert b"hunter2" not in stage.path.read_bytes()
@@ -879,7 +890,7 @@ def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any
     """A run whose first step waits for an approval, and who then says what: each of `orders` is a
     reason to approve, or None to reject, and who."""
     stage = Stage(folder)
-    stage.run_with = (step(1, contract=ev.Contract(approve="", **contract)), step(2))
+    stage.run_with = (step(1, contract=terms.Contract(approve="", **contract)), step(2))
     told = list(orders)
 
     def heard(record: Record) -> None:
@@ -890,11 +901,15 @@ def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any
             current = state.current
             assert current is not None
             shown = binding(state, current)
-            said = ev.Reject() if reason is None else ev.Approve(binding=shown, reason=reason)
+            said = (
+                decisions.Reject()
+                if reason is None
+                else decisions.Approve(binding=shown, reason=reason)
+            )
             stage.order(said, who)
 
     stage.at_publish = heard
-    stage.decisions = [ev.AddNote(text="waiting")]
+    stage.decisions = [decisions.AddNote(text="waiting")]
     return stage
 
 
@@ -916,7 +931,7 @@ def test_an_approval_of_another_person_ends_the_stop_and_is_recorded(tmp_path: P
 
 def test_the_operator_does_not_approve_their_own_run(tmp_path: Path) -> None:
     stage = awaiting(tmp_path, ("I say so", OPERATOR))
-    stage.when[ev.DecisionRefused] = [ev.Cancel()]
+    stage.when[ev.DecisionRefused] = [decisions.Cancel()]
     told = stage.run(stage.run_with)
     assert any("approve" in line and "refused" in line for line in told)
     assert stage.kernel.sources == []

@@ -14,7 +14,8 @@ HOUSE = Path(nbrun.__file__).parent
 
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
-    {"__init__", "errors", "events", "files", "prelude"},
+    {"__init__", "errors", "decisions", "terms", "files", "prelude"},
+    {"events"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}
     | {"durations", "listener"},
     {"roles"},

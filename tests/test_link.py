@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from nbrun import decisions, protocol
 from nbrun import events as ev
-from nbrun import protocol
 from nbrun.engine import Inbox, Ordered
 from nbrun.errors import JournalError, NbrunError, NoSupervisorError, RefusedAttachError
 from nbrun.events import Event, Record
@@ -139,11 +139,11 @@ def test_whoever_is_taken_over_from_is_told_by_whom(house: House) -> None:
     assert isinstance(gone, ev.OperatorDetached)
     assert "took over" in gone.why
     assert isinstance(house.heard(), ev.OperatorAttached)
-    first.send(ev.Cancel())
+    first.send(decisions.Cancel())
     first.receive()
-    second.send(ev.AddNote(text="mine"))
+    second.send(decisions.AddNote(text="mine"))
     seen(second, lambda: not house.inbox.empty())
-    assert house.heard() == Ordered(ev.AddNote(text="mine"), second.operator)
+    assert house.heard() == Ordered(decisions.AddNote(text="mine"), second.operator)
 
 
 def test_those_who_follow_are_as_many_as_like_and_attach_nobody(house: House) -> None:
@@ -159,9 +159,9 @@ def test_those_who_follow_are_as_many_as_like_and_attach_nobody(house: House) ->
 def test_decisions_reach_the_engine_with_who_made_them(house: House) -> None:
     link = house.link()
     house.heard()
-    link.send(ev.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot"))
+    link.send(decisions.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot"))
     seen(link, lambda: not house.inbox.empty())
-    edited = ev.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot")
+    edited = decisions.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot")
     assert house.heard() == Ordered(edited, link.operator)
 
 
@@ -207,7 +207,7 @@ def test_a_console_that_says_goodbye_is_told_from_one_that_is_lost(house: House)
     link = house.link()
     house.heard()
     link.leave("lunch")
-    assert house.heard() == Ordered(ev.Detach(reason="lunch"), link.operator)
+    assert house.heard() == Ordered(decisions.Detach(reason="lunch"), link.operator)
     lost = house.link()
     assert isinstance(house.heard(), ev.OperatorAttached)
     lost.close()

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun.events import Step
 from nbrun.resumption import merged
 from nbrun.state import RunState, fold
+from nbrun.terms import Step
 from tests.build import attempted, begun, step
 
 

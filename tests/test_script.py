@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbrun import approval
+from nbrun import approval, decisions, terms
 from nbrun import events as ev
 from nbrun.approval import binding
-from nbrun.events import Decision, Deviated, Event, Step
+from nbrun.decisions import Decision
+from nbrun.events import Deviated, Event
 from nbrun.script import (
     ALLOWED,
     NextAttempt,
@@ -32,6 +33,7 @@ from nbrun.script import (
     what_next,
 )
 from nbrun.state import Phase, RunState, apply, fold
+from nbrun.terms import Step
 from tests.build import (
     approval_granted,
     approval_rejected,
@@ -65,27 +67,36 @@ from tests.drive import Drive, some_policy, some_steps
 from tests.drive import decided as as_decided
 
 SAMPLES: tuple[Decision, ...] = (
-    ev.Run(),
-    ev.Continue(),
-    ev.Retry(),
-    ev.Done(),
-    ev.Edit(source="other()"),
-    ev.Skip(),
-    ev.Jump(step="s3"),
-    ev.Insert(source="look()"),
-    ev.RestartKernel(),
-    ev.AddNote(text="called the on-call"),
-    ev.Approve(binding=""),
-    ev.Reject(),
-    ev.Settle(finding="happened"),
-    ev.Detach(),
-    ev.Cancel(),
-    ev.Interrupt(),
-    ev.KillKernel(),
-    ev.Answer(text="db2"),
+    decisions.Run(),
+    decisions.Continue(),
+    decisions.Retry(),
+    decisions.Done(),
+    decisions.Edit(source="other()"),
+    decisions.Skip(),
+    decisions.Jump(step="s3"),
+    decisions.Insert(source="look()"),
+    decisions.RestartKernel(),
+    decisions.AddNote(text="called the on-call"),
+    decisions.Approve(binding=""),
+    decisions.Reject(),
+    decisions.Settle(finding="happened"),
+    decisions.Detach(),
+    decisions.Cancel(),
+    decisions.Interrupt(),
+    decisions.KillKernel(),
+    decisions.Answer(text="db2"),
 )
 
-RUNNING_ON = (ev.Run, ev.Continue, ev.Retry, ev.Edit, ev.Skip, ev.Jump, ev.Insert, ev.RestartKernel)
+RUNNING_ON = (
+    decisions.Run,
+    decisions.Continue,
+    decisions.Retry,
+    decisions.Edit,
+    decisions.Skip,
+    decisions.Jump,
+    decisions.Insert,
+    decisions.RestartKernel,
+)
 
 
 def state_of(events: Iterable[Event]) -> RunState:
@@ -142,41 +153,45 @@ def kinds(deviations: Iterable[Deviated]) -> list[tuple[str, str | None]]:
 @pytest.mark.parametrize(
     ("events", "decision", "expected"),
     [
-        pytest.param(failed(2), ev.Retry(), [("retried", "s2")], id="retried"),
+        pytest.param(failed(2), decisions.Retry(), [("retried", "s2")], id="retried"),
         pytest.param(
             failed(2),
-            ev.Edit(source="other()"),
+            decisions.Edit(source="other()"),
             [("retried", "s2"), ("edited", "s2")],
             id="a failed step, edited",
         ),
-        pytest.param(waiting(2), ev.Edit(source="other()"), [("edited", "s2")], id="edited"),
-        pytest.param(waiting(2), ev.Run(step="s1"), [("reran", "s1")], id="reran"),
-        pytest.param(waiting(2), ev.Run(step="s3"), [("out_of_order", "s3")], id="out of order"),
+        pytest.param(waiting(2), decisions.Edit(source="other()"), [("edited", "s2")], id="edited"),
+        pytest.param(waiting(2), decisions.Run(step="s1"), [("reran", "s1")], id="reran"),
+        pytest.param(
+            waiting(2), decisions.Run(step="s3"), [("out_of_order", "s3")], id="out of order"
+        ),
         pytest.param(
             waiting(1),
-            ev.Edit(source="other()", step="s2"),
+            decisions.Edit(source="other()", step="s2"),
             [("out_of_order", "s2"), ("edited", "s2")],
             id="out of order and edited",
         ),
-        pytest.param(waiting(2), ev.Skip(), [("skipped", "s2")], id="skipped"),
+        pytest.param(waiting(2), decisions.Skip(), [("skipped", "s2")], id="skipped"),
         pytest.param(
             waiting(1, 4),
-            ev.Jump(step="s3"),
+            decisions.Jump(step="s3"),
             [("skipped", "s1"), ("skipped", "s2")],
             id="skipped by a jump",
         ),
         pytest.param(
             waiting(1),
-            ev.Insert(source="look()"),
+            decisions.Insert(source="look()"),
             [("inserted", "inserted-1")],
             id="inserted",
         ),
-        pytest.param(waiting(1), ev.RestartKernel(), [("kernel_restarted", None)], id="restarted"),
-        pytest.param(waiting(2), ev.Run(), [], id="the next step"),
-        pytest.param(waiting(2), ev.Continue(), [], id="on with it"),
-        pytest.param(waiting(2), ev.Edit(source="step_2()"), [], id="edited to what it was"),
-        pytest.param(waiting(3), ev.Jump(step="s1"), [], id="a jump back runs nothing yet"),
-        pytest.param(failed(1), ev.Cancel(), [], id="cancelled"),
+        pytest.param(
+            waiting(1), decisions.RestartKernel(), [("kernel_restarted", None)], id="restarted"
+        ),
+        pytest.param(waiting(2), decisions.Run(), [], id="the next step"),
+        pytest.param(waiting(2), decisions.Continue(), [], id="on with it"),
+        pytest.param(waiting(2), decisions.Edit(source="step_2()"), [], id="edited to what it was"),
+        pytest.param(waiting(3), decisions.Jump(step="s1"), [], id="a jump back runs nothing yet"),
+        pytest.param(failed(1), decisions.Cancel(), [], id="cancelled"),
     ],
 )
 def test_a_decision_leaves_the_script_as_the_design_says(
@@ -203,7 +218,7 @@ def test_a_step_whose_expected_error_came_was_run_successfully_before() -> None:
     plan = steps(2, s1=["raises-exception"])
     told = [*begun(plan, policy(step=True)), *attempted("s1", outcome="error")]
     state = state_of([*told, stopped("step_mode", "s2")])
-    assert kinds(consequences(state, ev.Run(step="s1"))) == [("reran", "s1")]
+    assert kinds(consequences(state, decisions.Run(step="s1"))) == [("reran", "s1")]
 
 
 def test_what_the_runbook_declares_is_on_script() -> None:
@@ -215,13 +230,13 @@ def test_what_the_runbook_declares_is_on_script() -> None:
 def test_completing_a_fill_step_is_on_script() -> None:
     plan = steps(2, s1=["fill"])
     state = state_of([*begun(plan), stopped("fill", "s1")])
-    assert carried_out(state, ev.Edit(source="host = 'db2'")) == []
+    assert carried_out(state, decisions.Edit(source="host = 'db2'")) == []
     assert state.attempt == started(source="host = 'db2'", edited=True, cause="operator")
 
 
 def test_a_step_already_skipped_is_not_out_of_order_for_those_after_it() -> None:
     told = [*waiting(1), decided("skip"), resumed(), stopped("step_mode", "s2")]
-    assert consequences(state_of(told), ev.Run()) == []
+    assert consequences(state_of(told), decisions.Run()) == []
 
 
 def test_rebuilding_a_new_kernel_is_no_deviation_of_its_own() -> None:
@@ -240,12 +255,12 @@ def test_a_step_that_comes_again_after_a_jump_back_was_rerun() -> None:
 @pytest.mark.parametrize(
     "decision",
     [
-        ev.Retry(reason="the replica was behind"),
-        ev.Edit(source="other()", reason="the replica was behind"),
-        ev.Skip(reason="the replica was behind"),
-        ev.Jump(step="s3", reason="the replica was behind"),
-        ev.Insert(source="look()", reason="the replica was behind"),
-        ev.RestartKernel(reason="the replica was behind"),
+        decisions.Retry(reason="the replica was behind"),
+        decisions.Edit(source="other()", reason="the replica was behind"),
+        decisions.Skip(reason="the replica was behind"),
+        decisions.Jump(step="s3", reason="the replica was behind"),
+        decisions.Insert(source="look()", reason="the replica was behind"),
+        decisions.RestartKernel(reason="the replica was behind"),
     ],
     ids=lambda decision: type(decision).__name__,
 )
@@ -258,7 +273,7 @@ def test_a_deviation_carries_the_reason_of_the_decision(decision: Decision) -> N
 def test_an_edit_shows_what_was_changed_as_a_unified_diff() -> None:
     plan = [step(source="a = 1\nb = 2\n")]
     state = state_of(waiting(1, plan))
-    (edited,) = carried_out(state, ev.Edit(source="a = 1\nb = 3\n"))
+    (edited,) = carried_out(state, decisions.Edit(source="a = 1\nb = 3\n"))
     assert edited.diff.splitlines() == [
         "--- runbook",
         "+++ run",
@@ -286,7 +301,7 @@ class Foreseeing(Drive):
     compared = 0
 
     def foreseen(self, decision: Decision) -> None:
-        if self.state.phase is not Phase.STOPPED or isinstance(decision, ev.AddNote):
+        if self.state.phase is not Phase.STOPPED or isinstance(decision, decisions.AddNote):
             return
         told = consequences(self.state, decision)
         done = carried_out(deepcopy(self.state), decision)
@@ -307,8 +322,8 @@ def test_what_is_told_of_a_decision_beforehand_is_what_it_then_records(seed: int
 # ── What may be decided ──────────────────────────────────────────────────────────────────────
 
 
-SHARED = step(1, contract=ev.Contract(approve="dba"))
-BY_HAND = step(1, source="Call the bank.", contract=ev.Contract(manual=True))
+SHARED = step(1, contract=terms.Contract(approve="dba"))
+BY_HAND = step(1, source="Call the bank.", contract=terms.Contract(manual=True))
 PHASES: dict[Phase, list[Event]] = {
     Phase.NEW: [],
     Phase.READY: begun(),
@@ -322,18 +337,18 @@ PHASES: dict[Phase, list[Event]] = {
 @pytest.mark.parametrize("decision", SAMPLES, ids=lambda decision: type(decision).__name__)
 def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phase) -> None:
     told = PHASES[phase]
-    if isinstance(decision, ev.Retry) and phase is Phase.STOPPED:
+    if isinstance(decision, decisions.Retry) and phase is Phase.STOPPED:
         told = failed(1)
-    if isinstance(decision, ev.Done) and phase is Phase.STOPPED:
+    if isinstance(decision, decisions.Done) and phase is Phase.STOPPED:
         told = [*begun([BY_HAND]), stopped("manual")]
-    if isinstance(decision, ev.Settle) and phase is Phase.STOPPED:
+    if isinstance(decision, decisions.Settle) and phase is Phase.STOPPED:
         told = [*begun(), started(), *crashed(running="s1"), run_resumed()]
         told.append(stopped("indeterminate"))
-    if isinstance(decision, ev.KillKernel) and phase is Phase.READY:
+    if isinstance(decision, decisions.KillKernel) and phase is Phase.READY:
         told = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
-    if isinstance(decision, ev.Approve | ev.Reject) and phase is Phase.STOPPED:
+    if isinstance(decision, decisions.Approve | decisions.Reject) and phase is Phase.STOPPED:
         told = [*begun([SHARED]), stopped("approval")]
-        decision = ev.Approve(binding=binding(fold(told), fold(told).steps["s1"]))
+        decision = decisions.Approve(binding=binding(fold(told), fold(told).steps["s1"]))
     why_not = refusal(fold(told), decision)
     if phase in ALLOWED[type(decision)]:
         assert why_not is None
@@ -350,22 +365,22 @@ def test_every_decision_has_its_phases() -> None:
 @pytest.mark.parametrize(
     ("events", "decision", "why"),
     [
-        (failed(1), ev.Run(), "step 1 has failed: use retry"),
-        (failed(1), ev.Continue(), "step 1 has failed: use retry"),
-        (waiting(1), ev.Retry(), "step 1 has not failed: use run"),
-        (waiting(1), ev.Edit(source=" \n"), "no code"),
-        (waiting(1), ev.Insert(source=""), "no code"),
-        (waiting(1), ev.AddNote(text="  "), "empty"),
-        (waiting(1), ev.Run(step="s9"), "no step 's9'"),
-        (waiting(1), ev.Edit(source="x", step="s9"), "no step 's9'"),
-        (waiting(1), ev.Jump(step="s9"), "no step 's9'"),
-        (waiting(2), ev.Jump(step="s2"), "already stands at step 2"),
-        ([*begun(), started()], ev.Answer(text="db2"), "no cell is asking"),
-        ([*failed(1), kernel_died()], ev.Retry(), "restart it first"),
-        ([*waiting(1), kernel_died()], ev.Run(), "restart it first"),
-        ([*waiting(1), kernel_died()], ev.Continue(), "restart it first"),
-        ([*waiting(1), kernel_died()], ev.Edit(source="x"), "restart it first"),
-        ([*waiting(1), kernel_died()], ev.Insert(source="x"), "restart it first"),
+        (failed(1), decisions.Run(), "step 1 has failed: use retry"),
+        (failed(1), decisions.Continue(), "step 1 has failed: use retry"),
+        (waiting(1), decisions.Retry(), "step 1 has not failed: use run"),
+        (waiting(1), decisions.Edit(source=" \n"), "no code"),
+        (waiting(1), decisions.Insert(source=""), "no code"),
+        (waiting(1), decisions.AddNote(text="  "), "empty"),
+        (waiting(1), decisions.Run(step="s9"), "no step 's9'"),
+        (waiting(1), decisions.Edit(source="x", step="s9"), "no step 's9'"),
+        (waiting(1), decisions.Jump(step="s9"), "no step 's9'"),
+        (waiting(2), decisions.Jump(step="s2"), "already stands at step 2"),
+        ([*begun(), started()], decisions.Answer(text="db2"), "no cell is asking"),
+        ([*failed(1), kernel_died()], decisions.Retry(), "restart it first"),
+        ([*waiting(1), kernel_died()], decisions.Run(), "restart it first"),
+        ([*waiting(1), kernel_died()], decisions.Continue(), "restart it first"),
+        ([*waiting(1), kernel_died()], decisions.Edit(source="x"), "restart it first"),
+        ([*waiting(1), kernel_died()], decisions.Insert(source="x"), "restart it first"),
     ],
 )
 def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
@@ -375,7 +390,8 @@ def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    "decision", [ev.Run(step="s2"), ev.Edit(source="x", step="s2"), ev.Jump(step="s2")]
+    "decision",
+    [decisions.Run(step="s2"), decisions.Edit(source="x", step="s2"), decisions.Jump(step="s2")],
 )
 def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) -> None:
     state = state_of(waiting(1, steps(3, s2=["skip-execution"])))
@@ -384,7 +400,13 @@ def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) 
 
 @pytest.mark.parametrize(
     "decision",
-    [ev.Skip(), ev.Jump(step="s3"), ev.RestartKernel(), ev.AddNote(text="!"), ev.Cancel()],
+    [
+        decisions.Skip(),
+        decisions.Jump(step="s3"),
+        decisions.RestartKernel(),
+        decisions.AddNote(text="!"),
+        decisions.Cancel(),
+    ],
 )
 def test_without_a_kernel_the_run_can_still_be_moved_mended_and_ended(decision: Decision) -> None:
     assert refusal(state_of([*failed(1), kernel_died()]), decision) is None
@@ -393,15 +415,15 @@ def test_without_a_kernel_the_run_can_still_be_moved_mended_and_ended(decision: 
 @pytest.mark.parametrize(
     ("events", "decision", "kind"),
     [
-        (failed(2, strict=True), ev.Retry(), "retried"),
-        (waiting(1, strict=True), ev.Edit(source="other()"), "edited"),
-        (waiting(2, strict=True), ev.Run(step="s1"), "reran"),
-        (waiting(1, strict=True), ev.Run(step="s2"), "out_of_order"),
-        (waiting(1, strict=True), ev.Skip(), "skipped"),
-        (waiting(1, strict=True), ev.Jump(step="s3"), "skipped"),
-        (waiting(3, strict=True), ev.Jump(step="s1"), "reran"),
-        (waiting(1, strict=True), ev.Insert(source="look()"), "inserted"),
-        (waiting(1, strict=True), ev.RestartKernel(), "kernel_restarted"),
+        (failed(2, strict=True), decisions.Retry(), "retried"),
+        (waiting(1, strict=True), decisions.Edit(source="other()"), "edited"),
+        (waiting(2, strict=True), decisions.Run(step="s1"), "reran"),
+        (waiting(1, strict=True), decisions.Run(step="s2"), "out_of_order"),
+        (waiting(1, strict=True), decisions.Skip(), "skipped"),
+        (waiting(1, strict=True), decisions.Jump(step="s3"), "skipped"),
+        (waiting(3, strict=True), decisions.Jump(step="s1"), "reran"),
+        (waiting(1, strict=True), decisions.Insert(source="look()"), "inserted"),
+        (waiting(1, strict=True), decisions.RestartKernel(), "kernel_restarted"),
     ],
 )
 def test_a_strict_run_refuses_what_would_leave_the_script(
@@ -413,7 +435,8 @@ def test_a_strict_run_refuses_what_would_leave_the_script(
 
 
 @pytest.mark.parametrize(
-    "decision", [ev.Run(), ev.Continue(), ev.Edit(source="step_2()"), ev.Cancel()]
+    "decision",
+    [decisions.Run(), decisions.Continue(), decisions.Edit(source="step_2()"), decisions.Cancel()],
 )
 def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
     assert refusal(state_of(waiting(2, strict=True)), decision) is None
@@ -421,11 +444,12 @@ def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
 
 def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
     told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
-    assert refusal(state_of(told), ev.Edit(source="host = 'db2'")) is None
+    assert refusal(state_of(told), decisions.Edit(source="host = 'db2'")) is None
 
 
 @pytest.mark.parametrize(
-    "decision", [ev.Run(), ev.Continue(), ev.Edit(source="x"), ev.Run(step="s1")]
+    "decision",
+    [decisions.Run(), decisions.Continue(), decisions.Edit(source="x"), decisions.Run(step="s1")],
 )
 def test_a_persons_step_is_never_run(decision: Decision) -> None:
     told = [*begun([BY_HAND, step(2)]), stopped("manual")]
@@ -433,9 +457,10 @@ def test_a_persons_step_is_never_run(decision: Decision) -> None:
 
 
 def test_only_a_persons_step_is_said_to_be_done() -> None:
-    assert "use run or skip" in str(refusal(state_of(waiting(1)), ev.Done()))
+    assert "use run or skip" in str(refusal(state_of(waiting(1)), decisions.Done()))
     assert (
-        refusal(state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), ev.Done()) is None
+        refusal(state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), decisions.Done())
+        is None
     )
 
 
@@ -445,16 +470,22 @@ def test_a_persons_step_done_again_after_a_jump_back_is_off_script() -> None:
     assert following(*told) == NextAttempt("s2", "step_2()", "script")
     told += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
     back = state_of([*told, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
-    assert kinds(consequences(back, ev.Done())) == [("reran", "s1")]
-    assert kinds(carried_out(back, ev.Done())) == [("reran", "s1")]
+    assert kinds(consequences(back, decisions.Done())) == [("reran", "s1")]
+    assert kinds(carried_out(back, decisions.Done())) == [("reran", "s1")]
 
 
-GATED = step(1, contract=ev.Contract(confirm="Drop db1?", typed="db1"))
+GATED = step(1, contract=terms.Contract(confirm="Drop db1?", typed="db1"))
 
 
 @pytest.mark.parametrize(
     "decision",
-    [ev.Run(), ev.Continue(), ev.Edit(source="x"), ev.Run(step="s1"), ev.Run(typed="DB1 ")],
+    [
+        decisions.Run(),
+        decisions.Continue(),
+        decisions.Edit(source="x"),
+        decisions.Run(step="s1"),
+        decisions.Run(typed="DB1 "),
+    ],
 )
 def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) -> None:
     state = state_of([*begun([GATED]), stopped("confirm")])
@@ -480,18 +511,18 @@ def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) ->
 def test_yes_answers_beforehand_what_destroys_nothing(
     impact: Any, rules: dict[str, Any], asked: bool
 ) -> None:
-    plan = [step(1, contract=ev.Contract(confirm="Sure?", impact=impact))]
+    plan = [step(1, contract=terms.Contract(confirm="Sure?", impact=impact))]
     expected = NextStop("confirm", "Sure?") if asked else NextAttempt("s1", "step_1()", "script")
     assert following(*begun(plan, policy(**rules))) == expected
 
 
 def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
     state = state_of(failed(1, allow=("retried", "edited"), need_reason=("edited",)))
-    assert "nbrun.toml does not allow it" in str(refusal(state, ev.Skip()))
-    assert refusal(state, ev.Retry()) is None
-    assert lacks(state, ev.Retry()) is None
-    assert lacks(state, ev.Edit(source="x", reason=" ")) == "a reason is needed: edited"
-    assert lacks(state, ev.Edit(source="x", reason="the host moved")) is None
+    assert "nbrun.toml does not allow it" in str(refusal(state, decisions.Skip()))
+    assert refusal(state, decisions.Retry()) is None
+    assert lacks(state, decisions.Retry()) is None
+    assert lacks(state, decisions.Edit(source="x", reason=" ")) == "a reason is needed: edited"
+    assert lacks(state, decisions.Edit(source="x", reason="the host moved")) is None
 
 
 # ── Approvals ────────────────────────────────────────────────────────────────────────────────
@@ -516,29 +547,36 @@ def test_a_step_that_needs_an_approval_runs_when_it_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "decision", [ev.Run(), ev.Continue(), ev.Run(step="s1"), ev.Edit(source="x"), ev.Retry()]
+    "decision",
+    [
+        decisions.Run(),
+        decisions.Continue(),
+        decisions.Run(step="s1"),
+        decisions.Edit(source="x"),
+        decisions.Retry(),
+    ],
 )
 def test_nobody_runs_it_without(decision: Decision) -> None:
     assert refusal(state_of(asked_for_approval()), decision)
-    assert refusal(state_of(asked_for_approval()), ev.Skip()) is None
+    assert refusal(state_of(asked_for_approval()), decisions.Skip()) is None
 
 
 def test_an_approval_does_not_hold_for_an_edit() -> None:
     told = [*granted(asked_for_approval()), started(), attempt_failed(), stopped()]
     state = state_of(told)
-    assert refusal(state, ev.Retry()) is None
-    assert "for its source as it stands" in str(refusal(state, ev.Edit(source="other()")))
+    assert refusal(state, decisions.Retry()) is None
+    assert "for its source as it stands" in str(refusal(state, decisions.Edit(source="other()")))
 
 
 def test_an_approval_is_used_up_by_a_success() -> None:
     told = [*granted(asked_for_approval()), started(), attempt_finished(), started("s2")]
     told += [attempt_failed("s2"), stopped("step_failed", "s2"), decided("jump", "s1"), resumed()]
     told += [stopped("moved")]
-    assert "needs an approval" in str(refusal(state_of(told), ev.Run()))
+    assert "needs an approval" in str(refusal(state_of(told), decisions.Run()))
 
 
 def test_an_edit_of_the_parameters_voids_an_approval() -> None:
-    plan = (step(1, ["parameters"]), step(2, contract=ev.Contract(approve="")), step(3))
+    plan = (step(1, ["parameters"]), step(2, contract=terms.Contract(approve="")), step(3))
     ran = [run_started(plan), kernel_started(), started(), attempt_finished()]
     told = granted([*ran, stopped("approval", "s2")])
     assert following(*told) == NextAttempt("s2", "step_2()", "script")
@@ -546,12 +584,12 @@ def test_an_edit_of_the_parameters_voids_an_approval() -> None:
     edit += [decided("edit", "s1", "db = 'other'"), resumed()]
     edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
     edit += [stopped("returned", "s2")]
-    assert "needs an approval" in str(refusal(state_of([*told, *edit]), ev.Retry()))
+    assert "needs an approval" in str(refusal(state_of([*told, *edit]), decisions.Retry()))
 
 
 def test_what_has_changed_since_it_was_looked_at_is_not_approved() -> None:
     state = state_of(asked_for_approval())
-    assert "have changed since you looked" in str(refusal(state, ev.Approve(binding="old")))
+    assert "have changed since you looked" in str(refusal(state, decisions.Approve(binding="old")))
     other = state_of(asked_for_approval(parameters={"db": "blue"}))
     first = state.steps["s1"]
     assert binding(state, first) != binding(other, other.steps["s1"])
@@ -561,7 +599,7 @@ def test_what_has_changed_since_it_was_looked_at_is_not_approved() -> None:
 def test_a_rejection_leaves_the_run_waiting() -> None:
     told = [*asked_for_approval(), approval_rejected()]
     assert state_of(told).phase is Phase.STOPPED
-    assert "needs an approval" in str(refusal(state_of(told), ev.Run()))
+    assert "needs an approval" in str(refusal(state_of(told), decisions.Run()))
 
 
 @pytest.mark.parametrize(
@@ -585,7 +623,7 @@ def test_another_person_of_the_group_approves(who: Any, groups: set[str], why: s
 # ── Automatic retries ────────────────────────────────────────────────────────────────────────
 
 
-STUBBORN = step(1, contract=ev.Contract(retries=2, retry_delay=5.0))
+STUBBORN = step(1, contract=terms.Contract(retries=2, retry_delay=5.0))
 AGAIN = NextAttempt("s1", "step_1()", "retry", after=5.0)
 
 
@@ -825,5 +863,5 @@ def test_nothing_goes_on_before_an_indeterminate_attempt_is_settled(decision: De
     told = [*begun(), started(), *crashed(running="s1"), run_resumed(), kernel_reattached()]
     state = fold([*told, kernel_idle(), stopped("indeterminate")])
     assert "nobody saw end" in str(refusal(state, decision))
-    assert refusal(state, ev.Cancel()) is None
-    assert refusal(state, ev.AddNote(text="asked the vendor")) is None
+    assert refusal(state, decisions.Cancel()) is None
+    assert refusal(state, decisions.AddNote(text="asked the vendor")) is None

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.approval import is_awaited
 from nbrun.errors import IllegalEventError
@@ -643,7 +644,7 @@ def test_the_runs_above_reach_what_they_are_about() -> None:
     kinds = Counter(each.kind for drive in drives for each in of(drive, ev.Deviated))
     causes = Counter(each.cause for drive in drives for each in of(drive, ev.AttemptStarted))
     outcomes = Counter(drive.events[-1].outcome for drive in drives)
-    assert set(kinds) == set(get_args(ev.DeviationKind)) - {"runbook_replaced"}  # tested below
+    assert set(kinds) == set(get_args(terms.DeviationKind)) - {"runbook_replaced"}  # tested below
     assert set(causes) == set(get_args(ev.Cause))
     assert set(outcomes) == set(get_args(ev.RunOutcome))
     reasons = {each.reason for drive in drives for each in of(drive, ev.Stopped)}
@@ -652,7 +653,7 @@ def test_the_runs_above_reach_what_they_are_about() -> None:
         len(drive.state.unsettled) for drive in drives
     )
     assert {each.finding for drive in drives for each in of(drive, ev.AttemptSettled)} == set(
-        get_args(ev.Finding)
+        get_args(decisions.Finding)
     )
     assert seen[ev.KernelReattached]
     assert seen[ev.KernelRestarted]
@@ -675,7 +676,9 @@ REATTACHED = (kernel_reattached(), kernel_idle(told="it ended: ok"))
 @pytest.mark.parametrize(
     ("finding", "where"), [("happened", "s2"), ("did_not_happen", "s1"), ("unknown", "s1")]
 )
-def test_only_what_the_operator_says_happened_is_passed(finding: ev.Finding, where: str) -> None:
+def test_only_what_the_operator_says_happened_is_passed(
+    finding: decisions.Finding, where: str
+) -> None:
     asked = stopped("indeterminate", "s1")
     settled = attempt_settled(finding=finding)
     state = fold(cut_short(*REATTACHED, asked, settled, resumed()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from nbrun import approval, run_directory
+from nbrun import approval, decisions, run_directory, terms
 from nbrun import events as ev
 from nbrun.commands.attach import why_not
 from nbrun.commands.screens import screen
@@ -31,14 +31,14 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
     _show(state, step)
     if not yes:
         _ask()
-    decision = ev.Approve(binding=approval.binding(state, step), reason=reason)
+    decision = decisions.Approve(binding=approval.binding(state, step), reason=reason)
     return _said(directory, decision, step)
 
 
 def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
     """Say to the run that what waits should not run as it is. Raises as `approve` does."""
     directory, _state, step = _waiting(run, runs_dir)
-    return _said(directory, ev.Reject(reason=reason), step)
+    return _said(directory, decisions.Reject(reason=reason), step)
 
 
 def _waiting(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, StepState]:
@@ -80,7 +80,9 @@ def _ask() -> None:
         raise UsageError("nothing was approved")
 
 
-def _said(directory: RunDirectory, decision: ev.Approve | ev.Reject, step: StepState) -> ExitCode:
+def _said(
+    directory: RunDirectory, decision: decisions.Approve | decisions.Reject, step: StepState
+) -> ExitCode:
     """Send it, and follow the journal until it says what came of it."""
     try:
         link = SocketLink(directory, "follow")
@@ -105,9 +107,11 @@ def _said(directory: RunDirectory, decision: ev.Approve | ev.Reject, step: StepS
 Told = ev.ApprovalGranted | ev.ApprovalRejected | ev.DecisionRefused
 
 
-def _answer(event: ev.Event, who: ev.Operator, decision: ev.Approve | ev.Reject) -> Told | None:
+def _answer(
+    event: ev.Event, who: terms.Operator, decision: decisions.Approve | decisions.Reject
+) -> Told | None:
     """`event`, where it says what came of this decision of `who`."""
     if not isinstance(event, Told) or event.operator != who:
         return None
-    wanted = ev.ApprovalGranted if isinstance(decision, ev.Approve) else ev.ApprovalRejected
+    wanted = ev.ApprovalGranted if isinstance(decision, decisions.Approve) else ev.ApprovalRejected
     return event if isinstance(event, wanted | ev.DecisionRefused) else None

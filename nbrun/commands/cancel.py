@@ -6,8 +6,8 @@ import select
 import socket
 from pathlib import Path
 
+from nbrun import decisions, journal, listener, provenance, resumption, run_directory
 from nbrun import events as ev
-from nbrun import journal, listener, provenance, resumption, run_directory
 from nbrun.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
 from nbrun.link import SocketLink
@@ -37,7 +37,7 @@ def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
 
 def _through(directory: RunDirectory, link: SocketLink, reason: str) -> ExitCode:
     """Send the decision, and wait for the end that it leads to."""
-    link.send(ev.Cancel(reason=reason))
+    link.send(decisions.Cancel(reason=reason))
     finished = None
     while not link.closed:
         select.select([link], [], [], 1.0)
@@ -76,7 +76,7 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
         state=found.state,
         redaction=redaction,
     )
-    engine.inbox.put(Ordered(ev.Cancel(reason=reason), operator))
+    engine.inbox.put(Ordered(decisions.Cancel(reason=reason), operator))
     resumed = ev.RunResumed(
         operator=operator,
         host=socket.gethostname(),

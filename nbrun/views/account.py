@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbrun import events as ev
-from nbrun.events import Record, Step
+from nbrun.events import Record
 from nbrun.journal import GENESIS, digest, encode
 from nbrun.state import RunState, apply
+from nbrun.terms import Step
 from nbrun.views import wording
 from nbrun.views.outputs import Outputs
 

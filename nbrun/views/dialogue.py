@@ -10,8 +10,9 @@ from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from nbrun import events as ev
-from nbrun.events import Decision, Record
+from nbrun import decisions
+from nbrun.decisions import Decision
+from nbrun.events import Record
 from nbrun.script import consequences, diff, is_gated, kinds_of, label, refusal, target_of
 from nbrun.state import RunState
 from nbrun.views import log, mime, prompt, wording
@@ -67,7 +68,7 @@ class Dialogue:
             return None
         asked = plain(wanted.prompt) or "the cell asks for input: "
         try:
-            return ev.Answer(text=self._ask(asked, news, secret=wanted.password))
+            return decisions.Answer(text=self._ask(asked, news, secret=wanted.password))
         except _Moot:
             return None
 
@@ -75,7 +76,7 @@ class Dialogue:
         running = label(state, state.attempt.step) if state.attempt else "the step"
         self._say(f"{running} has not stopped yet. Killing the kernel loses all its variables.")
         try:
-            return ev.KillKernel() if self._confirm("kill the kernel?", news) else None
+            return decisions.KillKernel() if self._confirm("kill the kernel?", news) else None
         except _Moot:
             return None
 
@@ -125,18 +126,18 @@ class Dialogue:
             case "view":
                 self._look(chosen.argument, state)
             case "note":
-                return ev.AddNote(text=chosen.argument or self._ask("note: ", news))
+                return decisions.AddNote(text=chosen.argument or self._ask("note: ", news))
             case "edit" | "edit-other":
                 return self._edit(chosen.argument or None, state, news)
             case "insert":
                 source = self._written("insert", "", state, news)
-                return ev.Insert(source=source) if source else None
+                return decisions.Insert(source=source) if source else None
             case "cancel":
-                return ev.Cancel() if self._confirm("end the run here?", news) else None
+                return decisions.Cancel() if self._confirm("end the run here?", news) else None
             case "run-other":
-                return ev.Run(step=chosen.argument)
+                return decisions.Run(step=chosen.argument)
             case "jump":
-                return ev.Jump(step=chosen.argument)
+                return decisions.Jump(step=chosen.argument)
             case _:
                 return chosen.choice.sample
         return None
@@ -145,7 +146,11 @@ class Dialogue:
         """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
         kinds = {deviation.kind for deviation in consequences(state, decision)}
         needed = bool(kinds_of(state, decision) & {*state.plan.policy.need_reason})
-        if not kinds and not needed and not isinstance(decision, ev.Cancel | ev.Settle):
+        if (
+            not kinds
+            and not needed
+            and not isinstance(decision, decisions.Cancel | decisions.Settle)
+        ):
             return decision
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
@@ -170,7 +175,7 @@ class Dialogue:
         source = self._written(
             target.step.id, target.last_source or target.step.source, state, news
         )
-        return ev.Edit(source=source, step=step) if source else None
+        return decisions.Edit(source=source, step=step) if source else None
 
     def _written(self, key: str, before: str, state: RunState, news: News) -> str | None:
         """A source from the operator's editor, shown again before it runs; None to run nothing.

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from nbrun import events as ev
+from nbrun import terms
 from nbrun.events import Record
 from nbrun.files import sync_directory, sync_file
 from nbrun.script import label
@@ -71,7 +72,7 @@ class _Builder:
         self._outputs = Outputs()
         self._capped: dict[tuple[str, int], dict[str, Any]] = {}
         self._narrated: set[str] = set()
-        self._operator: ev.Operator | None = None
+        self._operator: terms.Operator | None = None
 
     def take(self, event: ev.Event, at: str) -> None:
         stop = self._state.stop
@@ -312,13 +313,13 @@ class _Builder:
         return cells
 
 
-def _by_hand(step: ev.Step) -> dict[str, Any]:
+def _by_hand(step: terms.Step) -> dict[str, Any]:
     """A step that a person does, as the runbook has it."""
     metadata = {**step.metadata, "tags": list(step.tags)}
     return _markdown(step.id, step.source) | {"metadata": metadata}
 
 
-def _narration(cell: ev.Narration) -> dict[str, Any]:
+def _narration(cell: terms.Narration) -> dict[str, Any]:
     made = {"cell_type": cell.kind, "id": cell.id, "metadata": cell.metadata, "source": cell.source}
     return made | ({"attachments": cell.attachments} if cell.attachments else {})
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nbrun.contract import IMPACTS
-from nbrun.events import Contract, Policy, Step
 from nbrun.runbook import Runbook
+from nbrun.terms import Contract, Policy, Step
 from nbrun.views import wording
 from nbrun.views.ansi import plain
 from nbrun.views.summary import facts

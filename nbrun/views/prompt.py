@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nbrun import events as ev
-from nbrun.events import Decision
+from nbrun import decisions
+from nbrun.decisions import Decision
 from nbrun.script import label, refusal
 from nbrun.state import RunState
 
@@ -24,12 +24,26 @@ class Choice:
 _CODE = "pass"  # any source does, to ask whether one is allowed
 
 CHOICES = (
-    Choice("run", "r", ("run",), "run this step", ev.Run()),
-    Choice("retry", "r", ("retry",), "run what failed once more, unchanged", ev.Retry()),
-    Choice("done", "x", ("done",), "say that you have done what this step asks for", ev.Done()),
-    Choice("continue", "g", ("go", "continue"), "run this step, and those after it", ev.Continue()),
-    Choice("edit", "e", ("edit",), "change this step in $EDITOR and run it", ev.Edit(source=_CODE)),
-    Choice("skip", "s", ("skip",), "pass over this step", ev.Skip()),
+    Choice("run", "r", ("run",), "run this step", decisions.Run()),
+    Choice("retry", "r", ("retry",), "run what failed once more, unchanged", decisions.Retry()),
+    Choice(
+        "done", "x", ("done",), "say that you have done what this step asks for", decisions.Done()
+    ),
+    Choice(
+        "continue",
+        "g",
+        ("go", "continue"),
+        "run this step, and those after it",
+        decisions.Continue(),
+    ),
+    Choice(
+        "edit",
+        "e",
+        ("edit",),
+        "change this step in $EDITOR and run it",
+        decisions.Edit(source=_CODE),
+    ),
+    Choice("skip", "s", ("skip",), "pass over this step", decisions.Skip()),
     Choice("run-other", "r N", (), "run step N as the runbook has it, then come back here"),
     Choice("edit-other", "e N", (), "change step N in $EDITOR and run it, then come back here"),
     Choice("jump", "j N", ("jump",), "move to step N and stop there; nothing is run by it"),
@@ -38,14 +52,14 @@ CHOICES = (
         "i",
         ("insert",),
         "run a cell of your own, then come back here",
-        ev.Insert(source=_CODE),
+        decisions.Insert(source=_CODE),
     ),
     Choice(
         "restart",
         "k",
         ("restart",),
         "restart the kernel, and run its setup steps again",
-        ev.RestartKernel(),
+        decisions.RestartKernel(),
     ),
     Choice("note", "n", ("note",), "put a remark into the record"),
     Choice(
@@ -53,25 +67,27 @@ CHOICES = (
         "happened",
         (),
         "what nobody saw end did happen: the run goes on behind it",
-        ev.Settle(finding="happened"),
+        decisions.Settle(finding="happened"),
     ),
     Choice(
         "not",
         "not",
         ("not-happened",),
         "it did not happen: the run stops at it",
-        ev.Settle(finding="did_not_happen"),
+        decisions.Settle(finding="did_not_happen"),
     ),
     Choice(
         "unknown",
         "unknown",
         (),
         "nobody knows whether it happened: the run stops at it",
-        ev.Settle(finding="unknown"),
+        decisions.Settle(finding="unknown"),
     ),
     Choice("view", "v", ("view",), "look back at this step; also: view N, view source, view left"),
-    Choice("detach", "d", ("detach",), "leave; the run waits here for an attach", ev.Detach()),
-    Choice("cancel", "c", ("cancel",), "end the run here", ev.Cancel()),
+    Choice(
+        "detach", "d", ("detach",), "leave; the run waits here for an attach", decisions.Detach()
+    ),
+    Choice("cancel", "c", ("cancel",), "end the run here", decisions.Cancel()),
     Choice("help", "?", ("help", "h"), "explain these"),
 )
 
@@ -79,9 +95,9 @@ _BY_NAME = {choice.name: choice for choice in CHOICES}
 
 # The choices that a step is named after, and the decision that each is.
 _OF_STEP: dict[str, Callable[[str], Decision]] = {
-    "run-other": lambda step: ev.Run(step=step),
-    "edit-other": lambda step: ev.Edit(source=_CODE, step=step),
-    "jump": lambda step: ev.Jump(step=step),
+    "run-other": lambda step: decisions.Run(step=step),
+    "edit-other": lambda step: decisions.Edit(source=_CODE, step=step),
+    "jump": lambda step: decisions.Jump(step=step),
 }
 
 

@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
-from nbrun.events import Narration, Record
+from nbrun.events import Record
+from nbrun.terms import Narration
 from nbrun.views import safe_html, timeline, wording
 from nbrun.views.account import Account, Attempt, Section, account
 from nbrun.views.ansi import visible

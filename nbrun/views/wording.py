@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from nbrun import events as ev
+from nbrun import terms
 from nbrun.history import LastTime
 from nbrun.script import NextAttempt, label, what_next
 from nbrun.state import Phase, RunState, StepState
@@ -113,7 +114,7 @@ def moment(at: str) -> str:
     return datetime.fromisoformat(at).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def operator(who: ev.Operator) -> str:
+def operator(who: terms.Operator) -> str:
     return f"{who.name} (uid {who.uid}, {who.via})"
 
 

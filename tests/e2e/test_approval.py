@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from nbrun import decisions, run_directory
 from nbrun import events as ev
-from nbrun import run_directory
 from nbrun.commands import approve as command
 from nbrun.errors import NbrunError
 from nbrun.journal import Reading
@@ -144,7 +144,7 @@ def test_a_guest_may_look_on_and_approve_and_no_more(desk: Desk) -> None:
 
     def cancel() -> Any:
         link = SocketLink(directory, "follow")
-        link.send(ev.Cancel(reason="by a guest"))
+        link.send(decisions.Cancel(reason="by a guest"))
         link.leave()
         return "sent"
 
@@ -161,7 +161,7 @@ def test_what_has_changed_since_it_was_shown_is_not_approved(desk: Desk) -> None
     directory = run_directory.RunDirectory(desk.run)
     step = fold(record.event for record in Reading(directory.journal)).current
     assert step is not None
-    stale = ev.Approve(binding="0" * 64)
+    stale = decisions.Approve(binding="0" * 64)
     told = as_nobody(lambda: command._said(directory, stale, step))
     assert "have changed since you looked" in told
 

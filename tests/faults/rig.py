@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from nbrun import decisions, run_directory
 from nbrun import events as ev
-from nbrun import run_directory
+from nbrun.decisions import Decision
 from nbrun.errors import NbrunError
-from nbrun.events import Decision, Record
+from nbrun.events import Record
 from nbrun.journal import Journal, Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.verify import Trust, Verification, verify
@@ -23,7 +24,7 @@ CELLS: dict[str, Any] = {
     "step_2()": [[prints("two\n"), error()], [prints("two again\n"), ok()]],
     "step_3()": [[prints("three\n"), ok()]],
 }
-DECISIONS: tuple[Decision, ...] = (ev.Retry(reason="again"),)
+DECISIONS: tuple[Decision, ...] = (decisions.Retry(reason="again"),)
 EFFECTS = ["step_1()", "step_2()", "step_2()", "step_3()"]  # of the whole run, undisturbed
 
 

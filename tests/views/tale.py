@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from nbrun import events as ev
-from nbrun.events import Event, Narration, Record, Step
+from nbrun.events import Event, Record
 from nbrun.script import deviations_of
 from nbrun.state import RunState, apply, check
+from nbrun.terms import Narration, Step
 from tests import build
 from tests.build import OPERATOR, display, stream
 

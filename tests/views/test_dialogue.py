@@ -6,6 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
+from nbrun import decisions
 from nbrun import events as ev
 from nbrun.views.dialogue import Dialogue
 from tests.views.tale import Tale, step, stream
@@ -83,28 +84,28 @@ def editor(monkeypatch, tmp_path):
 
 def test_on_script_no_reason_is_asked_for():
     said = Conversation(stepping(), "r")
-    assert said.stop() == ev.Run()
+    assert said.stop() == decisions.Run()
     assert said.keyboard.asked == ["step 1> "]
 
 
 def test_what_leaves_the_script_asks_why():
     said = Conversation(failed(), "retry", "  space is free ")
-    assert said.stop() == ev.Retry(reason="space is free")
+    assert said.stop() == decisions.Retry(reason="space is free")
     assert said.keyboard.asked[1].startswith("reason")
     assert "this takes the run off script: retried" in said.text
 
 
 def test_a_reason_may_be_left_out():
-    assert Conversation(failed(), "s", "").stop() == ev.Skip()
+    assert Conversation(failed(), "s", "").stop() == decisions.Skip()
 
 
 @pytest.mark.parametrize(
     ("line", "decision"),
     [
-        ("r 2", ev.Run(step="b", reason="why")),
-        ("j 2", ev.Jump(step="b", reason="why")),
-        ("k", ev.RestartKernel(reason="why")),
-        ("s", ev.Skip(reason="why")),
+        ("r 2", decisions.Run(step="b", reason="why")),
+        ("j 2", decisions.Jump(step="b", reason="why")),
+        ("k", decisions.RestartKernel(reason="why")),
+        ("s", decisions.Skip(reason="why")),
     ],
 )
 def test_every_departure_takes_its_reason_along(line, decision):
@@ -113,7 +114,7 @@ def test_every_departure_takes_its_reason_along(line, decision):
 
 def test_a_wrong_line_is_explained_and_asked_again():
     said = Conversation(failed(), "", "z", "run", "retry", "")
-    assert said.stop() == ev.Retry()
+    assert said.stop() == decisions.Retry()
     assert "choose; ? explains" in said.text
     assert "'z' is not a choice here" in said.text
     assert "has failed: use retry" in said.text
@@ -129,24 +130,26 @@ def test_the_menu_is_shown_once_and_the_help_when_asked():
 @pytest.mark.parametrize("answer", ["", "n", "no", "ye", "retry", "Y e s"])
 def test_the_run_is_ended_by_a_typed_yes_alone(answer):
     said = Conversation(failed(), "c", answer, "retry", "")
-    assert said.stop() == ev.Retry()
+    assert said.stop() == decisions.Retry()
 
 
 @pytest.mark.parametrize("answer", ["y", "yes", " YES "])
 def test_a_yes_ends_the_run_with_a_reason(answer):
-    assert Conversation(failed(), "c", answer, "took too long").stop() == ev.Cancel(
+    assert Conversation(failed(), "c", answer, "took too long").stop() == decisions.Cancel(
         reason="took too long"
     )
 
 
 def test_a_note_is_typed_behind_it_or_asked_for():
-    assert Conversation(failed(), "n called the dba").stop() == ev.AddNote(text="called the dba")
-    assert Conversation(failed(), "n", "called her").stop() == ev.AddNote(text="called her")
+    assert Conversation(failed(), "n called the dba").stop() == decisions.AddNote(
+        text="called the dba"
+    )
+    assert Conversation(failed(), "n", "called her").stop() == decisions.AddNote(text="called her")
 
 
 def test_an_empty_note_is_no_note():
     said = Conversation(failed(), "n", " ", "retry", "")
-    assert said.stop() == ev.Retry()
+    assert said.stop() == decisions.Retry()
     assert "the note is empty" in said.text
 
 
@@ -162,7 +165,7 @@ def test_ctrl_c_goes_up_to_the_console():
 
 def test_one_end_of_file_is_a_slip_and_three_are_a_lost_terminal():
     said = Conversation(failed(), CTRL_D, CTRL_D, "retry", CTRL_D, "")
-    assert said.stop() == ev.Retry()
+    assert said.stop() == decisions.Retry()
     assert "to end the run, choose cancel" in said.text
     with pytest.raises(EOFError):
         Conversation(failed(), CTRL_D, CTRL_D, CTRL_D).stop()
@@ -173,38 +176,38 @@ def test_one_end_of_file_is_a_slip_and_three_are_a_lost_terminal():
 
 def test_an_edit_is_shown_as_a_diff_before_it_runs(editor):
     said = Conversation(failed(), "e", "y", "why")
-    assert said.stop() == ev.Edit(source="# mine\na()", reason="why")
+    assert said.stop() == decisions.Edit(source="# mine\na()", reason="why")
     assert "+# mine" in said.text
     assert editor() == ["a()\n"]
 
 
 def test_another_step_can_be_edited(editor):
     said = Conversation(failed(), "e 2", "y", "")
-    assert said.stop() == ev.Edit(source="# mine\nb()", step="b")
+    assert said.stop() == decisions.Edit(source="# mine\nb()", step="b")
 
 
 def test_an_edit_of_what_was_edited_starts_from_that(editor):
     tale = failed().decide("edit", source="a(1)").failure("a", source="a(1)", cause="operator")
-    assert Conversation(tale, "e", "y", "").stop() == ev.Edit(source="# mine\na(1)")
+    assert Conversation(tale, "e", "y", "").stop() == decisions.Edit(source="# mine\na(1)")
     assert editor() == ["a(1)\n"]
 
 
 def test_an_edit_that_is_not_run_is_the_next_draft(editor):
     said = Conversation(failed(), "e", "n", "e", "y", "")
-    assert said.stop() == ev.Edit(source="# mine\n# mine\na()")
+    assert said.stop() == decisions.Edit(source="# mine\n# mine\na()")
     assert editor() == ["a()\n", "# mine\na()\n"]
 
 
 def test_an_insert_starts_empty(editor):
     said = Conversation(failed(), "i", "y", "a look")
-    assert said.stop() == ev.Insert(source="# mine", reason="a look")
+    assert said.stop() == decisions.Insert(source="# mine", reason="a look")
 
 
 def test_an_editor_left_without_a_change_runs_nothing(monkeypatch):
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "true")
     said = Conversation(failed(), "e", "retry", "")
-    assert said.stop() == ev.Retry()
+    assert said.stop() == decisions.Retry()
     assert "nothing was changed" in said.text
 
 
@@ -212,7 +215,7 @@ def test_an_editor_that_is_not_there_is_said_and_asked_again(monkeypatch):
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "/nowhere/editor")
     said = Conversation(failed(), "e", "retry", "")
-    assert said.stop() == ev.Retry()
+    assert said.stop() == decisions.Retry()
     assert "set EDITOR" in said.text
 
 
@@ -264,14 +267,14 @@ def asking(prompt, *, password):
 @pytest.mark.parametrize("password", [True, False])
 def test_a_cells_question_is_put_as_it_stands_and_a_password_unseen(password):
     said = Conversation(asking("Host? ", password=password), "db1")
-    assert said.dialogue.for_input(said.tale.state, lambda: True) == ev.Answer(text="db1")
+    assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="db1")
     assert said.keyboard.asked == ["Host? "]
     assert said.keyboard.secrets == [password]
 
 
 def test_an_answer_may_be_empty():
     said = Conversation(asking("Host? ", password=False), "")
-    assert said.dialogue.for_input(said.tale.state, lambda: True) == ev.Answer(text="")
+    assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="")
 
 
 def test_a_cells_question_takes_no_effect_on_the_screen():
@@ -285,7 +288,9 @@ def test_no_cell_that_asks_is_no_question():
     assert said.dialogue.for_input(said.tale.state, lambda: True) is None
 
 
-@pytest.mark.parametrize(("answer", "decision"), [("y", ev.KillKernel()), ("", None), (GONE, None)])
+@pytest.mark.parametrize(
+    ("answer", "decision"), [("y", decisions.KillKernel()), ("", None), (GONE, None)]
+)
 def test_the_kernel_is_killed_by_a_typed_yes_alone(answer, decision):
     said = Conversation(Tale(step("a")).begin("a"), answer)
     assert said.dialogue.about_kill(said.tale.state, lambda: True) == decision

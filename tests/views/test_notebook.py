@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from nbrun import events as ev
+from nbrun import terms
 from nbrun.views import notebook
 from tests.views.tale import OPERATOR, Tale, at, display, step, stream, told
 
@@ -325,7 +326,7 @@ def test_a_decision_a_note_and_the_kernels_fate_are_told_in_order():
 
 
 def test_an_attempt_names_who_decided_it():
-    other = ev.Operator(uid=7, name="bob", via="/dev/pts/8")
+    other = terms.Operator(uid=7, name="bob", via="/dev/pts/8")
     tale = Tale(step("a")).failure("a")
     tale.add(ev.Decided(operator=other, decision="retry"), ev.Resumed())
     tale.attempt("a", cause="operator")

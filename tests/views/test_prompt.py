@@ -3,6 +3,7 @@
 import pytest
 
 from nbrun import events as ev
+from nbrun import terms
 from nbrun.views import prompt
 from nbrun.views.prompt import Chosen
 from tests.build import crashed, kernel_idle, kernel_reattached, run_resumed, stopped
@@ -14,7 +15,7 @@ THREE = (step("a"), step("b"), step("c", tags=("skip-execution",)))
 @pytest.fixture
 def stepping():
     """A stop before step 1, which has not run."""
-    return Tale(*THREE, policy=ev.Policy(step=True)).stop("step_mode").state
+    return Tale(*THREE, policy=terms.Policy(step=True)).stop("step_mode").state
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
 @pytest.fixture
 def by_hand():
     """A stop at step 1, which is for a person to do."""
-    manual = step("a", "Do it.", contract=ev.Contract(manual=True))
+    manual = step("a", "Do it.", contract=terms.Contract(manual=True))
     return Tale(manual, *THREE[1:]).stop("manual").state
 
 
@@ -196,7 +197,7 @@ def test_without_a_kernel_the_rest_is_open(dead):
 
 
 def test_a_strict_run_refuses_what_leaves_the_script():
-    state = Tale(*THREE, policy=ev.Policy(strict=True)).failure("a").state
+    state = Tale(*THREE, policy=terms.Policy(strict=True)).failure("a").state
     for line in ("retry", "skip", "edit", "insert", "restart", "jump 2", "run 2"):
         assert "--strict" in prompt.parse(line, state), line
     assert name("note x", state) == "note"

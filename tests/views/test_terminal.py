@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from nbrun import events as ev
+from nbrun import terms
 from nbrun.history import LastTime
 from nbrun.state import RunState, apply
 from nbrun.views import region
@@ -419,7 +420,7 @@ def test_the_region_is_bounded_while_a_step_runs():
 
 def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
     before = {"a": LastTime(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
-    destructive = ev.Contract(impact="destructive")
+    destructive = terms.Contract(impact="destructive")
     tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
     text = shown(
         tale.attempt("a", cause="operator"),

@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.state import RunState
 from nbrun.views import wording
@@ -40,9 +41,9 @@ def test_an_operator_is_a_name_a_uid_and_a_terminal():
 
 def test_every_kind_of_thing_has_its_words():
     assert set(wording.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
-    assert set(wording.DEVIATIONS) == set(get_args(ev.DeviationKind))
+    assert set(wording.DEVIATIONS) == set(get_args(terms.DeviationKind))
     assert set(wording.STOPS) == set(get_args(ev.StopReason))
-    assert set(wording.FINDINGS) == set(get_args(ev.Finding))
+    assert set(wording.FINDINGS) == set(get_args(decisions.Finding))
 
 
 def test_a_step_is_named_by_number_and_title():

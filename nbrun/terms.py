@@ -1,0 +1,108 @@
+"""On what terms a run is made, as frozen data within its events: who operates it, the steps and
+what they ask for, how it is to behave, and under which role."""
+
+from typing import Any, Literal
+
+import msgspec
+
+DeviationKind = Literal[
+    "retried",
+    "edited",
+    "reran",
+    "out_of_order",
+    "skipped",
+    "inserted",
+    "kernel_restarted",
+    "runbook_replaced",
+]
+Impact = Literal["none", "changes", "destructive"]
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an event."""
+
+
+class Operator(Data, frozen=True, kw_only=True):
+    """Who decides: the real uid of the process, its account name, and how it is attached."""
+
+    uid: int
+    name: str
+    via: str
+
+
+class Narration(Data, frozen=True, kw_only=True):
+    """A Markdown or raw cell of the runbook, shown before the step that it precedes."""
+
+    id: str
+    kind: Literal["markdown", "raw"]
+    source: str
+    attachments: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+
+
+class Contract(Data, frozen=True, kw_only=True):
+    """What the runbook asks of whoever runs a step.
+
+    `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
+    none; `typed`: what the operator has to type then; `timeout` and `retry_delay` in seconds;
+    `retries`: how often it is run again by itself when it has failed or timed out; `approve`: the
+    group of those who may approve it, empty for anybody but the operator, None when nobody has to.
+    """
+
+    manual: bool = False
+    confirm: str | None = None
+    typed: str = ""
+    timeout: float | None = None
+    retries: int = 0
+    retry_delay: float = 0.0
+    impact: Impact | None = None
+    approve: str | None = None
+
+
+class Step(Data, frozen=True, kw_only=True):
+    """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
+    `number` counts from 1 in runbook order."""
+
+    id: str
+    number: int
+    title: str
+    source: str
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    narration: tuple[Narration, ...] = ()
+    contract: Contract = Contract()
+
+
+class Policy(Data, frozen=True, kw_only=True):
+    """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
+    before the run ends as failed; None for ever. `max_output`: bytes of output that are kept of an
+    attempt; 0 for all. `sign`: the file of the key that signs the record; `forward`: where each
+    line of the record is sent (see `targets`); empty for neither. `yes`: questions before steps are
+    answered beforehand, but for destructive steps, which `yes_destructive` answers. `allow`: the
+    ways in which the run may leave the script, None for all; `need_reason`: those that need a
+    reason. `group`: whose members may look on and approve; empty for nobody."""
+
+    attended: bool = True
+    on_failure: Literal["ask", "stop", "wait"] = "ask"
+    step: bool = False
+    strict: bool = False
+    shell_errors: Literal["fail", "ignore"] = "fail"
+    wait_for: float | None = None
+    max_output: int = 0
+    sign: str = ""
+    forward: tuple[str, ...] = ()
+    yes: bool = False
+    yes_destructive: bool = False
+    allow: tuple[DeviationKind, ...] | None = None
+    need_reason: tuple[DeviationKind, ...] = ()
+    group: str = ""
+
+
+class RoleTaken(Data, frozen=True, kw_only=True):
+    """The role that a run's kernels have: the names of the variables that it takes over, sets, and
+    has commands print. The values of the last are secrets."""
+
+    name: str
+    inherit: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    env_from_cmd: tuple[str, ...] = ()
