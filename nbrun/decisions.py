@@ -132,3 +132,8 @@ Decision = (
     | KillKernel
     | Answer
 )
+
+
+def name(decision: Decision) -> str:
+    """The decision's tag: `retry`, `skip`, …"""
+    return str(decision.__struct_config__.tag)

@@ -10,24 +10,22 @@ import msgspec
 
 from nbrun import approval, bindings, decisions, provenance
 from nbrun import events as ev
-from nbrun.decisions import Decision
+from nbrun.decisions import Decision, name
+from nbrun.deviation import deviations_of
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
 from nbrun.journal import Journal
 from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink, Suspended
 from nbrun.output_cap import OutputCap
 from nbrun.redaction import Redaction
+from nbrun.refusals import lacks, refusal
 from nbrun.script import (
     NextAttempt,
     NextFinish,
     NextRestart,
     NextStop,
     attempt_started,
-    deviations_of,
     label,
-    lacks,
-    name,
-    refusal,
     unattended_end,
     waits,
     what_next,

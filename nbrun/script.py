@@ -1,20 +1,12 @@
-"""The script and leaving it: what a run does next, what may be decided, and what is a deviation."""
+"""The script: what a run does next, and how it ends where nobody is there to decide."""
 
-import difflib
 from dataclasses import dataclass
 from itertools import count, islice
 
-import msgspec
-
-from nbrun import decisions, terms
 from nbrun import events as ev
-from nbrun.approval import binding, is_awaited
-from nbrun.decisions import Decision
-from nbrun.events import Cause, Deviated, Event, RunOutcome, StopReason
-from nbrun.state import Phase, RunState, StepState
-from nbrun.terms import DeviationKind
-
-# ── What comes next ──────────────────────────────────────────────────────────────────────────
+from nbrun.approval import is_awaited
+from nbrun.events import Cause, RunOutcome, StopReason
+from nbrun.state import RunState, StepState
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,7 @@ def _as_decided(state: RunState, decided: ev.Decided) -> Next:
         return NextRestart(decided.reason)
     if state.kernel != "alive":
         return NextStop("kernel_died")
-    return _attempt_for(state, decided.decision, decided.step, decided.source)
+    return attempt_for(state, decided.decision, decided.step, decided.source)
 
 
 def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:
@@ -153,7 +145,7 @@ def _rebuilding(step: StepState) -> NextAttempt:
     return NextAttempt(step.step.id, step.last_source or step.step.source, "setup")
 
 
-def _attempt_for(
+def attempt_for(
     state: RunState, decision: str, step: str | None, source: str | None
 ) -> NextAttempt:
     """The attempt that a decision to run something leads to."""
@@ -213,296 +205,7 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
     return NextFinish("failed", f"{what}, and {ends}")
 
 
-# ── What may be decided ──────────────────────────────────────────────────────────────────────
-
-# The phases in which each decision is heard at all; `refusal` knows the finer conditions.
-ALLOWED: dict[type[Decision], frozenset[Phase]] = {
-    decisions.Run: frozenset({Phase.STOPPED}),
-    decisions.Continue: frozenset({Phase.STOPPED}),
-    decisions.Retry: frozenset({Phase.STOPPED}),
-    decisions.Done: frozenset({Phase.STOPPED}),
-    decisions.Edit: frozenset({Phase.STOPPED}),
-    decisions.Skip: frozenset({Phase.STOPPED}),
-    decisions.Jump: frozenset({Phase.STOPPED}),
-    decisions.Insert: frozenset({Phase.STOPPED}),
-    decisions.RestartKernel: frozenset({Phase.STOPPED}),
-    decisions.Approve: frozenset({Phase.STOPPED}),
-    decisions.Reject: frozenset({Phase.STOPPED}),
-    decisions.Settle: frozenset({Phase.STOPPED}),
-    decisions.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
-    decisions.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
-    decisions.Cancel: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
-    decisions.Interrupt: frozenset({Phase.READY, Phase.RUNNING}),
-    decisions.KillKernel: frozenset({Phase.READY, Phase.RUNNING}),
-    decisions.Answer: frozenset({Phase.RUNNING}),
-}
-_RUNS_CODE = (
-    decisions.Run | decisions.Continue | decisions.Retry | decisions.Edit | decisions.Insert
-)
-_CHANGES_COURSE = (
-    _RUNS_CODE | decisions.Done | decisions.Skip | decisions.Jump | decisions.RestartKernel
-)
-
-
-def refusal(state: RunState, decision: Decision) -> str | None:
-    """Why `decision` is not allowed where the run stands; None when it is."""
-    if state.phase not in ALLOWED[type(decision)]:
-        return f"{name(decision)} is not possible now: the run is {state.phase.value}"
-    if state.unsettled and isinstance(decision, _CHANGES_COURSE):
-        return "say first what came of the attempt that nobody saw end"
-    if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
-        return "the kernel is dead: restart it first"
-    return (
-        _misplaced(state, decision)
-        or _by_hand(state, decision)
-        or _unapproved(state, decision)
-        or _not_allowed(state, decision)
-    )
-
-
-def _by_hand(state: RunState, decision: Decision) -> str | None:
-    """A person's step can't be run, and another can't be said to be done."""
-    if isinstance(decision, decisions.Insert):
-        return None
-    target = target_of(state, decision)
-    if isinstance(decision, decisions.Done):
-        if target is not None and not target.step.contract.manual:
-            return f"{label(state, target.step.id)} is not for a person to do: use run or skip"
-        return None if target is not None else "there is no step left"
-    if target is not None and target.step.contract.manual:
-        return f"{label(state, target.step.id)} is for a person to do: use done or skip"
-    return None
-
-
-def _unapproved(state: RunState, decision: Decision) -> str | None:
-    """What needs an approval is not run without one, nor with another source than was approved."""
-    if isinstance(decision, decisions.Approve | decisions.Reject):
-        return _misdirected(state, decision)
-    target = target_of(state, decision)
-    if target is None or target.step.contract.approve is None:
-        return None
-    told = label(state, target.step.id)
-    if isinstance(decision, decisions.Edit) and decision.source != target.step.source:
-        return f"{told} needs an approval, which is for its source as it stands: skip it instead"
-    return f"{told} needs an approval: see nbrun approve" if is_awaited(state, target) else None
-
-
-def _misdirected(state: RunState, decision: decisions.Approve | decisions.Reject) -> str | None:
-    stop, current = state.stop, state.current
-    if stop is None or stop.reason != "approval" or current is None:
-        return "nothing waits for an approval"
-    if isinstance(decision, decisions.Approve) and decision.binding != binding(state, current):
-        return "the source or the parameters have changed since you looked: look again"
-    return None
-
-
-def target_of(state: RunState, decision: Decision) -> StepState | None:
-    """The step of the runbook that `decision` runs or says to be done; None when it does not."""
-    match decision:
-        case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
-            return state.steps.get(step)
-        case (
-            decisions.Run()
-            | decisions.Continue()
-            | decisions.Retry()
-            | decisions.Edit()
-            | decisions.Done()
-        ):
-            return state.current
-    return None
-
-
-def lacks(state: RunState, decision: Decision) -> str | None:
-    """What an otherwise allowed decision still needs: a text to be typed, or a reason."""
-    target = target_of(state, decision)
-    typed = target.step.contract.typed if target is not None and _asks(state, target) else ""
-    if typed and getattr(decision, "typed", "") != typed:
-        return f"type {typed!r} to confirm it"
-    needed = set(state.plan.policy.need_reason) & kinds_of(state, decision)
-    if needed and not decision.reason.strip():
-        return f"a reason is needed: {', '.join(sorted(needed))}"
-    return None
-
-
-def _asks(state: RunState, step: StepState) -> bool:
-    return step.step.contract.manual or is_gated(state, step)
-
-
-def _misplaced(state: RunState, decision: Decision) -> str | None:
-    current = state.current
-    match decision:
-        case decisions.Settle() if not state.unsettled:
-            return "every attempt was seen to end"
-        case decisions.KillKernel() if state.phase is Phase.READY and not state.busy:
-            return "the kernel is doing nothing that could be ended"
-        case decisions.Cancel() if state.cancelled:
-            return "the run is being cancelled already"
-        case decisions.Answer() if state.input_wanted is None:
-            return "no cell is asking for input"
-        case decisions.Edit(source=source) | decisions.Insert(source=source) if not source.strip():
-            return "there is no code in it"
-        case decisions.AddNote(text=text) if not text.strip():
-            return "the note is empty"
-        case (
-            decisions.Run(step=str(step))
-            | decisions.Edit(step=str(step))
-            | decisions.Jump(step=step)
-        ):
-            return _bad_target(state, step, jump=isinstance(decision, decisions.Jump))
-        case decisions.Retry() if current is not None and not current.failed:
-            return f"{label(state, current.step.id)} has not failed: use run"
-        case decisions.Run() | decisions.Continue() if current is not None and current.failed:
-            return f"{label(state, current.step.id)} has failed: use retry, edit or skip"
-    return None
-
-
-def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
-    if step not in state.steps:
-        return f"there is no step {step!r}"
-    if state.steps[step].declared_skip:
-        return f"{label(state, step)} is tagged skip-execution: the runbook says not to run it"
-    if jump and state.current is state.steps[step]:
-        return f"the run already stands at {label(state, step)}"
-    return None
-
-
-def _not_allowed(state: RunState, decision: Decision) -> str | None:
-    """A deviation that `--strict`, or the team's policy, does not allow."""
-    policy = state.plan.policy
-    allowed = () if policy.strict else policy.allow
-    if allowed is None:
-        return None
-    kinds = sorted(kinds_of(state, decision) - set(allowed))
-    if not kinds:
-        return None
-    by = "this run is --strict" if policy.strict else "the policy in nbrun.toml does not allow it"
-    return f"{name(decision)} would leave the script ({', '.join(kinds)}), and {by}"
-
-
-def kinds_of(state: RunState, decision: Decision) -> set[DeviationKind]:
-    """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
-    is run."""
-    kinds = {each.kind for each in consequences(state, decision)}
-    if isinstance(decision, decisions.Jump) and state.steps[decision.step].passed:
-        kinds.add("reran")
-    return kinds
-
-
-def name(decision: Decision) -> str:
-    """The decision's tag: `retry`, `skip`, …"""
-    return str(decision.__struct_config__.tag)
-
-
 def label(state: RunState, step: str) -> str:
     """How a step is named to a person: its number, or its id when it is not of the runbook."""
     known = state.steps.get(step)
     return f"step {known.step.number}" if known else f"cell {step}"
-
-
-# ── What is a deviation ──────────────────────────────────────────────────────────────────────
-
-
-def deviations_of(state: RunState, event: Event) -> list[Deviated]:
-    """The ways in which `event`, about to happen to `state`, leaves the script.
-
-    The only place that decides what is off script (DESIGN, "Off script").
-    """
-    reason = _reason(state, event)
-    return [
-        msgspec.structs.replace(departure, reason=reason) for departure in _departures(state, event)
-    ]
-
-
-def _reason(state: RunState, event: Event) -> str:
-    """What the operator said when deciding what leads to `event`."""
-    match event:
-        case ev.Decided(reason=reason) | ev.KernelRestarted(why=reason):
-            return reason
-        case ev.AttemptStarted(cause="operator") if state.decision is not None:
-            return state.decision.reason
-    return ""
-
-
-def _departures(state: RunState, event: Event) -> list[Deviated]:
-    match event:
-        case ev.AttemptStarted():
-            return _of_attempt(state, event)
-        case ev.Decided(decision="skip") if state.current is not None:
-            return [Deviated(kind="skipped", step=state.current.step.id)]
-        case ev.Decided(decision="done") if state.current is not None and state.current.done:
-            return [Deviated(kind="reran", step=state.current.step.id)]
-        case ev.Decided(decision="jump", step=str(step)):
-            return [Deviated(kind="skipped", step=passed) for passed in _between(state, step)]
-        case ev.KernelRestarted():
-            return [Deviated(kind="kernel_restarted")]
-        case ev.RunbookReplaced(diff=changed):
-            return [Deviated(kind="runbook_replaced", diff=changed)]
-    return []
-
-
-def _between(state: RunState, step: str) -> list[str]:
-    """The steps not passed that a jump forward to `step` passes over."""
-    upto = state.steps[step].step.number - 1
-    return [id_ for id_ in state.order[state.position : upto] if not state.steps[id_].passed]
-
-
-def _of_attempt(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
-    step = state.steps.get(event.step)
-    if step is None:
-        return [Deviated(kind="inserted", step=event.step)]
-    if event.cause in ("setup", "retry"):  # a part of the restart; declared by the runbook
-        return []
-    kinds: list[DeviationKind] = []
-    if step.attempts:
-        kinds.append("reran" if step.succeeded else "retried")
-    current = state.current
-    if current is not None and current.step.number < step.step.number:
-        kinds.append("out_of_order")
-    found = [Deviated(kind=kind, step=event.step) for kind in kinds]
-    return found + _edit(step, event)
-
-
-def _edit(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:
-    """An edit, unless it is what a `fill` step asks for."""
-    if event.source == step.step.source or "fill" in step.step.tags:
-        return []
-    return [Deviated(kind="edited", step=event.step, diff=diff(step.step.source, event.source))]
-
-
-def diff(old: str, new: str) -> str:
-    """A unified diff from the runbook's source to what ran."""
-    lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), "runbook", "run", lineterm="", n=3
-    )
-    return "\n".join(lines)
-
-
-def consequences(state: RunState, decision: Decision) -> list[Deviated]:
-    """The deviations that `decision`, an allowed one, leads to at once."""
-    match decision:
-        case decisions.Run(step=step):
-            return _of_planned(state, "run", step, None)
-        case decisions.Continue() | decisions.Retry():
-            return _of_planned(state, name(decision), None, None)
-        case decisions.Edit(source=source, step=step):
-            return _of_planned(state, "edit", step, source)
-        case decisions.Insert(source=source):
-            return _of_planned(state, "insert", None, source)
-        case decisions.Skip() | decisions.Done():
-            return deviations_of(state, ev.Decided(operator=_NOBODY, decision=name(decision)))
-        case decisions.Jump(step=step):
-            jump = ev.Decided(operator=_NOBODY, decision="jump", step=step)
-            return deviations_of(state, jump)
-        case decisions.RestartKernel():
-            return [Deviated(kind="kernel_restarted")]
-    return []
-
-
-_NOBODY = terms.Operator(uid=-1, name="", via="")
-
-
-def _of_planned(
-    state: RunState, decision: str, step: str | None, source: str | None
-) -> list[Deviated]:
-    planned = _attempt_for(state, decision, step, source)
-    return deviations_of(state, attempt_started(state, planned))

@@ -10,9 +10,9 @@ import msgspec
 
 from nbrun import decisions, terms
 from nbrun import events as ev
+from nbrun.deviation import deviations_of
 from nbrun.events import Cause, Event, Outcome, Record
 from nbrun.journal import GENESIS, Clock, Journal, digest, encode
-from nbrun.script import deviations_of
 from nbrun.state import RunState, apply, check
 from nbrun.terms import Narration, Operator, Policy, Step
 

@@ -10,19 +10,16 @@ from typing import Any, get_args
 from nbrun import decisions
 from nbrun import events as ev
 from nbrun.approval import binding
-from nbrun.decisions import Decision
+from nbrun.decisions import Decision, name
+from nbrun.deviation import consequences, deviations_of
 from nbrun.events import Event
+from nbrun.refusals import lacks, refusal
 from nbrun.script import (
     NextAttempt,
     NextFinish,
     NextRestart,
     NextStop,
     attempt_started,
-    consequences,
-    deviations_of,
-    lacks,
-    name,
-    refusal,
     unattended_end,
     waits,
     what_next,

@@ -52,7 +52,8 @@ FLOORS: tuple[set[str], ...] = (
         "parameter_sources",
         "seal",
     },
-    {"history", "parameter_schema", "verify", "sealing", "forwarding"},
+    {"deviation"},
+    {"history", "parameter_schema", "verify", "sealing", "forwarding", "refusals"},
     {"recipients"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"parameter_values", "lint", "saving", "server", "console"},
@@ -162,7 +163,16 @@ def test_a_view_knows_neither_the_engine_nor_the_kernel() -> None:
 
 
 def test_the_engine_prints_nothing_and_knows_no_view() -> None:
-    for module in ("engine", "state", "script", "transcript", "verdict", "journal", "kernel"):
+    for module in (
+        "engine",
+        "state",
+        "script",
+        "deviation",
+        "refusals",
+        "transcript",
+        "verdict",
+        "journal",
+    ):
         assert not {name for name in own(module) if room(name) == "views"}, module
         assert "rich" not in {name.split(".")[0] for name in imported(module)}, module
 

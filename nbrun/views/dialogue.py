@@ -12,8 +12,10 @@ from rich.text import Text
 
 from nbrun import decisions
 from nbrun.decisions import Decision
+from nbrun.deviation import consequences, diff, kinds_of
 from nbrun.events import Record
-from nbrun.script import consequences, diff, is_gated, kinds_of, label, refusal, target_of
+from nbrun.refusals import refusal, target_of
+from nbrun.script import is_gated, label
 from nbrun.state import RunState
 from nbrun.views import log, mime, prompt, wording
 from nbrun.views.ansi import plain

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from nbrun import decisions
 from nbrun.decisions import Decision
-from nbrun.script import label, refusal
+from nbrun.refusals import refusal
+from nbrun.script import label
 from nbrun.state import RunState
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from nbrun import events as ev
+from nbrun.deviation import deviations_of
 from nbrun.events import Event, Record
-from nbrun.script import deviations_of
 from nbrun.state import RunState, apply, check
 from nbrun.terms import Narration, Step
 from tests import build
