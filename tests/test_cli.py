@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from nbrun import __version__, cli, errors
+from nbrun import __version__, errors
+from nbrun.cli.main import main
 from nbrun.errors import ExitCode
 from tests.build_notebooks import code, notebook, write
 
@@ -19,7 +20,7 @@ def run(monkeypatch, capsys, tmp_path):
     def nbrun(*words):
         monkeypatch.setattr(sys, "argv", ["nbrun", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main()
         said = capsys.readouterr()
         return int(ended.value.code or 0), said.out, said.err
 
@@ -147,9 +148,9 @@ def test_help_loads_no_heavy_library():
     """Help and shell completion answer at once."""
     heavy = ("nbclient", "nbformat", "papermill", "jupyter_client", "zmq")
     program = (
-        "import sys; from nbrun import cli\n"
+        "import sys; from nbrun.cli.main import main\n"
         "sys.argv = ['nbrun', 'start', '--help']\n"
-        "try: cli.main()\n"
+        "try: main()\n"
         "except SystemExit: pass\n"
         f"print('loaded:', [name for name in {heavy!r} if name in sys.modules])"
     )

@@ -64,7 +64,7 @@ FLOORS: tuple[set[str], ...] = (
     {"cli"},
     {"__main__"},
 )
-PACKAGES = ("views", "commands")
+PACKAGES = ("views", "commands", "cli")
 HEAVY = (
     "nbclient",
     "jupyter_client",
@@ -189,7 +189,10 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("papermill",), {"parameters"}),
         (("nbformat",), {"runbook", "kernel", "parameters"}),
         (("jsonlines",), {"journal"}),
-        (("typer",), {"cli"}),
+        (
+            ("typer",),
+            {"cli.main", "cli.options", "cli.operating", "cli.runbooks", "cli.records"},
+        ),
         (("psutil",), {"processes"}),
         (("tomllib",), {"config"}),
         (("platformdirs",), {"run_directory"}),
@@ -222,7 +225,7 @@ def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"
         f"sys.argv = ['nbrun', *{arguments!r}]\n"
-        "from nbrun.cli import main\n"
+        "from nbrun.cli.main import main\n"
         "try:\n    main()\n"
         "except SystemExit:\n    pass\n"
         "print('\\nloaded:', *sys.modules, file=sys.stderr)\n"

@@ -1,0 +1,75 @@
+"""The command line as a whole, and the one place that maps errors to exit codes."""
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from nbrun import __version__
+from nbrun.cli import operating, records, runbooks
+from nbrun.errors import ExitCode, NbrunError
+from nbrun.views import spelling
+
+app = typer.Typer(
+    name="nbrun",
+    help="Run a Jupyter notebook as an operations runbook, and keep a record of what was done.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nbrun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _nbrun(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+_GROUPS = {
+    "Make and operate runs": (
+        operating.start,
+        operating.attach,
+        operating.watch,
+        operating.resume,
+        operating.cancel,
+        operating.approve,
+        operating.reject,
+    ),
+    "Write runbooks": (runbooks.plan, runbooks.check, runbooks.new),
+    "Read records": (records.log, records.runs, records.export, records.verify, records.schema),
+}
+for _group, _commands in _GROUPS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_group)(_command)
+
+
+def main() -> None:
+    """The entry point of `nbrun` and `jupyter nbrun`."""
+    spelling.register()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written plainer
+            stream.reconfigure(errors=spelling.ERRORS)
+    if "_NBRUN_COMPLETE" in os.environ:
+        from nbrun.commands import completion
+
+        completion.leave_the_value(os.environ)
+    try:
+        app(prog_name="nbrun")
+    except NbrunError as error:
+        sys.stderr.write(f"nbrun: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("nbrun: interrupted\n")
+        sys.exit(ExitCode.INTERRUPTED)

@@ -1,0 +1,209 @@
+"""The commands that make a run, and those that have a say in one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nbrun.cli.options import (
+    Assignments,
+    FullTraceback,
+    KernelName,
+    MaxLines,
+    OnFailure,
+    ParametersFile,
+    Plain,
+    RoleName,
+    RunName,
+    RunsDir,
+    ShellErrors,
+    Undeclared,
+    text,
+)
+
+
+def start(
+    runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook to run.")],
+    parameter: Assignments = None,
+    parameters_file: ParametersFile = None,
+    undeclared: Undeclared = False,
+    help_parameters: Annotated[
+        bool, typer.Option("--help-parameters", help="Tell what the runbook's parameters are.")
+    ] = False,
+    runs_dir: RunsDir = None,
+    kernel: KernelName = None,
+    cwd: Annotated[
+        Path | None, typer.Option(help="Run in this folder instead of the notebook's own.")
+    ] = None,
+    step: Annotated[bool, typer.Option("--step", help="Stop and ask before every step.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse every decision that leaves the script.")
+    ] = False,
+    on_failure: Annotated[
+        OnFailure,
+        typer.Option(
+            help="At a failed step: ask the operator, stop the run, or wait for somebody to attach."
+        ),
+    ] = OnFailure.ask,
+    wait_for: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End a stop that nobody attaches to after, say, 2h."),
+    ] = None,
+    shell_errors: Annotated[
+        ShellErrors, typer.Option(help="What a failed shell command in a cell does to its step.")
+    ] = ShellErrors.fail,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the run's id and leave it to go on by itself.")
+    ] = False,
+    role: RoleName = None,
+    group: Annotated[
+        str, typer.Option(help="Let the members of this group look on and approve.")
+    ] = "",
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Confirm the steps that ask for it, but no destructive one."),
+    ] = False,
+    yes_destructive: Annotated[
+        bool, typer.Option("--yes-destructive", help="Confirm the destructive steps, too.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why this run is made, for the record.")] = "",
+    ticket: Annotated[str, typer.Option(help="The ticket it is made for, for the record.")] = "",
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign the record with this OpenSSH key.")
+    ] = None,
+    max_output: Annotated[
+        str, typer.Option(metavar="SIZE", help="The most output of an attempt to keep; 0: all.")
+    ] = "64MiB",
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
+    ] = False,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
+) -> None:
+    """Run a notebook, one cell at a time, stopping at a failed one."""
+    if help_parameters:
+        from nbrun.commands import parameters
+
+        raise typer.Exit(parameters.show(runbook, kernel))
+    from nbrun.launching import spawn
+
+    spawned = spawn()  # it imports while this process does
+    from nbrun import durations
+    from nbrun.commands import start as command
+    from nbrun.commands.values import Wanted
+    from nbrun.orders import StartOrder
+    from nbrun.views.look import Look
+
+    order = StartOrder(
+        runbook=str(runbook),
+        attended=False,  # the command finds out
+        undeclared=undeclared,
+        runs_dir=text(runs_dir),
+        kernel=kernel,
+        cwd=text(cwd),
+        step=step,
+        strict=strict,
+        on_failure=on_failure.value,
+        wait_for=durations.seconds(wait_for, "--wait-for") if wait_for else None,
+        shell_errors=shell_errors.value,
+        yes=yes,
+        yes_destructive=yes_destructive,
+        role=role,
+        group=group,
+        reason=reason,
+        ticket=ticket,
+        sign=text(sign),
+        max_output=max_output,
+    )
+    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(command.start(order, wanted, spawned, json=json, detach=detach, look=look))
+
+
+def attach(
+    run: RunName = "last",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the run over from whoever is attached.")
+    ] = False,
+    since_detach: Annotated[
+        bool, typer.Option("--since-detach", help="Show only what happened since somebody left.")
+    ] = False,
+    runs_dir: RunsDir = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
+) -> None:
+    """Be the operator of a run that goes on."""
+    from nbrun.commands import attach as command
+    from nbrun.views.look import Look
+
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(
+        command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach, look=look)
+    )
+
+
+def watch(
+    run: RunName = "last",
+    json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
+    runs_dir: RunsDir = None,
+    plain: Plain = False,
+    full_traceback: FullTraceback = False,
+    max_lines: MaxLines = 400,
+) -> None:
+    """Look on while a run goes on. Nothing done here reaches the run."""
+    from nbrun.commands import watch as command
+    from nbrun.views.look import Look
+
+    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
+    raise typer.Exit(command.watch(run, runs_dir, json=json, look=look))
+
+
+def resume(
+    run: RunName = "last",
+    use_new_runbook: Annotated[
+        bool,
+        typer.Option("--use-new-runbook", help="Take the steps not run yet from the runbook now."),
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why it is resumed, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """Go on with a run that was interrupted. Nothing is run again unasked."""
+    from nbrun.commands import resume as command
+
+    raise typer.Exit(command.resume(run, runs_dir, new_runbook=use_new_runbook, reason=reason))
+
+
+def cancel(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it is ended, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """End a run from elsewhere, one that goes on or one that was interrupted."""
+    from nbrun.commands import cancel as command
+
+    raise typer.Exit(command.cancel(run, runs_dir, reason=reason))
+
+
+def approve(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it may run, for the record.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Let a step run that waits for the approval of another person than its operator."""
+    from nbrun.commands import approve as command
+
+    raise typer.Exit(command.approve(run, runs_dir, reason=reason, yes=yes))
+
+
+def reject(
+    run: RunName,
+    reason: Annotated[str, typer.Option(help="Why it should not run, for the record.")] = "",
+    runs_dir: RunsDir = None,
+) -> None:
+    """Say that a step that waits for an approval should not run as it is."""
+    from nbrun.commands import approve as command
+
+    raise typer.Exit(command.reject(run, runs_dir, reason=reason))
