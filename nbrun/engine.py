@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbrun import approval, bindings, decisions, provenance
+from nbrun import approval, decisions, provenance
 from nbrun import events as ev
 from nbrun.decisions import Decision, name
-from nbrun.deviation import deviations_of
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
 from nbrun.journal import Journal
-from nbrun.messages import Died, Idled, Kernel, KernelInfo, Message, Replied, Sink, Suspended
+from nbrun.kernel_control import KernelControl
+from nbrun.messages import Died, Idled, Kernel, Message, Replied, Sink, Suspended
 from nbrun.output_cap import OutputCap
+from nbrun.recorder import Recorder
 from nbrun.redaction import Redaction
 from nbrun.refusals import lacks, refusal
 from nbrun.script import (
@@ -30,26 +31,10 @@ from nbrun.script import (
     waits,
     what_next,
 )
-from nbrun.state import Phase, RunState, apply, check
+from nbrun.state import Phase, RunState
 from nbrun.terms import Operator
 from nbrun.transcript import Transcript
 from nbrun.verdict import Verdict, judge
-
-CANCEL_GRACE = 10.0  # seconds that a cancelled step has to answer the interrupt
-
-# Events after which the operator or the kernel acts: they are on disk before anything else happens.
-_SYNCED = (
-    ev.RunStarted,
-    ev.AttemptStarted,
-    ev.AttemptFinished,
-    ev.Stopped,
-    ev.Decided,
-    ev.AttemptSettled,
-    ev.ApprovalGranted,
-    ev.ApprovalRejected,
-    ev.NoteAdded,
-    ev.RunFinished,
-)
 
 
 @dataclass(frozen=True)
@@ -95,18 +80,17 @@ class Engine:
         """`state`: where the run stands that the journal holds already."""
         self.inbox: Inbox = inbox or queue.SimpleQueue()
         self.state = state or RunState()
-        self._journal = journal
+        redaction = redaction or Redaction(lost=_secrets(self.state))
+        self._recorder = Recorder(journal, self.state, redaction, publish)
+        self._emit, self._emit_all = self._recorder.emit, self._recorder.emit_all
         self._cap = OutputCap(self.inbox.put)
         self._kernel = make_kernel(self._cap)
-        self._publish = publish
+        self._control = KernelControl(self._kernel, self._recorder, self._asked_to_stop)
         self._save_notebook = save_notebook
         self._on_loss = on_loss
-        self._redaction = redaction or Redaction(lost=_secrets(self.state))
         self._transcript = Transcript()
         self._kept: list[Incoming] = []
-        self._kill_due: float | None = None
         self._stop_due: float | None = None
-        self._timeout_due: float | None = None
         self._attempt_began = 0.0
         self._attempt_ended = 0.0
         self._finish: NextFinish | None = None
@@ -145,12 +129,12 @@ class Engine:
             raise lost from error
         finally:
             self._kernel.shutdown()
-            self._journal.close()
+            self._recorder.close()
 
     def _begin(self, started: ev.RunStarted) -> None:
         self._emit(started)
         self._save_notebook(None)
-        self._start_kernel()
+        self._control.start()
 
     def _begin_again(
         self, resumed: ev.RunResumed, seen: float, replaced: ev.RunbookReplaced | None
@@ -162,7 +146,7 @@ class Engine:
             self._transcript.went_before(self.state.last_attempt)
         self._save_notebook(None)
         if self.state.kernel == "alive":
-            self._adopt_kernel(seen)
+            self._control.adopt(seen)
 
     # ── doing ────────────────────────────────────────────────────────────────────────────────
 
@@ -177,54 +161,11 @@ class Engine:
                 if self._waited(following):
                     self._attempt(following)
             case NextRestart():
-                self._restart_kernel(following)
+                self._control.restart(following.why)
             case NextStop():
                 self._stop(following)
             case NextFinish():
                 self._finish = following
-
-    def _start_kernel(self) -> None:
-        info = self._new_kernel()
-        if info is not None:
-            self._emit(ev.KernelStarted(**msgspec.structs.asdict(info)))
-
-    def _restart_kernel(self, restart: NextRestart) -> None:
-        if self.state.kernel_info is None:  # there never was one
-            self._start_kernel()
-            return
-        lost = bindings.lost(self.state)
-        info = self._new_kernel()
-        if info is not None:
-            self._emit(
-                ev.KernelRestarted(
-                    generation=info.generation,
-                    kernelspec=info.kernelspec,
-                    why=restart.why,
-                    process=info.process,
-                    lost=lost,
-                )
-            )
-
-    def _adopt_kernel(self, seen: float) -> None:
-        generation, process = self.state.generation, self.state.process
-        try:
-            if process is None:
-                raise KernelError("the record does not say where it is")
-            self._kernel.adopt(process, _info_of(self.state), self._asked_to_stop)
-        except KernelError as error:
-            why = f"the kernel is gone since the run was interrupted: {error}"
-            self._emit(ev.KernelDied(generation=generation, why=why))
-        else:
-            gap = round(self._journal.elapsed() - seen, 6)
-            self._emit(ev.KernelReattached(generation=generation, gap=gap))
-
-    def _new_kernel(self) -> KernelInfo | None:
-        """A kernel that is ready; None, and the event that says why, when there is none."""
-        try:
-            return self._kernel.start(self._asked_to_stop)
-        except KernelError as error:
-            self._emit(ev.KernelDied(generation=self.state.generation + 1, why=str(error)))
-            return None
 
     def _waited(self, planned: NextAttempt) -> bool:
         """Let `planned.after` pass; False when something else is to be done now."""
@@ -241,21 +182,15 @@ class Engine:
         started = self.state.attempt  # as it is recorded
         assert started is not None  # noqa: S101  emitted above
         self._attempt_began = time.monotonic()
-        self._timeout_due = self._attempt_began + limit if (limit := self._limit()) else None
+        self._control.begin(self._attempt_began)
         try:
-            source = self._redaction.reveal(planned.source)
+            source = self._recorder.redaction.reveal(planned.source)
             self._transcript.sent(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # it was not sent
             self._finished(Verdict(outcome="error", ename=type(error).__name__, evalue=str(error)))
             return
         while self.state.phase is Phase.RUNNING:
             self._hear(self._wait())
-
-    def _limit(self) -> float | None:
-        """The seconds that the running step may take."""
-        attempt = self.state.attempt
-        step = self.state.steps.get(attempt.step) if attempt else None
-        return step.step.contract.timeout if step else None
 
     def _stop(self, stop: NextStop) -> None:
         """Say why the run waits, write the notebook, and wait, where somebody can decide."""
@@ -287,13 +222,12 @@ class Engine:
         while not self.inbox.empty():
             self._hear(self.inbox.get())
         self._release()
-        for held in self._redaction.release():
-            self._record([held])
+        self._recorder.release()
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,
             counts=self._counts(),
-            duration=round(self._journal.elapsed(), 6),
+            duration=round(self._recorder.elapsed(), 6),
             why=finish.why,
         )
         digest = self._save_notebook(finished)
@@ -316,7 +250,7 @@ class Engine:
 
     def _wait(self, until: float | None = None) -> Incoming | None:
         """What comes in next; None when something is due, at `until` at the latest."""
-        moments = (self._transcript.due, self._kill_due, self._stop_due, self._timeout_due, until)
+        moments = (self._transcript.due, *self._control.due, self._stop_due, until)
         due = [moment for moment in moments if moment is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
         try:
@@ -373,10 +307,7 @@ class Engine:
     def _overdue(self, now: float) -> None:
         if self._transcript.due is not None and now >= self._transcript.due:
             self._release()
-        if self._kill_due is not None and now >= self._kill_due:
-            self._kill("the step did not answer the interrupt")
-        if self._timeout_due is not None and now >= self._timeout_due:
-            self._time_out()
+        self._control.act_if_due(now)
 
     def _release(self) -> None:
         self._emit_all(self._transcript.release())
@@ -393,7 +324,7 @@ class Engine:
                 reply,
                 interrupted=self.state.interrupted,
                 shell_errors_fail=strict,
-                timeout=self._limit() if self.state.timed_out else None,
+                timeout=self._control.limit if self.state.timed_out else None,
             )
         )
 
@@ -406,12 +337,12 @@ class Engine:
 
     def _idled(self, idled: Idled) -> None:
         if self.state.busy and idled.generation == self.state.generation:
-            self._kill_due = None
+            self._control.ended()
             told = _told(self.state, idled)
             self._emit(ev.KernelIdle(generation=idled.generation, told=told))
 
     def _finished(self, verdict: Verdict) -> None:
-        self._kill_due = self._timeout_due = None
+        self._control.ended()
         self._attempt_ended = time.monotonic()
         attempt = self.state.attempt
         if attempt is None:
@@ -462,12 +393,11 @@ class Engine:
         at_work = self.state.phase is Phase.RUNNING or self.state.busy
         match decision:
             case decisions.Interrupt() if at_work:
-                self._interrupt("the operator pressed Ctrl-C")
+                self._control.interrupt("the operator pressed Ctrl-C")
             case decisions.KillKernel():
-                self._kill("the operator asked for it")
+                self._control.kill("the operator asked for it")
             case decisions.Cancel() if at_work:
-                self._interrupt("the operator cancelled the run")
-                self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
+                self._control.cancel("the operator cancelled the run")
         if self.state.phase is Phase.STOPPED:
             self._emit(ev.Resumed())
 
@@ -498,15 +428,6 @@ class Engine:
         )
         self._kernel.answer(text)
 
-    def _time_out(self) -> None:
-        """Interrupt the step that has taken too long; what does not answer that is killed."""
-        self._timeout_due = None
-        self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
-        why = f"the step has taken its {self._limit():g} s"
-        generation = self.state.generation
-        self._emit(ev.KernelInterrupted(generation=generation, why=why, timeout=True))
-        self._kernel.interrupt()
-
     def _judged(self, operator: Operator, decision: decisions.Approve | decisions.Reject) -> None:
         """What another person says of the step that waits for it; a yes ends the stop."""
         step = self.state.current
@@ -523,49 +444,6 @@ class Engine:
             )
         )
         self._emit(ev.Resumed())
-
-    def _interrupt(self, why: str) -> None:
-        self._timeout_due = None
-        self._emit(ev.KernelInterrupted(generation=self.state.generation, why=why))
-        self._kernel.interrupt()
-
-    def _kill(self, why: str) -> None:
-        self._kill_due = None
-        self._emit(ev.KernelInterrupted(generation=self.state.generation, why=why, kill=True))
-        self._kernel.kill()
-
-    # ── the one gate ─────────────────────────────────────────────────────────────────────────
-
-    def _emit(self, event: Event) -> None:
-        """Redacted, into the journal with the deviations it entails, then into the state, then to
-        views."""
-        for each in self._redaction.let_through(event):
-            check(self.state, each)
-            self._record([each, *deviations_of(self.state, each)])
-
-    def _emit_all(self, said: Sequence[Event]) -> None:
-        for event in said:
-            self._emit(event)
-
-    def _record(self, events: Sequence[Event]) -> None:
-        sync = any(isinstance(event, _SYNCED) for event in events)
-        records = self._journal.append(events, sync=sync)
-        for event in events:
-            apply(self.state, event)
-        self._publish(records)
-
-
-def _info_of(state: RunState) -> KernelInfo:
-    """What the kernel that the run has said of itself when it started."""
-    first = state.kernel_info
-    assert first is not None  # noqa: S101  a run has an alive kernel after kernel.started only
-    return KernelInfo(
-        generation=state.generation,
-        kernelspec=first.kernelspec,
-        language=first.language,
-        language_info=first.language_info,
-        implementation=first.implementation,
-    )
 
 
 def _told(state: RunState, idled: Idled) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbrun import decisions, terms
-from nbrun import engine as engine_module
+from nbrun import decisions, kernel_control, terms
 from nbrun import events as ev
 from nbrun import journal as journal_module
 from nbrun.approval import binding
@@ -667,7 +666,7 @@ def test_a_cancelled_step_that_answers_is_not_killed(tmp_path: Path) -> None:
 def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "CANCEL_GRACE", 0.1)
+    monkeypatch.setattr(kernel_control, "CANCEL_GRACE", 0.1)
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
@@ -688,7 +687,7 @@ def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
 def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "CANCEL_GRACE", 0.1)
+    monkeypatch.setattr(kernel_control, "CANCEL_GRACE", 0.1)
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
@@ -698,7 +697,7 @@ def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
             case ev.KernelInterrupted(kill=False) if len(stage.of(ev.Decided)) == 1:
                 stage.order(decisions.Cancel())
             case ev.DecisionRefused():
-                monkeypatch.setattr(engine_module, "CANCEL_GRACE", 3600)
+                monkeypatch.setattr(kernel_control, "CANCEL_GRACE", 3600)
 
     stage.at_publish = insist
     assert stage.run(1)[-2:] == ["s1/1 kernel_died", "cancelled"]
