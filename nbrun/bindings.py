@@ -3,7 +3,8 @@
 import ast
 from collections.abc import Iterable
 
-from nbrun.state import SETUP_TAGS, RunState
+from nbrun.fold import SETUP_TAGS
+from nbrun.state import RunState
 
 _SHOWN = 40  # names
 

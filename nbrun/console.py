@@ -11,8 +11,9 @@ from nbrun import decisions
 from nbrun import events as ev
 from nbrun.decisions import Decision
 from nbrun.events import Record
+from nbrun.fold import apply
 from nbrun.link import Link
-from nbrun.state import Phase, RunState, apply
+from nbrun.state import Phase, RunState
 from nbrun.terms import Operator
 
 TICK = 0.1  # seconds between two looks at the clock of a running step

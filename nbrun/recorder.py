@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from nbrun import events as ev
 from nbrun.deviation import deviations_of
 from nbrun.events import Event, Record
+from nbrun.fold import apply, check
 from nbrun.journal import Journal
 from nbrun.redaction import Redaction
-from nbrun.state import RunState, apply, check
+from nbrun.state import RunState
 
 # Events after which the operator or the kernel acts: they are on disk before anything else happens.
 _SYNCED = (

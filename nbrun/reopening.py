@@ -11,8 +11,9 @@ from nbrun import journal
 from nbrun.errors import JournalError
 from nbrun.events import Event, Record
 from nbrun.files import sync_directory, sync_file
+from nbrun.fold import apply
 from nbrun.journal import Clock, End, Journal, Reading
-from nbrun.state import Phase, RunState, apply
+from nbrun.state import Phase, RunState
 
 _WHY_UNSEEN = "nbrun ended while it ran"
 _WHY = "the process that ran it is gone: nbrun was killed, or the machine went down"

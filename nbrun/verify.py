@@ -12,10 +12,10 @@ from nbrun import events as ev
 from nbrun.errors import IllegalEventError, JournalError, SignatureError
 from nbrun.events import Record
 from nbrun.files import open_regular
+from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.seal import Seal
-from nbrun.state import fold
 
 # Where a run writes its notebook besides at its end.
 _WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)

@@ -12,8 +12,9 @@ from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.deviation import deviations_of
 from nbrun.events import Cause, Event, Outcome, Record
+from nbrun.fold import apply, check
 from nbrun.journal import GENESIS, Clock, Journal, digest, encode
-from nbrun.state import RunState, apply, check
+from nbrun.state import RunState
 from nbrun.terms import Narration, Operator, Policy, Step
 
 OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")

@@ -13,6 +13,7 @@ from nbrun.approval import binding
 from nbrun.decisions import Decision, name
 from nbrun.deviation import consequences, deviations_of
 from nbrun.events import Event
+from nbrun.fold import apply, check
 from nbrun.refusals import lacks, refusal
 from nbrun.script import (
     NextAttempt,
@@ -24,7 +25,7 @@ from nbrun.script import (
     waits,
     what_next,
 )
-from nbrun.state import Phase, RunState, apply, check
+from nbrun.state import Phase, RunState
 from nbrun.terms import Contract, Policy, Step
 from tests.build import (
     OPERATOR,

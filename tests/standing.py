@@ -6,13 +6,14 @@ from typing import Any
 from nbrun.decisions import Decision
 from nbrun.deviation import deviations_of
 from nbrun.events import Deviated, Event
+from nbrun.fold import apply, fold
 from nbrun.script import (
     NextAttempt,
     NextRestart,
     attempt_started,
     what_next,
 )
-from nbrun.state import RunState, apply, fold
+from nbrun.state import RunState
 from tests.build import (
     attempt_failed,
     attempted,

@@ -3,7 +3,7 @@
 import pytest
 
 from nbrun.bindings import bound, lost
-from nbrun.state import fold
+from nbrun.fold import fold
 from tests.build import (
     attempt_failed,
     attempt_started,

@@ -15,9 +15,9 @@ from nbrun.decisions import Decision
 from nbrun.engine import Engine, Ordered
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
+from nbrun.fold import fold
 from nbrun.journal import Journal, Reading
 from nbrun.messages import Died, Displayed, InputWanted, KernelInfo, Message, Printed, Replied, Sink
-from nbrun.state import fold
 from nbrun.terms import Operator, Policy, Step
 from tests.build import OPERATOR, display, operator, policy, run_started, step, steps, stream
 from tests.drive import plain

@@ -36,7 +36,7 @@ FLOORS: tuple[set[str], ...] = (
         "ssh_keygen",
         "targets",
     },
-    {"approval"},
+    {"approval", "fold"},
     {
         "bindings",
         "orders",

@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 import typer
-from nbrun.cli.main import app
 from typer.testing import CliRunner
 
 from nbrun import events as ev
+from nbrun.cli.main import app
 from nbrun.errors import ExitCode
 
 ROOT = Path(__file__).parent.parent

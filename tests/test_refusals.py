@@ -10,12 +10,13 @@ from nbrun.approval import binding
 from nbrun.decisions import Decision
 from nbrun.deviation import consequences
 from nbrun.events import Event
+from nbrun.fold import fold
 from nbrun.refusals import ALLOWED, lacks, refusal
 from nbrun.script import (
     NextAttempt,
     NextStop,
 )
-from nbrun.state import Phase, fold
+from nbrun.state import Phase
 from tests.build import (
     approval_granted,
     approval_rejected,

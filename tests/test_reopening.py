@@ -6,9 +6,10 @@ import pytest
 
 from nbrun import events as ev
 from nbrun.errors import DamagedJournalError, JournalError
+from nbrun.fold import fold
 from nbrun.journal import Following, Journal, Reading, is_locked
 from nbrun.reopening import note_interruption, open_again
-from nbrun.state import Phase, fold
+from nbrun.state import Phase
 from tests.build import (
     attempt_started,
     attempted,

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbrun.fold import fold
 from nbrun.resumption import merged
-from nbrun.state import RunState, fold
+from nbrun.state import RunState
 from nbrun.terms import Step
 from tests.build import attempted, begun, step
 

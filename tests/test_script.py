@@ -7,6 +7,7 @@ import pytest
 from nbrun import events as ev
 from nbrun import terms
 from nbrun.events import Event
+from nbrun.fold import fold
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -17,7 +18,6 @@ from nbrun.script import (
     unattended_end,
     waits,
 )
-from nbrun.state import fold
 from nbrun.terms import Step
 from tests.build import (
     attempt_failed,

@@ -25,8 +25,9 @@ from rich.terminal_theme import SVG_EXPORT_THEME, TerminalTheme
 
 from nbrun import events as ev
 from nbrun.events import Record
+from nbrun.fold import apply
 from nbrun.journal import Reading
-from nbrun.state import RunState, apply
+from nbrun.state import RunState
 from nbrun.views import report
 from nbrun.views.terminal import TerminalView
 

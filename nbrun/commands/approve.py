@@ -11,10 +11,11 @@ from nbrun import events as ev
 from nbrun.commands.attach import why_not
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
+from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.link import SocketLink
 from nbrun.run_directory import RunDirectory
-from nbrun.state import RunState, StepState, fold
+from nbrun.state import RunState, StepState
 from nbrun.views import mime, wording
 from nbrun.views.ansi import plain
 from nbrun.views.summary import facts

@@ -12,9 +12,9 @@ from nbrun import events as ev
 from nbrun import journal, reopening, run_directory
 from nbrun.commands.screens import JsonView, screen
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError
+from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
-from nbrun.state import fold
 from nbrun.views import log, prompt
 from nbrun.views.look import Look
 from nbrun.views.playback import HELP, Keys, Player, Tempo, terminal_keys

@@ -10,12 +10,13 @@ from nbrun.commands import conduct
 from nbrun.commands.screens import screen
 from nbrun.commands.start import someone_is_there
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
+from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.launching import spawn
 from nbrun.link import SocketLink
 from nbrun.orders import ResumeOrder
 from nbrun.run_directory import RunDirectory
-from nbrun.state import RunState, fold
+from nbrun.state import RunState
 from nbrun.views import log, mime, wording
 from nbrun.views.ansi import plain
 from nbrun.views.terminal import TerminalView

@@ -8,9 +8,9 @@ from nbrun import events as ev
 from nbrun import journal, processes, reopening, run_directory
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, JournalError
+from nbrun.fold import fold
 from nbrun.journal import Reading, is_locked
 from nbrun.run_directory import RunDirectory
-from nbrun.state import fold
 from nbrun.views import runs as view
 from nbrun.views.runs import RunLine
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from nbrun import events as ev
 from nbrun.events import Record
+from nbrun.fold import apply
 from nbrun.journal import GENESIS, digest, encode
-from nbrun.state import RunState, apply
+from nbrun.state import RunState
 from nbrun.terms import Step
 from nbrun.views import wording
 from nbrun.views.outputs import Outputs

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from nbrun import events as ev
 from nbrun.events import Record
-from nbrun.state import RunState, apply
+from nbrun.fold import apply
+from nbrun.state import RunState
 from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from nbrun import events as ev
 from nbrun.events import Record
-from nbrun.state import RunState, apply
+from nbrun.fold import apply
+from nbrun.state import RunState
 from nbrun.views import wording
 from nbrun.views.ansi import plain
 

@@ -20,8 +20,9 @@ from nbrun import events as ev
 from nbrun import terms
 from nbrun.events import Record
 from nbrun.files import sync_directory, sync_file
+from nbrun.fold import apply
 from nbrun.script import label
-from nbrun.state import RunState, apply
+from nbrun.state import RunState
 from nbrun.views import wording
 from nbrun.views.outputs import Outputs
 

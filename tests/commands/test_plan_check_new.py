@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nbrun.cli.main import app
 from typer.testing import CliRunner
 
+from nbrun.cli.main import app
 from nbrun.errors import NbrunError
 from tests.build_notebooks import PYTHON, code, markdown, notebook, write
 

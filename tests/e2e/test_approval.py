@@ -17,9 +17,9 @@ from nbrun import decisions, run_directory
 from nbrun import events as ev
 from nbrun.commands import approve as command
 from nbrun.errors import NbrunError
+from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.link import SocketLink
-from nbrun.state import fold
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk
 

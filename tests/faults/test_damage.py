@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from nbrun import journal
 from nbrun.errors import JournalError
 from nbrun.events import SCHEMA_VERSION
+from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
-from nbrun.state import fold
 from nbrun.verify import Standing, Trust, verify
 from nbrun.views import notebook
 from tests.build import uneventful, write

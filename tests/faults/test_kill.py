@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from nbrun import events as ev
+from nbrun.fold import apply
 from nbrun.journal import Reading
-from nbrun.state import RunState, apply
+from nbrun.state import RunState
 from nbrun.verify import Standing, Trust, verify
 from nbrun.views import notebook
 from nbrun.views.terminal import TerminalView

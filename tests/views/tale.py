@@ -8,7 +8,8 @@ import msgspec
 from nbrun import events as ev
 from nbrun.deviation import deviations_of
 from nbrun.events import Event, Record
-from nbrun.state import RunState, apply, check
+from nbrun.fold import apply, check
+from nbrun.state import RunState
 from nbrun.terms import Narration, Step
 from tests import build
 from tests.build import OPERATOR, display, stream

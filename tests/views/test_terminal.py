@@ -9,8 +9,9 @@ from rich.console import Console
 
 from nbrun import events as ev
 from nbrun import terms
+from nbrun.fold import apply
 from nbrun.history import LastTime
-from nbrun.state import RunState, apply
+from nbrun.state import RunState
 from nbrun.views import region
 from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView

@@ -1,4 +1,4 @@
-"""Where a run stands: the transition table, the fold, and what holds of every run."""
+"""How events change where a run stands: the transition table, and what holds of every run."""
 
 import random
 from collections import Counter
@@ -15,8 +15,9 @@ from nbrun import events as ev
 from nbrun.approval import is_awaited
 from nbrun.errors import IllegalEventError
 from nbrun.events import Event
+from nbrun.fold import SETUP_TAGS, TRANSITIONS, apply, fold
 from nbrun.script import NextAttempt, NextRestart, NextStop, is_gated, label, what_next
-from nbrun.state import SETUP_TAGS, TRANSITIONS, Phase, RunState, apply, fold
+from nbrun.state import Phase, RunState
 from tests.build import (
     BUILDERS,
     Build,
