@@ -3,6 +3,7 @@
 It is started before this process imports what encodes the order, so that both import at once.
 """
 
+import select
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,6 +15,11 @@ from nbrun.errors import ExitCode, NbrunError
 if TYPE_CHECKING:
     from nbrun.orders import Order
     from nbrun.run_directory import RunDirectory
+
+
+# Seconds after which SIGTERM is sent once more: Python acts on a signal by raising an exception,
+# which is lost where it meets code that can't raise: a finalizer, a callback of an import.
+_AGAIN = 1.0
 
 
 class DeclinedError(NbrunError):
@@ -75,7 +81,13 @@ class Spawned:
         Raises:
             KeyboardInterrupt: none had.
         """
+        assert self.process.stdin is not None  # noqa: S101  piped below
+        assert self.process.stdout is not None  # noqa: S101
+        with suppress(OSError):
+            self.process.stdin.close()
         self.process.terminate()
+        while not select.select([self.process.stdout], [], [], _AGAIN)[0]:
+            self.process.terminate()
         try:
             return self.directory()
         except NbrunError:

@@ -50,6 +50,7 @@ def _start(order: StartOrder) -> int:
         )
         return host.run(lambda: host.engine.run(run.started))
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is not ended half-way
         kernel.shutdown()
 
 

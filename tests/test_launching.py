@@ -10,7 +10,7 @@ import pytest
 
 from nbrun import launching, processes
 from nbrun.errors import ExitCode, NbrunError
-from nbrun.launching import DeclinedError, spawn
+from nbrun.launching import DeclinedError, Spawned, spawn
 from nbrun.orders import ResumeOrder, StartOrder
 
 
@@ -74,6 +74,29 @@ def test_ctrl_c_before_the_run_begins_leaves_no_supervisor_to_run_it(tmp_path: P
     assert asked.stdout.read() == "given up True\n"
     assert asked.wait(30) == 0
     assert not processes.exists(pid)
+
+
+DEAF_ONCE = """
+import signal, sys
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(130) if heard else heard.append(1))
+print("ready", file=sys.stderr, flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_a_signal_that_was_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launching, "_AGAIN", 0.05)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, "-c", DEAF_ONCE], stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    with pytest.raises(KeyboardInterrupt):
+        Spawned(process).give_up()
+    assert process.wait(30) == 130
 
 
 def test_it_is_in_a_session_of_its_own() -> None:
