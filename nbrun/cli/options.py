@@ -33,6 +33,9 @@ MaxLines = Annotated[
 FullTraceback = Annotated[
     bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
 ]
+AllowedSigners = Annotated[
+    Path | None, typer.Option(help="Who may sign: a file as ssh-keygen(1) describes it.")
+]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's id, a unique part of it, a path, or last.")
 ]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nbrun.cli.options import FullTraceback, Plain, RunName, RunsDir
+from nbrun.cli.options import AllowedSigners, FullTraceback, Plain, RunName, RunsDir
 
 
 def log(
@@ -72,15 +72,14 @@ def export(
     notebook: Annotated[
         bool, typer.Option("--notebook", help="The output notebook, from the journal alone.")
     ] = False,
-    html: Annotated[
-        bool, typer.Option("--html", help="A report as one HTML page, without scripts.")
-    ] = False,
+    html: Annotated[bool, typer.Option("--html", help="A report as one HTML page.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="A summary in Markdown, for a ticket.")
     ] = False,
     cast: Annotated[
         bool, typer.Option("--cast", help="An asciicast, for asciinema to play.")
     ] = False,
+    allowed_signers: AllowedSigners = None,
     runs_dir: RunsDir = None,
 ) -> None:
     """Make a view of a run again from its journal."""
@@ -96,7 +95,7 @@ def export(
     if len(wanted) != 1:
         one = ", ".join(f"--{kind}" for kind in kinds)
         raise typer.BadParameter(f"say what to make, one of {one}")
-    code, target = command.export(run, wanted[0], path, runs_dir)
+    code, target = command.export(run, wanted[0], path, runs_dir, allowed_signers)
     typer.echo(target)
     raise typer.Exit(code)
 
@@ -106,9 +105,7 @@ def verify(
         list[str],
         typer.Argument(metavar="RUN...", help="Runs as for log, or folders that hold runs."),
     ],
-    allowed_signers: Annotated[
-        Path | None, typer.Option(help="Who may sign: a file as ssh-keygen(1) describes it.")
-    ] = None,
+    allowed_signers: AllowedSigners = None,
     require_seal: Annotated[
         bool, typer.Option("--require-seal", help="Exit with 7 for a record that is not SEALED.")
     ] = False,

@@ -1,17 +1,17 @@
 """`nbrun export`: make a view of a run again from its journal alone."""
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
 from nbrun import reopening, run_directory
+from nbrun.commands.verify import allowed_signers
 from nbrun.errors import ExitCode, JournalError, UsageError
-from nbrun.events import Record
 from nbrun.journal import Reading
+from nbrun.run_directory import RunDirectory
+from nbrun.verify import Standing, Trust, verify
 from nbrun.views import notebook
 
 Kind = Literal["notebook", "html", "markdown", "cast"]
-Maker = Callable[[Iterable[Record]], bytes]
 
 SUFFIXES: dict[Kind, str] = {
     "notebook": ".ipynb",
@@ -21,43 +21,57 @@ SUFFIXES: dict[Kind, str] = {
 }
 
 
-def export(run: str, kind: Kind, path: Path | None, runs_dir: Path | None) -> tuple[ExitCode, Path]:
-    """Write that view of `run` to `path`, or into the run's folder; where that is.
+def export(
+    run: str,
+    kind: Kind,
+    path: Path | None,
+    runs_dir: Path | None,
+    signers: Path | None = None,
+) -> tuple[ExitCode, Path]:
+    """Write that view of `run` to `path`, or into the run's folder; where that is. `signers`: who
+    may sign, for the views that say how the record stands. ALTERED: it says that it is broken.
 
     Raises:
-        UsageError: `path` can't be written, or is a folder.
+        UsageError: `path` can't be written, or is a folder; `signers` can't be used.
         RunNotFoundError, DamagedJournalError: see their messages.
     """
     directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
     reopening.note_interruption(directory.journal)
     own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[kind])
     target = path or own
-    content = _maker(kind)(Reading(directory.journal))
+    content, code = _made(kind, directory, signers)
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; name the file")
     try:
         notebook.write(target.absolute(), content)
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror}") from error
-    return ExitCode.COMPLETED, target
+    return code, target
 
 
-def _maker(kind: Kind) -> Maker:
-    """What makes it: each is imported when it is asked for."""
-    match kind:
-        case "html":
-            from nbrun.views import report
+def _made(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[bytes, ExitCode]:
+    """The view, and what it says to a shell. What makes it is imported when it is asked for."""
+    if kind in ("html", "markdown"):
+        return _judged(kind, directory, allowed_signers(signers, [directory]))
+    if signers is not None:
+        raise UsageError(f"--allowed-signers: what --{kind} makes says nothing of signatures")
+    records = Reading(directory.journal)
+    if kind == "cast":
+        from nbrun.views import cast
 
-            return report.build
-        case "markdown":
-            from nbrun.views import ticket
+        return cast.build(records), ExitCode.COMPLETED
+    return notebook.build(records), ExitCode.COMPLETED
 
-            return ticket.build
-        case "cast":
-            from nbrun.views import cast
 
-            return cast.build
-    return notebook.build
+def _judged(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[bytes, ExitCode]:
+    """A view that says how the record stands."""
+    from nbrun.views import report, ticket
+
+    found = verify(directory, Trust(allowed_signers=signers), notebook.build)
+    build = report.build if kind == "html" else ticket.build
+    broken = found.standing is Standing.BROKEN
+    code = ExitCode.ALTERED if broken else ExitCode.COMPLETED
+    return build(Reading(directory.journal), found), code
 
 
 def _runbook(journal: Path) -> str:

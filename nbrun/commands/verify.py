@@ -69,9 +69,18 @@ def _trust(request: Request, directories: Sequence[RunDirectory]) -> Trust:
             raise UsageError(f"--expect-head {head}: is no SHA-256 (64 characters 0-9, a-f)")
         if len(directories) > 1:
             raise UsageError("--expect-head: is the head of one run; name that run alone")
-    signers = request.allowed_signers
+    signers = allowed_signers(request.allowed_signers, directories)
+    return Trust(allowed_signers=signers, head=head)
+
+
+def allowed_signers(signers: Path | None, directories: Sequence[RunDirectory]) -> Path | None:
+    """The file of those who may sign, which lies in none of the runs' folders.
+
+    Raises:
+        UsageError: it is not there, or lies where nobody can trust it.
+    """
     if signers is None:
-        return Trust(head=head)
+        return None
     if not signers.is_file():
         raise UsageError(f"--allowed-signers {signers}: there is no such file")
     for directory in directories:
@@ -80,7 +89,7 @@ def _trust(request: Request, directories: Sequence[RunDirectory]) -> Trust:
                 f"--allowed-signers {signers}: lies in the folder of the run {directory.id}, where "
                 "whoever can write the record can write it too; keep it elsewhere"
             )
-    return Trust(allowed_signers=signers, head=head)
+    return signers
 
 
 def _exit_code(found: Sequence[Verification], *, require_seal: bool) -> ExitCode:

@@ -14,13 +14,15 @@ from nbrun.journal import GENESIS, digest, encode
 from nbrun.state import RunState
 from nbrun.terms import Step
 from nbrun.views import wording
+from nbrun.views.happenings import Happening, happening
 from nbrun.views.outputs import Outputs
 
 
 @dataclass
 class Attempt:
     """One attempt: `start` and `end` in seconds since the run began, `end` None without an end.
-    `outputs` as a notebook shows them."""
+    `outputs` as a notebook shows them. `after`: what happened in its step from its beginning on,
+    up to the next attempt."""
 
     started: ev.AttemptStarted
     at: str
@@ -32,6 +34,7 @@ class Attempt:
     told: str = "no end is recorded"
     not_kept: str = ""
     deviations: list[ev.Deviated] = field(default_factory=list)
+    after: list[Happening] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
@@ -40,13 +43,15 @@ class Attempt:
 
 @dataclass
 class Section:
-    """One step, or one inserted cell (`step` None), with all its attempts."""
+    """One step, or one inserted cell (`step` None), with all its attempts. `before`: what happened
+    in it before there was one."""
 
     id: str
     title: str
     step: Step | None
     attempts: list[Attempt] = field(default_factory=list)
     why_not_run: str = ""
+    before: list[Happening] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,6 @@ class Wait:
     start: float
     end: float
     why: str
-
-
-@dataclass(frozen=True)
-class Happening:
-    """Something that is no attempt: `kind` in a word, what in a sentence, and the reason given."""
-
-    at: str
-    kind: str
-    what: str
-    why: str = ""
 
 
 @dataclass
@@ -203,80 +198,12 @@ class _Teller:
             self._stop = None
 
     def _tell(self, state: RunState, record: Record) -> None:
-        told = _happening(state, record.event)
+        told = happening(state, record)
         if told is not None:
-            self._account.happenings.append(Happening(record.at, *told))
-        if isinstance(record.event, ev.Deviated) and state.attempt is not None:
-            running = state.attempt
-            if running.step == record.event.step:
-                self._sections[running.step].attempts[-1].deviations.append(record.event)
-
-
-def _happening(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
-    match event:
-        case ev.Stopped():
-            where = wording.step(state, event.step) if event.step else "the end"
-            return "stop", f"{where}: {wording.stop(state, event)}", event.detail
-        case ev.Decided():
-            told = wording.decision(state, _without_reason(event))
-            return "decision", f"{event.operator.name}: {told}", event.reason
-        case ev.DecisionRefused():
-            return "refused", f"{event.operator.name}: {event.decision}", event.why
-        case ev.Deviated():
-            kind = wording.DEVIATIONS[event.kind]
-            where = wording.step(state, event.step) if event.step else "the run"
-            return "off script", f"{where}: {kind}", event.reason
-        case ev.NoteAdded():
-            return "note", f"{event.operator.name}: {event.text}", ""
-        case ev.InputAnswered():
-            answer = "a password, not recorded" if event.answer is None else event.answer
-            return "answer", f"{event.operator.name}: {answer}", ""
-        case ev.AttemptSettled():
-            return "settled", f"{event.operator.name}: {wording.settled(state, event)}", ""
-        case ev.ApprovalGranted():
-            return "approved", wording.judged(state, event, "approved"), ""
-        case ev.ApprovalRejected():
-            return "rejected", wording.judged(state, event, "rejected"), ""
-    return _kernel_or_process(event)
-
-
-def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
-    match event:
-        case ev.KernelDied():
-            return "kernel", "the kernel died", event.why
-        case ev.KernelRestarted():
-            return "kernel", f"kernel number {event.generation} was started", event.why
-        case ev.KernelReattached():
-            return "kernel", wording.reattached(event), ""
-        case ev.KernelInterrupted():
-            what = "the kernel was killed" if event.kill else "the step was interrupted"
-            return "kernel", what, event.why
-        case ev.KernelSuspended():
-            return "kernel", f"something outside stopped its process ({event.pid})", ""
-        case ev.KernelContinued():
-            return "kernel", wording.CONTINUED, ""
-        case ev.RunInterrupted():
-            return "interrupted", "the process that ran it was gone", event.why
-        case ev.RunResumed():
-            return "resumed", f"by {wording.operator(event.operator)}", event.reason
-        case ev.RunbookReplaced():
-            what = f"{event.operator.name}: the runbook's new version is followed from here on"
-            return "runbook", what, ""
-    return _of_record(event)
-
-
-def _of_record(event: ev.Event) -> tuple[str, str, str] | None:
-    match event:
-        case ev.SealFailed():
-            return "record", f"it could not be sealed up to line {event.upto + 1}", event.why
-        case ev.ForwardingFailed():
-            what = f"from line {event.since + 1} on it could not be sent to {event.target}"
-            return "record", what, event.why
-        case ev.ForwardingResumed():
-            return "record", wording.forwarded(event), ""
-    return None
-
-
-def _without_reason(event: ev.Decided) -> ev.Decided:
-    """The decision alone: its reason stands in a column of its own."""
-    return ev.Decided(operator=event.operator, decision=event.decision, step=event.step)
+            self._account.happenings.append(told)
+        running = state.attempt
+        if isinstance(record.event, ev.Deviated) and running and running.step == record.event.step:
+            self._sections[running.step].attempts[-1].deviations.append(record.event)
+        elif told is not None and told.step in self._sections:
+            section = self._sections[told.step]
+            (section.attempts[-1].after if section.attempts else section.before).append(told)

@@ -5,21 +5,31 @@ journal gives the same bytes.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
 
 from nbrun.events import Record
 from nbrun.terms import Narration
+from nbrun.verify import Standing, Verification
 from nbrun.views import safe_html, timeline, wording
 from nbrun.views.account import Account, Attempt, Section, account
 from nbrun.views.ansi import visible
+from nbrun.views.traces import failure
 from nbrun.views.worddiff import word_diff
 
+_STANDINGS = {
+    Standing.SEALED: "ok",
+    Standing.UNSEALED: "off",
+    Standing.OPEN: "off",
+    Standing.BROKEN: "bad",
+}
 
-def build(records: Iterable[Record]) -> bytes:
-    """The report of a run, which may still go on, as UTF-8.
+
+def build(records: Iterable[Record], found: Verification | None = None) -> bytes:
+    """The report of a run, which may still go on, as UTF-8. `found`: what a check of its record
+    found, to be said in it.
 
     Raises:
         IllegalEventError: the records are no run's.
@@ -34,13 +44,16 @@ def build(records: Iterable[Record]) -> bytes:
             run=told.state.plan,
             name=PurePath(told.state.plan.runbook).name,
             style=_style(),
-            facts=facts(told),
+            facts=facts(told, found),
             outcome=outcome(told),
             kind=_kind(told),
+            standing=found.standing.value if found else "",
+            standing_kind=_STANDINGS[found.standing] if found else "",
             deviations=[wording.deviation(told.state, each) for each in told.state.deviations],
             picture=timeline.timeline(told),
             summary=timeline.summary(told),
             sections=[_section(told, each, language) for each in told.sections],
+            anchors={each.id: f"step-{n}" for n, each in enumerate(told.sections, 1)},
             epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
             happenings=told.happenings,
             told=told,
@@ -54,8 +67,8 @@ def outcome(told: Account) -> str:
     return wording.outcome(told.state.finished) if told.state.finished else "no end is recorded"
 
 
-def facts(told: Account) -> list[tuple[str, str]]:
-    """What, who, when, where and why, as names and values."""
+def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
+    """What, who, when, where and why, as names and values; and how the record stands."""
     plan, finished = told.state.plan, told.state.finished
     rows = [
         ("Runbook", plan.runbook),
@@ -71,12 +84,19 @@ def facts(told: Account) -> list[tuple[str, str]]:
         ("Kernel", plan.kernelspec),
         ("Reason", plan.reason),
         ("Ticket", plan.ticket),
-        ("Key that is to sign the record", plan.sign_key),
         *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
         *(("Notice", notice) for notice in plan.notices),
+        *_standing(found),
+        ("Key that is to sign the record", plan.sign_key),
         ("Hash of the record's last line", told.head),
     ]
     return [(visible(name), visible(value)) for name, value in rows if value]
+
+
+def _standing(found: Verification | None) -> Iterator[tuple[str, str]]:
+    if found is not None:
+        yield "Record, when this was made", f"{found.standing.value}: {found.why}"
+        yield from (("Note on the record", note) for note in found.notes)
 
 
 def _kind(told: Account) -> str:
@@ -98,6 +118,7 @@ def _section(told: Account, section: Section, language: str) -> dict[str, Any]:
         "narration": _narrated(step.narration) if step else "",
         "source": safe_html.source(step.source, language) if step and not section.attempts else "",
         "why_not_run": section.why_not_run,
+        "before": section.before,
         "attempts": [_attempt(each, language) for each in section.attempts],
     }
 
@@ -117,10 +138,21 @@ def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
             wording.DEVIATIONS[each.kind] + (f" ({each.reason})" if each.reason else "")
             for each in attempt.deviations
         ],
-        "source": safe_html.source(attempt.started.source, language),
+        "source": safe_html.source(attempt.started.source, language, _failed_line(attempt)),
         "diff": word_diff(visible(planned), visible(attempt.started.source)) if changed else "",
         "outputs": [safe_html.output(_joined(each)) for each in attempt.outputs],
+        "after": attempt.after,
     }
+
+
+def _failed_line(attempt: Attempt) -> int:
+    """The line of its source that the attempt's error came up in; 0 where none is known."""
+    where = [
+        failure([each for each in output.get("traceback") or () if isinstance(each, str)])
+        for output in attempt.outputs
+        if output.get("output_type") == "error"
+    ]
+    return where[-1].line if where and where[-1] else 0
 
 
 def _joined(output: dict[str, Any]) -> dict[str, Any]:

@@ -91,12 +91,13 @@ def _attached(src: str, attachments: dict[str, Any]) -> str:
     return src
 
 
-def source(code: str, language: str) -> str:
-    """Code with spans of Pygments' classes."""
+def source(code: str, language: str, marked: int = 0) -> str:
+    """Code with spans of Pygments' classes, the line of the number `marked` in one of `hll`."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
-    return str(highlight(visible(code), _lexer(language), HtmlFormatter(nowrap=True))).rstrip("\n")
+    style = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
+    return str(highlight(visible(code), _lexer(language), style)).rstrip("\n")
 
 
 @lru_cache

@@ -5,10 +5,13 @@ import json
 import nbformat
 import pytest
 
+from nbrun import ssh_keygen
 from nbrun.commands.export import export
 from nbrun.errors import DamagedJournalError, JournalError, UsageError
 from nbrun.journal import Reading
 from nbrun.views import notebook
+from tests.keys import allow, make_key, needs_ssh_keygen
+from tests.test_verify import Kept, whole
 
 RUN = "20261123-093000-restore-ab12"
 
@@ -71,3 +74,38 @@ def test_a_run_that_never_began_gives_no_notebook(keep, tale, runs_dir, tmp_path
     for path in (None, tmp_path / "x.ipynb"):
         with pytest.raises(JournalError):
             export(RUN, "notebook", path, runs_dir)
+
+
+@needs_ssh_keygen
+@pytest.mark.parametrize("kind", ["html", "markdown"])
+def test_a_report_says_how_the_record_stands_and_who_signed_it(kind, runs_dir, tmp_path):
+    key = make_key(tmp_path / "keys")
+    kept = Kept(runs_dir).write(whole(sign_key=ssh_keygen.fingerprint(key)))
+    kept.seal(key)
+
+    def made(**options):
+        code, target = export("last", kind, None, runs_dir, **options)
+        return int(code), target.read_text()
+
+    code, text = made(signers=allow(tmp_path / "signers", ("ops.example", key)))
+    assert (code, "SEALED: whole, ended and signed by ops.example" in text) == (0, True)
+    code, text = made()
+    assert (code, "UNSEALED: whole, ended and signed with SHA256:" in text) == (0, True)
+    kept.notebook.write_text("{}")
+    code, text = made()
+    assert (code, "BROKEN: restore.ipynb is not the notebook" in text) == (7, True)
+    kept.notebook.unlink()
+    assert "restore.ipynb is gone" in made()[1]
+
+
+def test_a_file_of_signers_that_tells_nothing_is_refused(keep, tale, runs_dir, tmp_path):
+    keep(tale)
+    own = runs_dir / RUN / "signers"
+    own.touch()
+    for kind, signers, why in (
+        ("notebook", tmp_path, "says nothing of signatures"),
+        ("html", tmp_path / "none", "no such file"),
+        ("html", own, "lies in the folder of the run"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            export("last", kind, None, runs_dir, signers=signers)

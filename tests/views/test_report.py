@@ -4,10 +4,11 @@ import re
 
 import pytest
 
+from nbrun.verify import Standing, Verification
 from nbrun.views import report, ticket, timeline
 from nbrun.views.account import account
 from tests import build
-from tests.views.tale import Tale, step, stream, told
+from tests.views.tale import Tale, display, step, stream, told
 
 
 def tale() -> Tale:
@@ -34,6 +35,47 @@ def test_it_says_what_who_when_where_and_why() -> None:
         "Look first", "destructive", "3 is enough", "tomorrow", "not run: skipped",
     ):  # fmt: skip
         assert said in text, said
+
+
+def test_what_was_decided_stands_in_the_step_where_it_was_decided() -> None:
+    made = Tale(step("a"), step("b"), step("c")).attempt("a").failure("b").note("called the dba")
+    made.decide("edit", step="a", source="a(2)", reason="a was wrong")
+    made.attempt("a", source="a(2)", cause="operator").stop("step_mode")
+    made.decide("skip", reason="tomorrow").stop("approval").add(build.approval_granted("c"))
+    articles = page(made).split("<article")[1:]
+    said = [
+        (kind, step_)
+        for step_, article in enumerate(articles, 1)
+        for kind in re.findall(r"<li>.*?<strong>(.*?)</strong>", article)
+    ]
+    assert said == [
+        ("stop", 2), ("note", 2), ("decision", 2), ("stop", 2), ("decision", 2), ("off script", 2),
+        ("stop", 3), ("approved", 3),
+    ]  # fmt: skip
+    assert "a was wrong" in articles[0]  # the deviation's reason, on the attempt that it led to
+    assert "called the dba" in articles[1]
+    assert '<a href="#step-2">note</a>' in page(made)
+
+
+def test_the_line_that_failed_is_marked_in_the_source() -> None:
+    made = Tale(step("a", "one()\ntwo()\nthree()")).begin("a")
+    frame = "Cell In[1], line 2\n      1 one()\n----> 2 two()"
+    error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": [frame, "E: v"]}
+    text = page(made.output(error).end("error", ename="E", evalue="v"))
+    assert re.findall(r'class="hll">(?:<[^>]*>)*(\w+)', text) == ["two"]
+
+
+@pytest.mark.parametrize("standing", [*Standing])
+def test_the_standing_of_the_record_is_said(standing: Standing) -> None:
+    found = Verification("r", standing, "signed by <ops>", notes=("the notebook is gone",))
+    text = report.build(tale().records, found).decode()
+    assert f">{standing.value}</span></h1>" in text
+    for said in (f"{standing.value}: signed by &lt;ops&gt;", "the notebook is gone"):
+        assert said in text
+    said = ticket.build(tale().records, found).decode()
+    assert rf"| {standing.value}: signed by \<ops\> |" in said
+    for unsaid in Standing:
+        assert unsaid.value not in page(tale())
 
 
 def test_an_edit_is_shown_word_by_word() -> None:
@@ -92,6 +134,27 @@ def test_a_ticket_says_how_it_ended_what_was_done_instead_and_what_broke() -> No
     assert "| 1 | Check | 2 (edited) | 09:30:07Z | ok · 1.2 s |" in text
     assert "## step 1, attempt 1: failed · 1.2 s · ValueError: no such host" in text
     assert "```\ncheck(10)\n```" in text
+
+
+def test_a_ticket_shows_the_beginning_and_the_end_of_what_succeeded_printed() -> None:
+    many = stream("".join(f"line {n}\n" for n in range(40)))
+    table = display(text_html="<table>", text_plain="  free\n0  8.25")
+    picture = display(image_png="AAAA")
+    made = Tale(step("a"), step("b"), step("c")).attempt("a", many).attempt("b", table, picture)
+    text = ticket.build(made.attempt("c").finish().records).decode()
+    assert "## step 1, attempt 1: ok · 1.2 s\n\n```\nline 0\n" in text
+    assert "line 4\n… 30 lines …\nline 35\n" in text
+    assert "```\n  free\n0  8.25\n(image/png)\n```" in text
+    assert "## step 3" not in text
+
+
+def test_a_ticket_of_a_long_run_stays_short_enough_to_be_pasted() -> None:
+    made = Tale(*(step(f"s{n}") for n in range(200)))
+    for number in range(200):
+        made.attempt(f"s{number}", stream("x" * 5_000 + "\n") | {"name": "stderr"}, stream("y\n"))
+    rows = ticket.build(made.finish().records).decode().split("## step 1, ")[1]
+    assert len(rows) < 32_000
+    assert re.search(r"What \d+ more attempts printed is left out here", rows)
 
 
 def test_what_anybody_wrote_does_not_leave_its_place_in_a_ticket() -> None:
