@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from nbrun.views import latex, traces
+from nbrun.views import latex, mathml, traces
 from nbrun.views.ansi import visible
 from nbrun.views.stream import to_text
 
@@ -38,6 +38,28 @@ _ATTRIBUTES = {
     "ol": {"start"},
     "details": {"open"},
 }
+# MathML Core's, but for what loads, links, hides (`mphantom`) or runs (`maction`).
+_MATH = """
+math mfrac mi mn mo mover mroot mrow mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr
+munder munderover
+"""
+_MATH_TAGS = set(_MATH.split())
+_MATH_ATTRIBUTES = {
+    "math": {"display"},
+    "mfrac": {"linethickness"},
+    "mi": {"mathvariant"},
+    "mo": {"accent", "fence", "form", "largeop", "maxsize", "minsize", "movablelimits", "stretchy"},
+    "mover": {"accent"},
+    "mspace": {"width"},
+    "mstyle": {"displaystyle", "scriptlevel"},
+    "mtable": {"columnalign", "columnlines", "columnspacing", "displaystyle", "rowlines"},
+    "mtd": {"columnalign", "columnspan"},
+    "munder": {"accentunder"},
+}
+# Words, and measures that stay near the line.
+_MEASURE = re.compile(
+    r"(?:(?:[a-z-]{1,24}|-?[0-9]{1,2}(?:\.[0-9]{1,4})?(?:em|ex|pt)?)(?: |$)){1,12}"
+)
 _STYLES = {"text-align", "font-weight", "font-style"}
 _CARRIED = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
@@ -130,6 +152,23 @@ def text(content: str) -> str:
     return told
 
 
+def _math(source: str) -> str:
+    """LaTeX as MathML of shapes and letters alone, else as Unicode."""
+    import nh3
+
+    made = mathml.to_mathml(source)
+    if made is None:
+        return html.escape(visible(latex.to_unicode(source)))
+    return nh3.clean(
+        made,
+        tags=_MATH_TAGS,
+        clean_content_tags=_DROPPED - {"math"},
+        attributes=_MATH_ATTRIBUTES,
+        attribute_filter=lambda _tag, _name, value: value if _MEASURE.fullmatch(value) else None,
+        link_rel=None,
+    )
+
+
 # ── outputs ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -179,8 +218,7 @@ def _bundle(data: dict[str, Any]) -> str:
     if "application/json" in data:
         return _json(data["application/json"], "JSON")
     if "text/latex" in data:
-        shown = html.escape(visible(latex.to_unicode(_string(data["text/latex"]))))
-        return f'<p class="math">{shown}</p>'
+        return f'<div class="math">{_math(_string(data["text/latex"]))}</div>'
     if "text/plain" in data:
         return _folded(f"<pre>{text(_string(data['text/plain']))}</pre>", "output")
     told = ", ".join(sorted(data)) or "nothing"

@@ -92,6 +92,20 @@ def test_the_page_itself_could_run_no_script(browser: Browser, tmp_path: Path) -
     assert any("Content Security Policy" in complaint for complaint in opened.complaints)
 
 
+def test_a_formula_is_laid_out_as_one(browser: Browser, tmp_path: Path) -> None:
+    """Above one another stand a fraction's parts, and a sum's bounds around it."""
+    source = r"$$\frac{a}{b} + \sum_{i=1}^{n} x_i$$"
+    tale = Tale(step("a")).attempt("a", display(text_latex=source, text_plain="a"))
+    opened = browser.open(write(tmp_path, tale.finish()))
+    place = """name => { const found = [...document.querySelectorAll('.math mi')].find(each => each.textContent == name);
+      const box = found.getBoundingClientRect(); return [box.x, box.y, box.bottom] }"""  # noqa: E501
+    (above, below, top, bottom) = (opened.page.evaluate(place, name) for name in "abni")
+    assert abs(above[0] - below[0]) < 3
+    assert above[2] <= below[1] + 3
+    assert top[2] < bottom[1]
+    assert opened.complaints == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_can_be_read_in_light_and_in_the_dark(
     browser: Browser, tmp_path: Path, scheme: str

@@ -1,5 +1,7 @@
 """What a report lets through of anybody's HTML, Markdown, text and sources."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,31 @@ def test_controls_are_visible() -> None:
 
 def test_a_long_text_is_cut_and_counted() -> None:
     assert "50,000 characters more" in safe_html.text("x" * (safe_html.MOST_CHARACTERS + 50_000))
+
+
+def latex(source: str) -> str:
+    return safe_html.output({"output_type": "display_data", "data": {"text/latex": source}})
+
+
+@pytest.mark.parametrize("hostile", [
+    r"$\text{<script>alert(1)</script>}$", r"$\text{<img src=x onerror=alert(1)>}$",
+    r"$\href{javascript:alert(1)}{stays}$", r"$\style{position:fixed}{x}$", r"$\class{told}{x}$",
+    r"$\hspace{9999em}x$", r"$\color{red}{x}$", r"\(</math><img src=x onerror=alert(1)>\)",
+])  # fmt: skip
+def test_no_formula_can_do_anything(hostile: str) -> None:
+    made = latex(hostile).removeprefix('<div class="math">')
+    for each in ("<script", "<img", "href", "style=", "class=", "9999", "red"):
+        assert each not in made.replace("&lt;", "&lt; "), each
+
+
+def test_what_a_formula_would_hide_is_shown() -> None:
+    assert "<mi>h</mi>" in latex(r"$\phantom{h}$")
+
+
+@given(st.text(alphabet="\\{}$^_&<>abfrctx[]() ", max_size=40))
+def test_no_latex_is_refused_and_none_gets_a_tag_through(source: str) -> None:
+    tags = re.findall(r"</?([^\s>]*)", latex(source))
+    assert {*tags} <= {"div", *safe_html._MATH_TAGS}
 
 
 JSON = st.recursive(
