@@ -22,7 +22,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 from rich.theme import Theme
 
-from nbrun.views import html, json_tree, latex, picture, traces
+from nbrun.views import charts, html, json_tree, latex, picture, traces
 from nbrun.views.ansi import plain, visible
 from nbrun.views.grid import MOST_ROWS, Grid
 from nbrun.views.look import Look
@@ -106,6 +106,7 @@ def _error(output: dict[str, Any], look: Look) -> RenderableType:
 
 def _bundle(data: dict[str, Any], hint: str, look: Look) -> RenderableType:
     """Return the richest part of a mime bundle that a terminal can show, if any."""
+    data = charts.completed(data)
     said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
     for pattern, shower in PREFERENCE:
         for mime in said:
@@ -167,25 +168,11 @@ def _table(value: Any, _mime: str, look: Look) -> RenderableType | None:
 
 def _chart(value: Any, mime: str, _look: Look) -> RenderableType | None:
     """What a chart that needs scripts is; the text that comes with one names its class at most."""
-    if not isinstance(value, dict):
+    kind = charts.kind(mime)
+    if kind is None or not isinstance(value, dict):
         return None
-    kind = "plotly" if "plotly" in mime else "Vega"
-    told = _traces(value) if kind == "plotly" else _named(value.get("title"))
-    return Text(plain(f"a {kind} chart{told}: a terminal can't run it"), "dim")
-
-
-def _traces(figure: dict[str, Any]) -> str:
-    data = figure.get("data")
-    traces_ = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-    kinds = sorted({_cut(str(each.get("type", "scatter")), 40) for each in traces_})
-    layout = figure.get("layout")
-    title = layout.get("title") if isinstance(layout, dict) else None
-    return f" ({len(traces_)} × {', '.join(kinds[:5])})" * bool(kinds) + _named(title)
-
-
-def _named(title: Any) -> str:
-    text = title.get("text") if isinstance(title, dict) else title
-    return f" “{_cut(text, 80)}”" if isinstance(text, str) and text else ""
+    told = charts.described(kind, value)
+    return Text(plain(f"{told}: a terminal can't run it, and the report draws it"), "dim")
 
 
 def _picture(value: Any, mime: str, look: Look) -> RenderableType | None:

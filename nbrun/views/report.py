@@ -1,7 +1,7 @@
 """A run as one HTML page, to be attached to a ticket. The only importer of jinja2.
 
-One file without scripts and without a request to anywhere. Made from the journal alone: the same
-journal gives the same bytes.
+One file without a request to anywhere, and without scripts but those that draw charts in frames of
+their own (see `charts`). Made from the journal alone: the same journal gives the same bytes.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from nbrun.events import Record
 from nbrun.terms import Narration
 from nbrun.verify import Standing, Verification
-from nbrun.views import safe_html, timeline, wording
+from nbrun.views import charts, safe_html, timeline, wording
 from nbrun.views.account import Account, Attempt, Section, account
 from nbrun.views.ansi import visible
 from nbrun.views.traces import failure
@@ -37,6 +37,13 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
     told = account(records)
     info = told.state.kernel_info
     language = str(info.language) if info else "python"
+    sections = [_section(told, each, language) for each in told.sections]
+    drawn = charts.drawn_in(
+        output
+        for section in sections
+        for attempt in section["attempts"]
+        for output in attempt["outputs"]
+    )
     page = (
         _environment()
         .get_template("report.html")
@@ -52,11 +59,13 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
             deviations=[wording.deviation(told.state, each) for each in told.state.deviations],
             picture=timeline.timeline(told),
             summary=timeline.summary(told),
-            sections=[_section(told, each, language) for each in told.sections],
+            sections=sections,
             anchors={each.id: f"step-{n}" for n, each in enumerate(told.sections, 1)},
             epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
             happenings=told.happenings,
             told=told,
+            libraries=charts.libraries(drawn),
+            script_policy=charts.policy(drawn),
         )
     )
     return str(page).encode("utf-8", "backslashreplace")

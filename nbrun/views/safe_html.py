@@ -1,7 +1,8 @@
 """Outputs, Markdown and sources as HTML that can do nothing. The only importer of nh3.
 
 What a kernel calls HTML is cut down to text, tables, links and pictures that it carries itself: no
-script, no form, no frame, no style that could cover the page, nothing loaded from anywhere.
+script, no form, no frame, no style that could cover the page, nothing loaded from anywhere. Charts
+that need scripts get frames (see `charts`).
 """
 
 import base64
@@ -14,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from nbrun.views import latex, mathml, traces
+from nbrun.views import charts, latex, mathml, traces
 from nbrun.views.ansi import visible
 from nbrun.views.stream import to_text
 
@@ -206,9 +207,10 @@ def _bundle(data: dict[str, Any]) -> str:
     for mime in _PICTURES:
         if mime in data:
             return _picture(mime, _string(data[mime]), data)
-    for mime, content in data.items():
-        if mime.startswith(("application/vnd.plotly", "application/vnd.vega")):
-            return _chart(mime, content)
+    for mime, content in charts.completed(data).items():
+        kind = charts.kind(mime)
+        if kind is not None and isinstance(content, dict):
+            return _chart(kind, content)
     if "text/html" in data:
         made = clean(_string(data["text/html"])[:5_000_000])
         if re.sub(r"<[^>]*>", "", made).strip() or "<img" in made:
@@ -235,13 +237,16 @@ def _picture(mime: str, content: str, data: dict[str, Any]) -> str:
     return f'<img alt="{html.escape(visible(alt), quote=True)}" src="data:{mime};base64,{carried}">'
 
 
-def _chart(mime: str, content: Any) -> str:
-    """A chart needs scripts, which never run here: what it holds, for whoever wants to draw it."""
-    kind = "plotly" if "plotly" in mime else "Vega"
+def _chart(kind: charts.Kind, figure: dict[str, Any]) -> str:
+    """Drawn in a frame of its own, where what draws it is installed; and what it holds."""
+    told = visible(charts.described(kind, figure))
+    held = _json(figure, "what the chart holds")
+    drawn = charts.frame(kind, figure, told)
+    if drawn is not None:
+        return f'{drawn}<div class="held">{held}</div>'
     return (
-        f'<p class="hint">a {kind} chart: drawing it needs scripts, and none run in a report. '
-        "Let the cell show it as a picture too to see it here.</p>"
-        + _json(content, "what it holds")
+        f'<p class="hint">{html.escape(told)}: what draws it was not there when this report was '
+        f"made (nbrun-cli[charts]), or it is too large.</p>{held}"
     )
 
 
