@@ -23,6 +23,9 @@ from nbrun.messages import Died, KernelInfo, Message, Sink, Suspended
 LINGER = 5.0  # seconds that a run's last threads have to end
 _LOOK = 1.0  # seconds between two looks at whether the process was stopped
 GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
+# A bash that takes itself for interactive, as a bash kernel's does, would write every source, and
+# so every secret parameter, into the person's home: bash(1), HISTFILE.
+_NO_HISTORY = {"HISTFILE": ""}
 _SHELL_EXITS = "__import__('IPython').get_ipython()._nbrun_shell_exits()"
 _ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
@@ -180,7 +183,7 @@ class _Process:
             with self._output.open("ab") as output:
                 self._manager.start_kernel(
                     cwd=str(cwd),
-                    env=dict(os.environ if environment is None else environment),
+                    env={**(os.environ if environment is None else environment), **_NO_HISTORY},
                     stdout=output,
                     stderr=output,
                     independent=True,

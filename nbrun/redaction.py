@@ -2,28 +2,21 @@
 
 Each form of a secret has a placeholder of its own, so that the source that the kernel is sent can
 be made again from the one that is recorded. Streams are held back by what may be the beginning of a
-secret. What a cell makes of a secret in other ways (reversed, encrypted, drawn) passes.
+secret. What a cell makes of a secret in other ways (encrypted, hashed, drawn) passes.
 """
 
-import base64
-import html
-import json
 import logging
-import math
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
 from nbrun import events as ev
 from nbrun.errors import ParameterError, SecretUnknownError
 from nbrun.events import Event
+from nbrun.secret_forms import SHORTEST, forms_of
 
-SHORTEST = 6  # characters: less would be found everywhere, and guessed from what is left
-_LINE = 8  # characters of a line of a secret that is redacted alone, as in a traceback
 _MATCHED = "[redacted]"
 _LONGEST_LINE = 65536  # characters held back for a pattern at most
 _SECRET = re.compile(r"\[secret:([^\]:\n]+)(?::[^\]\n]+)?\]")
@@ -61,7 +54,7 @@ class Redaction:
     ) -> None:
         self._names = frozenset(secrets or ())
         self._lost = frozenset(lost) - self._names
-        self._forms = _forms(secrets or {}, literals or {})
+        self._forms = forms_of(secrets or {}, literals or {})
         self._texts = {placeholder: text for text, placeholder in self._forms.items()}
         self._known = _any_of(self._forms)
         self._patterns = re.compile("|".join(f"(?:{each})" for each in patterns) or r"(?!)")
@@ -157,12 +150,25 @@ class Redaction:
 
     def _safe_end(self, text: str) -> int:
         """Where the part of `text` begins that more text could make a secret of, or a match."""
-        done = max((match.end() for match in self._known.finditer(text)), default=0)
-        upto = min((_beginning(text, form, done) for form in self._forms), default=len(text))
+        upto = self._first_beginning(text)
         if self._has_patterns:
             line = max(text.rfind("\n"), text.rfind("\r")) + 1
             upto = min(upto, line) if len(text) - line <= _LONGEST_LINE else upto
         return upto
+
+    def _first_beginning(self, text: str) -> int:
+        """Where the first end of `text` begins that a form begins with, outside the forms that are
+        whole already, and can't be the beginning of a longer one."""
+        start = 0
+        while True:
+            upto = min((_beginning(text, form, start) for form in self._forms), default=len(text))
+            if upto == len(text):
+                return upto
+            ends = (m.end() for m in self._known.finditer(text) if m.start() < upto < m.end())
+            whole = next(ends, None)
+            if whole is None:
+                return upto
+            start = whole
 
     def clean(self, value: Any) -> Any:
         """An event, or a part of one, without what must not be seen."""
@@ -218,65 +224,7 @@ class Formatter(logging.Formatter):
         return self._redaction.text(super().format(record))
 
 
-# ── the forms of a secret ────────────────────────────────────────────────────────────────────
-
-
-def _forms(secrets: Mapping[str, Any], literals: Mapping[str, str]) -> dict[str, str]:
-    """Each text that tells a secret, and its placeholder."""
-    forms: dict[str, str] = {}
-    for name, value in secrets.items():
-        counts: dict[str, int] = {}
-        for label, text in _spellings(str(value), literals.get(name, "")):
-            if len(text) < SHORTEST or text in forms:
-                continue
-            counts[label] = counts.get(label, 0) + 1
-            which = f"{label} {counts[label]}".strip() if counts[label] > 1 else label
-            forms[text] = f"[secret:{name}:{which}]" if which else f"[secret:{name}]"
-    return forms
-
-
-def _spellings(value: str, literal: str) -> Iterator[tuple[str, str]]:
-    """`value` as Python, JSON, shells, URLs, HTML and base64 write it, with a word for which.
-
-    Source of the URL forms: RFC 3986, 2.1, whose hexadecimal digits may be of either case.
-    """
-    yield "", value
-    yield "", value.strip()
-    yield "code", _unquoted(literal)
-    for text in (repr(value)[1:-1], repr(value + "'")[1:-2], repr(value.encode())[2:-1]):
-        yield "repr", text
-    yield "repr", value.replace("\\", "\\\\").replace("'", "\\'")
-    yield "repr", ascii(value)[1:-1]
-    for ascii_only in (True, False):
-        yield "json", json.dumps(value, ensure_ascii=ascii_only)[1:-1]
-    yield "shell", shlex.quote(value).strip("'")
-    yield "html", html.escape(value)
-    yield "html", html.escape(value, quote=False)
-    for text in (quote(value), quote(value, safe=""), quote_plus(value)):
-        yield "url", text
-        yield "url", re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text)
-    for text in _base64(value.encode()):
-        yield "base64", text
-    for line in value.splitlines() if "\n" in value else ():
-        if len(line.strip()) >= _LINE:
-            yield "line", line.strip()
-
-
-def _unquoted(literal: str) -> str:
-    quoted = len(literal) > 1 and literal[0] == literal[-1] and literal[0] in "\"'"
-    return literal[1:-1] if quoted else literal
-
-
-def _base64(data: bytes) -> Iterator[str]:
-    """What base64 makes of `data` wherever it stands in a longer text: the characters that depend
-    on nothing before or after it, for each of the three places it can begin at (RFC 4648, 4, 5)."""
-    for before in range(3):
-        first = math.ceil(before * 8 / 6)
-        upto = (before + len(data)) * 8 // 6
-        encoded = base64.b64encode(bytes(before) + data).decode()[first:upto]
-        yield encoded
-        yield encoded.translate(str.maketrans("+/", "-_"))
-    yield base64.b64encode(data).decode()
+# ── where a secret stands in a text ───────────────────────────────────────────────────────────
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
@@ -285,9 +233,9 @@ def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
 
-def _beginning(text: str, form: str, done: int) -> int:
-    """Where, after `done`, the longest end of `text` stands that `form` begins with."""
-    at = text.find(form[0], max(done, len(text) - len(form) + 1))
+def _beginning(text: str, form: str, start: int) -> int:
+    """Where, from `start` on, the longest end of `text` stands that `form` begins with."""
+    at = text.find(form[0], max(start, len(text) - len(form) + 1))
     while at >= 0 and not form.startswith(text[at:]):
         at = text.find(form[0], at + 1)
     return len(text) if at < 0 else at

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nbrun.command_output import printed
 from nbrun.errors import UsageError
-from nbrun.redaction import SHORTEST
+from nbrun.secret_forms import SHORTEST
 from nbrun.terms import RoleTaken
 
 # What a kernel and the programs that it starts need to work at all, and no more.

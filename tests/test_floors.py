@@ -14,7 +14,7 @@ HOUSE = Path(nbrun.__file__).parent
 
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
-    {"__init__", "errors", "decisions", "terms", "files", "prelude"},
+    {"__init__", "errors", "decisions", "terms", "files", "prelude", "secret_forms"},
     {"events"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}
     | {"durations", "listener"},

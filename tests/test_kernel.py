@@ -98,6 +98,14 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def test_no_source_is_kept_where_the_next_person_would_find_it(talk: Talk) -> None:
+    """IPython's history, twice: by its command line, and where that is a wrapper's by nbrun's own
+    set-up; and that of a bash, as of a bash kernel."""
+    assert talk.value("get_ipython().history_manager.enabled") == "False"
+    assert talk.value("str(get_ipython().history_manager.hist_file)") == "':memory:'"
+    assert talk.value("__import__('os').environ['HISTFILE']") == "''"
+
+
 # ── What it says ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbrun import events as ev
 from nbrun.errors import ParameterError, SecretUnknownError
-from nbrun.redaction import SHORTEST, Redaction, check
+from nbrun.redaction import Redaction, check
+from nbrun.secret_forms import SHORTEST
 from tests.build import (
     BUILDERS,
     attempt_failed,
@@ -36,34 +38,53 @@ from tests.build import (
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhk+/iG9w0BAQEFAASC\nq83vEjRWeJCrze8=\n-----END KEY-----"
 HOSTILE = "pa\"ss'wo\\rd $(id) é☃ {x}</b>&%2F+/="
 
+URL_SAFE = str.maketrans("+/", "-_")
+PLACEHOLDER = re.compile(r"\[secret:token(?::[a-z0-9 ]+)?\]")
 secrets = st.text(min_size=SHORTEST).filter(lambda text: len(text.strip()) >= SHORTEST)
 
 
 def spelled(secret: str) -> list[str]:
     """`secret` as a cell might print it: by itself, or encoded with what stands around it."""
+    data = secret.encode()
+    in_url = [quote(secret), quote(secret, safe=""), quote_plus(secret)]
+    in_base64 = [
+        base64.b64encode(before + data + after)
+        for before in (b"", b"u", b"us", b"user:")
+        for after in (b"", b"!", b"!!")
+    ]
     return [
         secret,
         repr(secret),
-        repr(secret.encode()),
+        repr(data),
         repr({"token": secret}),
         json.dumps({"token": secret}),
         json.dumps([secret], ensure_ascii=False),
+        json.dumps(json.dumps({"token": secret})),
+        json.dumps(secret).replace("/", "\\/"),
         shlex.quote(secret),
+        "'" + secret.replace("'", "'\\''") + "'",
         html.escape(secret),
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
-        base64.b64encode(secret.encode()).decode(),
-        base64.b64encode(f"user:{secret}".encode()).decode(),
-        base64.b64encode(f"u:{secret}@".encode()).decode(),
-        base64.urlsafe_b64encode(f"us:{secret}!!".encode()).decode(),
+        html.escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+        escape(secret, {'"': "&quot;"}),
+        *in_url,
+        *(re.sub("%..", lambda match: match[0].lower(), each) for each in in_url),
+        *(each.decode() for each in in_base64),
+        *(each.decode().rstrip("=") for each in in_base64),
+        *(each.decode().translate(URL_SAFE) for each in in_base64),
+        *(each.decode().translate(URL_SAFE).rstrip("=") for each in in_base64),
+        data.hex(),
+        data.hex().upper(),
+        secret[::-1],
     ]
 
 
 def tells(text: str, secret: str) -> bool:
     """Whether a reader of `text` has the secret, or all but its ends in base64."""
-    core = base64.b64encode(secret.encode()).decode().rstrip("=")[:-2]
-    return secret in text or (len(core) >= SHORTEST and core in text)
+    data = secret.encode()
+    core = base64.b64encode(data).decode().rstrip("=")[:-2]
+    plain = (secret, data.hex(), data.hex().upper(), secret[::-1], quote(secret))
+    long = [core, core.translate(URL_SAFE)] if len(core) >= SHORTEST else []
+    return any(each in text for each in (*plain, *long))
 
 
 @pytest.mark.parametrize("secret", ["hunter2-hunter2", HOSTILE, KEY, "  spaced out  "])
@@ -75,6 +96,19 @@ def test_no_usual_form_of_a_secret_passes(secret: str) -> None:
         assert not tells(seen, secret), seen
         assert seen.startswith("before ")
         assert seen.endswith(" after")
+
+
+@given(secrets, st.integers(0), st.lists(st.integers(0, 200)))
+def test_no_form_of_any_secret_passes_a_stream_however_it_is_cut(
+    secret: str, which: int, cuts: Sequence[int]
+) -> None:
+    forms = spelled(secret)
+    form = forms[which % len(forms)]
+    seen = streamed(Redaction({"token": secret}), f"before {form} after", cuts)
+    assert "[secret:token" in seen
+    assert not tells(PLACEHOLDER.sub("[]", seen), secret)
+    assert seen.startswith("before ")
+    assert seen.endswith(" after")
 
 
 @pytest.mark.parametrize("form", ["hunter2-hunter2", "☃☃☃☃ é \"'\\ ☃☃"])
@@ -94,20 +128,27 @@ def test_a_line_of_a_secret_of_many_is_one(line: str) -> None:
     assert line not in Redaction({"key": KEY}).text(f"  ---> {line} <---")
 
 
+@example(secret="0000000 ", cuts=[7], before="", after="")
+@example(secret="abcabcabd", cuts=[6], before="abc", after="")
 @given(secrets, st.lists(st.integers(0, 200)), st.text(), st.text())
 def test_a_secret_passes_no_stream_however_it_is_cut(
     secret: str, cuts: Sequence[int], before: str, after: str
 ) -> None:
     redaction = Redaction({"token": secret})
     whole = before + secret + after
+    seen = streamed(redaction, whole, cuts)
+    assert seen == redaction.text(whole)
+    assert "[secret:token" in seen
+
+
+def streamed(redaction: Redaction, whole: str, cuts: Sequence[int]) -> str:
+    """What is recorded of a stream that brings `whole`, cut at these places."""
     ends = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})
     chunks = [whole[a:b] for a, b in pairwise(ends)]
     events = [each for chunk in chunks for each in redaction.let_through(output(chunk))]
     events += redaction.let_through(attempt_finished())
     assert isinstance(events[-1], ev.AttemptFinished)
-    seen = "".join(each.output["text"] for each in events[:-1] if isinstance(each, ev.Output))
-    assert seen == redaction.text(whole)
-    assert "[secret:token" in seen
+    return "".join(each.output["text"] for each in events[:-1] if isinstance(each, ev.Output))
 
 
 @given(st.lists(st.text(max_size=8)))

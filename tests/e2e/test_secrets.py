@@ -26,7 +26,10 @@ def cells() -> list[dict[str, object]]:
             "print()\n"
             "os.write(2, f'by the process: {token}\\n'.encode())\n"
             "sys.__stderr__.write(f'past the capture: {token}\\n')\n"
-            "os.environ['SHOWN'] = token",
+            "os.environ['SHOWN'] = token\n"
+            "import subprocess\n"
+            "subprocess.run(['bash', '--norc', '-i'], input=f': {token}\\nexit\\n', text=True,\n"
+            "    stderr=subprocess.DEVNULL)",
             id="leak",
         ),
         code("!echo $SHOWN", id="shell"),
