@@ -1,0 +1,120 @@
+"""Run a notebook with ZeroMQ and nothing else: `python -m benchmarks.peers.raw_loop NOTEBOOK`.
+
+The least that can be done: the kernel as it is started by default, one request after the other,
+each output counted, nothing kept. The last line on stdout says what outputs there were: `text`, in
+characters, and `bundles`. Source of the format: "Messaging in Jupyter",
+jupyter-client.readthedocs.io.
+"""
+
+import hmac
+import json
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+_PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
+_PATIENCE = 200  # milliseconds for iopub to answer before the kernel is asked again
+_DELIMITER = b"<IDS|MSG>"
+
+
+class Kernel:
+    """An ipykernel over ipc sockets in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._key = uuid.uuid4().hex
+        address = str(folder / "kernel")
+        connection = {
+            **_PORTS,
+            "ip": address,
+            "transport": "ipc",
+            "key": self._key,
+            "signature_scheme": "hmac-sha256",
+        }
+        path = folder / "connection.json"
+        path.write_text(json.dumps(connection))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ipykernel_launcher", "-f", str(path)]
+        )
+        self._context = zmq.Context()
+        self._context.setsockopt(zmq.RCVHWM, 0)
+        self._context.setsockopt(zmq.RECONNECT_IVL, 5)
+        self._shell = self._context.socket(zmq.DEALER)
+        self._shell.connect(f"ipc://{address}-1")
+        self._iopub = self._context.socket(zmq.SUB)
+        self._iopub.subscribe(b"")
+        self._iopub.connect(f"ipc://{address}-2")
+        self._header = {"session": uuid.uuid4().hex, "username": "", "version": "5.4", "date": ""}
+
+    def wait(self) -> None:
+        """Until it answers and is heard on iopub."""
+        while not self._iopub.poll(0):
+            self.send("kernel_info_request", {})
+            self._iopub.poll(_PATIENCE)
+
+    def execute(self, source: str, told: dict[str, int]) -> None:
+        """Run `source`, and add to `told` what it had to say."""
+        request = self.send("execute_request", {"code": source, "allow_stdin": False})
+        left = {"idle", "reply"}
+        poller = zmq.Poller()
+        poller.register(self._shell, zmq.POLLIN)
+        poller.register(self._iopub, zmq.POLLIN)
+        while left:
+            for socket, _ in poller.poll():
+                kind, parent, content = self._receive(socket)
+                if parent != request:
+                    continue
+                if kind == "execute_reply":
+                    left.discard("reply")
+                elif kind == "status" and content["execution_state"] == "idle":
+                    left.discard("idle")
+                elif kind == "stream":
+                    told["text"] += len(content["text"])
+                elif kind in ("display_data", "execute_result"):
+                    told["bundles"] += 1
+
+    def send(self, kind: str, content: dict[str, Any]) -> str:
+        """The id of the request."""
+        header = {**self._header, "msg_id": uuid.uuid4().hex, "msg_type": kind}
+        frames = [msgspec.json.encode(part) for part in (header, {}, {}, content)]
+        digest = hmac.new(self._key.encode(), b"".join(frames), "sha256").hexdigest()
+        self._shell.send_multipart([_DELIMITER, digest.encode(), *frames])
+        return str(header["msg_id"])
+
+    def _receive(self, socket: "zmq.Socket[bytes]") -> tuple[str, str, dict[str, Any]]:
+        parts = socket.recv_multipart()
+        header, parent, _, content = parts[parts.index(_DELIMITER) + 2 :][:4]
+        kind = msgspec.json.decode(header)["msg_type"]
+        request = msgspec.json.decode(parent).get("msg_id", "")
+        return str(kind), str(request), msgspec.json.decode(content)
+
+    def shutdown(self) -> None:
+        """End it; nothing of it is kept."""
+        self.send("shutdown_request", {"restart": False})
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._context.destroy(linger=0)
+
+
+def main(path: str) -> None:
+    """Print what was executed."""
+    cells = json.loads(Path(path).read_text("utf-8"))["cells"]
+    told = {"text": 0, "bundles": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        kernel = Kernel(Path(folder))
+        kernel.wait()
+        for cell in cells:
+            kernel.execute(str(cell["source"]), told)
+        kernel.shutdown()
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
