@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from nbrun import __version__, journal
+from nbrun import __version__, journal, terms
 from nbrun import events as ev
-from nbrun.events import Event, Operator, Record, Step
+from nbrun.events import Event, Record
 from nbrun.journal import GENESIS, Reading
 from nbrun.run_directory import RunDirectory
+from nbrun.terms import Operator, Step
 from nbrun.views import notebook
 
 _OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")
@@ -75,7 +76,7 @@ def _events(run: str, steps: int, outputs: int) -> Iterator[Event]:
         operator=_OPERATOR,
         host="ops1",
         versions={"nbrun": __version__},
-        policy=ev.Policy(),
+        policy=terms.Policy(),
     )
     yield ev.KernelStarted(
         generation=1,
