@@ -1,4 +1,4 @@
-"""When each step of a runbook ran last, read from the journals of its earlier runs, and cheaply."""
+"""The runs of a runbook, and when each of its steps ran last: read from journals, and cheaply."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,11 +45,19 @@ def last_times(now: RunDirectory, runbook: str) -> dict[str, LastTime]:
     return found
 
 
+def runs_of(parent: Path, runbook: str, most: int | None = None) -> Iterator[RunDirectory]:
+    """The runs of the runbook with this path that are kept in `parent`, newest first. `most`: how
+    many of all runs there are looked at."""
+    for directory in run_directory.all_runs(parent)[:most]:
+        if _runbook(directory.journal) == runbook:
+            yield directory
+
+
 def _journals(now: RunDirectory, runbook: str) -> Iterator[Path]:
     """Newest first, as much as may be read."""
     left = _MOST_READ
-    for directory in run_directory.all_runs(now.path.parent)[:_MOST_RUNS]:
-        if directory.id == now.id or _runbook(directory.journal) != runbook:
+    for directory in runs_of(now.path.parent, runbook, _MOST_RUNS):
+        if directory.id == now.id:
             continue
         left -= _size(directory.journal)
         if left < 0:

@@ -53,7 +53,7 @@ FLOORS: tuple[set[str], ...] = (
         "seal",
     },
     {"deviation"},
-    {"history", "parameter_schema", "verify", "sealing", "forwarding", "refusals"},
+    {"history", "review", "parameter_schema", "verify", "sealing", "forwarding", "refusals"},
     {"recipients", "recorder"},
     {"kernel_control"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},

@@ -48,7 +48,14 @@ _GROUPS = {
         operating.reject,
     ),
     "Write runbooks": (runbooks.plan, runbooks.check, runbooks.new),
-    "Read records": (records.log, records.runs, records.export, records.verify, records.schema),
+    "Read records": (
+        records.log,
+        records.runs,
+        records.review,
+        records.export,
+        records.verify,
+        records.schema,
+    ),
 }
 for _group, _commands in _GROUPS.items():
     for _command in _commands:

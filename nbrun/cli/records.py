@@ -63,6 +63,33 @@ def runs(
     raise typer.Exit(command.show(runs_dir, json=json))
 
 
+def review(
+    runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook.")],
+    newest: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only its newest N runs.")
+    ] = None,
+    diffs: Annotated[
+        bool, typer.Option("--diffs", help="Show what was run in place of its sources.")
+    ] = False,
+    runs_dir: RunsDir = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    plain: Plain = False,
+) -> None:
+    """Tell what the runs of a runbook say of it: where it fails, and why operators leave it."""
+    from nbrun.commands import review as command
+    from nbrun.views.look import Look
+
+    request = command.Request(
+        runbook=runbook,
+        runs_dir=runs_dir,
+        newest=newest,
+        diffs=diffs,
+        json=json,
+        look=Look(plain=plain),
+    )
+    raise typer.Exit(command.show(request))
+
+
 def export(
     run: RunName,
     path: Annotated[
