@@ -196,11 +196,11 @@ class Console:
     def _still(self, question: object) -> bool | None:
         """Take what has come while a question waits. What changes the answer is shown at once, late
         output seldom: each time what has been typed so far is lost."""
-        if self._interrupted:
+        records = self._receive()
+        if self._interrupted:  # looked at last: whatever woke this has been taken by now
             self._interrupted = False
             self._with_view(lambda view: view.interject())
             raise KeyboardInterrupt
-        records = self._receive()
         urgent = any(isinstance(record.event, _URGENT) for record in records)
         due = bool(records) and time.monotonic() - self._interjected >= INTERJECTION
         now = (self.state.stop, self.state.input_wanted, self.state.attempt)
