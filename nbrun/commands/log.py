@@ -2,16 +2,19 @@
 
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
 from nbrun import events as ev
 from nbrun import journal, reopening, run_directory
 from nbrun.commands.screens import JsonView, screen
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError
+from nbrun.events import Record
 from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.run_directory import RunDirectory
@@ -90,23 +93,41 @@ def _replay(request: Request, reading: Reading, where: str) -> None:
 
 
 def _play(request: Request, reading: Reading, where: str, keys: Keys | None) -> None:
-    """In the time it took, faster or slower as keys say."""
+    """In the time it took, faster or slower as keys say. To go back, it is played from its
+    beginning again, unseen up to where it is to be seen from."""
     out = screen(request.look)
 
     def say(text: str) -> None:
+        out.quiet = False
         out.print(Text(text, style="dim"))
 
     tempo = Tempo(request.speed, request.max_wait)
     player = Player(reading, tempo, keys=keys or _sleep, say=say)
-    live = out.is_terminal and not out.is_dumb_terminal
-    view = TerminalView(
-        out, live=live, output=request.output, look=request.look, clock=lambda: player.now
-    )
-    view.describe_record(where)
-    player.on_turn = view.tick
     if keys is not None:
         say(HELP)
-    log.replay(player, view, step=_step(reading, request.step), each=True)
+    step = _step(reading, request.step)
+    while True:
+        view = TerminalView(
+            out,
+            live=out.is_terminal and not out.is_dumb_terminal,
+            output=request.output,
+            look=request.look,
+            clock=lambda: player.now,
+        )
+        view.describe_record(where)
+        player.on_turn = view.tick
+        log.replay(_seen(player, out), view, step=step, each=True)
+        if not player.goes_back:
+            return
+
+
+def _seen(player: Player, out: Console) -> Iterator[Record]:
+    """What is played, the screen silent while it is only on the way back to a step."""
+    back = player.goes_back
+    for record in player:
+        back = back and player.is_seeking
+        out.quiet = back
+        yield record
 
 
 def _sleep(seconds: float) -> str:

@@ -15,7 +15,10 @@ from nbrun.events import Record
 
 SLOWEST, FASTEST = 1 / 64, 1024.0
 _TURN = 0.1  # seconds between two looks at keys and clock
-HELP = "space: pause, <: slower, >: faster, .: next event, n: next step, 7g: step 7, q: end"
+HELP = (
+    "space: pause, <: slower, >: faster, .: next event, n: next step, b: step before, 7g: step 7, "
+    "q: end"
+)
 
 Keys = Callable[[float], str]
 
@@ -34,6 +37,10 @@ class Player:
 
     `keys(seconds)` waits so long for a key and returns it, or "". `on_turn` is called
     between two looks. `say` is told, in a few words, what a key has changed.
+
+    What is sought is an attempt's beginning; it is waited there. One that is past ends the
+    iteration with `goes_back` true: iterate again, over the same records from the first on, and
+    show none of them while `is_seeking`.
     """
 
     def __init__(
@@ -46,7 +53,7 @@ class Player:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
-        self._numbers, self._begin = _index(records)
+        self._numbers, self._begins = _index(records)
         self._seq = -1
         self.now = 0.0  # how far the run has come, in its own seconds
         self._tempo = tempo
@@ -55,20 +62,27 @@ class Player:
         self._say = say
         self._clock = clock
         self._typed = ""
-        self._until: str | None = None  # the step that is sought; "" the next one, whichever
+        self._sought: int | None = None  # the seq of the attempt's beginning
+        self.goes_back = False
         self._next = False
         self._ended = False
 
     def __iter__(self) -> Iterator[Record]:
         before = 0.0
+        self.goes_back = False
         for record in self._records:
             self._wait(record.mono - before)
-            if self._ended:
+            if self._ended or self.goes_back:
                 return
             self.now = before = record.mono
             self._seq = record.seq
             self._arrive(record)
             yield record
+
+    @property
+    def is_seeking(self) -> bool:
+        """Whether what comes is only on the way to what was sought."""
+        return self._sought is not None
 
     def _wait(self, seconds: float) -> None:
         """Let `seconds` of the run go by, as fast as it is played just then."""
@@ -76,7 +90,7 @@ class Player:
         if self._tempo.max_wait is not None:
             left = min(left, self._tempo.max_wait * self._tempo.speed)
         self._next = False
-        while self._until is None and not (self._next or self._ended):
+        while not (self.is_seeking or self._next or self._ended):
             if left <= 1e-9 and not self._tempo.paused:
                 return
             began = self._clock()
@@ -90,10 +104,8 @@ class Player:
 
     def _arrive(self, record: Record) -> None:
         """A step that is sought ends the seeking, and is waited at."""
-        if self._until is None or not isinstance(record.event, ev.AttemptStarted):
-            return
-        if self._until in ("", record.event.step):
-            self._until = None
+        if self._sought == record.seq:
+            self._sought = None
             self._tempo.paused = True
             self._say("paused at this step: space goes on")
 
@@ -111,33 +123,45 @@ class Player:
             case ".":
                 self._next = True
             case "n":
-                self._seek("", self._begin)
+                self._seek(self._after([*self._begins]), "no attempt follows")
+            case "b":
+                before = [seq for seq in self._begins if seq <= self._seq]
+                self._seek(before[-2] if len(before) > 1 else None, "no attempt comes before")
             case "g":
-                step = self._numbers.get(self._typed)
-                self._seek(step or "", [each for each in self._begin if each[1] == step])
+                self._go_to(self._typed)
             case "q":
                 self._ended = True
             case "?":
                 self._say(HELP)
         self._typed = self._typed + key if key.isdigit() else ""
 
-    def _seek(self, step: str, begins: list[tuple[int, str]]) -> None:
-        """Go on at once to the next of these attempts."""
-        if any(seq > self._seq for seq, _ in begins):
-            self._until, self._tempo.paused = step, False
-        else:
-            self._say(f"no attempt of {f'step {self._typed}' if self._typed else 'a step'} follows")
+    def _go_to(self, number: str) -> None:
+        """The next attempt of that step, else its last one."""
+        step = self._numbers.get(number)
+        begins = [seq for seq, begun in self._begins.items() if begun == step]
+        last = begins[-1] if begins else None
+        self._seek(self._after(begins) or last, f"no attempt of step {number or '?'} is recorded")
+
+    def _after(self, begins: list[int]) -> int | None:
+        return next((seq for seq in begins if seq > self._seq), None)
+
+    def _seek(self, seq: int | None, why_not: str) -> None:
+        if seq is None:
+            self._say(why_not)
+            return
+        self._sought, self._tempo.paused = seq, False
+        self.goes_back = seq <= self._seq
 
 
-def _index(records: Iterable[Record]) -> tuple[dict[str, str], list[tuple[int, str]]]:
-    """The ids of the steps by their numbers, and where each attempt begins: seq and step."""
+def _index(records: Iterable[Record]) -> tuple[dict[str, str], dict[int, str]]:
+    """The ids of the steps by their numbers, and those of what is attempted by where it begins."""
     numbers: dict[str, str] = {}
-    begins = []
+    begins = {}
     for record in records:
         if isinstance(record.event, ev.RunStarted | ev.RunbookReplaced):
             numbers = {str(step.number): step.id for step in record.event.steps}
         elif isinstance(record.event, ev.AttemptStarted):
-            begins.append((record.seq, record.event.step))
+            begins[record.seq] = record.event.step
     return numbers, begins
 
 

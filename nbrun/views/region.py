@@ -31,7 +31,7 @@ class Region:
 
     def start(self, running: str, began: float) -> None:
         """`began` by the clock that it was made with, in seconds."""
-        self._running, self._began = running, began
+        self._running, self._began, self._drawn = running, began, float("-inf")
         self._live = Live(
             console=self._console, auto_refresh=False, transient=True, vertical_overflow="crop"
         )

@@ -110,8 +110,8 @@ class TerminalView:
     def suspend(self) -> None:
         """Leave the screen's last lines to a question."""
         self._end_output()
-        self.flush()
         self._region.stop()
+        self.flush()
 
     def resume(self) -> None:
         """Show a running step's progress again."""
@@ -121,8 +121,8 @@ class TerminalView:
     def close(self) -> None:
         """Print what is held, and give the terminal back."""
         self._end_output()
-        self.flush()
         self._region.stop()
+        self.flush()
 
     def describe_record(self, where: str) -> None:
         """Where the record is kept, for the header and for outputs that can't be shown."""
@@ -319,16 +319,16 @@ class TerminalView:
         if again:
             self._line(again, "yellow")
         self._running, self._held = "", None
-        self.flush()
         self._region.stop()
+        self.flush()
 
     def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
         self._end_output()
         self._running, self._held = "", None
         told = f"{wording.OUTCOMES['indeterminate']}: {event.why}"
         self._line(f"{wording.step(state, event.step)}: {told}", "bold red")
-        self.flush()
         self._region.stop()
+        self.flush()
 
     def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
         told = "the runbook as it is now is followed from here on"

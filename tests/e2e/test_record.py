@@ -198,6 +198,23 @@ def test_keys_change_how_a_run_is_played_back(desk: Desk) -> None:
     terminal.until("paused at this step")
     assert "dull 1" in terminal.text()
     assert "dull 2" not in terminal.text()
+
+    def gone(keys: str, to: str, from_: str) -> str:
+        """What is shown from these keys on, up to the step that they go to."""
+        since = terminal.screen.cursor_line
+        terminal.type_ahead(keys)
+        terminal.until(lambda: f"running step {to}" in terminal.screen.text(since))
+        told = terminal.screen.text(since)
+        assert "paused at this step" in told
+        assert f"step {to} of 3 · import time; time.sleep(0.4); print('dul'" in told
+        assert f"step {from_} of 3 · import" not in told.split("paused at")[1]
+        return told
+
+    for keys, to, from_ in (("b", "2", "3"), ("b", "1", "2"), ("3g", "3", "9"), ("1g", "1", "3")):
+        told = gone(keys, to, from_)
+        assert ("dull 0" in told, "dull 1" in told) == (
+            (True,) * 2 if keys == "3g" else (False,) * 2
+        )
     terminal.type_ahead(" >>>>>>>>>>>>")
     assert terminal.wait() == 0
     assert "dull 2" in terminal.text()

@@ -98,11 +98,41 @@ def test_a_number_and_g_go_to_that_step() -> None:
     assert watched.play()[-1] == (6, 0.6)
 
 
-@pytest.mark.parametrize("typed", ["9", "1"])
-def test_a_step_that_does_not_follow_is_named_and_nothing_is_skipped(typed: str) -> None:
-    watched = Watched({3.5: typed, 3.6: "g"})
+def test_a_step_that_is_not_there_is_named_and_nothing_is_skipped() -> None:
+    watched = Watched({3.5: "9", 3.6: "g"})
     assert watched.play()[-1] == (7, 7.0)
-    assert watched.said == [f"no attempt of step {typed} follows"]
+    assert watched.said == ["no attempt of step 9 is recorded"]
+
+
+@pytest.mark.parametrize(("keys", "begin"), [
+    ({4.5: "b"}, 2),  # in the second attempt: the first
+    ({6.5: "b"}, 4),
+    ({6.5: "1", 6.6: "g"}, 2),
+    ({6.5: "3", 6.6: "g"}, 6),  # the one that is shown, from its beginning
+])  # fmt: skip
+def test_an_attempt_that_is_past_is_sought_from_the_first_record_on(
+    keys: dict[float, str], begin: int
+) -> None:
+    watched = Watched(keys)
+    before = watched.play()
+    assert watched.player.goes_back
+    pressed = watched.time
+    watched._keys = [(pressed + 2, " ")]
+    seeking, again = [], []
+    for record in watched.player:
+        seeking.append(watched.player.is_seeking)
+        again.append((record.seq, round(watched.time - pressed, 3)))
+    assert before[-1][0] >= begin
+    assert again[: begin + 1] == [(seq, 0.0) for seq in range(begin + 1)]
+    assert seeking == [seq < begin for seq in range(8)]
+    assert again[begin + 1][1] == pytest.approx(3.0, abs=0.2)
+    assert not watched.player.goes_back
+
+
+def test_before_the_first_attempt_is_none() -> None:
+    watched = Watched({2.5: "b"})
+    assert watched.play()[-1] == (7, 7.0)
+    assert watched.said == ["no attempt comes before"]
 
 
 def test_q_ends_it() -> None:

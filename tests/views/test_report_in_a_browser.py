@@ -55,8 +55,10 @@ def eventful() -> Tale:
     tale = Tale(step("a", "check(10)  # ten", narration=narration), step("b", "'text'"), step("c"))
     colours = "".join(f"\x1b[{n}mcolour {n}\x1b[0m\n" for n in (*range(31, 37), *range(90, 97), 2))
     tale.begin("a").output(stream(colours)).output(stream("careful\n", "stderr"))
+    frame = "Cell In[1], line 1\n----> 1 check(10)  # ten"
     tale.output(
-        {"output_type": "error", "ename": "E", "evalue": "v", "traceback": ["\x1b[31mE\x1b[0m: v"]}
+        {"output_type": "error", "ename": "E", "evalue": "v"}
+        | {"traceback": [frame, "\x1b[31mE\x1b[0m: v"]}
     )
     tale.end("error", ename="E", evalue="v").stop("step_failed").note("a note")
     tale.decide("edit", source="check(3)", reason="enough")
