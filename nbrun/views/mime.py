@@ -63,14 +63,11 @@ def markdown(source: str) -> RenderableType:
     return _Narration(visible(source))
 
 
-def source(code: str, language: str) -> RenderableType:
+def source(code: str, language: str) -> Text:
     """Return code with colours and no background; in an unknown language, without colours."""
     shown = _highlighter(language).highlight(visible(code).rstrip("\n"))
     shown.rstrip()
-    shown.no_wrap, shown.overflow = (
-        True,
-        "ignore",
-    )
+    shown.no_wrap, shown.overflow = True, "ignore"
     return shown
 
 

@@ -12,16 +12,14 @@ from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.history import LastTime
 from nbrun.state import RunState
-from nbrun.views import mime, remarks, summary, wording
+from nbrun.views import broken, mime, remarks, summary, wording
 from nbrun.views.ansi import plain
 from nbrun.views.held import Held
 from nbrun.views.look import Look
+from nbrun.views.passing import Passing
 from nbrun.views.region import Region
-from nbrun.views.stream import Stream, to_text
-from nbrun.views.traces import Failure, failure
+from nbrun.views.stream import to_text
 from nbrun.views.widgets import Widgets, model_of
-
-UPDATES = 5.0  # seconds between two printings of a display that changes, where none is in place
 
 _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
 
@@ -53,19 +51,16 @@ class TerminalView:
         self._look_back = look_back
         self._before: Mapping[str, LastTime] = {}
         self._pending: list[RenderableType] = []
-        self._stream = Stream()
-        self._stream_name = ""
-        self._updates: dict[str, RenderableType] = {}
+        self._passing = Passing(self._shown, self._pending.append)
         self._widgets = Widgets()
-        self._views: dict[str, dict[str, Any]] = {}
-        self._updated = 0.0
         self._told: set[str] = set()
         self._held: Held | None = None
         self._region = Region(console, self._tail, clock)
         self._now = clock
         self._running = ""
         self._began = 0.0
-        self._broke: tuple[str, Failure | None] | None = None
+        self._source = ""
+        self._broke: broken.Cause | None = None
         self._language = "python"
         self._record = ""
         self._run = "last"
@@ -82,7 +77,8 @@ class TerminalView:
 
     def flush(self) -> None:
         """Print what has been taken, in one piece."""
-        pending, self._pending = self._pending, []
+        pending = self._pending.copy()
+        self._pending.clear()
         if pending:
             self._print(pending)
         self._region.draw(force=bool(pending))
@@ -200,6 +196,7 @@ class TerminalView:
         if event.cause == "script":
             self._tell_answered_beforehand(state, event.step)
         self.flush()
+        self._source = event.source
         self._begin(title, event.step)
 
     def _last_time(self, state: RunState, step: str) -> LastTime | None:
@@ -235,65 +232,32 @@ class TerminalView:
 
     def _output(self, state: RunState, event: ev.Output, _at: str) -> None:
         if event.output.get("output_type") == "error" and not event.late:
-            self._broke = _cause(event.output)
+            self._broke = broken.cause(event.output)
         if not self._with_output:
             return
         if self._held is not None and not event.late:
             self._held.take(event)
             return
         if event.late:
-            self._end_stream()
+            self._passing.end_line()
             self._line(f"late output of {wording.step(state, event.step)}:", "dim")
-        self._at_once(event)
+        self._passing.take(event)
         if event.late:
-            self._end_stream()
-
-    def _at_once(self, event: ev.Output) -> None:
-        """Print an output that will not change any more."""
-        model = model_of(event.output)
-        if event.output.get("output_type") == "stream":
-            self._streamed(event.output)
-        elif model is not None and not event.late:
-            self._views[model] = event.output
-        else:
-            self._end_stream()
-            self._put(self._shown(event.output))
-
-    def _streamed(self, output: dict[str, object]) -> None:
-        name = str(output.get("name"))
-        if name != self._stream_name:
-            self._end_stream()
-            self._stream_name = name
-        lines = self._stream.feed(str(output.get("text", "")))
-        if lines is not None:
-            self._put(lines)
-
-    def _end_stream(self) -> None:
-        rest = self._stream.finish()
-        if rest is not None:
-            self._put(rest)
+            self._passing.end_line()
 
     def _end_output(self) -> None:
         """Print for good what is still held."""
-        self._end_stream()
-        self._put(*self._updates.values(), *map(self._shown, self._views.values()))
-        self._updates.clear()
-        self._views.clear()
+        self._passing.end()
         if self._held is not None:
             self._put(*self._held.whole())
 
     def _output_updated(self, _state: RunState, event: ev.OutputUpdated, _at: str) -> None:
-        """Where nothing changes in place, the newest state now and then, and the last one."""
         if not self._with_output:
             return
         if self._held is not None:
             self._held.take(event)
-            return
-        output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
-        self._updates[event.display_id] = self._shown(output)
-        if time.monotonic() - self._updated >= UPDATES:
-            self._updated = time.monotonic()
-            self._end_output()
+        else:
+            self._passing.update(event)
 
     def _widgets_changed(self, _state: RunState, event: ev.WidgetsChanged, _at: str) -> None:
         self._widgets.take(event)
@@ -302,7 +266,7 @@ class TerminalView:
 
     def _output_cleared(self, _state: RunState, event: ev.OutputCleared, _at: str) -> None:
         """What has scrolled by stays: a terminal erases nothing above its last lines."""
-        self._end_stream()
+        self._passing.end_line()
         if self._held is not None:
             self._held.take(event)
 
@@ -347,20 +311,14 @@ class TerminalView:
         if event.detail:
             self._line(f"  {event.detail}")
         if event.reason == "step_failed" and self._broke is not None:
-            self._say_what_broke(*self._broke)
+            boxes = not (self._look.plain or self._console.options.ascii_only)
+            self._put(*broken.told(self._broke, self._source, self._language, boxes=boxes))
 
     def _ask_by_hand(self, state: RunState, step: str, at: str) -> None:
         """What a person has to do, as the source of a code step is shown."""
         self._put(Text(), self._rule(plain(wording.step(state, step)), wording.clock(at)))
         self._narrate(state, step)
         self._put(mime.markdown(state.steps[step].step.source))
-
-    def _say_what_broke(self, error: str, where: Failure | None) -> None:
-        """Once more, right above the question: the whole may be long."""
-        self._line(f"  {error}", "red")
-        if where is not None:
-            marker = ">" if self._look.plain or self._console.options.ascii_only else "→"
-            self._line(f"  {marker} line {where.line}: {where.code}".rstrip(" :"), "red")
 
     def _capped(self, state: RunState, event: ev.OutputCapped, _at: str) -> None:
         self._end_output()
@@ -387,14 +345,6 @@ def _what(state: RunState, event: ev.AttemptStarted) -> str:
     if event.edited:
         parts.append(" · edited")
     return "".join(parts)
-
-
-def _cause(output: dict[str, Any]) -> tuple[str, Failure | None]:
-    """What an error is called, and where in the cell it came up."""
-    lines = output.get("traceback")
-    texts = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
-    error = wording.error(str(output.get("ename", "")), str(output.get("evalue", "")))
-    return error, failure(texts)
 
 
 _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {

@@ -1,11 +1,11 @@
 """What cells print, as an operator sees it, and as it is kept: all of it, in order, harmless."""
 
 import signal
-import time
 
 import pytest
 
 from nbrun import events as ev
+from nbrun import journal
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk, wait_until
 
@@ -126,7 +126,7 @@ def test_hostile_output_has_no_effect_on_the_screen_and_is_kept_as_it_was(desk: 
 FLOOD = """from IPython.display import display
 for number in range({count}):
     display({{'text/plain': f'n{{number}}'}}, raw=True)
-print('that was' + ' all')"""
+print('x' * 150_000, 'that was' + ' all')  # more than a terminal takes before it is read"""
 
 
 def assert_nothing_is_lost(desk: Desk, count: int) -> None:
@@ -140,32 +140,40 @@ def assert_nothing_is_lost(desk: Desk, count: int) -> None:
     assert [each.data["text/plain"] for each in outputs if "data" in each] == wanted
 
 
-def stalled(desk: Desk, count: int) -> None:
-    """A flood onto a terminal that nobody reads from for 3 seconds."""
+def has_ended(desk: Desk) -> bool:
+    last = journal.last(desk.run / "journal.jsonl")
+    return last is not None and isinstance(last.event, ev.RunFinished)
+
+
+def stalled(desk: Desk, count: int, how: str = "unread") -> None:
+    """A flood onto a terminal that stands still: nobody reads it any more, Ctrl-S is pressed, or
+    its console is stopped. The run comes to its end while it does."""
     desk.book(code(FLOOD.format(count=count), id="flood"))
-    terminal = desk.start()
+    terminal = desk.start("--max-lines", "0")
     terminal.until("n7")
-    resume = time.monotonic() + 3
-    wait_until(lambda: time.monotonic() > resume)
+    if how == "ctrl-s":
+        terminal.type_ahead("\x13")
+    elif how == "stopped":
+        terminal.signal(signal.SIGSTOP)
+    wait_until(lambda: has_ended(desk), timeout=240)
+    assert not terminal.ended
+    assert "that was all" not in terminal.text()
+    if how == "ctrl-s":
+        terminal.read(0)
+        assert "that was all" not in terminal.text()
+        terminal.type_ahead("\x11")
+    elif how == "stopped":
+        terminal.signal(signal.SIGCONT)
     assert terminal.wait(timeout=240) == 0
     assert "that was all" in terminal.text()
     assert_nothing_is_lost(desk, count)
 
 
-def test_a_terminal_that_stalls_loses_no_output(desk: Desk) -> None:
-    stalled(desk, 10_000)
-
-
-def test_a_console_that_stalls_loses_no_output(desk: Desk) -> None:
-    desk.book(code(FLOOD.format(count=10_000), id="flood"))
-    terminal = desk.start()
-    terminal.until("n7")
-    terminal.signal(signal.SIGSTOP)
-    resume = time.monotonic() + 3
-    wait_until(lambda: time.monotonic() > resume)
-    terminal.signal(signal.SIGCONT)
-    assert terminal.wait(timeout=120) == 0
-    assert_nothing_is_lost(desk, 10_000)
+@pytest.mark.parametrize("how", ["unread", "ctrl-s", "stopped"])
+def test_a_terminal_that_stands_still_holds_up_no_run_and_loses_no_output(
+    desk: Desk, how: str
+) -> None:
+    stalled(desk, 3_000, how)
 
 
 @pytest.mark.sweep

@@ -71,7 +71,12 @@ def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
     assert any("json/__init__.py" in line for line in frames)
     stopped = lines.index("STOPPED at step 11 of 11 · import json")
     assert lines[stopped + 2].startswith("  JSONDecodeError: Expecting property name")
-    assert lines[stopped + 3] == "  → line 3: return json.loads('{ba' + 'd')"
+    assert lines[stopped + 3 : stopped + 7] == [
+        "    1 │ import json",
+        "    2 │ def load():",
+        "  → 3 │     return json.loads('{ba' + 'd')",
+        "    4 │ load()",
+    ]
     terminal.type("c")
     terminal.answer("end the run here? [y/N]", "y")
     terminal.answer("reason (Enter for none, Ctrl-C to go back):", "")

@@ -441,10 +441,17 @@ def test_the_stop_says_once_more_what_broke_and_where():
             "KeyError: 'host'",
         ],
     }
-    tale = plan().begin("a").output(error).end("error", ename="KeyError", evalue="'host'")
-    lines = shown(tale.stop("step_failed")).splitlines()
+    tale = Tale(step("a", "\nx = {}\nx['host']", title="Stop it"), step("b"))
+    tale.begin("a").output(error).end("error", ename="KeyError", evalue="'host'")
+    tale.stop("step_failed")
+    lines = shown(tale).splitlines()
     at = lines.index("STOPPED at step 1 of 2 · Stop it")
-    assert lines[at + 2 :] == ["  KeyError: 'host'", "  → line 3: x['host']"]
+    marked = ["    1 │", "    2 │ x = {}", "  → 3 │ x['host']"]
+    assert lines[at + 2 :] == ["  KeyError: 'host'", *marked]
+    tale.decide("edit", source="x['host']", reason="").begin("a", "x['host']", "operator")
+    tale.output(error | {"traceback": ["Cell In[2], line 1\n----> 1 x['host']\n"]})
+    lines = shown(tale.end("error", ename="KeyError").stop("step_failed"), look=Look(plain=True))
+    assert lines.splitlines()[-1] == "  > 1 | x['host']"  # of what ran, not of the runbook
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (30, 8)])
