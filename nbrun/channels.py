@@ -85,6 +85,16 @@ class Channels:
         self._post(self._client.stdin_channel.socket, "input_reply", {"value": text})
 
     @property
+    def at_work(self) -> bool:
+        """A request that was sent, or one of nbrun's own, has not been answered."""
+        return self._current is not None or bool(self._own)
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since something was said by the kernel or asked of it."""
+        return time.monotonic() - self._last_message
+
+    @property
     def busy(self) -> bool:
         """A request that was sent has not been answered."""
         return self._current is not None
@@ -132,6 +142,7 @@ class Channels:
         message = self._client.session.msg(kind, content)
         parts = self._client.session.serialize(message)  # what can't be sent is refused here
         request = str(message["header"]["msg_id"])
+        self._last_message = time.monotonic()
         if own_done is not None:
             self._own[request] = own_done
         else:

@@ -15,7 +15,17 @@ from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
 from nbrun.journal import Journal
 from nbrun.kernel_control import KernelControl
-from nbrun.messages import Died, Idled, Kernel, Message, Replied, Sink, Suspended
+from nbrun.messages import (
+    Died,
+    Idled,
+    Kernel,
+    Message,
+    Replied,
+    Responded,
+    Sink,
+    Suspended,
+    Unresponsive,
+)
 from nbrun.output_cap import OutputCap
 from nbrun.recorder import Recorder
 from nbrun.redaction import Redaction
@@ -223,6 +233,7 @@ class Engine:
             self._hear(self.inbox.get())
         self._release()
         self._recorder.release()
+        self._control.look_last()
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,
@@ -285,9 +296,8 @@ class Engine:
                 self._decide(message)
             case Reported(event=event):
                 self._emit(event)
-            case Suspended(generation=generation, pid=pid, suspended=suspended):
-                kind = ev.KernelSuspended if suspended else ev.KernelContinued
-                self._emit(kind(generation=generation, pid=pid))
+            case Suspended() | Unresponsive() | Responded():
+                self._control.seen(message)
             case Replied():
                 self._release()
                 self._replied(message)
@@ -355,6 +365,7 @@ class Engine:
                 **msgspec.structs.asdict(verdict),
             )
         )
+        self._control.attempt_ended(verdict.outcome)
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────
 

@@ -404,6 +404,54 @@ class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
     late: bool = False
 
 
+class ProcessLeft(Data, frozen=True, kw_only=True):
+    """A process that is running: its number and its command line, shortened."""
+
+    pid: int
+    command: str
+
+
+class ProcessesLeft(_Event, frozen=True, kw_only=True, tag="processes.left"):
+    """What an attempt that was cut short had started is still running, a moment after it, or
+    (`at_end`) after the run's kernel has ended. `more`: how many there are besides. `step` is None
+    where the kernel was gone when the run was resumed: then some step of it had started them."""
+
+    step: str | None = None
+    attempt: int = 0
+    processes: tuple[ProcessLeft, ...]
+    more: int = 0
+    at_end: bool = False
+
+
+class KernelUnresponsive(_Event, frozen=True, kw_only=True, tag="kernel.unresponsive"):
+    """A kernel that is at work has answered nothing for `silent` seconds, though it can answer
+    while it works. `heartbeat`: whether its heartbeat does, None where it was not asked; `state`:
+    what the system says of its process (`running`, `sleeping`, `disk-sleep`, …); `cpu`: seconds of
+    processor time that it used meanwhile, None where they can't be read."""
+
+    generation: int
+    pid: int
+    silent: float
+    heartbeat: bool | None
+    state: str
+    cpu: float | None = None
+
+
+class KernelResponded(_Event, frozen=True, kw_only=True, tag="kernel.responded"):
+    """It answers again, after `silent` seconds."""
+
+    generation: int
+    silent: float
+
+
+class InterruptUnheeded(_Event, frozen=True, kw_only=True, tag="interrupt.unheeded"):
+    """The step still runs, `waited` seconds after the operator interrupted it, who is offered to
+    end the kernel."""
+
+    generation: int
+    waited: float
+
+
 Event = (
     RunStarted
     | KernelStarted
@@ -442,6 +490,10 @@ Event = (
     | KernelSuspended
     | KernelContinued
     | WidgetsChanged
+    | ProcessesLeft
+    | KernelUnresponsive
+    | KernelResponded
+    | InterruptUnheeded
 )
 
 

@@ -57,6 +57,10 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.ForwardingResumed: _stay(*_LIVE),
     ev.KernelSuspended: _stay(*_LIVE),
     ev.KernelContinued: _stay(*_LIVE),
+    ev.KernelUnresponsive: _stay(*_LIVE),
+    ev.KernelResponded: _stay(*_LIVE),
+    ev.InterruptUnheeded: _stay(Phase.READY, Phase.RUNNING),
+    ev.ProcessesLeft: _stay(*_LIVE),
 }
 
 
@@ -148,6 +152,7 @@ def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
     """
     state.resumed = state.resumed and state.kernel == "alive"
     state.kernel = "dead"
+    state.suspended = False
     state.decision = None
     state.busy = False
 
@@ -157,6 +162,7 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.generation = event.generation
     state.process = event.process
     state.sent = 0
+    state.suspended = False
     state.restarted = True
     state.resumed = False
     state.decision = None
@@ -176,6 +182,14 @@ def _kernel_reattached(state: RunState, _event: ev.KernelReattached) -> None:
 def _kernel_idle(state: RunState, event: ev.KernelIdle) -> None:
     state.busy = False
     state.told = event.told
+
+
+def _kernel_suspended(state: RunState, _event: ev.KernelSuspended) -> None:
+    state.suspended = True
+
+
+def _kernel_continued(state: RunState, _event: ev.KernelContinued) -> None:
+    state.suspended = False
 
 
 def _kernel_interrupted(state: RunState, event: ev.KernelInterrupted) -> None:
@@ -377,6 +391,8 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.KernelReattached: _kernel_reattached,
     ev.KernelIdle: _kernel_idle,
     ev.KernelInterrupted: _kernel_interrupted,
+    ev.KernelSuspended: _kernel_suspended,
+    ev.KernelContinued: _kernel_continued,
     ev.AttemptStarted: _attempt_started,
     ev.AttemptFinished: _attempt_finished,
     ev.AttemptIndeterminate: _attempt_indeterminate,

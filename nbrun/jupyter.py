@@ -4,6 +4,7 @@ and waited for."""
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,42 @@ class Client(BlockingKernelClient):
             raise RuntimeError("its stdin channel can't be reached")
 
 
+class Line:
+    """A socket of a kernel's to ask the same thing on now and then, and look for the answer.
+    Nothing is asked twice before it is answered, so that nothing piles up at one that is stuck."""
+
+    def __init__(self, socket: Any, question: Callable[[], list[bytes]]) -> None:
+        self._socket = socket
+        self._question = question
+        self._unsent = False
+        self._open = False
+
+    def ask(self) -> None:
+        self._take()
+        self._unsent = not self._open
+        self._open = True
+        self._send()
+
+    def answered(self) -> bool:
+        """Whether what was asked last has been answered. Never waits."""
+        self._send()
+        self._take()
+        return not self._open
+
+    def _send(self) -> None:
+        """One that is not connected yet takes nothing."""
+        if self._unsent:
+            with suppress(zmq.Again):
+                self._socket.send_multipart(self._question(), zmq.NOBLOCK)
+                self._unsent = False
+
+    def _take(self) -> None:
+        with suppress(zmq.Again):
+            while self._open and not self._unsent:
+                self._socket.recv_multipart(zmq.NOBLOCK)
+                self._open = False
+
+
 class Manager(KernelManager):
     """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
     client has its context, with the options set there: by itself a client makes its own."""
@@ -125,6 +162,15 @@ class Manager(KernelManager):
 
     def client(self, **kwargs: Any) -> BlockingKernelClient:
         return super().client(context=self.context, **kwargs)
+
+    def lines(self) -> tuple[Line, Line]:
+        """To the kernel's control channel and its heartbeat."""
+        session = self.session
+
+        def question() -> list[bytes]:
+            return list(session.serialize(session.msg("kernel_info_request")))
+
+        return Line(self.connect_control(), question), Line(self.connect_hb(), lambda: [b"ping"])
 
     def adopt(self, process: Any) -> None:
         """Be the manager of the kernel whose connection file this is, and whose process, like

@@ -17,8 +17,9 @@ from nbrun import kernel_folder, processes, wire
 from nbrun.channels import Channels
 from nbrun.errors import KernelError
 from nbrun.events import KernelProcess
-from nbrun.jupyter import STARTUP_TIMEOUT, manager
+from nbrun.jupyter import STARTUP_TIMEOUT, Line, manager
 from nbrun.messages import Died, KernelInfo, Message, Sink, Suspended
+from nbrun.pulse import Pulse, Vitals
 
 LINGER = 5.0  # seconds that a run's last threads have to end
 _LOOK = 1.0  # seconds between two looks at whether the process was stopped
@@ -168,6 +169,7 @@ class _Process:
         self._killed = False
         self._suspended = False
         self._next_look = 0.0
+        self._pulse: Pulse | None = None
         self._output = self._directory / "output"
         self._context = zmq.Context()
         # For every socket: ZeroMQ drops messages past the mark, and tries again to connect, while
@@ -183,7 +185,7 @@ class _Process:
             with self._output.open("ab") as output:
                 self._manager.start_kernel(
                     cwd=str(cwd),
-                    env={**(os.environ if environment is None else environment), **_NO_HISTORY},
+                    env=self._marked(os.environ if environment is None else environment),
                     stdout=output,
                     stderr=output,
                     independent=True,
@@ -223,6 +225,10 @@ class _Process:
             {"ended": _ENDED} if self._sees_shell else {},
             done=lambda content: sink(wire.idled(self._generation, content)),
         )
+
+    def _marked(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """What it starts is known by this, wherever it goes."""
+        return {**environment, **_NO_HISTORY, processes.MARK: str(self._directory)}
 
     @property
     def _pid(self) -> int:
@@ -315,7 +321,25 @@ class _Process:
                 self._suspended = suspended
                 pid, generation = self._pid, self._generation
                 self._sink(Suspended(generation=generation, pid=pid, suspended=suspended))
+            elif not suspended:
+                self._feel_the_pulse()
         return self._is_alive()
+
+    def _feel_the_pulse(self) -> None:
+        channels = self._channels
+        if channels is None:  # its thread has only begun
+            return
+        self._pulse = self._pulse or Pulse(self._generation, self._pid, self._vitals, self._lines)
+        told = self._pulse.look(at_work=channels.at_work, quiet=channels.quiet)
+        if told is not None:
+            self._sink(told)
+
+    def _vitals(self) -> Vitals:
+        return Vitals(processes.cpu_of(self._pid), processes.state_of(self._pid))
+
+    def _lines(self) -> tuple[Line, Line] | None:
+        """Only ipykernel is known to answer while it works."""
+        return self._manager.lines() if self._sees_shell else None
 
     def _is_alive(self) -> bool:
         return self._exit_status() is None

@@ -1,5 +1,5 @@
 """What a run does to its kernel besides sending it code, and the record of it: it is started,
-restarted, found again, interrupted and killed."""
+restarted, found again, interrupted and killed, and what it leaves running is named."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,15 @@ import msgspec
 from nbrun import bindings
 from nbrun import events as ev
 from nbrun.errors import KernelError
-from nbrun.messages import Kernel, KernelInfo
+from nbrun.events import Event
+from nbrun.messages import Kernel, KernelInfo, Responded, Suspended, Unresponsive
 from nbrun.recorder import Recorder
+from nbrun.runaways import Runaways
 from nbrun.state import RunState
 
-CANCEL_GRACE = 10.0  # seconds that a cancelled or timed-out step has to answer the interrupt
+CANCEL_GRACE = 8.0  # seconds that a cancelled or timed-out step has to answer the interrupt
+STOPPED_GRACE = 2.0  # the same for a kernel that something has stopped: it can't
+PATIENCE = 5.0  # seconds after an operator's interrupt that nothing came of, till that is said
 
 
 class KernelControl:
@@ -28,6 +32,8 @@ class KernelControl:
         self._asked_to_stop = asked_to_stop
         self._kill_due: float | None = None
         self._timeout_due: float | None = None
+        self._unheeded_due: float | None = None
+        self._runaways = Runaways(recorder.redaction)
 
     @property
     def _state(self) -> RunState:
@@ -70,6 +76,8 @@ class KernelControl:
         except KernelError as error:
             why = f"the kernel is gone since the run was interrupted: {error}"
             self._recorder.emit(ev.KernelDied(generation=generation, why=why))
+            left = self._runaways.of_gone(process) if process else None
+            self._recorder.emit_all([left] if left else [])
         else:
             gap = round(self._recorder.elapsed() - seen, 6)
             self._recorder.emit(ev.KernelReattached(generation=generation, gap=gap))
@@ -93,28 +101,49 @@ class KernelControl:
         return step.step.contract.timeout if step else None
 
     @property
-    def due(self) -> tuple[float | None, float | None]:
+    def due(self) -> tuple[float | None, ...]:
         """The moments when `act_if_due` has something to do."""
-        return self._kill_due, self._timeout_due
+        return self._kill_due, self._timeout_due, self._unheeded_due, self._runaways.due
 
     def begin(self, now: float) -> None:
         """The running step's time begins."""
         self._timeout_due = now + self.limit if self.limit else None
+        if self._state.attempt is not None:
+            self._runaways.began(self._state.attempt, self._state.process)
 
     def ended(self) -> None:
         """The kernel has ended what it did: there is nothing to wait for."""
-        self._kill_due = self._timeout_due = None
+        self._kill_due = self._timeout_due = self._unheeded_due = None
+
+    def attempt_ended(self, outcome: ev.Outcome) -> None:
+        """Its end is recorded; what it left running is looked for a moment later."""
+        self._runaways.ended(outcome)
+
+    def look_last(self) -> None:
+        """The kernel has ended for good: what is left of those whose attempts were cut short."""
+        self._recorder.emit_all(self._runaways.look_last())
+
+    def seen(self, message: Suspended | Unresponsive | Responded) -> None:
+        """What became known of its process."""
+        self._recorder.emit(_told(message))
+        if self._state.suspended and self._kill_due is not None:
+            self._be_patient()
 
     def act_if_due(self, now: float) -> None:
         if self._kill_due is not None and now >= self._kill_due:
             self.kill("the step did not answer the interrupt")
         if self._timeout_due is not None and now >= self._timeout_due:
             self._time_out()
+        if self._unheeded_due is not None and now >= self._unheeded_due:
+            self._unheeded_due = None
+            generation = self._state.generation
+            self._recorder.emit(ev.InterruptUnheeded(generation=generation, waited=PATIENCE))
+        self._recorder.emit_all(self._runaways.look())
 
     def interrupt(self, why: str) -> None:
-        self._timeout_due = None
-        self._recorder.emit(ev.KernelInterrupted(generation=self._state.generation, why=why))
-        self._kernel.interrupt()
+        """As the operator asked. When nothing comes of it, that is said after a while."""
+        self._send_interrupt(why)
+        self._unheeded_due = time.monotonic() + PATIENCE
 
     def cancel(self, why: str) -> None:
         """Interrupt it, and kill it if it does not answer that in time."""
@@ -122,22 +151,42 @@ class KernelControl:
         self._be_patient()
 
     def kill(self, why: str) -> None:
-        self._kill_due = None
+        self._kill_due = self._unheeded_due = None
+        self._runaways.about_to_end()
         generation = self._state.generation
         self._recorder.emit(ev.KernelInterrupted(generation=generation, why=why, kill=True))
         self._kernel.kill()
 
     def _time_out(self) -> None:
         """Interrupt the step that has taken too long; what does not answer that is killed."""
-        self._timeout_due = None
+        self._send_interrupt(f"the step has taken its {self.limit:g} s", timeout=True)
         self._be_patient()
-        why = f"the step has taken its {self.limit:g} s"
+
+    def _send_interrupt(self, why: str, *, timeout: bool = False) -> None:
+        self._timeout_due = None
+        self._runaways.about_to_end()
         generation = self._state.generation
-        self._recorder.emit(ev.KernelInterrupted(generation=generation, why=why, timeout=True))
+        self._recorder.emit(ev.KernelInterrupted(generation=generation, why=why, timeout=timeout))
         self._kernel.interrupt()
 
     def _be_patient(self) -> None:
-        self._kill_due = self._kill_due or time.monotonic() + CANCEL_GRACE
+        """Only so long: less with a kernel that can't answer."""
+        grace = STOPPED_GRACE if self._state.suspended else CANCEL_GRACE
+        due = time.monotonic() + grace
+        self._kill_due = due if self._kill_due is None else min(self._kill_due, due)
+
+
+def _told(seen: Suspended | Unresponsive | Responded) -> Event:
+    """What was seen of the kernel's process, as it is recorded."""
+    match seen:
+        case Suspended(generation=generation, pid=pid, suspended=True):
+            return ev.KernelSuspended(generation=generation, pid=pid)
+        case Suspended(generation=generation, pid=pid):
+            return ev.KernelContinued(generation=generation, pid=pid)
+        case Unresponsive():
+            return ev.KernelUnresponsive(**msgspec.structs.asdict(seen))
+        case Responded():
+            return ev.KernelResponded(**msgspec.structs.asdict(seen))
 
 
 def _info_of(state: RunState) -> KernelInfo:

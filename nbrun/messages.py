@@ -89,6 +89,25 @@ class Suspended(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool
 
 
+class Unresponsive(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel that is at work has answered nothing for `silent` seconds (see
+    `events.KernelUnresponsive`)."""
+
+    generation: int
+    pid: int
+    silent: float
+    heartbeat: bool | None
+    state: str
+    cpu: float | None = None
+
+
+class Responded(msgspec.Struct, frozen=True, kw_only=True):
+    """One that was unresponsive answers again, after `silent` seconds."""
+
+    generation: int
+    silent: float
+
+
 class Idled(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel that was adopted has ended what it was doing. `ended`: how many requests it has seen
     through, nbrun's own not counted; None where it can't tell. `error`: what the last one ended
@@ -111,6 +130,8 @@ Message = (
     | Died
     | Idled
     | Suspended
+    | Unresponsive
+    | Responded
 )
 
 

@@ -61,6 +61,11 @@ class Redaction:
         self._has_patterns = bool(self._patterns.pattern != r"(?!)")
         self._held: dict[tuple[str, int, str, bool], ev.Output] = {}
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether no secret of the run is unknown to this process."""
+        return not self._lost
+
     # ── texts ────────────────────────────────────────────────────────────────────────────────
 
     def text(self, text: str) -> str:

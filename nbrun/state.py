@@ -74,6 +74,7 @@ class RunState:
     kernel_info: ev.KernelStarted | None = None
     process: ev.KernelProcess | None = None
     sent: int = 0  # attempts that this kernel was given
+    suspended: bool = False  # something outside has stopped its process
     busy: bool = False  # a kernel that was reattached to is still at what it did before
     told: str = ""  # what such a kernel says of the attempt that nobody saw end
     attempt: ev.AttemptStarted | None = None

@@ -102,6 +102,28 @@ def kernel_continued(generation: int = 1, pid: int = 4711) -> ev.KernelContinued
     return ev.KernelContinued(generation=generation, pid=pid)
 
 
+def kernel_unresponsive(
+    silent: float = 10.0, cpu: float | None = 0.0, heartbeat: bool | None = True, **fields: Any
+) -> ev.KernelUnresponsive:
+    defaults: dict[str, Any] = {"generation": 1, "pid": 4711, "state": "sleeping"}
+    return ev.KernelUnresponsive(silent=silent, cpu=cpu, heartbeat=heartbeat, **defaults | fields)
+
+
+def kernel_responded(generation: int = 1, silent: float = 12.0) -> ev.KernelResponded:
+    return ev.KernelResponded(generation=generation, silent=silent)
+
+
+def interrupt_unheeded(generation: int = 1, waited: float = 5.0) -> ev.InterruptUnheeded:
+    return ev.InterruptUnheeded(generation=generation, waited=waited)
+
+
+def processes_left(
+    step: str | None = "s1", attempt: int = 1, pid: int = 4712, **fields: Any
+) -> ev.ProcessesLeft:
+    left = (ev.ProcessLeft(pid=pid, command="sleep 600"),)
+    return ev.ProcessesLeft(step=step, attempt=attempt, **{"processes": left} | fields)
+
+
 def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
     return ev.KernelRestarted(generation=generation, kernelspec="python3", why=why)
 
@@ -482,4 +504,8 @@ BUILDERS: tuple[Build, ...] = (
     kernel_suspended,
     kernel_continued,
     widgets_changed,
+    kernel_unresponsive,
+    kernel_responded,
+    interrupt_unheeded,
+    processes_left,
 )  # one for each type of event

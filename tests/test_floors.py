@@ -35,6 +35,8 @@ FLOORS: tuple[set[str], ...] = (
         "output_cap",
         "ssh_keygen",
         "targets",
+        "pulse",
+        "runaways",
     },
     {"approval", "fold"},
     {

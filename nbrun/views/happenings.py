@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.state import RunState
-from nbrun.views import wording
+from nbrun.views import kernel_words, wording
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ _OF_ITS_STEP = (
     ev.AttemptSettled,
     ev.ApprovalGranted,
     ev.ApprovalRejected,
+    ev.ProcessesLeft,
 )
 
 
@@ -80,10 +81,13 @@ def _told(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
             return "approved", wording.judged(state, event, "approved"), ""
         case ev.ApprovalRejected():
             return "rejected", wording.judged(state, event, "rejected"), ""
-    return _kernel_or_process(event)
+    return _kernel_or_process(state, event)
 
 
-def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
+def _kernel_or_process(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
+    seen = kernel_words.fact(state, event)
+    if seen:
+        return "left running" if isinstance(event, ev.ProcessesLeft) else "kernel", seen, ""
     match event:
         case ev.KernelDied():
             return "kernel", "the kernel died", event.why
@@ -94,10 +98,6 @@ def _kernel_or_process(event: ev.Event) -> tuple[str, str, str] | None:
         case ev.KernelInterrupted():
             what = "the kernel was killed" if event.kill else "the step was interrupted"
             return "kernel", what, event.why
-        case ev.KernelSuspended():
-            return "kernel", f"something outside stopped its process ({event.pid})", ""
-        case ev.KernelContinued():
-            return "kernel", wording.CONTINUED, ""
         case ev.RunInterrupted():
             return "interrupted", "the process that ran it was gone", event.why
         case ev.RunResumed():

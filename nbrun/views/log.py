@@ -11,7 +11,7 @@ from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.fold import apply
 from nbrun.state import RunState
-from nbrun.views import wording
+from nbrun.views import kernel_words, wording
 from nbrun.views.ansi import plain
 
 _AT_ONCE = 500  # records printed in one piece
@@ -88,13 +88,12 @@ def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
             return ("", "", "note", f"{event.operator.name}: {event.text}")
         case ev.KernelDied() as event:
             return ("", "", "kernel died", event.why)
-        case ev.KernelSuspended() as event:
-            return ("", "", "kernel stopped", wording.suspended(event))
         case ev.OutputCapped() as event:
             return (*_where(state, event.step), str(event.attempt), "output", wording.capped(event))
         case ev.RunFinished() as event:
             return ("", "", wording.outcome(event), event.why)
-    return _break_row(state, record.event)
+    seen = kernel_words.fact(state, record.event)
+    return ("", "", "kernel", seen) if seen else _break_row(state, record.event)
 
 
 def _break_row(state: RunState, event: ev.Event) -> tuple[str, str, str, str] | None:

@@ -23,7 +23,7 @@ from nbrun.files import sync_directory, sync_file
 from nbrun.fold import apply
 from nbrun.script import label
 from nbrun.state import RunState
-from nbrun.views import wording
+from nbrun.views import kernel_words, wording
 from nbrun.views.outputs import Outputs
 
 NBFORMAT = (4, 5)
@@ -111,6 +111,9 @@ class _Builder:
                 self._remark(at, f"**Approval**: {_md(told)}", why)
             case ev.KernelDied(why=why):
                 self._remark(at, "**The kernel died**", why)
+            case ev.ProcessesLeft():
+                told = kernel_words.fact(self._state, event)
+                self._remark(at, "**Left running**, seen", told)
             case ev.KernelRestarted(why=why):
                 self._remark(at, f"**The kernel was restarted** (number {event.generation})", why)
 

@@ -2,7 +2,7 @@
 
 from nbrun import events as ev
 from nbrun.state import RunState
-from nbrun.views import wording
+from nbrun.views import kernel_words, wording
 
 Lines = list[tuple[str, str]]
 
@@ -43,11 +43,18 @@ def _of_kernel(state: RunState, event: ev.Event) -> Lines:
         case ev.KernelInterrupted():
             what = "killing the kernel" if event.kill else "interrupting the step"
             return [(f"{what}: {event.why}", "yellow")]
-        case ev.KernelSuspended():
-            return [(wording.suspended(event), "bold yellow")]
-        case ev.KernelContinued():
-            return [(wording.CONTINUED, "yellow")]
-    return []
+    fact, advice = kernel_words.fact(state, event), kernel_words.advice(event)
+    return [(f"{fact}: {advice}" if advice else fact, _style(event))] if fact else []
+
+
+def _style(event: ev.Event) -> str:
+    """What needs no act is not bold."""
+    match event:
+        case ev.KernelContinued() | ev.KernelResponded():
+            return "yellow"
+        case ev.KernelUnresponsive() if kernel_words.is_at_work(event):
+            return "yellow"
+    return "bold yellow"
 
 
 def _of_process(event: ev.Event, at: str) -> Lines:

@@ -80,17 +80,6 @@ def capped(event: ev.OutputCapped) -> str:
     )
 
 
-def suspended(event: ev.KernelSuspended) -> str:
-    """What to do about a kernel that was stopped."""
-    return (
-        f"the kernel is not responding: something stopped its process ({event.pid}). Let it go on "
-        f"with kill -CONT {event.pid}, or press Ctrl-C twice to kill it"
-    )
-
-
-CONTINUED = "the kernel's process goes on again"
-
-
 def unsealed(event: ev.SealFailed) -> str:
     return f"not sealed up to line {event.upto + 1}: {event.why}"
 

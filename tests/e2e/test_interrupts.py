@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 import pytest
 
@@ -194,45 +193,3 @@ def test_a_kernel_that_dies_in_a_step_keeps_what_it_printed_before(
     died = desk.code_cells()[1]
     assert died.metadata.nbrun.outcome == "kernel_died"
     assert "".join(died.outputs[0].text) == "said before\n"
-
-
-def test_a_kernel_killed_while_the_prompt_waits_is_noticed_without_a_key(desk: Desk) -> None:
-    desk.book(code(TELL_PID + "1 / 0", id="fails"))
-    terminal = desk.start()
-    terminal.prompted("step 1>")
-    os.kill(terminal.kernel(), signal.SIGKILL)
-    terminal.until("the kernel process was ended by SIGKILL", timeout=2)
-    terminal.prompted("step 1>")
-    assert len(desk.events(ev.KernelDied)) == 1
-    terminal.type("r")
-    terminal.until("the kernel is dead: restart it first")
-    terminal.answer("step 1>", "c")
-    terminal.answer("end the run here? [y/N]", "y")
-    terminal.answer(REASON, "")
-    assert terminal.wait() == 5
-    assert desk.attempts() == [("fails", 1, "error")]
-
-
-def test_a_kernel_that_was_stopped_is_said_to_be_and_can_be_killed_or_let_go_on(desk: Desk) -> None:
-    desk.book(code(TELL_PID + "import time; time.sleep(600)", id="sleeps"))
-    terminal = desk.start()
-    kernel = terminal.kernel()
-    os.kill(kernel, signal.SIGSTOP)
-    terminal.until("the kernel is not responding: something stopped its process", timeout=10)
-    assert f"kill -CONT {kernel}" in terminal.words()
-    os.kill(kernel, signal.SIGCONT)
-    terminal.until("the kernel's process goes on again", timeout=10)
-    os.kill(kernel, signal.SIGSTOP)
-    wait_until(lambda: len(desk.events(ev.KernelSuspended)) == 2)
-    began = time.monotonic()
-    terminal.press("ctrl-c")
-    terminal.until("interrupting the step")
-    terminal.press("ctrl-c")
-    terminal.answer("kill the kernel? [y/N]", "y")
-    terminal.until("the kernel was killed, as asked")
-    assert time.monotonic() - began < 10
-    terminal.answer("step 1>", "c")
-    terminal.answer("end the run here? [y/N]", "y")
-    terminal.answer(REASON, "")
-    assert terminal.wait() == 5
-    assert is_gone(kernel)

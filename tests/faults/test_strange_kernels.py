@@ -1,0 +1,351 @@
+"""Kernels that hang, do not listen, never come or go away, and what they leave: with real ones."""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from nbrun import decisions, kernel, kernel_control, processes, pulse, runaways
+from nbrun import events as ev
+from nbrun.redaction import Redaction
+from nbrun.terms import Policy
+from tests.build_notebooks import code
+from tests.e2e.terminal import TELL_PID, Desk, is_gone, wait_until
+from tests.faults.live import Live
+
+WITHIN = 10.0  # seconds, in which Ctrl-C and time limits work whatever the kernel does
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+ALONE = Policy(attended=False)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Callable[..., Live]]:
+    made: list[Live] = []
+
+    def make(*decisions: decisions.Decision, **options: object) -> Live:
+        made.append(Live(tmp_path, *decisions, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel is asked sooner, and its silence told of sooner."""
+    for name, seconds in (("QUIET", 0.2), ("IDLE_AFTER", 1.0), ("BUSY_AFTER", 2.5)):
+        monkeypatch.setattr(pulse, name, seconds)
+    monkeypatch.setattr(kernel, "_LOOK", 0.2)
+
+
+# ── Those that do not answer ─────────────────────────────────────────────────────────────────
+
+
+def test_a_kernel_that_was_stopped_is_said_to_be_and_can_be_killed_or_let_go_on(desk: Desk) -> None:
+    desk.book(code(TELL_PID + "import time; time.sleep(600)", id="sleeps"))
+    terminal = desk.start()
+    kernel = terminal.kernel()
+    os.kill(kernel, signal.SIGSTOP)
+    terminal.until("the kernel is not responding: something stopped its process", timeout=10)
+    assert f"kill -CONT {kernel}" in terminal.words()
+    os.kill(kernel, signal.SIGCONT)
+    terminal.until("the kernel's process goes on again", timeout=10)
+    os.kill(kernel, signal.SIGSTOP)
+    wait_until(lambda: len(desk.events(ev.KernelSuspended)) == 2)
+    began = time.monotonic()
+    terminal.press("ctrl-c")
+    terminal.until("interrupting the step")
+    terminal.press("ctrl-c")
+    terminal.answer("kill the kernel? [y/N]", "y")
+    terminal.until("the kernel was killed, as asked")
+    assert time.monotonic() - began < 10
+    terminal.answer("step 1>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    assert is_gone(kernel)
+
+
+def test_a_stopped_kernel_is_ended_by_the_time_limit_of_its_step(
+    live: Callable[..., Live],
+) -> None:
+    began = time.monotonic()
+    run = live().start(
+        TELL_PID + "import signal; os.kill(os.getpid(), signal.SIGSTOP)", policy=ALONE, timeout=1.0
+    )
+    pid = int(run.printed("kernel").split()[1])
+    interrupted = run.until(ev.KernelInterrupted)
+    assert interrupted.timeout
+    assert run.ended().outcome == "failed"
+    assert time.monotonic() - began < 1.0 + WITHIN
+    assert [event.pid for event in run.of(ev.KernelSuspended)] == [pid]
+    assert [event.outcome for event in run.of(ev.AttemptFinished)] == ["kernel_died"]
+    assert [event.kill for event in run.of(ev.KernelInterrupted)] == [False, True]
+    wait_until(lambda: is_gone(pid))
+
+
+def test_a_stopped_kernel_is_ended_when_the_run_is_cancelled(live: Callable[..., Live]) -> None:
+    run = live().start(TELL_PID + "import time; time.sleep(600)")
+    pid = int(run.printed("kernel").split()[1])
+    os.kill(pid, signal.SIGSTOP)
+    run.until(ev.KernelSuspended)
+    began = time.monotonic()
+    run.decide(decisions.Cancel())
+    assert run.ended().outcome == "cancelled"
+    assert time.monotonic() - began < WITHIN
+    wait_until(lambda: is_gone(pid))
+
+
+IGNORES = """import time
+print('at it', flush=True)
+while True:
+    try: time.sleep(600)
+    except KeyboardInterrupt: print('not now', flush=True)"""
+DEAF = """import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print('at it', flush=True)
+while True: time.sleep(0.01)"""
+
+
+@pytest.mark.parametrize("source", [IGNORES, DEAF], ids=["caught", "never heard"])
+def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
+    live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(kernel_control, "PATIENCE", 0.5)
+    run = live(decisions.Cancel()).start(source)
+    run.printed("at it")
+    run.decide(decisions.Interrupt())
+    unheeded = run.until(ev.InterruptUnheeded)
+    assert unheeded.waited == 0.5
+    run.decide(decisions.KillKernel(reason="it does not listen"))
+    died = run.until(ev.KernelDied)
+    assert died.why == "the kernel was killed, as asked"
+    assert run.ended().outcome == "cancelled"
+    assert [each.decision for each in run.of(ev.Decided)] == ["interrupt", "kill", "cancel"]
+    assert [each.kill for each in run.of(ev.KernelInterrupted)] == [False, True]
+    assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
+
+
+def test_a_step_that_ignores_its_time_limit_is_killed(
+    live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kernel_control.CANCEL_GRACE < WITHIN - 1
+    monkeypatch.setattr(kernel_control, "CANCEL_GRACE", 1.0)
+    run = live().start(IGNORES, policy=ALONE, timeout=0.5)
+    assert run.ended().outcome == "failed"
+    assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
+    assert run.of(ev.InterruptUnheeded) == [], "nobody has interrupted it who could be told"
+
+
+HELD = "import ctypes\nprint('held', flush=True)\nctypes.PyDLL(None).sleep({})"  # with the lock
+LONG = "import re\nprint('held', flush=True)\nre.match('(a+)+$', 'a' * 64 + 'b')"
+
+
+def test_a_kernel_that_is_held_and_does_nothing_is_said_not_to_respond(
+    live: Callable[..., Live], hasty: None
+) -> None:
+    """Not stopped: its interpreter waits in a call, and answers nothing."""
+    run = live().start(HELD.format(2) + "; __import__('time').sleep(1)")
+    told = run.until(ev.KernelUnresponsive)
+    assert (told.heartbeat, told.state) == (True, "sleeping")
+    assert told.silent >= 1.0
+    assert told.cpu is not None
+    assert told.cpu < 0.1 * told.silent
+    assert run.until(ev.KernelResponded).silent > told.silent
+    assert run.ended().outcome == "completed"
+
+
+def test_a_long_call_that_uses_the_processor_is_told_of_late_and_as_work(
+    live: Callable[..., Live], hasty: None
+) -> None:
+    run = live(decisions.Cancel()).start(LONG)
+    told = run.until(ev.KernelUnresponsive)
+    assert told.silent >= 2.5, "it worked, and was told of as if it did not"
+    assert told.heartbeat
+    assert told.cpu is not None
+    assert told.cpu >= 0.1 * told.silent
+    run.decide(decisions.KillKernel())
+    assert run.ended().outcome == "cancelled"
+
+
+def test_a_step_that_only_takes_its_time_is_not_told_of(
+    live: Callable[..., Live], hasty: None
+) -> None:
+    """Asleep in Python, in a shell command, and at work in Python itself."""
+    run = live().start(
+        "import time; time.sleep(1.7)",
+        "!sleep 1.7",
+        "end = time.monotonic() + 1.7\nwhile time.monotonic() < end: pass",
+    )
+    assert run.ended().outcome == "completed"
+    assert run.of(ev.KernelUnresponsive) == []
+
+
+# ── Those that never come, or go ─────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def asleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A kernelspec whose program starts and never answers."""
+    folder = tmp_path / "jupyter" / "kernels" / "asleep"
+    folder.mkdir(parents=True)
+    tell = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    argv = [sys.executable, "-c", f"{tell}; time.sleep(600)", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "asleep", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    return "asleep"
+
+
+def test_a_kernel_that_is_never_ready_is_waited_for_no_longer_than_said(
+    live: Callable[..., Live], asleep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "STARTUP_TIMEOUT", 2.0)
+    began = time.monotonic()
+    run = live(kernel=asleep).start("print('never')", policy=ALONE)
+    died = run.until(ev.KernelDied)
+    assert "it did not answer within 2 s" in died.why
+    assert run.ended().outcome == "failed"
+    assert time.monotonic() - began < 2.0 + WITHIN
+    assert run.of(ev.AttemptStarted) == [], "nothing may be marked started"
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: is_gone(pid))
+
+
+def test_a_kernel_that_is_never_ready_can_be_given_up_with_ctrl_c(desk: Desk, asleep: str) -> None:
+    desk.variables["JUPYTER_PATH"] = os.environ["JUPYTER_PATH"]
+    desk.book(code("print('never')", id="one"))
+    terminal = desk.start("--kernel", asleep)
+    wait_until(lambda: (desk.folder / "pid").exists() and (desk.folder / "pid").read_text())
+    pid = int((desk.folder / "pid").read_text())
+    terminal.until(lambda: desk.runs.exists() and any(desk.runs.iterdir()))
+    desk.supervisor()
+    began = time.monotonic()
+    terminal.press("ctrl-c")
+    terminal.until("the operator gave up waiting")
+    assert time.monotonic() - began < WITHIN
+    terminal.answer("step 1>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    assert desk.events(ev.AttemptStarted) == []
+    wait_until(lambda: is_gone(pid))
+
+
+def test_a_kernel_killed_while_the_prompt_waits_is_noticed_without_a_key(desk: Desk) -> None:
+    desk.book(code(TELL_PID + "1 / 0", id="fails"))
+    terminal = desk.start()
+    terminal.prompted("step 1>")
+    os.kill(terminal.kernel(), signal.SIGKILL)
+    terminal.until("the kernel process was ended by SIGKILL", timeout=2)
+    terminal.prompted("step 1>")
+    assert len(desk.events(ev.KernelDied)) == 1
+    terminal.type("r")
+    terminal.until("the kernel is dead: restart it first")
+    terminal.answer("step 1>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    assert desk.attempts() == [("fails", 1, "error")]
+
+
+# ── What they leave ──────────────────────────────────────────────────────────────────────────
+
+LEAVES = TELL_PID + ("import subprocess, sys\nbefore = subprocess.Popen(['sleep', '601'])\n")
+CUT_SHORT = """import subprocess
+own = subprocess.Popen(['sleep', '602'], start_new_session=True)
+subprocess.run(['setsid', '--fork', 'sleep', '603'])
+subprocess.run('sleep 604 &', shell=True)
+print('all', 'off', flush=True)
+import time; time.sleep(600)"""
+
+
+def sleepers(events: list[ev.ProcessLeft]) -> set[str]:
+    return {each.command.split()[1] for each in events}
+
+
+def test_what_an_interrupted_step_left_running_is_named_everywhere(desk: Desk) -> None:
+    """One in a session of its own, one whose parents are gone, one in the kernel's group that
+    survives the interrupt; not what an earlier step had started."""
+    survives = CUT_SHORT.replace("'sleep 604 &'", "'trap \"\" INT; exec sleep 604 &'")
+    desk.book(code(LEAVES, id="one"), code(survives, id="cut"))
+    terminal = desk.start()
+    terminal.until("all off")
+    terminal.press("ctrl-c")
+    try:
+        terminal.until("still running:")
+        (left,) = desk.events(ev.ProcessesLeft)
+        assert (left.step, left.attempt, left.at_end) == ("cut", 1, False)
+        assert sleepers(list(left.processes)) == {"602", "603", "604"}
+        assert all(processes.exists(each.pid) for each in left.processes)
+        terminal.prompted("step 2>")
+        assert "started by step 2, attempt 1" in terminal.words()
+        terminal.type("c")
+        terminal.answer("end the run here? [y/N]", "y")
+        terminal.answer(REASON, "")
+        assert terminal.wait() == 5
+        again = desk.events(ev.ProcessesLeft)[-1]
+        assert again.at_end
+        assert "603" in sleepers(list(again.processes))
+        assert "still running after the run" in terminal.words()
+        in_notebook = [
+            cell.source for cell in desk.notebook().cells if "Left running" in cell.source
+        ]
+        assert len(in_notebook) == 2
+        told = " ".join(desk.command("log", "--steps").stdout.split())
+        assert f"still running: {left.processes[0].pid} (sleep" in told
+        desk.command("export", "last", "--html", "report.html")
+        assert "still running" in (desk.folder / "report.html").read_text()
+    finally:
+        for event in desk.events(ev.ProcessesLeft):
+            for each in event.processes:
+                with suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGKILL)
+
+
+def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
+    live: Callable[..., Live],
+) -> None:
+    secret = "c4n4ry-c4n4ry"
+    words = ["sleep", "605"]
+    source = (
+        "import os, subprocess\n"
+        f"argv = [{sys.executable!r}, '-c', 'import time; time.sleep(605)',"
+        f" {'x' * (runaways.LONGEST - 60)!r} + '--password={secret}']\n"
+        "subprocess.Popen(argv, start_new_session=True)\n"
+        f"subprocess.Popen({words!r})\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    run = live(decisions.Cancel(), redaction=Redaction({"password": secret})).start(source)
+    left = run.until(ev.ProcessesLeft)
+    try:
+        assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
+        commands = [each.command for each in left.processes]
+        assert len(commands) == 2
+        assert any(each == "sleep 605" for each in commands)
+        assert all(len(each) <= runaways.LONGEST for each in commands)
+        assert "c4n" not in " ".join(commands), "a part of a secret is in the record"
+        run.ended()
+    finally:
+        for each in left.processes:
+            os.kill(each.pid, signal.SIGKILL)
+
+
+def test_what_ends_by_itself_a_moment_later_is_not_named(live: Callable[..., Live]) -> None:
+    run = live(decisions.Cancel()).start(
+        "import subprocess, time\n"
+        "busy = 'trap \"sleep 0.3; exit\" INT; while :; do sleep 0.01; done'\n"
+        "subprocess.Popen(['sh', '-c', busy])\n"
+        "print('started', flush=True)\ntime.sleep(600)"
+    )
+    run.printed("started")
+    run.decide(decisions.Interrupt())
+    assert run.ended().outcome == "cancelled"
+    assert run.of(ev.ProcessesLeft) == []
