@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from nbrun import contract
+from nbrun import contract, sizes
 from nbrun.errors import UsageError
 from nbrun.roles import NAME, Role
 from nbrun.terms import DeviationKind
@@ -20,13 +20,15 @@ FILE_NAME = "nbrun.toml"
 class Config:
     """The settings of one `nbrun.toml`; all unset where there is none.
 
-    `redact_patterns`: regular expressions of what is kept out of every record; `defaults` of the
-    contracts of steps (see `contract`); `strict`, `allow` and `need_reason` as in `events.Policy`.
+    `redact_patterns`: regular expressions of what is kept out of every record; `max_output` in
+    bytes, 0 for no limit; `defaults` of the contracts of steps (see `contract`); `strict`, `allow`
+    and `need_reason` as in `terms.Policy`.
     """
 
     runs_dir: Path | None = None
     sign_key: Path | None = None
     forward: tuple[str, ...] = ()
+    max_output: int | None = None
     redact_patterns: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     strict: bool = False
@@ -116,13 +118,29 @@ def _path(path: Path, key: str, value: Any, kind: str) -> Path:
 
 
 def _journal(path: Path, value: Any) -> dict[str, Any]:
-    return {"forward": _forward(path, value)}
+    table = _table(path, "journal", value, dict.fromkeys(("forward", "max_output")))
+    return {"forward": _forward(path, table), "max_output": _max_output(path, table)}
 
 
-def _forward(path: Path, journal: Any) -> tuple[str, ...]:
+def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
+    """`"64MiB"`, or a number of bytes; 0 for no limit."""
+    match journal.get("max_output"):
+        case None:
+            return None
+        case bool() as wrong:
+            raise UsageError(f"{path}: [journal] max_output must be a size, not {wrong!r}")
+        case str(size):
+            return sizes.in_bytes(size, f"{path}: [journal] max_output")
+        case int(count) if count >= 0:
+            return count
+    raise UsageError(
+        f"{path}: [journal] max_output must be a size such as '64MiB', or 0 for no limit, not "
+        f"{journal['max_output']!r}"
+    )
+
+
+def _forward(path: Path, journal: Mapping[str, Any]) -> tuple[str, ...]:
     """`syslog`, `syslog://HOST:PORT`, or the words of a command."""
-    if not isinstance(journal, dict) or set(journal) - {"forward"}:
-        raise UsageError(f"{path}: [journal] can hold forward alone")
     match journal.get("forward"):
         case None:
             return ()

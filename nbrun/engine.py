@@ -195,6 +195,7 @@ class Engine:
         self._control.begin(self._attempt_began)
         try:
             source = self._recorder.redaction.reveal(planned.source)
+            self._cap.next_request(goes_on=planned.cause == "retry")
             self._transcript.sent(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # it was not sent
             self._finished(Verdict(outcome="error", ename=type(error).__name__, evalue=str(error)))

@@ -30,7 +30,7 @@ class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
     reason: str = ""
     ticket: str = ""
     sign: str | None = None
-    max_output: str = "64MiB"
+    max_output: str = ""  # what nbrun.toml says, or its own
     yes: bool = False
     yes_destructive: bool = False
     role: str | None = None

@@ -33,13 +33,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass
-class _Tally:
-    """What came of one request, in bytes and outputs."""
+class _Room:
+    """What was kept of those requests that share a limit, in bytes."""
 
     kept: int = 0
     errors: int = 0
     widgets: int = 0
     full: bool = False
+
+
+@dataclass
+class _Tally:
+    """What was let go of one request, in bytes and outputs."""
+
+    room: _Room
     outputs: int = 0
     bytes: int = 0
     told: int = 0  # the outputs let go that were told of
@@ -51,13 +58,14 @@ class OutputCap:
     none; an output counts as its text in UTF-8, or its bundle in JSON, and `PER_OUTPUT` more. What
     is kept is the beginning; a text is cut where the limit falls. What bars of ipywidgets change
     counts by itself, up to the same limit: a bar that moves often takes no room from what is
-    printed.
+    printed. Each request has the limit for itself, but for those that go on with the one before.
     """
 
     def __init__(self, sink: Sink) -> None:
         self.limit = 0
         self._sink = sink
         self._tallies: dict[str, _Tally] = {}
+        self._room = _Room()
 
     def __call__(self, message: Message) -> None:
         match message:
@@ -72,13 +80,19 @@ class OutputCap:
                 self.tell_all()
         self._sink(message)
 
+    def next_request(self, *, goes_on: bool) -> None:
+        """A request that was not heard of yet is sent now. `goes_on`: what it says is kept in the
+        room that the one before has left, as of a step that is run again by itself."""
+        if not goes_on:
+            self._room = _Room()
+
     def tell_all(self) -> None:
         """Say what has not been said of what was let go. Nothing else may be calling."""
         for request in self._tallies:
             self._tell(request)
 
     def _take(self, output: _Output) -> None:
-        tally = self._tallies.setdefault(output.request, _Tally())
+        tally = self._tallies.setdefault(output.request, _Tally(self._room))
         passed = [self._admit(piece, tally) for piece in _pieces(output)]
         if all(passed):
             return
@@ -89,22 +103,23 @@ class OutputCap:
     def _admit(self, output: _Output, tally: _Tally) -> bool:
         """Whether all of it was passed on."""
         size = _size(output)
+        room = tally.room
         if isinstance(output, WidgetChanged):
             return self._admit_change(output, size, tally)
-        if not tally.full and tally.kept + size + PER_OUTPUT <= self.limit:
-            tally.kept += size + PER_OUTPUT
+        if not room.full and room.kept + size + PER_OUTPUT <= self.limit:
+            room.kept += size + PER_OUTPUT
             self._sink(output)
             return True
-        if _is_error(output) and tally.errors + size <= ERRORS:
-            tally.errors += size
+        if _is_error(output) and room.errors + size <= ERRORS:
+            room.errors += size
             self._sink(output)
             return True
         self._cut(output, tally)
         return False
 
     def _admit_change(self, change: WidgetChanged, size: int, tally: _Tally) -> bool:
-        if tally.widgets + size <= self.limit:
-            tally.widgets += size
+        if tally.room.widgets + size <= self.limit:
+            tally.room.widgets += size
             self._sink(change)
             return True
         self._let_go(_bytes(change), tally)
@@ -112,12 +127,12 @@ class OutputCap:
 
     def _cut(self, output: _Output, tally: _Tally) -> None:
         """Keep what still fits of it, if it is the first that does not fit whole."""
-        rest = _bytes(output)
-        if not tally.full and isinstance(output, Printed):
-            kept, rest = _split(rest, self.limit - tally.kept - PER_OUTPUT)
+        rest, room = _bytes(output), tally.room
+        if not room.full and isinstance(output, Printed):
+            kept, rest = _split(rest, self.limit - room.kept - PER_OUTPUT)
             if kept:
                 self._sink(msgspec.structs.replace(output, text=kept.decode(*_UTF8)))
-        tally.full = True
+        room.full = True
         self._let_go(rest, tally)
 
     def _let_go(self, rest: bytes, tally: _Tally) -> None:

@@ -1,7 +1,6 @@
 """An order to start a run, checked and made ready: what is to run, where it is kept, its kernel."""
 
 import os
-import re
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from nbrun import (
     run_directory,
     runbook,
     sharing,
+    sizes,
     ssh_keygen,
     terms,
 )
@@ -31,7 +31,7 @@ from nbrun.roles import Taken
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Parsed, Runbook
 
-_SIZE = re.compile(r"(\d+)\s*(?:([KMG])iB|B)?")
+MAX_OUTPUT = 64 * 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _policy(order: StartOrder, settings: Config) -> terms.Policy:
         strict=order.strict or settings.strict,
         shell_errors=order.shell_errors,
         wait_for=order.wait_for,
-        max_output=_size(order.max_output),
+        max_output=_max_output(order, settings),
         sign=str(key.expanduser().absolute()) if key else "",
         forward=settings.forward,
         yes=order.yes,
@@ -189,12 +189,10 @@ def _policy(order: StartOrder, settings: Config) -> terms.Policy:
     )
 
 
-def _size(text: str) -> int:
-    """Bytes: `64MiB`, `500KiB`, `1000000`; 0 for no limit."""
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"--max-output {text}: is no size; write 64MiB, 500KiB, 1000000, or 0")
-    return int(found[1]) << 10 * " KMG".index(found[2] or " ")
+def _max_output(order: StartOrder, settings: Config) -> int:
+    if not order.max_output:
+        return MAX_OUTPUT if settings.max_output is None else settings.max_output
+    return sizes.in_bytes(order.max_output, "--max-output")
 
 
 def _fingerprint(policy: terms.Policy) -> str:

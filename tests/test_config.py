@@ -65,6 +65,10 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
         ("[policy]\nstrict = 'yes'", "policy.strict must be true or false"),
         ("[policy]\nallow = ['retry']", "policy.allow must be a list of edited"),
         ("[policy]\nneed_reason = 'edited'", "policy.need_reason must be a list"),
+        ("[journal]\nto = 'x'", "unknown key 'journal.to' (known: forward, max_output)"),
+        ("[journal]\nmax_output = 'much'", "[journal] max_output much: is no size"),
+        ("[journal]\nmax_output = -1", "[journal] max_output must be a size such as"),
+        ("[journal]\nmax_output = true", "[journal] max_output must be a size, not True"),
         ("redact = 1", "redact must be a table"),
         ("[redact]\npattern = []", "unknown key 'redact.pattern' (known: patterns)"),
         ("[redact]\npatterns = 'x'", "redact.patterns must be a list"),
@@ -85,6 +89,14 @@ def test_a_file_that_makes_no_sense_is_an_error_that_names_it(
         load(tmp_path)
     assert str(raised.value).startswith(str(tmp_path / "nbrun.toml"))
     assert why in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("'1MiB'", 2**20), ("'0'", 0), ("0", 0), ("1000", 1000)]
+)
+def test_how_much_output_is_kept_is_said_as_a_size(tmp_path: Path, text: str, limit: int) -> None:
+    (tmp_path / "nbrun.toml").write_text(f"[journal]\nmax_output = {text}")
+    assert load(tmp_path).max_output == limit
 
 
 def test_what_holds_for_a_runbook_is_the_file_nearest_to_it(

@@ -934,3 +934,15 @@ def test_the_operator_does_not_approve_their_own_run(tmp_path: Path) -> None:
     told = stage.run(stage.run_with)
     assert any("approve" in line and "refused" in line for line in told)
     assert stage.kernel.sources == []
+
+
+def test_what_the_runbook_retries_of_a_step_shares_the_room_for_its_output(tmp_path: Path) -> None:
+    noisy = [[prints("x" * 500), error()] for _ in range(4)]
+    stage = Stage(tmp_path, decisions.Retry(), cells={"noisy()": [*noisy, [prints("y"), ok()]]})
+    plan = (step(1, source="noisy()", contract=terms.Contract(retries=3)),)
+    stage.run(plan, policy(max_output=1000))
+    kept = [len(event.output["text"]) for event in stage.of(ev.Output)]
+    assert kept[0] == 500
+    assert sum(kept[:-1]) <= 1000
+    assert [event.attempt for event in stage.of(ev.OutputCapped)] == [2, 3, 4]
+    assert stage.of(ev.Output)[-1].output["text"] == "y", "what a person decides has room anew"

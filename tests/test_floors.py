@@ -17,7 +17,7 @@ FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "decisions", "terms", "files", "prelude", "secret_forms"},
     {"events"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}
-    | {"durations", "listener"},
+    | {"durations", "sizes", "listener"},
     {"roles"},
     {
         "state",

@@ -122,8 +122,22 @@ def test_every_kind_of_output_counts() -> None:
 
 def test_another_attempt_has_a_limit_of_its_own_and_questions_always_pass() -> None:
     asked = InputWanted(request="r1", prompt="?", password=False)
-    sunk = Sunk(1000).hear(printed("x" * 2000), asked, printed("other", "r2"))
+    sunk = Sunk(1000).hear(printed("x" * 2000), asked)
+    sunk.cap.next_request(goes_on=False)
+    sunk.hear(printed("other", "r2"), printed("late", "r1"))
     assert sunk.messages[-2:] == [asked, printed("other", "r2")]
+
+
+def test_what_a_step_that_is_run_again_by_itself_prints_shares_the_room_of_the_first() -> None:
+    sunk = Sunk(1000).hear(printed("x" * 500))
+    for number in range(2, 50):
+        sunk.cap.next_request(goes_on=True)
+        sunk.hear(printed("y" * 500, f"r{number}"), replied(f"r{number}"))
+    assert len(sunk.text) <= 1000
+    assert sum(each.bytes for each in sunk.told if each.request != "r2") == 47 * 500
+    sunk.cap.next_request(goes_on=False)
+    sunk.hear(printed("z" * 500, "r50"))
+    assert sunk.messages[-1] == printed("z" * 500, "r50")
 
 
 def test_why_a_step_failed_is_kept_past_the_limit_within_bounds() -> None:

@@ -72,8 +72,11 @@ def start(
         Path | None, typer.Option(metavar="KEY", help="Sign the record with this OpenSSH key.")
     ] = None,
     max_output: Annotated[
-        str, typer.Option(metavar="SIZE", help="The most output of an attempt to keep; 0: all.")
-    ] = "64MiB",
+        str,
+        typer.Option(
+            metavar="SIZE", help="The most output of a step to keep, by default 64MiB; 0: all."
+        ),
+    ] = "",
     json: Annotated[
         bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
     ] = False,
