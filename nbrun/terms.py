@@ -74,13 +74,14 @@ class Step(Data, frozen=True, kw_only=True):
 
 
 class Policy(Data, frozen=True, kw_only=True):
-    """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody attached
-    before the run ends as failed; None for ever. `max_output`: bytes of output that are kept of
-    a step, with its own retries; 0 for all. `sign`: the file of the key that signs the record;
-    `forward`: where each line of the record is sent (see `targets`); empty for neither. `yes`: questions before steps are
-    answered beforehand, but for destructive steps, which `yes_destructive` answers. `allow`: the
-    ways in which the run may leave the script, None for all; `need_reason`: those that need a
-    reason. `group`: whose members may look on and approve; empty for nobody."""
+    """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody
+    attached before the run ends as failed; None for ever. `max_output`: bytes of output that
+    are kept of a step, with its own retries; 0 for all. `sign`: the file of the key that signs
+    the record; `forward`: where each line of the record is sent (see `targets`); empty for
+    neither. `yes`: questions before steps are answered beforehand, but for destructive steps,
+    which `yes_destructive` answers. `allow`: the ways in which the run may leave the script,
+    None for all; `need_reason`: those that need a reason. `group`: whose members may look on
+    and approve; empty for nobody."""
 
     attended: bool = True
     on_failure: Literal["ask", "stop", "wait"] = "ask"
