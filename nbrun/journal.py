@@ -18,10 +18,12 @@ import msgspec
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
 from nbrun.files import open_regular, sync_directory, sync_file
+from nbrun.guard import Guard
 
 _CHUNK = 1 << 20  # bytes that a follower reads in one piece
 _LOCK_PATIENCE = 1.0  # seconds
 _TAIL = 65536  # bytes read from a journal's end to find how the run ended
+
 GENESIS = hashlib.sha256(b"").hexdigest()
 
 _encoder = msgspec.json.Encoder()
@@ -78,6 +80,7 @@ class Journal:
         self._prev = end.prev
         self._size = os.fstat(fd).st_size
         self._broken = False
+        self._guard = Guard(path, fd, GENESIS)
         self._lines = io.BytesIO()
         self._stamped: list[Record] = []
         self._writer = jsonlines.Writer(self._lines, dumps=self._line)
@@ -113,16 +116,28 @@ class Journal:
         """
         if self._broken:
             raise JournalError(f"{self.path}: the journal failed before and takes no more events")
+        self._broken = True  # till all of it has come to a good end
+        self._check_lines()
         self._writer.write_all(events)
         lines, records = self._lines.getvalue(), self._stamped
         self._lines.seek(0)
         self._lines.truncate()
         self._stamped = []
         self._to_disk(lines, sync=sync)
+        self._broken = False
         return records
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def _check_lines(self) -> None:
+        try:
+            self._guard.check_lines(self._size, self._prev)
+        except OSError as error:
+            raise JournalError(
+                f"{self.path}: the journal can't be read again: {error.strerror}. Nothing more is "
+                "run; what was recorded before is kept"
+            ) from error
 
     def _to_disk(self, lines: bytes, *, sync: bool) -> None:
         try:
@@ -130,35 +145,15 @@ class Journal:
             while left:
                 left = left[os.write(self._fd, left) :]
             self._size += len(lines)
+            self._guard.note()
             if sync:
                 sync_file(self._fd)
-                self._check_untouched()
+                self._guard.check_place(self._size)
         except OSError as error:
-            self._broken = True
             raise JournalError(
                 f"{self.path}: the journal can't be written: {error.strerror}. Nothing more is "
                 "run; what was recorded before is kept"
             ) from error
-
-    def _check_untouched(self) -> None:
-        """A cell runs as the same user, and can write to the journal as well as nbrun can."""
-        own = os.fstat(self._fd)
-        try:
-            found = self.path.lstat()
-        except FileNotFoundError:
-            raise self._altered("was deleted or moved away") from None
-        if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino):
-            raise self._altered("was replaced by another file")
-        if own.st_size != self._size:
-            what = "cut short" if own.st_size < self._size else "written to by something else"
-            raise self._altered(f"was {what}: it has {own.st_size} bytes, not {self._size}")
-
-    def _altered(self, what: str) -> DamagedJournalError:
-        self._broken = True
-        return DamagedJournalError(
-            f"{self.path}: the journal {what}. Nothing more is run; find out what did it "
-            "(a cell can), and keep the folder as it is"
-        )
 
     def _line(self, event: Any) -> bytes:
         """The line of `event`, without its newline, and the chain moved on to it."""

@@ -18,7 +18,7 @@ FLOORS: tuple[set[str], ...] = (
     {"events"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}
     | {"durations", "sizes", "listener"},
-    {"roles"},
+    {"roles", "guard"},
     {
         "state",
         "journal",

@@ -1,5 +1,6 @@
 """P1 and P3: a journal that can't be written stops the run at once; what it has stays whole."""
 
+import mmap
 import os
 from pathlib import Path
 
@@ -163,7 +164,43 @@ def link(path: Path) -> None:
     path.symlink_to(elsewhere)
 
 
-@pytest.mark.parametrize("touch", [append, cut, cut_to_nothing, delete, replace, link])
+def overwrite(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def overwrite_the_first_line(path: Path) -> None:
+    overwrite(path, 200)
+
+
+def overwrite_the_last_line(path: Path) -> None:
+    overwrite(path, -100)
+
+
+def overwrite_and_set_the_time_back(path: Path) -> None:
+    before = path.stat()
+    overwrite(path, 300)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def map_into_memory_and_change(path: Path) -> None:
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[250] ^= 1
+        mapped.flush()
+
+
+OVERWRITES = [
+    overwrite_the_first_line,
+    overwrite_the_last_line,
+    overwrite_and_set_the_time_back,
+    map_into_memory_and_change,
+]
+
+
+@pytest.mark.parametrize("touch", [append, cut, cut_to_nothing, delete, replace, link, *OVERWRITES])
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_a_cell_that_touches_the_journal_is_found_out_before_the_next_step(
     tmp_path: Path, touch: object, step: int
