@@ -1,5 +1,7 @@
 """P3 and P12 with the real command, a real kernel, and a real file system that fails."""
 
+import ctypes
+import os
 import shutil
 import subprocess
 import sys
@@ -17,15 +19,50 @@ from tests.e2e.terminal import TELL_PID, Desk, is_gone, wait_until
 SAFE = "what was recorded before is kept"
 
 
+@pytest.fixture(scope="session")
+def own_mounts() -> None:
+    """What is mounted from here on is seen by this process and its children alone, and gone with
+    them, whatever becomes of the tests."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("a file system can't be mounted here: that takes root, on Linux")
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
+        pytest.skip(f"no mounts of one's own here: {os.strerror(ctypes.get_errno())}")
+    mount("--make-rprivate", "/")
+
+
+CLONE_NEWNS = 0x20000  # unshare(2)
+
+
+def mount(*words: str) -> None:
+    """Skips the test, with the reason, where that can't be done."""
+    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"mount {' '.join(words)}: {done.stderr.strip()}")
+
+
 @pytest.fixture
-def small_disk(desk: Desk) -> Iterator[Path]:
+def small_disk(desk: Desk, own_mounts: None) -> Iterator[Path]:
     """A file system of 2 MiB where the runs are kept."""
     disk = desk.folder / "disk"
     disk.mkdir()
-    size = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(disk)]
-    mounted = shutil.which("mount") and subprocess.run(size, capture_output=True, check=False)
-    if not mounted or mounted.returncode:
-        pytest.skip("a file system can't be mounted here: that takes root, on Linux")
+    mount("-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(disk))
+    desk.runs = disk / "runs"
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.fixture
+def failing_disk(desk: Desk, own_mounts: None) -> Iterator[Path]:
+    """One of ext4 on a file, as the runs are kept on a disk that the system finds faulty: then it
+    makes it read-only under those who write there, which nobody can ask it for otherwise."""
+    image, disk = desk.folder / "image", desk.folder / "disk"
+    with image.open("wb") as file:
+        file.truncate(8 * 2**20)
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("mkfs.ext4 is not installed")
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    disk.mkdir()
+    mount("-o", "loop", str(image), str(disk))
     desk.runs = disk / "runs"
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -76,6 +113,30 @@ def test_on_a_read_only_disk_nothing_is_run_and_it_is_named(desk: Desk, small_di
     assert not effects.exists()
 
 
+def test_a_disk_that_becomes_read_only_stops_the_run_and_is_named_within_a_second(
+    desk: Desk, failing_disk: Path
+) -> None:
+    """A cell that goes on for a minute, and a journal that is open for writing all the time."""
+    effects = desk.folder / "effects"
+    effect = f"open({str(effects)!r}, 'a').write"
+    goes_on = f"import time\nfor n in range(600): print('line', n); {effect}('x'); time.sleep(0.1)"
+    desk.book(code(TELL_PID + goes_on, id="a"), code(f"{effect}('two')", id="b"))
+    terminal = desk.start()
+    kernel = terminal.kernel()
+    terminal.until("line 3")
+    mount("-o", "remount,abort", str(failing_disk))
+    began = time.monotonic()
+    terminal.until("the journal can't be written: Read-only file system")
+    assert time.monotonic() - began < 1.5  # a second, and the cell's next line
+    assert SAFE in terminal.words()
+    assert terminal.wait() == 1
+    assert "Not recorded: how step 1, attempt 1 ended" in terminal.words()
+    wait_until(lambda: is_gone(kernel))
+    assert "two" not in effects.read_text(), "a step was sent after the record had failed"
+    assert [event.step for event in desk.events(ev.AttemptStarted)] == ["a"]
+    assert desk.command("verify", str(desk.runs)).returncode == 8
+
+
 def test_a_limit_on_the_size_of_files_stops_the_run_and_is_named(desk: Desk) -> None:
     limited = (
         "import resource, os; resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (1000, 1000))"
@@ -93,8 +154,9 @@ def test_a_limit_on_the_size_of_files_stops_the_run_and_is_named(desk: Desk) -> 
         ("open(journal, 'a').write('{}\\n')", "was written to by something else"),
         ("os.truncate(journal, os.path.getsize(journal) - 1)", "was cut short"),
         ("os.remove(journal)", "was deleted or moved away"),
+        ("with open(journal, 'r+b') as f: f.seek(300); f.write(b'#')", "was overwritten"),
     ],
-    ids=["appended to", "cut", "deleted"],
+    ids=["appended to", "cut", "deleted", "overwritten"],
 )
 def test_a_cell_that_touches_the_journal_is_found_out_before_the_next_step(
     desk: Desk, touch: str, told: str
