@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from nbrun import __version__, journal, terms
+from nbrun import __version__, journal
 from nbrun import events as ev
 from nbrun.events import Event, Record
 from nbrun.journal import GENESIS, Reading
 from nbrun.run_directory import RunDirectory
-from nbrun.terms import Operator, Step
+from nbrun.terms import Operator, Policy, Step
 from nbrun.views import notebook
 
 _OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")
@@ -30,8 +30,8 @@ def long_run(parent: Path, events: int) -> RunDirectory:
     directory = _directory(parent, 0)
     last = _write(directory, _events(directory.id, steps, _OUTPUTS))
     finished = _finished(steps)
-    made = notebook.build(Reading(directory.journal), finished)
-    digest = notebook.write(directory.notebook(_runbook()), made)
+    made = notebook.pieces(Reading(directory.journal), finished)
+    digest = notebook.save(directory.notebook(_runbook()), made)
     _append(directory, last, msgspec.structs.replace(finished, notebook_sha256=digest))
     return directory
 
@@ -76,7 +76,7 @@ def _events(run: str, steps: int, outputs: int) -> Iterator[Event]:
         operator=_OPERATOR,
         host="ops1",
         versions={"nbrun": __version__},
-        policy=terms.Policy(),
+        policy=Policy(),
     )
     yield ev.KernelStarted(
         generation=1,

@@ -15,9 +15,8 @@ def saver(directory: RunDirectory, book: Path) -> Callable[[ev.RunFinished | Non
     path = directory.notebook(book)
 
     def save(ending: ev.RunFinished | None) -> str | None:
-        content = notebook.build(Reading(directory.journal), ending)
         try:
-            return notebook.write(path, content)
+            return notebook.save(path, notebook.pieces(Reading(directory.journal), ending))
         except OSError as error:
             with directory.log.open("a") as log:
                 log.write(f"{path}: the output notebook can't be written: {error}\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nbrun import __version__, journal, seal, ssh_keygen
 from nbrun import events as ev
-from nbrun.errors import IllegalEventError, JournalError, SignatureError
+from nbrun.errors import IllegalEventError, JournalError, NbrunError, SignatureError
 from nbrun.events import Record
 from nbrun.files import open_regular
 from nbrun.fold import fold
@@ -20,7 +20,7 @@ from nbrun.seal import Seal
 # Where a run writes its notebook besides at its end.
 _WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)
 
-Build = Callable[[Iterable[Record]], bytes]  # the output notebook of records
+Digest = Callable[[Iterable[Record]], str]  # the SHA-256 of the output notebook of records
 
 
 class Standing(StrEnum):
@@ -53,12 +53,12 @@ class Verification:
     notes: tuple[str, ...] = ()
 
 
-def verify(directory: RunDirectory, trust: Trust, build: Build) -> Verification:
+def verify(directory: RunDirectory, trust: Trust, digest: Digest) -> Verification:
     """Check the record in `directory`. Nothing in the folder is trusted, and nothing is written.
 
-    `build` makes the output notebook.
+    `digest` tells the SHA-256 of the output notebook.
     """
-    return _Check(directory, trust, build).run()
+    return _Check(directory, trust, digest).run()
 
 
 class _BrokenError(Exception):
@@ -68,10 +68,10 @@ class _BrokenError(Exception):
 class _Check:
     """One record on its way through the checks."""
 
-    def __init__(self, directory: RunDirectory, trust: Trust, build: Build) -> None:
+    def __init__(self, directory: RunDirectory, trust: Trust, digest: Digest) -> None:
         self._directory = directory
         self._trust = trust
-        self._build = build
+        self._digest = digest
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
@@ -126,13 +126,15 @@ class _Check:
         records = self._noted(reading, {each.seq for each in seals})
         try:
             if self._has_ended():
-                self._made = hashlib.sha256(self._build(records)).hexdigest()
+                self._made = self._digest(records)
             else:
                 fold(record.event for record in records)
         except JournalError as error:
             raise _BrokenError(_without(error, self._directory.journal)) from error
         except IllegalEventError as error:
             raise _BrokenError(f"line {self._line_after()}: {error}") from error
+        except OSError as error:
+            raise NbrunError(f"{self._directory.id}: can't be checked: {error}") from error
         except Exception as error:  # a line that was made up may lead the fold anywhere
             where = f"line {self._line_after()}"
             raise _BrokenError(f"{where}: can't happen in this run ({error!r})") from error
@@ -190,7 +192,7 @@ class _Check:
         line = self._line_after() - 1
         if finished.off_script != self._off_script:
             raise _BrokenError(f"line {line}: says off_script where the deviations say otherwise")
-        notebook = _Notebook(self._directory, self._build, self._made, self._notes)
+        notebook = _Notebook(self._directory, self._digest, self._made, self._notes)
         notebook.check(self._plan, finished, line)
 
     @property
@@ -268,10 +270,10 @@ class _Check:
 class _Notebook:
     """The output notebook of a run that has ended."""
 
-    def __init__(self, directory: RunDirectory, build: Build, made: str, notes: list[str]) -> None:
+    def __init__(self, directory: RunDirectory, digest: Digest, made: str, notes: list[str]) -> None:
         """`made`: the hash of the notebook that the whole record makes."""
         self._directory = directory
-        self._build = build
+        self._digest = digest
         self._made = made
         self._notes = notes
 
@@ -316,7 +318,7 @@ class _Notebook:
         for record in Reading(self._directory.journal):
             before.append(record)
             if isinstance(record.event, _WRITTEN_AT):
-                made = hashlib.sha256(self._build(before)).hexdigest()
+                made = self._digest(before)
                 if made == found:
                     return True
         return False

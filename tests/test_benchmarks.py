@@ -122,7 +122,7 @@ def test_what_a_command_starts_is_counted_under_its_role() -> None:
 
 def test_a_record_that_is_made_for_measuring_is_as_nbrun_writes_them(tmp_path: Path) -> None:
     directory = records.long_run(tmp_path, 300)
-    found = verify(directory, Trust(), notebook.build)
+    found = verify(directory, Trust(), notebook.digest)
     assert (found.standing, found.lines) == (Standing.UNSEALED, 303)
     assert not found.notes
     assert records.outputs(300) == 294
@@ -131,7 +131,7 @@ def test_a_record_that_is_made_for_measuring_is_as_nbrun_writes_them(tmp_path: P
 def test_many_records_are_runs_of_their_own(tmp_path: Path) -> None:
     records.many_runs(tmp_path, 3)
     found = [
-        verify(RunDirectory(path), Trust(), notebook.build).standing for path in tmp_path.iterdir()
+        verify(RunDirectory(path), Trust(), notebook.digest).standing for path in tmp_path.iterdir()
     ]
     assert found == [Standing.UNSEALED] * 3
 

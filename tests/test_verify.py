@@ -78,7 +78,7 @@ class Kept:
         seal.keep(self.directory.seals, made)
 
     def verify(self, **trust: Any) -> Verification:
-        return verify(self.directory, Trust(**trust), notebook.build)
+        return verify(self.directory, Trust(**trust), notebook.digest)
 
 
 def whole(**fields: Any) -> list[Event]:

@@ -38,7 +38,7 @@ def show(request: Request) -> ExitCode:
     """
     directories = list(_directories(request))
     trust = _trust(request, directories)
-    found = [verify(directory, trust, notebook.build) for directory in directories]
+    found = [verify(directory, trust, notebook.digest) for directory in directories]
     if request.json:
         for each in found:
             print(msgspec.json.encode(each).decode())  # noqa: T201

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from nbrun import events as ev
@@ -9,20 +10,93 @@ from nbrun.views.widgets import Widgets, model_of
 
 _ANY_JSON = re.compile(r"application/(.*\+)?json")
 
+Bundle = tuple[dict[str, Any], dict[str, Any]]  # the data and the metadata of a display
+
+
+class AttemptOutputs:
+    """Folds the outputs of one attempt into an nbformat output list, `shown`. `named` and `views`:
+    where in it outputs with a display id stand, and views of a widget's model, with that id; what
+    those show may still change, whatever has become of the attempt (see `settled`)."""
+
+    def __init__(
+        self,
+        shown: list[dict[str, Any]] | None = None,
+        named: list[tuple[int, str]] | None = None,
+        views: list[tuple[int, str]] | None = None,
+        *,
+        clear_next: bool = False,
+    ) -> None:
+        self.shown = [] if shown is None else shown
+        self.named = named or []
+        self.views = views or []
+        self.clear_next = clear_next
+
+    def add(self, event: ev.Output) -> dict[str, Any]:
+        """The output that is in the list for `event` now, its own or the stream it went on with."""
+        if self.clear_next:
+            self.clear_next = False
+            self._clear()
+        output = event.output
+        if output["output_type"] == "stream":
+            return self._print(output)
+        output = dict(output)
+        if "data" in output:
+            output["data"] = valid(output["data"])
+            model = model_of(output)
+            if model is not None:
+                self.views.append((len(self.shown), model))
+        if event.display_id is not None:
+            self.named.append((len(self.shown), event.display_id))
+        self.shown.append(output)
+        return output
+
+    def clear(self, *, wait: bool) -> None:
+        if wait:
+            self.clear_next = True
+        else:
+            self._clear()
+
+    def settle(self, bundles: Mapping[str, Bundle], texts: Mapping[str, str]) -> None:
+        """Let each output show the newest that its display id, or its widget, has shown."""
+        for position, display_id in self.named:
+            shown = self.shown[position]
+            shown["data"], shown["metadata"] = bundles[display_id]
+        for position, model in self.views:
+            self.shown[position] = told_by(self.shown[position], texts.get(model, ""))
+
+    def _clear(self) -> None:
+        self.shown.clear()
+        self.named.clear()
+        self.views.clear()
+
+    def _print(self, output: dict[str, Any]) -> dict[str, Any]:
+        """A stream's text is a list of chunks, as nbformat allows: joining them one by one would
+        take time that grows with the square of what a cell prints."""
+        if self.shown:
+            last = self.shown[-1]
+            if last["output_type"] == "stream" and last["name"] == output["name"]:
+                last["text"].append(output["text"])
+                return last
+        started = {**output, "text": [output["text"]]}
+        self.shown.append(started)
+        return started
+
 
 class Outputs:
     """Folds output events, late ones too, into nbformat output lists, one an attempt."""
 
     def __init__(self) -> None:
-        self._lists: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        self._attempts: dict[tuple[str, int], AttemptOutputs] = {}
         self._displays: dict[str, list[dict[str, Any]]] = {}
-        self._clear_next: set[tuple[str, int]] = set()
         self._widgets = Widgets()
         self._views: dict[str, list[dict[str, Any]]] = {}
 
     def of(self, step: str, attempt: int) -> list[dict[str, Any]]:
         """The list of that attempt's outputs, which goes on changing as events are taken."""
-        return self._lists.setdefault((step, attempt), [])
+        return self._attempt(step, attempt).shown
+
+    def _attempt(self, step: str, attempt: int) -> AttemptOutputs:
+        return self._attempts.setdefault((step, attempt), AttemptOutputs())
 
     def take(
         self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared | ev.WidgetsChanged
@@ -31,53 +105,46 @@ class Outputs:
             case ev.Output():
                 self._add(event)
             case ev.OutputUpdated():
-                self._update(event)
+                self._show(event.display_id, bundle_of(event))
             case ev.WidgetsChanged():
                 self._widgets.take(event)
                 self._show_widgets()
-            case ev.OutputCleared(wait=True):
-                self._clear_next.add((event.step, event.attempt))
-            case ev.OutputCleared():
-                self.of(event.step, event.attempt).clear()
+            case ev.OutputCleared(wait=wait):
+                self._attempt(event.step, event.attempt).clear(wait=wait)
 
     def _add(self, event: ev.Output) -> None:
-        key = event.step, event.attempt
-        outputs = self.of(*key)
-        if key in self._clear_next:
-            self._clear_next.discard(key)
-            outputs.clear()
-        output = dict(event.output)
-        if output["output_type"] == "stream":
-            output["text"] = [output["text"]]
-        if "data" in output:
-            output["data"] = _valid(output["data"])
-        if not _joined(outputs, output):
-            outputs.append(output)
+        output = self._attempt(event.step, event.attempt).add(event)
         model = model_of(output)
         if model is not None:
             self._views.setdefault(model, []).append(output)
             self._show_widgets()
         if event.display_id is not None:
             self._displays.setdefault(event.display_id, []).append(output)
-            self._show(event.display_id, output["data"], output["metadata"])
-
-    def _update(self, event: ev.OutputUpdated) -> None:
-        self._show(event.display_id, _valid(event.data), event.metadata)
+            self._show(event.display_id, (output["data"], output["metadata"]))
 
     def _show_widgets(self) -> None:
-        """A notebook that is read later has no kernel to ask: the text says what a bar shows."""
         for model, outputs in self._views.items():
             text = self._widgets.text(model)
-            for output in outputs if text else ():
-                output["data"] = {**output["data"], "text/plain": text}
+            for output in outputs:
+                output["data"] = told_by(output, text)["data"]
 
-    def _show(self, display_id: str, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+    def _show(self, display_id: str, bundle: Bundle) -> None:
         """As in Jupyter, every output of a display id shows its newest bundle."""
         for output in self._displays.get(display_id, []):
-            output["data"], output["metadata"] = data, metadata
+            output["data"], output["metadata"] = bundle
 
 
-def _valid(data: dict[str, Any]) -> dict[str, Any]:
+def bundle_of(event: ev.OutputUpdated) -> Bundle:
+    """What an update shows, as nbformat allows it."""
+    return valid(event.data), event.metadata
+
+
+def told_by(output: dict[str, Any], text: str) -> dict[str, Any]:
+    """A notebook that is read later has no kernel to ask: the text says what a bar shows."""
+    return {**output, "data": {**output["data"], "text/plain": text}} if text else output
+
+
+def valid(data: dict[str, Any]) -> dict[str, Any]:
     """A mime bundle as nbformat allows it: text, and anything at all under a JSON mime type."""
     return {
         mime: value if _is_text(value) or _ANY_JSON.fullmatch(mime) else json.dumps(value)
@@ -86,20 +153,6 @@ def _valid(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_text(value: Any) -> bool:
-    parts = value if isinstance(value, list) else [value]
-    return all(isinstance(part, str) for part in parts)
-
-
-def _joined(outputs: list[dict[str, Any]], output: dict[str, Any]) -> bool:
-    """Whether `output` went on with the stream that the list ends in.
-
-    A stream's text is a list of chunks, as nbformat allows: joining them one by one would take
-    time that grows with the square of what a cell prints.
-    """
-    if output["output_type"] != "stream" or not outputs:
-        return False
-    last = outputs[-1]
-    if last["output_type"] != "stream" or last["name"] != output["name"]:
-        return False
-    last["text"] += output["text"]
-    return True
+    if isinstance(value, str):
+        return True
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)

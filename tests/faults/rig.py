@@ -67,7 +67,7 @@ class Rig(Stage):
         super().publish(records)
 
     def verify(self) -> Verification:
-        return verify(self.directory, Trust(), notebook.build)
+        return verify(self.directory, Trust(), notebook.digest)
 
     def is_notebook_whole(self) -> bool:
         """The notebook is not there, or valid JSON to its last byte; nothing lies about."""

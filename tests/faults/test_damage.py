@@ -34,7 +34,7 @@ def refused(path: Path) -> str:
     """Why, as `verify` says; and that no reader takes it."""
     with pytest.raises(JournalError):  # damaged, or of a version that is not known
         list(Reading(path))
-    found = verify(RunDirectory(path.parent), Trust(), notebook.build)
+    found = verify(RunDirectory(path.parent), Trust(), notebook.digest)
     assert found.standing is Standing.BROKEN
     return found.why
 
@@ -121,7 +121,7 @@ def survives(path: Path, data: bytes) -> None:
     for look in (lambda path: list(Reading(path)), journal.first, journal.last):
         with suppress(JournalError):
             look(path)
-    found = verify(RunDirectory(path.parent), Trust(), notebook.build)
+    found = verify(RunDirectory(path.parent), Trust(), notebook.digest)
     assert found.standing in Standing
 
 
@@ -159,4 +159,4 @@ def test_a_version_that_is_not_known_is_refused(path: Path, version: int) -> Non
     path.write_bytes(data)
     with pytest.raises(JournalError, match=f"line 1: journal version {version}"):
         list(Reading(path))
-    assert verify(RunDirectory(path.parent), Trust(), notebook.build).standing is Standing.BROKEN
+    assert verify(RunDirectory(path.parent), Trust(), notebook.digest).standing is Standing.BROKEN

@@ -106,7 +106,7 @@ def check(runs: Path, shown: str, effects: list[str]) -> None:
     from nbrun.run_directory import RunDirectory
 
     if records and not isinstance(records[-1], ev.RunFinished):
-        assert verify(RunDirectory(folder), Trust(), notebook.build).standing is Standing.OPEN
+        assert verify(RunDirectory(folder), Trust(), notebook.digest).standing is Standing.OPEN
     elif records:
-        found = verify(RunDirectory(folder), Trust(), notebook.build)
+        found = verify(RunDirectory(folder), Trust(), notebook.digest)
         assert found.standing is Standing.UNSEALED, found

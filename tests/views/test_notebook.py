@@ -1,9 +1,12 @@
 """The output notebook: valid whatever happened, the same bytes from the same events."""
 
+import errno
 import hashlib
 import json
 import os
 import stat
+import tempfile
+import tracemalloc
 
 import nbformat
 import pytest
@@ -14,6 +17,7 @@ from markdown_it import MarkdownIt
 from nbrun import events as ev
 from nbrun import terms
 from nbrun.views import notebook
+from nbrun.views.outputs import Outputs
 from tests.views.tale import OPERATOR, Tale, at, display, step, stream, told
 
 TEXT = st.text(max_size=12)
@@ -156,6 +160,82 @@ def test_an_end_not_recorded_yet_gives_the_bytes_of_the_journal_that_has_it(tale
         prospective = notebook.build(before, tale.ending("failed"))
         tale.finish("failed", notebook_sha256=digest)
         assert prospective == notebook.build(tale.records)
+
+
+@given(tales())
+@settings(max_examples=60, deadline=None)
+def test_a_cell_that_was_put_away_shows_what_one_kept_in_memory_would(tale):
+    folded = Outputs()
+    for record in tale.records:
+        if isinstance(record.event, ev.Output | ev.OutputUpdated | ev.OutputCleared):
+            folded.take(record.event)
+    for cell in code_cells(built(tale)):
+        own = cell["metadata"]["nbrun"]
+        if own.get("attempt") and own["step"] != "inserted-1":  # which these tales run again
+            assert cell["outputs"] == folded.of(own["step"], own["attempt"])
+
+
+def test_what_comes_after_other_steps_have_begun_still_reaches_its_cell():
+    tale = Tale(step("a"), step("b"), step("c"))
+    tale.begin("a").output(stream("one\n")).output(display(**{"text/plain": "0 %"}), display_id="d")
+    tale.end("ok").attempt("b", stream("two\n"))
+    tale.begin("c").update("d", {"text/plain": "99 %"})
+    tale.output(stream("one more\n"), step="a", late=True)
+    tale.end("ok")
+    tale.update("d", {"text/plain": "100 %"})
+    first, second, third = code_cells(built(tale))
+    assert [output.get("text") or output["data"] for output in first["outputs"]] == [
+        ["one\n"],
+        {"text/plain": "100 %"},
+        ["one more\n"],
+    ]
+    assert second["outputs"][0]["text"] == ["two\n"]
+    assert third["outputs"] == []
+
+
+def test_a_clearing_that_waits_is_not_forgotten_while_other_steps_run():
+    tale = Tale(step("a"), step("b"), step("c"))
+    tale.begin("a").output(stream("old\n")).clear(wait=True).end("ok")
+    tale.attempt("b").begin("c").output(stream("new\n"), step="a", late=True).end("ok")
+    assert code_cells(built(tale))[0]["outputs"][0]["text"] == ["new\n"]
+
+
+def test_hundreds_of_displays_each_show_their_newest():
+    tale = Tale(step("a"), step("b"))
+    tale.begin("a")
+    for number in range(300):
+        tale.output(display(**{"text/plain": "old"}), display_id=f"d{number}")
+    tale.end("ok").begin("b")
+    for number in range(0, 300, 2):
+        tale.update(f"d{number}", {"text/plain": f"new {number}"})
+    tale.end("ok")
+    shown = [output["data"]["text/plain"] for output in code_cells(built(tale))[0]["outputs"]]
+    assert shown == [f"new {n}" if n % 2 == 0 else "old" for n in range(300)]
+
+
+def test_the_outputs_of_many_steps_are_not_in_memory_together():
+    def peak(steps):
+        tale = Tale(*(step(f"s{number}") for number in range(steps)))
+        for number in range(steps):
+            tale.attempt(f"s{number}", stream("x" * 400_000))
+        tracemalloc.start()
+        for piece in notebook.pieces(tale.records):
+            assert piece
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(40) < 2 * peak(4)
+
+
+def test_a_temporary_file_that_cannot_be_written_is_an_os_error(monkeypatch):
+    class Full(tempfile.SpooledTemporaryFile):
+        def write(self, _content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
+    with pytest.raises(OSError, match="No space"):
+        built(Tale(step("a")).attempt("a", stream("x")))
 
 
 # ── what a cell says ─────────────────────────────────────────────────────────────────────────
