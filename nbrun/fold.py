@@ -97,34 +97,51 @@ def check(state: RunState, event: Event) -> Phase:
     Raises:
         IllegalEventError: it can't happen here.
     """
-    phase = TRANSITIONS[type(event)].get(state.phase)
+    kind = type(event)
+    phase = TRANSITIONS[kind].get(state.phase)
     if phase is None:
         raise IllegalEventError(
             f"{event.__struct_config__.tag} can't happen in a run that is {state.phase.value}"
         )
-    _check_attempt(state, event)
+    place = _PLACES.get(kind)
+    if place is not None:
+        place(state, event)
     return phase
 
 
-def _check_attempt(state: RunState, event: Event) -> None:
-    """What the phase alone does not tell of an event's place."""
-    match event:
-        case ev.AttemptStarted(step=step, attempt=attempt):
-            expected = state.steps[step].attempts + 1 if step in state.steps else 1
-            if attempt != expected:
-                raise IllegalEventError(f"attempt {attempt} of {step} where {expected} is next")
-        case ev.AttemptFinished() | ev.AttemptIndeterminate():
-            running = state.attempt
-            if running is None or (running.step, running.attempt) != (event.step, event.attempt):
-                raise IllegalEventError(f"attempt {event.attempt} of {event.step} is not running")
-        case ev.AttemptSettled():
-            asked = state.unsettled[0] if state.unsettled else None
-            if asked is None or (asked.step, asked.attempt) != (event.step, event.attempt):
-                raise IllegalEventError(
-                    f"attempt {event.attempt} of {event.step} was not asked for"
-                )
-        case ev.InputAnswered() if state.input_wanted is None:
-            raise IllegalEventError("an answer to a question that was not asked")
+# What the phase alone does not tell of an event's place. Each raises IllegalEventError.
+
+
+def _is_next(state: RunState, event: ev.AttemptStarted) -> None:
+    expected = state.steps[event.step].attempts + 1 if event.step in state.steps else 1
+    if event.attempt != expected:
+        raise IllegalEventError(f"attempt {event.attempt} of {event.step} where {expected} is next")
+
+
+def _is_running(state: RunState, event: ev.AttemptFinished | ev.AttemptIndeterminate) -> None:
+    running = state.attempt
+    if running is None or (running.step, running.attempt) != (event.step, event.attempt):
+        raise IllegalEventError(f"attempt {event.attempt} of {event.step} is not running")
+
+
+def _is_asked_for(state: RunState, event: ev.AttemptSettled) -> None:
+    asked = state.unsettled[0] if state.unsettled else None
+    if asked is None or (asked.step, asked.attempt) != (event.step, event.attempt):
+        raise IllegalEventError(f"attempt {event.attempt} of {event.step} was not asked for")
+
+
+def _was_asked(state: RunState, _event: ev.InputAnswered) -> None:
+    if state.input_wanted is None:
+        raise IllegalEventError("an answer to a question that was not asked")
+
+
+_PLACES: dict[type[Event], Callable[[RunState, Any], None]] = {
+    ev.AttemptStarted: _is_next,
+    ev.AttemptFinished: _is_running,
+    ev.AttemptIndeterminate: _is_running,
+    ev.AttemptSettled: _is_asked_for,
+    ev.InputAnswered: _was_asked,
+}
 
 
 def _run_started(state: RunState, event: ev.RunStarted) -> None:

@@ -19,6 +19,8 @@ class Phase(Enum):
     STOPPED = "stopped"  # waiting for a decision
     FINISHED = "finished"
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and asked for at every event
+
 
 @dataclass
 class StepState:

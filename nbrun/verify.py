@@ -270,7 +270,9 @@ class _Check:
 class _Notebook:
     """The output notebook of a run that has ended."""
 
-    def __init__(self, directory: RunDirectory, digest: Digest, made: str, notes: list[str]) -> None:
+    def __init__(
+        self, directory: RunDirectory, digest: Digest, made: str, notes: list[str]
+    ) -> None:
         """`made`: the hash of the notebook that the whole record makes."""
         self._directory = directory
         self._digest = digest

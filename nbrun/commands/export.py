@@ -67,7 +67,7 @@ def _judged(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[
     """A view that says how the record stands."""
     from nbrun.views import report, ticket
 
-    found = verify(directory, Trust(allowed_signers=signers), notebook.build)
+    found = verify(directory, Trust(allowed_signers=signers), notebook.digest)
     build = report.build if kind == "html" else ticket.build
     broken = found.standing is Standing.BROKEN
     code = ExitCode.ALTERED if broken else ExitCode.COMPLETED

@@ -95,9 +95,9 @@ class Cells:
         """The cell of an attempt, to be changed. Raises KeyError when none has begun with that."""
         return self._opened(key)[0]
 
-    def outputs(self, key: Key) -> AttemptOutputs:
-        """Raises KeyError as `attempt` does."""
-        return self._opened(key)[1]
+    def outputs(self, step: str, attempt: int) -> AttemptOutputs:
+        """Of an attempt. Raises KeyError as `attempt` does."""
+        return self._opened((step, attempt))[1]
 
     def settled(self, bundles: Mapping[str, Bundle], texts: Mapping[str, str]) -> Iterator[bytes]:
         """All of them, each as a piece of the notebook's JSON, when `bundles` and `texts` are what

@@ -108,8 +108,14 @@ class _Builder:
         stop = self._state.stop
         apply(self._state, event)
         match event:
-            case ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged():
-                self._put_out(event)
+            case ev.Output():
+                output = self._cells.outputs(event.step, event.attempt).add(event)
+                if output["output_type"] != "stream":
+                    self._shown.put_out(event, output)
+            case ev.OutputUpdated() | ev.WidgetsChanged():
+                self._shown.change(event)
+            case ev.OutputCleared(wait=wait):
+                self._cells.outputs(event.step, event.attempt).clear(wait=wait)
             case ev.RunStarted(operator=operator):
                 self._began_at, self._operator = at, operator
             case ev.AttemptStarted():
@@ -126,18 +132,6 @@ class _Builder:
             case _:
                 self._note(event, at)
                 self._break(event, at)
-
-    def _put_out(
-        self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared | ev.WidgetsChanged
-    ) -> None:
-        key = event.step, event.attempt
-        match event:
-            case ev.Output():
-                self._shown.put_out(event, self._cells.outputs(key).add(event))
-            case ev.OutputCleared(wait=wait):
-                self._cells.outputs(key).clear(wait=wait)
-            case ev.OutputUpdated() | ev.WidgetsChanged():
-                self._shown.change(event)
 
     def _note(self, event: ev.Event, at: str) -> None:
         """What people said, and what became of the kernel."""
