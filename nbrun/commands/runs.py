@@ -4,11 +4,11 @@ from pathlib import Path
 
 import msgspec
 
-from nbrun import events as ev
-from nbrun import journal, processes, reopening, run_directory
+from nbrun import processes, reopening, run_directory
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, JournalError
 from nbrun.fold import fold
+from nbrun.glance import glance
 from nbrun.journal import Reading, is_locked
 from nbrun.run_directory import RunDirectory
 from nbrun.views import runs as view
@@ -42,23 +42,19 @@ def _without_an_end(directory: RunDirectory, line: RunLine) -> RunLine:
 def _line(directory: RunDirectory) -> RunLine:
     """What the head and the tail of the journal say."""
     try:
-        first, last = journal.first(directory.journal), journal.last(directory.journal)
+        began, ended = glance(directory.journal)
     except (JournalError, OSError) as error:
         return RunLine(run=directory.id, status=f"unreadable: {error}")
-    if first is None or not isinstance(first.event, ev.RunStarted):
+    if began is None:
         return RunLine(run=directory.id, status="never began")
-    started = first.event
     line = RunLine(
         run=directory.id,
-        runbook=Path(started.runbook).name,
-        parameters=started.parameters,
-        operator=started.operator.name,
-        started=first.at,
-        status="running",
+        runbook=began.runbook.rpartition("/")[2],
+        parameters=began.parameters,
+        operator=began.operator.name,
+        started=began.at,
+        status=ended.outcome if ended else "running",
+        off_script=ended.off_script if ended else None,
+        duration=ended.duration if ended else None,
     )
-    if last is None or not isinstance(last.event, ev.RunFinished):
-        return _without_an_end(directory, line)
-    ended = last.event
-    return msgspec.structs.replace(
-        line, status=ended.outcome, off_script=ended.off_script, duration=ended.duration
-    )
+    return line if ended else _without_an_end(directory, line)

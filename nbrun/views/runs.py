@@ -3,7 +3,10 @@
 from typing import Any
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 from nbrun.views import wording
@@ -33,18 +36,40 @@ def listing(lines: list[RunLine], where: str) -> RenderableType:
     never cut, so that it can be copied. `where` is the folder, named when there are no runs."""
     if not lines:
         return Text(plain(f"no runs in {where}"))
-    widest = max(len(line.run) for line in lines)
-    return Group(*(part for line in lines for part in _entry(line, widest)))
+    return _Listing(lines)
 
 
-def _entry(line: RunLine, width: int) -> tuple[Text, Text]:
+class _Listing:
+    """Makes what rich prints itself: laying each of ten thousand lines out takes it a second."""
+
+    def __init__(self, lines: list[RunLine]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(len(line.run) for line in self._lines) + 2
+        for line in self._lines:
+            yield Segment(plain(line.run).ljust(width))
+            yield Segment(plain(_status(line)), _style(console, line))
+            took = "" if line.duration is None else f" · {wording.duration(line.duration)}"
+            yield Segment(f"{took}\n")
+            facts = "    " + "  ".join(plain(fact) for fact in _facts(line) if fact)
+            if len(facts) * 2 <= options.max_width or cell_len(facts) <= options.max_width:
+                yield Segment(f"{facts}\n", console.get_style("dim"))
+            else:
+                yield Text(facts, style="dim")
+
+
+def _status(line: RunLine) -> str:
     status = f"{line.status}, off script" if line.off_script else line.status
-    status += ", its kernel is still alive" * line.kernel_alive
-    took = "" if line.duration is None else f" · {wording.duration(line.duration)}"
-    head = Text(plain(line.run).ljust(width + 2), no_wrap=True, overflow="ignore")
-    head.append(plain(status), style="yellow" if line.off_script else _STYLES.get(line.status, ""))
-    head.append(took)
+    return status + ", its kernel is still alive" * line.kernel_alive
+
+
+def _style(console: Console, line: RunLine) -> Style:
+    return console.get_style("yellow" if line.off_script else _STYLES.get(line.status, "none"))
+
+
+def _facts(line: RunLine) -> tuple[str, ...]:
+    """What it was, each fact a text."""
     parameters = (f"{name}={value}" for name, value in line.parameters.items())
     started = f"{wording.moment(line.started)} by {line.operator}" if line.started else ""
-    facts = (line.runbook, *parameters, started)
-    return head, Text("    " + "  ".join(plain(fact) for fact in facts if fact), style="dim")
+    return (line.runbook, *parameters, started)
