@@ -25,13 +25,18 @@ _SHOW = "\x1b[25;26;28m"
 _WRITTEN = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
+def has_controls(text: str) -> bool:
+    """Whether anything but a tab or a newline in `text` would take effect."""
+    return _ANY_UNSAFE.search(text) is not None
+
+
 def neutralise(text: str, *, moves: bool = False) -> str:
     """Return `text` with every control but SGR, tab, newline, return and backspace made visible.
 
     C0 and DEL become caret notation (`^[`), the rest `<U+009B>`. Text is never concealed. `moves`:
     MOVES stay too, for a reader that carries them out itself.
     """
-    if not _ANY_UNSAFE.search(text):
+    if not has_controls(text):
         return text
     return (_MOVE_OR_UNSAFE if moves else _SGR_OR_UNSAFE).sub(_neutral, text)
 

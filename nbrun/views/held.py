@@ -13,11 +13,12 @@ from rich.segment import Segment
 from rich.text import Text
 
 from nbrun import events as ev
-from nbrun.views.stream import OPEN_LINES, Stream
+from nbrun.views.stream import OPEN_LINES, Stream, to_text
 
 Render = Callable[[dict[str, Any]], RenderableType]
 Lines = list[list[Segment]]
 
+_MOST_WAITING = 65_536  # characters of a stream that are not looked at yet
 _SLACK = 3  # times as many outputs are held as are printed, before the middle is let go
 
 
@@ -164,14 +165,27 @@ class _Printed:
         self._head: list[Text] = []
         self._tail: deque[tuple[Text, int]] = deque()
         self._head_lines = self._tail_lines = self._lines = self._characters = 0
+        self._waiting: list[str] = []
+        self._many_waiting = 0
 
     def feed(self, text: str) -> None:
-        self._characters += len(text)
-        done = self._stream.feed(text)
+        """Nobody looks at each chunk: they are taken together when somebody does."""
+        self._waiting.append(text)
+        self._many_waiting += len(text)
+        if self._many_waiting > _MOST_WAITING:
+            self._take()
+
+    def _take(self) -> None:
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        self._characters += self._many_waiting
+        self._many_waiting = 0
+        done = self._stream.feed(text) if text else None
         if done is not None:
             self._keep(done)
 
     def region(self, console: Console, rows: int) -> Lines:
+        self._take()
         lines: Lines = []
         pending = self._stream.pending
         if pending.plain.endswith("\n"):
@@ -183,6 +197,10 @@ class _Printed:
         return lines
 
     def whole(self) -> list[RenderableType]:
+        if not self._characters and not self._most:
+            text = to_text("".join(self._waiting))
+            return [text] if text.plain else []
+        self._take()
         rest = self._stream.finish()
         if rest is not None:
             self._keep(rest)

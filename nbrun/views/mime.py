@@ -64,7 +64,9 @@ def markdown(source: str) -> RenderableType:
 
 
 def source(code: str, language: str) -> Text:
-    """Return code with colours and no background; in an unknown language, without colours."""
+    """Return code with colours and no background; without, in an unknown language or in none."""
+    if not language:
+        return Text(visible(code).rstrip(), no_wrap=True, overflow="ignore")
     shown = _highlighter(language).highlight(visible(code).rstrip("\n"))
     shown.rstrip()
     shown.no_wrap, shown.overflow = True, "ignore"

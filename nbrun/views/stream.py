@@ -11,10 +11,11 @@ from operator import itemgetter
 
 from rich.ansi import AnsiDecoder
 from rich.cells import get_character_cell_size
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.style import Style
 from rich.text import Text
 
-from nbrun.views.ansi import MOVES, SGR, neutralise
+from nbrun.views.ansi import MOVES, SGR, has_controls, neutralise
 
 LONGEST_UNFINISHED = 8_192
 OPEN_LINES = 12  # that a cursor may go back to
@@ -41,9 +42,33 @@ def to_text(text: str) -> Text:
     Returns, backspaces and a few lines' cursor movements overwrite; colours carry over from line
     to line. The newline that ends the last line is not part of the result.
     """
+    if is_plain(text):
+        return _whole(Text(text.removesuffix("\n")))
     stream = Stream(OPEN_LINES)
     shown = (stream.feed(text), stream.finish())
     return _whole(Text("\n").join(part for part in shown if part is not None))
+
+
+def is_plain(text: str) -> bool:
+    """Whether a terminal would show it as it is: most of what is printed is, and takes no time."""
+    return text.isascii() and not has_controls(text)
+
+
+class Unlaid:
+    """Text whose lines are left whole, printed as it is: rich lays each line out for nothing."""
+
+    def __init__(self, text: Text) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
+        return self._text.render(console, end=self._text.end)
+
+
+def unlaid(shown: RenderableType) -> RenderableType:
+    """`shown` as an `Unlaid`, if it is text whose lines are left whole, and has no tabs in it."""
+    if isinstance(shown, Text) and shown.overflow == "ignore" and "\t" not in shown.plain:
+        return Unlaid(shown)
+    return shown
 
 
 def _whole(text: Text) -> Text:

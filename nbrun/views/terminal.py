@@ -18,7 +18,7 @@ from nbrun.views.held import Held
 from nbrun.views.look import Look
 from nbrun.views.passing import Passing
 from nbrun.views.region import Region
-from nbrun.views.stream import to_text
+from nbrun.views.stream import to_text, unlaid
 from nbrun.views.widgets import Widgets, model_of
 
 _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
@@ -86,7 +86,7 @@ class TerminalView:
     def _print(self, pending: list[RenderableType]) -> None:
         """A picture of an output must never end a run: what can't be drawn is said to be there."""
         try:
-            self._console.print(Group(*pending), crop=False)
+            self._console.print(Group(*map(unlaid, pending)), crop=False)
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
@@ -192,7 +192,8 @@ class TerminalView:
         if event.attempt == 1 and (last := self._last_time(state, event.step)) is not None:
             self._line(f"last time {wording.last_time(last)}", "dim")
         self._narrate(state, event.step)
-        self._put(mime.source(event.source, self._language))
+        coloured = self._console.color_system is not None
+        self._put(mime.source(event.source, self._language if coloured else ""))
         if event.cause == "script":
             self._tell_answered_beforehand(state, event.step)
         self.flush()

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from nbrun.views.ansi import neutralise, plain, visible
-from nbrun.views.stream import LONGEST_UNFINISHED, Stream, to_text
+from nbrun.views.stream import LONGEST_UNFINISHED, OPEN_LINES, Stream, to_text, unlaid
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 PIECES = st.sampled_from(
@@ -39,9 +39,11 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES | st.text(max_size=4), max_size=40).map("".join)
 
 
-def printed(text: Text) -> str:
+def printed(text: RenderableType) -> str:
     file = io.StringIO()
-    Console(force_terminal=True, color_system="truecolor", width=80, file=file).print(text)
+    Console(force_terminal=True, color_system="truecolor", width=80, file=file).print(
+        text, crop=False
+    )
     return file.getvalue()
 
 
@@ -326,3 +328,21 @@ def test_ten_thousand_updates_of_a_bar_take_no_time_to_speak_of() -> None:
         stream.feed(f"\r{number:5d} {'█' * (number // 200):50}")
     assert time.process_time() - begin < 3
     assert stream.pending.plain.startswith(" 9999 ")
+
+
+@given(st.text("ab \t\n", max_size=40))
+def test_text_without_controls_is_shown_as_it_would_be_character_by_character(text):
+    stream = Stream(OPEN_LINES)
+    fed = [stream.feed(text), stream.finish()]
+    assert to_text(text).plain == "\n".join(part.plain for part in fed if part is not None)
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "a" * 300, "one \x1b[31mred\x1b[0m", "", "  x  \n\n"])
+def test_whole_lines_are_printed_as_rich_prints_them(text):
+    shown = to_text(text)
+    assert printed(Group(unlaid(shown))) == printed(Group(shown))
+
+
+def test_what_has_tabs_or_is_to_be_wrapped_is_laid_out_by_rich():
+    for shown in (to_text("a\tb"), Text("a b")):
+        assert unlaid(shown) is shown
