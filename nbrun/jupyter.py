@@ -154,6 +154,22 @@ class Line:
                 self._open = False
 
 
+# debugpy takes a fifth of a kernel's start, and nobody attaches a debugger to a step. It has
+# no option: ipykernel does without where its import fails. The prelude lets cells import it again.
+_LAUNCHER = ["-m", "ipykernel_launcher"]
+_LAUNCHED_WITHOUT_DEBUGGER = [
+    "-c",
+    "import runpy, sys; sys.modules['debugpy.server'] = None; "
+    "runpy.run_module('ipykernel_launcher', run_name='__main__', alter_sys=True)",
+]
+
+
+def _without_debugger(command: list[str]) -> list[str]:
+    """The command of ipykernel's own kernelspec, with its debugger left out; any other as it is."""
+    python, launcher, rest = command[:1], command[1:3], command[3:]
+    return [*python, *_LAUNCHED_WITHOUT_DEBUGGER, *rest] if launcher == _LAUNCHER else command
+
+
 class Manager(KernelManager):
     """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
     client has its context, with the options set there: by itself a client makes its own."""
@@ -182,7 +198,7 @@ class Manager(KernelManager):
         self.provisioner = provisioner
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
-        command = super().format_kernel_cmd(extra_arguments)
+        command = _without_debugger(super().format_kernel_cmd(extra_arguments))
         if any("ipykernel" in word for word in command):
             command.append("--HistoryManager.hist_file=:memory:")
             command.append("--IPythonKernel._execute_sleep=0")

@@ -115,6 +115,12 @@ def _keep_no_history() -> None:
     _shell.history_manager.enabled = False
 
 
+def _allow_debugpy() -> None:
+    """The kernel was started as if it could not be imported; a cell may import it."""
+    if sys.modules.get("debugpy.server", sys) is None:
+        del sys.modules["debugpy.server"]
+
+
 def _of_this_request(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose output in another thread belongs to the request that is running now."""
     header = _shell.display_pub.parent_header
@@ -167,6 +173,7 @@ except (ImportError, AttributeError):
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count)
 _lift_send_limit()
+_allow_debugpy()
 _keep_no_history()
 _keep_threads_to_their_cell()
 _leave_with_its_code()

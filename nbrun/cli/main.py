@@ -69,9 +69,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written plainer
             stream.reconfigure(errors=spelling.ERRORS)
     if "_NBRUN_COMPLETE" in os.environ:
-        from nbrun.commands import completion
+        from nbrun.commands import completion_words
 
-        completion.leave_the_value(os.environ)
+        completion_words.leave_the_value(os.environ)
     try:
         app(prog_name="nbrun")
     except NbrunError as error:

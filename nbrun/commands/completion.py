@@ -1,16 +1,14 @@
 """What a shell offers for `-p`: the names of a runbook's parameters, and the values of a choice."""
 
 import shlex
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nbrun.commands.completion_words import NAME
 from nbrun.commands.values import declared_in
 from nbrun.errors import NbrunError
 from nbrun.parameters import Parameter
 from nbrun.views.parameters import spelled, takes
-
-# Set by `leave_the_value`: the parameter whose value is being completed.
-_NAME = "_NBRUN_COMPLETE_NAME"
 
 
 def parameter(environ: Mapping[str, str], incomplete: str) -> list[tuple[str, str]]:
@@ -24,8 +22,8 @@ def parameter(environ: Mapping[str, str], incomplete: str) -> list[tuple[str, st
         declared = declared_in(runbook, None) if runbook else {}
     except NbrunError:
         return []
-    if environ.get(_NAME) in declared:
-        return list(_values(declared[environ[_NAME]], incomplete))
+    if environ.get(NAME) in declared:
+        return list(_values(declared[environ[NAME]], incomplete))
     return list(_offers(declared, incomplete))
 
 
@@ -51,22 +49,3 @@ def _offers(declared: dict[str, Parameter], incomplete: str) -> Iterator[tuple[s
 def _values(parameter: Parameter, typed: str) -> Iterator[tuple[str, str]]:
     values = parameter.choices or [True, False] * (parameter.type == "bool")
     yield from ((text, parameter.help) for text in map(spelled, values) if text.startswith(typed))
-
-
-def leave_the_value(environ: MutableMapping[str, str]) -> None:
-    """bash gives `-p name=val` as three words, and completes the last of them: leave Typer that
-    one alone, and keep the name beside it."""
-    if environ.get("_NBRUN_COMPLETE") != "complete_bash":
-        return
-    try:
-        words = shlex.split(environ["COMP_WORDS"])
-        at = int(environ["COMP_CWORD"])
-    except (KeyError, ValueError):  # an open quote
-        return
-    for equals in (at, at - 1):
-        if 1 < equals < len(words) and words[equals] == "=":
-            environ[_NAME] = words[equals - 1]
-            value = "".join(words[equals + 1 : at + 1])
-            environ["COMP_WORDS"] = shlex.join([*words[: equals - 1], value])
-            environ["COMP_CWORD"] = str(equals - 1)
-            return
