@@ -21,8 +21,8 @@ class Config:
     """The settings of one `nbrun.toml`; all unset where there is none.
 
     `redact_patterns`: regular expressions of what is kept out of every record; `max_output` in
-    bytes, 0 for no limit; `defaults` of the contracts of steps (see `contract`); `strict`, `allow`
-    and `need_reason` as in `terms.Policy`.
+    bytes, 0 for no limit; `defaults` of the contracts of steps (see `contract`); `strict` to
+    `approvers` as in `terms.Policy`.
     """
 
     runs_dir: Path | None = None
@@ -34,6 +34,8 @@ class Config:
     strict: bool = False
     allow: tuple[DeviationKind, ...] | None = None
     need_reason: tuple[DeviationKind, ...] = ()
+    need_approval: tuple[DeviationKind, ...] = ()
+    approvers: str = ""
     roles: Mapping[str, Role] = field(default_factory=dict)
 
     def role(self, name: str) -> Role:
@@ -182,13 +184,19 @@ def _defaults(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _policy(path: Path, value: Any) -> dict[str, Any]:
-    table = _table(path, "policy", value, dict.fromkeys(("strict", "allow", "need_reason")))
+    table = _table(path, "policy", value, dict.fromkeys((*_POLICY, "strict", "approvers")))
     if not isinstance(table.get("strict", False), bool):
         raise UsageError(f"{path}: policy.strict must be true or false, not {table['strict']!r}")
+    approvers = table.get("approvers", "root")
+    if not isinstance(approvers, str) or not approvers:
+        raise UsageError(f"{path}: policy.approvers must be the name of a group, not {approvers!r}")
     return {
-        key: said if key == "strict" else _kinds(path, f"policy.{key}", said)
+        key: _kinds(path, f"policy.{key}", said) if key in _POLICY else said
         for key, said in table.items()
     }
+
+
+_POLICY = ("allow", "need_reason", "need_approval")  # lists of ways to leave the script
 
 
 def _kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:

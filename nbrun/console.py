@@ -110,7 +110,7 @@ class Console:
         records = self._link.receive()
         for record in records:
             apply(self.state, record.event)
-            self._answered = self._answered and not isinstance(record.event, _ANSWERS)
+            self._answered = self._answered and not _is_answer(record.event)
             if isinstance(record.event, ev.AttemptStarted):
                 self._pressed = -SECOND_PRESS  # what was pressed before was no word about this one
             self._show(record)
@@ -165,7 +165,8 @@ class Console:
 
     def _ask(self, asker: Asker) -> Decision | None:
         self._interrupted = False
-        question = self.state.stop or self.state.input_wanted or self.state.attempt
+        state = self.state
+        question = state.proposal or state.stop or state.input_wanted or state.attempt
         ask = self._question(asker)
         self._show_unseen_stop()
         self._asking = True
@@ -203,7 +204,8 @@ class Console:
             raise KeyboardInterrupt
         urgent = any(isinstance(record.event, _URGENT) for record in records)
         due = bool(records) and time.monotonic() - self._interjected >= INTERJECTION
-        now = (self.state.stop, self.state.input_wanted, self.state.attempt)
+        state = self.state
+        now = (state.proposal or state.stop, state.input_wanted, state.attempt)
         stands = (
             not (self._link.closed or self.left) and not self.state.cancelled and question in now
         )
@@ -280,7 +282,15 @@ _ANSWERS = (
     ev.Resumed,
     ev.NoteAdded,
     ev.DecisionRefused,
+    ev.DecisionProposed,
+    ev.ApprovalRejected,
     ev.InputRequested,
     ev.RunFinished,
     ev.AttemptFinished,
 )
+
+
+def _is_answer(event: ev.Event) -> bool:
+    """Whether the run has taken what was decided, or not, and may ask again."""
+    stays = isinstance(event, ev.Decided) and event.decision == "withdraw"
+    return stays or isinstance(event, _ANSWERS)

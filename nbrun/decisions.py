@@ -73,15 +73,19 @@ class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
     text: str
 
 
+class Withdraw(_Decision, frozen=True, kw_only=True, tag="withdraw"):
+    """Take back a decision that waits for an approval."""
+
+
 class Approve(_Decision, frozen=True, kw_only=True, tag="approve"):
-    """Let the step run that waits for it. `binding`: what was shown to who approves (see
+    """Let what waits for it be done. `binding`: what was shown to who approves (see
     `approval.binding`); when that has changed meanwhile, nothing is approved."""
 
     binding: str
 
 
 class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
-    """Say that the step that waits for an approval should not run as it is."""
+    """Say that what waits for an approval should not be done."""
 
 
 class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
@@ -123,6 +127,7 @@ Decision = (
     | Insert
     | RestartKernel
     | AddNote
+    | Withdraw
     | Approve
     | Reject
     | Settle

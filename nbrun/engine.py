@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbrun import approval, decisions, provenance
+from nbrun import approval, decisions, proposal, provenance
 from nbrun import events as ev
 from nbrun.decisions import Decision, name
 from nbrun.errors import JournalError, KernelError
@@ -388,7 +388,7 @@ class Engine:
                 self._emit(ev.NoteAdded(operator=operator, text=text))
                 return
             case decisions.Approve() | decisions.Reject():
-                self._judged(operator, decision)
+                self._emit_all(proposal.judged(self.state, operator, decision))
                 return
             case decisions.Detach(reason=reason):
                 why = reason or "as they asked"
@@ -397,6 +397,10 @@ class Engine:
             case decisions.Settle():
                 self._settle(operator, decision)
                 return
+        need = proposal.need(self.state, decision)
+        if need is not None:
+            self._emit(proposal.proposed(self.state, decision, operator, need))
+            return
         self._emit(_decided(decision, operator))
         self._carry_out(decision)
 
@@ -410,7 +414,7 @@ class Engine:
                 self._control.kill("the operator asked for it")
             case decisions.Cancel() if at_work:
                 self._control.cancel("the operator cancelled the run")
-        if self.state.phase is Phase.STOPPED:
+        if self.state.phase is Phase.STOPPED and not isinstance(decision, decisions.Withdraw):
             self._emit(ev.Resumed())
 
     def _settle(self, operator: Operator, decision: decisions.Settle) -> None:
@@ -439,23 +443,6 @@ class Engine:
             )
         )
         self._kernel.answer(text)
-
-    def _judged(self, operator: Operator, decision: decisions.Approve | decisions.Reject) -> None:
-        """What another person says of the step that waits for it; a yes ends the stop."""
-        step = self.state.current
-        if step is None:
-            return
-        id_, reason = step.step.id, decision.reason
-        if isinstance(decision, decisions.Reject):
-            self._emit(ev.ApprovalRejected(operator=operator, step=id_, reason=reason))
-            return
-        group = step.step.contract.approve or ""
-        self._emit(
-            ev.ApprovalGranted(
-                operator=operator, step=id_, group=group, binding=decision.binding, reason=reason
-            )
-        )
-        self._emit(ev.Resumed())
 
 
 def _told(state: RunState, idled: Idled) -> str:

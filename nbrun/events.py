@@ -323,22 +323,26 @@ class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced")
 
 
 class ApprovalGranted(_Event, frozen=True, kw_only=True, tag="approval.granted"):
-    """Another person than the operator lets `step` run: this source, in this run, with these
-    parameters. `binding` is the SHA-256 of all three (see `approval.binding`)."""
+    """Another person than the operator lets `decision` be carried out, about `step`: with this
+    source, in this run, with these parameters. `binding` is the SHA-256 of all of it (see
+    `approval.binding`). `group`: whose members may."""
 
     operator: Operator
-    step: str
+    step: str | None
     group: str
     binding: str
     reason: str = ""
+    decision: str = "run"
 
 
 class ApprovalRejected(_Event, frozen=True, kw_only=True, tag="approval.rejected"):
-    """Another person than the operator does not. The run still waits."""
+    """Another person than the operator does not. What the operator had decided is void; the run
+    still waits."""
 
     operator: Operator
-    step: str
+    step: str | None
     reason: str = ""
+    decision: str = "run"
 
 
 class NoteAdded(_Event, frozen=True, kw_only=True, tag="note.added"):
@@ -452,6 +456,22 @@ class InterruptUnheeded(_Event, frozen=True, kw_only=True, tag="interrupt.unheed
     waited: float
 
 
+class DecisionProposed(_Event, frozen=True, kw_only=True, tag="decision.proposed"):
+    """A decision that needs the approval of another person, and waits for it: `step` that it is
+    about, and the exact `source` that it sends. `kinds`: the ways of leaving the script that need
+    the approval, none where the step itself does; `group`: whose members may give it, empty for
+    anybody else."""
+
+    operator: Operator
+    decision: str
+    reason: str = ""
+    step: str | None = None
+    source: str | None = None
+    typed: str = ""
+    kinds: tuple[DeviationKind, ...] = ()
+    group: str = ""
+
+
 Event = (
     RunStarted
     | KernelStarted
@@ -494,6 +514,7 @@ Event = (
     | KernelUnresponsive
     | KernelResponded
     | InterruptUnheeded
+    | DecisionProposed
 )
 
 

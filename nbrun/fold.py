@@ -8,7 +8,7 @@ from typing import Any
 from nbrun import events as ev
 from nbrun.errors import IllegalEventError
 from nbrun.events import Event
-from nbrun.state import Phase, RunState, StepState
+from nbrun.state import RUNS_STEP, Phase, RunState, StepState
 
 SETUP_TAGS = frozenset({"setup", "parameters", "injected-parameters"})
 _LIVE = (Phase.READY, Phase.RUNNING, Phase.STOPPED)
@@ -41,6 +41,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.Resumed: {Phase.STOPPED: Phase.READY},
     ev.Decided: _stay(*_LIVE),
     ev.DecisionRefused: _stay(*_LIVE),
+    ev.DecisionProposed: _stay(Phase.STOPPED),
     ev.Deviated: _stay(*_LIVE),
     ev.OperatorAttached: _stay(*_LIVE),
     ev.OperatorDetached: _stay(*_LIVE),
@@ -170,7 +171,7 @@ def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
     state.resumed = state.resumed and state.kernel == "alive"
     state.kernel = "dead"
     state.suspended = False
-    state.decision = None
+    state.decision = state.proposal = None
     state.busy = False
 
 
@@ -291,7 +292,7 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
 
 
 def _resumed(state: RunState, _event: ev.Resumed) -> None:
-    state.stop = None
+    state.stop = state.proposal = None
 
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
@@ -314,7 +315,7 @@ def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
     waited = state.decision is not None or (state.stop and state.stop.reason in _SAID_ONCE)
     state.paused = state.paused or bool(waited)
     state.resumed = True
-    state.stop = state.decision = None
+    state.stop = state.decision = state.proposal = None
 
 
 _SAID_ONCE = frozenset({"paused", "returned", "moved", "kernel_restarted"})
@@ -331,16 +332,23 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
     state.rebuild = deque(id_ for id_ in state.rebuild if id_ in state.steps)
 
 
+def _proposed(state: RunState, event: ev.DecisionProposed) -> None:
+    state.proposal = event
+    state.hands.add(event.operator.uid)
+
+
 def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
-    state.steps[event.step].approved = event
+    if event.step is not None and event.decision in RUNS_STEP:
+        state.steps[event.step].approved = event
 
 
-def _approval_rejected(state: RunState, event: ev.ApprovalRejected) -> None:
-    state.steps[event.step].approved = None
+def _approval_rejected(state: RunState, _event: ev.ApprovalRejected) -> None:
+    state.proposal = None
 
 
 def _decided(state: RunState, event: ev.Decided) -> None:
     state.hands.add(event.operator.uid)
+    state.proposal = None
     match event.decision:
         case "cancel":
             state.cancel = event
@@ -352,7 +360,7 @@ def _decided(state: RunState, event: ev.Decided) -> None:
             _done(state.current)
         case "jump":
             _jump(state, event.step)
-        case "note" | "kill" | "answer":
+        case "note" | "kill" | "answer" | "withdraw":
             pass
         case _:
             state.decision = event
@@ -419,6 +427,7 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.Stopped: _stopped,
     ev.Resumed: _resumed,
     ev.Decided: _decided,
+    ev.DecisionProposed: _proposed,
     ev.ApprovalGranted: _approval_granted,
     ev.ApprovalRejected: _approval_rejected,
     ev.Deviated: _deviated,

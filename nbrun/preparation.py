@@ -185,6 +185,8 @@ def _policy(order: StartOrder, settings: Config) -> terms.Policy:
         yes_destructive=order.yes_destructive,
         allow=settings.allow,
         need_reason=settings.need_reason,
+        need_approval=settings.need_approval,
+        approvers=settings.approvers,
         group=order.group,
     )
 

@@ -18,6 +18,7 @@ _SYNCED = (
     ev.AttemptFinished,
     ev.Stopped,
     ev.Decided,
+    ev.DecisionProposed,
     ev.AttemptSettled,
     ev.ApprovalGranted,
     ev.ApprovalRejected,

@@ -23,7 +23,9 @@ _SECRET = re.compile(r"\[secret:([^\]:\n]+)(?::[^\]\n]+)?\]")
 _PLACEHOLDER = re.compile(r"(\[(?:secret|redacted):[^\]\n]+\])")
 
 # What nbrun itself reads in events: words of its own, and names that hold a plan together.
-_OWN_WORDS = frozenset(("run", "step", "id", "tags", "kind", "outcome", "cause", "decision"))
+_OWN_WORDS = frozenset(
+    ("run", "step", "id", "tags", "kind", "kinds", "outcome", "cause", "decision")
+)
 
 
 def check(name: str, value: Any) -> None:

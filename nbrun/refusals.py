@@ -1,11 +1,14 @@
 """What may be decided where a run stands, and why not; what a decision still needs."""
 
+from collections.abc import Collection
+
 from nbrun import decisions
-from nbrun.approval import binding, is_awaited
+from nbrun.approval import awaited
 from nbrun.decisions import Decision, name
 from nbrun.deviation import kinds_of
-from nbrun.script import is_gated, label
+from nbrun.script import is_gated, label, target_of
 from nbrun.state import Phase, RunState, StepState
+from nbrun.terms import DeviationKind
 
 # The phases in which each decision is heard at all; `refusal` knows the finer conditions.
 ALLOWED: dict[type[Decision], frozenset[Phase]] = {
@@ -18,6 +21,7 @@ ALLOWED: dict[type[Decision], frozenset[Phase]] = {
     decisions.Jump: frozenset({Phase.STOPPED}),
     decisions.Insert: frozenset({Phase.STOPPED}),
     decisions.RestartKernel: frozenset({Phase.STOPPED}),
+    decisions.Withdraw: frozenset({Phase.STOPPED}),
     decisions.Approve: frozenset({Phase.STOPPED}),
     decisions.Reject: frozenset({Phase.STOPPED}),
     decisions.Settle: frozenset({Phase.STOPPED}),
@@ -42,6 +46,8 @@ def refusal(state: RunState, decision: Decision) -> str | None:
         return f"{name(decision)} is not possible now: the run is {state.phase.value}"
     if state.unsettled and isinstance(decision, _CHANGES_COURSE):
         return "say first what came of the attempt that nobody saw end"
+    if state.proposal is not None and isinstance(decision, _CHANGES_COURSE):
+        return f"{state.proposal.decision} waits for an approval: withdraw it first"
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
         return "the kernel is dead: restart it first"
     return (
@@ -67,40 +73,26 @@ def _by_hand(state: RunState, decision: Decision) -> str | None:
 
 
 def _unapproved(state: RunState, decision: Decision) -> str | None:
-    """What needs an approval is not run without one, nor with another source than was approved."""
+    """What is approved is what was looked at. What waits for an approval as it stands need not be
+    put up for one."""
     if isinstance(decision, decisions.Approve | decisions.Reject):
         return _misdirected(state, decision)
-    target = target_of(state, decision)
-    if target is None or target.step.contract.approve is None:
+    if isinstance(decision, decisions.Withdraw) and state.proposal is None:
+        return "nothing that was decided waits for an approval"
+    target, waiting = target_of(state, decision), awaited(state)
+    if target is None or waiting is None or waiting.step != target.step.id:
         return None
-    told = label(state, target.step.id)
-    if isinstance(decision, decisions.Edit) and decision.source != target.step.source:
-        return f"{told} needs an approval, which is for its source as it stands: skip it instead"
-    return f"{told} needs an approval: see nbrun approve" if is_awaited(state, target) else None
+    if isinstance(decision, decisions.Edit) and decision.source != waiting.source:
+        return None
+    return f"{label(state, target.step.id)} waits for an approval: see nbrun approve"
 
 
 def _misdirected(state: RunState, decision: decisions.Approve | decisions.Reject) -> str | None:
-    stop, current = state.stop, state.current
-    if stop is None or stop.reason != "approval" or current is None:
+    waiting = awaited(state)
+    if waiting is None:
         return "nothing waits for an approval"
-    if isinstance(decision, decisions.Approve) and decision.binding != binding(state, current):
-        return "the source or the parameters have changed since you looked: look again"
-    return None
-
-
-def target_of(state: RunState, decision: Decision) -> StepState | None:
-    """The step of the runbook that `decision` runs or says to be done; None when it does not."""
-    match decision:
-        case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
-            return state.steps.get(step)
-        case (
-            decisions.Run()
-            | decisions.Continue()
-            | decisions.Retry()
-            | decisions.Edit()
-            | decisions.Done()
-        ):
-            return state.current
+    if isinstance(decision, decisions.Approve) and decision.binding != waiting.binding:
+        return "what waits for an approval has changed since you looked: look again"
     return None
 
 
@@ -159,13 +151,31 @@ def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
 
 
 def _not_allowed(state: RunState, decision: Decision) -> str | None:
-    """A deviation that `--strict`, or the team's policy, does not allow."""
+    return _left_by(state, name(decision), kinds_of(state, decision))
+
+
+def _left_by(state: RunState, what: str, kinds: Collection[DeviationKind]) -> str | None:
+    """Why `--strict`, or the team's policy, does not allow `what` to leave the script so."""
     policy = state.plan.policy
     allowed = () if policy.strict else policy.allow
     if allowed is None:
         return None
-    kinds = sorted(kinds_of(state, decision) - set(allowed))
-    if not kinds:
+    over = sorted({*kinds} - {*allowed})
+    if not over:
         return None
     by = "this run is --strict" if policy.strict else "the policy in nbrun.toml does not allow it"
-    return f"{name(decision)} would leave the script ({', '.join(kinds)}), and {by}"
+    return f"{what} would leave the script ({', '.join(over)}), and {by}"
+
+
+def of_new_runbook(state: RunState, reason: str) -> str | None:
+    """Why a resume, for this `reason`, may not take the runbook's new version; None when it may."""
+    kind: DeviationKind = "runbook_replaced"
+    policy = state.plan.policy
+    if kind in policy.need_approval:
+        return (
+            f"the policy in nbrun.toml wants an approval of {kind}, which nobody can give before "
+            "the run goes on: resume without the new runbook, or start a new run"
+        )
+    if kind in policy.need_reason and not reason.strip():
+        return f"a reason is needed: {kind}; say it with --reason"
+    return _left_by(state, "the new runbook", (kind,))

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nbrun import config, parameters, provenance, reopening, roles, runbook
+from nbrun import config, parameters, provenance, refusals, reopening, roles, runbook
 from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.contract import Ground
@@ -43,12 +43,16 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
     """Take the journal of an interrupted run.
 
     Raises:
-        UsageError: it goes on or has ended; or the new runbook is none. Nothing was changed.
+        UsageError: it goes on or has ended; or the new runbook is none, or the policy does not
+            allow it. Nothing was changed.
         JournalError: the journal can't be written, or is damaged.
     """
     found = open_journal(directory)
     try:
         find_kernelspec(found.state.plan.kernelspec)
+        why_not = refusals.of_new_runbook(found.state, order.reason) if order.new_runbook else None
+        if why_not is not None:
+            raise UsageError(f"{directory.id}: {why_not}")
         replaced = replacement(found.state) if order.new_runbook else None
     except BaseException:
         found.writer.close()

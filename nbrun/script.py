@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from itertools import count, islice
 
+from nbrun import decisions
 from nbrun import events as ev
-from nbrun.approval import is_awaited
+from nbrun.approval import is_approved
+from nbrun.decisions import Decision
 from nbrun.events import Cause, RunOutcome, StopReason
 from nbrun.state import RunState, StepState
 
@@ -102,12 +104,12 @@ def _halt(state: RunState, current: StepState | None) -> NextStop | None:
         return NextStop("returned")
     if state.paused:
         return NextStop("paused")
-    if current and is_awaited(state, current):
+    if current and "fill" in current.step.tags:  # what is filled in is what needs an approval
+        return NextStop("fill")
+    if current and not is_approved(state, current, current.step.source):
         return NextStop("approval", current.step.contract.approve or "")
     if current and current.step.contract.manual:
         return NextStop("manual")
-    if current and "fill" in current.step.tags:
-        return NextStop("fill")
     if current and is_gated(state, current):
         return NextStop("confirm", current.step.contract.confirm or "")
     return NextStop("step_mode") if state.stepping else None
@@ -143,6 +145,22 @@ def _scripted(step: StepState, cause: Cause) -> NextAttempt:
 def _rebuilding(step: StepState) -> NextAttempt:
     """A setup step for a new kernel, as it succeeded in the old one: perhaps filled or edited."""
     return NextAttempt(step.step.id, step.last_source or step.step.source, "setup")
+
+
+def target_of(state: RunState, decision: Decision) -> StepState | None:
+    """The step of the runbook that `decision` runs or says to be done; None when it does not."""
+    match decision:
+        case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
+            return state.steps.get(step)
+        case (
+            decisions.Run()
+            | decisions.Continue()
+            | decisions.Retry()
+            | decisions.Edit()
+            | decisions.Done()
+        ):
+            return state.current
+    return None
 
 
 def attempt_for(
@@ -190,6 +208,8 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
     """How a run ends at a stop where nobody decides, or nobody has for as long as it may wait."""
     current = state.current
     step = label(state, current.step.id) if current else "the run"
+    if state.proposal is not None:
+        return NextFinish("failed", f"{_still_unapproved(step)}, and nobody was there to decide")
     if current is not None and current.outcome == "kernel_died":
         step = f"{step}, in which the kernel died,"
     what = {
@@ -203,6 +223,10 @@ def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
     asked_to_end = state.plan.policy.attended and state.plan.policy.on_failure == "stop"
     ends = "--on-failure is stop" if asked_to_end else "nobody was there to decide"
     return NextFinish("failed", f"{what}, and {ends}")
+
+
+def _still_unapproved(step: str) -> str:
+    return f"what was decided at {step} waited for an approval"
 
 
 def label(state: RunState, step: str) -> str:

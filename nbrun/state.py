@@ -11,6 +11,9 @@ from nbrun.errors import IllegalEventError
 from nbrun.events import Outcome
 from nbrun.terms import Step
 
+# The decisions that run a step of the runbook, or say that a person has done it.
+RUNS_STEP = ("run", "continue", "retry", "edit", "done")
+
 
 class Phase(Enum):
     NEW = "new"
@@ -87,6 +90,7 @@ class RunState:
     input_wanted: ev.InputRequested | None = None
     stop: ev.Stopped | None = None
     decision: ev.Decided | None = None
+    proposal: ev.DecisionProposed | None = None  # what was decided here waits for an approval
     stepping: bool = False
     paused: bool = False
     aside: bool = False

@@ -80,8 +80,9 @@ class Policy(Data, frozen=True, kw_only=True):
     the record; `forward`: where each line of the record is sent (see `targets`); empty for
     neither. `yes`: questions before steps are answered beforehand, but for destructive steps,
     which `yes_destructive` answers. `allow`: the ways in which the run may leave the script,
-    None for all; `need_reason`: those that need a reason. `group`: whose members may look on
-    and approve; empty for nobody."""
+    None for all; `need_reason`: those that need a reason; `need_approval`: those that need the
+    approval of another person, of the group `approvers` if it is not empty. `group`: whose
+    members may look on and approve; empty for nobody."""
 
     attended: bool = True
     on_failure: Literal["ask", "stop", "wait"] = "ask"
@@ -97,6 +98,8 @@ class Policy(Data, frozen=True, kw_only=True):
     allow: tuple[DeviationKind, ...] | None = None
     need_reason: tuple[DeviationKind, ...] = ()
     group: str = ""
+    need_approval: tuple[DeviationKind, ...] = ()
+    approvers: str = ""
 
 
 class RoleTaken(Data, frozen=True, kw_only=True):

@@ -300,7 +300,7 @@ def deviated(
 
 
 def approval_granted(
-    step: str = "s1", binding: str = "b" * 64, by: Operator | None = None, **fields: Any
+    step: str | None = "s1", binding: str = "b" * 64, by: Operator | None = None, **fields: Any
 ) -> ev.ApprovalGranted:
     who = by or operator("grace", 1001, "socket")
     return ev.ApprovalGranted(
@@ -308,8 +308,24 @@ def approval_granted(
     )
 
 
-def approval_rejected(step: str = "s1", reason: str = "not tonight") -> ev.ApprovalRejected:
-    return ev.ApprovalRejected(operator=operator("grace", 1001, "socket"), step=step, reason=reason)
+def approval_rejected(
+    step: str | None = "s1", reason: str = "not tonight", decision: str = "run"
+) -> ev.ApprovalRejected:
+    who = operator("grace", 1001, "socket")
+    return ev.ApprovalRejected(operator=who, step=step, reason=reason, decision=decision)
+
+
+def decision_proposed(
+    decision: str = "skip",
+    step: str | None = "s1",
+    source: str | None = None,
+    by: Operator = OPERATOR,
+    **fields: Any,
+) -> ev.DecisionProposed:
+    kinds = fields.pop("kinds", ("skipped",))
+    return ev.DecisionProposed(
+        operator=by, decision=decision, step=step, source=source, kinds=kinds, **fields
+    )
 
 
 def note_added(text: str = "called the on-call", by: Operator = OPERATOR) -> ev.NoteAdded:
@@ -495,6 +511,7 @@ BUILDERS: tuple[Build, ...] = (
     runbook_replaced,
     approval_granted,
     approval_rejected,
+    decision_proposed,
     note_added,
     run_finished,
     output_capped,

@@ -9,11 +9,12 @@ from typing import Any, get_args
 
 from nbrun import decisions
 from nbrun import events as ev
-from nbrun.approval import binding
+from nbrun.approval import awaited
 from nbrun.decisions import Decision, name
 from nbrun.deviation import consequences, deviations_of
 from nbrun.events import Event
 from nbrun.fold import apply, check
+from nbrun.proposal import judged, need, proposed
 from nbrun.refusals import lacks, refusal
 from nbrun.script import (
     NextAttempt,
@@ -26,11 +27,9 @@ from nbrun.script import (
     what_next,
 )
 from nbrun.state import Phase, RunState
-from nbrun.terms import Contract, Policy, Step
+from nbrun.terms import Contract, DeviationKind, Policy, Step
 from tests.build import (
     OPERATOR,
-    approval_granted,
-    approval_rejected,
     attempt_settled,
     begun,
     crashed,
@@ -39,6 +38,7 @@ from tests.build import (
     kernel_interrupted,
     kernel_reattached,
     kernel_restarted,
+    operator,
     run_resumed,
     step,
 )
@@ -51,6 +51,8 @@ TAGS = (
     "fill",
     "shell-errors-ok",
 )
+ALL_KINDS = get_args(DeviationKind)
+GRACE = operator("grace", 1001, "socket")
 PATIENCE = 400  # turns of the loop that no run of a few decisions needs
 
 
@@ -191,6 +193,7 @@ class Drive:
                 decisions.Approve(binding=self.binding()),
                 decisions.Approve(binding="of another"),
                 decisions.Reject(),
+                decisions.Withdraw(),
                 decisions.Done(typed="db1", reason="once more"),
                 decisions.Retry(reason="again"),
                 decisions.Retry(),
@@ -224,32 +227,28 @@ class Drive:
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
             return
         if isinstance(decision, decisions.Approve | decisions.Reject):
-            self.judge(decision)
+            for event in judged(self.state, GRACE, decision):
+                self.emit(event)
             return
         if isinstance(decision, decisions.Settle):
             asked = self.state.unsettled[0]
             self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
             self.emit(ev.Resumed())
             return
+        why = need(self.state, decision)
+        if why is not None:
+            self.emit(proposed(self.state, decision, OPERATOR, why))
+            return
         self.emit(decided(decision))
         if self.state.phase is Phase.RUNNING:
             kill = isinstance(decision, decisions.KillKernel)
             self.emit(kernel_interrupted(self.state.generation, kill=kill))
-        if self.state.phase is Phase.STOPPED:
+        if self.state.phase is Phase.STOPPED and not isinstance(decision, decisions.Withdraw):
             self.emit(ev.Resumed())
 
     def binding(self) -> str:
-        current = self.state.current
-        return binding(self.state, current) if current else ""
-
-    def judge(self, decision: decisions.Approve | decisions.Reject) -> None:
-        current = self.state.current
-        assert current is not None
-        if isinstance(decision, decisions.Reject):
-            self.emit(approval_rejected(current.step.id))
-            return
-        self.emit(approval_granted(current.step.id, decision.binding))
-        self.emit(ev.Resumed())
+        waiting = awaited(self.state)
+        return waiting.binding if waiting else ""
 
     def foreseen(self, decision: Decision) -> None:
         """That its consequences can be told of every allowed decision."""
@@ -320,4 +319,5 @@ def some_policy(chance: random.Random) -> Policy:
         yes_destructive=chance.random() < 0.2,
         allow=chance.choice((None, None, None, ("retried", "skipped"))),
         need_reason=chance.choice(((), (), ("skipped", "reran"))),
+        need_approval=chance.choice(((), (), ("skipped", "edited", "retried"), ALL_KINDS)),
     )

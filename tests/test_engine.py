@@ -10,7 +10,7 @@ import pytest
 from nbrun import decisions, kernel_control, terms
 from nbrun import events as ev
 from nbrun import journal as journal_module
-from nbrun.approval import binding
+from nbrun.approval import awaited
 from nbrun.decisions import Decision
 from nbrun.engine import Engine, Ordered
 from nbrun.errors import JournalError, KernelError
@@ -18,6 +18,7 @@ from nbrun.events import Event, Record
 from nbrun.fold import fold
 from nbrun.journal import Journal, Reading
 from nbrun.messages import Died, Displayed, InputWanted, KernelInfo, Message, Printed, Replied, Sink
+from nbrun.redaction import Redaction
 from nbrun.terms import Operator, Policy, Step
 from tests.build import OPERATOR, display, operator, policy, run_started, step, steps, stream
 from tests.drive import plain
@@ -116,7 +117,9 @@ class FakeKernel:
 class Stage:
     """One run: an operator takes the next of `decisions` at each stop, and cancels after them."""
 
-    def __init__(self, folder: Path, *decisions: Decision, cells: Any = None) -> None:
+    def __init__(
+        self, folder: Path, *decisions: Decision, cells: Any = None, secrets: Any = None
+    ) -> None:
         self.path = folder / "journal.jsonl"
         self.kernel = FakeKernel(cells or {})
         self.decisions = list(decisions)
@@ -132,6 +135,7 @@ class Stage:
             publish=self.publish,
             save_notebook=self.save,
             on_loss=self.losses.append,
+            redaction=Redaction(secrets),
         )
 
     def made(self, sink: Sink) -> FakeKernel:
@@ -896,14 +900,12 @@ def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any
         ends = ev.Stopped | ev.DecisionRefused | ev.ApprovalRejected
         if isinstance(record.event, ends) and told:
             reason, who = told.pop(0)
-            state = stage.engine.state
-            current = state.current
-            assert current is not None
-            shown = binding(state, current)
+            waiting = awaited(stage.engine.state)
+            assert waiting is not None
             said = (
                 decisions.Reject()
                 if reason is None
-                else decisions.Approve(binding=shown, reason=reason)
+                else decisions.Approve(binding=waiting.binding, reason=reason)
             )
             stage.order(said, who)
 
@@ -946,3 +948,70 @@ def test_what_the_runbook_retries_of_a_step_shares_the_room_for_its_output(tmp_p
     assert sum(kept[:-1]) <= 1000
     assert [event.attempt for event in stage.of(ev.OutputCapped)] == [2, 3, 4]
     assert stage.of(ev.Output)[-1].output["text"] == "y", "what a person decides has room anew"
+
+
+def test_what_was_decided_waits_and_is_carried_out_exactly_so_when_it_is_approved(
+    tmp_path: Path,
+) -> None:
+    edit = decisions.Edit(source="login('hunter2-hunter2')", reason="the host moved")
+    stage = Stage(tmp_path, edit, cells=FAILING, secrets={"token": "hunter2-hunter2"})
+
+    def heard(record: Record) -> None:
+        waiting = awaited(stage.engine.state)
+        if isinstance(record.event, ev.DecisionProposed) and waiting is not None:
+            stage.order(decisions.Skip())
+            stage.order(decisions.Approve(binding=waiting.binding), OPERATOR)
+            stage.order(decisions.Approve(binding="what was there before"), GRACE)
+            stage.order(decisions.Approve(binding=waiting.binding, reason="right"), GRACE)
+
+    stage.at_publish = heard
+    told = stage.run(2, policy(need_approval=("edited",)))
+    assert told == [
+        "s1/1 step_1()",
+        "s1/1 error",
+        "stopped step_failed s1",
+        "decision.proposed",
+        "decisionrefused skip",
+        "decisionrefused approve",
+        "decisionrefused approve",
+        "approval.granted",
+        "decided edit",
+        "resumed",
+        "s1/2 login('[secret:token]')",
+        "deviation retried s1",
+        "deviation edited s1",
+        "s1/2 ok",
+        "s2/1 step_2()",
+        "s2/1 ok",
+        "completed off script",
+    ]
+    assert stage.kernel.sources == ["step_1()", "login('hunter2-hunter2')", "step_2()"]
+    assert b"hunter2" not in stage.path.read_bytes()
+    assert {each.reason for each in stage.of(ev.Deviated)} == {"the host moved"}
+    assert [each.operator for each in stage.of(ev.Decided)] == [OPERATOR]
+    assert [each.operator for each in stage.of(ev.ApprovalGranted)] == [GRACE]
+
+
+def test_what_was_decided_is_void_when_it_is_withdrawn_or_rejected(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, decisions.Skip(reason="done by hand"), cells=FAILING)
+    stage.when[ev.DecisionProposed] = [decisions.Withdraw()]
+    stage.when[ev.Decided] = [decisions.Skip()]
+
+    def heard(record: Record) -> None:
+        again = len(stage.of(ev.DecisionProposed)) == 2
+        if again and isinstance(record.event, ev.DecisionProposed):
+            stage.order(decisions.Reject(reason="not by hand"), GRACE)
+            stage.order(decisions.Cancel())
+
+    stage.at_publish = heard
+    told = stage.run(2, policy(need_approval=("skipped",)))
+    assert told[2:] == [
+        "stopped step_failed s1",
+        "decision.proposed",
+        "decided withdraw",
+        "decision.proposed",
+        "approval.rejected",
+        "decided cancel",
+        "resumed",
+        "cancelled",
+    ]

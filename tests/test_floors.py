@@ -64,6 +64,7 @@ FLOORS: tuple[set[str], ...] = (
         "sealing",
         "forwarding",
         "refusals",
+        "proposal",
     },
     {"recipients", "recorder"},
     {"kernel_control"},

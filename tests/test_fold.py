@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nbrun import decisions, terms
 from nbrun import events as ev
-from nbrun.approval import is_awaited
+from nbrun.approval import is_approved
 from nbrun.errors import IllegalEventError
 from nbrun.events import Event
 from nbrun.fold import SETUP_TAGS, TRANSITIONS, apply, fold
@@ -494,8 +494,8 @@ def any_run(seed: int) -> Drive:
     return Drive(some_steps(chance), some_policy(chance), chance, patience).run()
 
 
-def of(drive: Drive, kind: type[Any]) -> list[Any]:
-    return [event for event in drive.events if isinstance(event, kind)]
+def of(drive: Drive, *kinds: type[Any]) -> list[Any]:
+    return [event for event in drive.events if isinstance(event, kinds)]
 
 
 @settings(max_examples=600, deadline=None)
@@ -606,13 +606,32 @@ def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
 
 
 def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
-    state = RunState()
+    """Neither a step that asks for one, with whatever source, nor what leaves the script in a way
+    that the policy wants one for."""
+    state, before = RunState(), None
     for event in drive.events:
-        if isinstance(event, ev.AttemptStarted) and event.step in state.steps:
-            step_ = state.steps[event.step]
-            if event.cause != "setup":
-                assert not is_awaited(state, step_)
+        match event:
+            case ev.AttemptStarted(step=id_, cause=cause) if id_ in state.steps:
+                approved = is_approved(state, state.steps[id_], event.source)
+                assert approved or cause == "setup"
+            case ev.Decided(decision=decision) if state.proposal and decision not in _ENDS_WAITING:
+                assert isinstance(before, ev.ApprovalGranted)
+                assert before.operator.uid not in state.hands
+                assert (before.decision, before.step) == (event.decision, event.step)
         apply(state, event)
+        before = event
+    wanted = {*drive.state.plan.policy.need_approval}
+    approved_kinds = {
+        kind
+        for each, after in pairwise(of(drive, ev.DecisionProposed, ev.ApprovalGranted))
+        if isinstance(each, ev.DecisionProposed) and isinstance(after, ev.ApprovalGranted)
+        for kind in each.kinds
+    }
+    chosen = {each.kind for each in of(drive, ev.Deviated) if not _by_a_resume(each)}
+    assert chosen & wanted <= approved_kinds
+
+
+_ENDS_WAITING = ("cancel", "withdraw")
 
 
 def assert_a_persons_step_is_never_sent(drive: Drive) -> None:
@@ -657,6 +676,11 @@ def test_the_runs_above_reach_what_they_are_about() -> None:
         get_args(decisions.Finding)
     )
     assert seen[ev.KernelReattached]
+    put_up = {each.decision for drive in drives for each in of(drive, ev.DecisionProposed)}
+    assert put_up >= {"run", "continue", "retry", "edit", "skip", "jump", "insert", "restart"}
+    assert "withdraw" in {each.decision for drive in drives for each in of(drive, ev.Decided)}
+    assert seen[ev.ApprovalGranted]
+    assert seen[ev.ApprovalRejected]
     assert seen[ev.KernelRestarted]
     assert any(not drive.events[-1].off_script and of(drive, ev.Decided) for drive in drives), (
         "no attended run kept to the script"

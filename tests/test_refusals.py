@@ -5,42 +5,35 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from nbrun import approval, decisions, terms
+from nbrun import decisions, terms
 from nbrun.approval import binding
 from nbrun.decisions import Decision
 from nbrun.deviation import consequences
 from nbrun.events import Event
 from nbrun.fold import fold
-from nbrun.refusals import ALLOWED, lacks, refusal
+from nbrun.refusals import ALLOWED, lacks, of_new_runbook, refusal
 from nbrun.script import (
     NextAttempt,
     NextStop,
 )
 from nbrun.state import Phase
 from tests.build import (
-    approval_granted,
-    approval_rejected,
     attempt_failed,
-    attempt_finished,
     begun,
     crashed,
     decided,
+    decision_proposed,
     input_requested,
     kernel_died,
     kernel_idle,
     kernel_reattached,
-    kernel_started,
-    operator,
-    operator_attached,
     policy,
     resumed,
     run_resumed,
-    run_started,
     step,
     steps,
     stopped,
     uneventful,
-    with_deviations,
 )
 from tests.build import attempt_started as started
 from tests.standing import carried_out, failed, following, kinds, state_of, waiting
@@ -56,6 +49,7 @@ SAMPLES: tuple[Decision, ...] = (
     decisions.Insert(source="look()"),
     decisions.RestartKernel(),
     decisions.AddNote(text="called the on-call"),
+    decisions.Withdraw(),
     decisions.Approve(binding=""),
     decisions.Reject(),
     decisions.Settle(finding="happened"),
@@ -104,7 +98,9 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
         told = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
     if isinstance(decision, decisions.Approve | decisions.Reject) and phase is Phase.STOPPED:
         told = [*begun([SHARED]), stopped("approval")]
-        decision = decisions.Approve(binding=binding(fold(told), fold(told).steps["s1"]))
+        decision = decisions.Approve(binding=binding(fold(told), "run", "s1", "step_1()"))
+    if isinstance(decision, decisions.Withdraw) and phase is Phase.STOPPED:
+        told = [*told, decision_proposed()]
     why_not = refusal(fold(told), decision)
     if phase in ALLOWED[type(decision)]:
         assert why_not is None
@@ -272,6 +268,25 @@ def test_yes_answers_beforehand_what_destroys_nothing(
     assert following(*begun(plan, policy(**rules))) == expected
 
 
+@pytest.mark.parametrize(
+    ("rules", "reason", "said"),
+    [
+        ({}, "", None),
+        ({"strict": True}, "", "the new runbook would leave the script (runbook_replaced), and"),
+        ({"allow": ("edited",)}, "", "the policy in nbrun.toml does not allow it"),
+        ({"allow": ("runbook_replaced",)}, "", None),
+        ({"need_reason": ("runbook_replaced",)}, " ", "a reason is needed"),
+        ({"need_reason": ("runbook_replaced",)}, "fixed", None),
+        ({"need_approval": ("runbook_replaced",)}, "fixed", "wants an approval"),
+    ],
+)
+def test_a_resume_takes_a_new_runbook_as_far_as_the_policy_lets_it(
+    rules: Any, reason: str, said: str | None
+) -> None:
+    found = of_new_runbook(state_of(failed(1, **rules)), reason)
+    assert found is None if said is None else said in str(found)
+
+
 def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
     state = state_of(failed(1, allow=("retried", "edited"), need_reason=("edited",)))
     assert "nbrun.toml does not allow it" in str(refusal(state, decisions.Skip()))
@@ -279,101 +294,6 @@ def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
     assert lacks(state, decisions.Retry()) is None
     assert lacks(state, decisions.Edit(source="x", reason=" ")) == "a reason is needed: edited"
     assert lacks(state, decisions.Edit(source="x", reason="the host moved")) is None
-
-
-# ── Approvals ────────────────────────────────────────────────────────────────────────────────
-
-
-def asked_for_approval(**fields: Any) -> list[Event]:
-    return [run_started((SHARED, step(2)), **fields), kernel_started(), stopped("approval")]
-
-
-def granted(told: list[Event]) -> list[Event]:
-    """`told`, and that the step it stands at is approved."""
-    state = fold(with_deviations(told))
-    step_ = state.current
-    assert step_ is not None
-    return [*told, approval_granted(step_.step.id, binding(state, step_)), resumed()]
-
-
-def test_a_step_that_needs_an_approval_runs_when_it_has_it() -> None:
-    told = asked_for_approval()
-    assert following(*told[:-1]) == NextStop("approval", "dba")
-    assert following(*granted(told)) == NextAttempt("s1", "step_1()", "script")
-
-
-@pytest.mark.parametrize(
-    "decision",
-    [
-        decisions.Run(),
-        decisions.Continue(),
-        decisions.Run(step="s1"),
-        decisions.Edit(source="x"),
-        decisions.Retry(),
-    ],
-)
-def test_nobody_runs_it_without(decision: Decision) -> None:
-    assert refusal(state_of(asked_for_approval()), decision)
-    assert refusal(state_of(asked_for_approval()), decisions.Skip()) is None
-
-
-def test_an_approval_does_not_hold_for_an_edit() -> None:
-    told = [*granted(asked_for_approval()), started(), attempt_failed(), stopped()]
-    state = state_of(told)
-    assert refusal(state, decisions.Retry()) is None
-    assert "for its source as it stands" in str(refusal(state, decisions.Edit(source="other()")))
-
-
-def test_an_approval_is_used_up_by_a_success() -> None:
-    told = [*granted(asked_for_approval()), started(), attempt_finished(), started("s2")]
-    told += [attempt_failed("s2"), stopped("step_failed", "s2"), decided("jump", "s1"), resumed()]
-    told += [stopped("moved")]
-    assert "needs an approval" in str(refusal(state_of(told), decisions.Run()))
-
-
-def test_an_edit_of_the_parameters_voids_an_approval() -> None:
-    plan = (step(1, ["parameters"]), step(2, contract=terms.Contract(approve="")), step(3))
-    ran = [run_started(plan), kernel_started(), started(), attempt_finished()]
-    told = granted([*ran, stopped("approval", "s2")])
-    assert following(*told) == NextAttempt("s2", "step_2()", "script")
-    edit = [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
-    edit += [decided("edit", "s1", "db = 'other'"), resumed()]
-    edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
-    edit += [stopped("returned", "s2")]
-    assert "needs an approval" in str(refusal(state_of([*told, *edit]), decisions.Retry()))
-
-
-def test_what_has_changed_since_it_was_looked_at_is_not_approved() -> None:
-    state = state_of(asked_for_approval())
-    assert "have changed since you looked" in str(refusal(state, decisions.Approve(binding="old")))
-    other = state_of(asked_for_approval(parameters={"db": "blue"}))
-    first = state.steps["s1"]
-    assert binding(state, first) != binding(other, other.steps["s1"])
-    assert binding(state, first) == binding(state_of(asked_for_approval()), first)
-
-
-def test_a_rejection_leaves_the_run_waiting() -> None:
-    told = [*asked_for_approval(), approval_rejected()]
-    assert state_of(told).phase is Phase.STOPPED
-    assert "needs an approval" in str(refusal(state_of(told), decisions.Run()))
-
-
-@pytest.mark.parametrize(
-    ("who", "groups", "why"),
-    [
-        (operator("grace", 1001), {"dba", "users"}, None),
-        (operator("grace", 1001), {"users"}, "is not in the group dba"),
-        (operator("ada", 1000), {"dba"}, "has a hand in this run"),
-        (operator("eve", 1002), {"dba"}, "has a hand in this run"),
-        (operator("kay", 1003), {"dba"}, "has a hand in this run"),
-    ],
-)
-def test_another_person_of_the_group_approves(who: Any, groups: set[str], why: str | None) -> None:
-    told: list[Event] = [run_started((SHARED,)), kernel_started()]
-    told += [operator_attached(operator("eve", 1002)), stopped("approval")]
-    told += [decided("interrupt", by=operator("kay", 1003))]
-    found = approval.refusal(state_of(told), who, groups)
-    assert found is None if why is None else why in str(found)
 
 
 @pytest.mark.parametrize("decision", [each for each in SAMPLES if type(each) in RUNNING_ON])

@@ -1,4 +1,4 @@
-"""`nbrun approve` and `nbrun reject`: what another person says of a step that waits for it."""
+"""`nbrun approve` and `nbrun reject`: what another person says of what waits for it."""
 
 import select
 import sys
@@ -8,6 +8,7 @@ from rich.text import Text
 
 from nbrun import approval, decisions, run_directory, terms
 from nbrun import events as ev
+from nbrun.approval import Awaited
 from nbrun.commands.attach import why_not
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
@@ -15,7 +16,7 @@ from nbrun.fold import fold
 from nbrun.journal import Reading
 from nbrun.link import SocketLink
 from nbrun.run_directory import RunDirectory
-from nbrun.state import RunState, StepState
+from nbrun.state import RunState
 from nbrun.views import mime, wording
 from nbrun.views.ansi import plain
 from nbrun.views.summary import facts
@@ -28,32 +29,33 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
         UsageError: nothing waits, nobody can be asked here, or the answer was no.
         RefusedAttachError: the run does not take this approval; the message says why.
     """
-    directory, state, step = _waiting(run, runs_dir)
-    _show(state, step)
+    directory, state, waiting = _waiting(run, runs_dir)
+    _show(state, waiting)
     if not yes:
         _ask()
-    decision = decisions.Approve(binding=approval.binding(state, step), reason=reason)
-    return _said(directory, decision, step)
+    decision = decisions.Approve(binding=waiting.binding, reason=reason)
+    return _said(directory, decision, wording.about(state, waiting))
 
 
 def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
     """Say to the run that what waits should not run as it is. Raises as `approve` does."""
-    directory, _state, step = _waiting(run, runs_dir)
-    return _said(directory, decisions.Reject(reason=reason), step)
+    directory, state, waiting = _waiting(run, runs_dir)
+    return _said(directory, decisions.Reject(reason=reason), wording.about(state, waiting))
 
 
-def _waiting(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, StepState]:
+def _waiting(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, Awaited]:
     directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
     state = fold(record.event for record in Reading(directory.journal))
-    stop, step = state.stop, state.current
-    if stop is None or stop.reason != "approval" or step is None:
+    waiting = approval.awaited(state)
+    if waiting is None:
         raise UsageError(f"{directory.id}: nothing waits for an approval")
-    return directory, state, step
+    return directory, state, waiting
 
 
-def _show(state: RunState, step: StepState) -> None:
+def _show(state: RunState, waiting: Awaited) -> None:
     """The whole of what is approved."""
-    plan, contract, out = state.plan, step.step.contract, screen()
+    plan, out = state.plan, screen()
+    step = state.steps.get(waiting.step or "")
     rows = [
         ("run", plan.run),
         ("runbook", plan.runbook),
@@ -62,15 +64,31 @@ def _show(state: RunState, step: StepState) -> None:
         ("ticket", plan.ticket),
         ("host", plan.host),
         *((f"parameter {name}", repr(value)) for name, value in plan.parameters.items()),
-        ("step", wording.step(state, step.step.id)),
-        ("impact", contract.impact or ""),
+        ("step", wording.step(state, step.step.id) if step else ""),
+        ("impact", (step.step.contract.impact or "") if step else ""),
+        *_decided(state.proposal),
     ]
     out.print(facts([row for row in rows if row[1]]))
-    if contract.manual:
+    if step is not None and step.step.contract.manual:
         out.print(mime.markdown(step.step.source))
-    else:
+    elif waiting.source is not None:
         language = state.kernel_info.language if state.kernel_info else "python"
-        out.print(mime.source(step.step.source, language))
+        out.print(mime.source(waiting.source, language))
+    changed = wording.change(state, state.proposal) if state.proposal and step else ""
+    if changed:
+        out.print(Text("where the runbook is changed:"), mime.source(changed, "diff"))
+
+
+def _decided(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:
+    """What the operator wants, where it is another thing than the step as it stands."""
+    if proposal is None:
+        return []
+    return [
+        ("decision", proposal.decision),
+        ("by", wording.operator(proposal.operator)),
+        ("why", proposal.reason),
+        ("leaves the script", "; ".join(wording.DEVIATIONS[kind] for kind in proposal.kinds)),
+    ]
 
 
 def _ask() -> None:
@@ -82,7 +100,7 @@ def _ask() -> None:
 
 
 def _said(
-    directory: RunDirectory, decision: decisions.Approve | decisions.Reject, step: StepState
+    directory: RunDirectory, decision: decisions.Approve | decisions.Reject, about: str
 ) -> ExitCode:
     """Send it, and follow the journal until it says what came of it."""
     try:
@@ -101,7 +119,7 @@ def _said(
     if isinstance(told, ev.DecisionRefused):
         raise RefusedAttachError(f"{directory.id}: {told.why}")
     how = "approved" if isinstance(told, ev.ApprovalGranted) else "rejected"
-    screen().print(Text(plain(f"{directory.id}: {step.step.title}: {how}")))
+    screen().print(Text(plain(f"{directory.id}: {about}: {how}")))
     return ExitCode.COMPLETED
 
 

@@ -14,8 +14,9 @@ from nbrun import decisions
 from nbrun.decisions import Decision
 from nbrun.deviation import consequences, diff, kinds_of
 from nbrun.events import Record
-from nbrun.refusals import refusal, target_of
-from nbrun.script import is_gated, label
+from nbrun.proposal import need
+from nbrun.refusals import refusal
+from nbrun.script import is_gated, label, target_of
 from nbrun.state import RunState
 from nbrun.views import log, mime, prompt, wording
 from nbrun.views.ansi import plain
@@ -157,6 +158,8 @@ class Dialogue:
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
             self._say(f"this takes the run off script: {told}")
+        if need(state, decision) is not None:
+            self._say("it waits until another person approves it")
         reason = self._reason(news, needed=needed)
         self._drafts.clear()
         return msgspec.structs.replace(decision, reason=reason.strip())

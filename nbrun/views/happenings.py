@@ -32,8 +32,6 @@ _OF_ITS_STEP = (
     ev.Stopped,
     ev.Deviated,
     ev.AttemptSettled,
-    ev.ApprovalGranted,
-    ev.ApprovalRejected,
     ev.ProcessesLeft,
 )
 
@@ -62,7 +60,7 @@ def _told(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
             where = wording.step(state, event.step) if event.step else "the end"
             return "stop", f"{where}: {wording.stop(state, event)}", event.detail
         case ev.Decided():
-            told = wording.decision(state, _without_reason(event))
+            told = wording.decision(state, wording.without_reason(event))
             return "decision", f"{event.operator.name}: {told}", event.reason
         case ev.DecisionRefused():
             return "refused", f"{event.operator.name}: {event.decision}", event.why
@@ -77,11 +75,19 @@ def _told(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
             return "answer", f"{event.operator.name}: {answer}", ""
         case ev.AttemptSettled():
             return "settled", f"{event.operator.name}: {wording.settled(state, event)}", ""
+    return _of_approval(state, event) or _kernel_or_process(state, event)
+
+
+def _of_approval(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
+    match event:
+        case ev.DecisionProposed():
+            told = wording.decision(state, wording.without_reason(event))
+            return "waits for approval", f"{event.operator.name}: {told}", event.reason
         case ev.ApprovalGranted():
             return "approved", wording.judged(state, event, "approved"), ""
         case ev.ApprovalRejected():
             return "rejected", wording.judged(state, event, "rejected"), ""
-    return _kernel_or_process(state, event)
+    return None
 
 
 def _kernel_or_process(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
@@ -118,8 +124,3 @@ def _of_record(event: ev.Event) -> tuple[str, str, str] | None:
         case ev.ForwardingResumed():
             return "record", wording.forwarded(event), ""
     return None
-
-
-def _without_reason(event: ev.Decided) -> ev.Decided:
-    """The decision alone: its reason stands in a column of its own."""
-    return ev.Decided(operator=event.operator, decision=event.decision, step=event.step)

@@ -138,6 +138,11 @@ class _Builder:
         match event:
             case ev.NoteAdded(operator=operator, text=text):
                 self._remark(at, f"**Note** by {md(wording.operator(operator))}", text)
+            case ev.DecisionProposed(reason=why):
+                told = wording.decision(self._state, wording.without_reason(event))
+                by = md(wording.operator(event.operator))
+                what = f"**Put up for approval**: {md(told)}, by {by},"
+                self._remark(at, what, f"{why}\n{wording.change(self._state, event)}".strip())
             case ev.ApprovalGranted(reason=why):
                 told = wording.judged(self._state, event, "approved").removesuffix(f" ({why})")
                 self._remark(at, f"**Approval**: {md(told)}", why)

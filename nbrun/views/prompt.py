@@ -62,6 +62,13 @@ CHOICES = (
         "restart the kernel, and run its setup steps again",
         decisions.RestartKernel(),
     ),
+    Choice(
+        "withdraw",
+        "w",
+        ("withdraw",),
+        "take back what waits for an approval",
+        decisions.Withdraw(),
+    ),
     Choice("note", "n", ("note",), "put a remark into the record"),
     Choice(
         "happened",
@@ -164,6 +171,8 @@ def possible(state: RunState) -> list[Choice]:
 def _is_open(choice: Choice, state: RunState) -> bool:
     if choice.name in _OF_STEP and (state.plan.policy.strict or state.unsettled):
         return False
+    if choice.name in _OF_STEP and state.proposal is not None:
+        return False
     if choice.name in ("run-other", "edit-other"):
         return state.kernel == "alive"
     return choice.sample is None or refusal(state, choice.sample) is None
@@ -193,4 +202,5 @@ def question(state: RunState) -> str:
     current = state.current
     if state.unsettled:
         return f"did {label(state, state.unsettled[0].step)} happen? "
-    return f"{label(state, current.step.id)}> " if current else "> "
+    waits = ", waiting" if state.proposal is not None else ""
+    return f"{label(state, current.step.id)}{waits}> " if current else "> "

@@ -28,11 +28,27 @@ def lines(state: RunState, event: ev.Event, at: str) -> Lines:
         case ev.AttemptSettled():
             told = wording.settled(state, event)
             return [(f"{when} {event.operator.name}: {told}", "cyan")]
+    return (
+        _of_approval(state, event, when)
+        or _of_kernel(state, event)
+        or _of_process(event, at)
+        or _of_record(event)
+    )
+
+
+def _of_approval(state: RunState, event: ev.Event, when: str) -> Lines:
+    match event:
+        case ev.DecisionProposed():
+            told = wording.decision(state, event)
+            return [
+                (f"{when} {event.operator.name} wants to: {told}", "cyan"),
+                (wording.waits(state, event), "bold yellow"),
+            ]
         case ev.ApprovalGranted():
             return [(f"{when} {wording.judged(state, event, 'approved')}", "green")]
         case ev.ApprovalRejected():
             return [(f"{when} {wording.judged(state, event, 'rejected')}", "bold red")]
-    return _of_kernel(state, event) or _of_process(event, at) or _of_record(event)
+    return []
 
 
 def _of_kernel(state: RunState, event: ev.Event) -> Lines:

@@ -4,6 +4,8 @@ from datetime import datetime
 
 from nbrun import events as ev
 from nbrun import terms
+from nbrun.approval import Awaited
+from nbrun.deviation import diff
 from nbrun.history import LastTime
 from nbrun.script import NextAttempt, label, what_next
 from nbrun.state import Phase, RunState, StepState
@@ -222,12 +224,43 @@ def deviation(state: RunState, event: ev.Deviated) -> str:
 
 
 def judged(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected, how: str) -> str:
-    """`step 3 approved by ada (uid 1000, …) (seen on the dashboard)`."""
+    """`step 3 approved by ada (uid 1000, …) (seen on the dashboard)`, `skip step 3 rejected by …`:
+    what it was that the operator had decided, where they had."""
     why = f" ({event.reason})" if event.reason else ""
-    return f"{label(state, event.step)} {how} by {operator(event.operator)}{why}"
+    where = label(state, event.step) if event.step else ""
+    what = where if event.decision == "run" and where else f"{event.decision} {where}".strip()
+    return f"{what} {how} by {operator(event.operator)}{why}"
 
 
-def decision(state: RunState, event: ev.Decided) -> str:
+def about(state: RunState, waiting: Awaited) -> str:
+    """What waits for an approval, in a few words: a step's title; `retry step 3`."""
+    known = state.steps.get(waiting.step or "")
+    if state.proposal is None and known is not None:
+        return known.step.title
+    return f"{waiting.decision} {label(state, waiting.step) if waiting.step else ''}".strip()
+
+
+def change(state: RunState, event: ev.DecisionProposed) -> str:
+    """How the source that it sends differs from the runbook's; empty when it does not."""
+    known = state.steps.get(event.step or "")
+    return "" if event.source is None else diff(known.step.source if known else "", event.source)
+
+
+def without_reason(event: ev.Decided | ev.DecisionProposed) -> ev.Decided:
+    """The decision alone, where its reason stands in a place of its own."""
+    return ev.Decided(operator=event.operator, decision=event.decision, step=event.step)
+
+
+def waits(state: RunState, event: ev.DecisionProposed) -> str:
+    """What a decision waits for: `it needs the approval of another person, of the group dba:
+    nbrun approve …`."""
+    group = f", of the group {event.group}" if event.group else ""
+    kinds = ", ".join(kind.replace("_", " ") for kind in event.kinds)
+    why = f" ({kinds})" if kinds else ""
+    return f"it needs the approval of another person{group}{why}: nbrun approve {state.plan.run}"
+
+
+def decision(state: RunState, event: ev.Decided | ev.DecisionProposed) -> str:
     """`retry step 3 (the disk is free again)`."""
     target = event.step or (state.stop.step if state.stop and event.decision in _ON_STEP else None)
     where = f" {label(state, target)}" if target else ""

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import stat
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -17,8 +18,6 @@ from nbrun import decisions, run_directory
 from nbrun import events as ev
 from nbrun.commands import approve as command
 from nbrun.errors import NbrunError
-from nbrun.fold import fold
-from nbrun.journal import Reading
 from nbrun.link import SocketLink
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk
@@ -41,12 +40,20 @@ def desk() -> Iterator[Desk]:
     shutil.rmtree(folder)
 
 
-def as_nobody(act: Callable[[], Any]) -> str:
-    """What `act` raises, or returns, in a process of the second user; everything is imported."""
+def shown_to_nobody(act: Callable[[], Any]) -> str:
+    """What `act` prints in a process of the second user."""
+    return as_nobody(act, shown=True)
+
+
+def as_nobody(act: Callable[[], Any], *, shown: bool = False) -> str:
+    """What `act` raises, or returns, in a process of the second user; everything is imported. With
+    `shown`, what it prints before."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         try:
+            if shown:
+                sys.stdout = os.fdopen(os.dup(write_end), "w")
             os.setgroups([])
             os.setgid(NOBODY.pw_gid)
             os.setuid(NOBODY.pw_uid)
@@ -55,12 +62,14 @@ def as_nobody(act: Callable[[], Any]) -> str:
             told = str(error)
         except BaseException as error:  # noqa: BLE001
             told = f"unexpected {error!r}: {traceback.format_exc()}"
+        sys.stdout.flush()
         os.write(write_end, told.encode())
         os._exit(0)
     os.close(write_end)
-    os.waitpid(child, 0)
     with os.fdopen(read_end) as file:
-        return file.read()
+        told = file.read()
+    os.waitpid(child, 0)
+    return told
 
 
 def book(desk: Desk, **approve: Any) -> None:
@@ -82,7 +91,7 @@ def test_another_user_of_the_group_lets_a_step_run(desk: Desk) -> None:
     terminal.prompted("step 3>")
     assert f"needs the approval of another person, of the group {GROUP}" in terminal.words()
     terminal.type("r")
-    terminal.until("needs an approval")
+    terminal.until("step 3 waits for an approval: see nbrun approve")
     run = str(desk.run)
     told = as_nobody(lambda: command.reject(run, desk.runs, reason="not yet"))
     assert told == "<ExitCode.COMPLETED: 0>"
@@ -96,6 +105,63 @@ def test_another_user_of_the_group_lets_a_step_run(desk: Desk) -> None:
     assert (granted.step, granted.group, granted.reason) == ("drop", GROUP, "seen")
     assert [event.reason for event in desk.events(ev.ApprovalRejected)] == ["not yet"]
     assert not desk.finish().off_script
+
+
+def test_an_edit_waits_for_an_approval_of_its_own(desk: Desk) -> None:
+    """As the step did; and what the approval is for is shown to who gives it."""
+    book(desk)
+    terminal = desk.start("--group", GROUP)
+    desk.editor_does("s/dropped/renamed/")
+    terminal.answer("step 2>", "e")
+    terminal.answer("run this? [y/N]", "y")
+    terminal.until("it waits until another person approves it")
+    terminal.answer("go back):", "too broad")
+    terminal.prompted("step 2, waiting>")
+    assert "it needs the approval of another person: nbrun approve" in terminal.words()
+    terminal.type("s")
+    terminal.until("edit waits for an approval: withdraw it first")
+    terminal.answer("step 2, waiting>", "w")
+    terminal.answer("step 2>", "e")
+    terminal.answer("run this? [y/N]", "y")
+    terminal.answer("go back):", "too broad")
+    terminal.prompted("step 2, waiting>")
+    run = str(desk.run)
+    shown = shown_to_nobody(lambda: command.approve(run, desk.runs, reason="", yes=True))
+    told = {" ".join(line.split()) for line in shown.splitlines()}
+    assert {"decision edit", "why too broad", "+print('renamed', db)"} <= told, shown
+    assert terminal.wait() == 3
+    assert desk.printed("drop") == "renamed blue\n"
+    assert desk.decisions() == [("withdraw", ""), ("edit", "too broad")]
+    assert desk.deviations() == [("edited", "drop")]
+    proposed, granted = desk.events(ev.DecisionProposed)[-1], desk.events(ev.ApprovalGranted)[0]
+    assert proposed.source == "print('renamed', db)"
+    assert (granted.decision, granted.operator.uid) == ("edit", NOBODY.pw_uid)
+
+
+def test_what_a_teams_policy_wants_approved_waits_while_the_operator_is_away(desk: Desk) -> None:
+    (desk.folder / "nbrun.toml").write_text(
+        f"[policy]\nneed_approval = ['skipped']\nneed_reason = ['skipped']\napprovers = '{GROUP}'\n"
+    )
+    desk.book(code("1 / 0", id="bad"), code("print('after')", id="after"))
+    terminal = desk.start("--group", GROUP)
+    terminal.answer("step 1>", "s")
+    terminal.answer("reason (needed; Ctrl-C to go back):", "done by hand")
+    terminal.answer("step 1, waiting>", "d")
+    assert terminal.wait() == 8
+    run = str(desk.run)
+    rejected = as_nobody(lambda: command.reject(run, desk.runs, reason="look at it first"))
+    assert rejected == "<ExitCode.COMPLETED: 0>"
+    assert "nothing waits for an approval" in approving(desk)
+    terminal = desk.open("attach")
+    terminal.answer("step 1>", "s")
+    terminal.answer("reason (needed; Ctrl-C to go back):", "looked at")
+    terminal.prompted("step 1, waiting>")
+    assert approving(desk, "agreed") == "<ExitCode.COMPLETED: 0>"
+    assert terminal.wait() == 3
+    assert desk.printed("after") == "after\n"
+    assert desk.decisions() == [("skip", "looked at")]
+    (granted,) = desk.events(ev.ApprovalGranted)
+    assert (granted.decision, granted.step, granted.group) == ("skip", "bad", GROUP)
 
 
 def test_who_is_not_in_the_group_approves_nothing(desk: Desk) -> None:
@@ -159,11 +225,9 @@ def test_what_has_changed_since_it_was_shown_is_not_approved(desk: Desk) -> None
     terminal = desk.start("--group", GROUP)
     terminal.prompted("step 2>")
     directory = run_directory.RunDirectory(desk.run)
-    step = fold(record.event for record in Reading(directory.journal)).current
-    assert step is not None
     stale = decisions.Approve(binding="0" * 64)
-    told = as_nobody(lambda: command._said(directory, stale, step))
-    assert "have changed since you looked" in told
+    told = as_nobody(lambda: command._said(directory, stale, "drop"))
+    assert "has changed since you looked" in told
 
 
 def test_with_nobody_there_to_wait_the_run_ends_before_the_step(desk: Desk) -> None:

@@ -190,12 +190,17 @@ def test_the_runbook_is_followed_as_it_was_recorded(desk: Desk) -> None:
 
 
 def test_the_new_runbook_is_followed_when_that_is_asked_for(desk: Desk) -> None:
+    """And when the team's policy lets it, which was read as the run began."""
+    (desk.folder / "nbrun.toml").write_text("[policy]\nneed_reason = ['runbook_replaced']\n")
     killed_at_work(desk)
     let_go(desk)
     more = [code("print('more' + ' to do')", id="more"), code("print('a new' + ' end')", id="last")]
     changed = [code("changed_but_run = 1", id="first"), steps()[1]]
     desk.book(*changed, *more)  # type: ignore[arg-type]
-    terminal = desk.open("resume", "--use-new-runbook")
+    refused = desk.open("resume", "--use-new-runbook")
+    assert refused.wait() == 2
+    assert "a reason is needed: runbook_replaced; say it with --reason" in refused.words()
+    terminal = desk.open("resume", "--use-new-runbook", "--reason", "the last step was wrong")
     settle(terminal)
     terminal.until("more to do")
     terminal.until("a new end")

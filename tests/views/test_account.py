@@ -3,6 +3,7 @@
 from nbrun.journal import digest, encode
 from nbrun.views.account import account
 from tests import build
+from tests.build import approval_rejected, decision_proposed
 from tests.views.tale import Tale, display, step, stream
 
 
@@ -50,6 +51,15 @@ def test_what_happened_is_told_with_its_reason() -> None:
         "step 2 of 3 · Title of b: run again after it had not succeeded",
         "again",
     ) in told
+
+
+def test_what_waited_for_an_approval_is_told_and_who_said_no() -> None:
+    waits = Tale(step("a")).failure("a").add(decision_proposed(step="a", reason="by hand"))
+    waits.add(approval_rejected("a", "never", decision="skip"))
+    told = [(each.kind, each.what, each.why) for each in account(waits.records).happenings]
+    assert ("waits for approval", "ada: skip step 1", "by hand") in told
+    said = "skip step 1 rejected by grace (uid 1001, socket) (never)"
+    assert ("rejected", said, "") in told
 
 
 def test_the_head_is_the_hash_of_the_last_line() -> None:

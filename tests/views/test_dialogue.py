@@ -6,9 +6,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from nbrun import decisions
+from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.views.dialogue import Dialogue
+from tests.build import decision_proposed
 from tests.views.tale import Tale, step, stream
 
 CTRL_D = object()
@@ -93,6 +94,21 @@ def test_what_leaves_the_script_asks_why():
     assert said.stop() == decisions.Retry(reason="space is free")
     assert said.keyboard.asked[1].startswith("reason")
     assert "this takes the run off script: retried" in said.text
+
+
+def test_what_needs_an_approval_says_that_it_waits_for_it():
+    tale = Tale(step("a", "a()"), policy=terms.Policy(need_approval=("skipped",))).failure("a")
+    said = Conversation(tale, "s", "done by hand")
+    assert said.stop() == decisions.Skip(reason="done by hand")
+    assert "it waits until another person approves it" in said.text
+    assert "it waits" not in Conversation(tale, "retry", "").text
+
+
+def test_what_waits_for_an_approval_can_be_withdrawn_without_a_reason():
+    tale = failed().add(decision_proposed(step="a"))
+    said = Conversation(tale, "s", "w")
+    assert said.stop() == decisions.Withdraw()
+    assert "skip waits for an approval: withdraw it first" in said.text
 
 
 def test_a_reason_may_be_left_out():

@@ -18,6 +18,7 @@ from nbrun import events as ev
 from nbrun import terms
 from nbrun.views import notebook
 from nbrun.views.outputs import Outputs
+from tests.build import approval_rejected, decision_proposed
 from tests.views.tale import OPERATOR, Tale, at, display, step, stream, told
 
 TEXT = st.text(max_size=12)
@@ -403,6 +404,17 @@ def test_a_decision_a_note_and_the_kernels_fate_are_told_in_order():
     ]
     assert "> called the dba" in remarks[0]
     assert "ada (uid 1000, /dev/pts/7)" in remarks[1]
+
+
+def test_what_waited_for_an_approval_is_told_with_its_change_and_what_became_of_it():
+    tale = Tale(step("a", "drop()")).failure("a")
+    tale.add(decision_proposed("edit", "a", "drop(1)", kinds=("edited",), reason="too *broad*"))
+    tale.add(approval_rejected("a", "no", decision="edit"))
+    waits, rejected = [source for source in sources(built(tale)) if "pproval**" in source]
+    assert waits.startswith("**Put up for approval**: edit step 1, by ada (uid 1000, /dev/pts/7),")
+    assert "> too \\*broad\\*" in waits
+    assert "> \\+drop(1)" in waits
+    assert "edit step 1 rejected by grace" in rejected
 
 
 def test_an_attempt_names_who_decided_it():

@@ -6,7 +6,14 @@ from nbrun import events as ev
 from nbrun import terms
 from nbrun.views import prompt
 from nbrun.views.prompt import Chosen
-from tests.build import crashed, kernel_idle, kernel_reattached, run_resumed, stopped
+from tests.build import (
+    crashed,
+    decision_proposed,
+    kernel_idle,
+    kernel_reattached,
+    run_resumed,
+    stopped,
+)
 from tests.views.tale import Tale, step
 
 THREE = (step("a"), step("b"), step("c", tags=("skip-execution",)))
@@ -108,11 +115,33 @@ def by_hand():
     return Tale(manual, *THREE[1:]).stop("manual").state
 
 
-def test_every_choice_can_be_typed_by_its_letter_and_its_words(stepping, failed, unseen, by_hand):
+@pytest.fixture
+def put_up():
+    """A stop at step 1, where a skip of it waits for an approval."""
+    return Tale(*THREE).failure("a").add(decision_proposed(step="a")).state
+
+
+def test_while_a_decision_waits_it_can_be_withdrawn_and_nothing_else_be_decided(put_up):
+    assert prompt.menu(put_up) == [
+        "w withdraw",
+        "n note",
+        "v view",
+        "d detach",
+        "c cancel",
+        "? help",
+    ]
+    assert prompt.question(put_up) == "step 1, waiting> "
+    for line in ("r", "s", "e", "r 2", "e 2", "j 2", "k", "i"):
+        assert "skip waits for an approval: withdraw it first" in prompt.parse(line, put_up), line
+
+
+def test_every_choice_can_be_typed_by_its_letter_and_its_words(
+    stepping, failed, unseen, by_hand, put_up
+):
     for choice in prompt.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            possible = [name(line, at) for at in (stepping, failed, unseen, by_hand)]
+            possible = [name(line, at) for at in (stepping, failed, unseen, by_hand, put_up)]
             assert choice.name in possible, line
 
 

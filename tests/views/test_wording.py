@@ -8,6 +8,7 @@ from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.state import RunState
 from nbrun.views import wording
+from tests.build import approval_granted, decision_proposed
 from tests.views.tale import OPERATOR, Tale, step
 
 
@@ -50,6 +51,50 @@ def test_a_step_is_named_by_number_and_title():
     state = Tale(step("a", title="Stop it"), step("b")).state
     assert wording.step(state, "a") == "step 1 of 2 · Stop it"
     assert wording.step(state, "inserted-3") == "inserted cell 3"
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (approval_granted("a"), "step 1 approved by grace (uid 1001, socket)"),
+        (
+            approval_granted("a", decision="retry", reason="seen"),
+            "retry step 1 approved by grace (uid 1001, socket) (seen)",
+        ),
+        (approval_granted(None, decision="insert"), "insert approved by grace (uid 1001, socket)"),
+    ],
+)
+def test_an_approval_names_what_it_was_for(event, told):
+    assert wording.judged(Tale(step("a")).state, event, "approved") == told
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kinds": ()}, "it needs the approval of another person: nbrun approve R"),
+        (
+            {"kinds": ("out_of_order",), "group": "dba"},
+            "it needs the approval of another person, of the group dba (out of order): "
+            "nbrun approve R",
+        ),
+    ],
+)
+def test_what_a_decision_waits_for_is_said_with_what_to_type(fields, told):
+    assert wording.waits(Tale(step("a"), run="R").state, decision_proposed(**fields)) == told
+
+
+@pytest.mark.parametrize(
+    ("decision", "step_", "source", "change"),
+    [
+        ("skip", "a", None, ""),
+        ("retry", "a", "a()", ""),
+        ("edit", "a", "b()", "--- runbook\n+++ run\n@@ -1 +1 @@\n-a()\n+b()"),
+        ("insert", None, "b()", "--- runbook\n+++ run\n@@ -0,0 +1 @@\n+b()"),
+    ],
+)
+def test_what_would_be_sent_is_told_where_the_runbook_has_other(decision, step_, source, change):
+    event = decision_proposed(decision, step_, source)
+    assert wording.change(Tale(step("a", "a()")).state, event) == change
 
 
 def finished(outcome, **fields):
