@@ -13,9 +13,11 @@ from nbrun.parameter_defaults import Parameter
 from nbrun.parameter_types import Type
 
 _WHERE = "the notebook's metadata.nbrun.parameters"
-_TOP = frozenset(
-    ("$schema", "$defs", "type", "title", "description", "properties", "required")
-)  # what an object's schema may say besides has no meaning for a parameter alone
+_TOP = frozenset(("$schema", "$defs", "type", "title", "description", "properties", "required")) | {
+    "additionalProperties"
+}  # what an object's schema may say besides has no meaning for a parameter alone
+FORMATS = ("date", "date-time", "email", "hostname", "ipv4", "ipv6", "uri", "uuid")
+_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+", re.ASCII)  # HTML's, of an address before its @
 _TYPES: dict[Any, Type] = {
     "string": "str",
     "integer": "int",
@@ -36,6 +38,8 @@ def in_metadata(metadata: Mapping[str, Any]) -> dict[str, Parameter]:
     if schema is None:
         return {}
     _check(schema)
+    for name, each in (*schema.get("properties", {}).items(), *schema.get("$defs", {}).items()):
+        _check_formats(name, each)
     required = schema.get("required", ())
     properties: Mapping[str, Any] = schema.get("properties", {})
     for name in required:
@@ -45,6 +49,14 @@ def in_metadata(metadata: Mapping[str, Any]) -> dict[str, Parameter]:
         name: _parameter(name, _whole(schema, each), required=name in required)
         for name, each in properties.items()
     }
+
+
+def is_closed(metadata: Mapping[str, Any]) -> bool:
+    """Whether the schema in a notebook's metadata, a right one, takes no other parameters than its
+    own."""
+    own = metadata.get("nbrun")
+    schema = own.get("parameters") if isinstance(own, Mapping) else None
+    return isinstance(schema, Mapping) and schema.get("additionalProperties") is False
 
 
 def fault(parameter: Parameter, value: Any) -> str | None:
@@ -81,11 +93,30 @@ def _check(schema: Any) -> None:
             f"{_WHERE}: {unknown[0] if unknown else 'type'!r} is not read there "
             f"(known: {', '.join(sorted(_TOP))}; the type is object)"
         )
+    if schema.get("additionalProperties", False) is not False:
+        raise RunbookError(
+            f"{_WHERE}.additionalProperties may be false, so that nothing else is taken; without "
+            "it, other parameters are taken with --undeclared"
+        )
     try:
         Draft202012Validator.check_schema(_plain(schema))
     except SchemaError as error:
         place = ".".join(map(str, ("", *error.absolute_path)))
         raise RunbookError(f"{_WHERE}{place}: {_short(error.message)}") from None
+
+
+def _check_formats(name: str, schema: Any) -> None:
+    """RunbookError for a `format` that would say something, and not be checked."""
+    from referencing.jsonschema import DRAFT202012
+
+    told = schema.get("format") if isinstance(schema, Mapping) else None
+    if told is not None and told not in FORMATS:
+        raise RunbookError(
+            f"{_WHERE}: {name}: the format {told!r} is not checked (there are "
+            f"{', '.join(FORMATS)}); write a pattern"
+        )
+    for inner in DRAFT202012.subresources_of(schema):
+        _check_formats(name, inner)
 
 
 def _whole(schema: Mapping[str, Any], own: Any) -> dict[str, Any]:
@@ -133,7 +164,30 @@ def _validator(schema: Mapping[str, Any]) -> Any:
     from referencing import Registry
 
     extend: Any = validators.extend
-    return extend(Draft202012Validator, {"pattern": _pattern})(schema, registry=Registry())
+    made = extend(Draft202012Validator, {"pattern": _pattern})
+    return made(schema, registry=Registry(), format_checker=_formats())
+
+
+def _formats() -> Any:
+    """What checks `FORMATS`: jsonschema's, some of which let a newline at the end pass; its `email`
+    lets all pass that has an @."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker(formats=FORMATS)  # KeyError where what it takes is not installed
+    theirs = {name: check for name, (check, _raises) in checker.checkers.items()}
+
+    def has(name: str, value: str) -> bool:
+        if name == "email":
+            local, _, domain = value.rpartition("@")
+            return bool(_LOCAL.fullmatch(local)) and has("hostname", domain)
+        return bool(value) and not value[-1].isspace() and bool(theirs[name](value))
+
+    def check(name: str) -> tuple[Any, Any]:
+        raises = checker.checkers[name][1]
+        return (lambda value: not isinstance(value, str) or has(name, value)), raises
+
+    checker.checkers = {name: check(name) for name in FORMATS}
+    return checker
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:

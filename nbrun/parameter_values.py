@@ -8,6 +8,8 @@ from typing import Any
 
 from nbrun import parameters, redaction
 from nbrun.contract import Ground
+from nbrun.errors import ParameterError
+from nbrun.parameter_schema import is_closed
 from nbrun.parameter_sources import unheard
 from nbrun.parameters import Given, Parameter
 from nbrun.redaction import Redaction
@@ -62,6 +64,11 @@ def resolved(
     """
     declared = parameters.declared(node, language, kernel_name)
     parameters.refuse_missing(parameters.missing(declared, given))
+    if undeclared and is_closed(node["metadata"]):
+        raise ParameterError(
+            "--undeclared: this runbook takes no other parameters than those of its schema "
+            "(additionalProperties is false)"
+        )
     values = parameters.resolve(declared, given, language=language, undeclared=undeclared)
     marked = {name for name, each in declared.items() if each.secret}
     secret = frozenset(name for name, each in given.items() if each.secret or name in marked)

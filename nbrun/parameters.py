@@ -19,7 +19,7 @@ from nbrun.parameter_defaults import Parameter, in_lines, in_python
 from nbrun.parameter_file import read_file
 from nbrun.parameter_language import PYTHON, check_form, refuse_shells_own, tongue
 from nbrun.parameter_literals import DIALECTS, literal
-from nbrun.parameter_schema import fault, in_metadata
+from nbrun.parameter_schema import fault, in_metadata, is_closed
 from nbrun.parameter_types import Given, as_text, from_text, of_type, refuse_unsafe
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def declared(
     node: Mapping[str, Any], language: str | None, kernel_name: str | None = None
 ) -> dict[str, Parameter]:
     """The parameters of a notebook, by name: those of the schema in its metadata, then those that
-    only its first code cell tagged `parameters` assigns.
+    only its first code cell tagged `parameters` assigns, unless the schema takes no others.
 
     RunbookError when the schema is none.
     """
@@ -58,6 +58,8 @@ def declared(
         name: _with_default(each, in_cell[name]) if name in in_cell else each
         for name, each in in_schema.items()
     }
+    if is_closed(node.get("metadata", {})):
+        return both
     return both | {name: each for name, each in in_cell.items() if name not in both}
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun.errors import ParameterError, RunbookError
-from nbrun.parameter_schema import in_metadata
+from nbrun.parameter_schema import FORMATS, in_metadata
+from nbrun.parameter_values import resolved
 from nbrun.parameters import Given, as_text, declared, missing, resolve
 from tests.build_notebooks import code, notebook
 
@@ -25,6 +26,73 @@ def given_as(schema: dict[str, Any], text: str, **top: Any) -> Any:
     known = declared(book({"properties": {"x": schema}, **top}), "python")
     values = resolve(known, {"x": as_text(text, "-p")}, language="python", undeclared=False)
     return values["x"]
+
+
+RIGHT_FORMS = [
+    ("date", "2026-02-28"),
+    ("date-time", "2026-02-28T23:59:59.5+01:00"),
+    ("date-time", "2026-02-28T23:59:59Z"),
+    ("email", "ada.b+x@mail.example.org"),
+    ("hostname", "db-1.example.org"),
+    ("ipv4", "10.0.0.255"),
+    ("ipv6", "fe80::1"),
+    ("uri", "https://example.org/a?b=c#d"),
+    ("uuid", "00000000-0000-0000-0000-00000000000a"),
+]
+WRONG_FORMS = [
+    ("date", "2026-02-29"),
+    ("date", "20260228"),
+    ("date-time", "2026-02-28 23:59:59"),
+    ("date-time", "2026-02-28T25:00:00Z"),
+    ("email", "ada"),
+    ("email", "ada@"),
+    ("email", "a b@example.org"),
+    ("email", "ada@example.org\n"),
+    ("email", "ada@-x-.org"),
+    ("hostname", "$(id)"),
+    ("hostname", "db 1"),
+    ("hostname", "-db"),
+    ("hostname", "db\n"),
+    ("hostname", ""),
+    ("ipv4", "10.0.0.256"),
+    ("ipv4", "10.0.0.1\n"),
+    ("ipv6", "10.0.0.1"),
+    ("uri", "example.org"),
+    ("uri", "https://a b"),
+    ("uri", "https://a\n"),
+    ("date-time", "2026-02-28T23:59:59Z\n"),
+    ("uuid", "0"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), RIGHT_FORMS)
+def test_a_format_lets_through_what_has_it(kind: str, text: str) -> None:
+    assert given_as({"type": "string", "format": kind}, text) == text
+
+
+def test_every_format_is_tried() -> None:
+    assert {*FORMATS} == {kind for kind, _ in RIGHT_FORMS} == {kind for kind, _ in WRONG_FORMS}
+
+
+def test_a_parameter_or_a_property_called_format_is_none() -> None:
+    inner = {"type": "object", "properties": {"format": {"enum": ["csv"]}}}
+    assert given_as(inner, '{"format": "csv"}') == {"format": "csv"}
+    assert list(in_metadata(metadata({"properties": {"format": {"enum": ["csv"]}}}))) == ["format"]
+
+
+def test_a_closed_schema_takes_its_own_parameters_and_no_others() -> None:
+    schema = {"properties": {"db": {"type": "string"}}, "additionalProperties": False}
+    closed = book(schema, "db = 'a'\nother = 1")
+    assert list(declared(closed, "python")) == ["db"]
+    for undeclared, said in ((False, "is not declared"), (True, "additionalProperties is false")):
+        with pytest.raises(ParameterError, match=said):
+            resolved(
+                {"other": as_text("2", "-p")},
+                closed,
+                kernel_name="python3",
+                language="python",
+                undeclared=undeclared,
+            )
 
 
 @pytest.mark.parametrize(
@@ -66,6 +134,11 @@ def test_a_text_becomes_a_value_that_fits(schema: Any, text: str, value: Any) ->
         ({"type": "array", "items": {"type": "integer"}}, '["a"]', "not of type 'integer'"),
         ({"type": "object", "required": ["a"]}, "{}", "'a' is a required property"),
         (False, "x", "should not be valid"),
+        *(
+            ({"type": "string", "format": kind}, text, f"is not a {kind!r}")
+            for kind, text in WRONG_FORMS
+        ),
+        ({"type": "array", "items": {"format": "ipv4"}}, '["10.0.0.256"]', "is not a 'ipv4'"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_parameter_and_value(
@@ -90,7 +163,12 @@ def test_a_secret_that_does_not_fit_is_not_shown(text: str) -> None:
     [
         ([], "is no object"),
         ({"type": "array"}, "'type' is not read"),
-        ({"additionalProperties": False}, "'additionalProperties' is not read"),
+        ({"additionalProperties": True}, "additionalProperties may be false"),
+        ({"additionalProperties": {"type": "string"}}, "additionalProperties may be false"),
+        ({"patternProperties": {"^x": {}}}, "'patternProperties' is not read"),
+        ({"properties": {"x": {"format": "iri"}}}, "x: the format 'iri' is not checked"),
+        ({"properties": {"x": {"items": {"format": "time"}}}}, "the format 'time' is not checked"),
+        ({"$defs": {"y": {"anyOf": [{"format": "nope"}]}}}, "y: the format 'nope' is not"),
         ({"properties": {"x": {"type": "strng"}}}, "properties.x.type"),
         ({"properties": {"x": {"pattern": "("}}}, "properties.x.pattern"),
         ({"properties": {"x": 5}}, "properties.x"),
