@@ -109,11 +109,13 @@ def test_every_row_of_the_goals_is_a_work_with_contestants_that_its_goals_name(
 
 
 def test_what_a_command_starts_is_counted_under_its_role() -> None:
-    code = "import sys; sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+    code = "import sys; print('here', flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is a Python by now, and not what it was forked from
         sampler = Sampler(process.pid)
-        while "console" not in sampler.by_role():
-            sampler.look()
+        sampler.look()
         assert sampler.alive()
         process.communicate()
     assert not sampler.alive()
