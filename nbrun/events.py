@@ -302,12 +302,14 @@ class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):
 
 
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
-    """An interrupted run goes on, in a new process."""
+    """An interrupted run goes on, in a new process. `boot_id` names the machine's boot in which
+    `mono` counts from here on."""
 
     operator: Operator
     host: str
     versions: dict[str, str] = {}
     reason: str = ""
+    boot_id: str = ""
 
 
 class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced"):

@@ -438,3 +438,9 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.RunbookReplaced: _runbook_replaced,
     ev.RunFinished: _run_finished,
 }
+
+
+def changes_state(event: Event) -> bool:
+    """Whether where the run stands depends on it. On outputs, the most of a long record, it does
+    not."""
+    return type(event) in _CHANGES

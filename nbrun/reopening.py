@@ -1,5 +1,5 @@
-"""A journal whose writer is gone: its torn last line put aside, what nobody saw said, and the
-journal opened again."""
+"""A journal whose writer is gone: its torn last line put aside, what it lacks said, and the journal
+opened again."""
 
 import os
 from contextlib import suppress
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nbrun import events as ev
 from nbrun import journal
+from nbrun.entailment import Entailment
 from nbrun.errors import JournalError
 from nbrun.events import Event, Record
 from nbrun.files import sync_directory, sync_file
@@ -69,11 +70,12 @@ def open_again(path: Path, clock: Clock | None = None) -> Reopened:
     fd = _open(path)
     try:
         journal.lock(fd)
-        reading, state, last, seen = _read(path)
+        reading, followed, last, seen = _read(path)
+        state = followed.state
         kept_in = _cut(path, fd, reading.torn)
         end = _end(last, reading.head, clock or Clock())
         writer = Journal(path, fd, clock or Clock(), end)
-        told = _told(state, last, reading.torn, kept_in)
+        told = [*followed.due, *_told(state, last, reading.torn, kept_in)]
         if told:
             writer.append(told, sync=True)
             for event in told:
@@ -91,17 +93,18 @@ def _open(path: Path) -> int:
         raise JournalError(f"{path}: can't open the journal again: {error.strerror}") from error
 
 
-def _read(path: Path) -> tuple[Reading, RunState, Record, float]:
-    """The journal to its end: as read, the state, the last record, and when it was last alive."""
-    reading, state, last, seen = Reading(path), RunState(), None, 0.0
+def _read(path: Path) -> tuple[Reading, Entailment, Record, float]:
+    """The journal to its end: as read, where it leads, the last record, and when it was last
+    alive."""
+    reading, followed, last, seen = Reading(path), Entailment(), None, 0.0
     for record in reading:
-        apply(state, record.event)
+        followed.take(record.event)
         last = record
         if not isinstance(record.event, ev.AttemptIndeterminate | ev.RunInterrupted):
             seen = record.mono
     if last is None:
         raise JournalError(f"{path}: the journal is empty: nbrun ended before the run began")
-    return reading, state, last, seen
+    return reading, followed, last, seen
 
 
 def _cut(path: Path, fd: int, torn: bytes) -> str:

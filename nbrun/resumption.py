@@ -62,6 +62,7 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
         host=socket.gethostname(),
         versions=provenance.versions(),
         reason=order.reason,
+        boot_id=provenance.boot_id(),
     )
     return Opened(found.writer, found.state, found.seen, resumed, replaced)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nbrun import __version__, journal, seal, ssh_keygen
 from nbrun import events as ev
+from nbrun.entailment import Entailment
 from nbrun.errors import IllegalEventError, JournalError, NbrunError, SignatureError
 from nbrun.events import Record
 from nbrun.files import open_regular
@@ -75,7 +76,7 @@ class _Check:
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
-        self._off_script = False
+        self._entailment = Entailment()
         self._made = ""  # the hash of the notebook that the record makes, once it has ended
         self._notes: list[str] = []
 
@@ -129,6 +130,8 @@ class _Check:
                 self._made = self._digest(records)
             else:
                 fold(record.event for record in records)
+        except _BrokenError:
+            raise
         except JournalError as error:
             raise _BrokenError(_without(error, self._directory.journal)) from error
         except IllegalEventError as error:
@@ -152,8 +155,9 @@ class _Check:
         for record in records:
             yield record
             self._last = record
-            if isinstance(record.event, ev.Deviated):
-                self._off_script = True
+            lie = self._entailment.take(record.event)
+            if lie is not None:
+                raise _BrokenError(f"line {record.seq + 1}: {lie}")
             if record.seq in marked:
                 self._marks[record.seq] = record.hash
             if record.seq == 0 and isinstance(record.event, ev.RunStarted):
@@ -190,7 +194,9 @@ class _Check:
 
     def _check_end(self, finished: ev.RunFinished) -> None:
         line = self._line_after() - 1
-        if finished.off_script != self._off_script:
+        if not self._entailment.is_judged:
+            self._notes.append("another nbrun wrote it: what is off script was not derived again")
+        if finished.off_script != self._entailment.state.off_script:
             raise _BrokenError(f"line {line}: says off_script where the deviations say otherwise")
         notebook = _Notebook(self._directory, self._digest, self._made, self._notes)
         notebook.check(self._plan, finished, line)

@@ -42,7 +42,6 @@ FLOORS: tuple[set[str], ...] = (
     {
         "bindings",
         "orders",
-        "reopening",
         "script",
         "channels",
         "peers",
@@ -55,6 +54,7 @@ FLOORS: tuple[set[str], ...] = (
         "seal",
     },
     {"deviation"},
+    {"entailment"},
     {
         "glance",
         "history",
@@ -65,6 +65,7 @@ FLOORS: tuple[set[str], ...] = (
         "forwarding",
         "refusals",
         "proposal",
+        "reopening",
     },
     {"recipients", "recorder"},
     {"kernel_control"},

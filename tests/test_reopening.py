@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from nbrun import __version__
 from nbrun import events as ev
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.fold import fold
@@ -14,11 +16,14 @@ from tests.build import (
     attempt_started,
     attempted,
     begun,
+    decided,
     note_added,
     output,
     run_finished,
     run_interrupted,
+    stopped,
     uneventful,
+    with_deviations,
     write,
 )
 
@@ -45,6 +50,29 @@ def test_between_attempts_nothing_is_indeterminate(path: Path) -> None:
     write(path, [*begun(), *attempted()])
     assert note_interruption(path)
     assert told(path)[-2:] == ["attempt.finished", "run.interrupted"]
+
+
+def test_deviations_that_a_crash_kept_from_the_record_are_told(path: Path) -> None:
+    """One write has a decision and what it entails; a crash can tear it between two lines."""
+    plan, kernel = begun(3)
+    named = msgspec.structs.replace(plan, versions={"nbrun": __version__})
+    decision = [
+        *attempted("s1", outcome="error"),
+        stopped(),
+        decided("jump", step="s3", reason="done by hand"),
+    ]
+    whole = with_deviations([named, kernel, *decision])
+    assert [each.step for each in whole[-2:] if isinstance(each, ev.Deviated)] == ["s1", "s2"]
+    for kept in (len(whole) - 2, len(whole) - 1, len(whole)):
+        cut = path.with_name(f"cut-{kept}")
+        write(cut, whole[:kept])
+        with cut.open("ab") as file:
+            file.write(b'{"v":1,"seq":')
+        assert note_interruption(cut)
+        events = [record.event for record in Reading(cut)]
+        assert events[:-1] == whole
+        assert isinstance(events[-1], ev.RunInterrupted)
+        assert len(fold(events).deviations) == 2
 
 
 @pytest.mark.parametrize("events", [uneventful(), [*begun(), run_interrupted()]])

@@ -22,6 +22,7 @@ from tests.build import (
     attempted,
     begun,
     clock,
+    deviated,
     note_added,
     output,
     record,
@@ -276,6 +277,67 @@ def test_a_deviation_that_was_taken_out_shows_in_how_the_run_ended(tmp_path: Pat
     told = [event for event in events if not isinstance(event, ev.Deviated)]
     made.write([*told, run_finished(off_script=True)])
     assert "off_script" in made.verify().why
+
+
+def off_script(**fields: Any) -> list[Event]:
+    """A run of one step, in which it was run again though it had succeeded."""
+    again = [attempt_started("s1", 2, cause="operator"), *attempted("s1", 2)[1:]]
+    plan = run_started([step(1, source="step_1()")], run=RUN, **CURRENT | fields)
+    return with_deviations([plan, *begun(1)[1:], *attempted(), *again, run_finished()])
+
+
+def ended(events: list[Event]) -> list[Event]:
+    """With an end that says of `off_script` what the events before it say."""
+    told = any(isinstance(event, ev.Deviated) for event in events)
+    return [*events[:-1], run_finished(off_script=told)]
+
+
+def test_a_journal_that_lies_about_a_deviation_is_broken_though_all_else_fits(
+    tmp_path: Path,
+) -> None:
+    """Chain, notebook and end are made for it: only what the events entail is against it."""
+    events = off_script()
+    (at,) = (at for at, event in enumerate(events) if isinstance(event, ev.Deviated))
+    told = events[at]
+    assert isinstance(told, ev.Deviated)
+    lies = {
+        "it was none": [*events[:at], *events[at + 1 :]],
+        "another": [*events[:at], deviated("retried"), *events[at + 1 :]],
+        "one more": [*events[: at + 1], deviated("edited"), *events[at + 1 :]],
+        "a better reason": [
+            *events[:at],
+            msgspec.structs.replace(told, reason="as agreed"),
+            *events[at + 1 :],
+        ],
+    }
+    assert Kept(tmp_path / "true").write(ended(events)).verify().standing is Standing.UNSEALED
+    for name, lie in lies.items():
+        found = Kept(tmp_path / name).write(ended(lie)).verify()
+        assert is_broken(found, at + 1 if name != "one more" else at + 2), name
+        assert "deviation" in found.why
+
+
+def test_a_lie_is_found_in_a_record_without_an_end_too(tmp_path: Path) -> None:
+    events = off_script()
+    (at,) = (at for at, event in enumerate(events) if isinstance(event, ev.Deviated))
+    cut = Kept(tmp_path / "cut").write(events[:at]).verify()
+    assert cut.standing is Standing.OPEN, "a crash can fall between the two lines"
+    lies = Kept(tmp_path / "lies").write([*events[:at], *events[at + 1 : -1]]).verify()
+    assert is_broken(lies, at + 1)
+
+
+def test_of_what_another_nbrun_wrote_it_is_said_that_this_was_not_checked(tmp_path: Path) -> None:
+    found = Kept(tmp_path).write(ended(off_script(versions={"nbrun": "0.0.9"}))).verify()
+    assert found.standing is Standing.UNSEALED
+    assert "was not derived again" in " ".join(found.notes)
+
+
+def test_the_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    real = Reading.open
+    monkeypatch.setattr(Reading, "open", lambda self: opened.append(self.path) or real(self))
+    assert kept.verify().standing is Standing.UNSEALED
+    assert opened == [kept.directory.journal]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_its_kernel_is_found_at_work_and_heard_to_its_end(desk: Desk) -> None:
     assert (settled.finding, settled.reason) == ("happened", "the kernel says so")
     assert desk.events(ev.KernelReattached)[0].gap > 0
     assert desk.events(ev.RunResumed)[0].reason == "the host is back"
+    assert desk.events(ev.RunResumed)[0].boot_id == desk.events(ev.RunStarted)[0].boot_id != ""
     assert desk.attempts() == [("first", 1, "ok"), ("last", 1, "ok")]
     wait_until(lambda: not processes.is_kernel(kernels(desk.run)[0]))
 
