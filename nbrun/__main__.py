@@ -1,6 +1,6 @@
 """`python -m nbrun` is `nbrun`."""
 
-from nbrun.cli.main import main
+from nbrun.entry import main
 
 if __name__ == "__main__":
     main()

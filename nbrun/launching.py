@@ -1,13 +1,13 @@
 """A supervisor started in a process of its own, its order, and its answer.
 
-It is started before this process imports what encodes the order, so that both import at once.
+It is started before this process imports the command line and what encodes the order, so that both
+import at once: little is imported here.
 """
 
 import select
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbrun.errors import ExitCode, NbrunError
@@ -30,12 +30,12 @@ class DeclinedError(NbrunError):
         self.exit_code = ExitCode(exit_code)
 
 
-@dataclass
 class Spawned:
     """A supervisor that waits for its order; without one it ends by itself."""
 
-    process: subprocess.Popen[bytes]
-    _begun: "RunDirectory | None" = None
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._begun: RunDirectory | None = None
 
     def order(self, order: "Order") -> None:
         """Hand it `order`: not in its arguments or environment, which other users could see."""
@@ -94,8 +94,20 @@ class Spawned:
             raise KeyboardInterrupt from None
 
 
+_ahead: list[Spawned] = []
+
+
+def spawn_ahead() -> None:
+    """Start the supervisor that `spawn` will be asked for."""
+    _ahead.append(_spawned())
+
+
 def spawn() -> Spawned:
-    """Start a supervisor that outlives this process and its terminal."""
+    """Start a supervisor that outlives this process and its terminal, if there is none ahead."""
+    return _ahead.pop() if _ahead else _spawned()
+
+
+def _spawned() -> Spawned:
     return Spawned(
         subprocess.Popen(
             # -P: no module of the folder that it is started in is taken for one of Python's

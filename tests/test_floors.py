@@ -76,6 +76,7 @@ FLOORS: tuple[set[str], ...] = (
     {"supervisor"},
     {"commands"},
     {"cli"},
+    {"entry"},
     {"__main__"},
 )
 PACKAGES = ("views", "commands", "cli")
