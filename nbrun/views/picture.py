@@ -10,12 +10,9 @@ import importlib.util
 import io
 import os
 import re
-import select
 import struct
 import sys
 import termios
-import time
-import tty
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,13 +21,14 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.control import Control
 from rich.segment import ControlType, Segment
 
+from nbrun.views import device
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_PIXELS = 40_000_000  # decoded: a small file may hold a picture that fills the memory
 _LONGEST = 40_000_000  # characters of base64
 _LONGEST_SVG = 4_000_000
-_PATIENCE = 0.5  # seconds that a terminal has for its answer
 _WIDEST = 100  # columns
 _HIGHEST = 30  # rows
 _SVG_WIDTH = 800  # pixels
@@ -38,10 +36,8 @@ _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 _ELSEWHERE = re.compile(r"""(\s(?:[\w.-]+:)?href\s*=\s*)(["'])(?!#|data:)[^"']*\2""", re.I)
 _UNMOVED = [(ControlType.CURSOR_FORWARD, 0)]  # tells rich that a segment takes no room
 
-# One question each: kitty's graphics (a one-pixel picture, not to be shown), the terminal's name
-# (XTVERSION), and DA1, which every terminal answers, and last.
-_QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[>q\x1b[c"
-_DA1 = re.compile(r"\x1b\[\?([\d;]*)c")
+_KITTY_GRAPHICS = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # one pixel, not to be shown
+_PLACING_BY_CHARACTERS = ("kitty", "ghostty")
 
 
 def is_possible() -> bool:
@@ -169,43 +165,21 @@ def protocol() -> str:
     wanted = os.environ.get("NBRUN_IMAGES", "")
     if wanted in ("kitty", "sixel", "iterm", "blocks"):
         return wanted
-    return understood(_answer())
+    answer = device.identity()
+    if _may_place(answer):  # tmux would take this question for a title
+        answer += device.answer(_KITTY_GRAPHICS)
+    return understood(answer)
 
 
 def understood(answer: str) -> str:
-    """What an answer to the question above says."""
+    """What a terminal has, by its answers to XTVERSION, DA1 and about kitty's graphics."""
     name = answer.lower()
-    attributes = _DA1.search(answer)
-    if "i=31;ok" in name and ("kitty" in name or "ghostty" in name):  # these place by characters
+    if "i=31;ok" in name and _may_place(answer):
         return "kitty"
-    if attributes and "4" in attributes[1].split(";")[1:]:
+    if "4" in device.attributes(answer):
         return "sixel"
     return "iterm" if "iterm2" in name or "wezterm" in name else "blocks"
 
 
-def _answer() -> str:
-    """What the terminal says, or as much as it has said when its time is up."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return ""
-    try:
-        return _asked(sys.stdin.fileno())
-    except (OSError, termios.error):
-        return ""
-
-
-def _asked(fd: int) -> str:
-    before = termios.tcgetattr(fd)
-    answer = b""
-    deadline = time.monotonic() + _PATIENCE
-    tty.setcbreak(fd, termios.TCSAFLUSH)
-    try:
-        sys.stdout.write(_QUESTION)
-        sys.stdout.flush()
-        while not _DA1.search(answer.decode("latin-1")):
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([fd], [], [], left)[0]:
-                break
-            answer += os.read(fd, 1024)
-    finally:
-        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
-    return answer.decode("latin-1")
+def _may_place(answer: str) -> bool:
+    return any(name in answer.lower() for name in _PLACING_BY_CHARACTERS)

@@ -80,6 +80,7 @@ class TerminalView:
         pending = self._pending.copy()
         self._pending.clear()
         if pending:
+            self._region.settle()
             self._print(pending)
         self._region.draw(force=bool(pending))
 

@@ -335,6 +335,16 @@ class Terminal:
         self._since = self.screen.cursor_line
         self._child.send(_KEYS[key])
 
+    def resize(self, columns: int) -> None:
+        """Another width, for screen and command at once: nothing is on its way between the two."""
+        self.signal(signal.SIGSTOP)
+        wait_until(lambda: _state(self.pid) == "T")
+        while select.select([self.fd], [], [], 0)[0]:
+            self.read(0)
+        self.screen.resize(columns=columns)
+        self._child.setwinsize(self.screen.lines, columns)
+        self.signal(signal.SIGCONT)
+
     # ── ending ───────────────────────────────────────────────────────────────────────────────
 
     def signal(self, number: signal.Signals) -> None:
@@ -406,10 +416,14 @@ def kernels(run: Path) -> list[ev.KernelProcess]:
 def is_gone(pid: int) -> bool:
     """Whether a process has ended, reaped or not."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return _state(pid) in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return stat.rpartition(")")[2].split()[0] in ("Z", "X")
+
+
+def _state(pid: int) -> str:
+    """One letter, as proc_pid_stat(5) has it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def wait_until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:

@@ -1,5 +1,6 @@
 """What cells print, as an operator sees it, and as it is kept: all of it, in order, harmless."""
 
+import re
 import signal
 
 import pytest
@@ -67,6 +68,32 @@ def test_each_kind_of_output_is_shown_as_it_is_meant(desk: Desk) -> None:
     (display,) = desk.code_cells()[3].outputs
     assert display.data["text/plain"] == "state: all done"
     assert "late words" in "".join(desk.code_cells()[4].outputs[-1].text)
+
+
+STREAM = """import os, time
+n = 0
+while not os.path.exists('enough'):
+    print(f'{n:04}' + 'x' * 96, flush=True)
+    n += 1; time.sleep(0.03)
+print('coun' + 'ted', n)"""
+ROWS = {140: r"(\d{4}x{96}\n)+", 60: r"(x{40}\n)?(\d{4}x{56}\nx{40}\n)+"}
+
+
+def test_a_terminal_resized_while_output_streams_stays_right(desk: Desk) -> None:
+    desk.book(code(STREAM))
+    terminal = desk.start("--max-lines", "0", columns=140)
+    terminal.until("0016x")
+    for columns in (60, 140):
+        terminal.resize(columns)
+        region = rf"print\('coun' \+ 'ted', n\)\n{ROWS[columns]}running step 1 of 1 [^\n]*\Z"
+        terminal.until(lambda shape=region: re.search(shape, terminal.text()))
+    assert not terminal.screen.scrolled
+    (desk.folder / "enough").touch()
+    assert terminal.wait() == 0
+    count = int(terminal.text().partition("\ncounted ")[2].split()[0])
+    rows = re.findall(r"^(\d{4})x{96}$", terminal.text(), re.M)
+    assert rows == [f"{number:04}" for number in range(count)]
+    assert "\nrunning" not in terminal.text()
 
 
 HOSTILE = (
