@@ -1,12 +1,14 @@
 """Seals: signatures of a record up to one of its lines, kept in a file beside the journal.
 
 A seal signs a statement, a short text with the run's id, the number of a line and that line's
-SHA-256. Since each line has the hash of the one before, it vouches for all lines up to there.
+SHA-256. Since each line has the hash of the one before, it vouches for all lines up to there. One
+that was not made by the run itself but afterwards says so, and when, in what it signs.
 """
 
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ from nbrun.files import open_regular, sync_directory, sync_file
 
 _STATEMENT = re.compile(
     r"nbrun-seal 1\nrun (?P<run>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<head>[0-9a-f]{64})\n"
+    r"(?:later (?P<later>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n)?"
 )
 
 
@@ -29,34 +32,38 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a seal vouches for: the lines of `run` up to the one of number `seq` and hash `head`."""
+    """What a seal vouches for: the lines of `run` up to the one of number `seq` and hash `head`.
+    `later`: when it was made, in UTC, if that was after the run; else empty."""
 
     run: str
     seq: int
     head: str
     signature: str
+    later: str = ""
 
     @property
     def statement(self) -> bytes:
         """The text that is signed."""
-        return statement(self.run, self.seq, self.head)
+        return statement(self.run, self.seq, self.head, self.later)
 
 
 _lines = msgspec.json.Decoder(_Line)
 
 
-def statement(run: str, seq: int, head: str) -> bytes:
-    return f"nbrun-seal 1\nrun {run}\nseq {seq}\nsha256 {head}\n".encode()
+def statement(run: str, seq: int, head: str, later: str = "") -> bytes:
+    made_later = f"later {later}\n" if later else ""
+    return f"nbrun-seal 1\nrun {run}\nseq {seq}\nsha256 {head}\n{made_later}".encode()
 
 
-def make(key: Path, run: str, record: Record) -> Seal:
-    """A seal of the record up to the line `record`.
+def make(key: Path, run: str, record: Record, later: datetime | None = None) -> Seal:
+    """A seal of the record up to the line `record`; `later`: the time, after the run.
 
     Raises:
         SignatureError: `key` can't sign.
     """
-    signature = ssh_keygen.sign(key, statement(run, record.seq, record.hash))
-    return Seal(run=run, seq=record.seq, head=record.hash, signature=signature)
+    at = f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if later else ""
+    signature = ssh_keygen.sign(key, statement(run, record.seq, record.hash, at))
+    return Seal(run=run, seq=record.seq, head=record.hash, signature=signature, later=at)
 
 
 def keep(path: Path, seal: Seal) -> None:
@@ -116,4 +123,10 @@ def _seal(path: Path, number: int, line: bytes) -> Seal:
         said = None
     if said is None:
         raise DamagedJournalError(f"{path}, line {number}: is no seal")
-    return Seal(run=said["run"], seq=int(said["seq"]), head=said["head"], signature=kept.signature)
+    return Seal(
+        run=said["run"],
+        seq=int(said["seq"]),
+        head=said["head"],
+        signature=kept.signature,
+        later=said["later"] or "",
+    )

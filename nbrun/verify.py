@@ -10,7 +10,14 @@ from pathlib import Path
 from nbrun import __version__, journal, seal, ssh_keygen
 from nbrun import events as ev
 from nbrun.entailment import Entailment
-from nbrun.errors import IllegalEventError, JournalError, NbrunError, SignatureError
+from nbrun.errors import (
+    DamagedJournalError,
+    IllegalEventError,
+    JournalError,
+    NbrunError,
+    SignatureError,
+    UsageError,
+)
 from nbrun.events import Record
 from nbrun.files import open_regular
 from nbrun.fold import fold
@@ -62,6 +69,25 @@ def verify(directory: RunDirectory, trust: Trust, digest: Digest) -> Verificatio
     return _Check(directory, trust, digest).run()
 
 
+@dataclass(frozen=True)
+class End:
+    """The last line of a run that has ended, its plan, and whether that line is sealed."""
+
+    started: ev.RunStarted
+    record: Record
+    is_sealed: bool
+
+
+def end(directory: RunDirectory, digest: Digest) -> End:
+    """The end of a record that is whole, whoever vouches for it.
+
+    Raises:
+        UsageError: it has none.
+        DamagedJournalError: it is not what nbrun wrote; the message says where.
+    """
+    return _Check(directory, Trust(), digest).end()
+
+
 class _BrokenError(Exception):
     """The record is not what nbrun wrote; the message says where."""
 
@@ -77,6 +103,7 @@ class _Check:
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
         self._entailment = Entailment()
+        self._signed_by = ""  # the key of the last seal
         self._made = ""  # the hash of the notebook that the record makes, once it has ended
         self._notes: list[str] = []
 
@@ -94,19 +121,37 @@ class _Check:
             notes=tuple(self._notes),
         )
 
+    def end(self) -> End:
+        try:
+            seals = self._seals()
+            why_open = self._examine(seals)
+            started, last = self._plan, self._last
+        except _BrokenError as error:
+            raise DamagedJournalError(f"{self._directory.id}: {error}") from error
+        if why_open or last is None:
+            raise UsageError(
+                f"{self._directory.id}: {why_open}: it can be sealed when it has ended"
+            )
+        return End(started, last, self._is_sealed(seals))
+
     def _standing(self) -> tuple[Standing, str]:
-        locked = self._is_locked()
         seals = self._seals()
+        why_open = self._examine(seals)
+        return (Standing.OPEN, why_open) if why_open else self._judge(seals)
+
+    def _examine(self, seals: Sequence[Seal]) -> str:
+        """All that is in the folder. Why the record has no end, empty where it has one."""
+        locked = self._is_locked()
         self._walk(seals)
         self._check_head()
         self._check_seals(seals)
         if locked:
-            return Standing.OPEN, "the run goes on"
+            return "the run goes on"
         finished = self._last.event if self._last else None
         if not isinstance(finished, ev.RunFinished):
-            return Standing.OPEN, self._why_open()
+            return self._why_open()
         self._check_end(finished)
-        return self._judge(seals)
+        return ""
 
     # ── the journal ──────────────────────────────────────────────────────────────────────────
 
@@ -232,13 +277,18 @@ class _Check:
             self._check_signature(seals[-1])
 
     def _check_signature(self, last: Seal) -> None:
-        """The last seal's is a good one, by the key that the journal names."""
+        """The last seal's is a good one, by the key that the journal names; a later seal's may be
+        by another."""
         try:
             by = ssh_keygen.signed_by(last.signature, last.statement)
         except SignatureError as error:
             raise _BrokenError(f"line {last.seq + 1}: its seal is no signature: {error}") from error
+        self._signed_by = by
         if by != self._plan.sign_key:
             named = self._plan.sign_key or "none"
+            if last.later:
+                self._notes.append(f"the later seal is by {by}, and the journal names {named}")
+                return
             raise _BrokenError(
                 f"line {last.seq + 1}: was sealed with {by}, and the journal names {named}"
             )
@@ -246,26 +296,33 @@ class _Check:
     def _judge(self, seals: Sequence[Seal]) -> tuple[Standing, str]:
         """Of a record that is whole and ended."""
         key = self._plan.sign_key
-        if not key:
-            return Standing.UNSEALED, "whole and ended; it was not to be signed"
         last = self._last
-        if last is None or not seals or seals[-1].seq != last.seq:
+        if last is None or not self._is_sealed(seals):
+            if not key:
+                return Standing.UNSEALED, "whole and ended; it was not to be signed"
             raise _BrokenError(
                 f"line {self._line_after() - 1}: is not sealed, and the record was to be, with "
-                f"{key}: the seal was taken away, or could not be made"
+                f"{key}: the seal was taken away, or could not be made. Who knows that it could "
+                "not can make it now, with nbrun seal"
             )
+        made = seals[-1]
+        when = f", later, at {made.later}, and not by the run itself" if made.later else ""
         allowed = self._trust.allowed_signers
         if allowed is None:
             return Standing.UNSEALED, (
-                f"whole, ended and signed with {key}; whose key that is was not checked: "
-                "give --allowed-signers"
+                f"whole, ended and signed with {self._signed_by}{when}; whose key that is was not "
+                "checked: give --allowed-signers"
             )
-        signer = self._signer(seals[-1], last, allowed)
-        return Standing.SEALED, f"whole, ended and signed by {signer}"
+        signer = self._signer(made, last, allowed)
+        return Standing.SEALED, f"whole, ended and signed by {signer}{when}"
+
+    def _is_sealed(self, seals: Sequence[Seal]) -> bool:
+        """Whether the last line is."""
+        return self._last is not None and bool(seals) and seals[-1].seq == self._last.seq
 
     def _signer(self, last: Seal, record: Record, allowed: Path) -> str:
         try:
-            at = datetime.fromisoformat(record.at)
+            at = datetime.fromisoformat(last.later or record.at)
             return ssh_keygen.principal(last.signature, last.statement, allowed, at)
         except (SignatureError, ValueError) as error:
             raise _BrokenError(

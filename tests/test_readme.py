@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 COMMANDS = (
     *("approve", "reject", "start", "plan", "check", "new", "attach", "watch", "resume", "cancel"),
-    *("log", "runs", "review", "verify", "export", "schema"),
+    *("log", "runs", "review", "verify", "seal", "export", "schema"),
 )
 WIDE = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 # Where each command is written about besides the README.

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ class Kept:
     def records(self) -> list[Record]:
         return list(Reading(self.directory.journal))
 
-    def seal(self, key: Path, at: int = -1) -> None:
-        """As the run would, at the line of that index."""
-        made = seal.make(key, self.records()[0].event.run, self.records()[at])
+    def seal(self, key: Path, at: int = -1, later: datetime | None = None) -> None:
+        """As the run would, at the line of that index; or later."""
+        made = seal.make(key, self.records()[0].event.run, self.records()[at], later)
         seal.keep(self.directory.seals, made)
 
     def verify(self, **trust: Any) -> Verification:
@@ -462,6 +463,76 @@ def test_a_stripped_seal_is_missed_whatever_is_asked(signed: Kept, signers: Path
             assert "taken away, or could not be made" in signed.verify(**trust).why
     signed.directory.seals.unlink()
     assert is_broken(signed.verify(), 6)
+
+
+LATER = datetime(2026, 11, 25, 7, 12, 44, tzinfo=UTC)
+
+
+@needs_ssh_keygen
+def test_a_seal_that_was_made_later_vouches_and_says_so(
+    signed: Kept, signers: Path, key: Path
+) -> None:
+    signed.directory.seals.unlink()
+    assert is_broken(signed.verify(allowed_signers=signers), 6)
+    signed.seal(key, later=LATER)
+    found = signed.verify(allowed_signers=signers)
+    assert found.standing is Standing.SEALED
+    assert found.why == (
+        "whole, ended and signed by ops@example.com, later, at 2026-11-25T07:12:44Z, and not by "
+        "the run itself"
+    )
+    assert found.notes == ()
+    assert "later, at 2026-11-25T07:12:44Z" in signed.verify().why
+
+
+@needs_ssh_keygen
+def test_that_a_seal_was_made_later_can_not_be_hidden(signed: Kept, key: Path) -> None:
+    signed.directory.seals.unlink()
+    signed.seal(key, later=LATER)
+    data = signed.directory.seals.read_bytes()
+    for changed in (
+        data.replace(b"later 2026-11-25T07:12:44Z\\n", b""),
+        data.replace(b"later 2026-11-25T07:12:44Z", b"later 2026-11-23T09:30:05Z"),
+    ):
+        assert changed != data
+        signed.directory.seals.write_bytes(changed)
+        assert is_broken(signed.verify(), 6)
+
+
+@needs_ssh_keygen
+def test_a_later_seal_may_be_by_another_key_that_may_sign_and_no_other(
+    signed: Kept, tmp_path: Path, signers: Path, key: Path
+) -> None:
+    other = make_key(tmp_path, "other")
+    signed.directory.seals.unlink()
+    signed.seal(other, later=LATER)
+    assert "sealed by nobody who may" in signed.verify(allowed_signers=signers).why
+    both = allow(tmp_path / "both", ("ops@example.com", key), ("lead@example.com", other))
+    found = signed.verify(allowed_signers=both)
+    assert found.standing is Standing.SEALED
+    assert "signed by lead@example.com, later" in found.why
+    assert "the journal names" in found.notes[0]
+
+
+@needs_ssh_keygen
+def test_a_later_seal_counts_for_a_record_that_nobody_had_asked_to_sign(
+    kept: Kept, signers: Path, key: Path
+) -> None:
+    kept.seal(key, later=LATER)
+    assert kept.verify(allowed_signers=signers).standing is Standing.SEALED
+    assert "later" in kept.verify().why
+
+
+@needs_ssh_keygen
+def test_the_time_of_a_later_seal_is_the_one_at_which_its_key_must_be_valid(
+    kept: Kept, tmp_path: Path, key: Path
+) -> None:
+    kept.seal(key, later=LATER)
+    who = ("ops@example.com", key)
+    ended = allow(tmp_path / "ended", who, options='valid-before="20261124"')
+    assert "sealed by nobody who may" in kept.verify(allowed_signers=ended).why
+    still = allow(tmp_path / "still", who, options='valid-after="20261124"')
+    assert kept.verify(allowed_signers=still).standing is Standing.SEALED
 
 
 @needs_ssh_keygen

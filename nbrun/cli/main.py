@@ -54,6 +54,7 @@ _GROUPS = {
         records.review,
         records.export,
         records.verify,
+        records.seal,
         records.schema,
     ),
 }

@@ -156,6 +156,20 @@ def verify(
     raise typer.Exit(command.show(request))
 
 
+def seal(
+    run: RunName,
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="Sign with this OpenSSH key; by default with the run's."),
+    ] = None,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Sign the record of a run that has ended, where its own seal is missing."""
+    from nbrun.commands import seal as command
+
+    typer.echo(command.seal(run, runs_dir, sign))
+
+
 def schema() -> None:
     """Print the JSON Schema of the journal's lines."""
     from nbrun.commands import schema as command

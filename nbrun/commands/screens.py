@@ -75,7 +75,10 @@ def say_if_sealed(started: ev.RunStarted, directory: RunDirectory) -> None:
     if last is not None and seals and (seals[-1].seq, seals[-1].head) == (last.seq, last.hash):
         told = f"sealed with {started.sign_key}"
     else:
-        told = f"NOT SEALED: the end of the record could not be signed; see {directory.log}"
+        told = (
+            f"NOT SEALED: the end of the record could not be signed; see {directory.log}. When it "
+            f"can be: nbrun seal {directory.id}"
+        )
     print(told, file=sys.stderr)  # noqa: T201
 
 

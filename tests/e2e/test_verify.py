@@ -55,6 +55,10 @@ def test_a_run_is_sealed_at_its_stops_and_at_its_end(desk: Desk) -> None:
     assert [each.seq for each in seal.read(desk.run / "seals.jsonl")][-1] == desk.journal()[-1].seq
     (desk.run / "seals.jsonl").unlink()
     assert desk.command("verify", "last").returncode == 7
+    assert "was sealed later, at 20" in desk.command("seal", "last").stdout
+    checked = desk.command("verify", "last", "--allowed-signers", str(signers))
+    assert checked.returncode == 0
+    assert "and not by the run itself" in " ".join(checked.stdout.split())
 
 
 @needs_ssh_keygen
