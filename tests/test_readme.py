@@ -150,14 +150,3 @@ def test_every_event_and_field_of_the_journal_is_described():
         text = told[event.__struct_config__.tag]
         missing = [name for name in event.__struct_fields__ if f"`{name}`" not in text]
         assert not missing, (event, missing)
-
-
-def test_every_promise_is_there_and_names_tests_that_there_are():
-    page = (ROOT / "docs/guarantees.md").read_text("utf-8")
-    assert re.findall(r"^\| (P\d+) \|", page, re.M) == [f"P{number}" for number in range(1, 14)]
-    rows = re.findall(r"^\| P\d+ \|.*\|(.*)\|$", page, re.M)
-    for row in rows:
-        named = re.findall(r"`(tests/[\w/.]+)`", row)
-        assert named, row
-        for path in named:
-            assert (ROOT / path).exists(), path
