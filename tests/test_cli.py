@@ -8,6 +8,7 @@ import pytest
 from nbrun import __version__, errors
 from nbrun.cli.main import main
 from nbrun.errors import ExitCode
+from nbrun.views.look import Look
 from tests.build_notebooks import code, notebook, write
 
 
@@ -61,6 +62,32 @@ def test_ctrl_c_before_a_run_began_is_no_error_of_the_program(run, monkeypatch):
     code, out, err = run("runs")
     assert (code, out) == (130, "")
     assert "Traceback" not in err
+
+
+LOOKING = {
+    "start": ("nbrun.commands.start.start", 400),
+    "attach": ("nbrun.commands.attach.attach", 400),
+    "watch": ("nbrun.commands.watch.watch", 400),
+    "resume": ("nbrun.commands.resume.resume", 400),
+    "log": ("nbrun.commands.log.show", 0),
+}
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_the_commands_that_show_a_run_take_the_same_options_for_it(run, monkeypatch, command):
+    acts, most = LOOKING[command]
+    seen = []
+
+    def act(*arguments, **options):
+        seen.append(options["look"] if "look" in options else arguments[0].look)
+        return ExitCode.COMPLETED
+
+    monkeypatch.setattr(acts, act)
+    monkeypatch.setattr("nbrun.launching.spawn", lambda: None)
+    assert run(command, "it")[0] == 0
+    assert run(command, "it", "--plain", "--full-traceback", "--max-lines", "7")[0] == 0
+    assert seen == [Look(max_lines=most), Look(plain=True, full_traceback=True, max_lines=7)]
+    assert run(command, "it", "--max-lines", "-1")[0] == 2
 
 
 def test_the_exit_codes_are_those_of_the_design():

@@ -7,21 +7,21 @@ import typer
 
 from nbrun.cli.options import (
     Assignments,
-    FullTraceback,
     KernelName,
-    MaxLines,
     OnFailure,
     ParametersFile,
-    Plain,
     RoleName,
     RunName,
     RunsDir,
     ShellErrors,
     Undeclared,
+    shown,
     text,
 )
+from nbrun.views.look import Look
 
 
+@shown()
 def start(
     runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook to run.")],
     parameter: Assignments = None,
@@ -80,9 +80,8 @@ def start(
     json: Annotated[
         bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
     ] = False,
-    plain: Plain = False,
-    full_traceback: FullTraceback = False,
-    max_lines: MaxLines = 400,
+    *,
+    look: Look,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
     if help_parameters:
@@ -96,7 +95,6 @@ def start(
     from nbrun.commands import start as command
     from nbrun.commands.values import Wanted
     from nbrun.orders import StartOrder
-    from nbrun.views.look import Look
 
     order = StartOrder(
         runbook=str(runbook),
@@ -120,10 +118,10 @@ def start(
         max_output=max_output,
     )
     wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
-    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
     raise typer.Exit(command.start(order, wanted, spawned, json=json, detach=detach, look=look))
 
 
+@shown()
 def attach(
     run: RunName = "last",
     take_over: Annotated[
@@ -133,36 +131,32 @@ def attach(
         bool, typer.Option("--since-detach", help="Show only what happened since somebody left.")
     ] = False,
     runs_dir: RunsDir = None,
-    plain: Plain = False,
-    full_traceback: FullTraceback = False,
-    max_lines: MaxLines = 400,
+    *,
+    look: Look,
 ) -> None:
     """Be the operator of a run that goes on."""
     from nbrun.commands import attach as command
-    from nbrun.views.look import Look
 
-    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
     raise typer.Exit(
         command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach, look=look)
     )
 
 
+@shown()
 def watch(
     run: RunName = "last",
     json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
     runs_dir: RunsDir = None,
-    plain: Plain = False,
-    full_traceback: FullTraceback = False,
-    max_lines: MaxLines = 400,
+    *,
+    look: Look,
 ) -> None:
     """Look on while a run goes on. Nothing done here reaches the run."""
     from nbrun.commands import watch as command
-    from nbrun.views.look import Look
 
-    look = Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines)
     raise typer.Exit(command.watch(run, runs_dir, json=json, look=look))
 
 
+@shown()
 def resume(
     run: RunName = "last",
     use_new_runbook: Annotated[
@@ -171,11 +165,15 @@ def resume(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why it is resumed, for the record.")] = "",
     runs_dir: RunsDir = None,
+    *,
+    look: Look,
 ) -> None:
     """Go on with a run that was interrupted. Nothing is run again unasked."""
     from nbrun.commands import resume as command
 
-    raise typer.Exit(command.resume(run, runs_dir, new_runbook=use_new_runbook, reason=reason))
+    raise typer.Exit(
+        command.resume(run, runs_dir, new_runbook=use_new_runbook, reason=reason, look=look)
+    )
 
 
 def cancel(

@@ -1,11 +1,16 @@
 """Options and arguments that several commands take."""
 
+import inspect
 import os
+from collections.abc import Callable
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from nbrun.views.look import Look
 
 
 class OnFailure(StrEnum):
@@ -26,12 +31,6 @@ RunsDir = Annotated[
 Plain = Annotated[
     bool,
     typer.Option("--plain", help="No colours, no boxes, nothing redrawn: for screen readers."),
-]
-MaxLines = Annotated[
-    int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
-]
-FullTraceback = Annotated[
-    bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
 ]
 AllowedSigners = Annotated[
     Path | None, typer.Option(help="Who may sign: a file as ssh-keygen(1) describes it.")
@@ -74,6 +73,45 @@ RoleName = Annotated[
     str | None,
     typer.Option(help="Run with the environment of this role of nbrun.toml.", show_default=False),
 ]
+
+
+# ── how a run is shown ───────────────────────────────────────────────────────────────────────
+
+_LOOK: dict[str, Any] = {
+    "plain": Plain,
+    "full_traceback": Annotated[
+        bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
+    ],
+    "max_lines": Annotated[
+        int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
+    ],
+}
+
+
+def shown(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that takes a `look` the options that make one, each a field of `Look` with
+    its default there or in `defaults`. Typer finds them in the signature, in place of `look`."""
+    usual = Look(**defaults)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**arguments: Any) -> None:
+            look = Look(**{name: arguments.pop(name) for name in _LOOK})
+            command(**arguments, look=look)
+
+        own = inspect.signature(command)
+        taken = [each for each in own.parameters.values() if each.name != "look"]
+        options = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=getattr(usual, name), annotation=kind
+            )
+            for name, kind in _LOOK.items()
+        ]
+        vars(run)["__signature__"] = own.replace(parameters=[*taken, *options])
+        run.__annotations__ = {each.name: each.annotation for each in (*taken, *options)}
+        return run
+
+    return decorate
 
 
 def text(path: Path | None) -> str | None:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from nbrun.cli.options import AllowedSigners, FullTraceback, Plain, RunName, RunsDir
+from nbrun.cli.options import AllowedSigners, Plain, RunName, RunsDir, shown
+from nbrun.views.look import Look
 
 
+@shown(max_lines=0)
 def log(
     run: RunName = "last",
     runs_dir: RunsDir = None,
@@ -28,15 +30,11 @@ def log(
     max_wait: Annotated[
         float | None, typer.Option(min=0.0, help="With --timing: never wait longer, in seconds.")
     ] = None,
-    plain: Plain = False,
-    full_traceback: FullTraceback = False,
-    max_lines: Annotated[
-        int, typer.Option(min=0, help="Lines of one output that are printed; 0 (all) by default.")
-    ] = 0,
+    *,
+    look: Look,
 ) -> None:
     """Tell a run again: what was done, when, by whom, and what it printed."""
     from nbrun.commands import log as command
-    from nbrun.views.look import Look
 
     request = command.Request(
         run=run,
@@ -48,7 +46,7 @@ def log(
         timing=timing,
         speed=speed,
         max_wait=max_wait,
-        look=Look(plain=plain, full_traceback=full_traceback, max_lines=max_lines),
+        look=look,
     )
     raise typer.Exit(command.show(request))
 
@@ -77,7 +75,6 @@ def review(
 ) -> None:
     """Tell what the runs of a runbook say of it: where it fails, and why operators leave it."""
     from nbrun.commands import review as command
-    from nbrun.views.look import Look
 
     request = command.Request(
         runbook=runbook,

@@ -18,11 +18,9 @@ from nbrun.views.keyboard import Keyboard
 from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 
-_USUAL = Look()
-
 
 def operate(
-    directory: RunDirectory, link: SocketLink, *, show_from: int = 0, look: Look = _USUAL
+    directory: RunDirectory, link: SocketLink, *, look: Look, show_from: int = 0
 ) -> ExitCode:
     """Show the run and ask on this terminal until it ends, or is left to go on."""
     view, out = _view(directory, look)
@@ -32,21 +30,20 @@ def operate(
         Keyboard(sys.stdin.fileno(), _writer(asking)),
         link.fileno(),
         lambda: Reading(directory.journal),
+        look,
     )
     return _follow(
         directory, link, Console(link, view, asker, show_from=show_from, me=link.operator)
     )
 
 
-def answer_for(
-    directory: RunDirectory, link: SocketLink, *, json: bool, look: Look = _USUAL
-) -> ExitCode:
+def answer_for(directory: RunDirectory, link: SocketLink, *, json: bool, look: Look) -> ExitCode:
     """Show the run, or with `json` its journal's lines, and stand for it: nobody is asked."""
     view = JsonView(sys.stdout) if json else _view(directory, look)[0]
     return _follow(directory, link, Console(link, view, None, answerable=True))
 
 
-def look_on(directory: RunDirectory, *, json: bool = False, look: Look = _USUAL) -> ExitCode:
+def look_on(directory: RunDirectory, *, look: Look, json: bool = False) -> ExitCode:
     """Show the run as its journal grows."""
     link = JournalLink(directory.journal)
     view = JsonView(sys.stdout) if json else _view(directory, look)[0]

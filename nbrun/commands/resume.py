@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
 from nbrun import reopening, resumption, run_directory
@@ -19,10 +20,13 @@ from nbrun.run_directory import RunDirectory
 from nbrun.state import RunState
 from nbrun.views import log, mime, wording
 from nbrun.views.ansi import plain
+from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 
 
-def resume(run: str, runs_dir: Path | None, *, new_runbook: bool, reason: str) -> ExitCode:
+def resume(
+    run: str, runs_dir: Path | None, *, new_runbook: bool, reason: str, look: Look
+) -> ExitCode:
     """Show how the run stands, and go on with it on this terminal.
 
     Raises:
@@ -33,7 +37,7 @@ def resume(run: str, runs_dir: Path | None, *, new_runbook: bool, reason: str) -
         raise UsageError("resume asks, and there is no terminal to ask on")
     directory = run_directory.find(run_directory.runs_dir(runs_dir), run)
     reopening.note_interruption(directory.journal)
-    seen = _show_how_it_stands(directory, new_runbook=new_runbook)
+    seen = _show_how_it_stands(directory, look, new_runbook=new_runbook)
     order = ResumeOrder(directory=str(directory.path), new_runbook=new_runbook, reason=reason)
     spawned = spawn()
     spawned.order(order)
@@ -43,27 +47,27 @@ def resume(run: str, runs_dir: Path | None, *, new_runbook: bool, reason: str) -
         print(f"nbrun: left; where the run goes on: nbrun attach {directory.id}", file=sys.stderr)  # noqa: T201
         return ExitCode.WAITING
     except NoSupervisorError:  # it has ended as quickly as that
-        return conduct.look_on(directory)
-    return conduct.operate(directory, link, show_from=seen)
+        return conduct.look_on(directory, look=look)
+    return conduct.operate(directory, link, show_from=seen, look=look)
 
 
-def _show_how_it_stands(directory: RunDirectory, *, new_runbook: bool) -> int:
+def _show_how_it_stands(directory: RunDirectory, look: Look, *, new_runbook: bool) -> int:
     """What was done, what nobody saw end, and what is left; how many records were told."""
     records = list(Reading(directory.journal))
     state = fold(record.event for record in records)
-    out = screen()
+    out = screen(look)
     out.print(log.steps_table(records))
     for attempt in state.unsettled:
         where = wording.step(state, attempt.step)
         told = f"{where}, attempt {attempt.attempt}, until nbrun was gone:"
         out.print(Text(), Text(plain(told)))
-        log.replay(records, TerminalView(out, live=False), step=attempt.step)
-    _show_changes(state, new_runbook=new_runbook)
+        view = TerminalView(out, live=False, held=True, look=look)
+        log.replay(records, view, step=attempt.step)
+    _show_changes(out, state, new_runbook=new_runbook)
     return len(records)
 
 
-def _show_changes(state: RunState, *, new_runbook: bool) -> None:
-    out = screen()
+def _show_changes(out: Console, state: RunState, *, new_runbook: bool) -> None:
     try:
         changed = resumption.changes(state)
     except UsageError as error:

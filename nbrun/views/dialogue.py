@@ -21,6 +21,7 @@ from nbrun.state import RunState
 from nbrun.views import log, mime, prompt, wording
 from nbrun.views.ansi import plain
 from nbrun.views.keyboard import Keyboard
+from nbrun.views.look import Look
 from nbrun.views.prompt import Chosen
 from nbrun.views.summary import facts
 from nbrun.views.terminal import TerminalView
@@ -36,7 +37,7 @@ class _Moot(Exception):  # noqa: N818  no error: the question has gone away
 
 class Dialogue:
     """Asks an operator (`console.Asker`). `watch` is readable when the run has news; `records`
-    gives the run's records so far, for looking back.
+    gives the run's records so far, for looking back at them as `look` says.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Dialogue:
         keyboard: Keyboard,
         watch: int,
         records: Callable[[], Iterable[Record]],
+        look: Look,
     ) -> None:
         self._console = console
         self._keyboard = keyboard
         self._watch = watch
         self._records = records
+        self._look = look
         self._drafts: dict[str, str] = {}
         self._ends = 0
 
@@ -127,7 +130,7 @@ class Dialogue:
             case "help":
                 self._show(facts(prompt.explained(state)))
             case "view":
-                self._look(chosen.argument, state)
+                self._look_back(chosen.argument, state)
             case "note":
                 return decisions.AddNote(text=chosen.argument or self._ask("note: ", news))
             case "edit" | "edit-other":
@@ -210,7 +213,7 @@ class Dialogue:
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
 
-    def _look(self, what: str, state: RunState) -> None:
+    def _look_back(self, what: str, state: RunState) -> None:
         if what == "left":
             self._show(facts(_left(state)))
             return
@@ -223,7 +226,8 @@ class Dialogue:
             self._say(plain(f"{wording.step(state, step)}, as the runbook has it:"))
             self._show(mime.source(state.steps[step].step.source, self._language(state)))
         else:
-            log.replay(self._records(), TerminalView(self._console, live=False), step=step)
+            view = TerminalView(self._console, live=False, held=True, look=self._look)
+            log.replay(self._records(), view, step=step)
 
     def _language(self, state: RunState) -> str:
         return state.kernel_info.language if state.kernel_info else "python"

@@ -44,7 +44,7 @@ class TerminalView:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
-        self._look = look or Look()
+        self._look = _possible(look or Look(), console)
         self._with_live = live and not self._look.plain
         self._with_held = self._with_live or held
         self._with_output = output
@@ -333,6 +333,12 @@ class TerminalView:
         if state.current is None:
             self._put(*map(mime.markdown, epilogue))
         self._put(Text(), summary.footer(state, event, at, self._record, self._head))
+
+
+def _possible(look: Look, console: Console) -> Look:
+    """What of a look a console can give: a picture is nothing without its colours."""
+    in_colour = console.color_system is not None and not console.no_color
+    return replace(look, pictures=look.pictures and in_colour and not look.plain)
 
 
 def _what(state: RunState, event: ev.AttemptStarted) -> str:

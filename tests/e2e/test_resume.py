@@ -51,7 +51,7 @@ def test_a_run_killed_in_a_step_is_interrupted_and_never_says_more(desk: Desk) -
 
 def test_its_kernel_is_found_at_work_and_heard_to_its_end(desk: Desk) -> None:
     killed_at_work(desk)
-    terminal = desk.open("resume", "--reason", "the host is back")
+    terminal = desk.open("resume", "--plain", "--reason", "the host is back")
     terminal.until("the kernel is still there, with its variables")
     assert "at work" in terminal.text()  # what it printed until then
     let_go(desk)
@@ -61,6 +61,7 @@ def test_its_kernel_is_found_at_work_and_heard_to_its_end(desk: Desk) -> None:
     terminal.answer(REASON, "the kernel says so")
     terminal.until("kept: 41")
     assert terminal.wait() == 0
+    assert b"\x1b" not in bytes(terminal.raw)
     assert effects(desk) == ["work"]
     assert desk.deviations() == []
     (settled,) = desk.events(ev.AttemptSettled)

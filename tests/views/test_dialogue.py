@@ -9,6 +9,7 @@ from rich.console import Console
 from nbrun import decisions, terms
 from nbrun import events as ev
 from nbrun.views.dialogue import Dialogue
+from nbrun.views.look import Look
 from tests.build import decision_proposed
 from tests.views.tale import Tale, step, stream
 
@@ -35,15 +36,18 @@ class Keyboard:
         return None if line is GONE else line
 
 
+USUAL = Look()
+
+
 class Conversation:
     """A dialogue about the state of a tale, and what it showed."""
 
-    def __init__(self, tale, *lines):
+    def __init__(self, tale, *lines, look=USUAL):
         self.tale = tale
         self.keyboard = Keyboard(*lines)
         self.file = io.StringIO()
         console = Console(file=self.file, width=100, highlight=False, markup=False, emoji=False)
-        self.dialogue = Dialogue(console, self.keyboard, -1, lambda: tale.records)
+        self.dialogue = Dialogue(console, self.keyboard, -1, lambda: tale.records, look)
 
     def stop(self):
         return self.dialogue.at_stop(self.tale.state, lambda: True)
@@ -238,8 +242,8 @@ def test_an_editor_that_is_not_there_is_said_and_asked_again(monkeypatch):
 # ── looking ──────────────────────────────────────────────────────────────────────────────────
 
 
-def looked(line, tale=None):
-    said = Conversation(tale or failed(), line, "retry", "")
+def looked(line, tale=None, **kind):
+    said = Conversation(tale or failed(), line, "retry", "", **kind)
     said.stop()
     return said.text
 
@@ -250,6 +254,21 @@ def test_a_look_at_this_step_replays_its_attempts():
     assert "half way" in looked("v", tale)
     assert "half way" in looked("view 1", tale)
     assert "half way" in looked("view a", tale)
+
+
+def test_a_look_back_is_as_the_operator_asked_for():
+    frames = ["Cell In[1], line 1\n----> 1 a()\n"]
+    frames += [f"File /lib/json/{n}.py:{n}, in f()\n----> {n} within()\n" for n in range(3)]
+    error = {"output_type": "error", "ename": "E", "evalue": "bad", "traceback": frames}
+    tale = Tale(step("a", "a()")).begin("a")
+    tale.output(stream("".join(f"line {n}\n" for n in range(30)))).output(error)
+    tale.end("error", ename="E", evalue="bad").stop("step_failed")
+    text = looked("v", tale, look=Look(max_lines=4))
+    assert "… 26 of 30 lines" in text
+    assert "within()" not in text
+    text = looked("v", tale, look=Look(full_traceback=True))
+    assert "line 17\n" in text
+    assert text.count("within()") == 3
 
 
 def test_a_look_at_a_step_that_has_not_run_shows_its_source():

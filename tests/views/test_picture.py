@@ -10,17 +10,12 @@ import pytest
 from rich.console import Console
 
 from nbrun.views import picture
+from tests.views.images import encoded, png
 
 Image = pytest.importorskip("PIL.Image", reason="the extra nbrun-cli[images] is not installed")
 
 
 SVG = 'xmlns="http://www.w3.org/2000/svg" width="9" height="9"'
-
-
-def png(width: int = 40, height: int = 40, colour: str = "red", mode: str = "RGB") -> str:
-    file = io.BytesIO()
-    Image.new(mode, (width, height), colour).save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def printed(mime: str, content: str, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -38,9 +33,7 @@ def printed(mime: str, content: str, how: str, monkeypatch: pytest.MonkeyPatch) 
 def test_half_blocks_are_two_pixels_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.new("RGB", (400, 400), (255, 0, 0))
     image.paste((0, 0, 255), (0, 210, 400, 400))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    text = printed("image/png", base64.b64encode(file.getvalue()).decode(), "blocks", monkeypatch)
+    text = printed("image/png", encoded(image, "PNG"), "blocks", monkeypatch)
     screen = pyte.Screen(60, 30)
     pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
     seam = [row for row in range(30) if screen.buffer[row][0].bg == "0000ff"]
@@ -101,9 +94,7 @@ def test_what_a_terminal_answers_is_understood(answer: str, how: str) -> None:
 
 def test_gifs_jpegs_and_svgs_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("GIF", "JPEG", "WEBP"):
-        file = io.BytesIO()
-        Image.new("RGB", (20, 20), "blue").save(file, kind)
-        content = base64.b64encode(file.getvalue()).decode()
+        content = encoded(Image.new("RGB", (20, 20), "blue"), kind)
         assert "▀" in printed(f"image/{kind.lower()}", content, "blocks", monkeypatch)
     svg = f'<svg {SVG}><rect width="9" height="9"/></svg>'
     assert "▀" in printed("image/svg+xml", svg, "blocks", monkeypatch)
@@ -130,9 +121,8 @@ def test_what_can_not_be_drawn_is_none() -> None:
 
 
 def test_a_small_file_with_a_huge_picture_is_not_decoded() -> None:
-    huge = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(huge, "PNG")
-    assert picture.draw("image/png", base64.b64encode(huge.getvalue()).decode()) is None
+    huge = encoded(Image.new("1", (20_000, 20_000)), "PNG")
+    assert picture.draw("image/png", huge) is None
 
 
 def test_the_size_of_a_character_is_not_asked_of_the_terminal(

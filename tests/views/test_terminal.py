@@ -17,6 +17,7 @@ from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
 from nbrun.views.widgets import VIEW
 from tests import build
+from tests.views.images import png
 from tests.views.tale import Tale, display, step, stream, told
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e[bold]x[/bold]"
@@ -396,6 +397,22 @@ def test_plain_draws_no_lines_and_redraws_nothing():
     written = screen.show(tale.end().stop("step_mode")).close().file.getvalue()
     assert not re.search(r"[─━│┃▀]|\x1b\[[^m]*[A-HJKhl]", written)
     assert "step 1 of 2 · Stop it · 09:30:02Z" in screen.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "drawn"), [({}, True), ({"look": Look(plain=True)}, False), ({"tty": False}, False)]
+)
+def test_a_picture_is_described_where_there_are_no_colours(kind, drawn):
+    data = {"output_type": "display_data", "data": {"image/png": png()}, "metadata": {}}
+    text = shown(plan().attempt("a", data), **kind)
+    assert ("▀▀▀▀" in text) is drawn
+    assert ("image/png 40×40, 1 kB" in text) is not drawn
+
+
+def test_no_color_leaves_no_picture(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    data = {"output_type": "display_data", "data": {"image/png": png()}, "metadata": {}}
+    assert "image/png 40×40, 1 kB" in shown(plan().attempt("a", data))
 
 
 def test_a_long_output_is_cut_and_the_command_that_shows_it_is_named():
