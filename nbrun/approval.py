@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from nbrun.state import RUNS_STEP, RunState, StepState
-from nbrun.terms import Operator
+from nbrun.terms import Identity, Operator
 
 _PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -74,6 +74,13 @@ def refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | No
         return "nothing waits for an approval"
     if who.uid == state.plan.operator.uid or who.uid in state.hands:
         return f"{who.name} has a hand in this run: another person has to approve it"
+    if any(each.kind == "unix" and each.who == who.name for each in _identities(state)):
+        return f"this run's own cells act as {who.name}: another person has to approve it"
     if waiting.group and waiting.group not in groups:
         return f"{who.name} is not in the group {waiting.group}, which has to approve it"
     return None
+
+
+def _identities(state: RunState) -> tuple[Identity, ...]:
+    role = state.plan.role
+    return role.identities if role else ()

@@ -114,6 +114,10 @@ class Channels:
         if request is not None:
             self.send_own("", done=lambda _content: self._missed(request))
 
+    def ask_to_interrupt(self) -> None:
+        """By a message, which a kernel reads while it is at work."""
+        self._post(self._client.control_channel.socket, "interrupt_request", {})
+
     def heard_before(self) -> None:
         """What the kernel says is of a step, even before the first request from here."""
         self._began = True

@@ -14,6 +14,8 @@ from nbrun.terms import DeviationKind
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
 FILE_NAME = "nbrun.toml"
+_ROLE_TABLES = ("inherit", "env", "env_from_cmd")
+_ROLE_TEXTS = ("unix_user",)
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _roles(path: Path, value: Any) -> dict[str, Any]:
 
 def _role(path: Path, name: str, value: Any) -> Role:
     key = f"roles.{name}"
-    said = _table(path, key, value, dict.fromkeys(("inherit", "env", "env_from_cmd")))
+    said = _table(path, key, value, dict.fromkeys((*_ROLE_TABLES, *_ROLE_TEXTS)))
     inherit = said.get("inherit", [])
     if not isinstance(inherit, list) or not all(map(_is_variable, inherit)):
         raise UsageError(f"{path}: {key}.inherit must be a list of names, not {inherit!r}")
@@ -223,7 +225,14 @@ def _role(path: Path, name: str, value: Any) -> Role:
     twice = set(env) & set(commands) | set(inherit) & {*env, *commands}
     if twice:
         raise UsageError(f"{path}: {key}: {min(twice)} comes from two places; keep one")
-    return Role(name, tuple(inherit), env, commands)
+    texts = {each: _text(path, f"{key}.{each}", said[each]) for each in _ROLE_TEXTS if each in said}
+    return Role(name, tuple(inherit), env, commands, **texts)
+
+
+def _text(path: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value or any(mark in value for mark in "\0\r\n"):
+        raise UsageError(f"{path}: {key} must be a text of one line, not {value!r}")
+    return value
 
 
 def _texts(path: Path, key: str, table: str, said: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,16 @@ from typing import Any, Literal
 import msgspec
 
 from nbrun.decisions import Finding
-from nbrun.terms import Data, DeviationKind, Narration, Operator, Policy, RoleTaken, Step
+from nbrun.terms import (
+    Data,
+    DeviationKind,
+    Identity,
+    Narration,
+    Operator,
+    Policy,
+    RoleTaken,
+    Step,
+)
 
 SCHEMA_VERSION = 1
 
@@ -83,12 +92,15 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
+    """`identities`: as whom it acts by its role, here and where a kernel is restarted."""
+
     generation: int
     kernelspec: str
     language: str
     language_info: dict[str, Any] = {}
     implementation: str = ""
     process: KernelProcess | None = None
+    identities: tuple[Identity, ...] = ()
 
 
 class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
@@ -119,6 +131,7 @@ class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted")
     why: str
     process: KernelProcess | None = None
     lost: tuple[str, ...] | None = None
+    identities: tuple[Identity, ...] = ()
 
 
 class KernelReattached(_Event, frozen=True, kw_only=True, tag="kernel.reattached"):
@@ -302,14 +315,15 @@ class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):
 
 
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
-    """An interrupted run goes on, in a new process. `boot_id` names the machine's boot in which
-    `mono` counts from here on."""
+    """An interrupted run goes on, in a new process, which has taken the run's role again. `boot_id`
+    names the machine's boot in which `mono` counts from here on."""
 
     operator: Operator
     host: str
     versions: dict[str, str] = {}
     reason: str = ""
     boot_id: str = ""
+    role: RoleTaken | None = None
 
 
 class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced"):
@@ -398,6 +412,24 @@ class ForwardingResumed(_Event, frozen=True, kw_only=True, tag="forwarding.resum
 
     target: str
     upto: int
+
+
+class RoleRefreshed(_Event, frozen=True, kw_only=True, tag="role.refreshed"):
+    """The role was taken again before its credentials ended, and the kernel has the new ones."""
+
+    generation: int
+    role: str
+    identities: tuple[Identity, ...]
+
+
+class RoleNotRefreshed(_Event, frozen=True, kw_only=True, tag="role.not_refreshed"):
+    """The role could not be taken again; it is tried again. `until`: when the kernel's credentials
+    end, RFC 3339 UTC."""
+
+    generation: int
+    role: str
+    why: str
+    until: str
 
 
 class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
@@ -517,6 +549,8 @@ Event = (
     | KernelResponded
     | InterruptUnheeded
     | DecisionProposed
+    | RoleRefreshed
+    | RoleNotRefreshed
 )
 
 

@@ -20,6 +20,7 @@ from nbrun.listener import Listener
 from nbrun.orders import Accepted
 from nbrun.recipients import Recipients
 from nbrun.redaction import Formatter, Redaction
+from nbrun.roles import Held
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
 from nbrun.server import Server
@@ -70,10 +71,14 @@ def host(
     plan: ev.RunStarted,
     *,
     redaction: Redaction,
+    role: Held | None = None,
     state: RunState | None = None,
 ) -> Host:
-    """`redaction` keeps secrets out of record and log; `state`: where the run stands that the
-    journal holds already. NbrunError when there is no place for its socket."""
+    """`redaction` keeps secrets out of record and log, those too that `role` will come to; `state`:
+    where the run stands that the journal holds already. NbrunError when there is no place for its
+    socket."""
+    if role is not None:
+        role.learn = redaction.learn
     kernel.log_to(directory.log, redaction.scrub)
     inbox: Inbox = queue.SimpleQueue()
     gid = sharing.gid_of(plan.policy.group) if plan.policy.group else None

@@ -2,6 +2,8 @@
 and waited for."""
 
 import os
+import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +12,7 @@ from typing import Any
 
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
@@ -194,8 +197,13 @@ class Manager(KernelManager):
         self.load_connection_file()
         provisioner = LocalProvisioner(kernel_spec=self.kernel_spec, parent=self)
         provisioner.process, provisioner.pid = process, process.pid
-        provisioner.pgid = os.getpgid(process.pid)
+        provisioner.pgid = None if process.is_foreign else os.getpgid(process.pid)
         self.provisioner = provisioner
+
+    def launch_by(self, launch: Callable[[list[str], dict[str, str], str], Any]) -> None:
+        """Have `launch` start the kernel's process, by its arguments, environment and folder; it
+        gives back what `adopt` takes."""
+        self.provisioner = _Launched(launch, kernel_spec=self.kernel_spec, parent=self)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = _without_debugger(super().format_kernel_cmd(extra_arguments))
@@ -205,16 +213,58 @@ class Manager(KernelManager):
         return command
 
 
-def manager(name: str, directory: Path, context: zmq.Context[Any]) -> Manager:
-    """A manager for the kernelspec `name`, whose connection file and sockets lie in `directory`."""
+class _Launched(LocalProvisioner):
+    """jupyter_client's own provisioner, but for how the process comes to be."""
+
+    def __init__(
+        self, launch: Callable[[list[str], dict[str, str], str], Any], **named: Any
+    ) -> None:
+        super().__init__(**named)
+        self._launch = launch
+
+    async def launch_kernel(self, cmd: list[str], **named: Any) -> KernelConnectionInfo:
+        self.process = self._launch(cmd, named["env"], named["cwd"])
+        self.pid = self.process.pid
+        return self.connection_info
+
+
+def manager(
+    name: str, directory: Path, context: zmq.Context[Any], *, encrypted: bool = False
+) -> Manager:
+    """A manager for the kernelspec `name`, whose connection file and sockets lie in `directory`.
+
+    `encrypted`: for a kernel of another Unix user, which can't enter that folder. It speaks TCP,
+    where others could listen to iopub and connect to shell, and so by CurveZMQ, whose keys are in
+    the connection file.
+    """
+    ipc = _speaks_ipc(find_kernelspec(name)) and not encrypted
     made = Manager(
         kernel_name=name,
-        transport="ipc" if _speaks_ipc(find_kernelspec(name)) else "tcp",
+        transport="ipc" if ipc else "tcp",
+        transport_encryption="required" if encrypted else "disabled",
         connection_file=str(directory / "kernel.json"),
         context=context,
     )
     made.client_factory = Client
     return made
+
+
+def check_encryption(name: str) -> None:
+    """Raises RunbookError when the kernelspec does not say that its kernel can encrypt."""
+    said = find_kernelspec(name).metadata.get("supported_encryption") or []
+    if "curve" not in ([said] if isinstance(said, str) else said):
+        raise RunbookError(
+            f"the kernel {name!r} can't run as another Unix user: its kernelspec does not say that "
+            'it encrypts ("metadata": {"supported_encryption": ["curve"]}, as ipykernel 7.3 and '
+            "later write it), and unencrypted all users of this machine could listen to it"
+        )
+
+
+def python_of(name: str) -> str:
+    """A Python that whoever runs this kernel can run: the kernel's own if it has one."""
+    program = find_kernelspec(name).argv[0]
+    own = re.fullmatch(r"python[\d.]*", Path(program).name) and Path(program).is_absolute()
+    return program if own else sys.executable
 
 
 def _speaks_ipc(spec: KernelSpec) -> bool:

@@ -1,5 +1,6 @@
 """One Jupyter kernel on this machine: started, spoken to and ended."""
 
+import logging
 import os
 import shutil
 import signal
@@ -11,15 +12,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 
-from nbrun import kernel_folder, processes, wire
+from nbrun import kernel_folder, processes, quarters, wire
 from nbrun.channels import Channels
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UsageError
 from nbrun.events import KernelProcess
 from nbrun.jupyter import STARTUP_TIMEOUT, Line, manager
 from nbrun.messages import Died, KernelInfo, Message, Sink, Suspended
 from nbrun.pulse import Pulse, Vitals
+from nbrun.roles import Held, Taken
+from nbrun.sudo import SudoError
 
 LINGER = 5.0  # seconds that a run's last threads have to end
 _LOOK = 1.0  # seconds between two looks at whether the process was stopped
@@ -59,11 +63,12 @@ class LocalKernel:
         cwd: Path,
         attended: bool,
         generation: int = 0,
-        environment: Mapping[str, str] | None = None,
+        role: Held | None = None,
     ) -> None:
         """`attended`: somebody can answer a cell that asks for input. `generation`: that of the
-        kernel before this one's first. `environment`: what it gets instead of this process's."""
-        self._environment = environment
+        kernel before this one's first. `role`: as whom it runs, and what it gets instead of this
+        process's environment."""
+        self._role = role
         self._name = name
         self._cwd = cwd
         self._attended = attended
@@ -87,8 +92,17 @@ class LocalKernel:
         """Start the process, and do not wait for it: `start` does. Whatever goes wrong, that
         says so."""
         self._generation += 1
-        self._booting = _Process(self._name, self._generation, self._attended)
-        self._booting.launch(self._cwd, self._environment)
+        role = self._taken()
+        directory = kernel_folder.make()
+        lodged = quarters.new(directory, role.sudo if role else None)
+        self._booting = _Process(self._name, self._generation, self._attended, directory, lodged)
+        self._booting.launch(self._cwd, role)
+
+    def _taken(self) -> Taken | None:
+        try:
+            return self._role.for_kernel() if self._role else None
+        except UsageError as error:
+            raise KernelError(f"its role can't be taken again: {error}") from error
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
         self._end_live()
@@ -105,19 +119,34 @@ class LocalKernel:
                 f"{self._log.path}"
             ) from error
         self._live = process
-        return info
+        identities = self._role.taken.identities if self._role else ()
+        return msgspec.structs.replace(info, identities=identities)
 
     def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
         directory = Path(process.connection_file).parent
         if not processes.is_kernel(process):
             raise KernelError("its process is gone")
-        adopted = _Process(self._name, info.generation, self._attended, directory)
+        lodged = quarters.of(directory)
+        adopted = _Process(self._name, info.generation, self._attended, directory, lodged)
         try:
             adopted.adopt(process.pid, info, self._sink, give_up)
+            if self._role is not None:
+                adopted.furnish(self._role.taken)
         except Exception as error:  # whatever Jupyter raises, it can't be spoken to
             adopted.close(self._log)
             raise KernelError(str(error)) from error
         self._live = adopted
+
+    def furnish(self, role: Taken) -> bool:
+        """Give the kernel that runs the files that `role` has now; whether there is one.
+
+        Raises:
+            KernelError: it can't be done.
+        """
+        process = self._live
+        if process is not None:
+            process.furnish(role)
+        return process is not None
 
     def execute(self, source: str) -> str:
         return self._process.execute(source)
@@ -157,42 +186,51 @@ class _Process:
     """One kernel process, from its start to its end."""
 
     def __init__(
-        self, name: str, generation: int, attended: bool, directory: Path | None = None
+        self,
+        name: str,
+        generation: int,
+        attended: bool,
+        directory: Path,
+        lodged: quarters.Quarters,
     ) -> None:
-        """`directory`: the folder of a kernel that is running."""
+        """`directory`: the folder that is kept here of a kernel that lives where `lodged` says."""
         self._name = name
-        self._generation = generation
+        self.generation = generation
         self._attended = attended
         self._sees_shell = False
         self._launch_error: Exception | None = None
-        self._directory = directory or kernel_folder.make()
+        self._directory = directory
+        self._lodged = lodged
         self._killed = False
         self._suspended = False
         self._next_look = 0.0
         self._pulse: Pulse | None = None
-        self._output = self._directory / "output"
         self._context = zmq.Context()
         # For every socket: ZeroMQ drops messages past the mark, and tries again to connect, while
         # the kernel boots, after so many milliseconds.
         self._context.setsockopt(zmq.RCVHWM, 0)
         self._context.setsockopt(zmq.RECONNECT_IVL, 5)
-        self._manager = manager(name, self._directory, self._context)
+        away = isinstance(lodged, quarters.Away)
+        self._manager = manager(name, self._directory, self._context, encrypted=away)
         self._channels: Channels | None = None
 
-    def launch(self, cwd: Path, environment: Mapping[str, str] | None) -> None:
+    def launch(self, cwd: Path, role: Taken | None) -> None:
         """Start the process, which outlives this one; what goes wrong is raised by `ready`."""
+        folder = self._lodged.folder
+        given = os.environ if role is None else role.furnishing.environment(folder)
+        files = {} if role is None else role.furnishing.texts(folder)
         try:
-            with self._output.open("ab") as output:
-                self._manager.start_kernel(
-                    cwd=str(cwd),
-                    env=self._marked(os.environ if environment is None else environment),
-                    stdout=output,
-                    stderr=output,
-                    independent=True,
-                )
+            self._lodged.boot(self._manager, str(cwd), self._marked(given), files)
             kernel_folder.note_process(self._directory, self._pid)
         except Exception as error:  # noqa: BLE001
             self._launch_error = error
+
+    def furnish(self, role: Taken) -> None:
+        """Replace the files that its role gives it."""
+        try:
+            self._lodged.write(role.furnishing.texts(self._lodged.folder))
+        except (OSError, SudoError) as error:
+            raise KernelError(f"the role's files can't be replaced: {error}") from error
 
     def ready(self, sink: Sink, give_up: Callable[[], bool]) -> KernelInfo:
         """Wait until it answers or `give_up`; what it says goes to `sink` from then on."""
@@ -207,13 +245,13 @@ class _Process:
         if self._sees_shell:
             self._channels.send_own(_prelude(attended=self._attended))
         kernel_folder.note_ready(self._directory)
-        return _info(content, self._name, self._generation, self._found_again())
+        return _info(content, self._name, self.generation, self._found_again())
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
         """Listen to a kernel that is running, and ask it to tell when it has nothing to do."""
         self._sink = sink
         self._sees_shell = info.implementation == "ipython"
-        self._manager.adopt(processes.Adopted(pid))
+        self._manager.adopt(self._lodged.hold(pid))
         client: Any = self._manager.client()
         client.allow_stdin = self._attended
         client.start_channels(stdin=True, control=True)
@@ -223,7 +261,7 @@ class _Process:
         self._channels.send_own(
             "",
             {"ended": _ENDED} if self._sees_shell else {},
-            done=lambda content: sink(wire.idled(self._generation, content)),
+            done=lambda content: sink(wire.idled(self.generation, content)),
         )
 
     def _marked(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -263,15 +301,24 @@ class _Process:
 
     def interrupt(self) -> None:
         """A signal, or a message where the kernelspec says so."""
-        with suppress(RuntimeError, OSError):  # it died meanwhile: `Died` says so
+        try:
             self._manager.interrupt_kernel()
+        except PermissionError as error:  # sudo lets nobody be its user any more
+            logging.getLogger(__name__).warning("no signal, but a message: %s", error)
+            self._open_channels.ask_to_interrupt()
+        except (RuntimeError, OSError):  # it died meanwhile: `Died` says so
+            pass
         self._open_channels.miss_no_reply()
 
     def signal(self, number: int) -> None:
         """To its process group: shell commands of the cell get it too."""
         self._killed = number == signal.SIGKILL
-        with suppress(RuntimeError, OSError):
+        try:
             self._manager.signal_kernel(number)
+        except PermissionError as error:
+            logging.getLogger(__name__).warning("the kernel can't be sent a signal: %s", error)
+        except (RuntimeError, OSError):  # it died meanwhile
+            pass
 
     def end(self, log: Log) -> None:
         """End the process; all that it still says is delivered first."""
@@ -308,8 +355,13 @@ class _Process:
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
         self._context.destroy(linger=0)
-        with suppress(OSError):
-            log.add(self._output.read_bytes())
+        try:
+            log.add(self._lodged.clear(self._pid))
+        except SudoError as error:  # what is left is cleared by a later run that may
+            logging.getLogger(__name__).warning("the kernel's folder is left: %s", error)
+            return
+        except OSError:  # it never was started
+            pass
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _look(self) -> bool:
@@ -319,7 +371,7 @@ class _Process:
             suspended = processes.is_suspended(self._pid)
             if suspended is not self._suspended:
                 self._suspended = suspended
-                pid, generation = self._pid, self._generation
+                pid, generation = self._pid, self.generation
                 self._sink(Suspended(generation=generation, pid=pid, suspended=suspended))
             elif not suspended:
                 self._feel_the_pulse()
@@ -329,7 +381,7 @@ class _Process:
         channels = self._channels
         if channels is None:  # its thread has only begun
             return
-        self._pulse = self._pulse or Pulse(self._generation, self._pid, self._vitals, self._lines)
+        self._pulse = self._pulse or Pulse(self.generation, self._pid, self._vitals, self._lines)
         told = self._pulse.look(at_work=channels.at_work, quiet=channels.quiet)
         if told is not None:
             self._sink(told)
@@ -355,7 +407,7 @@ class _Process:
         why = _how_it_ended(self._exit_status() or 0)
         if self._killed:
             why = "the kernel was killed, as asked"
-        self._sink(Died(generation=self._generation, why=why))
+        self._sink(Died(generation=self.generation, why=why))
 
     @property
     def _open_channels(self) -> Channels:
@@ -394,6 +446,8 @@ def _info(
 
 
 def _how_it_ended(code: int) -> str:
+    if code == processes.UNSEEN:
+        return "the kernel process is gone, and nobody saw how it ended"
     if code >= 0:
         return f"the kernel process ended with status {code}"
     try:

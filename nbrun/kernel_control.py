@@ -62,6 +62,7 @@ class KernelControl:
                 why=why,
                 process=info.process,
                 lost=lost,
+                identities=info.identities,
             )
         )
 

@@ -7,8 +7,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from nbrun import processes
+from nbrun import processes, quarters
 from nbrun.errors import KernelError
+from nbrun.sudo import SudoError
 
 _ROOM = 60  # bytes of a folder's name that leave room for a socket's below it (104 on macOS)
 _NAME = re.compile(r"nbrun-kernel-(\d+)-\w{8}")
@@ -74,10 +75,22 @@ def _is_of_use(folder: Path) -> bool:
     try:
         pid = int((folder / _PID).read_text())
     except (OSError, ValueError):
-        return False
-    if not (processes.exists(pid) and processes.mentions(pid, str(folder))):
-        return False
-    if (folder / _READY).exists():
+        pid = 0
+    runs = pid > 0 and processes.exists(pid) and processes.mentions(pid, folder.name)
+    if runs and (folder / _READY).exists():
         return True
-    processes.kill_group(pid)
-    return False
+    if runs:
+        processes.kill_group(pid)
+    return not _is_cleared(folder, pid)
+
+
+def _is_cleared(folder: Path, pid: int) -> bool:
+    """Whether nothing is left of it with another user; this user may not be allowed to see to it
+    any more."""
+    try:
+        lodged = quarters.of(folder)
+        if isinstance(lodged, quarters.Away):
+            lodged.clear(pid)
+    except (SudoError, ValueError):
+        return False
+    return True

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from nbrun.events import KernelProcess
+from nbrun.terms import Identity
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +145,7 @@ class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
     language_info: dict[str, Any]
     implementation: str
     process: KernelProcess | None = None
+    identities: tuple[Identity, ...] = ()
 
 
 class Kernel(Protocol):

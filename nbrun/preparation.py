@@ -10,7 +10,6 @@ from nbrun import (
     parameter_values,
     parameters,
     provenance,
-    roles,
     run_directory,
     runbook,
     sharing,
@@ -22,12 +21,12 @@ from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.errors import SignatureError, UsageError
 from nbrun.journal import Journal
-from nbrun.jupyter import find_kernelspec
+from nbrun.jupyter import check_encryption, find_kernelspec, python_of
 from nbrun.kernel import LocalKernel
 from nbrun.orders import StartOrder
 from nbrun.parameter_values import Values
 from nbrun.redaction import Redaction
-from nbrun.roles import Taken
+from nbrun.roles import Ground, Held, Role
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Notebook, Parsed, Runbook
 
@@ -44,14 +43,15 @@ class Outline:
     cwd: Path
     policy: terms.Policy
     config: Config
-    role: Taken | None
+    run: str  # its id, if it comes to be one
+    role: Held | None
 
     def kernel(self) -> LocalKernel:
         return LocalKernel(
             self.kernelspec,
             cwd=self.cwd,
             attended=self.policy.attended,
-            environment=self.role.environment if self.role else None,
+            role=self.role,
         )
 
 
@@ -67,7 +67,8 @@ class Checked:
     policy: terms.Policy
     sign_key: str
     config: Config
-    role: Taken | None
+    run: str
+    role: Held | None
 
     def redaction(self) -> Redaction:
         """What keeps out of the record what nobody may see."""
@@ -75,7 +76,7 @@ class Checked:
             self.kernelspec,
             self.language,
             self.config.redact_patterns,
-            self.role.secrets if self.role else None,
+            self.role.taken.secrets if self.role else None,
         )
 
 
@@ -96,15 +97,36 @@ def outline(order: StartOrder) -> Outline:
     settings = config.load_for(parsed.path)
     if order.group:
         sharing.gid_of(order.group)
+    run, cwd = run_directory.new_id(parsed.path), _cwd(order, parsed.path)
     return Outline(
         parsed=parsed,
         kernelspec=str(name),
         language=str(spec.language),
-        cwd=_cwd(order, parsed.path),
+        cwd=cwd,
         policy=_policy(order, settings),
         config=settings,
-        role=roles.take(settings.role(order.role), os.environ) if order.role else None,
+        run=run,
+        role=held(settings.role(order.role), str(name), cwd, run) if order.role else None,
     )
+
+
+def held(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
+    """`role`, taken for kernels of that kernelspec in the folder `cwd`.
+
+    Raises:
+        UsageError: it can't be.
+    """
+    if role.unix_user:
+        check_encryption(kernelspec)
+    ground = Ground(
+        environ=os.environ,
+        python=python_of(kernelspec),
+        cwd=str(cwd),
+        here=Path.cwd(),
+        run=run,
+        operator=provenance.account(os.getuid()),
+    )
+    return Held(role, ground)
 
 
 def check(order: StartOrder, outline: Outline) -> Checked:
@@ -126,6 +148,7 @@ def check(order: StartOrder, outline: Outline) -> Checked:
         policy=outline.policy,
         sign_key=_fingerprint(outline.policy),
         config=outline.config,
+        run=outline.run,
         role=outline.role,
     )
 
@@ -139,7 +162,7 @@ def prepare(order: StartOrder, checked: Checked) -> Prepared:
     """
     book = planned(checked)
     runs_dir = run_directory.runs_dir(Path(order.runs_dir) if order.runs_dir else None)
-    directory = run_directory.create(runs_dir, book.path)
+    directory = run_directory.create(runs_dir, checked.run)
     journal = Journal.create(directory.journal)
     if order.group:
         directory.share(sharing.gid_of(order.group))
@@ -236,5 +259,5 @@ def _started(
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
         secrets=tuple(sorted(checked.given.secret)),
-        role=checked.role.told() if checked.role else None,
+        role=checked.role.taken.told() if checked.role else None,
     )

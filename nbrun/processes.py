@@ -15,6 +15,7 @@ from nbrun.events import KernelProcess
 
 MARK = "NBRUN_KERNEL"  # in the environment of a kernel, and so of what it starts: its folder
 _EXEC = 0.2  # seconds that a process may be on its way into its program
+UNSEEN = 256  # no process ends with this status: nobody saw how it ended
 _UNIX98_PTY = 136  # the device number of every /dev/pts (Linux, devices.txt)
 
 
@@ -133,8 +134,10 @@ def cpu_of(pid: int) -> float | None:
 
 
 def is_kernel(process: KernelProcess) -> bool:
-    """Whether the kernel that was started as `process` is running still."""
-    return exists(process.pid) and mentions(process.pid, process.connection_file)
+    """Whether the kernel that was started as `process` is running still. Another user's has a
+    connection file of its own, in a folder that has the other's name in its own."""
+    folder = Path(process.connection_file).parent.name
+    return exists(process.pid) and mentions(process.pid, folder)
 
 
 def mentions(pid: int, word: str) -> bool:
@@ -194,18 +197,30 @@ def kill_group(pid: int) -> None:
 
 
 class Adopted:
-    """A process that is not this one's child, with what Jupyter uses of subprocess.Popen. How it
-    ended nobody can tell."""
+    """A process that is not this one's child, with what Jupyter uses of subprocess.Popen.
+
+    `send` sends it a signal where this user may not; `ended` gives the status that its parent saw
+    it end with, None when nobody did.
+    """
 
     stdin = stdout = stderr = None
 
-    def __init__(self, pid: int) -> None:
+    def __init__(
+        self,
+        pid: int,
+        send: Callable[[int], object] | None = None,
+        ended: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self._send = send or (lambda number: os.kill(pid, number))
+        self._ended = ended
+        self.is_foreign = send is not None
 
     def poll(self) -> int | None:
         if self.returncode is None and not exists(self.pid):
-            self.returncode = 0
+            status = self._ended()
+            self.returncode = UNSEEN if status is None else status
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -218,7 +233,7 @@ class Adopted:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            self._send(number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)

@@ -5,9 +5,10 @@ be made again from the one that is recorded. Streams are held back by what may b
 secret. What a cell makes of a secret in other ways (encrypted, hashed, drawn) passes.
 """
 
+import itertools
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -67,6 +68,19 @@ class Redaction:
     def knows_all(self) -> bool:
         """Whether no secret of the run is unknown to this process."""
         return not self._lost
+
+    def learn(self, secrets: Mapping[str, str]) -> None:
+        """Secrets that come up while the run goes on. One whose value has changed is known by both,
+        the later by a name with a number. May be called from any thread."""
+        fresh: dict[str, str] = {}
+        for name, value in secrets.items():
+            if value not in self._forms:
+                fresh[_unused(name, self._names | fresh.keys())] = value
+        forms = forms_of(fresh, {})
+        self._names |= fresh.keys()
+        self._texts.update((told, text) for text, told in forms.items())
+        self._forms = forms | self._forms  # another thread may be going through the old ones
+        self._known = _any_of(self._forms)
 
     # ── texts ────────────────────────────────────────────────────────────────────────────────
 
@@ -232,6 +246,12 @@ class Formatter(logging.Formatter):
 
 
 # ── where a secret stands in a text ───────────────────────────────────────────────────────────
+
+
+def _unused(name: str, names: Collection[str]) -> str:
+    """`name`, or it with a number."""
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in names)
 
 
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:

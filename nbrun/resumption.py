@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nbrun import config, parameters, provenance, refusals, reopening, roles, runbook
+from nbrun import config, parameters, preparation, provenance, refusals, reopening, runbook
 from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.contract import Ground
@@ -20,7 +20,7 @@ from nbrun.jupyter import find_kernelspec
 from nbrun.kernel import LocalKernel
 from nbrun.orders import ResumeOrder
 from nbrun.redaction import Redaction
-from nbrun.roles import Taken
+from nbrun.roles import Held
 from nbrun.run_directory import RunDirectory
 from nbrun.runbook import Runbook
 from nbrun.state import Phase, RunState
@@ -35,6 +35,7 @@ class Opened:
     writer: Journal
     state: RunState
     seen: float
+    role: Held | None
     resumed: ev.RunResumed
     replaced: ev.RunbookReplaced | None
 
@@ -43,8 +44,8 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
     """Take the journal of an interrupted run.
 
     Raises:
-        UsageError: it goes on or has ended; or the new runbook is none, or the policy does not
-            allow it. Nothing was changed.
+        UsageError: it goes on or has ended; its role can't be taken again; or the new runbook is
+            none, or the policy does not allow it. Nothing was changed.
         JournalError: the journal can't be written, or is damaged.
     """
     found = open_journal(directory)
@@ -54,6 +55,7 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
         if why_not is not None:
             raise UsageError(f"{directory.id}: {why_not}")
         replaced = replacement(found.state) if order.new_runbook else None
+        role = role_of(found.state)
     except BaseException:
         found.writer.close()
         raise
@@ -63,8 +65,9 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
         versions=provenance.versions(),
         reason=order.reason,
         boot_id=provenance.boot_id(),
+        role=role.taken.told() if role else None,
     )
-    return Opened(found.writer, found.state, found.seen, resumed, replaced)
+    return Opened(found.writer, found.state, found.seen, role, resumed, replaced)
 
 
 def open_journal(directory: RunDirectory) -> reopening.Reopened:
@@ -81,21 +84,24 @@ def open_journal(directory: RunDirectory) -> reopening.Reopened:
     return found
 
 
-def role_of(state: RunState) -> Taken | None:
-    """The role that the run's kernels have, taken again for those to come.
+def role_of(state: RunState) -> Held | None:
+    """The role that the run's kernels have, taken again.
 
     Raises:
         UsageError: it can't be, or nbrun.toml has no such role any more.
     """
-    role = state.plan.role
-    return roles.take(_settings(state).role(role.name), os.environ) if role else None
+    plan = state.plan
+    if plan.role is None:
+        return None
+    role = _settings(state).role(plan.role.name)
+    return preparation.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
 
 
-def redaction_of(state: RunState, role: Taken | None) -> Redaction:
+def redaction_of(state: RunState, role: Held | None) -> Redaction:
     """What is kept out of the record from here on. The secrets among the parameters were known to
     the process that is gone, and to no other."""
     return Redaction(
-        role.secrets if role else None,
+        role.taken.secrets if role else None,
         patterns=_settings(state).redact_patterns,
         lost=state.plan.secrets,
     )
@@ -105,7 +111,7 @@ def _settings(state: RunState) -> Config:
     return config.load_for(Path(state.plan.runbook))
 
 
-def kernel_of(state: RunState, role: Taken | None = None) -> LocalKernel:
+def kernel_of(state: RunState, role: Held | None = None) -> LocalKernel:
     """What the run's kernels are spoken to through, the one it has and those to come."""
     plan = state.plan
     return LocalKernel(
@@ -113,7 +119,7 @@ def kernel_of(state: RunState, role: Taken | None = None) -> LocalKernel:
         cwd=Path(plan.cwd),
         attended=True,
         generation=state.generation,
-        environment=role.environment if role else None,
+        role=role,
     )
 
 

@@ -1,39 +1,73 @@
-"""Roles: which environment a run's kernels get, instead of all that the operator's shell has."""
+"""Roles: as whom a run's kernels act, and which environment they get, instead of all that the
+operator's shell has."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from nbrun import sudo
 from nbrun.command_output import printed
 from nbrun.errors import UsageError
+from nbrun.furnishing import Furnishing, Part, together
 from nbrun.secret_forms import SHORTEST
-from nbrun.terms import RoleTaken
+from nbrun.sudo import Sudo, SudoError
+from nbrun.terms import Identity, RoleTaken
 
 # What a kernel and the programs that it starts need to work at all, and no more.
 BASE = frozenset(
     ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 ) | {"PYTHONPATH", "VIRTUAL_ENV", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "XDG_RUNTIME_DIR"}
+# Folders of the operator's own, which are of no use to another user.
+_OWN = frozenset(("JUPYTER_PATH", "JUPYTER_DATA_DIR", "TMPDIR", "XDG_RUNTIME_DIR"))
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class Role:
     """One `[roles.NAME]` of nbrun.toml: the variables that are taken over as they are, those that
-    are set, and those that commands print."""
+    are set, and those that commands print; and the Unix user that the kernel runs as, empty for the
+    operator."""
 
     name: str
     inherit: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     env_from_cmd: Mapping[str, str] = field(default_factory=dict)
+    unix_user: str = ""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a role is taken on: the variables of `environ`, for kernels in the folder `cwd` and for
+    the run `run` of `operator`. `python` is one that the kernel's user has to be able to run;
+    commands run in the folder `here`."""
+
+    environ: Mapping[str, str]
+    python: str
+    cwd: str
+    here: Path
+    run: str = ""
+    operator: str = ""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A role that was taken. `secrets` are those of its variables that nobody may see, by name."""
+    """A role that was taken: what its kernels get, and how their user is reached if it is not the
+    operator."""
 
     role: Role
-    environment: Mapping[str, str]
-    secrets: Mapping[str, str]
+    furnishing: Furnishing
+    sudo: Sudo | None = None
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        return self.furnishing.secrets
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        return self.furnishing.identities
 
     def told(self) -> RoleTaken:
         """What the record says of it."""
@@ -43,31 +77,97 @@ class Taken:
             inherit=role.inherit,
             env=dict(role.env),
             env_from_cmd=tuple(role.env_from_cmd),
+            keys=dict(_keys(role)),
+            identities=self.identities,
         )
 
 
-def take(role: Role, environ: Mapping[str, str]) -> Taken:
-    """Take `role`, with the variables of `environ` that it lets through.
+class Held:
+    """A role that a run holds: taken before it begins, and again for each later kernel. `learn`
+    gets the secrets of each before anything else does."""
+
+    def __init__(self, role: Role, ground: Ground) -> None:
+        """Raises UsageError: the role can't be taken."""
+        self._role = role
+        self._ground = ground
+        self._is_fresh = True
+        self.learn: Callable[[Mapping[str, str]], None] = lambda _secrets: None
+        self.taken = take(role, ground)
+
+    def again(self) -> Taken:
+        """Raises UsageError: it can't be taken any more."""
+        taken = take(self._role, self._ground)
+        self.learn(taken.secrets)
+        self.taken = taken
+        return taken
+
+    def for_kernel(self) -> Taken:
+        """For one that is about to start: the first has what was taken before the run began.
+
+        Raises:
+            UsageError: it can't be taken any more.
+        """
+        fresh, self._is_fresh = self._is_fresh, False
+        return self.taken if fresh else self.again()
+
+
+def take(role: Role, ground: Ground) -> Taken:
+    """Take `role`.
 
     Raises:
-        UsageError: a variable is not there, or a command gives none.
+        UsageError: a variable is not there, a command gives none, or who it says can't be become.
     """
     where = f"the role {role.name}"
-    absent = [name for name in role.inherit if name not in environ]
+    absent = [name for name in role.inherit if name not in ground.environ]
     if absent:
         raise UsageError(f"{where}: the environment has no {absent[0]}, which it takes over")
-    secrets = {name: _fetched(where, name, line) for name, line in role.env_from_cmd.items()}
-    kept = {
+    reached = Sudo(role.unix_user, ground.python) if role.unix_user else None
+    parts = [_as_user(where, reached, ground)] if reached else []
+    parts += [Part(env=role.env), _from_commands(where, role.env_from_cmd, ground.here)]
+    return Taken(role, together(_base(role, ground.environ), parts), reached)
+
+
+def _base(role: Role, environ: Mapping[str, str]) -> dict[str, str]:
+    base = BASE - _OWN if role.unix_user else BASE
+    return {
         name: value
         for name, value in environ.items()
-        if name in BASE or name.startswith("LC_") or name in role.inherit
+        if name in base or name.startswith("LC_") or name in role.inherit
     }
-    return Taken(role, {**kept, **role.env, **secrets}, secrets)
 
 
-def _fetched(where: str, name: str, command: str) -> str:
+def _as_user(where: str, reached: Sudo, ground: Ground) -> Part:
+    """Be that user once, to know that it can be done."""
+    if not sudo.has_user(reached.user):
+        raise UsageError(f"{where}: unix_user: there is no user {reached.user!r}")
     try:
-        value = printed(command)
+        found = reached.ask("identify", cwd=ground.cwd)
+    except SudoError as error:
+        raise UsageError(
+            f"{where}: unix_user: {error}. sudo has to let {_this_user()} start "
+            f"{reached.python} as {reached.user} without a password, and {reached.user} has to be "
+            f"able to run that and to enter {ground.cwd}"
+        ) from error
+    groups = ", ".join(found["groups"])
+    who = Identity(
+        kind="unix", who=found["user"], detail=f"uid {found['uid']}, groups {groups}, by sudo"
+    )
+    names = {"USER": "user", "LOGNAME": "user", "HOME": "home", "SHELL": "shell"}
+    return Part(env={name: found[key] for name, key in names.items()}, identity=who)
+
+
+def _this_user() -> str:
+    return os.environ.get("USER") or str(os.getuid())
+
+
+def _from_commands(where: str, commands: Mapping[str, str], here: Path) -> Part:
+    found = {name: _fetched(where, name, line, here) for name, line in commands.items()}
+    return Part(env=found, secrets=found)
+
+
+def _fetched(where: str, name: str, command: str, here: Path) -> str:
+    try:
+        value = printed(command, here)
     except UsageError as error:
         raise UsageError(f"{where}, {name}: {error}") from None
     if len(value.strip()) < SHORTEST or "\0" in value:
@@ -76,3 +176,8 @@ def _fetched(where: str, name: str, command: str) -> str:
             "the record; put what is none into env"
         )
     return value
+
+
+def _keys(role: Role) -> Iterator[tuple[str, Any]]:
+    if role.unix_user:
+        yield "unix_user", role.unix_user

@@ -91,15 +91,21 @@ def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
     return platformdirs.user_state_path("nbrun", appauthor=False) / "runs"
 
 
-def create(parent: Path, runbook: Path, now: datetime | None = None) -> RunDirectory:
-    """A new folder below `parent`, for this user alone under any umask.
+def new_id(runbook: Path, now: datetime | None = None) -> str:
+    """For a run that begins now."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
+    return f"{moment:%Y%m%d-%H%M%S}-{_stem(runbook)}-{suffix}"
+
+
+def create(parent: Path, run: str) -> RunDirectory:
+    """A new folder below `parent` for the run with the id `run`, for this user alone under any
+    umask.
 
     Raises:
         JournalError: it can't be made there.
     """
-    moment = (now or datetime.now(UTC)).astimezone(UTC)
-    suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-    path = parent / f"{moment:%Y%m%d-%H%M%S}-{_stem(runbook)}-{suffix}"
+    path = parent / run
     try:
         for folder in reversed([each for each in (parent, *parent.parents) if not each.exists()]):
             _make_private(folder)  # `parents=True` would leave those between to the umask

@@ -46,7 +46,12 @@ def _start(order: StartOrder) -> int:
         checked = preparation.check(order, outline)
         run = preparation.prepare(order, checked)
         host = hosting.host(
-            run.directory, run.journal, kernel, run.started, redaction=checked.redaction()
+            run.directory,
+            run.journal,
+            kernel,
+            run.started,
+            redaction=checked.redaction(),
+            role=checked.role,
         )
         return host.run(lambda: host.engine.run(run.started))
     finally:
@@ -60,12 +65,18 @@ def _resume(order: ResumeOrder) -> int:
 
     directory = RunDirectory(Path(order.directory))
     found = resumption.open_run(directory, order)
-    role = resumption.role_of(found.state)
+    role = found.role
     kernel = resumption.kernel_of(found.state, role)
     redaction = resumption.redaction_of(found.state, role)
     plan = found.state.plan
     host = hosting.host(
-        directory, found.writer, kernel, plan, redaction=redaction, state=found.state
+        directory,
+        found.writer,
+        kernel,
+        plan,
+        redaction=redaction,
+        role=role,
+        state=found.state,
     )
     return host.run(lambda: host.engine.resume(found.resumed, found.seen, found.replaced))
 

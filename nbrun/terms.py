@@ -102,11 +102,25 @@ class Policy(Data, frozen=True, kw_only=True):
     approvers: str = ""
 
 
+class Identity(Data, frozen=True, kw_only=True):
+    """As whom a kernel acts: `kind` says where, and `who` is the name there: a Unix user, an AWS
+    ARN, a Kubernetes user. `detail` is what else tells it from others. `until`: when its
+    credentials end, RFC 3339 UTC; empty where they do not, or do not say."""
+
+    kind: Literal["unix", "aws", "kubernetes"]
+    who: str
+    detail: str = ""
+    until: str = ""
+
+
 class RoleTaken(Data, frozen=True, kw_only=True):
     """The role that a run's kernels have: the names of the variables that it takes over, sets, and
-    has commands print. The values of the last are secrets."""
+    has commands print. The values of the last are secrets. `keys` are its other keys, as they stand
+    in nbrun.toml, and `identities` what these came to when the role was taken."""
 
     name: str
     inherit: tuple[str, ...] = ()
     env: dict[str, str] = {}
     env_from_cmd: tuple[str, ...] = ()
+    keys: dict[str, Any] = {}
+    identities: tuple[Identity, ...] = ()

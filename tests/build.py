@@ -15,7 +15,7 @@ from nbrun.events import Cause, Event, Outcome, Record
 from nbrun.fold import apply, check
 from nbrun.journal import GENESIS, Clock, Journal, digest, encode
 from nbrun.state import RunState
-from nbrun.terms import Narration, Operator, Policy, Step
+from nbrun.terms import Identity, Narration, Operator, Policy, Step
 
 OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")
 BEGAN = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -122,6 +122,20 @@ def processes_left(
 ) -> ev.ProcessesLeft:
     left = (ev.ProcessLeft(pid=pid, command="sleep 600"),)
     return ev.ProcessesLeft(step=step, attempt=attempt, **{"processes": left} | fields)
+
+
+def identity(who: str = "arn:aws:sts::1:assumed-role/dba/ada", **fields: Any) -> Identity:
+    return Identity(**{"kind": "aws", "who": who, "until": "2026-11-23T10:31:04Z"} | fields)
+
+
+def role_refreshed(generation: int = 1) -> ev.RoleRefreshed:
+    return ev.RoleRefreshed(generation=generation, role="dba", identities=(identity(),))
+
+
+def role_not_refreshed(generation: int = 1, why: str = "denied") -> ev.RoleNotRefreshed:
+    return ev.RoleNotRefreshed(
+        generation=generation, role="dba", why=why, until="2026-11-23T10:31:04Z"
+    )
 
 
 def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
@@ -525,4 +539,6 @@ BUILDERS: tuple[Build, ...] = (
     kernel_responded,
     interrupt_unheeded,
     processes_left,
+    role_refreshed,
+    role_not_refreshed,
 )  # one for each type of event

@@ -2,6 +2,8 @@
 
 from hypothesis import settings
 
+from tests.other_users import other_users  # noqa: F401  a fixture
+
 # A machine that is busy is no defect: what takes time is measured elsewhere.
 settings.register_profile("nbrun", deadline=None)
 settings.load_profile("nbrun")

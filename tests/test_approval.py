@@ -23,6 +23,7 @@ from tests.build import (
     crashed,
     decided,
     decision_proposed,
+    identity,
     kernel_died,
     kernel_started,
     operator,
@@ -337,10 +338,12 @@ def test_nobody_approves_where_nothing_waits() -> None:
         (operator("ada", 1000), {"dba"}, "has a hand in this run"),
         (operator("eve", 1002), {"dba"}, "has a hand in this run"),
         (operator("kay", 1003), {"dba"}, "has a hand in this run"),
+        (operator("postgres", 999), {"dba"}, "this run's own cells act as postgres"),
     ],
 )
 def test_another_person_of_the_group_approves(who: Any, groups: set[str], why: str | None) -> None:
-    told: list[Event] = [run_started((SHARED,)), kernel_started()]
+    role = terms.RoleTaken(name="dba", identities=(identity("postgres", kind="unix"),))
+    told: list[Event] = [run_started((SHARED,), role=role), kernel_started()]
     told += [operator_attached(operator("eve", 1002)), stopped("approval")]
     told += [decided("interrupt", by=operator("kay", 1003))]
     found = approval.refusal(state_of(told), who, groups)

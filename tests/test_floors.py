@@ -14,11 +14,11 @@ HOUSE = Path(nbrun.__file__).parent
 
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
-    {"__init__", "errors", "decisions", "terms", "files", "prelude", "secret_forms"},
-    {"events"},
+    {"__init__", "errors", "decisions", "terms", "files", "prelude", "secret_forms"} | {"as_user"},
+    {"events", "sudo", "furnishing"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}
     | {"durations", "sizes", "listener"},
-    {"roles", "guard"},
+    {"roles", "guard", "quarters"},
     {
         "state",
         "journal",
@@ -71,7 +71,8 @@ FLOORS: tuple[set[str], ...] = (
     {"kernel_control"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"parameter_values", "lint", "saving", "server", "console"},
-    {"preparation", "resumption"},
+    {"preparation"},
+    {"resumption"},
     {"hosting"},
     {"supervisor"},
     {"commands"},

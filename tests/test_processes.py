@@ -42,8 +42,15 @@ def test_an_adopted_process_is_held_as_a_child_would_be() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             adopted.wait(timeout=0.05)
         adopted.send_signal(signal.SIGKILL)
-        assert adopted.wait(timeout=30) == 0
+        assert adopted.wait(timeout=30) == processes.UNSEEN
         adopted.kill()  # of one that is gone: nothing
+
+
+def test_another_users_process_is_sent_signals_by_who_may_and_its_parent_saw_how_it_ended() -> None:
+    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as process:
+        adopted = Adopted(process.pid, send=process.send_signal, ended=lambda: -9)
+        adopted.kill()
+        assert adopted.wait(timeout=30) == -9
 
 
 def test_the_terminal_of_a_process_is_the_systems_word() -> None:

@@ -311,3 +311,15 @@ def test_what_can_not_be_kept_out_of_the_record_is_refused_and_not_shown(value: 
         check("token", value)
     assert "'token'" in str(caught.value)
     assert str(value) not in str(caught.value).replace("short", "") or len(str(value)) < 5
+
+
+# ── what is learnt while the run goes on ─────────────────────────────────────────────────────
+
+
+def test_a_secret_whose_value_changes_is_known_by_both_and_sent_as_it_was_written() -> None:
+    redaction = Redaction({"TOKEN": "first-token"})
+    redaction.learn({"TOKEN": "second-token", "KEY": "first-key"})
+    redaction.learn({"TOKEN": "third-token", "KEY": "first-key"})
+    told = redaction.text("first-token second-token third-token first-key")
+    assert told == "[secret:TOKEN] [secret:TOKEN 2] [secret:TOKEN 3] [secret:KEY]"
+    assert redaction.reveal(told) == "first-token second-token third-token first-key"

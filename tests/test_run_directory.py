@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun.errors import JournalError, RunNotFoundError, UsageError
-from nbrun.run_directory import RunDirectory, all_runs, create, find, runs_dir
+from nbrun.run_directory import RunDirectory, all_runs, create, find, new_id, runs_dir
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -34,14 +34,14 @@ def kept(parent: Path, *names: str) -> list[RunDirectory]:
 
 
 def test_a_run_is_named_by_its_time_its_runbook_and_chance(tmp_path: Path) -> None:
-    run = create(tmp_path, Path("/srv/restore.ipynb"), NOON)
+    run = create(tmp_path, new_id(Path("/srv/restore.ipynb"), NOON))
     assert re.fullmatch(r"20261123-120000-restore-[a-z0-9]{4}", run.id)
     assert run.path.parent == tmp_path
 
 
 def test_the_time_in_the_name_is_utc_wherever_the_clock_is(tmp_path: Path) -> None:
     kathmandu = timezone(timedelta(hours=5, minutes=45))
-    run = create(tmp_path, Path("r.ipynb"), NOON.astimezone(kathmandu))
+    run = create(tmp_path, new_id(Path("r.ipynb"), NOON.astimezone(kathmandu)))
     assert run.id.startswith("20261123-120000-")
 
 
@@ -49,7 +49,7 @@ def test_the_time_in_the_name_is_utc_wherever_the_clock_is(tmp_path: Path) -> No
 def test_a_run_is_for_its_owner_alone_under_any_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        run = create(tmp_path / "runs", Path("restore.ipynb"))
+        run = create(tmp_path / "runs", new_id(Path("restore.ipynb")))
     finally:
         os.umask(before)
     assert mode(run.path) == 0o700
@@ -58,19 +58,19 @@ def test_a_run_is_for_its_owner_alone_under_any_umask(tmp_path: Path, umask: int
 
 def test_a_folder_of_runs_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
-    create(tmp_path, Path("restore.ipynb"))
+    create(tmp_path, new_id(Path("restore.ipynb")))
     assert mode(tmp_path) == 0o750
 
 
 def test_two_runs_of_one_second_have_two_folders(tmp_path: Path) -> None:
-    ids = {create(tmp_path, Path("restore.ipynb"), NOON).id for _ in range(20)}
+    ids = {create(tmp_path, new_id(Path("restore.ipynb"), NOON)).id for _ in range(20)}
     assert len(ids) == 20
 
 
 def test_a_run_that_cannot_be_kept_is_an_error_that_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError, match=r"file.*can't make the run's folder: Not a directory"):
-        create(tmp_path / "file" / "runs", Path("restore.ipynb"))
+        create(tmp_path / "file" / "runs", new_id(Path("restore.ipynb")))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_run_that_cannot_be_kept_is_an_error_that_says_where(tmp_path: Path) -
 def test_a_runbooks_name_is_made_fit_for_a_file_name(
     tmp_path: Path, runbook: str, stem: str
 ) -> None:
-    run = create(tmp_path, Path(runbook), NOON)
+    run = create(tmp_path, new_id(Path(runbook), NOON))
     assert run.id[:-4] == f"20261123-120000-{stem}-"
     assert run.notebook(runbook) == run.path / f"{stem}.ipynb"
 

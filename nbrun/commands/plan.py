@@ -14,6 +14,7 @@ from nbrun.errors import ExitCode
 from nbrun.orders import StartOrder
 from nbrun.preparation import Checked
 from nbrun.runbook import Runbook
+from nbrun.views import acting
 from nbrun.views import plan as view
 
 
@@ -30,12 +31,13 @@ def show(order: StartOrder, wanted: Wanted, *, json: bool) -> ExitCode:
     checked = preparation.check(order, preparation.outline(order))
     book, values = _redacted(checked, preparation.planned(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
-    rows += [("role", checked.role.role.name)] if checked.role else []
+    role = checked.role.taken.told() if checked.role else None
     if json:
-        data = view.as_data(book, values, checked.policy, rows)
+        data = view.as_data(book, values, checked.policy, rows, role)
         screen().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
     else:
-        screen().print(view.shown(book, values, checked.policy, rows))
+        told = [*rows, *acting.rows(role)]
+        screen().print(view.shown(book, values, checked.policy, told))
     return ExitCode.COMPLETED
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.state import RunState
-from nbrun.views import kernel_words, wording
+from nbrun.views import acting, kernel_words, wording
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,15 @@ def _kernel_or_process(state: RunState, event: ev.Event) -> tuple[str, str, str]
         case ev.RunbookReplaced():
             what = f"{event.operator.name}: the runbook's new version is followed from here on"
             return "runbook", what, ""
-    return _of_record(event)
+    return _of_role_or_record(event)
 
 
-def _of_record(event: ev.Event) -> tuple[str, str, str] | None:
+def _of_role_or_record(event: ev.Event) -> tuple[str, str, str] | None:
     match event:
+        case ev.RoleRefreshed():
+            return "role", acting.refreshed(event), ""
+        case ev.RoleNotRefreshed():
+            return "role", acting.not_refreshed(event), ""
         case ev.SealFailed():
             return "record", f"it could not be sealed up to line {event.upto + 1}", event.why
         case ev.ForwardingFailed():

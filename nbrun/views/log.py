@@ -11,7 +11,7 @@ from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.fold import apply
 from nbrun.state import RunState
-from nbrun.views import kernel_words, wording
+from nbrun.views import acting, kernel_words, wording
 from nbrun.views.ansi import plain
 
 _AT_ONCE = 500  # records printed in one piece
@@ -88,6 +88,8 @@ def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
             return ("", "", "note", f"{event.operator.name}: {event.text}")
         case ev.KernelDied() as event:
             return ("", "", "kernel died", event.why)
+        case ev.RoleNotRefreshed() as event:
+            return ("", "", "role", acting.not_refreshed(event))
         case ev.OutputCapped() as event:
             return (*_where(state, event.step), str(event.attempt), "output", wording.capped(event))
         case ev.RunFinished() as event:

@@ -7,7 +7,7 @@ from typing import Any
 from nbrun import terms
 from nbrun.script import label
 from nbrun.state import RunState, StepState
-from nbrun.views import wording
+from nbrun.views import acting, wording
 from nbrun.views.cells import Cell
 
 HEAD = "nbrun-head"
@@ -24,7 +24,7 @@ def head(state: RunState, began_at: str) -> Cell:
         ("Host", plan.host),
         ("Folder", plan.cwd),
         ("Kernel", plan.kernelspec),
-        ("Role", plan.role.name if plan.role else ""),
+        *((name.capitalize(), value) for name, value in acting.rows(plan.role)),
         *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
         ("Reason", plan.reason),
         ("Ticket", plan.ticket),

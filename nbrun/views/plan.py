@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nbrun.contract import IMPACTS
 from nbrun.runbook import Runbook
-from nbrun.terms import Contract, Policy, Step
+from nbrun.terms import Contract, Policy, RoleTaken, Step
 from nbrun.views import wording
 from nbrun.views.ansi import plain
 from nbrun.views.summary import facts
@@ -99,13 +99,19 @@ def _count(book: Runbook) -> Text:
 
 
 def as_data(
-    book: Runbook, values: Mapping[str, Any], policy: Policy, rows: list[tuple[str, str]]
+    book: Runbook,
+    values: Mapping[str, Any],
+    policy: Policy,
+    rows: list[tuple[str, str]],
+    role: RoleTaken | None,
 ) -> dict[str, Any]:
     """The same for programs: JSON's types."""
+    acting = {} if role is None else {"role": role.name, "identities": role.identities}
     return {
         "runbook": str(book.path),
         "sha256": book.sha256,
         **dict(rows),
+        **msgspec.to_builtins(acting),
         "parameters": dict(values),
         "notices": list(book.notices),
         "impact": impacts(book),

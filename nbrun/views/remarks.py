@@ -2,7 +2,7 @@
 
 from nbrun import events as ev
 from nbrun.state import RunState
-from nbrun.views import kernel_words, wording
+from nbrun.views import acting, kernel_words, wording
 
 Lines = list[tuple[str, str]]
 
@@ -61,6 +61,10 @@ def _of_kernel(state: RunState, event: ev.Event) -> Lines:
         case ev.KernelInterrupted():
             what = "killing the kernel" if event.kill else "interrupting the step"
             return [(f"{what}: {event.why}", "yellow")]
+        case ev.RoleRefreshed():
+            return [(acting.refreshed(event), "dim")]
+        case ev.RoleNotRefreshed():
+            return [(acting.not_refreshed(event), "bold yellow")]
     fact, advice = kernel_words.fact(state, event), kernel_words.advice(event)
     return [(f"{fact}: {advice}" if advice else fact, _style(event))] if fact else []
 
@@ -84,7 +88,9 @@ def _of_process(event: ev.Event, at: str) -> Lines:
             why = f": {event.reason}" if event.reason else ""
             who = wording.operator(event.operator)
             told = f"{wording.moment(at)} resumed by {who} on {event.host}{why}"
-            return [(told, "cyan"), ("looking for its kernel …", "dim")]
+            acts = acting.resumed(event)
+            as_whom = [(f"its role was taken again: {acts}", "cyan")] if acts else []
+            return [(told, "cyan"), *as_whom, ("looking for its kernel …", "dim")]
         case ev.OperatorAttached():
             return [(f"{when} {wording.operator(event.operator)} attached", "dim")]
         case ev.OperatorDetached():

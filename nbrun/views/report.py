@@ -13,7 +13,7 @@ from typing import Any
 from nbrun.events import Record
 from nbrun.terms import Narration
 from nbrun.verify import Standing, Verification
-from nbrun.views import charts, safe_html, timeline, wording
+from nbrun.views import acting, charts, safe_html, timeline, wording
 from nbrun.views.account import Account, Attempt, Section, account
 from nbrun.views.ansi import visible
 from nbrun.views.traces import failure
@@ -89,6 +89,7 @@ def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
         ("Took", wording.duration(told.end)),
         ("Waited for the operator", wording.duration(told.waited) if told.waits else ""),
         ("Host", plan.host),
+        *((name.capitalize(), value) for name, value in acting.rows(plan.role)),
         ("Folder", plan.cwd),
         ("Kernel", plan.kernelspec),
         ("Reason", plan.reason),

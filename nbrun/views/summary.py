@@ -7,7 +7,7 @@ from rich.text import Text
 
 from nbrun import events as ev
 from nbrun.state import RunState
-from nbrun.views import wording
+from nbrun.views import acting, wording
 from nbrun.views.ansi import plain
 
 
@@ -31,7 +31,7 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
         ("kernel", event.kernelspec),
         ("folder", event.cwd),
     ]
-    rows += [("role", event.role.name)] if event.role else []
+    rows += acting.rows(event.role)
     rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]
     rows += [("reason", event.reason)] * bool(event.reason)
     rows += [("ticket", event.ticket)] * bool(event.ticket)

@@ -55,6 +55,7 @@ class Desk:
         editor.chmod(0o755)
         self.terminals: list[Terminal] = []
         self.variables: dict[str, str] = {}  # what its environment has besides
+        self.nbrun = [sys.executable, "-m", "nbrun"]  # how the command is started
 
     def close(self) -> None:
         """Leave nothing running, whatever the test came to."""
@@ -110,7 +111,7 @@ class Desk:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`nbrun` with these arguments and no terminal, to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "nbrun", *arguments],
+            [*self.nbrun, *arguments],
             cwd=self.folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -123,6 +124,18 @@ class Desk:
     def unattended(self, *options: str) -> subprocess.CompletedProcess[str]:
         """`nbrun start` of the runbook without a terminal, to its end."""
         return self.command("start", "runbook.ipynb", *options)
+
+    def begin(self, *options: str) -> subprocess.Popen[str]:
+        """`nbrun start` of the runbook without a terminal, at work."""
+        return subprocess.Popen(
+            [*self.nbrun, "start", "runbook.ipynb", *options],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     # ── the run's processes ──────────────────────────────────────────────────────────────────
 
@@ -237,8 +250,8 @@ class Terminal:
         self._since = 0
         self._status: int | None = None
         self._child = pexpect.spawn(
-            sys.executable,
-            ["-m", "nbrun", *arguments],
+            desk.nbrun[0],
+            [*desk.nbrun[1:], *arguments],
             cwd=str(desk.folder),
             env=desk.environment(),
             dimensions=(rows, columns),

@@ -33,7 +33,9 @@ class Rig(Stage):
     file has been checked."""
 
     def __init__(self, runs: Path) -> None:
-        self.directory: RunDirectory = run_directory.create(runs, Path("restore.ipynb"))
+        self.directory: RunDirectory = run_directory.create(
+            runs, run_directory.new_id(Path("restore.ipynb"))
+        )
         super().__init__(self.directory.path, *DECISIONS, cells=CELLS)
         self.effects: list[str] = []
         self.kernel.on_execute = self.ran

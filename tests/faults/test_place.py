@@ -43,7 +43,7 @@ def test_folders_that_were_there_keep_their_modes(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o775)
-    run_directory.create(shared, Path("restore.ipynb"))
+    run_directory.create(shared, run_directory.new_id(Path("restore.ipynb")))
     assert mode(shared) == 0o775
 
 

@@ -82,9 +82,11 @@ def test_what_befell_the_kernel_and_the_record_is_told() -> None:
         build.seal_failed(1, "the agent is gone"),
         build.forwarding_failed("syslog", 1, "no such socket"),
         build.forwarding_resumed("syslog", 2),
+        build.role_refreshed(),
+        build.role_not_refreshed(why="AccessDenied"),
     )
     told = [(each.kind, each.what, each.why) for each in account(made.records).happenings]
-    assert [kind for kind, *_ in told] == ["kernel", "kernel", "record", "record", "record"]
+    assert [kind for kind, *_ in told] == ["kernel"] * 2 + ["record"] * 3 + ["role"] * 2
     assert ("record", "it could not be sealed up to line 2", "the agent is gone") in told
     assert ("record", "from line 2 on it could not be sent to syslog", "no such socket") in told
 

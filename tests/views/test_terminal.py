@@ -508,11 +508,15 @@ def test_a_stopped_kernel_and_a_record_that_lags_are_said_while_the_step_goes_on
         build.seal_failed(1, "the agent is gone"),
         build.forwarding_failed("syslog", 1, "no such socket"),
         build.forwarding_resumed("syslog", 2),
+        build.role_refreshed(),
+        build.role_not_refreshed(why="AccessDenied"),
     )
     text = Screen(tty=False).show(made).close().file.getvalue()
     text = " ".join(text.split())
     assert "the kernel is not responding" in text
     assert "the kernel's process goes on again" in text
+    assert "taken again: AWS arn:aws:sts::1:assumed-role/dba/ada, until 2026-11-23 10:31:04" in text
+    assert "again: AccessDenied; what the kernel has ends at 2026-11-23 10:31:04 UTC" in text
     assert text.index("before") < text.index("output past 1000 B is not kept")
     assert "not sealed up to line 2: the agent is gone" in text
     assert "the record from line 2 on waits to be sent to syslog: no such socket" in text

@@ -1,0 +1,247 @@
+"""A role's kernel as another Unix user, started by an operator who is not root."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from nbrun import events as ev
+from tests.build_notebooks import code
+from tests.e2e.terminal import TELL_PID, Desk, held_in, is_gone, kernels, wait_until
+from tests.other_users import OtherUsers
+
+REASON = "reason (Enter for none, Ctrl-C to go back):"
+ROLE = """
+[roles.dba]
+unix_user = "{user}"
+env = {{ PGHOST = "$(id) 'x'" }}
+env_from_cmd = {{ PGPASSWORD = "cat password" }}
+"""
+SECRET = "c4n4ry-c4n4ry"
+WHO = (
+    "import getpass, os; print(getpass.getuser(), os.getcwd(), os.environ['HOME'], "
+    "os.environ['PGHOST'], os.environ['PGPASSWORD'], {'LEFT', 'SUDO_USER'} & {*os.environ})"
+)
+WAIT = (
+    "import os, time; open('/tmp/{user}-began', 'w').close()\n"
+    "while not os.path.exists('/tmp/{user}-go'): time.sleep(0.05); print('to the operator alone')"
+)
+
+
+class Operators(Desk):
+    """A desk of an operator who is not root, in a folder that others can pass through."""
+
+    def __init__(self, folder: Path, users: OtherUsers) -> None:
+        super().__init__(folder)
+        self.users = users
+        self.nbrun = [*users.as_operator(), users.python, "-m", "nbrun"]
+        self.variables = users.variables | {"USER": users.operator, "LEFT": "behind"}
+        (folder / "nbrun.toml").write_text(ROLE.format(user=users.user))
+        (folder / "password").write_text(SECRET)
+        self._give_away()
+
+    def _give_away(self) -> None:
+        for path in (self.folder, *self.folder.rglob("*")):
+            shutil.chown(path, self.users.operator)
+        (self.folder / "password").chmod(0o600)
+
+    def lefts(self) -> list[Path]:
+        """What there is of kernels in the temporary folder."""
+        owned = {pwd.getpwnam(name).pw_uid for name in (self.users.operator, self.users.user)}
+        found = Path("/tmp").glob("nbrun-kernel-*")
+        return [path for path in found if path.stat().st_uid in owned]
+
+
+@pytest.fixture
+def desk(other_users: OtherUsers) -> Iterator[Operators]:
+    folder = Path(tempfile.mkdtemp(prefix="nbrun-desk-", dir="/tmp"))
+    folder.chmod(0o755)
+    made = Operators(folder, other_users)
+    yield made
+    made.close()
+    wait_until(lambda: not other_users.processes())
+    for left in (folder, *made.lefts()):
+        shutil.rmtree(left)
+    for path in Path("/tmp").glob(f"{other_users.user}-*"):
+        path.unlink()
+
+
+def as_nobody(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        words, user="nobody", group="nogroup", extra_groups=[], capture_output=True, check=False
+    )
+
+
+def heard_without_keys(connection: dict[str, object]) -> list[bytes]:
+    """What any user of the machine hears at the kernel's iopub while a cell prints."""
+    context = zmq.Context()
+    listener = context.socket(zmq.SUB)
+    listener.subscribe("")
+    listener.linger = 0
+    listener.connect(f"tcp://127.0.0.1:{connection['iopub_port']}")
+    heard = [listener.recv()] if listener.poll(1000) else []
+    context.destroy()
+    return heard
+
+
+def test_its_kernel_is_that_users_and_no_third_user_comes_near_it(desk: Operators) -> None:
+    user = desk.users.user
+    desk.book(
+        code(WHO, id="who"),
+        code(WAIT.format(user=user), id="wait"),
+        code("!echo $PGPASSWORD; whoami", id="leak"),
+    )
+    running = desk.begin("--role", "dba", "--kernel", "shared")
+    wait_until(lambda: Path(f"/tmp/{user}-began").exists())
+    (theirs,) = (path for path in desk.lefts() if path.owner() == user)
+    (kept,) = (path for path in desk.lefts() if path.owner() != user)
+    assert theirs.name.startswith(kept.name)
+    for folder, owner in ((theirs, user), (kept, desk.users.operator)):
+        assert (folder.owner(), folder.stat().st_mode & 0o777) == (owner, 0o700)
+        assert as_nobody("ls", str(folder)).returncode != 0
+    connection = theirs / "kernel.json"
+    assert (connection.owner(), connection.stat().st_mode & 0o777) == (user, 0o600)
+    told = json.loads(connection.read_text())
+    seen = subprocess.check_output(["ps", "-eww", "-o", "args="], text=True)
+    assert all(secret not in seen for secret in (SECRET, told["key"], told["curve_publickey"]))
+    assert heard_without_keys(told) == []
+    Path(f"/tmp/{user}-go").touch()
+    ended = running.communicate()[0]
+    assert running.returncode == 0, ended
+    home = f"/home/{user}"
+    assert desk.printed("who") == (
+        f"{user} {desk.folder} {home} $(id) 'x' [secret:PGPASSWORD] set()\n"
+    )
+    assert desk.printed("leak") == f"[secret:PGPASSWORD]\r\n{user}\r\n"
+    assert desk.lefts() == []
+    wait_until(lambda: not desk.users.processes())
+    assert all(SECRET.encode() not in data for _, data in held_in(desk.runs))
+    role = desk.events(ev.RunStarted)[0].role
+    assert role is not None
+    assert role.keys == {"unix_user": user}
+    (identity,) = role.identities
+    assert (identity.kind, identity.who) == ("unix", user)
+    assert desk.events(ev.KernelStarted)[0].identities == (identity,)
+    assert f"acts as Unix user {user}" in " ".join(ended.split())
+
+
+def test_it_is_interrupted_stopped_killed_and_started_again(desk: Operators) -> None:
+    desk.book(
+        code(TELL_PID + "import time; time.sleep(600)", id="asleep"),
+        code(TELL_PID + "import os, time; time.sleep(0 if os.environ.get('HOME') else 9)", id="b"),
+        code("import os; os._exit(3)", id="dies"),
+    )
+    terminal = desk.start("--role", "dba", "--kernel", "shared")
+    pid = terminal.kernel()
+    os.kill(pid, signal.SIGSTOP)
+    terminal.until("something stopped its process")
+    os.kill(pid, signal.SIGCONT)
+    terminal.until("goes on again")
+    terminal.press("ctrl-c")
+    terminal.until("interrupted ·")
+    terminal.answer("step 1>", "k")
+    terminal.answer(REASON, "")
+    terminal.until("a new kernel is ready")
+    assert is_gone(pid)
+    terminal.answer("step 1>", "r")
+    terminal.answer(REASON, "")
+    again = terminal.kernel()
+    terminal.press("ctrl-c")
+    terminal.until("interrupted ·")
+    terminal.answer("step 1>", "s")
+    terminal.answer(REASON, "")
+    terminal.until("the kernel process ended with status 3")
+    assert is_gone(again)
+    terminal.answer("step 3>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    assert len(desk.events(ev.KernelSuspended)) == 1
+    restarted = desk.events(ev.KernelRestarted)[0]
+    assert restarted.identities == desk.events(ev.KernelStarted)[0].identities
+    assert desk.lefts() == []
+
+
+def test_a_kernel_that_does_not_listen_is_killed(desk: Operators) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + TELL_PID
+    desk.book(code(deaf + "while True: time.sleep(1)", id="deaf"))
+    terminal = desk.start("--role", "dba", "--kernel", "shared")
+    pid = terminal.kernel()
+    terminal.press("ctrl-c")
+    terminal.until("interrupting the step")
+    terminal.press("ctrl-c")
+    terminal.answer("kill the kernel? [y/N]", "y")
+    terminal.until("the kernel was killed, as asked")
+    assert is_gone(pid)
+    terminal.answer("step 1>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    assert desk.lefts() == []
+
+
+def test_a_run_whose_supervisor_was_killed_finds_its_kernel_again(desk: Operators) -> None:
+    desk.book(
+        code("kept = 41", id="first"),
+        code(WAIT.format(user=desk.users.user), id="work"),
+        code("print('kept:', kept)", id="last"),
+    )
+    terminal = desk.start("--role", "dba", "--kernel", "shared")
+    wait_until(lambda: Path(f"/tmp/{desk.users.user}-began").exists())
+    desk.kill_supervisor()
+    assert terminal.wait() == 6
+    assert "its kernel is still alive" in desk.command("runs").stdout
+    terminal = desk.open("resume")
+    terminal.until("the kernel is still there, with its variables")
+    Path(f"/tmp/{desk.users.user}-go").touch()
+    terminal.until("it ran to its end, without an error")
+    terminal.answer("did step 2 happen?", "happened")
+    terminal.answer(REASON, "")
+    terminal.until("kept: 41")
+    assert terminal.wait() == 0
+    assert desk.lefts() == []
+    assert is_gone(kernels(desk.run)[0].pid)
+    role = desk.events(ev.RunResumed)[0].role
+    assert role is not None
+    assert role.identities == desk.events(ev.KernelStarted)[0].identities
+
+
+def test_what_sudo_refuses_starts_nothing(desk: Operators) -> None:
+    desk.book(code())
+    desk.users.forbid()
+    try:
+        ended = desk.unattended("--role", "dba", "--kernel", "shared")
+    finally:
+        desk.users.allow()
+    assert ended.returncode == 2
+    assert f"the role dba: unix_user: sudo as {desk.users.user}: " in ended.stderr
+    assert "without a password" in ended.stderr
+    assert not desk.runs.exists()
+    assert desk.lefts() == []
+
+
+def test_with_sudo_taken_away_meanwhile_a_step_is_interrupted_all_the_same(
+    desk: Operators,
+) -> None:
+    desk.book(code(TELL_PID + "import time; time.sleep(600)", id="asleep"))
+    terminal = desk.start("--role", "dba", "--kernel", "shared")
+    terminal.kernel()
+    desk.users.forbid()
+    try:
+        terminal.press("ctrl-c")
+        terminal.until("interrupted ·")
+    finally:
+        desk.users.allow()
+    terminal.answer("step 1>", "c")
+    terminal.answer("end the run here? [y/N]", "y")
+    terminal.answer(REASON, "")
+    assert terminal.wait() == 5
+    assert desk.lefts() == []
