@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from nbrun import contract, sizes
+from nbrun import contract, role_config, sizes
 from nbrun.errors import UsageError
-from nbrun.roles import NAME, Role
+from nbrun.roles import Role
 from nbrun.terms import DeviationKind
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
 FILE_NAME = "nbrun.toml"
-_ROLE_TABLES = ("inherit", "env", "env_from_cmd")
-_ROLE_TEXTS = ("unix_user",)
 
 
 @dataclass(frozen=True)
@@ -217,37 +215,8 @@ def _roles(path: Path, value: Any) -> dict[str, Any]:
 
 def _role(path: Path, name: str, value: Any) -> Role:
     key = f"roles.{name}"
-    said = _table(path, key, value, dict.fromkeys((*_ROLE_TABLES, *_ROLE_TEXTS)))
-    inherit = said.get("inherit", [])
-    if not isinstance(inherit, list) or not all(map(_is_variable, inherit)):
-        raise UsageError(f"{path}: {key}.inherit must be a list of names, not {inherit!r}")
-    env, commands = (_texts(path, key, each, said) for each in ("env", "env_from_cmd"))
-    twice = set(env) & set(commands) | set(inherit) & {*env, *commands}
-    if twice:
-        raise UsageError(f"{path}: {key}: {min(twice)} comes from two places; keep one")
-    texts = {each: _text(path, f"{key}.{each}", said[each]) for each in _ROLE_TEXTS if each in said}
-    return Role(name, tuple(inherit), env, commands, **texts)
-
-
-def _text(path: Path, key: str, value: Any) -> str:
-    if not isinstance(value, str) or not value or any(mark in value for mark in "\0\r\n"):
-        raise UsageError(f"{path}: {key} must be a text of one line, not {value!r}")
-    return value
-
-
-def _texts(path: Path, key: str, table: str, said: Mapping[str, Any]) -> dict[str, str]:
-    found: Any = said.get(table, {})
-    good = isinstance(found, dict) and all(
-        _is_variable(name) and isinstance(text, str) and "\0" not in text
-        for name, text in found.items()
-    )
-    if not good:
-        raise UsageError(f"{path}: {key}.{table} must be a table of names and texts, not {found!r}")
-    return dict(found)
-
-
-def _is_variable(name: Any) -> bool:
-    return isinstance(name, str) and bool(NAME.fullmatch(name))
+    said = _table(path, key, value, dict.fromkeys(role_config.KEYS))
+    return role_config.role(f"{path}: {key}", name, said)
 
 
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {

@@ -426,7 +426,6 @@ class RoleNotRefreshed(_Event, frozen=True, kw_only=True, tag="role.not_refreshe
     """The role could not be taken again; it is tried again. `until`: when the kernel's credentials
     end, RFC 3339 UTC."""
 
-    generation: int
     role: str
     why: str
     until: str

@@ -20,6 +20,7 @@ from nbrun.listener import Listener
 from nbrun.orders import Accepted
 from nbrun.recipients import Recipients
 from nbrun.redaction import Formatter, Redaction
+from nbrun.renewal import Renewal
 from nbrun.roles import Held
 from nbrun.run_directory import RunDirectory
 from nbrun.saving import saver
@@ -36,6 +37,8 @@ class Host:
     recipients: Recipients
     directory: RunDirectory
     redaction: Redaction
+    kernel: LocalKernel
+    role: Held | None
 
     def run(self, begin: Callable[[], RunState]) -> ExitCode:
         """Answer that the run goes on, leave the terminal, and have `begin` run the engine on a
@@ -57,11 +60,17 @@ class Host:
         _answer(Accepted(directory=str(self.directory.path)))
         _leave_the_terminal(self.directory.log, self.redaction)
         thread.start()
+        renewal = Renewal(self.role, self.kernel.furnish, self._report) if self.role else None
         self.server.serve()
         thread.join()
+        if renewal is not None:
+            renewal.close()
         if failure:
             logging.getLogger(__name__).error("the run was ended by", exc_info=failure[0])
         return ExitCode.INTERNAL if failure else ExitCode.COMPLETED
+
+    def _report(self, event: ev.Event) -> None:
+        self.engine.inbox.put(Reported(event))
 
 
 def host(
@@ -99,7 +108,7 @@ def host(
         state=state,
         redaction=redaction,
     )
-    return Host(engine, server, recipients, directory, redaction)
+    return Host(engine, server, recipients, directory, redaction, kernel, role)
 
 
 def _listen_to_signals(inbox: Inbox) -> None:

@@ -137,16 +137,18 @@ class LocalKernel:
             raise KernelError(str(error)) from error
         self._live = adopted
 
-    def furnish(self, role: Taken) -> bool:
-        """Give the kernel that runs the files that `role` has now; whether there is one.
+    def furnish(self, role: Taken) -> int | None:
+        """Give the kernel that runs the files that `role` has now; its generation, None where there
+        is none. May be called from any thread.
 
         Raises:
             KernelError: it can't be done.
         """
         process = self._live
-        if process is not None:
-            process.furnish(role)
-        return process is not None
+        if process is None:
+            return None
+        process.furnish(role)
+        return process.generation
 
     def execute(self, source: str) -> str:
         return self._process.execute(source)

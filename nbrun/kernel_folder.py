@@ -13,7 +13,8 @@ from nbrun.sudo import SudoError
 
 _ROOM = 60  # bytes of a folder's name that leave room for a socket's below it (104 on macOS)
 _NAME = re.compile(r"nbrun-kernel-(\d+)-\w{8}")
-_FILES = re.compile(r"kernel.*|output")
+_FILES = re.compile(r"kernel.*|output|role\..*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./ -]+")  # what needs no more than quotes in a config file
 _PID, _READY = "kernel.pid", "kernel.ready"
 
 
@@ -42,12 +43,14 @@ def note_ready(folder: Path) -> None:
 
 
 def _parent() -> Path:
-    """The temporary folder, else /tmp: the name of a Unix socket has room for some 100 bytes.
+    """The temporary folder, else /tmp: the name of a Unix socket has room for some 100 bytes, and
+    what a role's files say of their place has to be read as it is.
 
     Not XDG_RUNTIME_DIR, which goes away with its user's last login: the kernel stays.
     """
     candidate = tempfile.gettempdir()
-    if len(os.fsencode(candidate)) <= _ROOM and os.access(candidate, os.W_OK):
+    fits = len(os.fsencode(candidate)) <= _ROOM and _PLAIN.fullmatch(candidate)
+    if fits and os.access(candidate, os.W_OK):
         return Path(candidate)
     return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
 

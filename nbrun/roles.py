@@ -1,17 +1,22 @@
 """Roles: as whom a run's kernels act, and which environment they get, instead of all that the
 operator's shell has."""
 
+import dataclasses
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nbrun import sudo
+from nbrun import aws, kubeconfig, sudo
+from nbrun.aws import Aws
 from nbrun.command_output import printed
 from nbrun.errors import UsageError
 from nbrun.furnishing import Furnishing, Part, together
+from nbrun.kubeconfig import Kube
 from nbrun.secret_forms import SHORTEST
 from nbrun.sudo import Sudo, SudoError
 from nbrun.terms import Identity, RoleTaken
@@ -28,14 +33,17 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 @dataclass(frozen=True)
 class Role:
     """One `[roles.NAME]` of nbrun.toml: the variables that are taken over as they are, those that
-    are set, and those that commands print; and the Unix user that the kernel runs as, empty for the
-    operator."""
+    are set, and those that commands print; the Unix user that the kernel runs as, empty for the
+    operator; and who it is for AWS and
+    for Kubernetes."""
 
     name: str
     inherit: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     env_from_cmd: Mapping[str, str] = field(default_factory=dict)
     unix_user: str = ""
+    aws: Aws | None = None
+    kube: Kube | None = None
 
 
 @dataclass(frozen=True)
@@ -91,15 +99,18 @@ class Held:
         self._role = role
         self._ground = ground
         self._is_fresh = True
+        self._lock = threading.Lock()
         self.learn: Callable[[Mapping[str, str]], None] = lambda _secrets: None
         self.taken = take(role, ground)
+        self.taken_at = datetime.now(UTC)
 
     def again(self) -> Taken:
-        """Raises UsageError: it can't be taken any more."""
-        taken = take(self._role, self._ground)
-        self.learn(taken.secrets)
-        self.taken = taken
-        return taken
+        """May be called from any thread. Raises UsageError: it can't be taken any more."""
+        with self._lock:
+            taken = take(self._role, self._ground)
+            self.learn(taken.secrets)
+            self.taken, self.taken_at = taken, datetime.now(UTC)
+            return taken
 
     def for_kernel(self) -> Taken:
         """For one that is about to start: the first has what was taken before the run began.
@@ -123,6 +134,11 @@ def take(role: Role, ground: Ground) -> Taken:
         raise UsageError(f"{where}: the environment has no {absent[0]}, which it takes over")
     reached = Sudo(role.unix_user, ground.python) if role.unix_user else None
     parts = [_as_user(where, reached, ground)] if reached else []
+    if role.aws:
+        parts.append(aws.part(where, role.aws, ground.operator, ground.run, ground.environ))
+    if role.kube:
+        whole = bool(role.unix_user)
+        parts.append(kubeconfig.part(where, role.kube, ground.environ, whole=whole))
     parts += [Part(env=role.env), _from_commands(where, role.env_from_cmd, ground.here)]
     return Taken(role, together(_base(role, ground.environ), parts), reached)
 
@@ -181,3 +197,6 @@ def _fetched(where: str, name: str, command: str, here: Path) -> str:
 def _keys(role: Role) -> Iterator[tuple[str, Any]]:
     if role.unix_user:
         yield "unix_user", role.unix_user
+    for prefix, said in (("aws", role.aws), ("kube", role.kube)):
+        told = dataclasses.asdict(said) if said else {}
+        yield from ((f"{prefix}_{key}", value) for key, value in told.items() if value)

@@ -132,10 +132,8 @@ def role_refreshed(generation: int = 1) -> ev.RoleRefreshed:
     return ev.RoleRefreshed(generation=generation, role="dba", identities=(identity(),))
 
 
-def role_not_refreshed(generation: int = 1, why: str = "denied") -> ev.RoleNotRefreshed:
-    return ev.RoleNotRefreshed(
-        generation=generation, role="dba", why=why, until="2026-11-23T10:31:04Z"
-    )
+def role_not_refreshed(why: str = "denied") -> ev.RoleNotRefreshed:
+    return ev.RoleNotRefreshed(role="dba", why=why, until="2026-11-23T10:31:04Z")
 
 
 def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:

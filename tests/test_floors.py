@@ -16,9 +16,11 @@ HOUSE = Path(nbrun.__file__).parent
 FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "decisions", "terms", "files", "prelude", "secret_forms"} | {"as_user"},
     {"events", "sudo", "furnishing"},
+    {"aws", "kubeconfig"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}
     | {"durations", "sizes", "listener"},
     {"roles", "guard", "quarters"},
+    {"role_config"},
     {
         "state",
         "journal",
@@ -72,7 +74,7 @@ FLOORS: tuple[set[str], ...] = (
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"parameter_values", "lint", "saving", "server", "console"},
     {"preparation"},
-    {"resumption"},
+    {"resumption", "renewal"},
     {"hosting"},
     {"supervisor"},
     {"commands"},
@@ -100,6 +102,7 @@ HEAVY = (
     "jinja2",
     "nh3",
     "ansi2html",
+    "boto3",
 )
 
 
@@ -215,7 +218,8 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("psutil",), {"processes"}),
         (("tomllib",), {"config"}),
         (("platformdirs",), {"run_directory"}),
-        (("yaml",), {"parameter_file"}),
+        (("yaml",), {"parameter_file", "kubeconfig"}),
+        (("boto3", "botocore"), {"aws"}),
         (("jsonschema", "referencing"), {"parameter_schema"}),
         (("keyring",), {"parameter_sources"}),
         (("selectolax",), {"views.html"}),

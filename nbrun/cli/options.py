@@ -71,7 +71,7 @@ KernelName = Annotated[
 
 RoleName = Annotated[
     str | None,
-    typer.Option(help="Run with the environment of this role of nbrun.toml.", show_default=False),
+    typer.Option(help="Run as this role of nbrun.toml.", show_default=False),
 ]
 
 

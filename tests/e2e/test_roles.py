@@ -1,10 +1,14 @@
 """What a kernel finds in its environment with a role, and what the record says of it."""
 
+import json
+import re
+
 import pytest
 
 from nbrun import events as ev
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk, held_in
+from tests.sts import Sts
 
 ROLE = """
 [roles.dba]
@@ -64,3 +68,89 @@ def test_a_role_that_can_not_be_taken_starts_nothing(book: Desk) -> None:
     assert ended.returncode == 2
     assert "the role dba, PGPASSWORD: cat password: ended with exit code 1" in ended.stderr
     assert not book.runs.exists()
+
+
+# ── who it is for AWS and for Kubernetes ─────────────────────────────────────────────────────
+
+ELSEWHERE = """
+[roles.ops]
+inherit = ["AWS_ENDPOINT_URL_STS"]
+aws_role_arn = "arn:aws:iam::123456789012:role/dba"
+kube_context = "prod"
+kube_impersonate = "ops@example.com"
+"""
+KUBECONFIG = """
+contexts: [{name: prod, context: {cluster: blue, user: ada}}, {name: other, context: {}}]
+clusters: [{name: blue, cluster: {server: "https://blue.example.com"}}]
+users: [{name: ada, user: {token: c4n4ry-kube-token}}]
+"""
+AS_WHOM = """import boto3, json, os, pathlib, time
+keys = boto3.Session().get_credentials()
+first = keys.get_frozen_credentials().secret_key
+print(boto3.client('sts').get_caller_identity()['Arn'], first, flush=True)
+config = json.loads(pathlib.Path(os.environ['KUBECONFIG']).read_text())
+print([each['name'] for each in config['contexts']], config['users'])
+"""
+UNTIL_FRESH = "while keys.get_frozen_credentials().secret_key == first: time.sleep(0.05)\n"
+
+
+@pytest.fixture
+def elsewhere(desk: Desk, sts: Sts) -> Desk:
+    (desk.folder / "nbrun.toml").write_text(ELSEWHERE)
+    (desk.folder / "kubeconfig").write_text(KUBECONFIG)
+    desk.variables |= sts.variables() | {"KUBECONFIG": str(desk.folder / "kubeconfig")}
+    return desk
+
+
+def test_a_kernel_acts_by_its_role_and_sees_its_credentials_renewed(
+    elsewhere: Desk, sts: Sts
+) -> None:
+    sts.lifetime = 8.0
+    elsewhere.book(
+        code(AS_WHOM, id="who"),
+        code(UNTIL_FRESH + "print('fresh', keys.get_frozen_credentials().token)", id="fresh"),
+    )
+    ended = elsewhere.unattended("--role", "ops")
+    assert ended.returncode == 0, ended.stdout
+    run = elsewhere.run.name
+    arn, user = f"arn:aws:sts::123456789012:assumed-role/dba/root@{run}", "ops@example.com"
+    who, config = elsewhere.printed("who").splitlines()
+    assert re.fullmatch(re.escape(arn) + r" \[secret:AWS_SECRET_ACCESS_KEY( \d+)?\]", who)
+    told = "{'token': '[secret:KUBE_TOKEN]', 'as': 'ops@example.com'}"
+    assert config == f"['prod'] [{{'name': 'ada', 'user': {told}}}]"
+    assert re.match(r"fresh \[secret:AWS_SESSION_TOKEN \d", elsewhere.printed("fresh"))
+    (started,), (refreshed, *_) = map(elsewhere.events, (ev.KernelStarted, ev.RoleRefreshed))
+    assert [each.who for each in started.identities] == [arn, user]
+    assert [each.who for each in refreshed.identities] == [arn, user]
+    assert refreshed.identities[0].until > started.identities[0].until
+    assert {asked["RoleSessionName"] for asked in sts.requests if "RoleArn" in asked} == {
+        f"root@{run}"
+    }
+    told = " ".join(ended.stdout.split())
+    assert f"acts as AWS {arn}, until 2" in told
+    assert f"acts as Kubernetes user {user} (context prod, cluster blue at https" in told
+    assert "the role ops was taken again" in told
+    canaries = [*sts.issued, "c4n4ry"]
+    assert len(sts.issued) >= 4
+    assert not [
+        name for name, data in held_in(elsewhere.runs) for c in canaries if c.encode() in data
+    ]
+    assert not [c for c in canaries if c in ended.stdout]
+
+
+def test_a_role_that_is_refused_starts_nothing_and_in_a_plan_is_taken_too(
+    elsewhere: Desk, sts: Sts
+) -> None:
+    elsewhere.book(code())
+    told = elsewhere.command("plan", "runbook.ipynb", "--role", "ops", "--json")
+    assert [each["kind"] for each in json.loads(told.stdout)["identities"]] == ["aws", "kubernetes"]
+    sts.refusing = True
+    ended = elsewhere.unattended("--role", "ops")
+    assert ended.returncode == 2
+    assert "the role ops: aws_role_arn: An error occurred (AccessDenied)" in ended.stderr
+    sts.refusing = False
+    (elsewhere.folder / "kubeconfig").unlink()
+    ended = elsewhere.unattended("--role", "ops")
+    assert ended.returncode == 2
+    assert "the role ops: kube_context 'prod': there is no context 'prod'" in ended.stderr
+    assert not elsewhere.runs.exists()

@@ -17,6 +17,7 @@ from nbrun import events as ev
 from tests.build_notebooks import code
 from tests.e2e.terminal import TELL_PID, Desk, held_in, is_gone, kernels, wait_until
 from tests.other_users import OtherUsers
+from tests.sts import Sts
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 ROLE = """
@@ -244,4 +245,56 @@ def test_with_sudo_taken_away_meanwhile_a_step_is_interrupted_all_the_same(
     terminal.answer("end the run here? [y/N]", "y")
     terminal.answer(REASON, "")
     assert terminal.wait() == 5
+    assert desk.lefts() == []
+
+
+ALL = """
+[roles.all]
+unix_user = "{user}"
+inherit = ["AWS_ENDPOINT_URL_STS"]
+env = {{ PGHOST = "db1" }}
+aws_role_arn = "arn:aws:iam::123456789012:role/dba"
+kube_context = "prod"
+"""
+KUBECONFIG = """
+contexts: [{name: prod, context: {cluster: blue, user: ada}}]
+clusters: [{name: blue, cluster: {server: "https://blue.example.com"}}]
+users: [{name: ada, user: {tokenFile: token}}]
+"""
+AS_WHOM = """import boto3, getpass, json, os, pathlib, time
+keys = boto3.Session().get_credentials()
+first = keys.get_frozen_credentials().secret_key
+arn = boto3.client('sts').get_caller_identity()['Arn']
+config = json.loads(pathlib.Path(os.environ['KUBECONFIG']).read_text())
+print(getpass.getuser(), arn, os.environ['PGHOST'], config['users'][0]['user'])
+while keys.get_frozen_credentials().secret_key == first: time.sleep(0.05)
+"""
+
+
+def test_all_keys_of_a_role_go_together_and_hold_in_a_kernel_that_is_started_again(
+    desk: Operators, sts: Sts
+) -> None:
+    sts.lifetime = 12.0
+    (desk.folder / "nbrun.toml").write_text(ALL.format(user=desk.users.user))
+    for name, text in (("kubeconfig", KUBECONFIG), ("token", SECRET)):
+        (desk.folder / name).write_text(text)
+        shutil.chown(desk.folder / name, desk.users.operator)
+        (desk.folder / name).chmod(0o600)
+    desk.variables |= sts.variables() | {"KUBECONFIG": str(desk.folder / "kubeconfig")}
+    desk.book(code(AS_WHOM, id="who"))
+    terminal = desk.start("--role", "all", "--kernel", "shared", "--step", columns=200)
+    terminal.answer("step 1>", "k")
+    terminal.answer(REASON, "")
+    terminal.until("a new kernel is ready")
+    terminal.answer("step 1>", "r")
+    assert terminal.wait() == 3
+    arn = f"arn:aws:sts::123456789012:assumed-role/dba/{desk.users.operator}@{desk.run.name}"
+    told = f"{desk.users.user} {arn} db1 {{'token': '[secret:KUBE_TOKEN_FILE]'}}\n"
+    assert desk.printed("who") == told
+    (started,), (restarted,) = map(desk.events, (ev.KernelStarted, ev.KernelRestarted))
+    assert [each.kind for each in restarted.identities] == ["unix", "aws", "kubernetes"]
+    assert restarted.identities[1].until > started.identities[1].until
+    assert {event.generation for event in desk.events(ev.RoleRefreshed)} >= {2}
+    kept = b"".join(data for _, data in held_in(desk.runs)) + terminal.raw
+    assert not [each for each in (SECRET, *sts.issued) if each.encode() in kept]
     assert desk.lefts() == []
