@@ -71,6 +71,13 @@ def write(request: Request) -> Request:
     return {}
 
 
+def read(request: Request) -> Request:
+    """The texts of those of the files `names` that the folder has."""
+    found = [Path(request["folder"], name) for name in request["names"]]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in found if path.exists()}
+    return {"files": texts}
+
+
 def send(request: Request) -> Request:
     """Send a signal to the kernel's process group."""
     if _is_there(request):
@@ -158,7 +165,7 @@ def _told(error: OSError) -> str:
 
 
 _DO: Dict[str, Callable[[Request], Request]] = {  # noqa: UP006
-    each.__name__: each for each in (identify, start, write, send, status, clear)
+    each.__name__: each for each in (identify, start, write, read, send, status, clear)
 }
 
 

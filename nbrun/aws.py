@@ -24,7 +24,8 @@ from nbrun.terms import Identity
 
 SHORTEST, LONGEST = 900, 43_200  # seconds of a session: STS, AssumeRole, DurationSeconds
 _FALLBACK_REGION = "us-east-1"  # of STS alone, where no region is set
-_CONFIG, _CREDENTIALS, _PRINTED = "role.aws-config", "role.aws-credentials", "role.aws.json"
+_CONFIG, _CREDENTIALS, PRINTED = "role.aws-config", "role.aws-credentials", "role.aws.json"
+_NAMES = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 # What an SDK would take credentials from before it looks into the files that are given to it.
 RESERVED = frozenset(
     f"AWS_{name}"
@@ -64,6 +65,12 @@ def part(where: str, wanted: Aws, operator: str, run: str, environ: Mapping[str,
         if not wanted.role_arn:
             return _profile(session, sts, wanted.profile, environ)
         return _assumed(sts.assume_role(**_request(wanted, operator, run)), region)
+
+
+def secrets_of(text: str) -> dict[str, str]:
+    """What is secret in the file PRINTED of a kernel's folder. ValueError when it is none."""
+    keys = json.loads(text)
+    return _secrets(*(str(keys[name]) for name in _NAMES))
 
 
 def session_name(operator: str, run: str) -> str:
@@ -153,9 +160,8 @@ def _profile(session: Any, sts: Any, profile: str, environ: Mapping[str, str]) -
 def _assumed(answer: dict[str, Any], region: str | None) -> Part:
     keys = answer["Credentials"]
     until = _rfc3339(keys["Expiration"])
-    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-    printed = {"Version": 1, **{name: keys[name] for name in names}, "Expiration": until}
-    config = f'[default]\ncredential_process = {shutil.which("cat")} "{FOLDER}/{_PRINTED}"\n'
+    printed = {"Version": 1, **{name: keys[name] for name in _NAMES}, "Expiration": until}
+    config = f'[default]\ncredential_process = {shutil.which("cat")} "{FOLDER}/{PRINTED}"\n'
     if region:
         config += f"region = {region}\n"
     return Part(
@@ -165,8 +171,8 @@ def _assumed(answer: dict[str, Any], region: str | None) -> Part:
             "AWS_SDK_LOAD_CONFIG": "1",  # without it Go's first SDK reads no config
             "AWS_EC2_METADATA_DISABLED": "true",  # never the machine's own identity instead
         },
-        files={_CONFIG: config, _CREDENTIALS: "", _PRINTED: json.dumps(printed)},
-        secrets=_secrets(*(keys[name] for name in names)),
+        files={_CONFIG: config, _CREDENTIALS: "", PRINTED: json.dumps(printed)},
+        secrets=_secrets(*(keys[name] for name in _NAMES)),
         identity=Identity(kind="aws", who=answer["AssumedRoleUser"]["Arn"], until=until),
     )
 

@@ -86,9 +86,8 @@ def host(
     """`redaction` keeps secrets out of record and log, those too that `role` will come to; `state`:
     where the run stands that the journal holds already. NbrunError when there is no place for its
     socket."""
-    if role is not None:
-        role.learn = redaction.learn
     kernel.log_to(directory.log, redaction.scrub)
+    kernel.learn_by(redaction.learn)
     inbox: Inbox = queue.SimpleQueue()
     gid = sharing.gid_of(plan.policy.group) if plan.policy.group else None
     server = Server(Listener(directory.socket, gid), inbox)

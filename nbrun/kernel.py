@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import zmq
 
-from nbrun import kernel_folder, processes, quarters, wire
+from nbrun import kernel_folder, processes, quarters, roles, wire
 from nbrun.channels import Channels
 from nbrun.errors import KernelError, UsageError
 from nbrun.events import KernelProcess
@@ -75,6 +75,7 @@ class LocalKernel:
         self._sink: Sink = _nobody_listens
         self._log = Log()
         self._generation = generation
+        self._learn: Callable[[Mapping[str, str]], None] = lambda _secrets: None
         self._booting: _Process | None = None
         self._live: _Process | None = None
 
@@ -87,6 +88,13 @@ class LocalKernel:
         """Keep in `log` what kernels that have ended wrote to their own stdout and stderr, as
         `scrub` gives it back."""
         self._log = Log(log, scrub)
+
+    def learn_by(self, learn: Callable[[Mapping[str, str]], None]) -> None:
+        """Tell `learn` the secrets of each role, and of each kernel that is found again, before
+        anything is heard of it."""
+        self._learn = learn
+        if self._role is not None:
+            self._role.learn = learn
 
     def launch(self) -> None:
         """Start the process, and do not wait for it: `start` does. Whatever goes wrong, that
@@ -129,13 +137,21 @@ class LocalKernel:
         lodged = quarters.of(directory)
         adopted = _Process(self._name, info.generation, self._attended, directory, lodged)
         try:
+            self._learn(roles.secrets_in(lodged.read(roles.FILES)))
             adopted.adopt(process.pid, info, self._sink, give_up)
-            if self._role is not None:
-                adopted.furnish(self._role.taken)
         except Exception as error:  # whatever Jupyter raises, it can't be spoken to
             adopted.close(self._log)
             raise KernelError(str(error)) from error
         self._live = adopted
+        self._refurnish(adopted)
+
+    def _refurnish(self, adopted: "_Process") -> None:
+        """With what the role came to now. Without it the kernel has what it had."""
+        try:
+            if self._role is not None:
+                adopted.furnish(self._role.taken)
+        except KernelError as error:
+            logging.getLogger(__name__).warning("%s", error)
 
     def furnish(self, role: Taken) -> int | None:
         """Give the kernel that runs the files that `role` has now; its generation, None where there

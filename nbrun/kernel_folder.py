@@ -94,6 +94,6 @@ def _is_cleared(folder: Path, pid: int) -> bool:
         lodged = quarters.of(folder)
         if isinstance(lodged, quarters.Away):
             lodged.clear(pid)
-    except (SudoError, ValueError):
+    except (SudoError, KernelError):
         return False
     return True

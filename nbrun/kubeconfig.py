@@ -20,7 +20,7 @@ from nbrun.secret_forms import SHORTEST
 from nbrun.terms import Identity
 
 RESERVED = frozenset({"KUBECONFIG"})
-_FILE = "role.kubeconfig"
+FILE = "role.kubeconfig"
 _KINDS = {"contexts": "context", "clusters": "cluster", "users": "user"}
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _AS = ("as", "as-uid", "as-groups", "as-user-extra")
@@ -68,11 +68,19 @@ def part(where: str, wanted: Kube, environ: Mapping[str, str], *, whole: bool) -
         "users": [{"name": user_name, "user": user}],
     }
     return Part(
-        env={"KUBECONFIG": f"{FOLDER}/{_FILE}"},
-        files={_FILE: json.dumps(config, indent=1)},  # JSON is YAML
+        env={"KUBECONFIG": f"{FOLDER}/{FILE}"},
+        files={FILE: json.dumps(config, indent=1)},  # JSON is YAML
         secrets=secrets,
         identity=_identity(wanted.context, user, user_name, cluster, cluster_name),
     )
+
+
+def secrets_of(text: str) -> dict[str, str]:
+    """What is secret in the file FILE of a kernel's folder. ValueError when it is none; UsageError
+    when what it names can't be read."""
+    config = json.loads(text)
+    (cluster,), (user,) = config["clusters"], config["users"]
+    return dict(_secrets(FILE, cluster["cluster"], user["user"]))
 
 
 def _identity(context: str, user: Entry, user_name: str, cluster: Entry, name: str) -> Identity:

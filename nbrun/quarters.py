@@ -2,13 +2,14 @@
 its role's files and what its process writes; this user's own, or another Unix user's."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from nbrun.errors import KernelError
 from nbrun.processes import Adopted
 from nbrun.sudo import Sudo, SudoError, common_folder
 
@@ -30,6 +31,9 @@ class Quarters(Protocol):
 
     def write(self, files: Mapping[str, str]) -> None:
         """Put files into the folder, for the kernel's user alone. Raises OSError, SudoError."""
+
+    def read(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of these files that there are. Raises OSError, SudoError."""
 
     def hold(self, pid: int) -> Adopted:
         """A hold on the kernel's process."""
@@ -65,6 +69,10 @@ class Here:
             fresh.write_text(text, "utf-8")
             fresh.replace(self.path / name)
 
+    def read(self, names: Iterable[str]) -> dict[str, str]:
+        found = [self.path / name for name in names]
+        return {path.name: path.read_text("utf-8") for path in found if path.exists()}
+
     def hold(self, pid: int) -> Adopted:
         return Adopted(pid)
 
@@ -97,6 +105,10 @@ class Away(msgspec.Struct, frozen=True, kw_only=True):
 
     def write(self, files: Mapping[str, str]) -> None:
         self._sudo.ask("write", folder=self.folder, files=dict(files))
+
+    def read(self, names: Iterable[str]) -> dict[str, str]:
+        told = self._sudo.ask("read", folder=self.folder, names=list(names))
+        return dict(told["files"])
 
     def hold(self, pid: int) -> Adopted:
         return Adopted(pid, send=lambda number: self._send(pid, number), ended=self._status)
@@ -139,7 +151,10 @@ def of(kept: Path) -> Here | Away:
     """The quarters of the kernel whose supervisor keeps, or kept, the folder `kept`.
 
     Raises:
-        ValueError: its note of them is none.
+        KernelError: its note of them can't be read.
     """
     note = kept / _NOTE
-    return msgspec.json.decode(note.read_bytes(), type=Away) if note.exists() else Here(kept)
+    try:
+        return msgspec.json.decode(note.read_bytes(), type=Away) if note.exists() else Here(kept)
+    except (OSError, msgspec.DecodeError) as error:
+        raise KernelError(f"{note}: can't be read: {error}") from error

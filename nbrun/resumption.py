@@ -94,16 +94,24 @@ def role_of(state: RunState) -> Held | None:
     if plan.role is None:
         return None
     role = _settings(state).role(plan.role.name)
+    before = plan.role.keys.get("unix_user", "")
+    if role.unix_user != before:
+        raise UsageError(
+            f"the role {role.name}: unix_user is {role.unix_user!r} now, and was {before!r} when "
+            "the run began, whose kernel runs as that user: put it back"
+        )
     return preparation.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
 
 
 def redaction_of(state: RunState, role: Held | None) -> Redaction:
     """What is kept out of the record from here on. The secrets among the parameters were known to
-    the process that is gone, and to no other."""
+    the process that is gone, and to no other; without `role` so were those that commands print."""
+    taken = state.plan.role
+    unknown = taken.env_from_cmd if taken and role is None else ()
     return Redaction(
         role.taken.secrets if role else None,
         patterns=_settings(state).redact_patterns,
-        lost=state.plan.secrets,
+        lost=(*state.plan.secrets, *unknown),
     )
 
 

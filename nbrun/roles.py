@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,6 +142,21 @@ def take(role: Role, ground: Ground) -> Taken:
         parts.append(kubeconfig.part(where, role.kube, ground.environ, whole=whole))
     parts += [Part(env=role.env), _from_commands(where, role.env_from_cmd, ground.here)]
     return Taken(role, together(_base(role, ground.environ), parts), reached)
+
+
+_SECRETS_OF = {aws.PRINTED: aws.secrets_of, kubeconfig.FILE: kubeconfig.secrets_of}
+FILES = tuple(_SECRETS_OF)
+
+
+def secrets_in(files: Mapping[str, str]) -> dict[str, str]:
+    """What is secret in those of FILES that a kernel's folder has: those of before a crash are
+    known to the kernel that outlived it, and to nobody else. One that makes no sense, a cell has
+    written: it holds nothing of the role's."""
+    found: dict[str, str] = {}
+    for name, secrets_of in _SECRETS_OF.items():
+        with suppress(ValueError, KeyError, TypeError, AttributeError, UsageError):
+            found |= secrets_of(files[name]) if name in files else {}
+    return found
 
 
 def _base(role: Role, environ: Mapping[str, str]) -> dict[str, str]:

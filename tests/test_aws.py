@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nbrun.aws import Aws, session_name, tag_value
 from nbrun.errors import UsageError
-from nbrun.roles import Ground, Role, Taken, take
+from nbrun.roles import Ground, Role, Taken, secrets_in, take
 from tests.sts import ROLE, Sts
 
 RUN = "20261125-065512-failover-x7f2"
@@ -76,6 +76,13 @@ def test_its_credentials_come_by_a_command_and_are_secrets(sts: Sts) -> None:
     assert env["AWS_CONFIG_FILE"] == "/k f/role.aws-config"
     assert "AWS_ACCESS_KEY_ID" not in env
     assert not any(secret in str(role.told()) for secret in role.secrets.values())
+
+
+def test_what_a_kernel_of_before_a_crash_knows_is_found_in_its_files(sts: Sts) -> None:
+    role = taken(role_arn=ROLE)
+    assert secrets_in(role.furnishing.texts("/k")) == role.secrets
+    assert secrets_in({"role.aws.json": "a cell's own", "role.kubeconfig": "[]"}) == {}
+    assert secrets_in({}) == {}
 
 
 def test_an_sdk_takes_them_from_there(sts: Sts, tmp_path: Path) -> None:

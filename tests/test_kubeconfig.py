@@ -14,7 +14,7 @@ import pytest
 
 from nbrun.errors import UsageError
 from nbrun.kubeconfig import Kube
-from nbrun.roles import Ground, Role, Taken, take
+from nbrun.roles import Ground, Role, Taken, secrets_in, take
 
 KEY = "-----BEGIN PRIVATE KEY-----\nc4n4ryc4n4ryc4n4ry\n-----END PRIVATE KEY-----\n"
 MAIN = """
@@ -178,6 +178,7 @@ def test_what_is_secret_in_it_is_known_for_one(
 ) -> None:
     role = taken(folder, context)
     assert role.secrets == secrets
+    assert secrets_in(role.furnishing.texts("/k")) == secrets
     assert not any(secret in str(role.told()) for secret in secrets.values())
 
 

@@ -1,13 +1,18 @@
 """The runbook as it was recorded and as it is now, made into one plan."""
 
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbrun.errors import UsageError
 from nbrun.fold import fold
-from nbrun.resumption import merged
+from nbrun.resumption import merged, redaction_of, role_of
 from nbrun.state import RunState
-from nbrun.terms import Step
-from tests.build import attempted, begun, step
+from nbrun.terms import RoleTaken, Step
+from tests.build import attempted, begun, run_started, step
 
 
 def after(*ran: str, plan: int = 4) -> RunState:
@@ -52,3 +57,26 @@ def test_nothing_that_was_run_is_lost_and_numbers_have_no_holes(
     assert [id_ for id_ in ids(made) if id_ in order] == order
     for each in made:
         assert (each.source == "new()") == (each.id not in ran)
+
+
+# ── its role ─────────────────────────────────────────────────────────────────────────────────
+
+
+def with_role(folder: Path, **fields: Any) -> RunState:
+    plan = run_started(1, runbook=str(folder / "r.ipynb"), role=RoleTaken(name="dba", **fields))
+    return fold([plan])
+
+
+def test_a_kernel_does_not_change_its_unix_user_with_the_roles(tmp_path: Path) -> None:
+    (tmp_path / "nbrun.toml").write_text("[roles.dba]\nunix_user = 'other'\n")
+    with pytest.raises(UsageError, match="unix_user is 'other' now, and was 'postgres' when"):
+        role_of(with_role(tmp_path, keys={"unix_user": "postgres"}))
+    (tmp_path / "nbrun.toml").write_text("[roles.ops]\n")
+    with pytest.raises(UsageError, match="there is no role 'dba'"):
+        role_of(with_role(tmp_path))
+
+
+def test_without_the_role_what_its_commands_printed_is_not_known(tmp_path: Path) -> None:
+    state = with_role(tmp_path, env_from_cmd=("PGPASSWORD",))
+    assert b"the secrets PGPASSWORD are not known" in redaction_of(state, None).scrub(b"hunter2")
+    assert redaction_of(with_role(tmp_path), None).scrub(b"all is well") == b"all is well"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nbrun import quarters, sudo
-from nbrun.errors import UsageError
+from nbrun.errors import KernelError, UsageError
 from nbrun.kernel_folder import make, note_process
 from nbrun.roles import Ground, Held, Role, take
 from nbrun.sudo import Sudo, SudoError
@@ -132,7 +132,7 @@ def test_its_files_are_that_users_alone_and_replaced_at_once(user: Sudo) -> None
     assert folder.owner() == user.user
     assert folder.stat().st_mode & 0o777 == 0o700
     lodged.write({"role.kubeconfig": "new ü\n"})
-    assert (folder / "role.kubeconfig").read_text("utf-8") == "new ü\n"
+    assert lodged.read(["role.kubeconfig", "role.none"]) == {"role.kubeconfig": "new ü\n"}
     assert {path.name for path in folder.iterdir()} >= {"kernel.json", "role.kubeconfig"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
     assert stand.process.wait(timeout=30) == 0  # its stdin is empty
@@ -186,6 +186,17 @@ def test_what_a_dead_supervisor_left_of_a_kernel_that_was_never_ready_is_ended(u
     assert not kept.exists()
     assert not Path(lodged.folder).exists()
     assert stand.process.wait(timeout=30) is not None
+
+
+def test_where_a_kernel_lives_is_noted_beside_its_supervisors_files(
+    user: Sudo, tmp_path: Path
+) -> None:
+    assert quarters.of(tmp_path) == quarters.Here(tmp_path)
+    assert quarters.of(tmp_path) == quarters.new(tmp_path, None)
+    assert quarters.new(tmp_path, user) == quarters.of(tmp_path)
+    (tmp_path / "kernel.user").write_text("{}")
+    with pytest.raises(KernelError, match=r"kernel.user: can't be read"):
+        quarters.of(tmp_path)
 
 
 def test_a_role_is_taken_again_for_each_kernel_but_the_first(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
     kernel = resumption.kernel_of(found.state)
     redaction = resumption.redaction_of(found.state, None)
     kernel.log_to(directory.log, redaction.scrub)
+    kernel.learn_by(redaction.learn)
     inbox: Inbox = queue.SimpleQueue()
     recipients = Recipients(found.state.plan, directory, lambda event: inbox.put(Reported(event)))
     engine = Engine(

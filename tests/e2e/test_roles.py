@@ -7,7 +7,7 @@ import pytest
 
 from nbrun import events as ev
 from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, held_in
+from tests.e2e.terminal import Desk, held_in, wait_until
 from tests.sts import Sts
 
 ROLE = """
@@ -136,6 +136,39 @@ def test_a_kernel_acts_by_its_role_and_sees_its_credentials_renewed(
         name for name, data in held_in(elsewhere.runs) for c in canaries if c.encode() in data
     ]
     assert not [c for c in canaries if c in ended.stdout]
+
+
+HOLD = """import os, time
+open('began', 'w').close()
+while not os.path.exists('go'): time.sleep(0.01)
+"""
+
+
+def test_what_a_kernel_of_before_a_crash_knows_stays_out_of_the_record(
+    elsewhere: Desk, sts: Sts
+) -> None:
+    elsewhere.book(
+        code("import boto3; old = boto3.Session().get_credentials().token", id="old"),
+        code(HOLD, id="hold"),
+        code("print(old, boto3.Session().get_credentials().token)", id="both"),
+    )
+    terminal = elsewhere.start("--role", "ops")
+    wait_until((elsewhere.folder / "began").exists)
+    elsewhere.kill_supervisor()
+    assert terminal.wait() == 6
+    terminal = elsewhere.open("resume")
+    terminal.until("its role was taken again: AWS")
+    (elsewhere.folder / "go").touch()
+    terminal.answer("did step 2 happen?", "happened")
+    terminal.answer("reason (Enter for none, Ctrl-C to go back):", "")
+    assert terminal.wait() == 0
+    old, new = elsewhere.printed("both").split("] ")
+    assert (old, new) == ("[secret:AWS_SESSION_TOKEN 2", "[secret:AWS_SESSION_TOKEN]\n")
+    kept = b"".join(data for _, data in held_in(elsewhere.runs)) + terminal.raw
+    assert not [each for each in sts.issued if each.encode() in kept]
+    role = elsewhere.events(ev.RunResumed)[0].role
+    assert role is not None
+    assert [each.kind for each in role.identities] == ["aws", "kubernetes"]
 
 
 def test_a_role_that_is_refused_starts_nothing_and_in_a_plan_is_taken_too(
