@@ -261,10 +261,13 @@ class Engine:
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
     def _wait(self, until: float | None = None) -> Incoming | None:
-        """What comes in next; None when something is due, at `until` at the latest."""
+        """What comes in next; None when something is due, at `until` at the latest. What is due
+        goes first: a kernel that never stops to speak must not keep a time limit waiting."""
         moments = (self._transcript.due, *self._control.due, self._stop_due, until)
         due = [moment for moment in moments if moment is not None]
-        timeout = max(0.0, min(due) - time.monotonic()) if due else None
+        timeout = min(due) - time.monotonic() if due else None
+        if timeout is not None and timeout <= 0:
+            return None
         try:
             return self.inbox.get(timeout=timeout)
         except queue.Empty:

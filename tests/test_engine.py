@@ -1,6 +1,8 @@
 """The run loop, on a kernel that says what a test has it say and a journal that is a file."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -1015,3 +1017,31 @@ def test_what_was_decided_is_void_when_it_is_withdrawn_or_rejected(tmp_path: Pat
         "resumed",
         "cancelled",
     ]
+
+
+def test_a_kernel_that_says_more_than_can_be_kept_up_with_does_not_outrun_a_time_limit(
+    tmp_path: Path,
+) -> None:
+    """What is due is done though there is always another message."""
+    stage = Stage(tmp_path, cells={"flood()": [[]]})
+    interrupted = threading.Event()
+
+    def flood(_source: str) -> None:
+        def say() -> None:
+            deadline = time.monotonic() + 10
+            while not interrupted.is_set() and time.monotonic() < deadline:
+                for _ in range(1000):
+                    stage.kernel.sink(shows("x")("r1"))
+            stage.kernel.sink(error("KeyboardInterrupt", "")("r1"))
+
+        threading.Thread(target=say).start()
+
+    stage.kernel.on_execute = flood
+    stage.kernel.on_interrupt = []
+    interrupt = stage.kernel.interrupt
+    stage.kernel.interrupt = lambda: (interrupt(), interrupted.set())  # type: ignore[method-assign]
+    plan = (step(1, source="flood()", contract=terms.Contract(timeout=0.2)),)
+    stage.run(plan, policy(attended=False))
+    (ended,) = stage.of(ev.AttemptFinished)
+    assert ended.outcome == "timed_out"
+    assert ended.duration < 5
