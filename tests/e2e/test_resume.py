@@ -11,6 +11,7 @@ from tests.build_notebooks import code
 from tests.e2e.terminal import Desk, Terminal, is_gone, kernels, wait_until
 from tests.e2e.test_detach import REASON, WORK, effects, let_go
 
+LEAVES = "__import__('subprocess').Popen(['sleep', '607'], start_new_session=True) and None"
 LAST = "print('kept:', kept); print('the' + ' end')"
 
 
@@ -94,12 +95,16 @@ def test_without_its_kernel_a_new_one_is_set_up_and_says_what_is_lost(desk: Desk
     killed_at_work(
         desk,
         code("kept = 41", id="first", tags=["setup"]),
-        code("lost_name = 1", id="second"),
+        code(f"lost_name = 1; {LEAVES}", id="second"),
         code(WORK, id="work"),
         code(LAST, id="last"),
     )
     kill_kernel(desk)
     terminal = desk.open("resume")
+    terminal.until("(sleep 607), started by the kernel")
+    (left,) = desk.events(ev.ProcessesLeft)
+    assert left.step is None
+    os.kill(left.processes[0].pid, signal.SIGKILL)
     terminal.answer("did step 3 happen?", "happened")
     terminal.answer(REASON, "seen on the host")
     terminal.until("lost with the old kernel: lost_name")
