@@ -37,9 +37,9 @@ def advice(event: Event) -> str:
             return f"wait for it, or {_KILL}"
         case ev.InterruptUnheeded():
             return f"wait for it, or {_KILL.replace('it', 'the kernel')} and all its variables"
-        case ev.ProcessesLeft(processes=processes):
-            pids = " ".join(str(each.pid) for each in processes)
-            return f"nbrun leaves them alone; kill {pids} ends them"
+        case ev.ProcessesLeft(processes=processes, more=more):  # no command to kill: this is read
+            what = "it" if len(processes) + more == 1 else "them"  # days later, too
+            return f"nbrun leaves {what} alone"
     return ""
 
 
