@@ -1,5 +1,6 @@
 """What the commands that show runs have in common: the screen, raw lines, and the exit code."""
 
+import os
 import sys
 from typing import TextIO
 
@@ -28,11 +29,21 @@ def screen(look: Look | None = None, *, stderr: bool = False) -> Console:
         width=width,
         stderr=stderr,
         color_system=None if look is not None and look.plain else "auto",
+        _environ=dict(os.environ),  # looked at for each line; os.environ decodes what it is asked
     )
 
 
 class Screen(Console):
-    """rich's console, which would end the whole program, and so the run, on a closed pipe."""
+    """rich's console, which would end the whole program, and so the run, on a closed pipe, and
+    asks the system at each line whether it is a terminal."""
+
+    _terminal: bool | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        if self._terminal is None:
+            self._terminal = super().is_terminal
+        return self._terminal
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError("stdout was closed")

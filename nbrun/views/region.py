@@ -20,8 +20,9 @@ Tail = Callable[[Console, int], Lines]
 
 
 class Region:
-    """Redraws in place what `tail(console, rows)` gives and the clock of what runs. `reflows`: the
-    terminal breaks its rows anew when it becomes narrower; asked when it does."""
+    """Redraws in place what `tail(console, rows)` gives and the clock of what runs: of what has
+    ended before the first drawing is due, nothing. `reflows`: the terminal breaks its rows anew
+    when it becomes narrower; asked when it does."""
 
     def __init__(
         self,
@@ -37,35 +38,42 @@ class Region:
         self._live: Live | None = None
         self._rows: Lines = []
         self._width = 0
+        self._wanted = False
         self._running = ""
         self._began = 0.0
         self._drawn = 0.0
 
     def start(self, running: str, began: float) -> None:
         """`began` by the clock that it was made with, in seconds."""
-        self._running, self._began, self._drawn = running, began, float("-inf")
-        self._live = Live(
+        self._running, self._began = running, began
+        self._wanted, self._drawn = True, self._clock()
+
+    def _begin(self) -> Live:
+        live = Live(
             console=self._console,
             auto_refresh=False,
             transient=True,
             vertical_overflow="crop",
             redirect_stdout=False,  # `device` asks the terminal there
         )
-        self._live.start()
+        live.start()
         self._console.show_cursor(True)  # a killed console must not leave a terminal without one
+        return live
 
     def stop(self) -> None:
         self.settle()
         live, self._live = self._live, None
-        self._rows = []
+        self._wanted, self._rows = False, []
         if live is not None:
             live.stop()
 
     def draw(self, *, force: bool) -> None:
         now = self._clock()
-        if self._live is None or not (force or now - self._drawn >= REFRESH):
+        due = now - self._drawn >= REFRESH
+        if not self._wanted or not (due or (force and self._live is not None)):
             return
         self._drawn = now
+        self._live = self._live or self._begin()
         self.settle()
         self._rows = [*self._lines(), self._progress(now)]
         self._live.update(_Rows(self._rows), refresh=True)
