@@ -199,7 +199,9 @@ class Channels:
             except zmq.Again:
                 break
             try:
-                handle(wire.unpack(parts, self._client.session.sign))
+                message = wire.unpack(parts, self._client.session.sign)
+                del parts  # of 100 MB that a cell prints at once, one copy is enough
+                handle(message)
             except Exception:  # whatever a kernel sends, those after it are read
                 logging.getLogger(__name__).warning("a message was not understood", exc_info=True)
         self._progress.set()

@@ -244,10 +244,10 @@ class Following:
 
     def _read(self) -> None:
         self._file = self._file or self._reading.open()
-        said = self._file.read(_CHUNK)
-        if b"\n" not in said and said:  # a very long line
-            said += self._file.read()
-        *lines, self._rest = (self._rest + said).split(b"\n")
+        said = [self._rest, self._file.read(_CHUNK)]
+        while said[-1] and b"\n" not in said[-1]:  # a very long line
+            said.append(self._file.read(_CHUNK))
+        *lines, self._rest = b"".join(said).split(b"\n")
         self._lines.extend(lines)
 
     def close(self) -> None:

@@ -74,6 +74,10 @@ class OutputCap:
             ):
                 self._take(message)
                 return
+            case Printed():
+                for piece in _pieces(message):
+                    self._sink(piece)
+                return
             case Replied(request=request):
                 self._tell(request)
             case Died():

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from nbrun import events as ev
-from nbrun.views.stream import OPEN_LINES, Stream, to_text
+from nbrun.views.stream import LONGEST_UNFINISHED, OPEN_LINES, Stream, to_text
 
 Render = Callable[[dict[str, Any]], RenderableType]
 Lines = list[list[Segment]]
@@ -191,7 +191,7 @@ class _Printed:
         if pending.plain.endswith("\n"):
             pending.right_crop(1)
         for text in (*([pending] if pending else []), *reversed(self._texts())):
-            lines = _drawn(_last_lines(text, rows), console) + lines
+            lines = _drawn(_end_of(text, rows, console.width), console) + lines
             if len(lines) >= rows:
                 return lines
         return lines
@@ -222,7 +222,7 @@ class _Printed:
         return self._head[:-1] + tail if tail and tail[0] is self._head[-1] else self._head + tail
 
     def _keep(self, text: Text) -> None:
-        lines = text.plain.count("\n") + 1
+        lines = max(text.plain.count("\n") + 1, len(text) // LONGEST_UNFINISHED)
         self._lines += lines
         if not self._most or self._head_lines < self._most:
             self._head.append(text)
@@ -268,6 +268,12 @@ def _last_lines(text: Text, many: int) -> Text:
         if start < 0:
             return text
     return text[start + 1 :]
+
+
+def _end_of(text: Text, rows: int, width: int) -> Text:
+    """What of `text` may be seen in so many rows."""
+    end = _last_lines(text, rows)
+    return end[-rows * width :] if len(end) > rows * width else end
 
 
 def _left_out(what: str, rest: str) -> Text:

@@ -97,6 +97,8 @@ class Stream:
         so that what is kept, and the time to show it, stay bounded.
         """
         text = self._take(chunk)
+        if len(text) > LONGEST_UNFINISHED and "\n" not in text and self._is_at_end(text):
+            return self._line_of(text)
         parts = text.rsplit("\n", self._keep + 1)
         at_bottom = self._row == len(self._open) - 1
         done: list[Text] = []
@@ -111,6 +113,18 @@ class Stream:
             done += [line.text() for line in self._open]
             self._start()
         return _whole(Text("\n").join(done)) if done else None
+
+    def _is_at_end(self, text: str) -> bool:
+        """Whether `text` only goes on with the last line."""
+        line = self._line
+        return self._row == len(self._open) - 1 and line.is_at_end and is_plain(text)
+
+    def _line_of(self, text: str) -> Text:
+        """The open lines, and `text` after them, which is too long to stay open."""
+        done = [line.text() for line in self._open]
+        done[-1].append(text, self._line.style)
+        self._start()
+        return _whole(Text("\n").join(done))
 
     @property
     def pending(self) -> Text:
@@ -194,6 +208,11 @@ class _Line:
     @property
     def columns(self) -> int:
         return len(self._cells)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether what is written next goes on with it."""
+        return self._cursor == len(self._cells)
 
     @property
     def cursor(self) -> int:
