@@ -70,7 +70,7 @@ FLOORS: tuple[set[str], ...] = (
         "reopening",
     },
     {"recipients", "recorder"},
-    {"kernel_control"},
+    {"kernel_control", "kernel_process"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"parameter_values", "lint", "saving", "server", "console"},
     {"preparation"},
@@ -202,14 +202,14 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
 @pytest.mark.parametrize(
     ("libraries", "owners"),
     [
-        (("nbclient", "jupyter_client"), {"jupyter", "kernel"}),
+        (("nbclient", "jupyter_client"), {"jupyter", "kernel_process"}),
         (
             ("zmq",),
-            {"kernel", "channels", "prelude", "jupyter"},
+            {"kernel_process", "channels", "prelude", "jupyter"},
         ),  # the prelude runs within the kernel
         (("IPython", "ipykernel"), {"prelude"}),
         (("papermill",), {"parameters"}),
-        (("nbformat",), {"runbook", "kernel", "parameters"}),
+        (("nbformat",), {"runbook", "kernel_process", "parameters"}),
         (("jsonlines",), {"journal"}),
         (
             ("typer",),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import decisions, kernel, kernel_control, processes, pulse, runaways
+from nbrun import decisions, kernel_control, kernel_process, processes, pulse, runaways
 from nbrun import events as ev
 from nbrun.redaction import Redaction
 from nbrun.terms import Policy
@@ -42,7 +42,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel is asked sooner, and its silence told of sooner."""
     for name, seconds in (("QUIET", 0.2), ("IDLE_AFTER", 1.0), ("BUSY_AFTER", 2.5)):
         monkeypatch.setattr(pulse, name, seconds)
-    monkeypatch.setattr(kernel, "_LOOK", 0.2)
+    monkeypatch.setattr(kernel_process, "_LOOK", 0.2)
 
 
 # ── Those that do not answer ─────────────────────────────────────────────────────────────────
@@ -207,7 +207,7 @@ def asleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_kernel_that_is_never_ready_is_waited_for_no_longer_than_said(
     live: Callable[..., Live], asleep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "STARTUP_TIMEOUT", 2.0)
+    monkeypatch.setattr(kernel_process, "STARTUP_TIMEOUT", 2.0)
     began = time.monotonic()
     run = live(kernel=asleep).start("print('never')", policy=ALONE)
     died = run.until(ev.KernelDied)
