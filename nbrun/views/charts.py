@@ -42,11 +42,13 @@ def kind(mime: str) -> Kind | None:
 
 
 def completed(data: dict[str, Any]) -> dict[str, Any]:
-    """A mime bundle; one of altair's, whose chart stands in a script of its HTML, with that chart
-    under its own mime type too."""
+    """A mime bundle, its charts as figures. A notebook keeps altair's `….v6.json` as text, since
+    nbformat knows `+json` alone; and by default altair's chart stands in a script of its HTML."""
+    if any(map(kind, data)):
+        return {mime: _parsed(value) if kind(mime) else value for mime, value in data.items()}
     source = data.get("text/html")
     text = "".join(source) if isinstance(source, list) else source
-    if not isinstance(text, str) or "vega-embed" not in text or any(map(kind, data)):
+    if not isinstance(text, str) or "vega-embed" not in text:
         return data
     call = _ALTAIR.search(text)
     if call is None:
@@ -56,6 +58,14 @@ def completed(data: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return data
     return {_VEGA_LITE: spec, **data}
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        text = "".join(value) if isinstance(value, list) else value
+        return json.loads(text) if isinstance(text, str) else value
+    except (TypeError, ValueError, RecursionError):
+        return value
 
 
 def described(kind: Kind, figure: dict[str, Any]) -> str:

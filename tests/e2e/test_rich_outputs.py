@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from nbrun import events as ev
+from nbrun.views import report
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk
 
@@ -31,6 +32,11 @@ RICH = """from rich.console import Console; from rich.table import Table
 table = Table('di' + 'sk', 'size'); table.add_row('sda', '1 TB'); Console().print(table)"""
 CHART = """import plotly.graph_objects as go
 go.Figure(go.Bar(y=[1, 2]), layout={'title': 'Fr' + 'ee'})"""
+VEGA = """import altair
+rows = pd.DataFrame({'host': ['db1'], 'free': [3]})
+chart = altair.Chart(rows, title='Le' + 'ft').mark_bar().encode(x='host', y='free')
+display(chart)
+with altair.renderers.enable('mimetype'): display(chart)"""
 FORMULA = "from IPython.display import JSON, Latex, Markdown\ndisplay(Latex(r'$\\frac{a}{b}^2$'))"
 OTHERS = """display(JSON({'a': [1, 2]}), Markdown('**bo' + 'ld** text'))"""
 DRAWN = "a terminal can't run it, and the report draws it"
@@ -38,10 +44,10 @@ BROKEN = "import json\ndef load():\n    return json.loads('{ba' + 'd')\nload()"
 
 
 def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
-    sources = (TABLE, LONG, PLOT, BARS, WIDGET_BAR, WIDGETS, RICH, CHART, FORMULA, OTHERS, BROKEN)
-    desk.book(*(code(source) for source in sources))
+    sources = (TABLE, LONG, PLOT, BARS, WIDGET_BAR, WIDGETS, RICH, CHART, VEGA, FORMULA, OTHERS)
+    desk.book(*(code(source) for source in (*sources, BROKEN)))
     terminal = desk.start(columns=100)
-    terminal.prompted("step 11>")
+    terminal.prompted("step 12>")
     lines = [line.rstrip() for line in terminal.text().splitlines()]
 
     head = next(n for n, line in enumerate(lines) if line.split() == ["free", "role"])
@@ -60,18 +66,18 @@ def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
     assert copied.startswith(f"copy: 100% |{'█' * 24}| 4/4 [")
     assert [line for line in lines if line.startswith("move")] == [f"move |{'█' * 24}| 3 of 3"]
     assert "│ sda  │ 1 TB │" in lines
-    charts = [line for line in lines if line.startswith("a plotly chart")]
-    assert charts == [f"a plotly chart (1 × bar) “Free”: {DRAWN}"]
+    charts = [line.partition(":")[0] for line in lines if line.endswith(DRAWN)]
+    assert charts == ["a plotly chart (1 × bar) “Free”", *["a Vega chart “Left”"] * 2]
     assert "a/b²" in lines
     assert '  "a": [' in lines
     assert "bold text" in lines
 
     failed = next(n for n, line in enumerate(lines) if "Traceback (most recent call last)" in line)
-    assert lines[failed + 1] == "Cell In[11], line 4"
+    assert lines[failed + 1] == "Cell In[12], line 4"
     assert any(line.lstrip("-> ").startswith("4 load()") for line in lines[failed:])
     frames = [line for line in lines[failed:] if line.startswith("  in ")]
     assert any("json/__init__.py" in line for line in frames)
-    stopped = lines.index("STOPPED at step 11 of 11 · import json")
+    stopped = lines.index("STOPPED at step 12 of 12 · import json")
     assert lines[stopped + 2].startswith("  JSONDecodeError: Expecting property name")
     assert lines[stopped + 3 : stopped + 7] == [
         "    1 │ import json",
@@ -89,6 +95,9 @@ def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
     views = [out for cell in desk.code_cells() for out in cell.outputs if "data" in out]
     told = [out.data.get("text/plain", "") for out in views]
     assert f"move |{'█' * 24}| 3 of 3" in told
+    page = report.build(desk.journal()).decode()
+    drawn = re.findall(r'<iframe class="chart" data-library="(\w+)"', page)
+    assert drawn == ["plotly", "vega", "vega"]
 
 
 def test_the_last_time_of_a_step_is_told_in_the_next_run(desk: Desk) -> None:

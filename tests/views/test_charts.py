@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from nbrun.views import charts, safe_html
+from nbrun.views import charts, outputs, safe_html
 from tests.views.tale import display
 
 BAR = {"data": [{"type": "bar", "x": [1], "y": [2]}], "layout": {"title": {"text": "Free"}}}
@@ -32,6 +32,19 @@ def test_altairs_html_holds_its_chart() -> None:
     made = charts.completed({"text/html": ALTAIR, "text/plain": "alt.Chart(...)"})
     (found,) = [value for mime, value in made.items() if charts.kind(mime) == "vega"]
     assert found == {"mark": "bar", "title": "</Free>"}
+
+
+def test_a_chart_that_a_notebook_keeps_as_text_is_a_figure() -> None:
+    spec = {"mark": "bar", "title": "Free"}
+    bundle = outputs.valid({"application/vnd.vegalite.v6.json": spec, "text/plain": "x"})
+    assert charts.completed(bundle) == {
+        "application/vnd.vegalite.v6.json": spec,
+        "text/plain": "x",
+    }
+    assert "data-library=" in safe_html.output({"output_type": "display_data", "data": bundle})
+    for malformed in ("{", ["[", 3], "[" * 100_000):
+        kept = {"application/vnd.vegalite.v6.json": malformed}
+        assert charts.completed(kept) == kept
 
 
 @pytest.mark.parametrize(

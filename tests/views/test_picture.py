@@ -92,12 +92,43 @@ def test_what_a_terminal_answers_is_understood(answer: str, how: str) -> None:
     assert picture.understood(answer) == how
 
 
-def test_gifs_jpegs_and_svgs_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("GIF", "JPEG", "WEBP"):
-        content = encoded(Image.new("RGB", (20, 20), "blue"), kind)
-        assert "▀" in printed(f"image/{kind.lower()}", content, "blocks", monkeypatch)
-    svg = f'<svg {SVG}><rect width="9" height="9"/></svg>'
-    assert "▀" in printed("image/svg+xml", svg, "blocks", monkeypatch)
+def plain_blue(kind: str) -> str:
+    """A blue picture as a kernel sends it; a GIF goes on with a green one."""
+    if kind == "SVG+XML":
+        return f'<svg {SVG}><rect width="9" height="9" fill="#00f"/></svg>'
+    first, second = (Image.new("RGB", (20, 20), colour) for colour in ("blue", "lime"))
+    more = {"save_all": True, "append_images": [second]} if kind == "GIF" else {}
+    return encoded(first, kind, **more)
+
+
+def seen(text: str, how: str, sent: str) -> tuple[int, ...]:
+    """The colour of the middle of what a terminal was given: red, green and blue up to 255."""
+    if how == "blocks":
+        screen = pyte.Screen(60, 30)
+        pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
+        return tuple(bytes.fromhex(screen.buffer[0][0].fg))
+    if how == "sixel":  # each colour's register is defined in percent before its pixels
+        (found,) = set(re.findall(r"#\d+;2;(\d+);(\d+);(\d+)", text))
+        return tuple(round(int(part) * 2.55) for part in found)
+    if how == "kitty":
+        payload = "".join(re.findall(r"\x1b_G[^;]*m=[01][^;]*;([^\x1b]+)\x1b", sent))
+    else:
+        (payload,) = re.findall(r"1337;File=[^:]*:([^\x07]+)\x07", text)
+    image = Image.open(io.BytesIO(base64.b64decode(payload))).convert("RGB")
+    return image.getpixel((image.width // 2, image.height // 2))
+
+
+@pytest.mark.parametrize("how", ["blocks", "sixel", "kitty", "iterm"])
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG", "WEBP", "SVG+XML"])
+def test_every_format_is_drawn_by_every_protocol(
+    kind: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a GIF its first frame."""
+    out = io.StringIO()
+    monkeypatch.setattr("sys.__stdout__", out)
+    text = printed(f"image/{kind.lower()}", plain_blue(kind), how, monkeypatch)
+    shades = zip(seen(text, how, out.getvalue()), (0, 0, 255), strict=True)
+    assert all(abs(is_ - wanted) <= 4 for is_, wanted in shades)
 
 
 def test_what_is_transparent_is_white(monkeypatch: pytest.MonkeyPatch) -> None:
