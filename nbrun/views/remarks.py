@@ -1,10 +1,18 @@
 """The lines in which events that print nothing themselves are told on a terminal, styled."""
 
+from rich.text import Text
+
 from nbrun import events as ev
 from nbrun.state import RunState
 from nbrun.views import acting, kernel_words, wording
+from nbrun.views.ansi import plain
 
 Lines = list[tuple[str, str]]
+
+
+def line(text: str, style: str = "") -> Text:
+    """A line of nbrun's own; what it quotes takes no effect."""
+    return Text(plain(text), style=style)
 
 
 def lines(state: RunState, event: ev.Event, at: str) -> Lines:
