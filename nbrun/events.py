@@ -316,7 +316,8 @@ class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):
 
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
     """An interrupted run goes on, in a new process, which has taken the run's role again. `boot_id`
-    names the machine's boot in which `mono` counts from here on."""
+    names the machine's boot in which `mono` counts from here on; `secrets` the parameters whose
+    values were given again, and are kept out of the record from here on."""
 
     operator: Operator
     host: str
@@ -324,6 +325,7 @@ class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
     reason: str = ""
     boot_id: str = ""
     role: RoleTaken | None = None
+    secrets: tuple[str, ...] = ()
 
 
 class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced"):

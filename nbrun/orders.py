@@ -39,11 +39,12 @@ class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
 
 class ResumeOrder(_Order, frozen=True, kw_only=True, tag="resume"):
     """Go on with the interrupted run in the folder `directory`; with `new_runbook`, by the runbook
-    as it is now."""
+    as it is now. `given`: secrets of it, given again, as they are."""
 
     directory: str
     new_runbook: bool = False
     reason: str = ""
+    given: dict[str, Given] = {}
 
 
 Order = StartOrder | ResumeOrder

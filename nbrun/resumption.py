@@ -3,14 +3,24 @@
 import difflib
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from nbrun import config, parameters, preparation, provenance, refusals, reopening, runbook
+from nbrun import (
+    config,
+    parameters,
+    preparation,
+    provenance,
+    refusals,
+    reopening,
+    runbook,
+    secrets_again,
+)
 from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.contract import Ground
@@ -30,7 +40,7 @@ from nbrun.terms import Step
 @dataclass(frozen=True)
 class Opened:
     """A run that only has to go on. `seen`: when something was last seen of it, in seconds since it
-    began."""
+    began; `secrets`: the values of those that were given again."""
 
     writer: Journal
     state: RunState
@@ -38,6 +48,7 @@ class Opened:
     role: Held | None
     resumed: ev.RunResumed
     replaced: ev.RunbookReplaced | None
+    secrets: Mapping[str, Any]
 
 
 def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
@@ -54,6 +65,7 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
         why_not = refusals.of_new_runbook(found.state, order.reason) if order.new_runbook else None
         if why_not is not None:
             raise UsageError(f"{directory.id}: {why_not}")
+        secrets = secrets_again.values(found.state, order.given)
         replaced = replacement(found.state) if order.new_runbook else None
         role = role_of(found.state)
     except BaseException:
@@ -66,8 +78,9 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
         reason=order.reason,
         boot_id=provenance.boot_id(),
         role=role.taken.told() if role else None,
+        secrets=tuple(sorted(secrets)),
     )
-    return Opened(found.writer, found.state, found.seen, role, resumed, replaced)
+    return Opened(found.writer, found.state, found.seen, role, resumed, replaced, secrets)
 
 
 def open_journal(directory: RunDirectory) -> reopening.Reopened:
@@ -103,13 +116,17 @@ def role_of(state: RunState) -> Held | None:
     return preparation.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
 
 
-def redaction_of(state: RunState, role: Held | None) -> Redaction:
+def redaction_of(
+    state: RunState, role: Held | None, secrets: Mapping[str, Any] = MappingProxyType({})
+) -> Redaction:
     """What is kept out of the record from here on. The secrets among the parameters were known to
-    the process that is gone, and to no other; without `role` so were those that commands print."""
+    the process that is gone, and to no other: `secrets` are those that were given again. Without
+    `role` neither are those known that commands print."""
     taken = state.plan.role
     unknown = taken.env_from_cmd if taken and role is None else ()
     return Redaction(
-        role.taken.secrets if role else None,
+        {**(role.taken.secrets if role else {}), **secrets},
+        secrets_again.spellings(state, secrets),
         patterns=_settings(state).redact_patterns,
         lost=(*state.plan.secrets, *unknown),
     )

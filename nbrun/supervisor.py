@@ -67,7 +67,7 @@ def _resume(order: ResumeOrder) -> int:
     found = resumption.open_run(directory, order)
     role = found.role
     kernel = resumption.kernel_of(found.state, role)
-    redaction = resumption.redaction_of(found.state, role)
+    redaction = resumption.redaction_of(found.state, role, found.secrets)
     plan = found.state.plan
     host = hosting.host(
         directory,

@@ -159,6 +159,15 @@ def watch(
 @shown()
 def resume(
     run: RunName = "last",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            metavar="NAME=@SOURCE",
+            help="A secret of the run, given again; see start.",
+        ),
+    ] = None,
     use_new_runbook: Annotated[
         bool,
         typer.Option("--use-new-runbook", help="Take the steps not run yet from the runbook now."),
@@ -172,7 +181,14 @@ def resume(
     from nbrun.commands import resume as command
 
     raise typer.Exit(
-        command.resume(run, runs_dir, new_runbook=use_new_runbook, reason=reason, look=look)
+        command.resume(
+            run,
+            runs_dir,
+            assignments=tuple(parameter or ()),
+            new_runbook=use_new_runbook,
+            reason=reason,
+            look=look,
+        )
     )
 
 

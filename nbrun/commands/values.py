@@ -4,7 +4,7 @@ them."""
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,34 @@ def gather(
     if not interactive:
         parameters.refuse_missing(missing)
     return fetched | {each.name: _ask_until_right(each) for each in missing}
+
+
+def given_again(
+    assignments: tuple[str, ...], declared: dict[str, Parameter], *, ask_for: bool
+) -> dict[str, Given]:
+    """The secrets of a run that goes on, `declared` as it recorded them: those of `-p`, fetched,
+    and with `ask_for` the others, asked for without an echo. Enter goes on without one.
+
+    Raises:
+        ParameterError: one is refused, or can't be fetched.
+    """
+    given = sources.parse_assignments(assignments)
+    ask = _secret_asker()
+    fetched = {name: sources.fetch(name, each, ask) for name, each in given.items()}
+    for name, each in fetched.items():
+        parameters.refuse_unrecordable(name, each)
+        sources.refuse_in_plain_view(name, each)
+    asked = [name for name in declared if name not in fetched] if ask_for else []
+    typed = {name: _typed_again(name) for name in asked}
+    return fetched | {name: each for name, each in typed.items() if each is not None}
+
+
+def _typed_again(name: str) -> Given | None:
+    from nbrun.views.ansi import plain
+
+    prompt = f"{plain(name)} (a secret; Enter to go on without it): "
+    given = replace(_typed(_asking_screen(), prompt, secret=True), secret=True)
+    return given if given.text else None
 
 
 def declared_in(path: Path, kernel: str | None) -> dict[str, Parameter]:

@@ -2,13 +2,16 @@
 
 import base64
 import hashlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from nbrun import events as ev
+from tests.build import kernel_started, run_started, step, stopped, write
 from tests.build_notebooks import PYTHON, code
-from tests.e2e.terminal import Desk, held_in
+from tests.e2e.terminal import Desk, held_in, is_gone, wait_until
 
 CANARY = "c4n4ry-T0K3N/=%+é"
 SCHEMA = {"properties": {"token": {"type": "string", "writeOnly": True}}}
@@ -169,27 +172,91 @@ def test_a_secret_on_the_command_line_is_refused(book: Desk) -> None:
     assert not leaks(ended.stderr.encode())
 
 
-def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
-    desk: Desk,
-) -> None:
+def interrupted(desk: Desk, *, kernel_too: bool) -> None:
+    """A run with two secrets whose step 3 has failed, and whose supervisor was killed then."""
     desk.book(
-        code("token = ''", tags=["parameters"]),
-        code("import os; assert os.path.exists('go'), len(token)", id="fail"),
+        code("token = ''; pin = 0", tags=["parameters"]),
+        code("import os; print(token, pin); assert os.path.exists('go')", id="fail"),
         metadata={**PYTHON, "nbrun": {"parameters": SCHEMA}},
     )
-    desk.variables["VAULT"] = CANARY
-    terminal = desk.start("-p", "token=@env:VAULT")
+    desk.variables |= {"VAULT": CANARY, "PIN": "12345678"}
+    terminal = desk.start(
+        "-p", "token=@env:VAULT", "-p", "pin=@env:PIN", "-p", "db=x", "--undeclared"
+    )
     terminal.prompted("step 3>")
     desk.kill_supervisor()
     terminal.wait()
-    resumed = desk.open("resume")
+    if kernel_too:
+        os.killpg(desk.kernel(), signal.SIGKILL)
+        wait_until(lambda: is_gone(desk.kernel()))
+
+
+def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
+    desk: Desk,
+) -> None:
+    interrupted(desk, kernel_too=False)
+    resumed = desk.open("resume", "-p", "pin=@env:PIN")
+    resumed.until("not known here, and recorded as it is where a cell prints it: token")
     resumed.answer("step 3>", "r 2")
     resumed.answer("go back):", "again")
     resumed.until("SecretUnknownError: the secret token is not known to this process")
     (desk.folder / "go").touch()
     resumed.answer("step 2>", "j 3")
     resumed.answer("go back):", "it has its token")
-    resumed.answer("step 3>", "r")
+    resumed.answer("step 3>", "s")
     resumed.answer("go back):", "")
     assert resumed.wait() == 3
     assert leaky_files(desk.folder) == []
+    assert [event.secrets for event in desk.events(ev.RunResumed)] == [("pin",)]
+
+
+def test_with_its_kernel_gone_a_resumed_run_is_given_its_secrets_again(desk: Desk) -> None:
+    interrupted(desk, kernel_too=True)
+    resumed = desk.open("resume", "-p", "token=@env:VAULT")
+    resumed.answer("pin (a secret; Enter to go on without it):", "12345678")
+    (desk.folder / "go").touch()
+    resumed.answer("step 3>", "r")
+    resumed.answer("go back):", "")
+    assert resumed.wait() == 3
+    assert not leaks(bytes(resumed.raw))
+    assert leaky_files(desk.folder) == []
+    assert desk.printed("fail").splitlines() == ["[secret:token] [secret:pin]"] * 2
+    assert [event.secrets for event in desk.events(ev.RunResumed)] == [("pin", "token")]
+    journal = (desk.run / "journal.jsonl").read_bytes()
+    digests = (hashlib.new(name, CANARY.encode()).hexdigest() for name in ("md5", "sha1", "sha256"))
+    assert not any(digest.encode() in journal for digest in digests)
+
+
+def test_what_is_no_secret_of_the_run_is_refused_and_nothing_goes_on(desk: Desk) -> None:
+    refusals = {
+        "db=y": "parameter 'db' (-p): was no secret as the run began, and can't be changed",
+        "token=@env:OTHER": "is another value than the run began with",
+    }
+    a_run_of_before(desk)
+    desk.variables["OTHER"] = 'with "quotes" in it'
+    for given, said in refusals.items():
+        refused = desk.open("resume", "-p", given)
+        if given == "token=@env:OTHER":
+            refused.answer("go on without it):", "")
+        assert refused.wait() == 2
+        assert said in refused.words()
+    assert desk.events(ev.RunResumed) == []
+
+
+def a_run_of_before(desk: Desk) -> None:
+    """One that was interrupted at step 3, and whose kernel is gone."""
+    secrets = 'token = "[secret:token]"\npin = [secret:pin]\ndb = "x"'
+    plan = [
+        step(1, ["parameters"], source="token = ''; pin = 0"),
+        step(2, ["injected-parameters"], source=secrets),
+        step(3),
+    ]
+    started = run_started(
+        plan,
+        parameters={"token": "[secret:token]", "pin": "[secret:pin]", "db": "x"},
+        secrets=("pin", "token"),
+        metadata={"nbrun": {"parameters": SCHEMA}},
+    )
+    (desk.runs / "run-1").mkdir(parents=True)
+    told = [started, kernel_started(), stopped("step_mode", "s3")]
+    write(desk.runs / "run-1" / "journal.jsonl", told)
