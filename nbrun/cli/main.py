@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nbrun import __version__
-from nbrun.cli import operating, records, runbooks
+from nbrun.cli import completion_scripts, operating, records, runbooks
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.views import spelling
 
@@ -66,6 +66,7 @@ for _group, _commands in _GROUPS.items():
 def main() -> None:
     """The entry point of `nbrun` and `jupyter nbrun`."""
     spelling.register()
+    completion_scripts.register()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written plainer
             stream.reconfigure(errors=spelling.ERRORS)
