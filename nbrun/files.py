@@ -36,3 +36,17 @@ def open_regular(path: Path) -> io.BufferedReader:
         os.close(fd)
         raise OSError(errno.EINVAL, "it is not a regular file")
     return os.fdopen(fd, "rb")
+
+
+SHARED = 0o710  # the mode of a run's folder that is shared with a group
+
+
+def for_readers(fd: int, folder: Path) -> None:
+    """Let its owner alone read the open file in `folder`; where that is shared with a group, that
+    group too. Raises OSError."""
+    found = folder.stat()
+    if stat.S_IMODE(found.st_mode) == SHARED:
+        os.fchown(fd, -1, found.st_gid)
+        os.fchmod(fd, 0o640)
+    else:
+        os.fchmod(fd, 0o600)

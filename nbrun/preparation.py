@@ -173,6 +173,17 @@ def prepare(order: StartOrder, checked: Checked) -> Prepared:
     )
 
 
+def _unreached(group: str, directory: RunDirectory) -> tuple[str, ...]:
+    """That those whom the run is shared with can't get to it, and what to do."""
+    folder = sharing.obstacle(directory.path, sharing.gid_of(group)) if group else None
+    if folder is None:
+        return ()
+    return (
+        f"the group {group} can't get to this run: {folder} does not let its members through; "
+        f"chgrp {group} and chmod g+x would, or other --runs-dir",
+    )
+
+
 def planned(checked: Checked) -> Runbook:
     """The steps, with a cell that sets the parameters."""
     given = checked.given
@@ -255,7 +266,7 @@ def _started(
         policy=checked.policy,
         reason=order.reason,
         ticket=order.ticket,
-        notices=book.notices + checked.given.notices,
+        notices=book.notices + checked.given.notices + _unreached(order.group, directory),
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
         secrets=tuple(sorted(checked.given.secret)),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.errors import JournalError, RunNotFoundError, UsageError
-from nbrun.files import sync_directory
+from nbrun.files import SHARED, for_readers, sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
@@ -55,17 +55,26 @@ class RunDirectory:
         return self.path / _SOCKET
 
     def share(self, gid: int) -> None:
-        """Let the members of a group read the journal, and nothing else.
+        """Let the members of a group read the journal, and what `let_read` is asked for.
 
         Raises:
             JournalError: it can't be done.
         """
         try:
-            for path, mode in ((self.path, 0o710), (self.journal, 0o640)):
+            for path, mode in ((self.path, SHARED), (self.journal, 0o640)):
                 os.chown(path, -1, gid)
                 path.chmod(mode)
         except OSError as error:
             raise JournalError(f"{self.path}: can't be shared: {error.strerror}") from error
+
+    def let_read(self, path: Path) -> None:
+        """Let those whom the run is shared with, if there are any, read the file `path` in it: what
+        tells no more than the journal, or vouches for it. Raises OSError."""
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            for_readers(fd, self.path)
+        finally:
+            os.close(fd)
 
     def notebook(self, runbook: str | Path) -> Path:
         """The output notebook of a run of `runbook`."""

@@ -16,10 +16,12 @@ def saver(directory: RunDirectory, book: Path) -> Callable[[ev.RunFinished | Non
 
     def save(ending: ev.RunFinished | None) -> str | None:
         try:
-            return notebook.save(path, notebook.pieces(Reading(directory.journal), ending))
+            digest = notebook.save(path, notebook.pieces(Reading(directory.journal), ending))
+            directory.let_read(path)
         except OSError as error:
             with directory.log.open("a") as log:
                 log.write(f"{path}: the output notebook can't be written: {error}\n")
             return None
+        return digest
 
     return save

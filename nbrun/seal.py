@@ -16,7 +16,7 @@ import msgspec
 from nbrun import ssh_keygen
 from nbrun.errors import DamagedJournalError
 from nbrun.events import Record
-from nbrun.files import open_regular, sync_directory, sync_file
+from nbrun.files import for_readers, open_regular, sync_directory, sync_file
 
 _STATEMENT = re.compile(
     r"nbrun-seal 1\nrun (?P<run>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<head>[0-9a-f]{64})\n"
@@ -72,7 +72,7 @@ def keep(path: Path, seal: Seal) -> None:
     line = msgspec.json.encode(_Line(statement=seal.statement.decode(), signature=seal.signature))
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(fd, 0o600)
+        for_readers(fd, path.parent)
         size = _whole_lines(fd)
         os.ftruncate(fd, size)
         try:

@@ -2,8 +2,21 @@
 
 import grp
 import os
+import stat
+from pathlib import Path
 
 from nbrun.errors import UsageError
+
+
+def obstacle(path: Path, gid: int) -> Path | None:
+    """The first folder above `path`, from the root on, that lets no member of a group through, as
+    far as its mode says; None when they get to `path`."""
+    for folder in reversed(path.parents):
+        found = folder.stat()
+        for_group = found.st_gid == gid and found.st_mode & stat.S_IXGRP
+        if not (for_group or found.st_mode & stat.S_IXOTH):
+            return folder
+    return None
 
 
 def gid_of(group: str) -> int:

@@ -213,7 +213,8 @@ def test_the_engine_prints_nothing_and_knows_no_view() -> None:
         (("jsonlines",), {"journal"}),
         (
             ("typer",),
-            {"cli.main", "cli.options", "cli.operating", "cli.runbooks", "cli.records"},
+            {"cli.main", "cli.options", "cli.operating", "cli.runbooks", "cli.records"}
+            | {"cli.completion_scripts"},
         ),
         (("psutil",), {"processes"}),
         (("tomllib",), {"config"}),

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from nbrun import decisions, run_directory
 from nbrun import events as ev
+from nbrun.cli.main import app, main
 from nbrun.commands import approve as command
 from nbrun.errors import NbrunError
+from nbrun.journal import is_locked
 from nbrun.link import SocketLink
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk
@@ -199,7 +203,8 @@ def test_a_guest_may_look_on_and_approve_and_no_more(desk: Desk) -> None:
     socket = directory.socket.resolve()
     assert stat.S_IMODE(desk.run.stat().st_mode) == 0o710
     assert modes["journal.jsonl"] == 0o640
-    assert modes["runbook.ipynb"] == modes["supervisor.log"] == 0o600
+    assert modes["runbook.ipynb"] == 0o640
+    assert modes["supervisor.log"] == 0o600
     assert stat.S_IMODE(socket.stat().st_mode) == 0o660
     assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o710
 
@@ -245,3 +250,77 @@ def test_a_group_that_there_is_not_starts_nothing(desk: Desk, group: str) -> Non
     assert ended.returncode == 2
     assert "there is no such group" in ended.stderr
     assert list(desk.runs.iterdir()) == []
+
+
+# ── What a member of the group sees ──────────────────────────────────────────────────────────
+
+
+def nbrun_as_nobody(*arguments: str) -> str:
+    """What the second user's nbrun prints, to its end, and then its exit code."""
+
+    def act() -> None:
+        sys.argv = ["nbrun", *arguments]
+        sys.stderr = sys.stdout
+        try:
+            main()
+        except SystemExit as ended:
+            sys.stdout.write(f"exit code {ended.code}\n")
+
+    return as_nobody(act, shown=True)
+
+
+def test_a_member_of_the_group_sees_the_run_with_each_command_from_their_own_account(
+    desk: Desk,
+) -> None:
+    """In a folder that a team shares, as docs/approve.md says to make one."""
+    os.chown(desk.runs, -1, NOBODY.pw_gid)
+    desk.runs.chmod(0o2770)
+    key = desk.folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    signers = desk.folder / "allowed_signers"
+    signers.write_text(f"ops@example.org {key.with_suffix('.pub').read_text()}")
+    own = desk.folder / "own"
+    own.mkdir()
+    os.chown(own, NOBODY.pw_uid, NOBODY.pw_gid)
+    book(desk)
+    terminal = desk.start("--group", GROUP, "--sign", str(key))
+    terminal.prompted("step 2>")
+    assert "can't get to this run" not in terminal.words()
+    run = desk.run.name
+    runs = ("--runs-dir", str(desk.runs))
+    everywhere = [
+        ("runs", *runs),
+        ("log", run, *runs),
+        ("log", "last", "--json", *runs),
+        ("verify", run, "--allowed-signers", str(signers), *runs),
+        ("export", run, str(own / "r.html"), "--html", *runs),
+        ("export", run, str(own / "r.ipynb"), "--notebook", *runs),
+        ("export", run, str(own / "r.md"), "--markdown", *runs),
+    ]
+    for arguments in everywhere:  # what they import is not theirs to read
+        CliRunner().invoke(app, arguments)
+    for path in own.iterdir():
+        path.unlink()
+    journal = desk.run / "journal.jsonl"
+    assert as_nobody(lambda: is_locked(journal)) == "True", "watch would take it for interrupted"
+    assert approving(desk) == "<ExitCode.COMPLETED: 0>"
+    assert terminal.wait() == 0
+    told = {arguments[0]: nbrun_as_nobody(*arguments) for arguments in everywhere}
+    assert all("exit code 0" in each for each in told.values()), told
+    assert run in told["runs"]
+    assert "SEALED" in told["verify"]
+    assert "approval.granted" in told["log"]
+    assert {path.name for path in own.iterdir()} == {"r.html", "r.ipynb", "r.md"}
+    assert "dropped blue" in nbrun_as_nobody("watch", run, "--plain", *runs)
+    refused = nbrun_as_nobody("export", run, "--html", *runs)
+    assert "can't be written: Permission denied" in refused
+    readable = {path.name for path in desk.run.iterdir() if path.stat().st_mode & stat.S_IRGRP}
+    assert readable - {"socket"} == {"journal.jsonl", "runbook.ipynb", "seals.jsonl"}
+    assert not any(path.stat().st_mode & 0o007 for path in desk.run.iterdir())
+
+
+def test_a_shared_run_that_nobody_can_get_to_says_so(desk: Desk) -> None:
+    desk.runs.chmod(0o700)
+    desk.book(code("1", id="one"))
+    ended = desk.unattended("--group", GROUP)
+    assert f"the group {GROUP} can't get to this run: {desk.runs} does not let" in ended.stdout
