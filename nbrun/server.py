@@ -17,6 +17,7 @@ from nbrun.protocol import Ended, Failed, News, Purpose, Refused, Said, TakenOve
 from nbrun.terms import Operator
 
 _LOOK = 2.0  # seconds between two looks at whether the socket is still there
+_ON_THE_WAY = 5.0  # seconds that whoever ordered a run that failed at once may take to ask why
 _GOODBYE = 2.0  # seconds that the last news may take to a console that is slow
 
 
@@ -67,6 +68,7 @@ class Server:
         os.set_blocking(self._wake_write, False)
         self._connections: set[_Connection] = set()
         self._operator: _Connection | None = None
+        self._was_visited = False
         self._through = -1
         self._last_word: Said | None = None
 
@@ -103,7 +105,16 @@ class Server:
             self._turn(_LOOK)
             if self._listener.is_lost():
                 self._move()
+        self._await_the_first(self._last_word)
         self._say_goodbye(self._last_word)
+
+    def _await_the_first(self, last_word: Said) -> None:
+        """Why a run failed may stand in no record, and who ordered it may not be there yet."""
+        deadline = time.monotonic() + _ON_THE_WAY
+        while isinstance(last_word, Failed) and not self._was_visited:
+            if time.monotonic() > deadline:
+                return
+            self._turn(0.1)
 
     def _turn(self, timeout: float) -> None:
         for key, ready in self._selector.select(timeout):
@@ -186,6 +197,7 @@ class Server:
             self._turn_away(connection, _occupied(there))
             return
         connection.purpose = purpose
+        self._was_visited = True
         self._say(connection, Welcome(operator=connection.operator))
         self._tell_news(connection)
         if purpose == "follow":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import decisions, protocol
+from nbrun import decisions, protocol, server
 from nbrun import events as ev
 from nbrun.engine import Inbox, Ordered
 from nbrun.errors import JournalError, NbrunError, NoSupervisorError, RefusedAttachError
@@ -95,6 +95,25 @@ def until(link: SocketLink, seq: int) -> list[Record]:
         assert time.monotonic() < deadline
         select.select([link], [], [], 0.1)
     return records
+
+
+def test_a_run_that_fails_before_anybody_has_come_tells_the_first_who_comes(house: House) -> None:
+    """A console may take longer to come up than a disk to fill."""
+    house.record(begun())
+    house.server.fail(JournalError("the disk is full"))
+    link = house.link("follow")
+    seen(link, lambda: link.failure)
+    assert link.failure is not None
+    assert link.failure.why == "the disk is full"
+
+
+def test_a_run_that_has_failed_waits_for_nobody_for_long(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_ON_THE_WAY", 0.2)
+    house.server.fail(JournalError("the disk is full"))
+    house.thread.join(PATIENCE)
+    assert not house.thread.is_alive()
 
 
 # ── Coming in ────────────────────────────────────────────────────────────────────────────────
