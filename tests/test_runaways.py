@@ -184,7 +184,7 @@ def test_many_are_counted_and_only_some_named(kernel: Kernel) -> None:
 SECRET = "c4n4ry-c4n4ry"
 
 
-@pytest.mark.parametrize("before", [0, LONGEST - 40, LONGEST - 25, LONGEST - 8])
+@pytest.mark.parametrize("before", [0, *range(LONGEST - 58, LONGEST - 38, 3)])
 def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, before: int) -> None:
     found = Runaways(Redaction({"password": SECRET}))
     found.began(attempt_started(), kernel.known)
