@@ -6,7 +6,7 @@ the disk takes it, fills neither the engine's inbox nor the journal.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -50,7 +50,7 @@ class _Tally:
     outputs: int = 0
     bytes: int = 0
     told: int = 0  # the outputs let go that were told of
-    digest: Any = field(default_factory=hashlib.sha256)
+    digest: Any = None  # made for the first that is let go: most cells have none
 
 
 class OutputCap:
@@ -141,6 +141,7 @@ class OutputCap:
 
     def _let_go(self, rest: bytes, tally: _Tally) -> None:
         tally.bytes += len(rest)
+        tally.digest = tally.digest or hashlib.sha256()
         tally.digest.update(rest)
 
     def _tell(self, request: str) -> None:

@@ -8,6 +8,7 @@ can be told.
 """
 
 import concurrent.futures.thread
+import os
 import subprocess
 import sys
 import threading
@@ -115,10 +116,14 @@ def _keep_no_history() -> None:
     _shell.history_manager.enabled = False
 
 
-def _allow_debugpy() -> None:
-    """The kernel was started as if it could not be imported; a cell may import it."""
-    if sys.modules.get("debugpy.server", sys) is None:
-        del sys.modules["debugpy.server"]
+def _do_as_with_debugpy() -> None:
+    """The kernel was started as if it could not be imported: a cell may import it, and passes by
+    `breakpoint()`, as with a debugger that nobody is attached to."""
+    if sys.modules.get("debugpy.server", sys) is not None:
+        return
+    del sys.modules["debugpy.server"]
+    if sys.breakpointhook is sys.__breakpointhook__ and "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = lambda *_args, **_kwargs: None
 
 
 def _of_this_request(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -173,7 +178,7 @@ except (ImportError, AttributeError):
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count)
 _lift_send_limit()
-_allow_debugpy()
+_do_as_with_debugpy()
 _keep_no_history()
 _keep_threads_to_their_cell()
 _leave_with_its_code()

@@ -53,6 +53,7 @@ def _start(order: StartOrder) -> int:
             redaction=checked.redaction(),
             role=checked.role,
         )
+        del outline, checked  # the notebook as it was read, several times the size of the plan
         return host.run(lambda: host.engine.run(run.started))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is not ended half-way

@@ -234,6 +234,20 @@ def test_no_name_of_the_runbook_is_nbruns(alone: Talk) -> None:
 # ── Input and interrupts ─────────────────────────────────────────────────────────────────────
 
 
+def test_the_kernel_has_no_debugger_and_a_cell_may_have_one(talk: Talk) -> None:
+    assert talk.value("hasattr(get_ipython().kernel, 'debugger')") == "False"
+    assert talk.value("'debugpy.server' in __import__('sys').modules") == "False"
+    found = "__import__('importlib.util').util.find_spec('debugpy.server') is not None"
+    assert talk.value(found) == "True"
+    assert talk.value("__import__('sys').argv[0].rsplit('/')[-1]") == "'ipykernel_launcher.py'"
+
+
+def test_a_breakpoint_is_passed_by_as_with_a_debugger_that_nobody_is_attached_to(
+    talk: Talk,
+) -> None:
+    assert talk.value("(breakpoint(), 7)[1]") == "7"
+
+
 def test_a_question_is_relayed_and_its_answer_reaches_the_cell(talk: Talk) -> None:
     request = talk.kernel.execute("host = input('host? '); print(host)")
     assert talk.until(InputWanted)[-1] == InputWanted(
