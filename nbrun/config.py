@@ -5,12 +5,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from nbrun import contract, role_config, sizes
+from nbrun import contract, sizes
 from nbrun.errors import UsageError
-from nbrun.roles import Role
 from nbrun.terms import DeviationKind
+
+if TYPE_CHECKING:
+    from nbrun.roles import Role
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
 FILE_NAME = "nbrun.toml"
@@ -36,9 +38,9 @@ class Config:
     need_reason: tuple[DeviationKind, ...] = ()
     need_approval: tuple[DeviationKind, ...] = ()
     approvers: str = ""
-    roles: Mapping[str, Role] = field(default_factory=dict)
+    roles: "Mapping[str, Role]" = field(default_factory=dict)
 
-    def role(self, name: str) -> Role:
+    def role(self, name: str) -> "Role":
         """The role called `name`. UsageError, with the names there are, when there is none."""
         if name not in self.roles:
             known = ", ".join(sorted(self.roles)) or "none"
@@ -213,7 +215,9 @@ def _roles(path: Path, value: Any) -> dict[str, Any]:
     return {"roles": {name: _role(path, name, said) for name, said in named.items()}}
 
 
-def _role(path: Path, name: str, value: Any) -> Role:
+def _role(path: Path, name: str, value: Any) -> "Role":
+    from nbrun import role_config  # most commands need none
+
     key = f"roles.{name}"
     said = _table(path, key, value, dict.fromkeys(role_config.KEYS))
     return role_config.role(f"{path}: {key}", name, said)
