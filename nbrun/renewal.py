@@ -48,7 +48,7 @@ class Renewal:
     def _renew(self) -> None:
         before = self._held.taken
         try:
-            taken = self._held.again()
+            taken = self._held.renewed()
             generation = self._furnish(taken)
         except (UsageError, KernelError) as error:
             self._tell_failure(before, str(error))

@@ -35,8 +35,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class Role:
     """One `[roles.NAME]` of nbrun.toml: the variables that are taken over as they are, those that
     are set, and those that commands print; the Unix user that the kernel runs as, empty for the
-    operator; and who it is for AWS and
-    for Kubernetes."""
+    operator; and who it is for AWS and for Kubernetes."""
 
     name: str
     inherit: tuple[str, ...] = ()
@@ -105,10 +104,18 @@ class Held:
         self.taken = take(role, ground)
         self.taken_at = datetime.now(UTC)
 
-    def again(self) -> Taken:
-        """May be called from any thread. Raises UsageError: it can't be taken any more."""
+    def renewed(self) -> Taken:
+        """For a kernel at work, whose variables stay what they are: no command is run. May be
+        called from any thread.
+
+        Raises:
+            UsageError: it can't be taken any more.
+        """
+        return self._again(dataclasses.replace(self._role, env_from_cmd={}))
+
+    def _again(self, role: Role) -> Taken:
         with self._lock:
-            taken = take(self._role, self._ground)
+            taken = dataclasses.replace(take(role, self._ground), role=self._role)
             self.learn(taken.secrets)
             self.taken, self.taken_at = taken, datetime.now(UTC)
             return taken
@@ -120,7 +127,7 @@ class Held:
             UsageError: it can't be taken any more.
         """
         fresh, self._is_fresh = self._is_fresh, False
-        return self.taken if fresh else self.again()
+        return self.taken if fresh else self._again(self._role)
 
 
 def take(role: Role, ground: Ground) -> Taken:

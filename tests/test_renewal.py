@@ -33,7 +33,7 @@ class Holding:
     next: list[Taken | Exception] = field(default_factory=list)
     taken_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def again(self) -> Taken:
+    def renewed(self) -> Taken:
         following = self.next.pop(0)
         if isinstance(following, Exception):
             raise following

@@ -211,6 +211,8 @@ def test_a_role_is_taken_again_for_each_kernel_but_the_first(tmp_path: Path) -> 
     assert learnt == []
     assert held.for_kernel().secrets == {"TOKEN": "2-secret"}
     assert learnt == [{"TOKEN": "2-secret"}]
+    assert held.renewed().told().env_from_cmd == ("TOKEN",)  # which a kernel at work has
+    assert held.for_kernel().secrets == {"TOKEN": "3-secret"}
     counter.unlink()
     with pytest.raises(UsageError, match="the role dba, TOKEN"):
         held.for_kernel()
