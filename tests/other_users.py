@@ -5,6 +5,8 @@ They need what pytest's own folders and root's Python are not: readable to all.
 
 import json
 import os
+import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -17,8 +19,10 @@ from pathlib import Path
 import pytest
 
 import nbrun
+from nbrun import processes
 
 PATIENCE = 30.0  # seconds that another's hold on /etc/passwd may last
+_NAME = re.compile(r"nb[ok](\d+)")
 _RULES = Path("/etc/sudoers.d")
 
 
@@ -62,6 +66,7 @@ def other_users() -> Iterator[OtherUsers]:
     python = _open_python()
     if python is None:
         pytest.skip(f"no Python {sys.version_info[:2]} that other users can run is installed")
+    _forget_the_dead()
     folder = Path(tempfile.mkdtemp(prefix="nbrun-users-", dir="/tmp"))
     folder.chmod(0o755)
     made = OtherUsers(
@@ -78,6 +83,17 @@ def other_users() -> Iterator[OtherUsers]:
     for name in (made.operator, made.user):
         _until_it_works("userdel", "--remove", name)
     shutil.rmtree(folder)
+
+
+def _forget_the_dead() -> None:
+    """Users of tests that were killed: their names have the number of the process in them."""
+    for account in pwd.getpwall():
+        named = _NAME.fullmatch(account.pw_name)
+        if named and not processes.exists(int(named[1])):
+            (_RULES / account.pw_name).unlink(missing_ok=True)
+            subprocess.run(
+                ["userdel", "--remove", account.pw_name], capture_output=True, check=False
+            )
 
 
 def _found(program: str) -> str:
