@@ -31,9 +31,15 @@ class Opened:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         page.on("request", lambda request: self.requests.append(request.url))
+        page.on("requestfailed", self._forget_refused)
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+
+    def _forget_refused(self, request: Any) -> None:
+        """What the page's own policy has refused was asked of nobody."""
+        if request.failure == "csp":
+            self.requests.remove(request.url)
 
     def outside(self) -> list[str]:
         """The requests beside the page itself and what it carries."""
@@ -43,12 +49,20 @@ class Opened:
 class Browser:
     def __init__(self, browser: Any) -> None:
         self._browser = browser
+        self._opened: list[Opened] = []
+
+    def assert_quiet(self) -> None:
+        """No page that was opened has asked for anything, or complained."""
+        opened, self._opened = self._opened, []
+        for each in opened:
+            assert (each.outside(), each.complaints) == ([], [])
 
     def open(self, path: Path, width: int = 1280, scheme: str = "light") -> Opened:
         context = self._browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme
         )
         opened = Opened(context.new_page())
+        self._opened.append(opened)
         opened.page.goto(path.as_uri())
         return opened
 
