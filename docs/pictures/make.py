@@ -128,7 +128,7 @@ def journal(work: Path) -> list[Record]:
 
 
 def terminal(records: list[Record], width: int, theme: str) -> str:
-    """An SVG of what stood on the screen, the head and the foot left out."""
+    """An SVG of what stood on the screen, the head left out."""
     console = Console(
         record=True, width=width, file=io.StringIO(), force_terminal=True,
         color_system="truecolor", highlight=False, emoji=False, markup=False, height=22,
@@ -137,7 +137,7 @@ def terminal(records: list[Record], width: int, theme: str) -> str:
     state = RunState()
     for record in records:
         apply(state, record.event)
-        if not isinstance(record.event, ev.RunStarted | ev.RunFinished):
+        if not isinstance(record.event, ev.RunStarted):
             view.show(state, record)
     view.close()
     svg = console.export_svg(title="nbrun start disks.ipynb", theme=THEMES[theme])
@@ -163,7 +163,15 @@ def screenshot(page: Path, theme: str, element: str = "") -> None:
         opened.goto(page.as_uri())
         data = opened.locator(element).screenshot() if element else opened.screenshot()
         browser.close()
-    picture = Image.open(io.BytesIO(data)).convert("RGB").quantize(96, dither=Image.Dither.NONE)
+    picture = (
+        Image.open(io.BytesIO(data))
+        .convert("RGB")
+        .quantize(
+            256,
+            Image.Quantize.MAXCOVERAGE,
+            dither=Image.Dither.NONE,  # rare colours stay what they are
+        )
+    )
     picture.save((HERE / page.name).with_suffix(".png"), optimize=True)
 
 
