@@ -129,7 +129,11 @@ def test_a_step_that_takes_too_long_is_interrupted_and_retried_as_declared(desk:
 
 
 def test_defaults_of_team_and_notebook_hold_where_a_cell_says_nothing(desk: Desk) -> None:
-    (desk.folder / "nbrun.toml").write_text("[defaults]\ntimeout = 50\nretries = 1\n")
+    (desk.folder / "nbrun.toml").write_text(
+        "[defaults]\ntimeout = 50\nretries = 1\n"
+        "[policy]\nstrict = true\nallow = ['edited']\nneed_reason = ['skipped']\n"
+        "need_approval = ['edited']\napprovers = 'dba'\n"
+    )
     own = {"nbrun": {"defaults": {"retries": 2, "impact": "changes"}}}
     desk.book(
         code("1", id="a"),
@@ -140,6 +144,21 @@ def test_defaults_of_team_and_notebook_hold_where_a_cell_says_nothing(desk: Desk
     a, b = (each.contract for each in desk.events(ev.RunStarted)[0].steps)
     assert (a.timeout, a.retries, a.impact) == (50.0, 2, "changes")
     assert (b.timeout, b.retries, b.impact) == (None, 0, "changes")
+    policy = desk.events(ev.RunStarted)[0].policy
+    assert (policy.strict, policy.allow, policy.need_reason) == (True, ("edited",), ("skipped",))
+    assert (policy.need_approval, policy.approvers) == (("edited",), "dba")
+
+
+def test_a_gate_that_nobody_opens_can_wait_for_somebody_to_come(desk: Desk) -> None:
+    desk.book(parameters(), gated())
+    ended = desk.unattended("--yes", "--on-failure", "wait")
+    assert ended.returncode == 8
+    assert desk.printed("drop") == ""
+    terminal = desk.open("attach")
+    terminal.answer("step 2>", "r")
+    terminal.answer("type blue to confirm:", "blue")
+    assert terminal.wait() == 0
+    assert desk.printed("drop") == "dropped blue\n"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """Parameters by a schema: asked for at a terminal, refused elsewhere, completed by a shell."""
 
+import json
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from nbrun import events as ev
+from nbrun.cli.main import app
+from nbrun.errors import UsageError
 from tests.build_notebooks import PYTHON, code
 from tests.e2e.terminal import Desk
 
@@ -76,6 +80,72 @@ def test_with_nobody_there_what_is_missing_or_wrong_is_refused(
     assert ended.returncode == 2
     assert said in ended.stderr
     assert not book.runs.exists()
+
+
+KINDS = {
+    "properties": {
+        "host": {"pattern": "^[a-z0-9-]+$"},
+        "ip": {"format": "ipv4"},
+        "ports": {"type": "array", "items": {"type": "integer"}},
+        "limits": {"type": "object", "required": ["cpu"]},
+        "rate": {"type": "number", "exclusiveMaximum": 1},
+        "full": {"type": "boolean"},
+        "token": {"writeOnly": True},
+    },
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("host=$(id)", "does not match"),
+        ("host=db1\n", "does not match"),
+        ("ip=10.0.0.256", "is not a 'ipv4'"),
+        ('ports=["a"]', "not of type 'integer'"),
+        ("limits={}", "'cpu' is a required property"),
+        ("rate=1", "greater than or equal to the maximum of 1"),
+        ("rate=nan", "expected a float"),
+        ("full=yes", "expected a bool"),
+        ("token=hunter2-hunter2", "the command line shows it to everybody"),
+        ("other=1", "is not declared"),
+        ("import=1", "is no name for a parameter"),
+    ],
+)
+def test_each_key_of_a_schema_refuses_what_does_not_fit_it(
+    desk: Desk, given: str, said: str
+) -> None:
+    cell = code("other = 0", tags=["parameters"])
+    path = desk.book(cell, metadata={**PYTHON, "nbrun": {"parameters": KINDS}})
+    asked = CliRunner().invoke(app, ["plan", str(path), "-p", given])
+    assert isinstance(asked.exception, UsageError), asked.output
+    assert said in str(asked.exception)
+    assert "hunter2" not in str(asked.exception)
+
+
+def test_what_fits_each_key_of_a_schema_is_taken_exactly(desk: Desk) -> None:
+    path = desk.book(code("1"), metadata={**PYTHON, "nbrun": {"parameters": KINDS}})
+    given = {
+        "host": "db-1",
+        "ip": "10.0.0.255",
+        "ports": "[1, 2]",
+        "limits": '{"cpu": 2, "{x}": "$(id)"}',
+        "rate": "0.5",
+        "full": "true",
+    }
+    words = [word for name, text in given.items() for word in ("-p", f"{name}={text}")]
+    asked = CliRunner().invoke(app, ["plan", str(path), "--json", *words])
+    assert asked.exit_code == 0, asked.output
+    assert json.loads(asked.stdout)["parameters"] == {
+        "host": "db-1",
+        "ip": "10.0.0.255",
+        "ports": [1, 2],
+        "limits": {"cpu": 2, "{x}": "$(id)"},
+        "rate": 0.5,
+        "full": True,
+    }
+    closed = CliRunner().invoke(app, ["plan", str(path), "-p", "other=1", "--undeclared"])
+    assert "additionalProperties is false" in str(closed.exception)
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_a_file(

@@ -137,6 +137,55 @@ def test_what_is_held_back_at_the_very_end_is_in_the_notebook_that_the_journal_n
     assert desk.printed("late") == CANARY[:5]
 
 
+def test_a_secret_comes_from_each_of_its_sources(desk: Desk) -> None:
+    names = ("env", "file", "cmd", "keyring", "plain")
+    desk.book(
+        code("\n".join(f"{name} = ''" for name in names), tags=["parameters"]),
+        code("print([each[::2] for each in (env, file, cmd, keyring, plain)])", id="show"),
+    )
+    (desk.folder / "held").write_text("from-a-file\n")
+    (desk.folder / "lib").mkdir()
+    (desk.folder / "lib" / "vault.py").write_text(VAULT)
+    desk.variables |= {
+        "HELD": "from-the-environment",
+        "PYTHONPATH": str(desk.folder / "lib"),
+        "PYTHON_KEYRING_BACKEND": "vault.Vault",
+    }
+    sources = {
+        "env": "@env:HELD",
+        "file": "@file:held",
+        "cmd": "@cmd:echo '$(id) from a command'",
+        "keyring": "@keyring:nbrun/ops/ada",
+        "plain": "@@no-secret",
+    }
+    given = [word for name, source in sources.items() for word in ("-p", f"{name}={source}")]
+    ended = desk.unattended(*given)
+    assert ended.returncode == 0, ended.stderr
+    arrived = (
+        "from-the-environment",
+        "from-a-file",
+        "$(id) from a command",
+        "ada of nbrun/ops",
+        "@no-secret",
+    )
+    assert desk.printed("show") == f"{[each[::2] for each in arrived]}\n"
+    started = desk.events(ev.RunStarted)[0]
+    assert started.secrets == ("cmd", "env", "file", "keyring")
+    assert started.parameters["plain"] == "@no-secret"
+    journal = (desk.run / "journal.jsonl").read_text()
+    assert not any(each in journal for each in arrived[:4])
+
+
+VAULT = """
+from keyring.backend import KeyringBackend
+class Vault(KeyringBackend):
+    priority = 1
+    def get_password(self, service, username): return f"{username} of {service}"
+    def set_password(self, service, username, password): pass
+    def delete_password(self, service, username): pass
+"""
+
+
 def test_a_secret_number_arrives_as_a_number(desk: Desk) -> None:
     desk.book(code("pin = 0", tags=["parameters"]), code("print(pin * 2, pin)", id="show"))
     desk.variables["PIN"] = "12345678"
