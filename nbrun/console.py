@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from nbrun import decisions
@@ -74,7 +75,7 @@ class Console:
         self._answerable = answerable
         self._show_from = show_from
         self._me = me
-        self._stop_unseen: Record | None = None
+        self._unseen: list[Record] = []  # the stop, and what was decided there, not shown yet
         self._link = link
         self._view: View | None = view
         self._asker = asker
@@ -120,7 +121,9 @@ class Console:
     def _show(self, record: Record) -> None:
         seen = record.seq >= self._show_from
         if isinstance(record.event, ev.Stopped):
-            self._stop_unseen = None if seen else record
+            self._unseen.clear()
+        if isinstance(record.event, ev.Stopped | ev.DecisionProposed) and not seen:
+            self._unseen.append(record)
         if not seen and not isinstance(record.event, _ALWAYS):
             return
         self._with_view(lambda view: view.show(self.state, record))
@@ -184,10 +187,11 @@ class Console:
             self._with_view(lambda view: view.resume())
 
     def _show_unseen_stop(self) -> None:
-        """Why the run waits, to who has not seen it stop."""
-        unseen, self._stop_unseen = self._stop_unseen, None
-        if unseen is not None and unseen.event == self.state.stop:
-            self._with_view(lambda view: view.show(self.state, unseen))
+        """Why the run waits, and for what approval, to who has not seen it come to that."""
+        unseen, self._unseen = self._unseen, []
+        for record in unseen:
+            if record.event in (self.state.stop, self.state.proposal):
+                self._with_view(partial(_shown, self.state, record))
 
     def _question(self, asker: Asker) -> Callable[[RunState, News], Decision | None]:
         if self.state.phase is Phase.STOPPED:
@@ -294,3 +298,7 @@ def _is_answer(event: ev.Event) -> bool:
     """Whether the run has taken what was decided, or not, and may ask again."""
     stays = isinstance(event, ev.Decided) and event.decision == "withdraw"
     return stays or isinstance(event, _ANSWERS)
+
+
+def _shown(state: RunState, record: Record, view: View) -> None:
+    view.show(state, record)

@@ -33,6 +33,21 @@ def test_a_good_runbook_has_nothing_to_find(tmp_path: Path) -> None:
     assert found(tmp_path, *cells) == []
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"db": {"format": "iri"}}},
+        {"properties": {"db": {"type": "strng"}}},
+        {"additionalProperties": True},
+    ],
+)
+def test_a_schema_that_would_not_be_kept_to_is_an_error(
+    tmp_path: Path, schema: dict[str, Any]
+) -> None:
+    told = found(tmp_path, code("db = 'blue'", tags=["parameters"]), parameters=schema)
+    assert told == [(None, None, "error", "notebook")]
+
+
 @pytest.mark.parametrize("name", ["disk-triage", "certificate-rotation", "sqlite-maintenance"])
 def test_the_examples_are_good_runbooks(name: str) -> None:
     assert findings(ROOT / f"examples/{name}.ipynb", {}, unattended=True) == []

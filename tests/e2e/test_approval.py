@@ -152,6 +152,11 @@ def test_what_a_teams_policy_wants_approved_waits_while_the_operator_is_away(des
     terminal.answer("reason (needed; Ctrl-C to go back):", "done by hand")
     terminal.answer("step 1, waiting>", "d")
     assert terminal.wait() == 8
+    terminal = desk.open("attach", "--since-detach")
+    terminal.until("root wants to: skip step 1 (done by hand)")
+    assert "needs the approval of another person" in terminal.words()
+    terminal.answer("step 1, waiting>", "d")
+    assert terminal.wait() == 8
     run = str(desk.run)
     rejected = as_nobody(lambda: command.reject(run, desk.runs, reason="look at it first"))
     assert rejected == "<ExitCode.COMPLETED: 0>"
