@@ -123,6 +123,12 @@ def kinds_of(state: RunState, decision: Decision) -> set[DeviationKind]:
     """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
     is run."""
     kinds = {each.kind for each in consequences(state, decision)}
-    if isinstance(decision, decisions.Jump) and state.steps[decision.step].passed:
+    if isinstance(decision, decisions.Jump) and _passed_from(state, decision.step):
         kinds.add("reran")
     return kinds
+
+
+def _passed_from(state: RunState, step: str) -> bool:
+    """Whether a step from `step` on was passed, which a move to `step` has run again."""
+    behind = state.order[state.steps[step].step.number - 1 :]
+    return any(state.steps[id_].passed and not state.steps[id_].declared_skip for id_ in behind)

@@ -302,6 +302,17 @@ def test_a_move_back_that_was_approved_is_not_asked_about_again_step_by_step() -
     assert need(state_of([*ran, stopped("step_mode", "s2")]), decisions.Run(step="s1"))
 
 
+def test_a_move_forward_to_before_what_was_run_aside_has_that_run_again() -> None:
+    rules = policy(step=True, need_approval=("reran",))
+    aside = [started("s3", cause="operator"), attempt_finished("s3"), stopped("returned", "s1")]
+    told: list[Event] = [*begun(3, rules), stopped("step_mode"), decided("run", "s3"), resumed()]
+    state = state_of([*told, *aside])
+    assert need(state, decisions.Jump(step="s2")) == Need(("reran",), "")
+    assert (
+        need(state_of([*begun(3, rules), stopped("step_mode")]), decisions.Jump(step="s2")) is None
+    )
+
+
 def test_the_steps_own_group_goes_before_the_teams() -> None:
     told: list[Event] = [*begun((SHARED,), policy(need_approval=("skipped",), approvers="leads"))]
     why = need(state_of([*told, stopped("approval")]), decisions.Skip())
