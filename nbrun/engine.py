@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nbrun import approval, decisions, proposal, provenance
+from nbrun import decisions
 from nbrun import events as ev
-from nbrun.decisions import Decision, name
+from nbrun.deciding import Deciding
+from nbrun.decisions import Decision
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
 from nbrun.journal import Journal
@@ -29,7 +30,6 @@ from nbrun.messages import (
 from nbrun.output_cap import OutputCap
 from nbrun.recorder import Recorder
 from nbrun.redaction import Redaction
-from nbrun.refusals import lacks, refusal
 from nbrun.script import (
     NextAttempt,
     NextFinish,
@@ -96,6 +96,7 @@ class Engine:
         self._cap = OutputCap(self.inbox.put)
         self._kernel = make_kernel(self._cap)
         self._control = KernelControl(self._kernel, self._recorder, self._asked_to_stop)
+        self._deciding = Deciding(self._recorder, self._control, self._kernel.answer)
         self._save_notebook = save_notebook
         self._on_loss = on_loss
         self._transcript = Transcript()
@@ -238,25 +239,12 @@ class Engine:
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,
-            counts=self._counts(),
+            counts=self.state.counts(),
             duration=round(self._recorder.elapsed(), 6),
             why=finish.why,
         )
         digest = self._save_notebook(finished)
         self._emit(msgspec.structs.replace(finished, notebook_sha256=digest))
-
-    def _counts(self) -> dict[str, int]:
-        steps = self.state.steps.values()
-        return {
-            "attempts": sum(step.attempts for step in steps) + self.state.inserted,
-            "steps": len(self.state.steps),
-            "ok": sum(
-                step.passed and not step.skipped for step in steps if step.attempts or step.done
-            ),
-            "failed": sum(not step.passed and step.attempts > 0 for step in steps),
-            "skipped": sum(step.skipped for step in steps),
-            "not_run": sum(not (step.attempts or step.skipped or step.done) for step in steps),
-        }
 
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
@@ -371,81 +359,13 @@ class Engine:
         )
         self._control.attempt_ended(verdict.outcome)
 
-    # ── decisions ────────────────────────────────────────────────────────────────────────────
-
     def _decide(self, ordered: Ordered) -> None:
         decision, operator = ordered.decision, ordered.operator
-        why_not = refusal(self.state, decision) or lacks(self.state, decision)
-        if why_not is None and isinstance(decision, decisions.Approve | decisions.Reject):
-            why_not = approval.refusal(self.state, operator, provenance.groups(operator.uid))
-        if self._finish is not None and not isinstance(decision, decisions.AddNote):
-            why_not = "the run is ending"
-        if why_not is not None:
-            self._emit(ev.DecisionRefused(operator=operator, decision=name(decision), why=why_not))
+        if isinstance(decision, decisions.Detach) and self._finish is None:
+            why = decision.reason or "as they asked"
+            self._hear(ev.OperatorDetached(operator=operator, why=why))
             return
-        match decision:
-            case decisions.Answer(text=text):
-                self._answer(operator, text)
-                return
-            case decisions.AddNote(text=text):
-                self._emit(ev.NoteAdded(operator=operator, text=text))
-                return
-            case decisions.Approve() | decisions.Reject():
-                self._emit_all(proposal.judged(self.state, operator, decision))
-                return
-            case decisions.Detach(reason=reason):
-                why = reason or "as they asked"
-                self._hear(ev.OperatorDetached(operator=operator, why=why))
-                return
-            case decisions.Settle():
-                self._settle(operator, decision)
-                return
-        need = proposal.need(self.state, decision)
-        if need is not None:
-            self._emit(proposal.proposed(self.state, decision, operator, need))
-            return
-        self._emit(_decided(decision, operator))
-        self._carry_out(decision)
-
-    def _carry_out(self, decision: Decision) -> None:
-        """What a decision does at once; the rest follows from the state."""
-        at_work = self.state.phase is Phase.RUNNING or self.state.busy
-        match decision:
-            case decisions.Interrupt() if at_work:
-                self._control.interrupt("the operator pressed Ctrl-C")
-            case decisions.KillKernel():
-                self._control.kill("the operator asked for it")
-            case decisions.Cancel() if at_work:
-                self._control.cancel("the operator cancelled the run")
-        if self.state.phase is Phase.STOPPED and not isinstance(decision, decisions.Withdraw):
-            self._emit(ev.Resumed())
-
-    def _settle(self, operator: Operator, decision: decisions.Settle) -> None:
-        asked = self.state.unsettled[0]
-        self._emit(
-            ev.AttemptSettled(
-                step=asked.step,
-                attempt=asked.attempt,
-                finding=decision.finding,
-                operator=operator,
-                reason=decision.reason,
-            )
-        )
-        self._emit(ev.Resumed())
-
-    def _answer(self, operator: Operator, text: str) -> None:
-        wanted = self.state.input_wanted
-        if wanted is None:
-            return
-        self._emit(
-            ev.InputAnswered(
-                step=wanted.step,
-                attempt=wanted.attempt,
-                operator=operator,
-                answer=None if wanted.password else text,
-            )
-        )
-        self._kernel.answer(text)
+        self._deciding.take(decision, operator, ending=self._finish is not None)
 
 
 def _told(state: RunState, idled: Idled) -> str:
@@ -474,14 +394,3 @@ def _fate(state: RunState) -> str:
 def _secrets(state: RunState) -> tuple[str, ...]:
     """The parameters whose values the record of the run so far does not hold."""
     return state.started.secrets if state.started is not None else ()
-
-
-def _decided(decision: Decision, operator: Operator) -> ev.Decided:
-    return ev.Decided(
-        operator=operator,
-        decision=name(decision),
-        reason=decision.reason,
-        step=getattr(decision, "step", None),
-        source=getattr(decision, "source", None),
-        typed=getattr(decision, "typed", ""),
-    )

@@ -137,6 +137,20 @@ class RunState:
     def off_script(self) -> bool:
         return bool(self.deviations)
 
+    def counts(self) -> dict[str, int]:
+        """Attempts, and steps by how they ended, as `run.finished` has them."""
+        steps = self.steps.values()
+        return {
+            "attempts": sum(step.attempts for step in steps) + self.inserted,
+            "steps": len(self.steps),
+            "ok": sum(
+                step.passed and not step.skipped for step in steps if step.attempts or step.done
+            ),
+            "failed": sum(not step.passed and step.attempts > 0 for step in steps),
+            "skipped": sum(step.skipped for step in steps),
+            "not_run": sum(not (step.attempts or step.skipped or step.done) for step in steps),
+        }
+
     def _at(self, position: int) -> StepState:
         return self.steps[self.order[position]]
 

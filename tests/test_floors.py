@@ -71,6 +71,7 @@ FLOORS: tuple[set[str], ...] = (
     },
     {"recipients", "recorder"},
     {"kernel_control", "kernel_process"},
+    {"deciding"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
     {"parameter_values", "lint", "saving", "server", "console"},
     {"preparation", "secrets_again"},
