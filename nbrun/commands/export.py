@@ -39,10 +39,10 @@ def export(
     reopening.note_interruption(directory.journal)
     own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[kind])
     target = path or own
-    content, code = _made(kind, directory, signers)
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; name the file")
     try:
+        content, code = _made(kind, directory, signers)
+        if target.is_dir():
+            raise UsageError(f"{target}: is a folder; name the file")
         notebook.write(target.absolute(), content)
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror}") from error
