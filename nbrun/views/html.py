@@ -4,6 +4,7 @@ Nothing of a page takes effect: scripts, styles and what is not displayed are le
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,14 @@ _BLOCK = re.compile(
 )
 _HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 _ALIGNED = re.compile(r"text-align\s*:\s*(left|right|center)", re.I)
+_DEEPEST = 2_000  # elements within one another: the parser's time grows with the square of it
+_TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.I)
+_RAW = {"script", "style"}
+_UNNESTED = """
+area base br col colgroup dd dt hr img input li link meta option p source tbody td tfoot th thead tr
+wbr
+"""
+_NEVER_DEEP = set(_UNNESTED.split())  # never open, or closed by what follows
 _MOST_ROWS = 500  # read from a table's head, and as many from its foot
 
 
@@ -42,14 +51,57 @@ class HtmlTable:
 
 
 def parts(html: str) -> list[str | HtmlTable]:
-    """The readable text and the tables of a page, in order. Text has no blank lines."""
+    """The readable text and the tables of a page, in order. Text has no blank lines. Of one that is
+    nested without measure, all of the text."""
     from selectolax.lexbor import LexborHTMLParser
 
+    page = html[:LONGEST]
+    if _is_too_deep(page):
+        page = " ".join(_texts(page))
     reader = _Reader()
-    body = LexborHTMLParser(html[:LONGEST]).body
+    body = LexborHTMLParser(page).body
     if body is not None:
         reader.read(body)
     return reader.parts()
+
+
+def _is_too_deep(page: str) -> bool:
+    """Whether more elements are open at once than a page for people has, or than can be told: one
+    that is closed in another's place counts as open still."""
+    if page.count("<") <= _DEEPEST:
+        return False
+    opened: Counter[str] = Counter()
+    depth, raw = 0, ""
+    for closes, written in _TAG.findall(page):
+        name = written.lower()
+        if raw:
+            raw = "" if closes and name == raw else raw
+        elif name in _RAW:
+            raw = "" if closes else name
+        elif closes and opened[name]:
+            opened[name] -= 1
+            depth -= 1
+        elif not closes and name not in _NEVER_DEEP:
+            opened[name] += 1
+            depth += 1
+            if depth > _DEEPEST:
+                return True
+    return False
+
+
+def _texts(page: str) -> Iterator[str]:
+    """What stands between the tags, but in scripts and styles."""
+    first, *pieces = page.split("<")
+    yield first
+    raw = ""
+    for piece in pieces:
+        tag, _, text = piece.partition(">")
+        if raw:
+            raw = "" if tag.lower().startswith(f"/{raw}") else raw
+        else:
+            raw = next((name for name in _RAW if tag.lower().startswith(name)), "")
+        if not raw:
+            yield text
 
 
 def readable(html: str) -> str:

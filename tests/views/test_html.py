@@ -1,5 +1,7 @@
 """HTML read as text and tables."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +61,27 @@ def test_the_middle_of_a_very_long_table_is_left_out_and_counted() -> None:
 
 
 def test_depth_does_not_matter() -> None:
-    assert parts("<div>" * 50_000 + "deep") == ["deep"]
+    assert parts("<div>" * 1_500 + "deep") == ["deep"]
+
+
+@pytest.mark.parametrize(
+    "nested",
+    ["<div>", "<DIV class='x'>", "<div></x>", "<b>", "<table><tr><td>", "<div><div></div>"],
+)
+def test_what_is_nested_without_measure_is_read_in_no_time(nested: str) -> None:
+    """Its parser would take an hour, and heed no Ctrl-C."""
+    page = f"<style>p {{}}</style>{nested * 150_000}<p>deep &amp; dark</p>{'</div>' * 9}"
+    began = time.process_time()
+    assert parts(page) == ["deep & dark"]
+    assert time.process_time() - began < 10
+
+
+def test_a_long_page_that_is_not_deep_keeps_its_tables() -> None:
+    script = f"<script>{'if (a<b && c<d) {}' * 2_000}</script>"
+    rows = "<tr><td>1<td>2" * 3_000
+    (table,) = parts(f"{script}{'<p>' * 3_000}<table>{rows}</table>{'<br>' * 3_000}")
+    assert isinstance(table, HtmlTable)
+    assert len(table.rows) + table.skipped == 3_000
 
 
 def test_a_picture_is_named() -> None:
