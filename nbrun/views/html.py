@@ -18,7 +18,7 @@ _BLOCK = re.compile(
 )
 _HIDDEN = re.compile(r"display\s*:\s*none", re.I)
 _ALIGNED = re.compile(r"text-align\s*:\s*(left|right|center)", re.I)
-_DEEPEST = 2_000  # elements within one another: the parser's time grows with the square of it
+_DEEPEST = 2_000  # elements within one another: a parser's time grows with the square of it
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.I)
 _RAW = {"script", "style"}
 _UNNESTED = """
@@ -51,18 +51,20 @@ class HtmlTable:
 
 
 def parts(html: str) -> list[str | HtmlTable]:
-    """The readable text and the tables of a page, in order. Text has no blank lines. Of one that is
-    nested without measure, all of the text."""
+    """The readable text and the tables of a page, in order. Text has no blank lines."""
     from selectolax.lexbor import LexborHTMLParser
 
-    page = html[:LONGEST]
-    if _is_too_deep(page):
-        page = " ".join(_texts(page))
     reader = _Reader()
-    body = LexborHTMLParser(page).body
+    body = LexborHTMLParser(flattened(html[:LONGEST])).body
     if body is not None:
         reader.read(body)
     return reader.parts()
+
+
+def flattened(page: str) -> str:
+    """A page as it is, or what stands between its tags, where it is nested without measure: no
+    parser comes to the end of that."""
+    return " ".join(_texts(page)) if _is_too_deep(page) else page
 
 
 def _is_too_deep(page: str) -> bool:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from nbrun.views import charts, latex, mathml, traces
 from nbrun.views.ansi import visible
+from nbrun.views.html import flattened
 from nbrun.views.stream import to_text
 
 MOST_CHARACTERS = 200_000  # of one text; more is in the journal, and no browser scrolls it well
@@ -72,7 +73,7 @@ def clean(source: str) -> str:
     import nh3
 
     return nh3.clean(
-        source,
+        flattened(source),
         tags=_TAGS,
         clean_content_tags=_DROPPED,
         attributes=_ATTRIBUTES,
