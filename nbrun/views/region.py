@@ -20,9 +20,8 @@ Tail = Callable[[Console, int], Lines]
 
 
 class Region:
-    """Redraws in place what `tail(console, rows)` gives and the clock of what runs: of what has
-    ended before the first drawing is due, nothing. `reflows`: the terminal breaks its rows anew
-    when it becomes narrower; asked when it does."""
+    """Redraws in place what `tail(console, rows)` gives and the clock of what runs. `reflows`: the
+    terminal breaks its rows anew when it becomes narrower; asked when it does."""
 
     def __init__(
         self,
@@ -38,7 +37,6 @@ class Region:
         self._live: Live | None = None
         self._rows: Lines = []
         self._width = 0
-        self._wanted = False
         self._running = ""
         self._began = 0.0
         self._drawn = 0.0
@@ -46,7 +44,8 @@ class Region:
     def start(self, running: str, began: float) -> None:
         """`began` by the clock that it was made with, in seconds."""
         self._running, self._began = running, began
-        self._wanted, self._drawn = True, self._clock()
+        self._drawn = float("-inf")
+        self._live = self._begin()
 
     def _begin(self) -> Live:
         live = Live(
@@ -63,17 +62,15 @@ class Region:
     def stop(self) -> None:
         self.settle()
         live, self._live = self._live, None
-        self._wanted, self._rows = False, []
+        self._rows = []
         if live is not None:
             live.stop()
 
     def draw(self, *, force: bool) -> None:
         now = self._clock()
-        due = now - self._drawn >= REFRESH
-        if not self._wanted or not (due or (force and self._live is not None)):
+        if self._live is None or not (force or now - self._drawn >= REFRESH):
             return
         self._drawn = now
-        self._live = self._live or self._begin()
         self.settle()
         self._rows = [*self._lines(), self._progress(now)]
         self._live.update(_Rows(self._rows), refresh=True)

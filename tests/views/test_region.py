@@ -8,7 +8,7 @@ from rich.cells import chop_cells
 from rich.console import Console
 from rich.segment import Segment
 
-from nbrun.views.region import REFRESH, Region
+from nbrun.views.region import Region
 
 HEIGHT = 40
 OUTPUT = ("é" * 100, "日" * 65, "short")
@@ -102,19 +102,3 @@ def test_the_terminal_is_asked_only_when_it_has_become_narrower() -> None:
     screen.resize(60)
     screen.draw()
     assert screen.asked == 1
-
-
-def test_a_step_that_ends_at_once_draws_nothing_and_a_longer_one_does() -> None:
-    made = Screen(60, reflows=True)
-    made.region.start("step 1", 0.0)
-    made.region.draw(force=True)
-    made.clock = REFRESH / 2
-    made.region.draw(force=False)
-    made.region.stop()
-    assert made.file.getvalue() == ""
-    made.region.start("step 2", made.clock)
-    made.clock += REFRESH
-    made.region.draw(force=False)
-    assert "running step 2 · 0.1 s" in made.shown()
-    made.region.stop()
-    assert made.shown() == [""]
