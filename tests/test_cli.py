@@ -1,5 +1,6 @@
 """The command line: how errors become exit codes, and what reaches an operator of them."""
 
+import os
 import subprocess
 import sys
 
@@ -185,3 +186,23 @@ def test_help_loads_no_heavy_library():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_a_write_that_a_signal_cuts_short_is_gone_on_with_also_unbuffered():
+    """Only a buffered stream does: an unbuffered one drops the rest."""
+    code = (
+        "import sys; from nbrun.cli.main import main\n"
+        "sys.argv = ['nbrun', 'schema']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(type(sys.stdout.buffer).__name__, type(sys.stderr.buffer).__name__, 'größe')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"},
+    )
+    assert done.stdout.splitlines()[-1] == "BufferedWriter BufferedWriter größe"

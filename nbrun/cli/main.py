@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -67,9 +67,7 @@ def main() -> None:
     """The entry point of `nbrun` and `jupyter nbrun`."""
     spelling.register()
     completion_scripts.register()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what the locale can't write is written plainer
-            stream.reconfigure(errors=spelling.ERRORS)
+    sys.stdout, sys.stderr = _mended(sys.stdout), _mended(sys.stderr)
     if "_NBRUN_COMPLETE" in os.environ:
         from nbrun.commands import completion_words
 
@@ -82,3 +80,17 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("nbrun: interrupted\n")
         sys.exit(ExitCode.INTERRUPTED)
+
+
+def _mended(stream: TextIO) -> TextIO:
+    """`stream`, where what the locale can't write is written plainer, and nothing is lost: with
+    PYTHONUNBUFFERED Python takes no notice of a write that a signal (Ctrl-Z and back, a resize)
+    has cut short, and drops the rest."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.reconfigure(errors=spelling.ERRORS)
+    if not isinstance(stream.buffer, io.RawIOBase):
+        return stream
+    encoding = stream.encoding
+    buffered = io.BufferedWriter(stream.detach())
+    return io.TextIOWrapper(buffered, encoding, spelling.ERRORS, line_buffering=True)
