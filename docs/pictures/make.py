@@ -27,8 +27,10 @@ from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.fold import apply
 from nbrun.journal import Reading
+from nbrun.run_directory import RunDirectory
 from nbrun.state import RunState
-from nbrun.views import report
+from nbrun.verify import Trust, Verification, verify
+from nbrun.views import notebook, report
 from nbrun.views.terminal import TerminalView
 
 HERE = Path(__file__).parent
@@ -52,7 +54,7 @@ def main() -> None:
                 screenshot(page, theme, "img")
         for theme in THEMES:
             page = work / f"report-{theme}.html"
-            page.write_bytes(report.build(records))
+            page.write_bytes(report.build(records, standing(work)))
             screenshot(page, theme)
 
 
@@ -121,7 +123,15 @@ def journal(work: Path) -> list[Record]:
         child.expect(question)
         child.sendline(answer)
     child.expect(pexpect.EOF)
-    return list(Reading(next((work / "runs").glob("*/journal.jsonl"))))
+    return list(Reading(kept(work).journal))
+
+
+def kept(work: Path) -> RunDirectory:
+    return RunDirectory(next((work / "runs").iterdir()))
+
+
+def standing(work: Path) -> Verification:
+    return verify(kept(work), Trust(), notebook.digest)
 
 
 # ── the terminal ─────────────────────────────────────────────────────────────────────────────
