@@ -6,6 +6,7 @@ their own (see `charts`). Made from the journal alone: the same journal gives th
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -181,6 +182,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+@lru_cache
 def _environment() -> Any:
     import jinja2
 
@@ -190,11 +192,13 @@ def _environment() -> Any:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     environment.filters["seen"] = visible
     environment.filters["clock"] = wording.clock
     return environment
 
 
+@lru_cache
 def _style() -> str:
     return (resources.files("nbrun.views") / "templates" / "report.css").read_text("utf-8")
