@@ -1,6 +1,7 @@
 """The approval of another person, by a second user of the machine through the run's socket."""
 
 import grp
+import importlib
 import os
 import pwd
 import shutil
@@ -304,6 +305,7 @@ def test_a_member_of_the_group_sees_the_run_with_each_command_from_their_own_acc
     ]
     for arguments in everywhere:  # what they import and read is perhaps not theirs to
         CliRunner().invoke(app, arguments)
+    importlib.import_module("nbrun.commands.watch")
     for path in own.iterdir():
         path.unlink()
     journal = desk.run / "journal.jsonl"
