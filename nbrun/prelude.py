@@ -7,6 +7,7 @@ internals are not as expected it leaves them alone, and the exit of the last `!c
 can be told.
 """
 
+import atexit
 import concurrent.futures.thread
 import os
 import subprocess
@@ -167,17 +168,16 @@ def _join_threads(seconds: float) -> None:
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon and thread not in workers:
             thread.join(max(0.0, deadline - time.monotonic()))
-    _hurry_the_last_flush()
 
 
-def _hurry_the_last_flush() -> None:
-    """When it is asked to end, ipykernel's control thread flushes what the main thread may have
-    closed by then, and waits ten seconds for it. All is flushed here, so there is nothing to wait
-    for (ipykernel 7.4, `Kernel.process_control` and `IPKernelApp.close`)."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        if hasattr(stream, "flush_timeout"):
-            stream.flush_timeout = 0.1
+def _let_control_end_first() -> None:
+    """At exit the main thread closes iopub and waits for the control thread, which may still want
+    to flush and to say on iopub that the request to end is done: for ten seconds, or for ever
+    (ipykernel 7.4, `IPKernelApp.close` and `Kernel.process_control`). It is given time to."""
+    kernel = _shell.kernel
+    control = getattr(kernel, "control_thread", None)
+    if control is not None and getattr(kernel, "_shutdown_message", None) is not None:
+        control.join(5.0)
 
 
 _shell._nbrun_join_threads = _join_threads
@@ -193,3 +193,4 @@ _do_as_with_debugpy()
 _keep_no_history()
 _keep_threads_to_their_cell()
 _leave_with_its_code()
+atexit.register(_let_control_end_first)  # what is registered last runs first

@@ -339,6 +339,29 @@ def test_a_cell_may_ask_at_once(alone: Talk) -> None:
         assert text(alone.until(Replied)) == "ada\n"
 
 
+SLOW_GOODBYE = """
+import pathlib, time
+kernel = get_ipython().kernel
+say = kernel._publish_status_and_flush
+def slowly(status, channel, *more):
+    ending = kernel._shutdown_message is not None
+    time.sleep(0.5 * ending)  # the main thread is at its end by then
+    say(status, channel, *more)
+    if ending:
+        pathlib.Path({said!r}).touch()
+kernel._publish_status_and_flush = slowly
+"""
+
+
+def test_a_kernel_that_is_slow_to_say_goodbye_ends_by_itself(alone: Talk, tmp_path: Path) -> None:
+    """Its control thread wants to use what its main thread closes."""
+    said = tmp_path / "said"
+    alone.kernel.start()
+    alone.reply(SLOW_GOODBYE.format(said=str(said)))
+    alone.kernel.shutdown()
+    assert said.exists()
+
+
 def test_what_a_thread_still_prints_is_delivered_at_the_end(alone: Talk) -> None:
     alone.kernel.start()
     alone.ask(
