@@ -13,7 +13,6 @@ from tests.build_notebooks import code
 from tests.e2e.terminal import Desk, Terminal, is_gone, supervisor_of, wait_until
 from tests.e2e.test_detach import REASON
 
-PATIENCE = 10.0  # seconds that an operator waits for a kernel to be found
 STEPS = 8
 CELL = """import time
 time.sleep(0.1)
@@ -49,16 +48,11 @@ def answer(desk: Desk, terminal: Terminal) -> None:
 
 
 def go_on(desk: Desk, terminal: Terminal, moment: float) -> None:
-    """To the end, or for so many seconds and then the supervisor is killed. A kernel that was in
-    the middle of its end may not answer: it is given up, as docs/resume.md says."""
+    """To the end, or for so many seconds and then the supervisor is killed."""
     deadline = time.monotonic() + moment
-    patience = deadline + PATIENCE
     while not terminal.ended:
         answer(desk, terminal)
         terminal.read(0.02)
-        if time.monotonic() > patience and "looking for its kernel" in terminal.text():
-            terminal.press("ctrl-c")
-            patience = float("inf")
         if time.monotonic() > deadline:
             kill_supervisor(desk)
             deadline = float("inf")
