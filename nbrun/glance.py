@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,24 @@ def glance(path: Path) -> tuple[Began | None, Ended | None]:
         DamagedJournalError: the first line begins no run, or the last is no event.
         OSError: the file can't be read.
     """
-    with open_regular(path) as file:
+    with open_regular(path) as file, _damage_told(path):
         first = file.readline()
         last = _last_line(file)
-    try:
         began = _began.decode(first) if first.endswith(b"\n") else None
         return began, _ended.decode(last) if _ENDS in last[:_HEAD] else None
+
+
+def beginning(path: Path) -> Began | None:
+    """The first line alone; raises as `glance` does."""
+    with open_regular(path) as file, _damage_told(path):
+        first = file.readline()
+        return _began.decode(first) if first.endswith(b"\n") else None
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DamagedJournalError(f"{path}: a line is not as nbrun writes it: {error}") from error
 

@@ -1,14 +1,15 @@
 """The runs of a runbook, and when each of its steps ran last: read from journals, and cheaply."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from nbrun import events as ev
-from nbrun import journal, run_directory
+from nbrun import run_directory
 from nbrun.errors import JournalError
 from nbrun.events import Outcome
+from nbrun.glance import beginning
 from nbrun.run_directory import RunDirectory
 
 _MOST_RUNS = 200  # looked at, newest first, whatever runbook they are of
@@ -46,10 +47,11 @@ def last_times(now: RunDirectory, runbook: str) -> dict[str, LastTime]:
 
 
 def runs_of(parent: Path, runbook: str, most: int | None = None) -> Iterator[RunDirectory]:
-    """The runs of the runbook with this path that are kept in `parent`, newest first. `most`: how
-    many of all runs there are looked at."""
+    """The runs of the runbook with this path, however it was written, that are kept in `parent`,
+    newest first. `most`: how many of all runs there are looked at."""
+    wanted = os.path.realpath(runbook)
     for directory in run_directory.all_runs(parent)[:most]:
-        if _runbook(directory.journal) == runbook:
+        if _runbook(directory.journal) == wanted:
             yield directory
 
 
@@ -65,15 +67,13 @@ def _journals(now: RunDirectory, runbook: str) -> Iterator[Path]:
         yield directory.journal
 
 
-def _runbook(path: Path) -> str | None:
+def _runbook(journal: Path) -> str | None:
     """The path of the runbook that a journal's run is of; None where it doesn't tell."""
     try:
-        first = journal.first(path)
+        began = beginning(journal)
     except (OSError, JournalError):
         return None
-    if first is None or not isinstance(first.event, ev.RunStarted):
-        return None
-    return first.event.runbook
+    return None if began is None else os.path.realpath(began.runbook)
 
 
 def _size(path: Path) -> int:

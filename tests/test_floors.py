@@ -40,7 +40,7 @@ FLOORS: tuple[set[str], ...] = (
         "pulse",
         "runaways",
     },
-    {"approval", "fold"},
+    {"approval", "fold", "glance"},
     {
         "bindings",
         "orders",
@@ -58,7 +58,6 @@ FLOORS: tuple[set[str], ...] = (
     {"deviation"},
     {"entailment"},
     {
-        "glance",
         "history",
         "review",
         "parameter_schema",

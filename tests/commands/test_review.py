@@ -61,6 +61,32 @@ def test_the_json_has_the_advice_beside_what_it_comes_from(keep, told):
     assert step_b["departures"][0]["by"] == "ada"
 
 
+def test_a_runbook_is_known_however_its_path_was_written(
+    keep, runs_dir, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "book.ipynb").touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    keep(Tale(step("a"), runbook=f"{tmp_path}/other/../book.ipynb", run=OLD).attempt("a"), OLD)
+    keep(Tale(step("a"), runbook=f"{tmp_path}/link/book.ipynb", run=NEW).attempt("a"), NEW)
+    monkeypatch.chdir(tmp_path)
+    assert review.show(Request(runbook=Path("book.ipynb"), runs_dir=runs_dir)) == 0
+    assert "runs        2: 2 unfinished" in capsys.readouterr().out
+
+
+def test_what_a_runbook_or_an_operator_wrote_takes_no_effect_on_the_terminal(keep, told):
+    hostile = "\x1b]0;gone\x07\x1b[2J"
+    tale = Tale(step("a", title=f"T{hostile}"), run=OLD)
+    tale.attempt("a", outcome="error", ename=f"E{hostile}", evalue="").stop("step_failed")
+    tale.decide("edit", source=f"x = '{hostile}'", reason=f"R{hostile}")
+    tale.attempt("a", source=f"x = '{hostile}'", cause="operator")
+    keep(tale, OLD)
+    out = told(diffs=True)
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert "failed with E" in out
+
+
 def test_a_damaged_run_is_named_and_left_out(keep, runs_dir, capsys):
     keep(edited(OLD), OLD)
     damaged = keep(edited(NEW), NEW)
