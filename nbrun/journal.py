@@ -13,7 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-import jsonlines
 import msgspec
 
 from nbrun.errors import DamagedJournalError, JournalError
@@ -72,6 +71,8 @@ class Journal:
 
     def __init__(self, path: Path, fd: int, clock: Clock, after: "End | None" = None) -> None:
         """`fd` is open for appending, and locked; `after` is where the lines it has end."""
+        import jsonlines  # what only reads does without
+
         end = after or End()
         self.path = path
         self._fd = fd

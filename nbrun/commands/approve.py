@@ -17,7 +17,7 @@ from nbrun.journal import Reading
 from nbrun.link import SocketLink
 from nbrun.run_directory import RunDirectory
 from nbrun.state import RunState
-from nbrun.views import mime, wording
+from nbrun.views import code, mime, wording
 from nbrun.views.ansi import plain
 from nbrun.views.summary import facts
 
@@ -73,10 +73,10 @@ def _show(state: RunState, waiting: Awaited) -> None:
         out.print(mime.markdown(step.step.source))
     elif waiting.source is not None:
         language = state.kernel_info.language if state.kernel_info else "python"
-        out.print(mime.source(waiting.source, language))
+        out.print(code.source(waiting.source, language))
     changed = wording.change(state, state.proposal) if state.proposal and step else ""
     if changed:
-        out.print(Text("where the runbook is changed:"), mime.source(changed, "diff"))
+        out.print(Text("where the runbook is changed:"), code.source(changed, "diff"))
 
 
 def _decided(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:

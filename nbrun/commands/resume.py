@@ -20,7 +20,7 @@ from nbrun.link import SocketLink
 from nbrun.orders import ResumeOrder
 from nbrun.parameters import Given
 from nbrun.state import RunState
-from nbrun.views import log, mime, wording
+from nbrun.views import code, log, wording
 from nbrun.views.ansi import plain
 from nbrun.views.look import Look
 from nbrun.views.terminal import TerminalView
@@ -107,4 +107,4 @@ def _show_changes(out: Console, state: RunState, *, new_runbook: bool) -> None:
     if changed:
         which = "now followed" if new_runbook else "not followed: --use-new-runbook takes it"
         out.print(Text(f"\nthe runbook has changed since the run began; the new one is {which}"))
-        out.print(mime.source(changed, "diff"))
+        out.print(code.source(changed, "diff"))

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from nbrun.views import mime, wording
+from nbrun.views import code, wording
 from nbrun.views.ansi import plain
 from nbrun.views.traces import Failure, failure
 
@@ -40,7 +40,7 @@ def told(
     where = cause.where
     if where is None:
         return
-    lines = mime.source(source, language).split("\n")
+    lines = code.source(source, language).split("\n")
     known = 0 < where.line <= len(lines) and where.code in lines[where.line - 1].plain
     if not known:
         yield Text(plain(f"  {marker} line {where.line}: {where.code}").rstrip(" :"), "red")

@@ -4,7 +4,6 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-import click
 import msgspec
 from rich.columns import Columns
 from rich.console import Console, RenderableType
@@ -18,7 +17,7 @@ from nbrun.proposal import need
 from nbrun.refusals import refusal
 from nbrun.script import is_gated, label, target_of
 from nbrun.state import RunState
-from nbrun.views import log, mime, prompt, wording
+from nbrun.views import code, log, prompt, wording
 from nbrun.views.ansi import plain
 from nbrun.views.keyboard import Keyboard
 from nbrun.views.look import Look
@@ -196,11 +195,13 @@ class Dialogue:
             self._say("nothing was changed")
             return None
         self._drafts[key] = source
-        self._show(mime.source(diff(before, source), "diff"))
+        self._show(code.source(diff(before, source), "diff"))
         return source if self._confirm("run this?", news) else None
 
     def _edited(self, source: str, state: RunState) -> str | None:
         """`source` after $VISUAL, $EDITOR or the platform's editor; None when it was not saved."""
+        import click
+
         info = state.kernel_info.language_info if state.kernel_info else {}
         suffix = str(info.get("file_extension") or ".txt")
         try:
@@ -224,7 +225,7 @@ class Dialogue:
             self._say(f"nothing is called {plain(what)!r}: view, view N, view source, view left")
         elif what == "source" or not state.steps[step].attempts:
             self._say(plain(f"{wording.step(state, step)}, as the runbook has it:"))
-            self._show(mime.source(state.steps[step].step.source, self._language(state)))
+            self._show(code.source(state.steps[step].step.source, self._language(state)))
         else:
             view = TerminalView(self._console, live=False, held=True, look=self._look)
             log.replay(self._records(), view, step=step)

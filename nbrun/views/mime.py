@@ -1,4 +1,4 @@
-"""A Jupyter output, a Markdown cell or a source as something rich can print, and safe to print.
+"""A Jupyter output or a Markdown cell as something rich can print, and safe to print.
 
 Outputs are those of nbformat 4 (nbformat.readthedocs.io, "The Notebook file format"). Whatever is
 malformed is shown as the JSON that it is: a view never hides an output and never fails on one.
@@ -7,20 +7,12 @@ malformed is shown as the JSON that it is: a view never hides an output and neve
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatchcase
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from pygments.lexers import get_lexer_by_name
-from pygments.lexers.special import TextLexer
-from pygments.util import ClassNotFound
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement, Paragraph
-from rich.padding import Padding
-from rich.syntax import Syntax
+from rich.console import Group, RenderableType
 from rich.text import Text
-from rich.theme import Theme
 
 from nbrun.views import charts, html, json_tree, latex, picture, traces
 from nbrun.views.ansi import plain, visible
@@ -28,21 +20,11 @@ from nbrun.views.grid import MOST_ROWS, Grid
 from nbrun.views.look import Look
 from nbrun.views.stream import to_text
 
-if TYPE_CHECKING:
-    from markdown_it.token import Token
-
 _LONGEST_DUMP = 2_000
-_DEEPEST = 15  # the Markdown parser leaves out what is nested 20 levels deep
 _IMAGE_HEAD = 400_000  # characters of base64: metadata may stand before a JPEG's size
 _REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")  # says nothing but a class
-_FORMATTING = re.compile(
-    r"<!|</?(a|abbr|b|big|center|code|div|em|font|i|kbd|mark|p|s|small|span|strong|sub|sup|u)\b",
-    re.I,
-)
 _PROGRAM = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
 _WHOLE = Look()
-# rich puts code on black, which is unreadable with the colours of many light terminals.
-_ANY_BACKGROUND = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
 
 
 def renderable(
@@ -60,27 +42,9 @@ def renderable(
 
 def markdown(source: str) -> RenderableType:
     """Return a Markdown cell as something to print. No link in it is active, no text concealed."""
-    return _Narration(visible(source))
+    from nbrun.views.narration import Narration  # what reads Markdown takes its time
 
-
-def source(code: str, language: str) -> Text:
-    """Return code with colours and no background; without, in an unknown language or in none."""
-    if not language:
-        return Text(visible(code).rstrip(), no_wrap=True, overflow="ignore")
-    shown = _highlighter(language).highlight(visible(code).rstrip("\n"))
-    shown.rstrip()
-    shown.no_wrap, shown.overflow = True, "ignore"
-    return shown
-
-
-@lru_cache
-def _highlighter(language: str) -> Syntax:
-    """Pygments looks for a lexer among all that are installed, which takes longer than the rest."""
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=True, tabsize=4)
-    except ClassNotFound:
-        lexer = TextLexer(stripnl=False)
-    return Syntax("", lexer, theme="ansi_dark")
+    return Narration(visible(source))
 
 
 def _output(output: dict[str, Any], hint: str, look: Look) -> RenderableType:
@@ -248,80 +212,3 @@ def _jpeg_size(head: bytes) -> tuple[bytes, bytes] | None:
             return head[at + 7 : at + 9], head[at + 5 : at + 7]
         at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
     return None
-
-
-class _Heading(Heading):
-    """A heading at the left, in bold: rich centres the first level."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        text = self.text.copy()
-        text.justify = "left"
-        text.stylize("bold")
-        yield text
-
-
-class _Code(CodeBlock):
-    """A block of code, shown as a source is."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Padding(source(str(self.text).rstrip(), self.lexer_name), (0, 0, 0, 4))
-
-
-class _Narration(Markdown):
-    """Markdown to be read in a terminal: addresses are written out, and no text is lost."""
-
-    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
-        **Markdown.elements,
-        "heading_open": _Heading,
-        "fence": _Code,
-        "code_block": _Code,
-        "html_block": Paragraph,
-    }
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text, hyperlinks=False)
-        self._depth = max((token.level for token in self.parsed), default=0)
-        self.parsed = list(_safe(self.parsed))
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        # Quotes and lists are indented by level: past the width, rich would show no text.
-        if self._depth > min(_DEEPEST, max(1, options.max_width // 4 - 3)):
-            return iter([Text(self.markup)])
-        return self._themed(console, options)
-
-    def _themed(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        with console.use_theme(_ANY_BACKGROUND):
-            yield from super().__rich_console__(console, options)
-
-
-def _safe(tokens: "Iterable[Token]") -> "Iterator[Token]":
-    """Yield Markdown tokens made safe once parsed: an entity or a `%1b` in a link is a control."""
-    rest = iter(tokens)
-    for token in rest:
-        if token.type == "html_inline" and not _becomes_text(token):
-            continue
-        if token.markup == "autolink":  # an opening, a text and a closing token, all one address
-            next(rest), next(rest)
-            _turn(token, str(token.attrs["href"]))
-        elif token.type == "image":
-            _turn(token, f"[image: {token.content} ({_cut(str(token.attrs['src']), 80)})]")
-        elif token.type == "html_block":
-            token.content = html.readable(token.content)
-            if not token.content:
-                continue
-        token.content = visible(token.content)
-        token.children = list(_safe(token.children)) if token.children else None
-        yield token
-
-
-def _becomes_text(token: "Token") -> bool:
-    """Say whether inline HTML is shown: a line break, or no HTML at all, such as `<host>`."""
-    if token.content.lower().startswith("<br"):
-        token.type = "hardbreak"
-    elif not _FORMATTING.match(token.content):
-        _turn(token, token.content)
-    return token.type != "html_inline"
-
-
-def _turn(token: "Token", text: str) -> None:
-    token.type, token.tag, token.content, token.children = "text", "", text, None

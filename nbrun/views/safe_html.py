@@ -10,7 +10,6 @@ import html
 import io
 import json
 import re
-from functools import lru_cache
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.console import Console
 from nbrun.views import charts, latex, mathml, traces
 from nbrun.views.ansi import visible
 from nbrun.views.html import flattened
+from nbrun.views.lexers import lexer
 from nbrun.views.stream import to_text
 
 MOST_CHARACTERS = 200_000  # of one text; more is in the journal, and no browser scrolls it well
@@ -121,19 +121,8 @@ def source(code: str, language: str, marked: int = 0) -> str:
     from pygments.formatters import HtmlFormatter
 
     style = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
-    return str(highlight(visible(code), _lexer(language), style)).rstrip("\n")
-
-
-@lru_cache
-def _lexer(language: str) -> Any:
-    from pygments.lexers import get_lexer_by_name
-    from pygments.lexers.special import TextLexer
-    from pygments.util import ClassNotFound
-
-    try:
-        return get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        return TextLexer(stripnl=False)
+    read = visible(code)
+    return str(highlight(read, lexer(read, language), style)).rstrip("\n")
 
 
 def text(content: str) -> str:

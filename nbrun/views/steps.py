@@ -9,7 +9,7 @@ from rich.text import Text
 from nbrun import events as ev
 from nbrun.history import LastTime
 from nbrun.state import RunState
-from nbrun.views import broken, mime, wording
+from nbrun.views import broken, code, mime, wording
 from nbrun.views.ansi import plain
 from nbrun.views.look import Look
 from nbrun.views.remarks import line
@@ -43,7 +43,7 @@ class Steps:
             yield line(f"last time {wording.last_time(last)}", "dim")
         yield from self._narration(state, event.step)
         coloured = self._console.color_system is not None
-        yield mime.source(event.source, self.language if coloured else "")
+        yield code.source(event.source, self.language if coloured else "")
         if event.cause == "script":
             yield from _answered_beforehand(state, event.step)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.state import RunState
-from nbrun.views import mime, remarks, summary, wording
+from nbrun.views import code, mime, remarks, summary, wording
 from nbrun.views.look import Look
 from nbrun.views.region import Region
 from nbrun.views.remarks import line
@@ -198,7 +198,7 @@ class TerminalView:
     def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
         told = "the runbook as it is now is followed from here on"
         self._line(f"{wording.clock(at)} {event.operator.name}: {told}", "yellow")
-        self._put(mime.source(event.diff, "diff"))
+        self._put(code.source(event.diff, "diff"))
 
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
         self._put(*self._steps.stopped(state, event, at))

@@ -1,4 +1,4 @@
-"""What an output, a Markdown cell and a source look like in a terminal."""
+"""What an output and a Markdown cell look like in a terminal."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from nbrun.views.look import Look
-from nbrun.views.mime import markdown, renderable, source
+from nbrun.views.mime import markdown, renderable
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e\x1b]8;;http://evil\x1b\\"
@@ -351,24 +351,3 @@ def test_deeply_nested_text_is_never_lost(depth: int, width: int, mark: str) -> 
 @given(MARKDOWN, st.sampled_from([20, 80]))
 def test_no_markdown_is_ever_refused(text: str, width: int) -> None:
     assert is_safe(markdown(text), width)
-
-
-def test_a_source_has_colours_and_no_background() -> None:
-    shown = screen(source("for x in y:\n    pass", "python"))
-    assert shown.display[1].rstrip() == "    pass"
-    assert shown.buffer[0][0].fg != "default"
-    assert {cell.bg for cell in shown.buffer[0].values()} == {"default"}
-
-
-@pytest.mark.parametrize("language", ["", "no such language", "\x1b[2J", "../x"])
-def test_a_source_in_an_unknown_language_is_plain(language: str) -> None:
-    assert printed(source("a <- 1", language)).rstrip() == "a <- 1"
-
-
-def test_a_long_line_of_a_source_is_wrapped_and_not_cut() -> None:
-    assert SGR.sub("", printed(source("x" * 200, "python"))).count("x") == 200
-
-
-@given(st.text() | MARKDOWN, st.sampled_from(["python", "bash", "r", "nothing"]))
-def test_no_source_is_ever_refused(code: str, language: str) -> None:
-    assert is_safe(source(code, language))
