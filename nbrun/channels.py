@@ -22,6 +22,7 @@ _NO_REPLY = {
     "evalue": "the kernel sent no reply after the interrupt",
 }
 _QUIET = 0.15  # seconds without a message after which a dead kernel has said everything
+_HUNG_UP = 0.005  # the same where it has closed its sockets: what it said is here, or nearly
 
 
 class Channels:
@@ -43,6 +44,13 @@ class Channels:
             client.shell_channel.socket: self._on_shell,
             client.stdin_channel.socket: self._on_stdin,
         }
+        # Each tells when the kernel's end of a socket is gone: what was said before has been read
+        # by then. A process that the kernel forked may hold it open; then silence has to do.
+        self._watched = (client.iopub_channel.socket, client.shell_channel.socket)
+        self._monitors = [
+            socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) for socket in self._watched
+        ]
+        self._connected = set(self._monitors)
         self._outbox: deque[tuple[Any, list[bytes]]] = deque()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -131,6 +139,8 @@ class Channels:
         self._closing = True
         self._wake()
         self._thread.join()
+        for socket in self._watched:
+            socket.disable_monitor()
         self._client.stop_channels()
         os.close(self._wake_read)
         os.close(self._wake_write)
@@ -163,7 +173,7 @@ class Channels:
 
     def _run(self) -> None:
         poller = zmq.Poller()
-        for socket in (*self._handlers, self._wake_read):
+        for socket in (*self._handlers, *self._monitors, self._wake_read):
             poller.register(socket, zmq.POLLIN)
         while not self._closing:
             ready = dict(poller.poll(_LOOK))
@@ -184,12 +194,19 @@ class Channels:
         for socket, handle in self._handlers.items():
             if socket in ready:
                 self._read(socket, handle)
+        for monitor in self._monitors:
+            if monitor in ready:
+                monitor.recv_multipart(zmq.NOBLOCK)
+                self._connected.discard(monitor)
 
     def _drain(self, poller: zmq.Poller, quiet: float) -> None:
-        """Deliver until nothing has come for `quiet` seconds."""
+        """Deliver until nothing has come for `quiet` seconds, less where nothing more can."""
         self._last_message = time.monotonic()
-        while (left := self._last_message + quiet - time.monotonic()) > 0:
+        while (left := self._last_message + self._patience(quiet) - time.monotonic()) > 0:
             self._turn(dict(poller.poll(int(left * 1000) + 1)))
+
+    def _patience(self, quiet: float) -> float:
+        return quiet if self._connected else _HUNG_UP
 
     def _read(self, socket: Any, handle: Callable[[dict[str, Any]], None]) -> None:
         self._last_message = time.monotonic()

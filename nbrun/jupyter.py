@@ -16,6 +16,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_core.paths import jupyter_path
 
 from nbrun.errors import RunbookError
 
@@ -29,19 +30,30 @@ def find_kernelspec(name: str | None) -> KernelSpec:
     Raises:
         RunbookError: there is none, or no name was given; the message lists what is installed.
     """
-    specs = KernelSpecManager()
-    installed = ", ".join(sorted(specs.find_kernel_specs())) or "none"
+    specs = Specs()
     if not name:
         raise RunbookError(
-            f"the notebook names no kernel: choose one with --kernel (installed: {installed})"
+            f"the notebook names no kernel: choose one with --kernel ({_installed(specs)})"
         )
     try:
         return specs.get_kernel_spec(name)
     except NoSuchKernel:
         raise RunbookError(
-            f"no kernel named {name!r} is installed: choose one with --kernel "
-            f"(installed: {installed})"
+            f"no kernel named {name!r} is installed: choose one with --kernel ({_installed(specs)})"
         ) from None
+
+
+def _installed(specs: KernelSpecManager) -> str:
+    return "installed: " + (", ".join(sorted(specs.find_kernel_specs())) or "none")
+
+
+class Specs(KernelSpecManager):
+    """jupyter_client's way to kernelspecs, without all of IPython, which that imports to learn of
+    one folder, where IPython 2 had them."""
+
+    def _kernel_dirs_default(self) -> list[str]:
+        ipython = Path(os.environ.get("IPYTHONDIR") or "~/.ipython").expanduser()
+        return [*jupyter_path("kernels"), str(ipython / "kernels")]
 
 
 class Client(BlockingKernelClient):
@@ -240,6 +252,7 @@ def manager(
     ipc = _speaks_ipc(find_kernelspec(name)) and not encrypted
     made = Manager(
         kernel_name=name,
+        kernel_spec_manager=Specs(),
         transport="ipc" if ipc else "tcp",
         transport_encryption="required" if encrypted else "disabled",
         connection_file=str(directory / "kernel.json"),

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import subprocess
 import sys
 import tempfile
 import threading
@@ -420,6 +421,29 @@ def test_a_notebook_that_names_no_kernel_is_an_error_that_lists_them(name: str |
 
 def test_an_installed_kernel_is_found() -> None:
     assert find_kernelspec("python3").language == "python"
+
+
+def test_a_kernel_is_found_where_ipython_2_had_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kernels" / "old"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["old"], "display_name": "Old", "language": "cobol"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    assert find_kernelspec("old").language == "cobol"
+
+
+def test_a_kernel_is_found_without_all_of_ipython() -> None:
+    seen = (
+        "import sys\n"
+        "from nbrun.jupyter import find_kernelspec\n"
+        "print(find_kernelspec('python3').language, 'IPython' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", seen], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["python", "False"]
 
 
 @pytest.mark.parametrize(
