@@ -1,6 +1,7 @@
 """The process that owns one run's engine, kernel and journal, and outlives the terminal that
 started it: `python -m nbrun.supervisor`, with an order on stdin and the answer on stdout."""
 
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -83,4 +84,6 @@ def _resume(order: ResumeOrder) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # as in `entry`
+    sys.exit(code)

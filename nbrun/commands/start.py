@@ -45,7 +45,9 @@ def start(
 def _follow(spawned: Spawned, *, attended: bool, json: bool, look: Look) -> ExitCode:
     from nbrun.commands import conduct
     from nbrun.link import SocketLink
+    from nbrun.views import code
 
+    code.prepare()  # the supervisor is at its own imports meanwhile
     directory = spawned.directory()
     try:
         link = SocketLink(directory, "operate" if attended else "follow")

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _TAB = 4
 
 
+def prepare() -> None:
+    """Import what colours a Python source, which takes longer than to colour one."""
+    _highlighter(lexer("", "python", tabs=_TAB))
+
+
 def source(code: str, language: str) -> Text:
     """Return code with colours and no background; without, in an unknown language or in none."""
     if not language:
