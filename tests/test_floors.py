@@ -248,6 +248,23 @@ def test_the_notebooks_type_is_imported_for_the_type_checker_alone(module: str) 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["start", "--help"]])
 def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
+    loaded = _loaded_by(arguments)
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY}
+
+
+@pytest.mark.parametrize("line", ["nbrun st", "nbrun start --", "nbrun start b.ipynb --on-f"])
+def test_a_press_of_tab_loads_nothing_heavy(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_NBRUN_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+    loaded = _loaded_by([])
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY, "rich", "pydantic", "msgspec"}
+
+
+def _loaded_by(arguments: list[str]) -> set[str]:
+    """The packages that a command which prints something has imported."""
     code = (
         "import sys\n"
         f"sys.argv = ['nbrun', *{arguments!r}]\n"
@@ -260,9 +277,7 @@ def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip()
-    loaded = {name.split(".")[0] for name in done.stderr.split("loaded:")[1].split()}
-    assert "typer" in loaded
-    assert not loaded & {*HEAVY}
+    return {name.split(".")[0] for name in done.stderr.split("loaded:")[1].split()}
 
 
 def _python(*arguments: str) -> str:

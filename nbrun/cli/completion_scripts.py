@@ -1,10 +1,14 @@
-"""What `--install-completion` writes for bash and zsh, in place of Typer's own scripts.
+"""What `--install-completion` writes for bash and zsh, in place of Typer's own scripts, and how an
+answer to them comes quickly.
 
 Typer's lose the first Tab of each zsh session, put a space after `NAME=`, and leave a choice with a
 space or a `*` in it to the shell to divide and expand.
 """
 
+from typing import Any
+
 from typer import _completion_shared as shared
+from typer import core
 
 # `%q` spells a word as bash reads it. Descriptions are not shown: bash has no place for them.
 _BASH = r"""
@@ -50,3 +54,11 @@ if [[ $funcstack[1] == _%(prog_name)s ]]; then %(complete_func)s "$@"; fi
 def register() -> None:
     """Let Typer write these."""
     shared._completion_scripts |= {"bash": _BASH, "zsh": _ZSH}
+
+
+def leave_values_alone() -> None:
+    """For a press of Tab: which parameters there are is asked then, and not what their values mean.
+    To tell that, Typer from 0.29 on imports pydantic, which takes as long as all the rest."""
+    parameter: Any = getattr(core, "_TyperParameter", None)
+    if parameter is not None:
+        parameter.process_value = lambda _self, _ctx, value: value

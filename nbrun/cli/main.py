@@ -71,6 +71,7 @@ def main() -> None:
     if "_NBRUN_COMPLETE" in os.environ:
         from nbrun.commands import completion_words
 
+        completion_scripts.leave_values_alone()
         completion_words.leave_the_value(os.environ)
     try:
         app(prog_name="nbrun")
