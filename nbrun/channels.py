@@ -50,7 +50,6 @@ class Channels:
         self._monitors = [
             socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) for socket in self._watched
         ]
-        self._connected = set(self._monitors)
         self._outbox: deque[tuple[Any, list[bytes]]] = deque()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -69,9 +68,9 @@ class Channels:
 
     # ── for other threads ────────────────────────────────────────────────────────────────────
 
-    def send(self, source: str, *, user_expressions: dict[str, str], allow_stdin: bool) -> str:
+    def send(self, source: str, *, allow_stdin: bool) -> str:
         """Ask for `source` to be run; the id of the request, which its messages carry."""
-        content = _execute_request(source, user_expressions, allow_stdin=allow_stdin)
+        content = _execute_request(source, {}, allow_stdin=allow_stdin)
         return self._post(self._client.shell_channel.socket, "execute_request", content)
 
     def send_own(
@@ -173,7 +172,7 @@ class Channels:
 
     def _run(self) -> None:
         poller = zmq.Poller()
-        for socket in (*self._handlers, *self._monitors, self._wake_read):
+        for socket in (*self._handlers, self._wake_read):
             poller.register(socket, zmq.POLLIN)
         while not self._closing:
             ready = dict(poller.poll(_LOOK))
@@ -194,10 +193,6 @@ class Channels:
         for socket, handle in self._handlers.items():
             if socket in ready:
                 self._read(socket, handle)
-        for monitor in self._monitors:
-            if monitor in ready:
-                monitor.recv_multipart(zmq.NOBLOCK)
-                self._connected.discard(monitor)
 
     def _drain(self, poller: zmq.Poller, quiet: float) -> None:
         """Deliver until nothing has come for `quiet` seconds, less where nothing more can."""
@@ -206,7 +201,10 @@ class Channels:
             self._turn(dict(poller.poll(int(left * 1000) + 1)))
 
     def _patience(self, quiet: float) -> float:
-        return quiet if self._connected else _HUNG_UP
+        for monitor in self._monitors.copy():
+            if monitor.poll(0):
+                self._monitors.remove(monitor)
+        return quiet if self._monitors else _HUNG_UP
 
     def _read(self, socket: Any, handle: Callable[[dict[str, Any]], None]) -> None:
         self._last_message = time.monotonic()

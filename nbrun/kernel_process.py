@@ -30,7 +30,6 @@ GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
 # A bash that takes itself for interactive, as a bash kernel's does, would write every source, and
 # so every secret parameter, into the person's home: bash(1), HISTFILE.
 _NO_HISTORY = {"HISTFILE": ""}
-_SHELL_EXITS = "__import__('IPython').get_ipython()._nbrun_shell_exits()"
 _ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
 
@@ -157,10 +156,7 @@ class Process:
         return client
 
     def execute(self, source: str) -> str:
-        expressions = {"shell_exits": _SHELL_EXITS} if self._sees_shell else {}
-        return self._open_channels.send(
-            source, user_expressions=expressions, allow_stdin=self._attended
-        )
+        return self._open_channels.send(source, allow_stdin=self._attended)
 
     def answer(self, text: str) -> None:
         self._open_channels.answer(text)

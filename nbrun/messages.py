@@ -63,15 +63,15 @@ class InputWanted(_Message, frozen=True, kw_only=True):
 class Replied(_Message, frozen=True, kw_only=True):
     """The execute_reply, and every output before it has been delivered.
 
-    `shell_exits`: the exit codes of the cell's shell commands, in order; None where the kernel
-    can't tell. `exit_asked`: the cell asked the kernel to end.
+    `shell_exits`: the exit codes of the cell's shell commands, in order, as far as the kernel can
+    tell. `exit_asked`: the cell asked the kernel to end.
     """
 
     status: str
     execution_count: int | None = None
     ename: str | None = None
     evalue: str | None = None
-    shell_exits: tuple[int, ...] | None = None
+    shell_exits: tuple[int, ...] = ()
     exit_asked: bool = False
 
 

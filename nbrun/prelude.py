@@ -27,12 +27,15 @@ _request: "list[Any]" = [None]
 
 
 def _note(code: Any) -> None:
-    """Keep the exit code of one shell command, with those of the same request only."""
+    """Have the reply tell the exit code of one shell command, with those of the same request only.
+    A reply's payload costs nothing where there is none; an expression would, in every cell."""
     request = _shell.kernel.get_parent()["header"]["msg_id"]
     if _request[0] != request:
         _request[0] = request
         del _exits[:]
     _exits.append(int(code or 0))
+    told = {"source": "nbrun_shell_exits", "request": request, "exits": _exits}
+    _shell.payload_manager.write_payload(told)
 
 
 def _leave_with_its_code() -> None:
@@ -74,16 +77,11 @@ def _getoutput(cmd: Any) -> str:
     return "" if out is None else out.decode("utf-8", "replace")
 
 
-def _taken() -> "list[int]":
-    """The exit codes of this request's shell commands, in order."""
-    request = _shell.kernel.get_parent()["header"]["msg_id"]
-    return list(_exits) if _request[0] == request else []
-
-
-def _last() -> "list[int]":
+def _note_last(_result: Any) -> None:
     """The exit code of the last `!cmd`, where that is all IPython tells."""
     code = _shell.user_ns.pop("_exit_code", None)
-    return [] if code is None else [int(code)]
+    if code is not None:
+        _note(code)
 
 
 def _see_shell_exits() -> None:
@@ -183,9 +181,8 @@ def _let_control_end_first() -> None:
 _shell._nbrun_join_threads = _join_threads
 try:
     _see_shell_exits()
-    _shell._nbrun_shell_exits = _taken
 except (ImportError, AttributeError):
-    _shell._nbrun_shell_exits = _last
+    _shell.events.register("post_run_cell", _note_last)
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count)
 _lift_send_limit()

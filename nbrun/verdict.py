@@ -25,7 +25,7 @@ def judge(
     An interrupt is nbrun's own knowledge: kernels answer one with an error, with ok or not at all.
     `timeout`: the seconds after which nbrun interrupted it by itself.
     """
-    failed_exit = next((code for code in reply.shell_exits or () if code), None)
+    failed_exit = next((code for code in reply.shell_exits if code), None)
     ended = _asked_to_end(reply)
     outcome: Outcome = "ok"
     ename, evalue = reply.ename, reply.evalue
@@ -37,7 +37,7 @@ def judge(
     elif reply.status != "ok" and not ended:
         outcome, ename = "error", ename or reply.status
     elif failed_exit and shell_errors_fail:
-        outcome, ename, evalue = "error", "ShellError", _story(reply.shell_exits or ())
+        outcome, ename, evalue = "error", "ShellError", _story(reply.shell_exits)
     return Verdict(
         outcome=outcome,
         execution_count=reply.execution_count,

@@ -7,6 +7,7 @@ import ast
 import hmac
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -149,7 +150,7 @@ def replied(request: str, content: dict[str, Any]) -> Replied:
         execution_count=content.get("execution_count"),
         ename=_optional(content.get("ename")),
         evalue=_optional(content.get("evalue")),
-        shell_exits=_shell_exits(content),
+        shell_exits=_shell_exits(request, payload),
         exit_asked=any(entry.get("source") == "ask_exit" for entry in payload),
     )
 
@@ -170,12 +171,10 @@ def _optional(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _shell_exits(content: dict[str, Any]) -> tuple[int, ...] | None:
-    """What `prelude.py` answered with the reply; None when it could not."""
-    found = _mapping(_mapping(content.get("user_expressions")).get("shell_exits"))
-    if found.get("status") != "ok":
-        return None
-    try:
-        return tuple(int(code) for code in ast.literal_eval(found["data"]["text/plain"]))
-    except (KeyError, TypeError, ValueError, SyntaxError):
-        return None
+def _shell_exits(request: str, payload: list[dict[str, Any]]) -> tuple[int, ...]:
+    """What `prelude.py` put beside the reply to this request; nothing where that can't be read."""
+    for entry in payload:
+        if entry.get("source") == "nbrun_shell_exits" and entry.get("request") == request:
+            with suppress(TypeError, ValueError):
+                return tuple(int(code) for code in entry.get("exits", ()))
+    return ()

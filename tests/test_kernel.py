@@ -204,6 +204,20 @@ def test_the_exits_of_one_cell_are_not_told_of_the_next(talk: Talk) -> None:
     assert talk.reply("pass").shell_exits == ()
 
 
+def test_the_exit_of_a_shell_command_is_seen_in_a_cell_that_fails(talk: Talk) -> None:
+    reply = talk.reply("!exit 3\n1 / 0")
+    assert (reply.ename, reply.shell_exits) == ("ZeroDivisionError", (3,))
+
+
+def test_the_exit_of_a_command_of_a_thread_is_not_told_of_the_next_cell(talk: Talk) -> None:
+    talk.reply("import threading; go = threading.Event(); done = threading.Event()")
+    act = "def act():\n    go.wait(); get_ipython().system('exit 4'); done.set()\n"
+    talk.reply(act + "threading.Thread(target=act).start()")
+    talk.reply("go.set()")
+    assert talk.reply("done.wait(30)").shell_exits in ((), (4,))  # whichever it ended in
+    assert talk.reply("pass").shell_exits == ()
+
+
 def test_what_a_shell_command_prints_is_what_it_would_be_without_nbrun(talk: Talk) -> None:
     assert text(talk.ask("!echo hello; echo there")).split() == ["hello", "there"]
     talk.reply("lines = !printf 'a\\nb\\n'")
