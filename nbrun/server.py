@@ -17,6 +17,7 @@ from nbrun.protocol import Ended, Failed, News, Purpose, Refused, Said, TakenOve
 from nbrun.terms import Operator
 
 _LOOK = 2.0  # seconds between two looks at whether the socket is still there
+_NEWS = 0.02  # seconds between two times that consoles are told news: each wakes all of them
 _ON_THE_WAY = 5.0  # seconds that whoever ordered a run that failed at once may take to ask why
 _GOODBYE = 2.0  # seconds that the last news may take to a console that is slow
 
@@ -70,6 +71,9 @@ class Server:
         self._operator: _Connection | None = None
         self._was_visited = False
         self._through = -1
+        self._told_at = -_NEWS
+        self._next_look = 0.0
+        self._has_news = False
         self._last_word: Said | None = None
 
     # ── for the engine's thread ──────────────────────────────────────────────────────────────
@@ -77,7 +81,9 @@ class Server:
     def publish(self, records: Sequence[Record]) -> None:
         """The journal has `records`. Never waits for a console."""
         self._through = records[-1].seq
-        self.wake()
+        if not self._has_news:  # else the thread is on its way to tell of it
+            self._has_news = True
+            self.wake()
 
     def end(self) -> None:
         """The run has ended."""
@@ -102,9 +108,13 @@ class Server:
         self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
         self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
         while self._last_word is None:
-            self._turn(_LOOK)
-            if self._listener.is_lost():
-                self._move()
+            self._turn(self._until_news())
+            if self._has_news and not self._until_news():
+                self._tell_all()
+            if time.monotonic() >= self._next_look:
+                self._next_look = time.monotonic() + _LOOK
+                if self._listener.is_lost():
+                    self._move()
         self._await_the_first(self._last_word)
         self._say_goodbye(self._last_word)
 
@@ -127,6 +137,14 @@ class Server:
         with suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass
+
+    def _until_news(self) -> float:
+        """Seconds until there is something to do."""
+        return max(0.0, self._told_at + _NEWS - time.monotonic()) if self._has_news else _LOOK
+
+    def _tell_all(self) -> None:
+        self._told_at = time.monotonic()
+        self._has_news = False  # before it is looked how far the journal goes
         for connection in list(self._connections):
             self._tell_news(connection)
 
