@@ -11,22 +11,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import msgspec
 
+from nbrun import events as ev
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
 from nbrun.files import open_regular, sync_directory, sync_file
 from nbrun.guard import Guard
 
-_CHUNK = 1 << 20  # bytes that a follower reads in one piece
+_CHUNK = 1 << 16  # bytes that are read in one piece
 _LOCK_PATIENCE = 1.0  # seconds
 _TAIL = 65536  # bytes read from a journal's end to find how the run ended
 
 GENESIS = hashlib.sha256(b"").hexdigest()
 
 _encoder = msgspec.json.Encoder()
+
+# What a decoder raises of bytes that are no line of a journal.
+_NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -39,6 +43,19 @@ class _Envelope(msgspec.Struct, frozen=True):
     prev: str
 
 
+class _Printed(ev.Output, frozen=True, kw_only=True, tag=False):
+    """A whole line that holds an output: most do, and are decoded at once. Its tag is a field,
+    since a decoder for one type alone takes a line without any tag too."""
+
+    v: int
+    seq: int
+    at: str
+    mono: float
+    event: Literal["output"]
+    prev: str
+
+
+_decode_printed = msgspec.json.Decoder(_Printed).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_event = cast("Callable[[bytes], Event]", msgspec.json.Decoder(Event).decode)
 
@@ -213,6 +230,23 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+class Lines:
+    """The whole lines of an open journal, without their newlines, as many at a time as one piece of
+    the file has. `rest`: the bytes that follow the last newline."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self.rest = b""
+        self._file = file
+
+    def new(self) -> list[bytes]:
+        """Those that come next, none at the end of the file."""
+        said = [self.rest, self._file.read(_CHUNK)]
+        while said[-1] and b"\n" not in said[-1]:  # a very long line
+            said.append(self._file.read(_CHUNK))
+        *lines, self.rest = b"".join(said).split(b"\n")
+        return lines
+
+
 class Following:
     """The records of a journal that is still written, as they come, each checked as by `Reading`.
 
@@ -222,8 +256,8 @@ class Following:
     def __init__(self, path: Path) -> None:
         self._reading = Reading(path)
         self._file: io.BufferedReader | None = None
+        self._source: Lines | None = None
         self._lines: deque[bytes] = deque()
-        self._rest = b""
         self._seq = 0
         self._prev = GENESIS
 
@@ -234,7 +268,7 @@ class Following:
         Raises as iterating a `Reading` does.
         """
         if not self._lines:
-            self._read()
+            self._lines.extend(self._open().new())
         records = []
         while self._lines and (through is None or self._seq <= through):
             line = self._lines.popleft()
@@ -243,13 +277,11 @@ class Following:
             self._seq, self._prev = self._seq + 1, record.hash
         return records
 
-    def _read(self) -> None:
-        self._file = self._file or self._reading.open()
-        said = [self._rest, self._file.read(_CHUNK)]
-        while said[-1] and b"\n" not in said[-1]:  # a very long line
-            said.append(self._file.read(_CHUNK))
-        *lines, self._rest = b"".join(said).split(b"\n")
-        self._lines.extend(lines)
+    def _open(self) -> Lines:
+        if self._source is None:
+            self._file = self._reading.open()
+            self._source = Lines(self._file)
+        return self._source
 
     def close(self) -> None:
         if self._file is not None:
@@ -281,14 +313,14 @@ class Reading:
             raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
 
     def _records(self, file: io.BufferedReader) -> Iterator[Record]:
-        self.head = GENESIS
-        for seq, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                self.torn = line
-                return
-            record = self.record(line[:-1], seq, self.head)
-            self.head = record.hash
-            yield record
+        self.head, seq, source = GENESIS, 0, Lines(file)
+        while lines := source.new():
+            for line in lines:
+                record = self.record(line, seq, self.head)
+                self.head = record.hash
+                yield record
+                seq += 1
+        self.torn = source.rest
 
     def record(self, line: bytes, seq: int, prev: str) -> Record:
         """The one that `line`, without its newline, holds; number `seq`, after the hash `prev`.
@@ -296,21 +328,37 @@ class Reading:
         Of a million lines each is read here: what is called once a line is written out.
         """
         try:
+            printed = _decode_printed(line)
+        except _NO_EVENT:  # another event's, or damaged
+            return self._any(line, seq, prev)
+        if printed.seq != seq or printed.prev != prev or printed.v != SCHEMA_VERSION:
+            self._refuse(printed, seq)
+        return Record(
+            seq=seq,
+            at=printed.at,
+            mono=printed.mono,
+            event=ev.Output(
+                step=printed.step,
+                attempt=printed.attempt,
+                output=printed.output,
+                display_id=printed.display_id,
+                late=printed.late,
+            ),
+            prev=prev,
+            hash=sha256(line).hexdigest(),
+        )
+
+    def _any(self, line: bytes, seq: int, prev: str) -> Record:
+        """The same, whatever the line holds."""
+        try:
             envelope = _decode_envelope(line)
             if (envelope.v, envelope.seq, envelope.prev) != (SCHEMA_VERSION, seq, prev):
                 self._refuse(envelope, seq)
-            return Record(
-                seq=seq,
-                at=envelope.at,
-                mono=envelope.mono,
-                event=_decode_event(line),
-                prev=prev,
-                hash=sha256(line).hexdigest(),
-            )
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _joined(envelope, line)
+        except _NO_EVENT as error:
             raise self._damage(seq, f"not an event that nbrun wrote ({error})") from error
 
-    def _refuse(self, envelope: _Envelope, seq: int) -> NoReturn:
+    def _refuse(self, envelope: _Envelope | _Printed, seq: int) -> NoReturn:
         if envelope.v != SCHEMA_VERSION:
             raise JournalError(
                 f"{self.path}, line {seq + 1}: journal version {envelope.v}; this nbrun reads "
@@ -361,7 +409,7 @@ def last(path: Path) -> Record | None:
 def _alone(path: Path, line: bytes) -> Record:
     try:
         return _joined(_decode_envelope(line), line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NO_EVENT as error:
         raise DamagedJournalError(f"{path}: a line is not an event: {error}") from error
 
 

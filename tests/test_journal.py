@@ -407,11 +407,106 @@ def test_an_event_that_is_not_known_is_named(small: Path) -> None:
         read(small)
 
 
+PRINTED = record(output("é\n", display_id="d", late=True), 7, "0" * 64)
+MEMBERS = list(json.loads(encode(PRINTED)).items())
+OTHERS = [
+    0,
+    1,
+    8,
+    -1,
+    1.5,
+    2**70,
+    None,
+    True,
+    "",
+    "0" * 64,
+    "output",
+    "note.added",
+    [],
+    {},
+    {"a": 1},
+]
+
+
+@st.composite
+def forged(draw: st.DrawFn) -> bytes:
+    """A line such as nobody wrote: members of an output's line, left out, said twice, moved, with
+    other values, their keys spelled otherwise, and a few bytes of it changed."""
+    keys = st.sampled_from([key for key, _ in MEMBERS] + ["text", "é", "source"])
+    odd = st.tuples(keys, st.sampled_from(OTHERS))
+    members = list(MEMBERS)
+    for _ in range(draw(st.integers(0, 2))):
+        members.insert(draw(st.integers(0, len(members))), draw(odd))
+    for _ in range(draw(st.integers(0, 1))):
+        del members[draw(st.integers(0, len(members) - 1))]
+    members = draw(st.permutations(members)) if draw(st.booleans()) else members
+    escaped = draw(st.integers(0, 2 * len(members)))
+    colon = draw(st.sampled_from([":", ":", ":", " : ", ""]))
+    told = [
+        (
+            '"' + "".join(f"\\u{ord(each):04x}" for each in key) + '"'
+            if at == escaped
+            else f'"{key}"'
+        )
+        + colon
+        + json.dumps(value)
+        for at, (key, value) in enumerate(members)
+    ]
+    line = bytearray(("{" + ",".join(told) + "}").encode())
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+        line[draw(st.integers(0, len(line) - 1))] = draw(st.integers(0, 255))
+    return bytes(line)
+
+
+def told_by(read: Callable[[bytes, int, str], Record], line: bytes) -> Record | str:
+    try:
+        return read(line, PRINTED.seq, PRINTED.prev)
+    except JournalError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@settings(max_examples=1000, deadline=None)
+@given(forged())
+def test_a_line_that_is_read_as_an_output_at_once_says_what_it_says_to_any_reader(
+    line: bytes,
+) -> None:
+    """Whatever was done to it: what is accepted, what is refused, and in which words."""
+    reading = Reading(Path("journal.jsonl"))
+    assert told_by(reading.record, line) == told_by(reading._any, line)
+
+
+@pytest.mark.parametrize("left_out", [key for key, _ in MEMBERS])
+def test_a_line_that_lacks_something_is_an_output_to_all_readers_or_to_none(left_out: str) -> None:
+    line = json.dumps({key: value for key, value in MEMBERS if key != left_out}).encode()
+    reading = Reading(Path("journal.jsonl"))
+    found = told_by(reading.record, line)
+    assert found == told_by(reading._any, line)
+    assert isinstance(found, Record) is (left_out in ("display_id", "late"))
+
+
+def test_an_output_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Reading, "_any", lambda *_: pytest.fail("it was not"))
+    read = Reading(Path("journal.jsonl")).record
+    assert told_by(read, encode(PRINTED)) == PRINTED
+
+
 def test_a_journal_of_a_newer_version_asks_for_a_newer_nbrun(small: Path) -> None:
     small.write_bytes(small.read_bytes().replace(b'{"v":1', b'{"v":2', 1))
     with pytest.raises(JournalError, match=r"line 1: journal version 2.*newer nbrun") as raised:
         read(small)
     assert not isinstance(raised.value, DamagedJournalError)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 4096])
+def test_the_size_of_the_pieces_that_are_read_changes_nothing(
+    small: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    whole = read(small)
+    small.write_bytes(small.read_bytes() + b'{"v":1,')
+    monkeypatch.setattr(journal_module, "_CHUNK", size)
+    reading = Reading(small)
+    assert list(reading) == whole
+    assert (reading.torn, reading.head) == (b'{"v":1,', whole[-1].hash)
 
 
 def test_an_empty_journal_holds_nothing(path: Path) -> None:
