@@ -32,12 +32,13 @@ class Entailment:
         Raises:
             IllegalEventError: it can't happen there.
         """
+        if not changes_state(event):
+            return self._wrong(event) if self._due else None
         wrong = self._wrong(event) if self._due or isinstance(event, ev.Deviated) else None
-        if changes_state(event):
-            entailed = deviations_of(self.state, event)
-            apply(self.state, event)
-            self._heed_version(event)
-            self._due.extend(entailed if self.is_judged else ())
+        entailed = deviations_of(self.state, event)
+        apply(self.state, event)
+        self._heed_version(event)
+        self._due.extend(entailed if self.is_judged else ())
         return wrong
 
     def _heed_version(self, event: Event) -> None:

@@ -86,11 +86,14 @@ def apply(state: RunState, event: Event) -> RunState:
     Raises:
         IllegalEventError: it can't happen here; the state is as it was.
     """
-    phase = check(state, event)
-    change = _CHANGES.get(type(event))
+    kind = type(event)
+    change = _CHANGES.get(kind)
     if change is not None:
+        phase = check(state, event)
         change(state, event)
-    state.phase = phase
+        state.phase = phase
+    elif state.phase not in TRANSITIONS[kind]:  # where it may happen, it leads nowhere
+        check(state, event)
     return state
 
 

@@ -15,7 +15,7 @@ from nbrun import events as ev
 from nbrun.approval import is_approved
 from nbrun.errors import IllegalEventError
 from nbrun.events import Event
-from nbrun.fold import SETUP_TAGS, TRANSITIONS, apply, fold
+from nbrun.fold import SETUP_TAGS, TRANSITIONS, apply, changes_state, check, fold
 from nbrun.script import NextAttempt, NextRestart, NextStop, is_gated, label, what_next
 from nbrun.state import Phase, RunState
 from tests.build import (
@@ -149,6 +149,23 @@ def test_an_event_about_another_attempt_than_the_one_that_is_next_changes_nothin
     with pytest.raises(IllegalEventError):
         apply(state, event)
     assert vars(state) == before
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("phase", Phase)
+def test_an_event_that_does_not_change_the_state_leads_nowhere(phase: Phase, build: Build) -> None:
+    """So that where it may happen, nothing is left to do."""
+    event = build()
+    if changes_state(event):
+        return
+    state = fold(LEADING[phase])
+    before = snapshot(state)
+    if phase in TRANSITIONS[type(event)]:
+        assert check(state, event) is phase
+        assert snapshot(apply(state, event)) == before
+    else:
+        with pytest.raises(IllegalEventError):
+            apply(state, event)
 
 
 @pytest.mark.parametrize("build", BUILDERS[1:], ids=lambda build: build.__name__)

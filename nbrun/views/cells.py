@@ -97,7 +97,8 @@ class Cells:
 
     def outputs(self, step: str, attempt: int) -> AttemptOutputs:
         """Of an attempt. Raises KeyError as `attempt` does."""
-        return self._opened((step, attempt))[1]
+        key = step, attempt
+        return (self._open.get(key) or self._opened(key))[1]
 
     def settled(self, bundles: Mapping[str, Bundle], texts: Mapping[str, str]) -> Iterator[bytes]:
         """All of them, each as a piece of the notebook's JSON, when `bundles` and `texts` are what

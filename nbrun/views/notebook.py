@@ -105,13 +105,18 @@ class _Builder:
         self._shown.bundles.close()
 
     def take(self, event: ev.Event, at: str) -> None:
+        if type(event) is ev.Output:  # most are
+            apply(self._state, event)
+            output = self._cells.outputs(event.step, event.attempt).add(event)
+            if output["output_type"] != "stream":
+                self._shown.put_out(event, output)
+        else:
+            self._take_rarer(event, at)
+
+    def _take_rarer(self, event: ev.Event, at: str) -> None:
         stop = self._state.stop
         apply(self._state, event)
         match event:
-            case ev.Output():
-                output = self._cells.outputs(event.step, event.attempt).add(event)
-                if output["output_type"] != "stream":
-                    self._shown.put_out(event, output)
             case ev.OutputUpdated() | ev.WidgetsChanged():
                 self._shown.change(event)
             case ev.OutputCleared(wait=wait):
