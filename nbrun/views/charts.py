@@ -29,6 +29,7 @@ _MARKS: dict[Kind, str] = {
     "plotly": "application/vnd.plotly",
     "vega": "application/vnd.vega",
 }
+_ANY_MARK = tuple(_MARKS.values())
 _NAMES: dict[Kind, str] = {"plotly": "plotly", "vega": "Vega"}
 _VEGA_LITE = "application/vnd.vegalite.v6+json"
 # How altair's own HTML calls its script: `(function(spec, embedOpt){…})({…}, {"mode": …});`
@@ -38,6 +39,8 @@ _FRAME = re.compile(r'^<iframe class="chart" data-library="(\w+)"')
 
 
 def kind(mime: str) -> Kind | None:
+    if not mime.startswith(_ANY_MARK):
+        return None
     return next((each for each in get_args(Kind) if mime.startswith(_MARKS[each])), None)
 
 

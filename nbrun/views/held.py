@@ -40,14 +40,14 @@ class Held:
 
     def take(self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared) -> None:
         match event:
+            case ev.Output():
+                self._add(event)
             case ev.OutputCleared(wait=True):
                 self._clear_next = True
             case ev.OutputCleared():
                 self._clear()
             case ev.OutputUpdated():
                 self._update(event)
-            case ev.Output():
-                self._add(event)
 
     def redraw(self) -> None:
         """Something that the outputs show has changed by itself."""

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nbrun import events as ev
+from nbrun.errors import NbrunError
 from nbrun.events import Record
 from nbrun.fold import apply
 from nbrun.state import RunState
@@ -32,15 +33,19 @@ def replay(
     """Show `records`, or those about `step` alone; the state they lead to.
 
     `each`: what a record shows is out before the next is taken; else many go out at once, which
-    is far quicker.
+    is far quicker. Where `records` end in an error, what came before it is shown.
     """
     state = RunState()
-    for number, record in enumerate(records, 1):
-        apply(state, record.event)
-        if step is None or _is_about(state, record, step):
-            screen.show(state, record)
-        if each or number % _AT_ONCE == 0:
-            screen.flush()
+    try:
+        for number, record in enumerate(records, 1):
+            apply(state, record.event)
+            if step is None or _is_about(state, record, step):
+                screen.show(state, record)
+            if each or number % _AT_ONCE == 0:
+                screen.flush()
+    except NbrunError:
+        screen.close()
+        raise
     screen.close()
     return state
 

@@ -71,15 +71,22 @@ def _bundle(data: dict[str, Any], hint: str, look: Look) -> RenderableType:
     """Return the richest part of a mime bundle that a terminal can show, if any."""
     data = charts.completed(data)
     said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
-    for pattern, shower in PREFERENCE:
-        for mime in said:
-            if fnmatchcase(mime, pattern):
-                shown = shower(said[mime], mime, look) if shower else None
-                if shown is not None:
-                    return shown
-                if shower is None:
-                    return _described(said, mime, hint)
+    for mime, shower in _best_first(tuple(said)):
+        shown = shower(said[mime], mime, look) if shower else _described(said, mime, hint)
+        if shown is not None:
+            return shown
     return Text()
+
+
+@lru_cache
+def _best_first(mimes: tuple[str, ...]) -> list[tuple[str, "Shower | None"]]:
+    """Which of these mime types may be shown, and by what."""
+    return [
+        (mime, shower)
+        for pattern, shower in PREFERENCE
+        for mime in mimes
+        if fnmatchcase(mime, pattern)
+    ]
 
 
 def _says_nothing(mime: str, value: Any) -> bool:

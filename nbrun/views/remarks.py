@@ -17,8 +17,6 @@ def line(text: str, style: str = "") -> Text:
 
 def lines(state: RunState, event: ev.Event, at: str) -> Lines:
     """What is said of `event`, with the state that it led to; nothing for most."""
-    if isinstance(event, ev.Output):  # which most events are
-        return []
     when = wording.clock(at)
     match event:
         case ev.Decided():

@@ -5,17 +5,20 @@ in place; they never reach what was shown before this text.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from typing import cast
 
 from rich.ansi import AnsiDecoder
 from rich.cells import get_character_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from nbrun.views.ansi import MOVES, SGR, has_controls, neutralise
+from nbrun.views.ansi import MOVES, SGR, neutralise
 
 LONGEST_UNFINISHED = 8_192
 OPEN_LINES = 12  # that a cursor may go back to
@@ -51,24 +54,52 @@ def to_text(text: str) -> Text:
 
 def is_plain(text: str) -> bool:
     """Whether a terminal would show it as it is: most of what is printed is, and takes no time."""
-    return text.isascii() and not has_controls(text)
+    return text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()
 
 
 class Unlaid:
-    """Text whose lines are left whole, printed as it is: rich lays each line out for nothing."""
+    """Texts printed as they are: rich would lay each line out for nothing, and takes its time over
+    each renderable."""
 
-    def __init__(self, text: Text) -> None:
-        self._text = text
+    def __init__(self, texts: list[Text]) -> None:
+        self._texts = texts
 
     def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
-        return self._text.render(console, end=self._text.end)
+        for is_plain, texts in groupby(self._texts, lambda text: not (text.spans or text.style)):
+            if is_plain:
+                yield Segment("".join(f"{text.plain}{text.end}" for text in texts))
+            else:
+                yield from _styled(texts, console)
 
 
-def unlaid(shown: RenderableType) -> RenderableType:
-    """`shown` as an `Unlaid`, if it is text whose lines are left whole, and has no tabs in it."""
-    if isinstance(shown, Text) and shown.overflow == "ignore" and "\t" not in shown.plain:
-        return Unlaid(shown)
-    return shown
+def _styled(texts: Iterable[Text], console: Console) -> Iterator[Segment]:
+    for text in texts:
+        if text.spans:
+            yield from text.render(console, end=text.end)
+        else:  # then `render` leaves out the style of the whole
+            yield Segment(text.plain, console.get_style(text.style))
+            yield Segment(text.end)
+
+
+def unlaid(shown: Iterable[RenderableType], width: int) -> Iterator[RenderableType]:
+    """`shown`, what follows one another as an `Unlaid` where it is text that rich would not lay
+    out otherwise on `width` columns: its lines are left whole, or it has one line with room."""
+    for is_as_it_is, together in groupby(shown, lambda each: _is_as_it_is(each, width)):
+        if is_as_it_is:
+            yield Unlaid(cast("list[Text]", list(together)))
+        else:
+            yield from together
+
+
+def _is_as_it_is(shown: RenderableType, width: int) -> bool:
+    if not isinstance(shown, Text) or "\t" in shown.plain:
+        return False
+    return shown.overflow == "ignore" or _fits(shown, width)
+
+
+def _fits(text: Text, width: int) -> bool:
+    is_one_line = text.plain.isascii() and "\n" not in text.plain
+    return is_one_line and len(text) <= width and text.justify is None
 
 
 def _whole(text: Text) -> Text:

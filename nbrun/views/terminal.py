@@ -58,10 +58,14 @@ class TerminalView:
     def show(self, state: RunState, record: Record) -> None:
         """Take one record, with the state it led to. What it prints is out after `flush`."""
         self._head = record.hash
-        shower = _SHOWERS.get(type(record.event))
+        event = record.event
+        if type(event) is ev.Output:  # which most events are, and no remark is made on one
+            self._output_came(state, event)
+            return
+        shower = _SHOWERS.get(type(event))
         if shower is not None:
-            shower(self, state, record.event, record.at)
-        for text, style in remarks.lines(state, record.event, record.at):
+            shower(self, state, event, record.at)
+        for text, style in remarks.lines(state, event, record.at):
             self._line(text, style)
 
     def flush(self) -> None:
@@ -76,7 +80,7 @@ class TerminalView:
     def _print(self, pending: list[RenderableType]) -> None:
         """A picture of an output must never end a run: what can't be drawn is said to be there."""
         try:
-            self._console.print(Group(*map(unlaid, pending)), crop=False)
+            self._console.print(Group(*unlaid(pending, self._console.width)), crop=False)
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
@@ -123,8 +127,15 @@ class TerminalView:
         self._put(line(text, style))
 
     def _start_live(self) -> None:
+        """Below all that is printed already."""
         if self._with_live:
+            self.flush()
             self._region.start(self._running, self._began)
+
+    def _stop_live(self) -> None:
+        if self._with_live:
+            self._region.stop()
+            self.flush()
 
     def _end_attempt(self) -> None:
         """Its output is out, and nothing runs any more."""
@@ -154,12 +165,11 @@ class TerminalView:
 
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
         self._put(*self._steps.begun(state, event, at))
-        self.flush()
         self._running, self._began = title(state, event), self._now()
         self._output.begin(rest=f"nbrun log {self._run} --step {event.step}")
         self._start_live()
 
-    def _output_came(self, state: RunState, event: ev.Output, _at: str) -> None:
+    def _output_came(self, state: RunState, event: ev.Output) -> None:
         if event.output.get("output_type") == "error" and not event.late:
             self._steps.broke(event.output)
         if not self._with_output:
@@ -185,15 +195,13 @@ class TerminalView:
         again = wording.again(state, event.step)
         if again:
             self._line(again, "yellow")
-        self._region.stop()
-        self.flush()
+        self._stop_live()
 
     def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
         self._end_attempt()
         told = f"{wording.OUTCOMES['indeterminate']}: {event.why}"
         self._line(f"{wording.step(state, event.step)}: {told}", "bold red")
-        self._region.stop()
-        self.flush()
+        self._stop_live()
 
     def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
         told = "the runbook as it is now is followed from here on"
@@ -228,7 +236,6 @@ _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.KernelDied: TerminalView._kernel_died,
     ev.KernelIdle: TerminalView._kernel_idle,
     ev.AttemptStarted: TerminalView._attempt_started,
-    ev.Output: TerminalView._output_came,
     ev.OutputUpdated: TerminalView._output_changed,
     ev.OutputCleared: TerminalView._output_changed,
     ev.WidgetsChanged: TerminalView._output_changed,

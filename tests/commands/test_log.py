@@ -108,6 +108,18 @@ def test_a_damaged_line_is_named(keep, tale, show):
         show()
 
 
+def test_what_is_whole_before_the_damage_is_told_first(keep, tale, runs_dir, capsys):
+    journal = keep(tale)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    (said,) = (number for number, line in enumerate(lines) if b"two" in line)
+    journal.write_bytes(b"".join(lines[: said + 1]) + b"damaged\n")
+    with pytest.raises(DamagedJournalError):
+        log.show(Request(runs_dir=runs_dir))
+    out = capsys.readouterr().out
+    assert "ada: retry step 2 (again)" in out
+    assert out.endswith("two\n")
+
+
 def test_a_run_that_is_not_there_is_named(show):
     with pytest.raises(RunNotFoundError, match="'nowhere'"):
         show(run="nowhere")

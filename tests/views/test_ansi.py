@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import get_character_cell_size
 from rich.console import Console, Group, RenderableType
+from rich.rule import Rule
+from rich.style import Style
 from rich.text import Text
 
-from nbrun.views.ansi import neutralise, plain, visible
-from nbrun.views.stream import LONGEST_UNFINISHED, OPEN_LINES, Stream, to_text, unlaid
+from nbrun.views.ansi import has_controls, neutralise, plain, visible
+from nbrun.views.stream import LONGEST_UNFINISHED, OPEN_LINES, Stream, is_plain, to_text, unlaid
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 PIECES = st.sampled_from(
@@ -337,12 +339,55 @@ def test_text_without_controls_is_shown_as_it_would_be_character_by_character(te
     assert to_text(text).plain == "\n".join(part.plain for part in fed if part is not None)
 
 
-@pytest.mark.parametrize("text", ["one\ntwo", "a" * 300, "one \x1b[31mred\x1b[0m", "", "  x  \n\n"])
-def test_whole_lines_are_printed_as_rich_prints_them(text):
-    shown = to_text(text)
-    assert printed(Group(unlaid(shown))) == printed(Group(shown))
+@st.composite
+def texts(draw):
+    """A line or a few of nbrun's own, or text of a kernel, as views give them to rich."""
+    if draw(st.booleans()):
+        return to_text(draw(st.lists(PIECES, max_size=8).map("".join)))
+    text = draw(st.text("ab -é日\t\n", max_size=12)) * draw(st.integers(1, 9))
+    shown = Text(
+        text,
+        style=draw(st.sampled_from(["", "", "bold", "dim red"])),
+        end=draw(st.sampled_from(["\n", ""])),
+        overflow=draw(st.sampled_from([None, "ignore", "fold", "ellipsis"])),
+        no_wrap=draw(st.sampled_from([None, True])),
+        justify=draw(st.sampled_from([None, None, "left", "center"])),
+    )
+    if draw(st.booleans()):
+        shown.stylize("underline", draw(st.integers(0, 5)), draw(st.integers(5, 20)))
+    return shown
 
 
-def test_what_has_tabs_or_is_to_be_wrapped_is_laid_out_by_rich():
-    for shown in (to_text("a\tb"), Text("a b")):
-        assert unlaid(shown) is shown
+def looks(shown):
+    """Each character and its style, however they are put together."""
+    console = Console(force_terminal=True, color_system="truecolor", width=30)
+    segments = console.render(Group(*shown), console.options)
+    return [
+        (character, style if style and character != "\n" else Style.null())
+        for text, style, _ in segments
+        for character in text
+    ]
+
+
+@given(st.lists(texts() | st.just(Rule("x")), max_size=5))
+def test_what_is_not_laid_out_looks_as_if_rich_had_laid_it_out(shown):
+    assert looks(unlaid(shown, 30)) == looks(shown)
+
+
+def test_texts_that_need_no_layout_go_to_rich_together():
+    shown = [to_text("a\nb"), Text("c", "bold"), Rule(), to_text("d"), Text(), to_text("e\tf")]
+    kinds = [type(each).__name__ for each in unlaid(shown, 30)]
+    assert kinds == ["Unlaid", "Rule", "Unlaid", "Text"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [to_text("a\tb"), Text("a\nb"), Text("a" * 31), Text("日"), Text("a", justify="center")],
+)
+def test_what_has_tabs_or_is_to_be_wrapped_is_laid_out_by_rich(shown):
+    assert list(unlaid([shown], 30)) == [shown]
+
+
+@given(st.text("a \t\n\r\x00\x0b\x1f\x7f\x80é", max_size=5))
+def test_text_is_plain_when_it_is_ascii_and_nothing_in_it_takes_effect(text):
+    assert is_plain(text) is (text.isascii() and not has_controls(text))
