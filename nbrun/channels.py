@@ -210,12 +210,12 @@ class Channels:
         self._last_message = time.monotonic()
         for _ in range(_BATCH):
             try:
-                parts = socket.recv_multipart(zmq.NOBLOCK)
+                parts = _received(socket)
             except zmq.Again:
                 break
             try:
                 message = wire.unpack(parts, self._client.session.sign)
-                del parts  # of 100 MB that a cell prints at once, one copy is enough
+                del parts  # of what a cell prints at once, nothing is kept that is not used
                 handle(message)
             except Exception:  # whatever a kernel sends, those after it are read
                 logging.getLogger(__name__).warning("a message was not understood", exc_info=True)
@@ -271,6 +271,13 @@ class Channels:
     def _on_stdin(self, message: dict[str, Any]) -> None:
         if message["msg_type"] == "input_request":
             self._sink(wire.input_wanted(wire.parent(message), message["content"]))
+
+
+def _received(socket: Any) -> list[Any]:
+    """The parts of the next message. A long one stays where ZeroMQ has it: of 100 MB that a cell
+    prints at once, there is one copy. Raises zmq.Again when none has come."""
+    frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
+    return [frame if len(frame) > wire.LONG else frame.bytes for frame in frames]
 
 
 def _execute_request(

@@ -21,6 +21,7 @@ from nbrun.messages import (
     Idled,
     Kernel,
     Message,
+    PrintedMuch,
     Replied,
     Responded,
     Sink,
@@ -303,6 +304,10 @@ class Engine:
                 self._release()
                 self._emit(message)
                 self._await_somebody()
+            case PrintedMuch():
+                for piece in message.pieces():
+                    self._hear(piece)
+                    self._overdue(time.monotonic())
             case _:
                 self._emit_all(self._transcript.hear(message, self.state.attempt, now))
 

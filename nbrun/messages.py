@@ -1,11 +1,12 @@
 """What a kernel says, as frozen data, and what can be asked of it: between kernel and engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import msgspec
 
 from nbrun.events import KernelProcess
+from nbrun.long_text import LongText
 from nbrun.terms import Identity
 
 
@@ -20,6 +21,17 @@ class Printed(_Message, frozen=True, kw_only=True):
 
     name: str
     text: str
+
+
+class PrintedMuch(_Message, frozen=True, kw_only=True):
+    """A chunk that is very long. Whoever takes it decodes one piece after the other."""
+
+    name: str
+    text: LongText
+
+    def pieces(self) -> Iterator[Printed]:
+        for piece in self.text:
+            yield Printed(request=self.request, name=self.name, text=piece)
 
 
 class Displayed(_Message, frozen=True, kw_only=True):
@@ -121,6 +133,7 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
 
 Message = (
     Printed
+    | PrintedMuch
     | Displayed
     | DisplayUpdated
     | Cleared

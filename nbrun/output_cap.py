@@ -19,6 +19,7 @@ from nbrun.messages import (
     DisplayUpdated,
     Message,
     Printed,
+    PrintedMuch,
     Replied,
     Sink,
     WidgetChanged,
@@ -28,7 +29,7 @@ PER_OUTPUT = 256  # bytes: about what a line of the journal holds besides the ou
 PIECE = 2**18  # characters of a text that are passed on at once
 ERRORS = 2**20  # bytes of errors that are kept past the limit: why a step failed is not let go
 
-_Output = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged
+_Output = Printed | PrintedMuch | Displayed | DisplayUpdated | Cleared | WidgetChanged
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,9 +70,14 @@ class OutputCap:
 
     def __call__(self, message: Message) -> None:
         match message:
-            case Printed() | Displayed() | DisplayUpdated() | Cleared() | WidgetChanged() if (
-                self.limit
-            ):
+            case (
+                Printed()
+                | PrintedMuch()
+                | Displayed()
+                | DisplayUpdated()
+                | Cleared()
+                | WidgetChanged()
+            ) if self.limit:
                 self._take(message)
                 return
             case Printed():
@@ -165,6 +171,9 @@ _UTF8 = ("utf-8", "surrogatepass")  # JSON can hold half a pair
 
 def _pieces(output: _Output) -> Iterator[_Output]:
     """A text of 100 MB in many, so that nothing after this has to hold it whole."""
+    if isinstance(output, PrintedMuch):
+        yield from output.pieces()
+        return
     if not isinstance(output, Printed) or len(output.text) <= PIECE:
         yield output
         return

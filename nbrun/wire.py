@@ -6,12 +6,13 @@ Source of the format: "Messaging in Jupyter", jupyter-client.readthedocs.io, pro
 import ast
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from nbrun.long_text import LongText
 from nbrun.messages import (
     Cleared,
     Displayed,
@@ -20,15 +21,29 @@ from nbrun.messages import (
     InputWanted,
     Message,
     Printed,
+    PrintedMuch,
     Replied,
     WidgetChanged,
 )
 
 _DELIMITER = b"<IDS|MSG>"
+LONG = 2**20  # bytes; printed text that is longer is not decoded here, but by who takes it
 
 
-def unpack(parts: list[bytes], sign: Callable[[list[bytes]], bytes]) -> dict[str, Any]:
-    """The header, parent header and content of one multipart message.
+class _Stream(msgspec.Struct):
+    """The content of a `stream` message, its text as it came."""
+
+    name: str
+    text: msgspec.Raw
+
+
+_stream = msgspec.json.Decoder(_Stream)
+
+
+def unpack(parts: Sequence[Any], sign: Callable[[list[Any]], bytes]) -> dict[str, Any]:
+    """The header, parent header and content of one multipart message. Its parts are bytes, but for
+    those that are LONG, which may be in any buffer: that is kept where printed text is in it, and
+    the text is a LongText then.
 
     jupyter_client's own reading parses every date of a message and costs five times as much, which
     a cell with 50,000 outputs pays for. `sign` is the session's.
@@ -37,23 +52,33 @@ def unpack(parts: list[bytes], sign: Callable[[list[bytes]], bytes]) -> dict[str
         ValueError: it is no message, or its signature is not this session's.
     """
     start = parts.index(_DELIMITER) + 1
-    signature, frames = parts[start], parts[start + 1 : start + 5]
+    signature, frames = parts[start], list(parts[start + 1 : start + 5])
     if not hmac.compare_digest(sign(frames), signature):
         raise ValueError("a message with a wrong signature")
     header, parent_header, _, content = frames
+    kind = _decode(header)["msg_type"]
     return {
-        "msg_type": _decode(header)["msg_type"],
+        "msg_type": kind,
         "parent_header": _decode(parent_header),
-        "content": _decode(content),
+        "content": _printed(content) if kind == "stream" else _decode(content),
     }
 
 
-def _decode(frame: bytes) -> Any:
+def _printed(frame: Any) -> Any:
+    """The content of a `stream` message."""
+    if len(frame) > LONG:
+        with suppress(ValueError):  # as in `_decode`, which can read it whole
+            found = _stream.decode(frame)
+            return {"name": found.name, "text": LongText(memoryview(found.text))}
+    return _decode(frame)
+
+
+def _decode(frame: Any) -> Any:
     try:
         return msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError):
         # NaN, half a surrogate pair: what Python's own encoder lets out; or no UTF-8 at all
-        return json.loads(frame.decode("utf-8", "replace"))
+        return json.loads(bytes(frame).decode("utf-8", "replace"))
 
 
 def parent(message: dict[str, Any]) -> str:
@@ -65,9 +90,10 @@ def as_message(request: str, kind: str, content: dict[str, Any]) -> Message | No
     """An iopub message as data; None for kinds that show nothing."""
     match kind:
         case "stream":
-            return Printed(
-                request=request, name=str(content["name"]), text=str(content.get("text", ""))
-            )
+            name, text = str(content["name"]), content.get("text", "")
+            if isinstance(text, LongText):
+                return PrintedMuch(request=request, name=name, text=text)
+            return Printed(request=request, name=name, text=str(text))
         case "display_data" | "execute_result" | "error":
             return Displayed(
                 request=request, output=_output(kind, content), display_id=_display_id(content)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nbrun import decisions, kernel_control, terms
@@ -19,7 +20,18 @@ from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
 from nbrun.fold import fold
 from nbrun.journal import Journal, Reading
-from nbrun.messages import Died, Displayed, InputWanted, KernelInfo, Message, Printed, Replied, Sink
+from nbrun.long_text import LongText
+from nbrun.messages import (
+    Died,
+    Displayed,
+    InputWanted,
+    KernelInfo,
+    Message,
+    Printed,
+    PrintedMuch,
+    Replied,
+    Sink,
+)
 from nbrun.redaction import Redaction
 from nbrun.terms import Operator, Policy, Step
 from tests.build import OPERATOR, display, operator, policy, run_started, step, steps, stream
@@ -38,6 +50,11 @@ def error(ename: str = "ValueError", evalue: str = "no such host") -> Says:
 
 def prints(text: str) -> Says:
     return lambda request: Printed(request=request, name="stdout", text=text)
+
+
+def prints_much(text: str) -> Says:
+    long = LongText(memoryview(msgspec.json.encode(text)))
+    return lambda request: PrintedMuch(request=request, name="stdout", text=long)
 
 
 def shows(text: str) -> Says:
@@ -335,6 +352,17 @@ def test_a_runbook_runs_from_its_first_step_to_its_last(tmp_path: Path) -> None:
         "completed",
     ]
     assert stage.kernel.calls == ["start", "execute", "execute", "shutdown", "shutdown"]
+
+
+def test_a_very_long_text_is_recorded_piece_by_piece(tmp_path: Path) -> None:
+    text = "é\n" * 10**6
+    stage = Stage(
+        tmp_path, cells={"step_1()": [[prints("before\n"), prints_much(text), prints("z"), ok()]]}
+    )
+    stage.run(1)
+    texts = [each.output["text"] for each in stage.of(ev.Output)]
+    assert "".join(texts) == f"before\n{text}z"
+    assert max(map(len, texts)) < len(text)
 
 
 def test_the_end_counts_what_was_done(tmp_path: Path) -> None:

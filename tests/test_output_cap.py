@@ -2,13 +2,15 @@
 
 import hashlib
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun import output_cap
+from nbrun import long_text, output_cap
+from nbrun.long_text import LongText
 from nbrun.messages import (
     Capped,
     Cleared,
@@ -18,6 +20,7 @@ from nbrun.messages import (
     InputWanted,
     Message,
     Printed,
+    PrintedMuch,
     Replied,
     WidgetChanged,
 )
@@ -175,6 +178,30 @@ def test_a_text_of_a_hundred_megabytes_comes_in_pieces(monkeypatch: pytest.Monke
     sunk = Sunk(10_000).hear(printed(text))
     assert sunk.text == text
     assert max(len(each.text) for each in sunk.messages if isinstance(each, Printed)) == 100
+
+
+def much(text: str) -> PrintedMuch:
+    literal = memoryview(msgspec.json.encode(text))
+    return PrintedMuch(request="r1", name="stdout", text=LongText(literal))
+
+
+@given(st.text(min_size=30, max_size=300), st.integers(PER_OUTPUT + 1, 3000))
+def test_of_a_text_that_is_decoded_piece_by_piece_the_beginning_is_kept_too(
+    text: str, limit: int
+) -> None:
+    with patch.object(long_text, "PIECE", 20):
+        sunk = Sunk(limit).hear(much(text), replied())
+        rest = text[len(sunk.text) :].encode()
+        assert text.startswith(sunk.text)
+        assert bool(sunk.told) == bool(rest)
+        for told in sunk.told:
+            assert (told.outputs, told.bytes) == (1, len(rest))
+            assert told.sha256 == hashlib.sha256(rest).hexdigest()
+
+
+def test_without_a_limit_a_very_long_text_is_decoded_by_who_takes_it() -> None:
+    message = much("x" * 100)
+    assert Sunk(0).hear(message).messages == [message]
 
 
 def test_a_bar_that_moves_for_ever_is_bounded_and_takes_no_room_from_what_is_printed() -> None:

@@ -15,6 +15,7 @@ from nbrun.messages import (
     DisplayUpdated,
     InputWanted,
     Printed,
+    PrintedMuch,
     Replied,
     WidgetChanged,
 )
@@ -54,6 +55,40 @@ def test_what_jupyter_client_sends_is_understood() -> None:
 
 def test_buffers_after_the_content_are_no_part_of_what_is_signed() -> None:
     assert wire.unpack([*parts({"a": 1}), b"buffer"], SESSION.sign)["content"] == {"a": 1}
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
+def test_printed_text_that_is_very_long_is_decoded_by_who_takes_it(buffer: Any) -> None:
+    text = "é\n" * wire.LONG
+    long = parts({"name": "stderr", "text": text})
+    long[-1] = buffer(long[-1])
+    found = wire.unpack(long, SESSION.sign)
+    assert wire.parent(found) == "r1"
+    said = wire.as_message("r1", found["msg_type"], found["content"])
+    assert isinstance(said, PrintedMuch)
+    assert {(each.request, each.name) for each in said.pieces()} == {("r1", "stderr")}
+    assert "".join(each.text for each in said.pieces()) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\ud800" + "x" * wire.LONG, "\ud800" + "x" * wire.LONG),
+        (7, "7"),
+    ],
+    ids=["half a pair", "no text"],
+)
+def test_a_very_long_message_that_is_read_whole_says_the_same(text: Any, expected: str) -> None:
+    content = {"name": "stdout", "text": text, "more": "x" * wire.LONG}
+    found = wire.unpack(parts(content), SESSION.sign)
+    said = wire.as_message("r1", found["msg_type"], found["content"])
+    assert said == Printed(request="r1", name="stdout", text=expected)
+
+
+def test_a_very_long_message_that_is_no_utf_8_is_read_all_the_same() -> None:
+    content = b'{"name": "stdout", "text": "' + b"\xff" * (wire.LONG + 1) + b'"}'
+    found = wire.unpack(parts(content), SESSION.sign)
+    assert found["content"]["text"] == "\ufffd" * (wire.LONG + 1)
 
 
 @pytest.mark.parametrize("frame", [3, 4, 5, 6], ids=["header", "parent", "metadata", "content"])
