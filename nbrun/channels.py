@@ -276,8 +276,14 @@ class Channels:
 def _received(socket: Any) -> list[Any]:
     """The parts of the next message. A long one stays where ZeroMQ has it: of 100 MB that a cell
     prints at once, there is one copy. Raises zmq.Again when none has come."""
-    frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
-    return [frame if len(frame) > wire.LONG else frame.bytes for frame in frames]
+    parts, more = [], True
+    while (
+        more
+    ):  # `recv_multipart` asks the socket for each part whether there is more: twice as long
+        frame = socket.recv(zmq.NOBLOCK, copy=False)
+        parts.append(frame if len(frame) > wire.LONG else frame.bytes)
+        more = frame.more
+    return parts
 
 
 def _execute_request(
