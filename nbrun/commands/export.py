@@ -1,5 +1,6 @@
 """`nbrun export`: make a view of a run again from its journal alone."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -43,24 +44,28 @@ def export(
         content, code = _made(kind, directory, signers)
         if target.is_dir():
             raise UsageError(f"{target}: is a folder; name the file")
-        notebook.write(target.absolute(), content)
+        notebook.save(target.absolute(), content)
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror}") from error
     return code, target
 
 
-def _made(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[bytes, ExitCode]:
-    """The view, and what it says to a shell. What makes it is imported when it is asked for."""
+def _made(
+    kind: Kind, directory: RunDirectory, signers: Path | None
+) -> tuple[Iterable[bytes], ExitCode]:
+    """The view, in pieces, and what it says to a shell. What makes it is imported when it is asked
+    for."""
     if kind in ("html", "markdown"):
-        return _judged(kind, directory, allowed_signers(signers, [directory]))
+        content, code = _judged(kind, directory, allowed_signers(signers, [directory]))
+        return (content,), code
     if signers is not None:
         raise UsageError(f"--allowed-signers: what --{kind} makes says nothing of signatures")
     records = Reading(directory.journal)
     if kind == "cast":
         from nbrun.views import cast
 
-        return cast.build(records), ExitCode.COMPLETED
-    return notebook.build(records), ExitCode.COMPLETED
+        return (cast.build(records),), ExitCode.COMPLETED
+    return notebook.pieces(records), ExitCode.COMPLETED
 
 
 def _judged(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[bytes, ExitCode]:

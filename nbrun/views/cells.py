@@ -4,16 +4,16 @@ A cell is put there when nothing is expected to change it any more. What changes
 as a late output, takes it out again.
 """
 
-import tempfile
-from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from nbrun import events as ev
 from nbrun.views.outputs import AttemptOutputs, Bundle
+from nbrun.views.pieces import Aside, Pieces
 
-_IN_MEMORY = 1 << 20  # bytes; a notebook that is larger goes to the disk
+_MOST_PRINTED = 1 << 20  # characters of an attempt's streams that are in memory at a time
 
 Cell = dict[str, Any]
 Key = tuple[str, int]  # the step and the number of an attempt
@@ -32,44 +32,12 @@ _encode = msgspec.json.Encoder().encode
 _unsettled = msgspec.json.Decoder(_Unsettled)
 
 
-class Pieces:
-    """Byte strings by number, in a temporary file that nobody else sees."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  `close`
-        self._starts = array("q")
-        self._sizes = array("q")
-        self._end = 0
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def add(self, piece: bytes) -> int:
-        """Its number. Raises OSError."""
-        self._starts.append(0)
-        self._sizes.append(0)
-        self.replace(len(self) - 1, piece)
-        return len(self) - 1
-
-    def replace(self, number: int, piece: bytes) -> None:
-        self._file.seek(self._end)
-        self._file.write(piece)
-        self._starts[number], self._sizes[number] = self._end, len(piece)
-        self._end += len(piece)
-
-    def __getitem__(self, number: int) -> bytes:
-        self._file.seek(self._starts[number])
-        return self._file.read(self._sizes[number])
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class Cells:
     """Cells in their order. Those of attempts are known by the attempt's key."""
 
     def __init__(self) -> None:
         self._pieces = Pieces()
+        self._aside = Aside()
         self._numbers: dict[Key, int] = {}
         self._open: dict[Key, tuple[Cell, AttemptOutputs]] = {}
         self._left: set[int] = set()  # the numbers of those that are not settled
@@ -95,14 +63,26 @@ class Cells:
         """The cell of an attempt, to be changed. Raises KeyError when none has begun with that."""
         return self._opened(key)[0]
 
+    def put_out(self, event: ev.Output) -> dict[str, Any]:
+        """What is among its attempt's outputs for `event` now (see `AttemptOutputs.add`): of what
+        is printed without end, only the last texts. Raises KeyError as `attempt` does."""
+        outputs = self.outputs(event.step, event.attempt)
+        output = outputs.add(event)
+        if outputs.printed > _MOST_PRINTED:
+            self._aside.put(output["text"])
+            outputs.printed = 0
+        return output
+
     def outputs(self, step: str, attempt: int) -> AttemptOutputs:
         """Of an attempt. Raises KeyError as `attempt` does."""
         key = step, attempt
         return (self._open.get(key) or self._opened(key))[1]
 
-    def settled(self, bundles: Mapping[str, Bundle], texts: Mapping[str, str]) -> Iterator[bytes]:
-        """All of them, each as a piece of the notebook's JSON, when `bundles` and `texts` are what
-        displays and widgets show at the end. Nothing may be changed meanwhile."""
+    def settled(
+        self, bundles: Mapping[str, Bundle], texts: Mapping[str, str]
+    ) -> Iterator[Iterator[bytes]]:
+        """All of them, each as it stands in the notebook's JSON, in pieces, when `bundles` and
+        `texts` are what displays and widgets show at the end. Nothing may be changed meanwhile."""
         self._put_away()
         for number in range(len(self._pieces)):
             kept = self._pieces[number]
@@ -110,10 +90,11 @@ class Cells:
                 cell, outputs = _taken_out(kept)
                 outputs.settle(bundles, texts)
                 kept = piece(cell)
-            yield kept
+            yield self._aside.put_back(kept)
 
     def close(self) -> None:
         self._pieces.close()
+        self._aside.close()
 
     def _opened(self, key: Key) -> tuple[Cell, AttemptOutputs]:
         known = self._open.get(key)

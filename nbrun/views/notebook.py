@@ -31,7 +31,7 @@ _BUFFER = 1 << 18  # bytes
 
 def pieces(records: Iterable[Record], ending: ev.RunFinished | None = None) -> Iterator[bytes]:
     """The notebook of `records`, as UTF-8 JSON, valid nbformat 4.5, piece by piece: of what cells
-    have put out, one attempt's is in memory at a time.
+    have put out, one attempt's is in memory at a time, and of what they have printed less.
 
     `ending`: an end that is not in the journal yet. It gives the same bytes as the journal that
     has it: nothing here depends on when it was written. Raises OSError when the temporary file
@@ -107,7 +107,7 @@ class _Builder:
     def take(self, event: ev.Event, at: str) -> None:
         if type(event) is ev.Output:  # most are
             apply(self._state, event)
-            output = self._cells.outputs(event.step, event.attempt).add(event)
+            output = self._cells.put_out(event)
             if output["output_type"] != "stream":
                 self._shown.put_out(event, output)
         else:
@@ -299,8 +299,9 @@ class _Builder:
             self._add(cell)
         yield b'{\n "cells": [\n'
         yield piece(notebook_cells.head(self._state, self._began_at))
-        for each in self._cells.settled(self._shown.bundles, self._shown.texts):
-            yield b",\n" + each
+        for made in self._cells.settled(self._shown.bundles, self._shown.texts):
+            yield b",\n"
+            yield from made
         rest = {
             "metadata": self._metadata(),
             "nbformat": NBFORMAT[0],

@@ -16,7 +16,8 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]  # the data and the metadata of a
 class AttemptOutputs:
     """Folds the outputs of one attempt into an nbformat output list, `shown`. `named` and `views`:
     where in it outputs with a display id stand, and views of a widget's model, with that id; what
-    those show may still change, whatever has become of the attempt (see `settled`)."""
+    those show may still change, whatever has become of the attempt (see `settled`). `printed`: how
+    many characters of streams were added."""
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class AttemptOutputs:
         self.named = named or []
         self.views = views or []
         self.clear_next = clear_next
+        self.printed = 0
 
     def add(self, event: ev.Output) -> dict[str, Any]:
         """The output that is in the list for `event` now, its own or the stream it went on with."""
@@ -65,6 +67,7 @@ class AttemptOutputs:
             self.shown[position] = told_by(self.shown[position], texts.get(model, ""))
 
     def _clear(self) -> None:
+        self.printed = 0
         self.shown.clear()
         self.named.clear()
         self.views.clear()
@@ -72,6 +75,7 @@ class AttemptOutputs:
     def _print(self, output: dict[str, Any]) -> dict[str, Any]:
         """A stream's text is a list of chunks, as nbformat allows: joining them one by one would
         take time that grows with the square of what a cell prints."""
+        self.printed += len(output["text"])
         if self.shown:
             last = self.shown[-1]
             if last["output_type"] == "stream" and last["name"] == output["name"]:

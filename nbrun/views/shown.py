@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from nbrun import events as ev
-from nbrun.views.cells import Pieces
 from nbrun.views.outputs import Bundle, bundle_of
+from nbrun.views.pieces import Pieces
 from nbrun.views.widgets import Widgets, model_of
 
 _FRESH = 100  # bundles that are in memory

@@ -7,6 +7,7 @@ import os
 import stat
 import tempfile
 import tracemalloc
+from unittest.mock import patch
 
 import nbformat
 import pytest
@@ -16,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from nbrun import events as ev
 from nbrun import terms
-from nbrun.views import notebook
+from nbrun.views import cells, notebook
 from nbrun.views.outputs import Outputs
 from tests.build import approval_rejected, decision_proposed
 from tests.views.tale import OPERATOR, Tale, at, display, step, stream, told
@@ -227,6 +228,42 @@ def test_the_outputs_of_many_steps_are_not_in_memory_together():
         return found
 
     assert peak(40) < 2 * peak(4)
+
+
+@given(tales(), st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_what_is_printed_is_the_same_bytes_whether_it_was_put_aside_or_not(tale, most):
+    whole = notebook.build(tale.records)
+    with patch.object(cells, "_MOST_PRINTED", most):
+        assert notebook.build(tale.records) == whole
+
+
+def test_what_was_put_aside_is_still_there_where_output_goes_on_later_or_is_cleared():
+    tale = Tale(step("a"), step("b"), step("c"))
+    tale.begin("a").output(display(**{"text/plain": "0 %"}), display_id="d")
+    for name in ("stdout", "stderr", "stderr", "stdout", "stdout", "stdout"):
+        tale.output(stream(f'"{name}"\n\\ \u2028 é', name))
+    tale.end("ok").begin("b").output(stream("old\n")).clear(wait=True).end("ok").begin("c")
+    for text in ("late", "later"):
+        tale.output(stream(text), step="a", late=True).output(stream(text), step="b", late=True)
+    tale.update("d", {"text/plain": "1 %"}).end("ok")
+    whole = notebook.build(tale.records)
+    with patch.object(cells, "_MOST_PRINTED", 0):
+        assert notebook.build(tale.records) == whole
+    assert code_cells(json.loads(whole))[1]["outputs"][0]["text"] == ["late", "later"]
+
+
+def test_what_a_step_prints_without_end_is_not_in_memory_together():
+    tale = Tale(step("a")).begin("a")
+    for _ in range(40):
+        tale.output(stream("x" * 1_000_000))
+    tale.end("ok")
+    tracemalloc.start()
+    size = sum(map(len, notebook.pieces(tale.records)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 40_000_000
+    assert peak < 10_000_000
 
 
 def test_a_temporary_file_that_cannot_be_written_is_an_os_error(monkeypatch):
