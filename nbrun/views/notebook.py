@@ -61,13 +61,9 @@ def digest(records: Iterable[Record]) -> str:
     return found.hexdigest()
 
 
-def write(path: Path, content: bytes) -> str:
-    """Put `content` at `path` whole or not at all, mode 0600; its SHA-256. Raises OSError."""
-    return save(path, (content,))
-
-
 def save(path: Path, content: Iterable[bytes]) -> str:
-    """The same, piece by piece."""
+    """Put the pieces of `content` at `path`, all of them or none, mode 0600; the SHA-256 of the
+    whole. Raises OSError, and what `content` raises."""
     found = hashlib.sha256()
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -52,7 +52,7 @@ class Rig(Stage):
     def save(self, end: ev.RunFinished | None) -> str | None:
         content = notebook.build(Reading(self.directory.journal), end)
         try:
-            return notebook.write(self.directory.notebook("restore.ipynb"), content)
+            return notebook.save(self.directory.notebook("restore.ipynb"), (content,))
         except OSError:
             return None
 

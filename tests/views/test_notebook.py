@@ -549,7 +549,7 @@ def test_any_number_of_ids_like_its_own_ends_in_ids_that_differ():
 def test_it_is_written_for_its_owner_alone_under_any_umask(tmp_path):
     before = os.umask(0)
     try:
-        digest = notebook.write(tmp_path / "run.ipynb", b"content")
+        digest = notebook.save(tmp_path / "run.ipynb", (b"content",))
     finally:
         os.umask(before)
     path = tmp_path / "run.ipynb"
@@ -564,18 +564,18 @@ def test_a_failed_write_leaves_the_old_file_whole_and_nothing_else(tmp_path, mon
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "run.ipynb"
-    notebook.write(path, b"old")
+    notebook.save(path, (b"old",))
     monkeypatch.setattr(failing, full)
     with pytest.raises(OSError, match="No space"):
-        notebook.write(path, b"new")
+        notebook.save(path, (b"new",))
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):
     path = tmp_path / "run.ipynb"
-    notebook.write(path, b"old")
+    notebook.save(path, (b"old",))
     with path.open("rb") as reader:
-        notebook.write(path, b"new")
+        notebook.save(path, (b"new",))
         assert reader.read() == b"old"
     assert path.read_bytes() == b"new"
