@@ -4,7 +4,6 @@ The only importer of papermill.
 """
 
 import ast
-import copy
 import difflib
 import json
 import logging
@@ -161,21 +160,21 @@ def known_values(
 
 
 def inject(
-    node: "NotebookNode", values: Mapping[str, Any], kernel_name: str | None, language: str | None
-) -> "NotebookNode":
-    """A copy of `node` with papermill's cell of assignments after its `parameters` cell.
+    node: dict[str, Any], values: Mapping[str, Any], kernel_name: str | None, language: str | None
+) -> dict[str, Any]:
+    """The notebook `node` with papermill's cell of assignments after its `parameters` cell, and
+    without what papermill has left in its metadata. It shares the other cells with `node`, which
+    stays as it is; without values it is `node`.
 
-    Without values, an equal copy. ParameterError when the language can't be given such a value.
+    ParameterError when the language can't be given such a value.
     """
-    node = copy.deepcopy(node)
     if not values:
         return node
     spoken = tongue(kernel_name, language)
     for name, value in values.items():
         _check_writable(name, value, spoken)
-    cells = list(node.cells)
-    with _papermills_metadata(node, cells), _quiet():
-        return _parameterized(node, cells, dict(values), spoken)
+    cells = _parameterized(node["cells"], dict(values), spoken)
+    return {**_without_papermill(node), "cells": [_without_papermill(cell) for cell in cells]}
 
 
 def spellings(
@@ -248,23 +247,12 @@ def _check_writable(name: str, value: Any, spoken: str) -> None:
         raise ParameterError(f"parameter {name!r}: {error}") from None
 
 
-@contextmanager
-def _papermills_metadata(node: Any, cells: list[Any]) -> Iterator[None]:
-    """Give `node` what papermill.iorw.load_notebook_node adds, for as long as papermill has it.
-
-    Only code cells show their tags: papermill would put its cell after a tagged Markdown cell.
-    """
-    whole, own = node.metadata, [cell.metadata for cell in cells]
-    node["metadata"] = {"papermill": {}}
-    for cell in cells:
-        tags = cell.metadata.get("tags", []) if cell.cell_type == "code" else []
-        cell["metadata"] = {"tags": list(tags), "papermill": {}}
-    yield
-    node["metadata"] = whole
-    for cell, metadata in zip(cells, own, strict=True):
-        cell["metadata"] = metadata
-    for metadata in (whole, *own):
-        metadata.pop("papermill", None)
+def _without_papermill(has_metadata: dict[str, Any]) -> dict[str, Any]:
+    metadata = has_metadata["metadata"]
+    if "papermill" not in metadata:
+        return has_metadata
+    kept = {key: value for key, value in metadata.items() if key != "papermill"}
+    return {**has_metadata, "metadata": kept}
 
 
 @contextmanager
@@ -280,18 +268,59 @@ def _quiet() -> Iterator[None]:
 
 
 def _parameterized(
-    node: Any, cells: list[Any], values: dict[str, Any], spoken: str
-) -> "NotebookNode":
+    cells: list[dict[str, Any]], values: dict[str, Any], spoken: str
+) -> list[dict[str, Any]]:
+    """`cells` with papermill's among them. It looks for tags alone, so that it is given the cells
+    up to the last one with a tag that it knows, and of these nothing else."""
+    tags = [_papermills_tags(cell) for cell in cells]
+    upto = 1 + max((place for place, own in enumerate(tags) if own), default=-1)
+    shown = [_shown_to_papermill(own) for own in tags[:upto]]
+    places = {id(cell): place for place, cell in enumerate(shown)}
+    made = _papermills(shown, values, spoken)
+    kept = [cells[places[id(cell)]] if id(cell) in places else None for cell in made]
+    injected = next(cell for cell in made if id(cell) not in places)
+    taken = {cell.get("id") for cell in (*kept, *cells[upto:]) if cell is not None}
+    ids = (_CELL_ID if n == 1 else f"{_CELL_ID}-{n}" for n in count(1))
+    own = {
+        **injected,
+        "id": next(each for each in ids if each not in taken),
+        "metadata": dict(injected["metadata"]),
+    }
+    return [*(own if cell is None else cell for cell in kept), *cells[upto:]]
+
+
+def _papermills_tags(cell: dict[str, Any]) -> list[str]:
+    """Those that it looks for: it would put its cell after a tagged Markdown cell, too."""
+    tags = cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else []
+    return [tag for tag in tags if tag in ("parameters", "injected-parameters")]
+
+
+def _shown_to_papermill(tags: list[str]) -> dict[str, Any]:
+    """A cell with what papermill.iorw.load_notebook_node adds."""
+    return _nbformats({"cell_type": "code", "metadata": {"tags": tags, "papermill": {}}})
+
+
+def _papermills(
+    cells: list[dict[str, Any]], values: dict[str, Any], spoken: str
+) -> list[dict[str, Any]]:
+    """`cells`, the same objects, with the new one among them, perhaps in place of an old one."""
     from papermill.parameterize import parameterize_notebook
 
+    node = _nbformats({"nbformat": 4, "nbformat_minor": 5, "metadata": {"papermill": {}}})
+    node["cells"] = cells
     kernel_name = _registered(spoken)
-    node = parameterize_notebook(node, values, kernel_name=kernel_name, language=spoken)
-    injected = next(cell for cell in node.cells if not any(cell is old for old in cells))
-    taken = {cell.get("id") for cell in node.cells}
-    ids = (_CELL_ID if n == 1 else f"{_CELL_ID}-{n}" for n in count(1))
-    injected["id"] = next(each for each in ids if each not in taken)
-    parameterized: NotebookNode = node
-    return parameterized
+    with _quiet():
+        node = parameterize_notebook(node, values, kernel_name=kernel_name, language=spoken)
+    made: list[dict[str, Any]] = node["cells"]
+    return made
+
+
+def _nbformats(document: dict[str, Any]) -> dict[str, Any]:
+    """With the attributes by which papermill asks."""
+    import nbformat
+
+    node: NotebookNode = nbformat.from_dict(document)  # type: ignore[no-untyped-call]
+    return node
 
 
 def _registered(spoken: str) -> str:

@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbrun import contract, notebook_json
 from nbrun.contract import Ground
 from nbrun.errors import RunbookError
 from nbrun.notebook_json import short
 from nbrun.terms import Contract, Narration, Step
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
 
 _TITLE_LENGTH = 60
 _HEADING_LENGTH = 200  # more is no title, and the patterns below are slow on a hostile line
@@ -34,16 +31,17 @@ class Notebook:
     """A notebook as its file has it, in nbformat 4.5, without outputs and execution counts.
 
     `path` is absolute, `sha256` the hex digest of the file's bytes, `notices` what was put right.
+    `node` is its JSON, in plain dicts: of a large notebook, nbformat's own take several times that.
     """
 
     path: Path
     sha256: str
-    node: "NotebookNode"
+    node: dict[str, Any]
     notices: tuple[str, ...] = ()
 
     @property
     def metadata(self) -> Any:
-        return self.node.metadata
+        return self.node["metadata"]
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,8 @@ def parse(path: Path) -> Parsed:
 
 def validated(parsed: Parsed) -> Notebook:
     """The rest of `read`."""
-    node = _validated(parsed.path, parsed.document)
-    return Notebook(parsed.path, parsed.sha256, node, parsed.notices)
+    _refuse_invalid(parsed.path, parsed.document)
+    return Notebook(parsed.path, parsed.sha256, parsed.document, parsed.notices)
 
 
 def plan(notebook: Notebook, ground: Ground | None = None) -> Runbook:
@@ -111,28 +109,28 @@ def plan(notebook: Notebook, ground: Ground | None = None) -> Runbook:
     steps: list[Step] = []
     narration: list[Narration] = []
     position = 0
-    for cell in notebook.node.cells:
+    for cell in notebook.node["cells"]:
         position += not _is_injected(cell)  # counted as in the file
         where = f"{notebook.path}, cell {position}"
-        own = contract.of_cell(where, cell.cell_type, cell.metadata, ground)
-        if cell.cell_type != "code" and not own.manual:
+        own = contract.of_cell(where, cell["cell_type"], cell["metadata"], ground)
+        if cell["cell_type"] != "code" and not own.manual:
             narration.append(_narration(cell))
-        elif cell.source.strip():
+        elif cell["source"].strip():
             steps.append(_step(cell, len(steps) + 1, tuple(narration), own))
             narration = []
-    metadata = _without(notebook.node.metadata, "papermill")
+    metadata = _without(notebook.metadata, "papermill")
     return Runbook(
         notebook.path, notebook.sha256, metadata, tuple(steps), tuple(narration), notebook.notices
     )
 
 
 def _is_injected(cell: Any) -> bool:
-    return "injected-parameters" in cell.metadata.get("tags", ())
+    return "injected-parameters" in cell["metadata"].get("tags", ())
 
 
 def _grounded(notebook: Notebook, ground: Ground) -> Ground:
     """`ground` with the notebook's own defaults."""
-    own = notebook.node.metadata.get("nbrun", {})
+    own = notebook.metadata.get("nbrun", {})
     faults = [
         *contract.wrong_values("metadata.nbrun", own, contract.NOTEBOOK),
         *contract.wrong_values(
@@ -176,10 +174,10 @@ def _upgraded_from_3(path: Path, document: dict[str, Any]) -> dict[str, Any]:
     import nbformat
 
     sheet = {"cells": document.pop("cells"), "metadata": {}}
-    node: Any = _node({**document, "worksheets": [sheet]})
     try:
         with _quiet():
-            upgraded: dict[str, Any] = nbformat.convert(node, 4)  # type: ignore[no-untyped-call]
+            node = nbformat.from_dict({**document, "worksheets": [sheet]})  # type: ignore[no-untyped-call]
+            upgraded: dict[str, Any] = _plain(nbformat.convert(node, 4))  # type: ignore[no-untyped-call]
     except Exception as error:  # noqa: BLE001  # whatever its converter trips over in a bad file
         why = short(str(error))
         raise RunbookError(
@@ -208,22 +206,13 @@ def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:
         raise RunbookError(f"{path}: nothing to run: it has no code cell with any source; add one")
 
 
-def _validated(path: Path, document: dict[str, Any]) -> "NotebookNode":
+def _refuse_invalid(path: Path, document: dict[str, Any]) -> None:
     import nbformat
 
-    node = _node(document)
     try:
-        nbformat.validate(node)
+        nbformat.validate(document)
     except nbformat.ValidationError as error:
         raise RunbookError(_schema_fault(path, error)) from None
-    return node
-
-
-def _node(document: dict[str, Any]) -> "NotebookNode":
-    import nbformat
-
-    node: NotebookNode = nbformat.from_dict(document)  # type: ignore[no-untyped-call]
-    return node
 
 
 def _schema_fault(path: Path, error: Any) -> str:

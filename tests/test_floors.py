@@ -241,8 +241,8 @@ def test_a_foreign_library_enters_through_its_own_file(
 
 
 @pytest.mark.parametrize("module", ["parameters", "runbook"])
-def test_the_notebooks_type_is_imported_for_the_type_checker_alone(module: str) -> None:
-    """`parameters` needs nbformat's name only; `runbook` loads it when it reads one."""
+def test_nbformat_is_not_loaded_before_it_is_needed(module: str) -> None:
+    """`runbook` loads it when it reads one, `parameters` when it gives papermill one."""
     code = f"import nbrun.{module}, sys; print('nbformat' in sys.modules)"
     assert _python("-c", code).strip() == "False"
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from IPython.core.inputtransformer2 import TransformerManager
+from papermill.parameterize import parameterize_notebook
 
 from nbrun.errors import ParameterError
 from nbrun.parameter_literals import DIALECTS, literal
@@ -84,9 +85,9 @@ def file_refusal(folder: Path, content: str | bytes) -> str:
     return message[len(str(path)) :]
 
 
-def injected_source(values: dict[str, Any], language: str) -> str:
+def injected_source(values: dict[str, Any], language: str | None) -> str:
     done = inject(node(code("x = 1", tags=["parameters"])), values, None, language)
-    return str(done.cells[1].source)
+    return str(done["cells"][1]["source"])
 
 
 # What is declared
@@ -451,20 +452,19 @@ def test_the_values_follow_the_parameters_cell_and_nothing_else_changes() -> Non
     copy = json.loads(json.dumps(before))
     after = inject(before, {"x": 2}, "python3", "python")
     assert json.loads(json.dumps(before)) == copy
-    assert after.cells[2].source == "# Parameters\nx = 2\n"
-    assert (after.cells[2].id, after.cells[2].metadata) == (
+    made = after["cells"].pop(2)
+    assert made["source"] == "# Parameters\nx = 2\n"
+    assert (made["id"], made["metadata"]) == (
         "injected-parameters",
         {"tags": ["injected-parameters"]},
     )
-    del after.cells[2], copy["cells"][2]["metadata"]["papermill"]
+    del copy["cells"][2]["metadata"]["papermill"]
     assert json.loads(json.dumps(after)) == copy
 
 
-def test_without_values_the_notebook_is_an_equal_copy() -> None:
+def test_without_values_the_notebook_is_what_it_was() -> None:
     before = node(code("x = 1", tags=["parameters"]))
-    after = inject(before, {}, "unknown", "unknown")
-    assert after == before
-    assert after.cells[0] is not before.cells[0]
+    assert inject(before, {}, "unknown", "unknown") is before
 
 
 def test_without_a_parameters_cell_the_values_come_first_and_nothing_is_said(
@@ -472,7 +472,7 @@ def test_without_a_parameters_cell_the_values_come_first_and_nothing_is_said(
 ) -> None:
     logging.getLogger("papermill").setLevel(logging.NOTSET)
     after = inject(node(code("y")), {"x": 2}, "python3", "python")
-    assert [cell.source for cell in after.cells] == ["# Parameters\nx = 2\n", "y"]
+    assert [cell["source"] for cell in after["cells"]] == ["# Parameters\nx = 2\n", "y"]
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
 
@@ -480,14 +480,29 @@ def test_without_a_parameters_cell_the_values_come_first_and_nothing_is_said(
 def test_the_injected_id_gives_way_to_one_already_there() -> None:
     cells = [code("y", id="injected-parameters"), code("z", id="injected-parameters-2")]
     after = inject(node(*cells), {"x": 2}, "python3", "python")
-    assert after.cells[0].id == "injected-parameters-3"
+    assert after["cells"][0]["id"] == "injected-parameters-3"
     nbformat.validate(after)
 
 
 def test_an_earlier_injected_cell_is_replaced() -> None:
     cells = [code("x = 1", tags=["parameters"]), code("x = 3", tags=["injected-parameters"])]
     after = inject(node(*cells), {"x": 2}, "python3", "python")
-    assert [cell.source for cell in after.cells] == ["x = 1", "# Parameters\nx = 2\n"]
+    assert [cell["source"] for cell in after["cells"]] == ["x = 1", "# Parameters\nx = 2\n"]
+
+
+TAGS = st.sampled_from([[], ["parameters"], ["injected-parameters"], ["mine"]])
+
+
+@given(st.lists(st.tuples(st.sampled_from([code, markdown]), TAGS), min_size=1, max_size=6))
+def test_the_cell_is_where_papermill_has_it_in_the_whole_notebook(cells: Any) -> None:
+    made = [kind(f"source {n}", tags=tags) for n, (kind, tags) in enumerate(cells)]
+    whole = node(*made)
+    for cell in whole.cells:
+        cell.metadata = {"tags": cell.metadata.tags if cell.cell_type == "code" else []}
+    whole.metadata["papermill"] = {}
+    expected = parameterize_notebook(whole, {"x": 2}, kernel_name="python3", language="python")
+    found = inject(node(*made), {"x": 2}, "python3", "python")
+    assert [cell["source"] for cell in found["cells"]] == [cell.source for cell in expected.cells]
 
 
 @pytest.mark.parametrize("values", [{"x y": 1}, {"x": float("nan")}, {"x": "\0"}, {"x": 2**64}])
@@ -503,8 +518,9 @@ def test_a_language_that_papermill_does_not_know_is_refused_only_with_values() -
 
 
 def test_without_a_language_the_kernel_or_python_decides() -> None:
-    assert inject(node(code("y")), {"x": True}, None, None).cells[0].source.endswith("x = True\n")
-    assert inject(node(code("y")), {"x": True}, "bash", None).cells[0].source.endswith("x=true\n")
+    assert injected_source({"x": True}, None).endswith("x = True\n")
+    in_shell = inject(node(code("y")), {"x": True}, "bash", None)
+    assert in_shell["cells"][0]["source"].endswith("x=true\n")
 
 
 @given(nested, text | hostile)
