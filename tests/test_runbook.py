@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,21 @@ def test_reading_is_silent_about_what_nbformat_would_warn_of(tmp_path: Path) -> 
     argv = [sys.executable, "-W", "always", "-c", script, str(first), str(second)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("refused\n", "")
+
+
+def test_of_a_notebook_of_very_many_cells_there_is_its_json_in_memory_and_no_more(
+    tmp_path: Path,
+) -> None:
+    cells = 3_000
+    path = write(tmp_path, notebook(*(code("pass", id=f"c{n}") for n in range(cells))))
+    read(path)  # nbformat makes its validator once
+    tracemalloc.start()
+    try:
+        read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / cells < 1_200, "nbformat's nodes of a cell alone take as much"
 
 
 def test_importing_the_module_loads_no_nbformat() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from nbrun import terms
@@ -36,13 +37,13 @@ def head(state: RunState, began_at: str) -> Cell:
     return markdown(HEAD, f"# Run {md(plan.run)}\n\n| | |\n|---|---|\n{table}")
 
 
-def never_run(state: RunState) -> list[Cell]:
+def never_run(state: RunState) -> Iterator[Cell]:
     """The steps that were never run, below a heading; nothing without any."""
     steps = wording.not_run(state)
-    if not steps:
-        return []
-    heading = markdown("nbrun-not-run", "## Steps that were never run")
-    return [heading, *(_not_run(state, step) for step in steps)]
+    if steps:
+        yield markdown("nbrun-not-run", "## Steps that were never run")
+    for step in steps:
+        yield _not_run(state, step)
 
 
 def _not_run(state: RunState, step: StepState) -> Cell:

@@ -253,6 +253,17 @@ def test_what_was_put_aside_is_still_there_where_output_goes_on_later_or_is_clea
     assert code_cells(json.loads(whole))[1]["outputs"][0]["text"] == ["late", "later"]
 
 
+def test_the_cells_of_very_many_steps_that_did_not_run_are_not_in_memory_together():
+    steps = 3_000
+    tale = Tale(*(step(f"s{number}") for number in range(steps)))
+    tracemalloc.start()
+    size = sum(map(len, notebook.pieces(tale.records)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 300 * steps
+    assert peak < 800 * steps
+
+
 def test_what_a_step_prints_without_end_is_not_in_memory_together():
     tale = Tale(step("a")).begin("a")
     for _ in range(40):
