@@ -232,7 +232,8 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
         state.inserted += 1
         return
     step.attempts += 1
-    step.last_source = event.source
+    own = step.step.source  # one text, where it is the runbook's: there may be very many
+    step.last_source = own if event.source == own else event.source
     step.redo = step.vouched = False
     step.retries_left = _retries_left(step, event.cause)
 

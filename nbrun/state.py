@@ -25,7 +25,7 @@ class Phase(Enum):
     __hash__ = object.__hash__  # Enum's own is written in Python, and asked for at every event
 
 
-@dataclass
+@dataclass(slots=True)
 class StepState:
     """What has become of one step. `passed`: the run need not run it any more.
 

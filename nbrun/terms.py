@@ -59,6 +59,9 @@ class Contract(Data, frozen=True, kw_only=True):
     approve: str | None = None
 
 
+_ASKS_NOTHING = Contract()
+
+
 class Step(Data, frozen=True, kw_only=True):
     """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
     `number` counts from 1 in runbook order."""
@@ -70,7 +73,12 @@ class Step(Data, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
     narration: tuple[Narration, ...] = ()
-    contract: Contract = Contract()
+    contract: Contract = _ASKS_NOTHING
+
+    def __post_init__(self) -> None:
+        """Those that ask for nothing share that: a runbook may have very many."""
+        if self.contract == _ASKS_NOTHING:
+            msgspec.structs.force_setattr(self, "contract", _ASKS_NOTHING)
 
 
 class Policy(Data, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nbrun import events as ev
 from nbrun import journal as journal_module
+from nbrun import terms
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
 from nbrun.journal import (
@@ -615,6 +616,15 @@ def test_every_step_of_a_long_run_is_read_back(path: Path) -> None:
     )
     write(path, events)
     assert [each.event for each in read(path)] == events
+
+
+def test_the_steps_of_a_plan_that_ask_for_nothing_share_that(path: Path) -> None:
+    plan = [step(1), step(2), step(3, contract=terms.Contract(retries=1)), step(4)]
+    write(path, [run_started(plan)])
+    started = read(path)[0].event
+    assert isinstance(started, ev.RunStarted)
+    assert started.steps == tuple(plan)
+    assert len({id(each.contract) for each in started.steps}) == 2
 
 
 def test_a_record_is_encoded_as_the_file_has_it(path: Path) -> None:

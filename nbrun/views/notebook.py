@@ -210,7 +210,8 @@ class _Builder:
             "outputs": [],
             "source": event.source,
         }
-        self._cells.begin((event.step, event.attempt), self._named(cell))
+        id_ = step.step.id if step else event.step  # the plan's own text: there may be very many
+        self._cells.begin((id_, event.attempt), self._named(cell))
 
     def _finish(self, event: ev.AttemptFinished, at: str) -> None:
         cell = self._cells.attempt((event.step, event.attempt))
@@ -257,12 +258,14 @@ class _Builder:
     def _narrate(self, step: str) -> None:
         """The Markdown before a step, once, where the run first passed it."""
         known = self._state.steps.get(step)
-        if known is not None and step not in self._narrated:
+        if known is None or step in self._narrated:
+            return
+        if known.step.narration or known.step.contract.manual:
             self._narrated.add(step)
-            for cell in known.step.narration:
-                self._add(notebook_cells.narration(cell))
-            if known.step.contract.manual:
-                self._add(notebook_cells.by_hand(known.step))
+        for cell in known.step.narration:
+            self._add(notebook_cells.narration(cell))
+        if known.step.contract.manual:
+            self._add(notebook_cells.by_hand(known.step))
 
     def _remark(self, at: str, what: str, why: str) -> None:
         quoted = "".join(f"\n> {md_line(line)}  " for line in why.splitlines())

@@ -95,10 +95,10 @@ class Steps:
         known = state.steps.get(step)
         if known is None or step in self._narrated:
             return
-        self._narrated.add(step)
         told = [cell.source for cell in known.step.narration if cell.kind == "markdown"]
         yield from map(mime.markdown, told)
         if told:
+            self._narrated.add(step)
             yield Text()
 
 
