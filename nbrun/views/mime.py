@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from rich.console import Group, RenderableType
