@@ -34,6 +34,7 @@ class Region:
         self._tail = tail
         self._clock = clock
         self._reflows = reflows
+        self._is_wanted = False
         self._live: Live | None = None
         self._rows: Lines = []
         self._width = 0
@@ -42,10 +43,10 @@ class Region:
         self._drawn = 0.0
 
     def start(self, running: str, began: float) -> None:
-        """`began` by the clock that it was made with, in seconds."""
+        """From the next `draw` on. `began` by the clock that it was made with, in seconds."""
         self._running, self._began = running, began
         self._drawn = float("-inf")
-        self._live = self._begin()
+        self._is_wanted = True
 
     def _begin(self) -> Live:
         live = Live(
@@ -61,6 +62,7 @@ class Region:
 
     def stop(self) -> None:
         self.settle()
+        self._is_wanted = False
         live, self._live = self._live, None
         self._rows = []
         if live is not None:
@@ -68,8 +70,9 @@ class Region:
 
     def draw(self, *, force: bool) -> None:
         now = self._clock()
-        if self._live is None or not (force or now - self._drawn >= REFRESH):
+        if not self._is_wanted or not (force or now - self._drawn >= REFRESH):
             return
+        self._live = self._live or self._begin()
         self._drawn = now
         self.settle()
         self._rows = [*self._lines(), self._progress(now)]

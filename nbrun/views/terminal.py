@@ -127,15 +127,9 @@ class TerminalView:
         self._put(line(text, style))
 
     def _start_live(self) -> None:
-        """Below all that is printed already."""
+        """Once what stands above is printed: of steps that end before that, nothing is drawn."""
         if self._with_live:
-            self.flush()
             self._region.start(self._running, self._began)
-
-    def _stop_live(self) -> None:
-        if self._with_live:
-            self._region.stop()
-            self.flush()
 
     def _end_attempt(self) -> None:
         """Its output is out, and nothing runs any more."""
@@ -195,13 +189,13 @@ class TerminalView:
         again = wording.again(state, event.step)
         if again:
             self._line(again, "yellow")
-        self._stop_live()
+        self._region.stop()
 
     def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
         self._end_attempt()
         told = f"{wording.OUTCOMES['indeterminate']}: {event.why}"
         self._line(f"{wording.step(state, event.step)}: {told}", "bold red")
-        self._stop_live()
+        self._region.stop()
 
     def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
         told = "the runbook as it is now is followed from here on"
