@@ -4,7 +4,7 @@ Every event is one line of the journal; its tag is the line's `event`. Times wit
 seconds. Text is kept as the kernel sent it: a view makes it safe to show, never the record.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -569,3 +569,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     prev: str
     hash: str
+
+
+class Stamped(Protocol):
+    """An event, and when it was recorded, as a `Record` has it."""
+
+    @property
+    def event(self) -> Event: ...
+
+    @property
+    def at(self) -> str: ...

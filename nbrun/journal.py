@@ -43,18 +43,31 @@ class _Envelope(msgspec.Struct, frozen=True):
     prev: str
 
 
-class _Printed(ev.Output, frozen=True, kw_only=True, tag=False):
-    """A whole line that holds an output: most do, and are decoded at once. Its tag is a field,
-    since a decoder for one type alone takes a line without any tag too."""
+class _Put(ev.Output, frozen=True, kw_only=True, tag=False):
+    """A line that holds an output, as most do: decoded at once. Its tag is a field, since a decoder
+    for one type alone takes a line without any tag too."""
+
+    at: str
+    event: Literal["output"]
+
+
+class _Printed(_Put, frozen=True, kw_only=True, tag=False):
+    """The same, with all that the envelope has."""
 
     v: int
     seq: int
-    at: str
     mono: float
-    event: Literal["output"]
     prev: str
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What a line tells, and when, in RFC 3339."""
+
+    event: Event
+    at: str
+
+
+_decode_put = msgspec.json.Decoder(_Put).decode
 _decode_printed = msgspec.json.Decoder(_Printed).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_event = cast("Callable[[bytes], Event]", msgspec.json.Decoder(Event).decode)
@@ -231,18 +244,18 @@ def _rfc3339(moment: datetime) -> str:
 
 
 class Lines:
-    """The whole lines of an open journal, without their newlines, as many at a time as one piece of
-    the file has. `rest`: the bytes that follow the last newline."""
+    """The whole lines of a journal, without their newlines, as many at a time as one piece of it
+    has. `read` is that of the open file. `rest`: the bytes that follow the last newline."""
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, read: Callable[[int], bytes]) -> None:
         self.rest = b""
-        self._file = file
+        self._read = read
 
     def new(self) -> list[bytes]:
         """Those that come next, none at the end of the file."""
-        said = [self.rest, self._file.read(_CHUNK)]
+        said = [self.rest, self._read(_CHUNK)]
         while said[-1] and b"\n" not in said[-1]:  # a very long line
-            said.append(self._file.read(_CHUNK))
+            said.append(self._read(_CHUNK))
         *lines, self.rest = b"".join(said).split(b"\n")
         return lines
 
@@ -280,7 +293,7 @@ class Following:
     def _open(self) -> Lines:
         if self._source is None:
             self._file = self._reading.open()
-            self._source = Lines(self._file)
+            self._source = Lines(self._file.read)
         return self._source
 
     def close(self) -> None:
@@ -293,11 +306,13 @@ class Reading:
 
     Iterating raises DamagedJournalError, naming the line, at the first that is not as it was
     written. A last line without its newline is what a crash leaves: it is left out, and `torn`
-    holds its bytes afterwards. `head` is the hash of the last line that was read.
+    holds its bytes afterwards. `head` is the hash of the last line that was read. `listener` is
+    told each piece of the file when it is read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listener: Callable[[bytes], None] | None = None) -> None:
         self.path = path
+        self._listener = listener
         self.torn = b""
         self.head = GENESIS
 
@@ -313,7 +328,7 @@ class Reading:
             raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
 
     def _records(self, file: io.BufferedReader) -> Iterator[Record]:
-        self.head, seq, source = GENESIS, 0, Lines(file)
+        self.head, seq, source = GENESIS, 0, Lines(self._heard(file.read))
         while lines := source.new():
             for line in lines:
                 record = self.record(line, seq, self.head)
@@ -321,6 +336,18 @@ class Reading:
                 yield record
                 seq += 1
         self.torn = source.rest
+
+    def _heard(self, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+        listener = self._listener
+        if listener is None:
+            return read
+
+        def heard(size: int) -> bytes:
+            piece = read(size)
+            listener(piece)
+            return piece
+
+        return heard
 
     def record(self, line: bytes, seq: int, prev: str) -> Record:
         """The one that `line`, without its newline, holds; number `seq`, after the hash `prev`.
@@ -370,6 +397,26 @@ class Reading:
 
     def _damage(self, seq: int, what: str) -> DamagedJournalError:
         return DamagedJournalError(f"{self.path}, line {seq + 1}: the record is damaged: {what}")
+
+
+def unchecked(lines: Lines) -> Iterator[Told]:
+    """What lines tell that a `Reading` checks elsewhere. Raises what a decoder raises of a line
+    that is no event. As there, what is called once a line is written out."""
+    while some := lines.new():
+        for line in some:
+            try:
+                put = _decode_put(line)
+            except _NO_EVENT:
+                yield Told(_decode_event(line), _decode_envelope(line).at)
+            else:
+                event = ev.Output(
+                    step=put.step,
+                    attempt=put.attempt,
+                    output=put.output,
+                    display_id=put.display_id,
+                    late=put.late,
+                )
+                yield Told(event, put.at)
 
 
 def _joined(envelope: _Envelope, line: bytes) -> Record:

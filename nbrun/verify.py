@@ -1,14 +1,16 @@
 """Whether a record is what nbrun wrote: chain, numbering, legal events, seals, head, notebook."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nbrun import __version__, journal, seal, ssh_keygen
+from nbrun import __version__, beside, journal, seal, ssh_keygen
 from nbrun import events as ev
+from nbrun.beside import Beside, Read
 from nbrun.entailment import Entailment
 from nbrun.errors import (
     DamagedJournalError,
@@ -18,17 +20,19 @@ from nbrun.errors import (
     SignatureError,
     UsageError,
 )
-from nbrun.events import Record
+from nbrun.events import Record, Stamped
 from nbrun.files import open_regular
 from nbrun.fold import fold
-from nbrun.journal import Reading
+from nbrun.journal import Lines, Reading, unchecked
 from nbrun.run_directory import RunDirectory
 from nbrun.seal import Seal
+
+_LONG = 4_000_000  # bytes of a journal for which a second process is worth its start
 
 # Where a run writes its notebook besides at its end.
 _WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)
 
-Digest = Callable[[Iterable[Record]], str]  # the SHA-256 of the output notebook of records
+Digest = Callable[[Iterable[Stamped]], str]  # the SHA-256 of the output notebook of records
 
 
 class Standing(StrEnum):
@@ -99,13 +103,17 @@ class _Check:
         self._directory = directory
         self._trust = trust
         self._digest = digest
+        self._signed_by = ""  # the key of the last seal
+        self._notes: list[str] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """No line has been read."""
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
-        self._marks: dict[int, str] = {}  # the hashes of the lines that seals name
+        self._marks: dict[int, str] = {}  # the hashes of the first line, and those that seals name
         self._entailment = Entailment()
-        self._signed_by = ""  # the key of the last seal
         self._made = ""  # the hash of the notebook that the record makes, once it has ended
-        self._notes: list[str] = []
 
     def run(self) -> Verification:
         try:
@@ -168,13 +176,8 @@ class _Check:
     def _walk(self, seals: Sequence[Seal]) -> None:
         """Every line, in order and once: its form, number and hash by reading it, and whether its
         event can happen there by folding it, which making the notebook does too."""
-        reading = Reading(self._directory.journal)
-        records = self._noted(reading, {each.seq for each in seals})
         try:
-            if self._has_ended():
-                self._made = self._digest(records)
-            else:
-                fold(record.event for record in records)
+            torn = self._read({each.seq for each in seals})
         except _BrokenError:
             raise
         except JournalError as error:
@@ -186,7 +189,44 @@ class _Check:
         except Exception as error:  # a line that was made up may lead the fold anywhere
             where = f"line {self._line_after()}"
             raise _BrokenError(f"{where}: can't happen in this run ({error!r})") from error
-        self._check_torn(reading.torn)
+        self._check_torn(torn)
+
+    def _read(self, marked: set[int]) -> bytes:
+        """The bytes of a torn last line."""
+        has_ended = self._has_ended()
+        if has_ended and self._is_long():
+            torn = self._read_by_two(marked)
+            if torn is not None:
+                return torn
+            self._begin()
+        reading = Reading(self._directory.journal)
+        records = self._noted(reading, marked)
+        if has_ended:
+            self._made = self._digest(records)
+        else:
+            fold(record.event for record in records)
+        return reading.torn
+
+    def _is_long(self) -> bool:
+        return beside.is_possible() and self._directory.journal.stat().st_size > _LONG
+
+    def _read_by_two(self, marked: set[int]) -> bytes | None:
+        """The same, the notebook being made by a second process, of the bytes that are read here.
+
+        None where either has come upon anything: what it is, and what comes first, is then found
+        by one process, from the beginning.
+        """
+        try:
+            with Beside(self._draw) as other:
+                reading = Reading(self._directory.journal, other.tell)
+                deque(self._noted(reading, marked), maxlen=0)
+                self._made = other.result().decode()
+        except Exception:  # noqa: BLE001  see above
+            return None
+        return reading.torn
+
+    def _draw(self, read: Read) -> bytes:
+        return self._digest(unchecked(Lines(read))).encode()
 
     def _has_ended(self) -> bool:
         """By its last line alone; one that is damaged is named where it is read in its turn."""
@@ -197,16 +237,21 @@ class _Check:
         return last is not None and isinstance(last.event, ev.RunFinished)
 
     def _noted(self, records: Iterable[Record], marked: set[int]) -> Iterator[Record]:
+        noted = {0, *marked}
         for record in records:
             yield record
             self._last = record
             lie = self._entailment.take(record.event)
             if lie is not None:
                 raise _BrokenError(f"line {record.seq + 1}: {lie}")
-            if record.seq in marked:
-                self._marks[record.seq] = record.hash
-            if record.seq == 0 and isinstance(record.event, ev.RunStarted):
-                self._started = record.event
+            if record.seq in noted:
+                self._note(record)
+
+    def _note(self, record: Record) -> None:
+        """The first one, or one that a seal names."""
+        self._marks[record.seq] = record.hash
+        if record.seq == 0 and isinstance(record.event, ev.RunStarted):
+            self._started = record.event
 
     def _line_after(self) -> int:
         return self._last.seq + 2 if self._last else 1

@@ -15,7 +15,7 @@ HOUSE = Path(nbrun.__file__).parent
 # A module imports only from floors below its own. A package stands for all that is in it.
 FLOORS: tuple[set[str], ...] = (
     {"__init__", "errors", "decisions", "terms", "files", "prelude", "secret_forms"}
-    | {"as_user", "long_text"},
+    | {"as_user", "beside", "long_text"},
     {"events", "sudo", "furnishing"},
     {"aws", "kubeconfig"},
     {"messages", "processes", "contract", "command_output", "redaction", "protocol", "sharing"}

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import io
 import json
 import os
 import stat
@@ -24,6 +25,7 @@ from nbrun.journal import (
     GENESIS,
     Clock,
     Journal,
+    Lines,
     Reading,
     digest,
     encode,
@@ -31,6 +33,7 @@ from nbrun.journal import (
     is_locked,
     last,
     line_schema,
+    unchecked,
 )
 from tests.build import (
     BEGAN,
@@ -473,7 +476,11 @@ def test_a_line_that_is_read_as_an_output_at_once_says_what_it_says_to_any_reade
 ) -> None:
     """Whatever was done to it: what is accepted, what is refused, and in which words."""
     reading = Reading(Path("journal.jsonl"))
-    assert told_by(reading.record, line) == told_by(reading._any, line)
+    found = told_by(reading.record, line)
+    assert found == told_by(reading._any, line)
+    if isinstance(found, Record):
+        (told,) = unchecked(Lines(io.BytesIO(line.replace(b"\n", b" ") + b"\n").read))
+        assert (told.event, told.at) == (found.event, found.at)
 
 
 @pytest.mark.parametrize("left_out", [key for key, _ in MEMBERS])
@@ -568,6 +575,21 @@ def test_a_synced_append_is_on_disk_when_it_returns(path: Path, disk: Disk) -> N
     journal.append([attempt_started()], sync=False)
     assert disk.calls == ["write", "sync", "write"]
     journal.close()
+
+
+def test_what_is_checked_elsewhere_is_told_as_it_is_read(path: Path) -> None:
+    events = [*begun(), *attempted(), output("x"), note_added("é"), run_finished()]
+    write(path, events)
+    with path.open("rb") as file:
+        told = list(unchecked(Lines(file.read)))
+    assert [(each.event, each.at) for each in told] == [(r.event, r.at) for r in read(path)]
+
+
+def test_a_listener_hears_the_file_as_it_is(small: Path) -> None:
+    small.write_bytes(small.read_bytes() + b'{"v":1,')
+    heard: list[bytes] = []
+    assert list(Reading(small, heard.append)) == read(small)
+    assert b"".join(heard) == small.read_bytes()
 
 
 def test_a_batch_is_one_write(path: Path, disk: Disk) -> None:

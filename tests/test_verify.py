@@ -13,6 +13,8 @@ import pytest
 
 from nbrun import events as ev
 from nbrun import seal, ssh_keygen
+from nbrun import verify as verify_module
+from nbrun.errors import NbrunError
 from nbrun.events import Event, Record
 from nbrun.journal import Clock, Journal, Reading, digest, encode
 from nbrun.run_directory import RunDirectory
@@ -36,6 +38,17 @@ from tests.keys import allow, make_key, needs_ssh_keygen
 
 RUN = "20261123-093000-restore-ab12"
 CURRENT = {"versions": {"nbrun": __import__("nbrun").__version__}}
+
+
+def by(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are checked by one process, or by two, however long they are."""
+    monkeypatch.setattr(verify_module.beside, "is_possible", lambda: processes > 1)
+    monkeypatch.setattr(verify_module, "_LONG", -1)
+
+
+@pytest.fixture(autouse=True, params=[1, 2], ids=["one process", "two processes"])
+def _checked_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    by(request.param, monkeypatch)
 
 
 class Kept:
@@ -339,6 +352,98 @@ def test_the_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Reading, "open", lambda self: opened.append(self.path) or real(self))
     assert kept.verify().standing is Standing.UNSEALED
     assert opened == [kept.directory.journal]
+
+
+# What can be wrong with a line: in its form, its place in the chain, its event's place in the run,
+# for the notebook, and by what it says of the script.
+WRONG: dict[str, tuple[Event, bytes, bytes]] = {
+    "no event": (note_added("x"), b'"event":"note.added"', b'"event":"said"'),
+    "no object": (note_added("x"), b'{"v"', b'"v"'),
+    "another number": (note_added("x"), b'"seq":', b'"seq":9'),
+    "out of the chain": (note_added("x"), b'"prev":"', b'"prev":"0'),
+    "can't happen": (ev.Resumed(), b"", b""),
+    "no such attempt": (output(attempt=7), b"", b""),
+    "no output": (output({"output_type": "stream", "name": "stdout"}), b"", b""),
+    "a lie": (deviated("edited"), b"", b""),
+}
+
+
+def wrong_at(*places: tuple[int, str]) -> list[bytes]:
+    """The lines of a run with wrong ones between, each chained to the one before it."""
+    told: list[tuple[Event, bytes, bytes]] = [(event, b"", b"") for event in whole()]
+    for at, how in sorted(places, reverse=True):
+        told.insert(at, WRONG[how])
+    lines, prev = [], None
+    for seq, (event, old, new) in enumerate(told):
+        made = record(event, seq, prev) if prev else record(event, seq)
+        lines.append(encode(made).replace(old, new, 1) + b"\n")
+        prev = digest(lines[-1][:-1])
+    return lines
+
+
+@pytest.mark.parametrize("_checked_by", [2], indirect=True)
+@pytest.mark.parametrize("first", WRONG)
+@pytest.mark.parametrize("second", WRONG)
+def test_of_two_wrong_lines_the_same_is_named_whoever_finds_them(
+    tmp_path: Path, first: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Kept(tmp_path)
+    for places in (((3, first), (3, second)), ((3, first), (4, second)), ((2, first), (5, second))):
+        made.rewrite(wrong_at(*places))
+        found = []
+        for processes in (1, 2):
+            by(processes, monkeypatch)
+            found.append(made.verify())
+        assert found[0] == found[1]
+        assert is_broken(found[0], min(at for at, _ in places) + 1)
+
+
+def test_a_notebook_that_the_system_keeps_from_being_made_is_no_fault_of_the_record(
+    kept: Kept,
+) -> None:
+    def full(_records: Any) -> str:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(NbrunError, match=r"ab12: can't be checked: .*No space left on device"):
+        verify(kept.directory, Trust(), full)
+
+
+def test_where_a_second_process_is_killed_or_can_not_be_one_alone_does_it(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.getpid()
+
+    def killed(records: Any) -> str:
+        if os.getpid() != here:
+            os.kill(os.getpid(), 9)
+        return notebook.digest(records)
+
+    def none() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    by(1, monkeypatch)
+    found = kept.verify()
+    by(2, monkeypatch)
+    assert verify(kept.directory, Trust(), killed) == found
+    monkeypatch.setattr(os, "fork", none)
+    assert kept.verify() == found
+
+
+def test_a_second_process_is_begun_for_long_records_alone(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by(2, monkeypatch)
+    size = kept.directory.journal.stat().st_size
+    where = []
+
+    def told(records: Any) -> str:
+        where.append(os.getpid())
+        return notebook.digest(records)
+
+    for longest, told_here in ((size - 1, []), (size, [os.getpid()])):
+        monkeypatch.setattr(verify_module, "_LONG", longest)
+        assert verify(kept.directory, Trust(), told).standing is Standing.UNSEALED
+        assert where == told_here
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import msgspec
 
 from nbrun import events as ev
 from nbrun import terms
-from nbrun.events import Record
+from nbrun.events import Stamped
 from nbrun.files import sync_directory, sync_file
 from nbrun.fold import apply
 from nbrun.state import RunState
@@ -29,7 +29,7 @@ NBFORMAT = (4, 5)
 _BUFFER = 1 << 18  # bytes
 
 
-def pieces(records: Iterable[Record], ending: ev.RunFinished | None = None) -> Iterator[bytes]:
+def pieces(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> Iterator[bytes]:
     """The notebook of `records`, as UTF-8 JSON, valid nbformat 4.5, piece by piece: of what cells
     have put out, one attempt's is in memory at a time, and of what they have printed less.
 
@@ -48,12 +48,12 @@ def pieces(records: Iterable[Record], ending: ev.RunFinished | None = None) -> I
         builder.close()
 
 
-def build(records: Iterable[Record], ending: ev.RunFinished | None = None) -> bytes:
+def build(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> bytes:
     """The same in one piece."""
     return b"".join(pieces(records, ending))
 
 
-def digest(records: Iterable[Record]) -> str:
+def digest(records: Iterable[Stamped]) -> str:
     """The SHA-256 of the notebook of `records`."""
     found = hashlib.sha256()
     for each in pieces(records):

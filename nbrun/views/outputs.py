@@ -10,6 +10,8 @@ from nbrun.views.widgets import Widgets, model_of
 
 _ANY_JSON = re.compile(r"application/(.*\+)?json")
 
+_NOTHING: dict[str, Any] = {"output_type": ""}
+
 Bundle = tuple[dict[str, Any], dict[str, Any]]  # the data and the metadata of a display
 
 
@@ -34,21 +36,34 @@ class AttemptOutputs:
         self.printed = 0
 
     def add(self, event: ev.Output) -> dict[str, Any]:
-        """The output that is in the list for `event` now, its own or the stream it went on with."""
+        """The output that is in the list for `event` now, its own or the stream it went on with.
+
+        A stream's text is a list of chunks, as nbformat allows: joining them one by one would take
+        time that grows with the square of what a cell prints.
+        """
         if self.clear_next:
             self.clear_next = False
             self._clear()
         output = event.output
-        if output["output_type"] == "stream":
-            return self._print(output)
-        output = dict(output)
+        if output["output_type"] != "stream":
+            return self._display(event.display_id, dict(output))
+        self.printed += len(output["text"])
+        last = self.shown[-1] if self.shown else _NOTHING
+        if last["output_type"] == "stream" and last["name"] == output["name"]:
+            last["text"].append(output["text"])
+            return last
+        started = {**output, "text": [output["text"]]}
+        self.shown.append(started)
+        return started
+
+    def _display(self, display_id: str | None, output: dict[str, Any]) -> dict[str, Any]:
         if "data" in output:
             output["data"] = valid(output["data"])
             model = model_of(output)
             if model is not None:
                 self.views.append((len(self.shown), model))
-        if event.display_id is not None:
-            self.named.append((len(self.shown), event.display_id))
+        if display_id is not None:
+            self.named.append((len(self.shown), display_id))
         self.shown.append(output)
         return output
 
@@ -71,19 +86,6 @@ class AttemptOutputs:
         self.shown.clear()
         self.named.clear()
         self.views.clear()
-
-    def _print(self, output: dict[str, Any]) -> dict[str, Any]:
-        """A stream's text is a list of chunks, as nbformat allows: joining them one by one would
-        take time that grows with the square of what a cell prints."""
-        self.printed += len(output["text"])
-        if self.shown:
-            last = self.shown[-1]
-            if last["output_type"] == "stream" and last["name"] == output["name"]:
-                last["text"].append(output["text"])
-                return last
-        started = {**output, "text": [output["text"]]}
-        self.shown.append(started)
-        return started
 
 
 class Outputs:
