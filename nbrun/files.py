@@ -31,11 +31,17 @@ def open_regular(path: Path) -> io.BufferedReader:
     Raises:
         OSError: it can't be read, or is no regular file.
     """
+    return os.fdopen(open_sized(path)[0], "rb")
+
+
+def open_sized(path: Path) -> tuple[int, int]:
+    """The same as a descriptor, which is to be closed, and its size in bytes."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "it is not a regular file")
-    return os.fdopen(fd, "rb")
+    return fd, found.st_size
 
 
 SHARED = 0o710  # the mode of a run's folder that is shared with a group

@@ -1,9 +1,6 @@
 """What the first and the last line of a journal tell of its run: all that a list of runs needs."""
 
-import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +8,15 @@ import msgspec
 
 from nbrun.errors import DamagedJournalError
 from nbrun.events import RunOutcome
-from nbrun.files import open_regular
+from nbrun.files import open_sized
 
+_FIRST = 16384  # bytes read at first from the beginning, where all the steps stand
 _TAILS = (4096, 65536)  # bytes read from the end: the end of a run is a short line
 _HEAD = 160  # bytes of a line in which its event is named
 _ENDS = b'"event":"run.finished"'
+
+# What a decoder raises of bytes that are no line of a journal.
+_NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Who(msgspec.Struct):
@@ -50,35 +51,59 @@ def glance(path: Path) -> tuple[Began | None, Ended | None]:
         DamagedJournalError: the first line begins no run, or the last is no event.
         OSError: the file can't be read.
     """
-    with open_regular(path) as file, _damage_told(path):
-        first = file.readline()
-        last = _last_line(file)
-        began = _began.decode(first) if first.endswith(b"\n") else None
+    fd, size = open_sized(path)
+    try:
+        first, last = _first_line(fd), _last_line(fd, size)
+    finally:
+        os.close(fd)
+    try:
+        began = _began.decode(first) if first else None
         return began, _ended.decode(last) if _ENDS in last[:_HEAD] else None
+    except _NO_EVENT as error:
+        raise _damage(path, error) from error
 
 
 def beginning(path: Path) -> Began | None:
     """The first line alone; raises as `glance` does."""
-    with open_regular(path) as file, _damage_told(path):
-        first = file.readline()
-        return _began.decode(first) if first.endswith(b"\n") else None
-
-
-@contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+    fd, _ = open_sized(path)
     try:
-        yield
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DamagedJournalError(f"{path}: a line is not as nbrun writes it: {error}") from error
+        first = _first_line(fd)
+    finally:
+        os.close(fd)
+    try:
+        return _began.decode(first) if first else None
+    except _NO_EVENT as error:
+        raise _damage(path, error) from error
 
 
-def _last_line(file: io.BufferedReader) -> bytes:
+def _damage(path: Path, error: Exception) -> DamagedJournalError:
+    return DamagedJournalError(f"{path}: a line is not as nbrun writes it: {error}")
+
+
+def _first_line(fd: int) -> bytes:
+    """With its newline; nothing where it has none."""
+    line, size = b"", _FIRST
+    while piece := os.pread(fd, size, len(line)):
+        end = piece.find(b"\n") + 1
+        if end:
+            return line + piece[:end]
+        line, size = line + piece, 2 * size
+    return b""
+
+
+def _last_line(fd: int, size: int) -> bytes:
     """The last whole one, without its newline; nothing of one that is too long to be an end."""
-    size = file.seek(0, os.SEEK_END)
     for tail in _TAILS:
-        file.seek(max(0, size - tail))
-        lines = file.read().split(b"\n")
+        lines = _bytes(fd, max(0, size - tail), tail).split(b"\n")
         whole = lines[:-1] if size <= tail else lines[1:-1]
         if whole:
             return whole[-1]
     return b""
+
+
+def _bytes(fd: int, start: int, size: int) -> bytes:
+    """So many from there, or as many as there are: a read may bring less."""
+    found = os.pread(fd, size, start)
+    while len(found) < size and (more := os.pread(fd, size - len(found), start + len(found))):
+        found += more
+    return found
