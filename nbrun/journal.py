@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import msgspec
 
@@ -20,6 +20,9 @@ from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
 from nbrun.files import open_regular, sync_directory, sync_file
 from nbrun.guard import Guard
+
+if TYPE_CHECKING:
+    import jsonlines
 
 _CHUNK = 1 << 16  # bytes that are read in one piece
 _LOCK_PATIENCE = 1.0  # seconds
@@ -115,7 +118,7 @@ class Journal:
         self._guard = Guard(path, fd, GENESIS)
         self._lines = io.BytesIO()
         self._stamped: list[Record] = []
-        self._writer = jsonlines.Writer(self._lines, dumps=self._line)
+        self._writer = _writer(self._lines, self._line)
 
     @classmethod
     def create(cls, path: Path, clock: Clock | None = None) -> "Journal":
@@ -204,6 +207,12 @@ class Journal:
         self._seq += 1
         self._stamped.append(msgspec.structs.replace(record, hash=self._prev))
         return line
+
+
+def _writer(lines: io.BytesIO, line: Callable[[Any], bytes]) -> "jsonlines.Writer":
+    import jsonlines  # which who only reads a journal doesn't wait for
+
+    return jsonlines.Writer(lines, dumps=line)
 
 
 def encode(record: Record) -> bytes:

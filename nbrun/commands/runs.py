@@ -4,10 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from nbrun import processes, reopening, run_directory
+from nbrun import run_directory
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, JournalError
-from nbrun.fold import fold
 from nbrun.glance import glance
 from nbrun.journal import Reading, is_locked
 from nbrun.run_directory import RunDirectory
@@ -23,11 +22,14 @@ def show(runs_dir: Path | None, *, json: bool) -> ExitCode:
         for line in lines:
             print(msgspec.json.encode(line).decode())  # noqa: T201
     else:
-        screen().print(view.listing(list(lines), str(parent)))
+        screen().print(view.listing(list(lines), str(parent)), crop=False)
     return ExitCode.COMPLETED
 
 
 def _without_an_end(directory: RunDirectory, line: RunLine) -> RunLine:
+    from nbrun import processes, reopening  # which a list of ended runs doesn't wait for
+    from nbrun.fold import fold
+
     try:
         reopening.note_interruption(directory.journal)
         if is_locked(directory.journal):

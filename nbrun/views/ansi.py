@@ -48,6 +48,8 @@ def visible(text: str) -> str:
 
 def plain(text: str) -> str:
     r"""Return `text` on one line, nothing in it taking effect: a newline is shown as `\n`."""
+    if text.isascii() and text.isprintable():  # as most is
+        return text
     return _ONE_LINE_UNSAFE.sub(lambda found: _WRITTEN.get(found[0]) or _as_ascii(found), text)
 
 

@@ -102,7 +102,7 @@ def clock(at: str) -> str:
 
 def moment(at: str) -> str:
     """A record's `at` to the second: `2026-11-23 09:31:04 UTC`."""
-    return datetime.fromisoformat(at).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromisoformat(at).isoformat(" ", "seconds")[:19] + " UTC"
 
 
 def operator(who: terms.Operator) -> str:

@@ -388,6 +388,12 @@ def test_what_has_tabs_or_is_to_be_wrapped_is_laid_out_by_rich(shown):
     assert list(unlaid([shown], 30)) == [shown]
 
 
+def test_one_line_is_left_as_it_is_when_nothing_in_it_takes_effect():
+    for character in map(chr, range(256)):
+        takes_effect = has_controls(character) or character in "\t\n"
+        assert (plain(f"a{character}b") == f"a{character}b") is not takes_effect
+
+
 @given(st.text("a \t\n\r\x00\x0b\x1f\x7f\x80é", max_size=5))
 def test_text_is_plain_when_it_is_ascii_and_nothing_in_it_takes_effect(text):
     assert is_plain(text) is (text.isascii() and not has_controls(text))
