@@ -16,17 +16,19 @@ from nbrun.state import RunState
 from nbrun.views.ansi import plain
 from nbrun.views.look import Look
 
-_NO_SCREEN_WIDTH = 160  # columns
+_NO_SCREEN = (160, 25)  # columns, rows
 
 
 def screen(look: Look | None = None, *, stderr: bool = False) -> Console:
     """The terminal on stdout; where that is none, plain text, wide enough to keep paths whole."""
-    width = None if (sys.stderr if stderr else sys.stdout).isatty() else _NO_SCREEN_WIDTH
+    is_one = (sys.stderr if stderr else sys.stdout).isatty()
+    width, height = (None, None) if is_one else _NO_SCREEN
     return Screen(
         highlight=False,
         emoji=False,
         markup=False,
         width=width,
+        height=height,  # where it isn't told, rich asks the system for it again and again
         stderr=stderr,
         color_system=None if look is not None and look.plain else "auto",
         _environ=dict(os.environ),  # looked at for each line; os.environ decodes what it is asked

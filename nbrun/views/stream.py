@@ -29,10 +29,12 @@ _LONGEST_CUT_SGR = 66
 _MOVES_LINE = re.compile(r"\x1b\[([0-9]{0,3})([AB])")
 _CURSOR_MOVE = re.compile(rf"[\r\b]|{MOVES}")
 _RETURNS_AT_END = re.compile(r"(?<!\r)\r++\n")
+_NARROW = r"[ -~\u00a1-\u02ff\u2500-\u259f]"  # each takes one column
+_ONE_LINE = re.compile(f"{_NARROW}*")
 _PIECE = re.compile(
     rf"(?P<sgr>{SGR})|\x1b\[(?P<erase>[0-2]?)K|(?P<other>{MOVES})"
     r"|(?P<return>\r)|(?P<back>[\b])|(?P<tab>\t)"
-    r"|(?P<narrow>[ -~\u00a1-\u02ff\u2500-\u259f]+)|(?P<one>.)"
+    rf"|(?P<narrow>{_NARROW}+)|(?P<one>.)"
 )
 _STEPS = re.compile(rf"(\n|{_MOVES_LINE.pattern})".replace("([0-9]{0,3})([AB])", "[0-9]{0,3}[AB]"))
 _TAB_STOP = 8
@@ -98,8 +100,9 @@ def _is_as_it_is(shown: RenderableType, width: int) -> bool:
 
 
 def _fits(text: Text, width: int) -> bool:
-    is_one_line = text.plain.isascii() and "\n" not in text.plain
-    return is_one_line and len(text) <= width and text.justify is None
+    if len(text) > width or text.justify is not None:
+        return False
+    return _ONE_LINE.fullmatch(text.plain) is not None
 
 
 def _whole(text: Text) -> Text:

@@ -344,7 +344,7 @@ def texts(draw):
     """A line or a few of nbrun's own, or text of a kernel, as views give them to rich."""
     if draw(st.booleans()):
         return to_text(draw(st.lists(PIECES, max_size=8).map("".join)))
-    text = draw(st.text("ab -é日\t\n", max_size=12)) * draw(st.integers(1, 9))
+    text = draw(st.text("ab -éé·─日\t\n", max_size=12)) * draw(st.integers(1, 9))
     shown = Text(
         text,
         style=draw(st.sampled_from(["", "", "bold", "dim red"])),
@@ -375,7 +375,7 @@ def test_what_is_not_laid_out_looks_as_if_rich_had_laid_it_out(shown):
 
 
 def test_texts_that_need_no_layout_go_to_rich_together():
-    shown = [to_text("a\nb"), Text("c", "bold"), Rule(), to_text("d"), Text(), to_text("e\tf")]
+    shown = [to_text("a\nb"), Text("c · ─", "bold"), Rule(), to_text("d"), Text(), to_text("e\tf")]
     kinds = [type(each).__name__ for each in unlaid(shown, 30)]
     assert kinds == ["Unlaid", "Rule", "Unlaid", "Text"]
 
