@@ -104,8 +104,6 @@ class Journal:
 
     def __init__(self, path: Path, fd: int, clock: Clock, after: "End | None" = None) -> None:
         """`fd` is open for appending, and locked; `after` is where the lines it has end."""
-        import jsonlines  # what only reads does without
-
         end = after or End()
         self.path = path
         self._fd = fd
