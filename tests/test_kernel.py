@@ -170,6 +170,18 @@ def test_the_kernel_works_where_it_was_told_to(talk: Talk) -> None:
     assert talk.value("__import__('os').getcwd()") == repr(str(talk.log.parent))
 
 
+def test_what_a_cell_leaves_in_a_circle_is_finalized_at_the_end(
+    alone: Talk, tmp_path: Path
+) -> None:
+    """What the kernel was made of is set aside from collections; what cells make is not."""
+    alone.kernel.start()
+    assert alone.value("__import__('gc').get_freeze_count() > 0") == "True"
+    alone.reply(f"file = open({str(tmp_path / 'kept')!r}, 'w'); _ = file.write('all of it')")
+    alone.reply("circle = [file]; circle.append(circle); del file, circle, _")
+    alone.kernel.shutdown()
+    assert (tmp_path / "kept").read_text() == "all of it"
+
+
 # ── Shell commands ───────────────────────────────────────────────────────────────────────────
 
 
