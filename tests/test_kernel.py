@@ -176,10 +176,13 @@ def test_what_a_cell_leaves_in_a_circle_is_finalized_at_the_end(
     """What the kernel was made of is set aside from collections; what cells make is not."""
     alone.kernel.start()
     assert alone.value("__import__('gc').get_freeze_count() > 0") == "True"
-    alone.reply(f"file = open({str(tmp_path / 'kept')!r}, 'w'); _ = file.write('all of it')")
-    alone.reply("circle = [file]; circle.append(circle); del file, circle, _")
+    kept = tmp_path / "kept"
+    alone.reply(
+        "import pathlib\nclass Holder:\n    def __del__(self): self.path.write_text('let go')"
+    )
+    alone.reply(f"one = Holder(); one.self = one; one.path = pathlib.Path({str(kept)!r}); del one")
     alone.kernel.shutdown()
-    assert (tmp_path / "kept").read_text() == "all of it"
+    assert kept.read_text() == "let go"
 
 
 # ── Shell commands ───────────────────────────────────────────────────────────────────────────
