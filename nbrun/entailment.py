@@ -26,6 +26,11 @@ class Entailment:
         """What the last event entails and the record does not tell yet: it was cut short there."""
         return list(self._due)
 
+    @property
+    def awaits(self) -> bool:
+        """Whether the next event must be one of those."""
+        return bool(self._due)
+
     def take(self, event: Event) -> str | None:
         """Go on with the record's next event; what is wrong with it, if something is.
 

@@ -1,7 +1,6 @@
 """Whether a record is what nbrun wrote: chain, numbering, legal events, seals, head, notebook."""
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -219,11 +218,23 @@ class _Check:
         try:
             with Beside(self._draw) as other:
                 reading = Reading(self._directory.journal, other.tell)
-                deque(self._noted(reading, marked), maxlen=0)
+                if not self._goes_by(reading.but_outputs(), marked):
+                    return None
                 self._made = other.result().decode()
         except Exception:  # noqa: BLE001  see above
             return None
         return reading.torn
+
+    def _goes_by(self, records: Iterable[Record | None], marked: set[int]) -> bool:
+        """Take note of them, as `_noted` does, the outputs among them being seen by another process
+        alone. False where one of these has a seal, or stands where a deviation must."""
+        noted = {0, *marked}
+        for record in records:
+            if record is not None:
+                self._take(record, noted)
+            elif self._entailment.awaits:
+                return False
+        return marked <= self._marks.keys()
 
     def _draw(self, read: Read) -> bytes:
         return self._digest(unchecked(Lines(read))).encode()
@@ -240,12 +251,15 @@ class _Check:
         noted = {0, *marked}
         for record in records:
             yield record
-            self._last = record
-            lie = self._entailment.take(record.event)
-            if lie is not None:
-                raise _BrokenError(f"line {record.seq + 1}: {lie}")
-            if record.seq in noted:
-                self._note(record)
+            self._take(record, noted)
+
+    def _take(self, record: Record, noted: set[int]) -> None:
+        self._last = record
+        lie = self._entailment.take(record.event)
+        if lie is not None:
+            raise _BrokenError(f"line {record.seq + 1}: {lie}")
+        if record.seq in noted:
+            self._note(record)
 
     def _note(self, record: Record) -> None:
         """The first one, or one that a seal names."""

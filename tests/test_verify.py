@@ -363,6 +363,7 @@ WRONG: dict[str, tuple[Event, bytes, bytes]] = {
     "out of the chain": (note_added("x"), b'"prev":"', b'"prev":"0'),
     "can't happen": (ev.Resumed(), b"", b""),
     "no such attempt": (output(attempt=7), b"", b""),
+    "an output without its time": (output(), b'"mono":', b'"mono":"1","m":'),
     "no output": (output({"output_type": "stream", "name": "stdout"}), b"", b""),
     "a lie": (deviated("edited"), b"", b""),
 }
@@ -427,6 +428,25 @@ def test_where_a_second_process_is_killed_or_can_not_be_one_alone_does_it(
     assert verify(kept.directory, Trust(), killed) == found
     monkeypatch.setattr(os, "fork", none)
     assert kept.verify() == found
+
+
+@needs_ssh_keygen
+@pytest.mark.parametrize("at", range(6))
+def test_any_line_may_be_sealed(tmp_path: Path, key: Path, at: int) -> None:
+    """An output's too, of which two processes look at the hash only when one alone does it."""
+    made = Kept(tmp_path).write(whole(sign_key=ssh_keygen.fingerprint(key)))
+    made.seal(key, at)
+    made.seal(key)
+    assert "whole, ended and signed" in made.verify().why
+
+
+def test_an_output_in_the_place_of_a_deviation_is_a_lie(tmp_path: Path) -> None:
+    events = off_script()
+    (at,) = (at for at, event in enumerate(events) if isinstance(event, ev.Deviated))
+    between = [*events[:at], output(attempt=2), *events[at:]]
+    found = Kept(tmp_path).write(ended(between)).verify()
+    assert is_broken(found, at + 1)
+    assert "deviation" in found.why
 
 
 def test_a_second_process_is_begun_for_long_records_alone(

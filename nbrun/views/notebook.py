@@ -18,7 +18,7 @@ from nbrun import events as ev
 from nbrun import terms
 from nbrun.events import Stamped
 from nbrun.files import sync_directory, sync_file
-from nbrun.fold import apply
+from nbrun.fold import TRANSITIONS, apply, check
 from nbrun.state import RunState
 from nbrun.views import kernel_words, notebook_cells, wording
 from nbrun.views.cells import Cell, Cells, piece
@@ -27,6 +27,7 @@ from nbrun.views.shown import Shown
 
 NBFORMAT = (4, 5)
 _BUFFER = 1 << 18  # bytes
+_MAY_PUT_OUT = TRANSITIONS[ev.Output]
 
 
 def pieces(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> Iterator[bytes]:
@@ -101,8 +102,9 @@ class _Builder:
         self._shown.bundles.close()
 
     def take(self, event: ev.Event, at: str) -> None:
-        if type(event) is ev.Output:  # most are
-            apply(self._state, event)
+        if type(event) is ev.Output:  # most are, and they change no state
+            if self._state.phase not in _MAY_PUT_OUT:
+                check(self._state, event)
             output = self._cells.put_out(event)
             if output["output_type"] != "stream":
                 self._shown.put_out(event, output)
