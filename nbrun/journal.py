@@ -270,7 +270,9 @@ class Lines:
         said = [self.rest, self._read(_CHUNK)]
         while said[-1] and b"\n" not in said[-1]:  # a very long line
             said.append(self._read(_CHUNK))
-        *lines, self.rest = b"".join(said).split(b"\n")
+        whole = b"".join(said)
+        said.clear()  # of the line of a plan that is very long, no copy more than needed
+        *lines, self.rest = whole.split(b"\n")
         return lines
 
 

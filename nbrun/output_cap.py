@@ -5,8 +5,9 @@ the disk takes it, fills neither the engine's inbox nor the journal.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ _Output = Printed | PrintedMuch | Displayed | DisplayUpdated | Cleared | WidgetC
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass
+@dataclass(slots=True)  # there is one a step, as long as the run goes on
 class _Room:
     """What was kept of those requests that share a limit, in bytes."""
 
@@ -45,13 +46,12 @@ class _Room:
 
 @dataclass
 class _Tally:
-    """What was let go of one request, in bytes and outputs."""
+    """What was let go of one request, in bytes and outputs: of most there is nothing."""
 
-    room: _Room
     outputs: int = 0
     bytes: int = 0
     told: int = 0  # the outputs let go that were told of
-    digest: Any = None  # made for the first that is let go: most cells have none
+    digest: Any = field(default_factory=hashlib.sha256)
 
 
 class OutputCap:
@@ -65,6 +65,7 @@ class OutputCap:
     def __init__(self, sink: Sink) -> None:
         self.limit = 0
         self._sink = sink
+        self._rooms: dict[str, _Room] = {}
         self._tallies: dict[str, _Tally] = {}
         self._room = _Room()
 
@@ -102,20 +103,29 @@ class OutputCap:
             self._tell(request)
 
     def _take(self, output: _Output) -> None:
-        tally = self._tallies.setdefault(output.request, _Tally(self._room))
-        passed = [self._admit(piece, tally) for piece in _pieces(output)]
+        room = self._room_of(output.request)
+        passed = [self._admit(piece, room) for piece in _pieces(output)]
         if all(passed):
             return
+        tally = self._tallies[output.request]
         tally.outputs += 1
         if tally.outputs == 1:
             self._tell(output.request)
 
-    def _admit(self, output: _Output, tally: _Tally) -> bool:
+    def _room_of(self, request: str) -> _Room:
+        """That of the moment, for one that was not heard of before."""
+        known = self._rooms.get(request)
+        if (
+            known is None
+        ):  # of each there is one name for all who keep it as long as the run goes on
+            known = self._rooms[sys.intern(request)] = self._room
+        return known
+
+    def _admit(self, output: _Output, room: _Room) -> bool:
         """Whether all of it was passed on."""
         size = _size(output)
-        room = tally.room
         if isinstance(output, WidgetChanged):
-            return self._admit_change(output, size, tally)
+            return self._admit_change(output, size, room)
         if not room.full and room.kept + size + PER_OUTPUT <= self.limit:
             room.kept += size + PER_OUTPUT
             self._sink(output)
@@ -124,30 +134,30 @@ class OutputCap:
             room.errors += size
             self._sink(output)
             return True
-        self._cut(output, tally)
+        self._cut(output, room)
         return False
 
-    def _admit_change(self, change: WidgetChanged, size: int, tally: _Tally) -> bool:
-        if tally.room.widgets + size <= self.limit:
-            tally.room.widgets += size
+    def _admit_change(self, change: WidgetChanged, size: int, room: _Room) -> bool:
+        if room.widgets + size <= self.limit:
+            room.widgets += size
             self._sink(change)
             return True
-        self._let_go(_bytes(change), tally)
+        self._let_go(_bytes(change), change.request)
         return False
 
-    def _cut(self, output: _Output, tally: _Tally) -> None:
+    def _cut(self, output: _Output, room: _Room) -> None:
         """Keep what still fits of it, if it is the first that does not fit whole."""
-        rest, room = _bytes(output), tally.room
+        rest = _bytes(output)
         if not room.full and isinstance(output, Printed):
             kept, rest = _split(rest, self.limit - room.kept - PER_OUTPUT)
             if kept:
                 self._sink(msgspec.structs.replace(output, text=kept.decode(*_UTF8)))
         room.full = True
-        self._let_go(rest, tally)
+        self._let_go(rest, output.request)
 
-    def _let_go(self, rest: bytes, tally: _Tally) -> None:
+    def _let_go(self, rest: bytes, request: str) -> None:
+        tally = self._tallies.get(request) or self._tallies.setdefault(request, _Tally())
         tally.bytes += len(rest)
-        tally.digest = tally.digest or hashlib.sha256()
         tally.digest.update(rest)
 
     def _tell(self, request: str) -> None:

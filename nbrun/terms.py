@@ -76,9 +76,11 @@ class Step(Data, frozen=True, kw_only=True):
     contract: Contract = _ASKS_NOTHING
 
     def __post_init__(self) -> None:
-        """Those that ask for nothing share that: a runbook may have very many."""
+        """What steps have in common they share: a runbook may have very many."""
         if self.contract == _ASKS_NOTHING:
             msgspec.structs.force_setattr(self, "contract", _ASKS_NOTHING)
+        if self.title == self.source:
+            msgspec.structs.force_setattr(self, "title", self.source)
 
 
 class Policy(Data, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """What the kernel says, made into events: each message put to the attempt that caused it."""
 
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +72,7 @@ class Transcript:
 
     def sent(self, request: str, attempt: ev.AttemptStarted) -> None:
         """From here on, messages about `request` belong to `attempt`."""
-        self._requests[request] = self._last = attempt
+        self._requests[sys.intern(request)] = self._last = attempt
 
     def went_before(self, attempt: ev.AttemptStarted) -> None:
         """What ran last before this process: a message that names no request of ours is of it."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-_IN_MEMORY = 1 << 20  # bytes; a notebook that is larger goes to the disk
+_IN_MEMORY = 1 << 18  # bytes; a notebook that is larger goes to the disk
 _DEPTH = b" " * 6  # of a stream's texts in the notebook's JSON, which is indented by one
 
 _encode = msgspec.json.Encoder().encode
