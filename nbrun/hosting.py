@@ -102,7 +102,7 @@ def host(
         make_kernel=kernel.speak_to,
         publish=publish,
         on_loss=server.fail,
-        save_notebook=saver(directory, Path(plan.runbook)),
+        save_notebook=saver(directory, plan),
         inbox=inbox,
         state=state,
         redaction=redaction,

@@ -72,7 +72,7 @@ def _end_interrupted(directory: RunDirectory, reason: str) -> None:
         found.writer,
         make_kernel=kernel.speak_to,
         publish=recipients.take,
-        save_notebook=saver(directory, Path(found.state.plan.runbook)),
+        save_notebook=saver(directory, found.state.plan),
         inbox=inbox,
         state=found.state,
         redaction=redaction,
