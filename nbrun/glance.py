@@ -10,7 +10,7 @@ from nbrun.errors import DamagedJournalError
 from nbrun.events import RunOutcome
 from nbrun.files import open_sized
 
-_FIRST = 16384  # bytes read at first from the beginning, where all the steps stand
+_FIRST = 16384  # bytes read at once from the beginning, where all the steps stand
 _TAILS = (4096, 65536)  # bytes read from the end: the end of a run is a short line
 _HEAD = 160  # bytes of a line in which its event is named
 _ENDS = b'"event":"run.finished"'
@@ -81,13 +81,14 @@ def _damage(path: Path, error: Exception) -> DamagedJournalError:
 
 
 def _first_line(fd: int) -> bytes:
-    """With its newline; nothing where it has none."""
-    line, size = b"", _FIRST
-    while piece := os.pread(fd, size, len(line)):
+    """With its newline; nothing where it has none. A long one is looked through for its end before
+    it is read: it is not in memory in pieces beside the whole."""
+    upto = 0
+    while piece := os.pread(fd, _FIRST, upto):
         end = piece.find(b"\n") + 1
         if end:
-            return line + piece[:end]
-        line, size = line + piece, 2 * size
+            return _bytes(fd, 0, upto + end) if upto else piece[:end]
+        upto += len(piece)
     return b""
 
 

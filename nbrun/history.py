@@ -46,21 +46,21 @@ def last_times(now: RunDirectory, runbook: str) -> dict[str, LastTime]:
     return found
 
 
-def runs_of(parent: Path, runbook: str, most: int | None = None) -> Iterator[RunDirectory]:
+def runs_of(
+    parent: Path, runbook: str, most: int | None = None, besides: RunDirectory | None = None
+) -> Iterator[RunDirectory]:
     """The runs of the runbook with this path, however it was written, that are kept in `parent`,
-    newest first. `most`: how many of all runs there are looked at."""
+    newest first, without `besides`. `most`: how many of all runs there are looked at."""
     wanted = os.path.realpath(runbook)
     for directory in run_directory.all_runs(parent)[:most]:
-        if _runbook(directory.journal) == wanted:
+        if directory != besides and _runbook(directory.journal) == wanted:
             yield directory
 
 
 def _journals(now: RunDirectory, runbook: str) -> Iterator[Path]:
     """Newest first, as much as may be read."""
     left = _MOST_READ
-    for directory in runs_of(now.path.parent, runbook, _MOST_RUNS):
-        if directory.id == now.id:
-            continue
+    for directory in runs_of(now.path.parent, runbook, _MOST_RUNS, besides=now):
         left -= _size(directory.journal)
         if left < 0:
             return

@@ -1,5 +1,6 @@
 """What the two ends of a journal tell, and that nothing between them is asked."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def test_another_last_line_is_no_end_however_long_it_is(tmp_path: Path, size: in
     tale = Tale(step("a")).begin("a").output(stream("x" * size)).output(said)
     assert glance(tale.write(tmp_path / "journal.jsonl"))[1] is None
     assert glance(tale.output(stream("x" * size)).write(tmp_path / "other.jsonl"))[1] is None
+
+
+def test_of_a_plan_that_is_very_long_there_is_one_copy_in_memory(tmp_path: Path) -> None:
+    tale = Tale(step("a", "x" * 3_000_000)).attempt("a").finish()
+    path = tale.write(tmp_path / "journal.jsonl")
+    tracemalloc.start()
+    try:
+        began, ended = glance(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert began is not None
+    assert began.runbook == "/srv/runbooks/restore.ipynb"
+    assert ended is not None
+    assert peak < 4_000_000
 
 
 def test_what_does_not_begin_a_run_is_damage(tmp_path: Path) -> None:

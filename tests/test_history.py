@@ -1,5 +1,6 @@
 """When each step ran last, by the journals of earlier runs."""
 
+import tracemalloc
 from pathlib import Path
 
 from nbrun.history import LastTime, last_times
@@ -36,6 +37,18 @@ def test_the_newest_attempt_of_each_step_is_told(tmp_path: Path) -> None:
 def test_other_runbooks_and_this_run_are_left_out(tmp_path: Path) -> None:
     keep(tmp_path, "20260101-000000-other-aaaa", tale(runbook="/x.ipynb").attempt("a"))
     assert told(tmp_path) == {}
+
+
+def test_of_this_run_nothing_is_read(tmp_path: Path) -> None:
+    long = Tale(step("a", "x" * 1_000_000)).attempt("a")
+    keep(tmp_path, "20260109-000000-now-aaaa", long)
+    tracemalloc.start()
+    try:
+        assert told(tmp_path) == {}
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500_000
 
 
 def test_a_journal_that_is_damaged_or_gone_tells_nothing_and_stops_nothing(tmp_path: Path) -> None:
