@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from nbrun import __version__, journal
+from nbrun import __version__
 from nbrun import events as ev
 from nbrun.events import Event, Record
-from nbrun.journal import GENESIS, Reading
+from nbrun.lines import GENESIS, digest, encode
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.terms import Operator, Policy, Step
 from nbrun.views import notebook
@@ -120,14 +121,14 @@ def _write(directory: RunDirectory, events: Iterable[Event]) -> Record:
     with directory.journal.open("wb") as file:
         for event in events:
             record = _next(record, event)
-            file.write(journal.encode(record) + b"\n")
+            file.write(encode(record) + b"\n")
     assert record is not None, "a run begins with an event"
     return record
 
 
 def _append(directory: RunDirectory, last: Record, event: Event) -> None:
     with directory.journal.open("ab") as file:
-        file.write(journal.encode(_next(last, event)) + b"\n")
+        file.write(encode(_next(last, event)) + b"\n")
 
 
 def _next(before: Record | None, event: Event) -> Record:
@@ -141,4 +142,4 @@ def _next(before: Record | None, event: Event) -> Record:
         prev=before.hash if before else GENESIS,
         hash="",
     )
-    return msgspec.structs.replace(record, hash=journal.digest(journal.encode(record)))
+    return msgspec.structs.replace(record, hash=digest(encode(record)))

@@ -19,7 +19,7 @@ from benchmarks.figures import Figures
 from benchmarks.measuring import Measured
 from benchmarks.notebooks import FIRST, RAN, Book
 from nbrun import events as ev
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 
 _BIN = Path(sys.executable).parent

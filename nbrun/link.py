@@ -14,8 +14,8 @@ from nbrun import events as ev
 from nbrun.decisions import Decision
 from nbrun.errors import NoSupervisorError, RefusedAttachError
 from nbrun.events import Record
-from nbrun.journal import Following
 from nbrun.protocol import Ended, Failed, Hello, News, Purpose, Refused, Said, TakenOver, Welcome
+from nbrun.reading import Following
 from nbrun.run_directory import RunDirectory
 from nbrun.terms import Operator
 

@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from nbrun import events as ev
-from nbrun import journal
+from nbrun import journal, reading
 from nbrun.entailment import Entailment
 from nbrun.errors import JournalError
 from nbrun.events import Event, Record
 from nbrun.files import sync_directory, sync_file
 from nbrun.fold import apply
-from nbrun.journal import Clock, End, Journal, Reading
+from nbrun.journal import Clock, End, Journal
+from nbrun.reading import Reading
 from nbrun.state import Phase, RunState
 
 _WHY_UNSEEN = "nbrun ended while it ran"
@@ -44,9 +45,9 @@ def _is_abandoned(path: Path) -> bool:
     """Begun, not ended, written by nobody, and not said to be."""
     if journal.is_locked(path):
         return False
-    last = journal.last(path)
+    last = reading.last(path)
     ended = last is not None and isinstance(last.event, ev.RunFinished | ev.RunInterrupted)
-    return journal.first(path) is not None and not ended
+    return reading.first(path) is not None and not ended
 
 
 class Reopened:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from nbrun import events as ev
 from nbrun.events import Record
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.views import notebook
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nbrun import __version__, beside, journal, seal, ssh_keygen
+from nbrun import __version__, beside, journal, reading, seal, ssh_keygen
 from nbrun import events as ev
 from nbrun.beside import Beside, Read
 from nbrun.entailment import Entailment
@@ -22,7 +22,7 @@ from nbrun.errors import (
 from nbrun.events import Record, Stamped
 from nbrun.files import open_regular
 from nbrun.fold import fold
-from nbrun.journal import Lines, Reading, unchecked
+from nbrun.reading import Lines, Reading, unchecked
 from nbrun.run_directory import RunDirectory
 from nbrun.seal import Seal
 
@@ -242,7 +242,7 @@ class _Check:
     def _has_ended(self) -> bool:
         """By its last line alone; one that is damaged is named where it is read in its turn."""
         try:
-            last = journal.last(self._directory.journal)
+            last = reading.last(self._directory.journal)
         except JournalError:
             return False
         return last is not None and isinstance(last.event, ev.RunFinished)

@@ -13,7 +13,8 @@ from nbrun import events as ev
 from nbrun.deviation import deviations_of
 from nbrun.events import Cause, Event, Outcome, Record
 from nbrun.fold import apply, check
-from nbrun.journal import GENESIS, Clock, Journal, digest, encode
+from nbrun.journal import Clock, Journal
+from nbrun.lines import GENESIS, digest, encode
 from nbrun.state import RunState
 from nbrun.terms import Identity, Narration, Operator, Policy, Step
 

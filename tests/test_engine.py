@@ -19,7 +19,7 @@ from nbrun.engine import Engine, Ordered
 from nbrun.errors import JournalError, KernelError
 from nbrun.events import Event, Record
 from nbrun.fold import fold
-from nbrun.journal import Journal, Reading
+from nbrun.journal import Journal
 from nbrun.long_text import LongText
 from nbrun.messages import (
     Died,
@@ -32,6 +32,7 @@ from nbrun.messages import (
     Replied,
     Sink,
 )
+from nbrun.reading import Reading
 from nbrun.redaction import Redaction
 from nbrun.terms import Operator, Policy, Step
 from tests.build import OPERATOR, display, operator, policy, run_started, step, steps, stream

@@ -24,7 +24,7 @@ FLOORS: tuple[set[str], ...] = (
     {"role_config"},
     {
         "state",
-        "journal",
+        "lines",
         "wire",
         "verdict",
         "transcript",
@@ -41,7 +41,7 @@ FLOORS: tuple[set[str], ...] = (
         "pulse",
         "runaways",
     },
-    {"approval", "fold", "glance"},
+    {"approval", "fold", "glance", "journal", "reading"},
     {
         "bindings",
         "orders",

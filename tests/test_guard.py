@@ -8,7 +8,8 @@ import pytest
 
 from nbrun import guard
 from nbrun.errors import DamagedJournalError, JournalError
-from nbrun.journal import Journal, Reading
+from nbrun.journal import Journal
+from nbrun.reading import Reading
 from tests.build import note_added
 
 

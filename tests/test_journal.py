@@ -18,23 +18,13 @@ from hypothesis import strategies as st
 
 from nbrun import events as ev
 from nbrun import journal as journal_module
+from nbrun import reading as reading_module
 from nbrun import terms
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.events import SCHEMA_VERSION, Event, Record
-from nbrun.journal import (
-    GENESIS,
-    Clock,
-    Journal,
-    Lines,
-    Reading,
-    digest,
-    encode,
-    first,
-    is_locked,
-    last,
-    line_schema,
-    unchecked,
-)
+from nbrun.journal import Clock, Journal, is_locked
+from nbrun.lines import GENESIS, digest, encode, line_schema
+from nbrun.reading import Lines, Reading, first, last, unchecked
 from tests.build import (
     BEGAN,
     BUILDERS,
@@ -529,7 +519,7 @@ def test_the_size_of_the_pieces_that_are_read_changes_nothing(
 ) -> None:
     whole = read(small)
     small.write_bytes(small.read_bytes() + b'{"v":1,')
-    monkeypatch.setattr(journal_module, "_CHUNK", size)
+    monkeypatch.setattr(reading_module, "_CHUNK", size)
     reading = Reading(small)
     assert list(reading) == whole
     assert (reading.torn, reading.head) == (b'{"v":1,', whole[-1].hash)

@@ -9,7 +9,8 @@ from nbrun import __version__
 from nbrun import events as ev
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.fold import fold
-from nbrun.journal import Following, Journal, Reading, is_locked
+from nbrun.journal import Journal, is_locked
+from nbrun.reading import Following, Reading
 from nbrun.reopening import note_interruption, open_again
 from nbrun.state import Phase
 from tests.build import (

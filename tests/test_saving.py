@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nbrun import run_directory
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.saving import saver
 from nbrun.views import notebook
 from tests.build import attempted, begun, run_finished, run_started, write

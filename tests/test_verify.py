@@ -16,7 +16,9 @@ from nbrun import seal, ssh_keygen
 from nbrun import verify as verify_module
 from nbrun.errors import NbrunError
 from nbrun.events import Event, Record
-from nbrun.journal import Clock, Journal, Reading, digest, encode
+from nbrun.journal import Clock, Journal
+from nbrun.lines import digest, encode
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.verify import Standing, Trust, Verification, verify
 from nbrun.views import notebook

@@ -13,8 +13,8 @@ from nbrun.commands.attach import why_not
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
 from nbrun.fold import fold
-from nbrun.journal import Reading
 from nbrun.link import SocketLink
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.state import RunState
 from nbrun.views import code, mime, wording

@@ -7,8 +7,8 @@ from nbrun import journal, reopening, run_directory
 from nbrun.commands import conduct
 from nbrun.commands.start import someone_is_there
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.journal import Reading
 from nbrun.link import SocketLink
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.views.look import Look
 

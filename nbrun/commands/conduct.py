@@ -9,8 +9,8 @@ from nbrun.commands.screens import JsonView, exit_code, say_if_sealed, screen
 from nbrun.console import Asker, Console, View
 from nbrun.errors import ExitCode
 from nbrun.history import last_times
-from nbrun.journal import Reading
 from nbrun.link import JournalLink, SocketLink
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.state import Phase
 from nbrun.views.dialogue import Dialogue

@@ -7,7 +7,7 @@ from typing import Literal
 from nbrun import reopening, run_directory
 from nbrun.commands.verify import allowed_signers
 from nbrun.errors import ExitCode, JournalError, UsageError
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.verify import Standing, Trust, verify
 from nbrun.views import notebook

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from nbrun import events as ev
-from nbrun import journal, reopening, run_directory
+from nbrun import journal, reading, reopening, run_directory
 from nbrun.commands.screens import JsonView, screen
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError
 from nbrun.events import Record
 from nbrun.fold import fold
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.views import log, prompt
 from nbrun.views.look import Look
@@ -60,16 +60,16 @@ def show(request: Request) -> ExitCode:
     return ExitCode.COMPLETED
 
 
-def _say_how_it_stands(directory: RunDirectory, reading: Reading) -> None:
+def _say_how_it_stands(directory: RunDirectory, read: Reading) -> None:
     """On stderr, what a record without an end means."""
-    last = journal.last(directory.journal)
+    last = reading.last(directory.journal)
     if last is not None and isinstance(last.event, ev.RunFinished):
         return
     if journal.is_locked(directory.journal):
         print(_GOES_ON, file=sys.stderr)  # noqa: T201
         return
-    if reading.torn:
-        print(_TORN.format(path=directory.journal, size=len(reading.torn)), file=sys.stderr)  # noqa: T201
+    if read.torn:
+        print(_TORN.format(path=directory.journal, size=len(read.torn)), file=sys.stderr)  # noqa: T201
     print(_INTERRUPTED, file=sys.stderr)  # noqa: T201
 
 

@@ -14,11 +14,11 @@ from nbrun.commands.start import someone_is_there
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.events import Record
 from nbrun.fold import fold
-from nbrun.journal import Reading
 from nbrun.launching import spawn
 from nbrun.link import SocketLink
 from nbrun.orders import ResumeOrder
 from nbrun.parameters import Given
+from nbrun.reading import Reading
 from nbrun.state import RunState
 from nbrun.views import code, log, wording
 from nbrun.views.ansi import plain

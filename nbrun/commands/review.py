@@ -11,7 +11,7 @@ from nbrun import history, reopening, run_directory
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, JournalError, RunNotFoundError
 from nbrun.events import Record
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.review import advice, review
 from nbrun.run_directory import RunDirectory
 from nbrun.views import review as view

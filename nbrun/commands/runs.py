@@ -8,7 +8,8 @@ from nbrun import run_directory
 from nbrun.commands.screens import screen
 from nbrun.errors import ExitCode, JournalError
 from nbrun.glance import glance
-from nbrun.journal import Reading, is_locked
+from nbrun.journal import is_locked
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.views import runs as view
 from nbrun.views.runs import RunLine

@@ -3,7 +3,7 @@
 import msgspec
 
 from nbrun.errors import ExitCode
-from nbrun.journal import line_schema
+from nbrun.lines import line_schema
 
 
 def show() -> ExitCode:

@@ -7,10 +7,10 @@ from typing import TextIO
 from rich.console import Console
 
 from nbrun import events as ev
-from nbrun import journal, seal
+from nbrun import reading, seal
 from nbrun.errors import ExitCode
 from nbrun.events import Record
-from nbrun.journal import encode
+from nbrun.lines import encode
 from nbrun.run_directory import RunDirectory
 from nbrun.state import RunState
 from nbrun.views.ansi import plain
@@ -84,7 +84,7 @@ def say_if_sealed(started: ev.RunStarted, directory: RunDirectory) -> None:
     """On stderr, of a run that has ended and was to be signed."""
     if not started.sign_key:
         return
-    last, seals = journal.last(directory.journal), seal.read(directory.seals)
+    last, seals = reading.last(directory.journal), seal.read(directory.seals)
     if last is not None and seals and (seals[-1].seq, seals[-1].head) == (last.seq, last.hash):
         told = f"sealed with {started.sign_key}"
     else:

@@ -10,7 +10,7 @@ from typing import Any
 from nbrun import events as ev
 from nbrun.events import Record
 from nbrun.fold import apply
-from nbrun.journal import GENESIS, digest, encode
+from nbrun.lines import GENESIS, digest, encode
 from nbrun.state import RunState
 from nbrun.terms import Step
 from nbrun.views import wording

@@ -8,7 +8,7 @@ import pytest
 from nbrun import ssh_keygen
 from nbrun.commands.export import export
 from nbrun.errors import DamagedJournalError, JournalError, UsageError
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.views import notebook
 from tests.keys import allow, make_key, needs_ssh_keygen
 from tests.test_verify import Kept, whole

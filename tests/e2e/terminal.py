@@ -21,8 +21,8 @@ from nbrun import events as ev
 from nbrun import processes
 from nbrun.errors import DamagedJournalError
 from nbrun.events import Record
-from nbrun.journal import Reading
 from nbrun.peers import peer_of
+from nbrun.reading import Reading
 from tests.build_notebooks import notebook, write
 
 TIMEOUT = 60.0  # seconds; machines are slow, and every wait is for an event

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from nbrun import events as ev
-from nbrun import journal
+from nbrun import reading
 from tests.build_notebooks import code
 from tests.e2e.terminal import Desk, wait_until
 
@@ -168,7 +168,7 @@ def assert_nothing_is_lost(desk: Desk, count: int) -> None:
 
 
 def has_ended(desk: Desk) -> bool:
-    last = journal.last(desk.run / "journal.jsonl")
+    last = reading.last(desk.run / "journal.jsonl")
     return last is not None and isinstance(last.event, ev.RunFinished)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from nbrun import __version__
 from nbrun import events as ev
-from nbrun.journal import encode
+from nbrun.lines import encode
 from tests.build_notebooks import code, markdown
 from tests.e2e.terminal import TELL_PID, Desk
 

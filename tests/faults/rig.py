@@ -12,7 +12,8 @@ from nbrun import events as ev
 from nbrun.decisions import Decision
 from nbrun.errors import NbrunError
 from nbrun.events import Record
-from nbrun.journal import Journal, Reading
+from nbrun.journal import Journal
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.verify import Trust, Verification, verify
 from nbrun.views import notebook

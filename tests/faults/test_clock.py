@@ -8,7 +8,8 @@ import pytest
 
 from nbrun import events as ev
 from nbrun import provenance
-from nbrun.journal import Clock, Journal, Reading
+from nbrun.journal import Clock, Journal
+from nbrun.reading import Reading
 from tests.faults.rig import Rig
 
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)

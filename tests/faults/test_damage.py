@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbrun import journal
+from nbrun import reading
 from nbrun.errors import JournalError
 from nbrun.events import SCHEMA_VERSION
 from nbrun.fold import fold
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.run_directory import RunDirectory
 from nbrun.verify import Standing, Trust, verify
 from nbrun.views import notebook
@@ -118,7 +118,7 @@ def test_a_reader_of_a_mangled_journal_answers_or_refuses(path: Path, data: st.D
 def survives(path: Path, data: bytes) -> None:
     """Only a JournalError may come of it, and `verify` has an answer to everything."""
     path.write_bytes(data)
-    for look in (lambda path: list(Reading(path)), journal.first, journal.last):
+    for look in (lambda path: list(Reading(path)), reading.first, reading.last):
         with suppress(JournalError):
             look(path)
     found = verify(RunDirectory(path.parent), Trust(), notebook.digest)

@@ -8,7 +8,7 @@ import pytest
 
 from nbrun import events as ev
 from nbrun.errors import JournalError, NbrunError
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.verify import Standing
 from tests.faults.disk import CALLS, Disk
 from tests.faults.rig import EFFECTS, Rig, start, whole_lines

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from nbrun import events as ev
 from nbrun.fold import apply
-from nbrun.journal import Reading
+from nbrun.reading import Reading
 from nbrun.state import RunState
 from nbrun.verify import Standing, Trust, verify
 from nbrun.views import notebook

@@ -9,7 +9,8 @@ import pytest
 
 from nbrun import run_directory
 from nbrun.errors import JournalError
-from nbrun.journal import Journal, Reading, first, is_locked, last
+from nbrun.journal import Journal, is_locked
+from nbrun.reading import Reading, first, last
 from nbrun.run_directory import RunDirectory
 from tests.build import uneventful, write
 from tests.faults.rig import Rig

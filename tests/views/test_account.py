@@ -1,6 +1,6 @@
 """A run as an account: steps with their attempts, waits, what happened between."""
 
-from nbrun.journal import digest, encode
+from nbrun.lines import digest, encode
 from nbrun.views.account import account
 from tests import build
 from tests.build import approval_rejected, decision_proposed
