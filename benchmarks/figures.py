@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-Figures = Mapping[str, float]  # what one turn of one contestant gave, by name, units in the name
+# What one turn of one contestant gave, by name, units in the name; empty when it failed.
+Figures = Mapping[str, float]
 Turns = Mapping[str, Sequence[Figures]]  # by contestant; equal positions were measured in one turn
 
 
@@ -36,14 +37,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a goal."""
+    """What came of a goal. `found`: None where no turn was without a failure."""
 
     goal: Goal
-    found: Spread
+    found: Spread | None
 
     @property
     def holds(self) -> bool:
         """By the median of the turns."""
+        if self.found is None:
+            return False
         if self.goal.at_least:
             return self.found.median >= self.goal.bound
         return self.found.median <= self.goal.bound
@@ -56,19 +59,29 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median(values), min(values), max(values))
 
 
-def column(turns: Turns, contestant: str, figure: str) -> list[float]:
-    """One figure of a contestant, turn by turn."""
-    return [figures[figure] for figures in turns[contestant]]
+Column = Sequence[float | None]  # one figure, turn by turn; None in a turn that failed
 
 
-def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+def column(turns: Turns, contestant: str, figure: str) -> Column:
+    """One figure of a contestant."""
+    return [figures.get(figure) for figures in turns[contestant]]
+
+
+def measured(column: Column) -> list[float]:
+    """The turns that did not fail."""
+    return [value for value in column if value is not None]
+
+
+def ratios(above: Column, below: Column) -> list[float]:
     """Turn by turn: what else the machine did in a turn, it did to both."""
-    return [a / b for a, b in zip(above, below, strict=True)]
+    pairs = zip(above, below, strict=True)
+    return [a / b for a, b in pairs if a is not None and b is not None]
 
 
 def judge(goal: Goal, turns: Turns) -> Verdict:
     """Hold a work's turns against one of its goals."""
     own = column(turns, goal.contestant, goal.figure)
+    found = measured(own)
     if goal.against is not None:
-        own = ratios(own, column(turns, goal.against, goal.figure))
-    return Verdict(goal, spread(own))
+        found = ratios(own, column(turns, goal.against, goal.figure))
+    return Verdict(goal, spread(found) if found else None)

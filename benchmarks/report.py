@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.figures import Spread, Verdict, column, spread
+from benchmarks.figures import Spread, Verdict, column, measured, spread
 from benchmarks.sampling import ROLES
 from benchmarks.turns import Result
 
@@ -35,6 +35,8 @@ def _work(result: Result) -> Iterator[RenderableType]:
         roles = [_roles(result, name, what) for what in ("cpu", "peak")]
         made.add_row(f"  {name}", "; ".join(told), *roles)
     yield made
+    for failure in result.failures:
+        yield Text(f"  {failure[-300:]}", style="yellow")
     for verdict in result.verdicts:
         yield _verdict(verdict)
     yield Text()
@@ -50,8 +52,9 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
                 "name": result.work.name,
                 "what": result.work.what,
                 "turns": result.turns,
+                "failures": result.failures,
                 "goals": [
-                    {"goal": str(each.goal), "found": asdict(each.found), "holds": each.holds}
+                    {"goal": str(each.goal), "found": _spread(each), "holds": each.holds}
                     for each in result.verdicts
                 ],
             }
@@ -72,13 +75,13 @@ def machine() -> dict[str, Any]:
 
 
 def _figures(result: Result, name: str) -> list[str]:
-    known = result.turns[name][0]
+    known = {figure for turn in result.turns[name] for figure in turn}
     wanted = {goal.figure for goal in result.work.goals} | {"seconds"}
     return [figure for figure in _SHOWN if figure in known and figure in wanted]
 
 
 def _told(result: Result, name: str, figure: str) -> str:
-    found = spread(column(result.turns, name, figure))
+    found = spread(measured(column(result.turns, name, figure)))
     unit = " s" if figure == "seconds" else f" {figure}"
     return f"{_numbers(found)}{unit}"
 
@@ -95,8 +98,8 @@ def _number(value: float) -> str:
 
 def _roles(result: Result, name: str, what: str) -> str:
     """`cpu s: console 0.30, kernel 0.40`: medians, of the roles that were seen in every turn."""
-    turns = result.turns[name]
-    known = [figure for figure in turns[0] if figure.startswith(f"{what} ")]
+    turns = [turn for turn in result.turns[name] if turn]
+    known = [figure for figure in (turns[0] if turns else ()) if figure.startswith(f"{what} ")]
     parts = [
         f"{figure.removeprefix(f'{what} ')} {_short(spread([t[figure] for t in turns]).median)}"
         for figure in known
@@ -113,4 +116,9 @@ def _short(value: float) -> str:
 def _verdict(verdict: Verdict) -> Text:
     told = "holds" if verdict.holds else "DOES NOT HOLD"
     style = "green" if verdict.holds else "bold red"
-    return Text(f"  goal: {verdict.goal}: {_numbers(verdict.found)}: {told}", style=style)
+    found = _numbers(verdict.found) if verdict.found else "nothing was measured"
+    return Text(f"  goal: {verdict.goal}: {found}: {told}", style=style)
+
+
+def _spread(verdict: Verdict) -> dict[str, float] | None:
+    return asdict(verdict.found) if verdict.found else None

@@ -34,6 +34,7 @@ def test_nothing_measured_has_no_spread() -> None:
 
 def test_a_ratio_is_of_two_measurements_of_one_turn() -> None:
     assert ratios([1.0, 20.0], [2.0, 10.0]) == [0.5, 2.0]
+    assert ratios([1.0, None, 6.0], [2.0, 3.0, None]) == [0.5]
     with pytest.raises(ValueError, match="zip"):
         ratios([1.0, 2.0], [1.0])
 
@@ -48,6 +49,7 @@ def test_a_goal_holds_by_the_median_of_the_ratios_and_not_by_the_ratio_of_median
 ) -> None:
     found = turns(nbrun=[1.0, 2.0, 9.0], papermill=[2.0, 4.0, 8.0])
     verdict = judge(Goal("seconds", "nbrun", bound, "papermill"), found)
+    assert verdict.found is not None
     assert verdict.found.median == 0.5
     assert (verdict.found.lowest, verdict.found.highest) == (0.5, 1.125)
     assert verdict.holds is holds
@@ -88,6 +90,38 @@ def test_every_turn_has_every_contestant_and_another_first(tmp_path: Path) -> No
     assert [verdict.holds for verdict in result.verdicts] == [False]
     assert report.as_json([result])["works"][0]["goals"][0]["found"]["median"] == 0.25
     assert "0.25 (0.25 to 0.25): DOES NOT HOLD" in printed(result)
+
+
+def failing() -> dict[str, float]:
+    raise BenchmarkError("lost an output")
+
+
+def test_a_peer_that_fails_is_told_of_and_left_out_of_the_turn(tmp_path: Path) -> None:
+    chances = iter([{"seconds": 4.0}, {}, {"seconds": 2.0}])  # the warm-up is one
+    work = Work(
+        name="some",
+        what="some work",
+        turns=2,
+        prepare=lambda _desk: {
+            "nbrun": lambda: {"seconds": 1.0},
+            "papermill": lambda: next(chances) or failing(),
+            "raw loop": failing,
+        },
+        goals=[Goal("seconds", "nbrun", 0.6, goal) for goal in ("papermill", "raw loop")],
+    )
+    result = measure(work, tmp_path, 2, lambda _what: None)
+    assert [verdict.holds for verdict in result.verdicts] == [True, False]
+    assert "papermill failed, turn 1: lost an output" in result.failures
+    assert "nothing was measured: DOES NOT HOLD" in printed(result)
+    assert report.as_json([result])["works"][0]["goals"][1]["found"] is None
+
+
+@pytest.mark.parametrize("goals", [[Goal("seconds", "nbrun", 1.0, "papermill")], []])
+def test_nbrun_itself_may_not_fail(tmp_path: Path, goals: list[Goal]) -> None:
+    contestants = {"nbrun": failing, "papermill": lambda: {"seconds": 1.0}}
+    work = Work("some", "some work", 1, lambda _desk: contestants, goals)
+    with pytest.raises(BenchmarkError, match="lost"):
+        measure(work, tmp_path, 1, lambda _what: None)
 
 
 def printed(result: Result) -> str:
