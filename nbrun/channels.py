@@ -275,11 +275,12 @@ class Channels:
 
 def _received(socket: Any) -> list[Any]:
     """The parts of the next message. A long one stays where ZeroMQ has it: of 100 MB that a cell
-    prints at once, there is one copy. Raises zmq.Again when none has come."""
+    prints at once, there is one copy. Raises zmq.Again when none has come.
+
+    `recv_multipart` asks the socket after each part whether there is more, which takes as long.
+    """
     parts, more = [], True
-    while (
-        more
-    ):  # `recv_multipart` asks the socket for each part whether there is more: twice as long
+    while more:
         frame = socket.recv(zmq.NOBLOCK, copy=False)
         parts.append(frame if len(frame) > wire.LONG else frame.bytes)
         more = frame.more
