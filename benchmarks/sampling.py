@@ -47,12 +47,13 @@ class Sampler:
         return any(_PROC.joinpath(str(pid), "fd").exists() and _runs(pid) for pid in self.seen)
 
     def by_role(self) -> dict[str, Usage]:
-        """The sum of each role's processes: `console` is the command itself."""
+        """Of each role the CPU of all its processes, and the highest peak of one: what a process
+        forks counts as that process until it is another program. `console`: the command itself."""
         sums: dict[str, Usage] = {}
         for usage in self.seen.values():
             role = sums.setdefault(usage.role, Usage(usage.role))
             role.cpu += usage.cpu
-            role.peak += usage.peak
+            role.peak = max(role.peak, usage.peak)
         return sums
 
     def _family(self) -> set[int]:

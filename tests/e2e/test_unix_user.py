@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -283,7 +284,10 @@ def test_all_keys_of_a_role_go_together_and_hold_in_a_kernel_that_is_started_aga
     desk.variables |= sts.variables() | {"KUBECONFIG": str(desk.folder / "kubeconfig")}
     desk.book(code(AS_WHOM, id="who"))
     terminal = desk.start("--role", "all", "--kernel", "shared", "--step", columns=200)
-    terminal.answer("step 1>", "k")
+    terminal.prompted("step 1>")
+    ready = int(time.time())
+    terminal.until(lambda: int(time.time()) > ready)  # a session's end is told in whole seconds
+    terminal.type("k")
     terminal.answer(REASON, "")
     terminal.until("a new kernel is ready")
     terminal.answer("step 1>", "r")
