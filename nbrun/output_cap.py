@@ -115,9 +115,8 @@ class OutputCap:
     def _room_of(self, request: str) -> _Room:
         """That of the moment, for one that was not heard of before."""
         known = self._rooms.get(request)
-        if (
-            known is None
-        ):  # of each there is one name for all who keep it as long as the run goes on
+        if known is None:
+            # All who keep a request's name as long as the run goes on keep the same one.
             known = self._rooms[sys.intern(request)] = self._room
         return known
 

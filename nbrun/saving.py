@@ -23,8 +23,7 @@ def saver(
     def save(ending: ev.RunFinished | None) -> str | None:
         records = _with_one_plan(plan, Reading(directory.journal))
         try:
-            digest = notebook.save(path, notebook.pieces(records, ending))
-            directory.let_read(path)
+            digest = notebook.save(path, notebook.pieces(records, ending), directory.let_read)
         except OSError as error:
             with directory.log.open("a") as log:
                 log.write(f"{path}: the output notebook can't be written: {error}\n")

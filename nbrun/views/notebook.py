@@ -6,7 +6,7 @@ A function of the journal's events alone, so that the same journal gives the sam
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -62,8 +62,11 @@ def digest(records: Iterable[Stamped]) -> str:
     return found.hexdigest()
 
 
-def save(path: Path, content: Iterable[bytes]) -> str:
-    """Put the pieces of `content` at `path`, all of them or none, mode 0600; the SHA-256 of the
+def save(
+    path: Path, content: Iterable[bytes], let_read: Callable[[Path], None] = lambda _path: None
+) -> str:
+    """Put the pieces of `content` at `path`, all of them or none, mode 0600 but for those whom
+    `let_read` lets read the file that it is given, before that stands there. The SHA-256 of the
     whole. Raises OSError, and what `content` raises."""
     found = hashlib.sha256()
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -75,6 +78,7 @@ def save(path: Path, content: Iterable[bytes]) -> str:
                 file.write(each)
             file.flush()
             sync_file(fd)
+        let_read(Path(temporary))
         Path(temporary).replace(path)
     except BaseException:
         with suppress(OSError):

@@ -77,10 +77,9 @@ def test_a_stopped_kernel_is_ended_by_the_time_limit_of_its_step(
     live: Callable[..., Live],
 ) -> None:
     began = time.monotonic()
-    run = live().start(
-        TELL_PID + "import signal; os.kill(os.getpid(), signal.SIGSTOP)", policy=ALONE, timeout=1.0
-    )
-    pid = int(run.printed("kernel").split()[1])
+    stop = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+    run = live().start(stop, policy=ALONE, timeout=1.0)
+    pid = run.until(ev.KernelStarted).process.pid
     interrupted = run.until(ev.KernelInterrupted)
     assert interrupted.timeout
     assert run.ended().outcome == "failed"
