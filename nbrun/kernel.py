@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -71,6 +72,8 @@ class LocalKernel:
         lodged = quarters.new(directory, role.sudo if role else None)
         self._booting = Process(self._name, self._generation, self._attended, directory, lodged)
         self._booting.launch(self._cwd, role)
+        # What another Unix user's kernel left is asked for through sudo: nothing waits for that.
+        threading.Thread(target=kernel_folder.sweep, name="nbrun-sweep", daemon=True).start()
 
     def _taken(self) -> Taken | None:
         try:

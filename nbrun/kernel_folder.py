@@ -19,15 +19,13 @@ _PID, _READY = "kernel.pid", "kernel.ready"
 
 
 def make() -> Path:
-    """A new one, mode 0700; what processes that are dead have left of theirs is removed.
+    """A new one, mode 0700.
 
     Raises:
         KernelError: there is no place for one.
     """
     try:
-        parent = _parent()
-        _sweep(parent)
-        return Path(tempfile.mkdtemp(prefix=f"nbrun-kernel-{os.getpid()}-", dir=parent))
+        return Path(tempfile.mkdtemp(prefix=f"nbrun-kernel-{os.getpid()}-", dir=_parent()))
     except OSError as error:
         raise KernelError(f"there is no folder for the kernel's sockets: {error}") from error
 
@@ -55,9 +53,9 @@ def _parent() -> Path:
     return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
 
 
-def _sweep(parent: Path) -> None:
-    """A process that was killed can't remove its own."""
-    for left in parent.glob("nbrun-kernel-*"):
+def sweep() -> None:
+    """Remove what processes that are dead have left of theirs: one that was killed can't."""
+    for left in _parent().glob("nbrun-kernel-*"):
         with suppress(OSError):
             if _is_abandoned(left):
                 shutil.rmtree(left, ignore_errors=True)

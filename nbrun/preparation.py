@@ -5,8 +5,8 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nbrun import events as ev
 from nbrun import (
-    config,
     parameter_values,
     parameters,
     provenance,
@@ -17,42 +17,18 @@ from nbrun import (
     ssh_keygen,
     terms,
 )
-from nbrun import events as ev
 from nbrun.config import Config
 from nbrun.errors import SignatureError, UsageError
 from nbrun.journal import Journal
-from nbrun.jupyter import check_encryption, find_kernelspec, python_of
-from nbrun.kernel import LocalKernel
 from nbrun.orders import StartOrder
+from nbrun.outline import Outline
 from nbrun.parameter_values import Values
 from nbrun.redaction import Redaction
-from nbrun.roles import Ground, Held, Role
+from nbrun.roles import Held
 from nbrun.run_directory import RunDirectory
-from nbrun.runbook import Notebook, Parsed, Runbook
+from nbrun.runbook import Notebook, Runbook
 
 MAX_OUTPUT = 64 * 2**20  # bytes
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What of an order a kernel is started by. The rest is checked while that boots."""
-
-    parsed: Parsed
-    kernelspec: str
-    language: str  # of the kernelspec
-    cwd: Path
-    policy: terms.Policy
-    config: Config
-    run: str  # its id, if it comes to be one
-    role: Held | None
-
-    def kernel(self) -> LocalKernel:
-        return LocalKernel(
-            self.kernelspec,
-            cwd=self.cwd,
-            attended=self.policy.attended,
-            role=self.role,
-        )
 
 
 @dataclass(frozen=True)
@@ -89,48 +65,9 @@ class Prepared:
     journal: Journal
 
 
-def outline(order: StartOrder) -> Outline:
-    """Raises UsageError when something is wrong with that much of the order."""
-    parsed = runbook.parse(Path(order.runbook))
-    name = runbook.kernel_name(parsed, order.kernel)
-    spec = find_kernelspec(name)
-    settings = config.load_for(parsed.path)
-    if order.group:
-        sharing.gid_of(order.group)
-    run, cwd = run_directory.new_id(parsed.path), _cwd(order, parsed.path)
-    return Outline(
-        parsed=parsed,
-        kernelspec=str(name),
-        language=str(spec.language),
-        cwd=cwd,
-        policy=_policy(order, settings),
-        config=settings,
-        run=run,
-        role=held(settings.role(order.role), str(name), cwd, run) if order.role else None,
-    )
-
-
-def held(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
-    """`role`, taken for kernels of that kernelspec in the folder `cwd`.
-
-    Raises:
-        UsageError: it can't be.
-    """
-    if role.unix_user:
-        check_encryption(kernelspec)
-    ground = Ground(
-        environ=os.environ,
-        python=python_of(kernelspec),
-        cwd=str(cwd),
-        here=Path.cwd(),
-        run=run,
-        operator=provenance.account(os.getuid()),
-    )
-    return Held(role, ground)
-
-
 def check(order: StartOrder, outline: Outline) -> Checked:
     """Raises UsageError when something is wrong with the rest of the order."""
+    policy = _policy(order, outline.config)
     read = runbook.validated(outline.parsed)
     language = runbook.language(read) or outline.language
     return Checked(
@@ -145,8 +82,8 @@ def check(order: StartOrder, outline: Outline) -> Checked:
             undeclared=order.undeclared,
         ),
         cwd=outline.cwd,
-        policy=outline.policy,
-        sign_key=_fingerprint(outline.policy),
+        policy=policy,
+        sign_key=_fingerprint(policy),
         config=outline.config,
         run=outline.run,
         role=outline.role,
@@ -192,13 +129,6 @@ def planned(checked: Checked) -> Runbook:
     )
     ground = given.ground(checked.config.defaults, checked.language)
     return runbook.plan(replace(checked.notebook, node=node), ground)
-
-
-def _cwd(order: StartOrder, path: Path) -> Path:
-    cwd = (Path(order.cwd) if order.cwd else path.parent).absolute()
-    if not cwd.is_dir():
-        raise UsageError(f"--cwd {cwd}: there is no such folder")
-    return cwd
 
 
 def _policy(order: StartOrder, settings: Config) -> terms.Policy:

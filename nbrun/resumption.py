@@ -13,8 +13,8 @@ import msgspec
 
 from nbrun import (
     config,
+    outline,
     parameters,
-    preparation,
     provenance,
     refusals,
     reopening,
@@ -113,7 +113,7 @@ def role_of(state: RunState) -> Held | None:
             f"the role {role.name}: unix_user is {role.unix_user!r} now, and was {before!r} when "
             "the run began, whose kernel runs as that user: put it back"
         )
-    return preparation.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
+    return outline.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
 
 
 def redaction_of(

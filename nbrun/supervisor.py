@@ -15,7 +15,7 @@ def main() -> int:
     """Carry out the order on stdin; its exit code is for the log alone. What that takes is imported
     while the order is being made."""
     signal.signal(signal.SIGTERM, _give_up)
-    from nbrun import preparation  # noqa: F401  ahead of its use
+    from nbrun import outline  # noqa: F401  ahead of its use
 
     line = sys.stdin.buffer.readline()
     if not line:  # who wanted to order something thought better of it
@@ -36,15 +36,15 @@ def _give_up(_number: int, _frame: object) -> None:
 
 def _start(order: StartOrder) -> int:
     """The kernel boots while the rest is checked, imported and made."""
-    from nbrun import preparation
+    from nbrun import outline
 
-    outline = preparation.outline(order)
-    kernel = outline.kernel()
+    found = outline.of(order)
+    kernel = found.kernel()
     kernel.launch()
     try:
-        from nbrun import hosting
+        from nbrun import hosting, preparation
 
-        checked = preparation.check(order, outline)
+        checked = preparation.check(order, found)
         run = preparation.prepare(order, checked)
         host = hosting.host(
             run.directory,
@@ -54,7 +54,7 @@ def _start(order: StartOrder) -> int:
             redaction=checked.redaction(),
             role=checked.role,
         )
-        del outline, checked  # the notebook as it was read, several times the size of the plan
+        del found, checked  # the notebook as it was read, several times the size of the plan
         return host.run(lambda: host.engine.run(run.started))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is not ended half-way

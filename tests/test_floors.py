@@ -73,7 +73,7 @@ FLOORS: tuple[set[str], ...] = (
     {"kernel_control", "kernel_process"},
     {"deciding"},
     {"engine", "kernel", "parameters", "views", "link", "launching"},
-    {"parameter_values", "lint", "saving", "server", "console"},
+    {"parameter_values", "lint", "saving", "server", "console", "outline"},
     {"preparation", "secrets_again"},
     {"resumption", "renewal"},
     {"hosting"},

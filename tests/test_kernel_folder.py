@@ -45,7 +45,7 @@ def test_what_a_dead_process_left_is_removed(parent: Path) -> None:
     folder = left(
         parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json", "kernel-ipc-1", "output"
     )
-    kernel_folder.make()
+    kernel_folder.sweep()
     assert not folder.exists()
 
 
@@ -59,7 +59,7 @@ def test_nothing_else_is_removed(parent: Path) -> None:
     ]
     pointed_at = left(parent, "mine", "kernel.json")
     (parent / f"nbrun-kernel-{pid}-efgh5678").symlink_to(pointed_at)
-    kernel_folder.make()
+    kernel_folder.sweep()
     assert all(folder.exists() for folder in [*kept, pointed_at])
 
 
@@ -76,19 +76,19 @@ def test_a_kernel_that_outlived_its_supervisor_keeps_its_folder(parent: Path) ->
     folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
     kernel = kernel_in(folder)
     kernel_folder.note_ready(folder)
-    kernel_folder.make()
+    kernel_folder.sweep()
     assert folder.exists()
     assert kernel.poll() is None
     kernel.kill()
     kernel.wait()
-    kernel_folder.make()
+    kernel_folder.sweep()
     assert not folder.exists()
 
 
 def test_a_kernel_that_was_never_ready_is_ended_with_its_folder(parent: Path) -> None:
     folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
     kernel = kernel_in(folder)
-    kernel_folder.make()
+    kernel_folder.sweep()
     assert not folder.exists()
     assert kernel.wait(timeout=30) == -signal.SIGKILL
 
@@ -96,7 +96,7 @@ def test_a_kernel_that_was_never_ready_is_ended_with_its_folder(parent: Path) ->
 def test_a_process_that_only_has_the_kernels_number_is_left_alone(parent: Path) -> None:
     folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
     kernel_folder.note_process(folder, os.getpid())
-    kernel_folder.make()
+    kernel_folder.sweep()
     assert not folder.exists()
 
 

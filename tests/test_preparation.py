@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from nbrun import outline
 from nbrun.errors import UsageError
 from nbrun.orders import StartOrder
-from nbrun.preparation import MAX_OUTPUT, outline
+from nbrun.preparation import MAX_OUTPUT, Checked, check
 from tests.build_notebooks import code, notebook, write
+
+
+def checked(order: StartOrder) -> Checked:
+    return check(order, outline.of(order))
 
 
 @pytest.mark.parametrize(
@@ -26,10 +31,10 @@ def test_how_much_output_is_kept_is_the_orders_word_then_the_teams_then_nbruns(
     (tmp_path / "nbrun.toml").write_text(team)
     book = write(tmp_path, notebook(code("1")))
     order = StartOrder(runbook=str(book), attended=False, max_output=asked)
-    assert outline(order).policy.max_output == limit
+    assert checked(order).policy.max_output == limit
 
 
 def test_a_size_that_is_none_is_refused(tmp_path: Path) -> None:
     book = write(tmp_path, notebook(code("1")))
     with pytest.raises(UsageError, match="--max-output much: is no size"):
-        outline(StartOrder(runbook=str(book), attended=False, max_output="much"))
+        checked(StartOrder(runbook=str(book), attended=False, max_output="much"))

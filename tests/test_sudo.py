@@ -1,7 +1,9 @@
 """Another Unix user through sudo: told over stdin, refused with sudo's own words."""
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from nbrun import quarters, sudo
 from nbrun.errors import KernelError, UsageError
-from nbrun.kernel_folder import make, note_process
+from nbrun.kernel_folder import make, note_process, sweep
 from nbrun.roles import Ground, Held, Role, take
 from nbrun.sudo import Sudo, SudoError
 from tests.other_users import OtherUsers
@@ -107,6 +109,14 @@ def test_what_is_run_is_always_the_same(user: Sudo) -> None:
 # ── a kernel's folder with that user ─────────────────────────────────────────────────────────
 
 
+@pytest.fixture
+def kept() -> Iterator[Path]:
+    """The folder that a supervisor keeps of a kernel."""
+    made = make()
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
 class Stand:
     """Jupyter's manager, but for Jupyter: it has `launch` start what it was given."""
 
@@ -123,8 +133,7 @@ class Stand:
         self.process = self._launch(self.argv, env, cwd)
 
 
-def test_its_files_are_that_users_alone_and_replaced_at_once(user: Sudo) -> None:
-    kept = make()
+def test_its_files_are_that_users_alone_and_replaced_at_once(user: Sudo, kept: Path) -> None:
     lodged = quarters.new(kept, user)
     stand = Stand(kept, "/bin/sh", "-c", 'echo "$0 $X"; cat')
     lodged.boot(stand, "/", {"X": "it's $(id)\n"}, {"role.kubeconfig": "old"})
@@ -139,21 +148,16 @@ def test_its_files_are_that_users_alone_and_replaced_at_once(user: Sudo) -> None
     written = lodged.clear(stand.process.pid).decode()
     assert written == f"{folder}/kernel.json it's $(id)\n\n"
     assert not folder.exists()
-    (kept / "kernel.user").unlink()
-    (kept / "kernel.json").unlink()
-    kept.rmdir()
 
 
-def test_a_kernel_that_can_not_be_started_leaves_nothing(user: Sudo) -> None:
-    kept = make()
+def test_a_kernel_that_can_not_be_started_leaves_nothing(user: Sudo, kept: Path) -> None:
     lodged = quarters.new(kept, user)
     with pytest.raises(SudoError, match="/no/such/kernel: No such file"):
         lodged.boot(Stand(kept, "/no/such/kernel"), "/", {}, {})
     assert not Path(lodged.folder).exists()
 
 
-def test_no_folder_that_was_there_before_is_taken(user: Sudo) -> None:
-    kept = make()
+def test_no_folder_that_was_there_before_is_taken(user: Sudo, kept: Path) -> None:
     lodged = quarters.new(kept, user)
     Path(lodged.folder).mkdir()
     with pytest.raises(SudoError, match="File exists"):
@@ -161,8 +165,7 @@ def test_no_folder_that_was_there_before_is_taken(user: Sudo) -> None:
     Path(lodged.folder).rmdir()
 
 
-def test_a_process_that_only_has_the_kernels_number_is_sent_nothing(user: Sudo) -> None:
-    kept = make()
+def test_a_process_that_only_has_the_kernels_number_is_sent_nothing(user: Sudo, kept: Path) -> None:
     lodged = quarters.new(kept, user)
     with subprocess.Popen(["sleep", "60"], user=user.user) as other:
         held = lodged.hold(other.pid)
@@ -182,7 +185,7 @@ def test_what_a_dead_supervisor_left_of_a_kernel_that_was_never_ready_is_ended(u
     stand.argv = ["/bin/sh", "-c", "sleep 60 # $0", stand.connection_file]
     lodged.boot(stand, "/", {}, {})
     note_process(kept, stand.process.pid)
-    make().rmdir()
+    sweep()
     assert not kept.exists()
     assert not Path(lodged.folder).exists()
     assert stand.process.wait(timeout=30) is not None

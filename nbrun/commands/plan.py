@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from nbrun import preparation
+from nbrun import outline, preparation
 from nbrun.commands.screens import screen
 from nbrun.commands.start import someone_is_there
 from nbrun.commands.values import Wanted, gather
@@ -28,7 +28,7 @@ def show(order: StartOrder, wanted: Wanted, *, json: bool) -> ExitCode:
         wanted, Path(order.runbook), order.kernel, interactive=not json and someone_is_there()
     )
     order = msgspec.structs.replace(order, given=given)
-    checked = preparation.check(order, preparation.outline(order))
+    checked = preparation.check(order, outline.of(order))
     book, values = _redacted(checked, preparation.planned(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
     role = checked.role.taken.told() if checked.role else None
