@@ -2,9 +2,11 @@
 
 import queue
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
@@ -21,6 +23,7 @@ from nbrun.messages import (
     Idled,
     Kernel,
     Message,
+    Output,
     PrintedMuch,
     Replied,
     Responded,
@@ -44,7 +47,7 @@ from nbrun.script import (
 )
 from nbrun.state import Phase, RunState
 from nbrun.terms import Operator
-from nbrun.transcript import Transcript
+from nbrun.transcript import Said, Transcript
 from nbrun.verdict import Verdict, judge
 
 
@@ -64,6 +67,8 @@ class Ordered:
 
 
 Presence = ev.OperatorAttached | ev.OperatorDetached  # reported by whoever lets operators in
+_TOGETHER = 32  # outputs that are recorded in one piece: each may be of some megabytes
+
 Incoming = Message | Ordered | Presence | Reported
 Inbox = queue.SimpleQueue[Incoming]
 
@@ -101,7 +106,7 @@ class Engine:
         self._save_notebook = save_notebook
         self._on_loss = on_loss
         self._transcript = Transcript()
-        self._kept: list[Incoming] = []
+        self._kept: deque[Incoming] = deque()  # taken from the inbox, and not heard yet
         self._stop_due: float | None = None
         self._attempt_began = 0.0
         self._attempt_ended = 0.0
@@ -232,8 +237,7 @@ class Engine:
         """The kernel ends first: what it still has to say belongs to the run."""
         self._kernel.shutdown()
         self._cap.tell_all()
-        while not self.inbox.empty():
-            self._hear(self.inbox.get())
+        self._hear_waiting()
         self._release()
         self._recorder.release()
         self._control.look_last()
@@ -257,6 +261,8 @@ class Engine:
         timeout = min(due) - time.monotonic() if due else None
         if timeout is not None and timeout <= 0:
             return None
+        if self._kept:
+            return self._kept.popleft()
         try:
             return self.inbox.get(timeout=timeout)
         except queue.Empty:
@@ -273,11 +279,20 @@ class Engine:
         )
 
     def _hear_waiting(self) -> None:
-        kept, self._kept = self._kept, []
-        for message in kept:
-            self._hear(message)
-        while not self.inbox.empty():
-            self._hear(self.inbox.get())
+        while self._kept or not self.inbox.empty():
+            self._hear(self._kept.popleft() if self._kept else self.inbox.get())
+
+    def _outputs_behind(self) -> list[Output]:
+        """Of a kernel that puts out more than is written one by one, what waits already: it is
+        recorded in one piece with what came before."""
+        found: list[Output] = []
+        while len(found) < _TOGETHER and not self._kept and not self.inbox.empty():
+            following = self.inbox.get()
+            if not isinstance(following, Output):
+                self._kept.append(following)
+                break
+            found.append(following)
+        return found
 
     def _hear(self, message: Incoming | None) -> None:
         now = time.monotonic()
@@ -306,10 +321,15 @@ class Engine:
                 self._await_somebody()
             case PrintedMuch():
                 for piece in message.pieces():
-                    self._hear(piece)
+                    self._put_down(piece)
                     self._overdue(time.monotonic())
             case _:
-                self._emit_all(self._transcript.hear(message, self.state.attempt, now))
+                self._put_down(message, *self._outputs_behind())
+
+    def _put_down(self, *said: Said) -> None:
+        now = time.monotonic()
+        heard = (self._transcript.hear(each, self.state.attempt, now) for each in said)
+        self._emit_all(list(chain.from_iterable(heard)))
 
     def _overdue(self, now: float) -> None:
         if self._transcript.due is not None and now >= self._transcript.due:

@@ -131,14 +131,10 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+Output = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped
 Message = (
-    Printed
+    Output
     | PrintedMuch
-    | Displayed
-    | DisplayUpdated
-    | Cleared
-    | WidgetChanged
-    | Capped
     | InputWanted
     | Replied
     | Died

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from nbrun import events as ev
 from nbrun.deviation import deviations_of
 from nbrun.events import Event, Record
-from nbrun.fold import apply, check
+from nbrun.fold import apply, changes_state, check
 from nbrun.journal import Journal
 from nbrun.redaction import Redaction
 from nbrun.state import RunState
@@ -50,13 +50,23 @@ class Recorder:
             JournalError: it can't be kept.
             IllegalEventError: it can't happen where the run stands.
         """
-        for each in self.redaction.let_through(event):
-            check(self.state, each)
-            self._append([each, *deviations_of(self.state, each)])
+        self.emit_all([event])
 
     def emit_all(self, said: Sequence[Event]) -> None:
+        """The same, in order. Those that change no state, as outputs, go to the journal in one
+        piece."""
+        together: list[Event] = []
         for event in said:
-            self.emit(event)
+            for each in self.redaction.let_through(event):
+                if changes_state(each):
+                    self._append(together)
+                    together = []
+                check(self.state, each)
+                together += [each, *deviations_of(self.state, each)]
+                if changes_state(each):
+                    self._append(together)
+                    together = []
+        self._append(together)
 
     def release(self) -> None:
         """Record what was held back: nothing more will come."""
@@ -71,6 +81,8 @@ class Recorder:
         self._journal.close()
 
     def _append(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
         sync = any(isinstance(event, _SYNCED) for event in events)
         records = self._journal.append(events, sync=sync)
         for event in events:

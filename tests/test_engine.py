@@ -145,6 +145,7 @@ class Stage:
         self.decisions = list(decisions)
         self.when: dict[type[Event], list[Decision]] = {}
         self.records: list[Record] = []
+        self.published: list[Sequence[Record]] = []
         self.saved: list[tuple[int, ev.RunFinished | None]] = []
         self.losses: list[JournalError] = []
         self.run_with: tuple[Step, ...] = ()
@@ -171,6 +172,7 @@ class Stage:
 
     def publish(self, records: Sequence[Record]) -> None:
         self.records += records
+        self.published.append(records)
         for record in records:
             self.at_publish(record)
             if isinstance(record.event, ev.Stopped):
@@ -353,6 +355,22 @@ def test_a_runbook_runs_from_its_first_step_to_its_last(tmp_path: Path) -> None:
         "completed",
     ]
     assert stage.kernel.calls == ["start", "execute", "execute", "shutdown", "shutdown"]
+
+
+def test_outputs_that_have_come_together_are_recorded_in_one_piece_and_in_order(
+    tmp_path: Path,
+) -> None:
+    shown = [shows(str(number)) for number in range(100)]
+    said = [*shown[:50], prints("a\n"), *shown[50:], ok()]
+    stage = Stage(tmp_path, cells={"step_1()": [said]})
+    stage.run(1)
+    outputs = [event.output for event in stage.of(ev.Output)]
+    texts = [each.get("text") or each["data"]["text/plain"] for each in outputs]
+    numbers = [str(number) for number in range(100)]
+    assert texts == [*numbers[:50], "a\n", *numbers[50:]]
+    pieces = [len(batch) for batch in stage.published if isinstance(batch[0].event, ev.Output)]
+    assert sum(pieces) == len(outputs)
+    assert len(pieces) < 10
 
 
 def test_a_very_long_text_is_recorded_piece_by_piece(tmp_path: Path) -> None:
