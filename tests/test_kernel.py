@@ -177,9 +177,8 @@ def test_what_a_cell_leaves_in_a_circle_is_finalized_at_the_end(
     alone.kernel.start()
     assert alone.value("__import__('gc').get_freeze_count() > 0") == "True"
     kept = tmp_path / "kept"
-    alone.reply(
-        "import pathlib\nclass Holder:\n    def __del__(self): self.path.write_text('let go')"
-    )
+    held = "class Holder:\n    def __del__(self):\n        self.path.write_text('let go')"
+    alone.reply(f"import gc, pathlib\ngc.disable()  # it is left to the end\n{held}")
     alone.reply(f"one = Holder(); one.self = one; one.path = pathlib.Path({str(kept)!r}); del one")
     alone.kernel.shutdown()
     assert kept.read_text() == "let go"
