@@ -1,13 +1,12 @@
 """Whether a record is what nbrun wrote: chain, numbering, legal events, seals, head, notebook."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nbrun import __version__, beside, journal, reading, seal, ssh_keygen
+from nbrun import beside, journal, reading, seal, ssh_keygen
 from nbrun import events as ev
 from nbrun.beside import Beside, Read
 from nbrun.entailment import Entailment
@@ -19,19 +18,14 @@ from nbrun.errors import (
     SignatureError,
     UsageError,
 )
-from nbrun.events import Record, Stamped
-from nbrun.files import open_regular
+from nbrun.events import Record
 from nbrun.fold import fold
+from nbrun.kept_notebook import BrokenError, Digest, KeptNotebook
 from nbrun.reading import Lines, Reading, unchecked
 from nbrun.run_directory import RunDirectory
 from nbrun.seal import Seal
 
 _LONG = 4_000_000  # bytes of a journal for which a second process is worth its start
-
-# Where a run writes its notebook besides at its end.
-_WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)
-
-Digest = Callable[[Iterable[Stamped]], str]  # the SHA-256 of the output notebook of records
 
 
 class Standing(StrEnum):
@@ -91,10 +85,6 @@ def end(directory: RunDirectory, digest: Digest) -> End:
     return _Check(directory, Trust(), digest).end()
 
 
-class _BrokenError(Exception):
-    """The record is not what nbrun wrote; the message says where."""
-
-
 class _Check:
     """One record on its way through the checks."""
 
@@ -117,7 +107,7 @@ class _Check:
     def run(self) -> Verification:
         try:
             standing, why = self._standing()
-        except _BrokenError as error:
+        except BrokenError as error:
             standing, why = Standing.BROKEN, str(error)
         return Verification(
             run=self._directory.id,
@@ -133,7 +123,7 @@ class _Check:
             seals = self._seals()
             why_open = self._examine(seals)
             started, last = self._plan, self._last
-        except _BrokenError as error:
+        except BrokenError as error:
             raise DamagedJournalError(f"{self._directory.id}: {error}") from error
         if why_open or last is None:
             raise UsageError(
@@ -166,28 +156,28 @@ class _Check:
         try:
             return journal.is_locked(self._directory.journal)
         except FileNotFoundError:
-            raise _BrokenError(
+            raise BrokenError(
                 "there is no journal: it was removed, or nbrun ended before it made one"
             ) from None
         except OSError as error:
-            raise _BrokenError(f"the journal can't be read: {error.strerror}") from error
+            raise BrokenError(f"the journal can't be read: {error.strerror}") from error
 
     def _walk(self, seals: Sequence[Seal]) -> None:
         """Every line, in order and once: its form, number and hash by reading it, and whether its
         event can happen there by folding it, which making the notebook does too."""
         try:
             torn = self._read({each.seq for each in seals})
-        except _BrokenError:
+        except BrokenError:
             raise
         except JournalError as error:
-            raise _BrokenError(_without(error, self._directory.journal)) from error
+            raise BrokenError(_without(error, self._directory.journal)) from error
         except IllegalEventError as error:
-            raise _BrokenError(f"line {self._line_after()}: {error}") from error
+            raise BrokenError(f"line {self._line_after()}: {error}") from error
         except OSError as error:
             raise NbrunError(f"{self._directory.id}: can't be checked: {error}") from error
         except Exception as error:  # a line that was made up may lead the fold anywhere
             where = f"line {self._line_after()}"
-            raise _BrokenError(f"{where}: can't happen in this run ({error!r})") from error
+            raise BrokenError(f"{where}: can't happen in this run ({error!r})") from error
         self._check_torn(torn)
 
     def _read(self, marked: set[int]) -> bytes:
@@ -257,7 +247,7 @@ class _Check:
         self._last = record
         lie = self._entailment.take(record.event)
         if lie is not None:
-            raise _BrokenError(f"line {record.seq + 1}: {lie}")
+            raise BrokenError(f"line {record.seq + 1}: {lie}")
         if record.seq in noted:
             self._note(record)
 
@@ -272,7 +262,7 @@ class _Check:
 
     def _check_torn(self, torn: bytes) -> None:
         if torn and self._last is not None and isinstance(self._last.event, ev.RunFinished):
-            raise _BrokenError(
+            raise BrokenError(
                 f"line {self._line_after()}: {len(torn)} bytes follow the end of the run"
             )
         if torn:
@@ -290,25 +280,25 @@ class _Check:
             return
         for record in Reading(self._directory.journal):
             if record.hash == wanted:
-                raise _BrokenError(
+                raise BrokenError(
                     f"line {record.seq + 2}: the expected head is that of the line before, and "
                     f"{self._line_after() - record.seq - 2} lines follow it"
                 )
-        raise _BrokenError(f"line {self._line_after() - 1}: the head is {found}, not {wanted}")
+        raise BrokenError(f"line {self._line_after() - 1}: the head is {found}, not {wanted}")
 
     def _check_end(self, finished: ev.RunFinished) -> None:
         line = self._line_after() - 1
         if not self._entailment.is_judged:
             self._notes.append("another nbrun wrote it: what is off script was not derived again")
         if finished.off_script != self._entailment.state.off_script:
-            raise _BrokenError(f"line {line}: says off_script where the deviations say otherwise")
-        notebook = _Notebook(self._directory, self._digest, self._made, self._notes)
+            raise BrokenError(f"line {line}: says off_script where the deviations say otherwise")
+        notebook = KeptNotebook(self._directory, self._digest, self._made, self._notes)
         notebook.check(self._plan, finished, line)
 
     @property
     def _plan(self) -> ev.RunStarted:
         if self._started is None:
-            raise _BrokenError("line 1: does not begin a run")
+            raise BrokenError("line 1: does not begin a run")
         return self._started
 
     # ── the seals ────────────────────────────────────────────────────────────────────────────
@@ -317,21 +307,21 @@ class _Check:
         try:
             return seal.read(self._directory.seals)
         except JournalError as error:
-            raise _BrokenError(f"{self._directory.seals.name}: {error}") from error
+            raise BrokenError(f"{self._directory.seals.name}: {error}") from error
 
     def _check_seals(self, seals: Sequence[Seal]) -> None:
         """Each says what the journal says."""
         for number, each in enumerate(seals, 1):
             where = f"{self._directory.seals.name}, line {number}"
             if each.run != self._plan.run:
-                raise _BrokenError(f"{where}: is a seal of the run {each.run}")
+                raise BrokenError(f"{where}: is a seal of the run {each.run}")
             if each.seq not in self._marks:
-                raise _BrokenError(
+                raise BrokenError(
                     f"line {self._line_after()}: is missing: {where}, was made for line "
                     f"{each.seq + 1}, so that the record's tail was cut"
                 )
             if self._marks[each.seq] != each.head:
-                raise _BrokenError(f"line {each.seq + 1}: is not the one that was sealed ({where})")
+                raise BrokenError(f"line {each.seq + 1}: is not the one that was sealed ({where})")
         if seals:
             self._check_signature(seals[-1])
 
@@ -341,14 +331,14 @@ class _Check:
         try:
             by = ssh_keygen.signed_by(last.signature, last.statement)
         except SignatureError as error:
-            raise _BrokenError(f"line {last.seq + 1}: its seal is no signature: {error}") from error
+            raise BrokenError(f"line {last.seq + 1}: its seal is no signature: {error}") from error
         self._signed_by = by
         if by != self._plan.sign_key:
             named = self._plan.sign_key or "none"
             if last.later:
                 self._notes.append(f"the later seal is by {by}, and the journal names {named}")
                 return
-            raise _BrokenError(
+            raise BrokenError(
                 f"line {last.seq + 1}: was sealed with {by}, and the journal names {named}"
             )
 
@@ -359,7 +349,7 @@ class _Check:
         if last is None or not self._is_sealed(seals):
             if not key:
                 return Standing.UNSEALED, "whole and ended; it was not to be signed"
-            raise _BrokenError(
+            raise BrokenError(
                 f"line {self._line_after() - 1}: is not sealed, and the record was to be, with "
                 f"{key}: the seal was taken away, or could not be made. Who knows that it could "
                 "not can make it now, with nbrun seal"
@@ -384,68 +374,9 @@ class _Check:
             at = datetime.fromisoformat(last.later or record.at)
             return ssh_keygen.principal(last.signature, last.statement, allowed, at)
         except (SignatureError, ValueError) as error:
-            raise _BrokenError(
+            raise BrokenError(
                 f"line {record.seq + 1}: was sealed by nobody who may: {error}"
             ) from error
-
-
-class _Notebook:
-    """The output notebook of a run that has ended."""
-
-    def __init__(
-        self, directory: RunDirectory, digest: Digest, made: str, notes: list[str]
-    ) -> None:
-        """`made`: the hash of the notebook that the whole record makes."""
-        self._directory = directory
-        self._digest = digest
-        self._made = made
-        self._notes = notes
-
-    def check(self, plan: ev.RunStarted, finished: ev.RunFinished, line: int) -> None:
-        """That the one that was made is the journal's, and that the file is the one that was made.
-
-        A notebook that is gone can be made again, and is no lie. Another nbrun may have drawn it
-        differently: then its hash in the journal alone vouches for it.
-        """
-        recorded = finished.notebook_sha256
-        if recorded is None or plan.versions.get("nbrun") == __version__:
-            if recorded not in (None, self._made):
-                raise _BrokenError(
-                    f"line {line}: says that the notebook was {recorded}, and this record makes "
-                    f"{self._made}"
-                )
-            recorded = self._made
-        path = self._directory.notebook(plan.runbook)
-        found = self._found(path)
-        if found in (None, recorded):
-            return
-        if finished.notebook_sha256 is None and self._is_of_a_stop(found):
-            self._notes.append(
-                f"{path.name} is older than the end of the run: nbrun export mends it"
-            )
-            return
-        raise _BrokenError(f"{path.name} is not the notebook of this record: it was changed")
-
-    def _found(self, path: Path) -> str | None:
-        try:
-            with open_regular(path) as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            self._notes.append(f"{path.name} is gone: nbrun export makes it again")
-            return None
-        except OSError as error:
-            raise _BrokenError(f"{path.name} can't be read: {error.strerror}") from error
-
-    def _is_of_a_stop(self, found: str | None) -> bool:
-        """It is the one that was written at the start or at a stop, where the last could not be."""
-        before: list[Record] = []
-        for record in Reading(self._directory.journal):
-            before.append(record)
-            if isinstance(record.event, _WRITTEN_AT):
-                made = self._digest(before)
-                if made == found:
-                    return True
-        return False
 
 
 def _without(error: JournalError, path: Path) -> str:

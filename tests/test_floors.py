@@ -56,7 +56,7 @@ FLOORS: tuple[set[str], ...] = (
         "parameter_sources",
         "seal",
     },
-    {"deviation"},
+    {"deviation", "kept_notebook"},
     {"entailment"},
     {
         "history",
