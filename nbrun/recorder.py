@@ -58,14 +58,14 @@ class Recorder:
         together: list[Event] = []
         for event in said:
             for each in self.redaction.let_through(event):
-                if changes_state(each):
-                    self._append(together)
-                    together = []
+                if not changes_state(each):  # and so entails nothing
+                    check(self.state, each)
+                    together.append(each)
+                    continue
+                self._append(together)
+                together = []
                 check(self.state, each)
-                together += [each, *deviations_of(self.state, each)]
-                if changes_state(each):
-                    self._append(together)
-                    together = []
+                self._append([each, *deviations_of(self.state, each)])
         self._append(together)
 
     def release(self) -> None:
