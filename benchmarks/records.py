@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from nbrun import __version__
-from nbrun import events as ev
-from nbrun.events import Event, Record
-from nbrun.lines import GENESIS, digest, encode
-from nbrun.reading import Reading
-from nbrun.run_directory import RunDirectory
-from nbrun.terms import Operator, Policy, Step
-from nbrun.views import notebook
+from nbrun.core import events as ev
+from nbrun.core.events import Event, Record
+from nbrun.core.model import Operator, Policy, Step
+from nbrun.journal.codec import GENESIS, digest, encode
+from nbrun.journal.reader import Reading
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.views.export import notebook
 
 _OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")
 _BEGAN = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)

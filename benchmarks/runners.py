@@ -18,9 +18,9 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.figures import Figures
 from benchmarks.measuring import Measured
 from benchmarks.notebooks import FIRST, RAN, Book
-from nbrun import events as ev
-from nbrun.reading import Reading
-from nbrun.run_directory import RunDirectory
+from nbrun.core import events as ev
+from nbrun.journal.reader import Reading
+from nbrun.journal.run_directory import RunDirectory
 
 _BIN = Path(sys.executable).parent
 _HOUSE = Path(__file__).parent.parent

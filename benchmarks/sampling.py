@@ -11,7 +11,7 @@ PERIOD = 0.05  # seconds between two looks
 _PROC = Path("/proc")
 _PEAK = re.compile(rb"VmHWM:\s+(\d+) kB")
 _TICKS = os.sysconf("SC_CLK_TCK")
-_MARKS = ((b"nbrun.supervisor", "supervisor"), (b"ipykernel_launcher", "kernel"))
+_MARKS = ((b"nbrun.supervisor.main", "supervisor"), (b"ipykernel_launcher", "kernel"))
 ROLES = ("console", "supervisor", "kernel", "others")
 
 

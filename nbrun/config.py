@@ -1,5 +1,6 @@
 """What a team has set down in `nbrun.toml`."""
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -7,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from nbrun import contract, sizes
+from nbrun import units
+from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
-from nbrun.terms import DeviationKind
+from nbrun.runbook import contract
 
 if TYPE_CHECKING:
-    from nbrun.roles import Role
+    from nbrun.kernel.roles.roles import Role
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
 FILE_NAME = "nbrun.toml"
@@ -55,6 +57,25 @@ def load(start: Path) -> Config:
         UsageError: it can't be read, or has a key that nbrun does not know.
     """
     return _nearest(start) or Config()
+
+
+def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder that holds the runs: `option` (`--runs-dir`), else `NBRUN_RUNS_DIR`, else
+    `runs_dir` in the nearest nbrun.toml, else the platform's folder for state.
+
+    Raises:
+        UsageError: an nbrun.toml can't be read.
+    """
+    if option is not None:
+        return option.absolute()
+    if environ.get("NBRUN_RUNS_DIR"):
+        return Path(environ["NBRUN_RUNS_DIR"]).absolute()
+    configured = load(Path.cwd()).runs_dir
+    if configured is not None:
+        return configured
+    import platformdirs
+
+    return platformdirs.user_state_path("nbrun", appauthor=False) / "runs"
 
 
 def load_for(runbook: Path) -> Config:
@@ -134,7 +155,7 @@ def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
         case bool() as wrong:
             raise UsageError(f"{path}: [journal] max_output must be a size, not {wrong!r}")
         case str(size):
-            return sizes.in_bytes(size, f"{path}: [journal] max_output")
+            return units.in_bytes(size, f"{path}: [journal] max_output")
         case int(count) if count >= 0:
             return count
     raise UsageError(
@@ -216,11 +237,11 @@ def _roles(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _role(path: Path, name: str, value: Any) -> "Role":
-    from nbrun import role_config  # most commands need none
+    from nbrun.kernel.roles import config  # most commands need none
 
     key = f"roles.{name}"
-    said = _table(path, key, value, dict.fromkeys(role_config.KEYS))
-    return role_config.role(f"{path}: {key}", name, said)
+    said = _table(path, key, value, dict.fromkeys(config.KEYS))
+    return config.role(f"{path}: {key}", name, said)
 
 
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {

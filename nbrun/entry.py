@@ -15,9 +15,9 @@ def main() -> None:
         sys.stdout.write(f"nbrun {__version__}\n")
         return
     if words[:1] == ["start"] and not _ASKED_ABOUT.intersection(words):
-        from nbrun import launching
+        from nbrun.supervisor import spawn
 
-        launching.spawn_ahead()
+        spawn.spawn_ahead()
     from nbrun.cli.main import main as command_line
 
     try:

@@ -15,9 +15,9 @@ from benchmarks.runners import Desk
 from benchmarks.sampling import Sampler
 from benchmarks.turns import Result, measure
 from benchmarks.works import SMOKE, Sizes, Work, works
-from nbrun.run_directory import RunDirectory
-from nbrun.verify import Standing, Trust, verify
-from nbrun.views import notebook
+from nbrun.audit.verify import Standing, Trust, verify
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.views.export import notebook
 
 HOUSE = Path(__file__).parent.parent
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import platformdirs
 import pytest
 
-from nbrun.config import Config, load, load_for
+from nbrun.config import Config, load, load_for, runs_dir
 from nbrun.errors import UsageError
 
 
@@ -140,3 +141,30 @@ def test_what_holds_for_a_runbook_is_the_file_nearest_to_it(
     assert load_for(book).redact_patterns == ("here",)
     (tmp_path / "books" / "nbrun.toml").write_text("[redact]\npatterns = ['there']")
     assert load_for(book).redact_patterns == ("there",)
+
+
+# ── Where runs are kept ──────────────────────────────────────────────────────────────────────
+
+
+def test_the_option_comes_first_then_the_environment_then_the_file_then_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environ = {"NBRUN_RUNS_DIR": "from-environ"}
+    platform = platformdirs.user_state_path("nbrun", appauthor=False) / "runs"
+    assert runs_dir(None, {}) == platform
+    assert runs_dir(None, {"NBRUN_RUNS_DIR": ""}) == platform
+    (tmp_path / "nbrun.toml").write_text("runs_dir = 'from-file'")
+    assert runs_dir(None, {}) == tmp_path / "from-file"
+    assert runs_dir(None, environ) == tmp_path / "from-environ"
+    assert runs_dir(Path("from-option"), environ) == tmp_path / "from-option"
+
+
+def test_a_file_that_makes_no_sense_matters_only_where_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nbrun.toml").write_text("nonsense")
+    assert runs_dir(tmp_path / "runs", {}) == tmp_path / "runs"
+    with pytest.raises(UsageError):
+        runs_dir(None, {})

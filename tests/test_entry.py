@@ -7,8 +7,9 @@ import time
 import psutil
 import pytest
 
-from nbrun import __version__, entry, launching
+from nbrun import __version__, entry
 from nbrun.cli import main as command_line
+from nbrun.supervisor import spawn
 
 
 def test_the_version_is_told_without_importing_the_command_line() -> None:
@@ -43,15 +44,15 @@ def test_a_supervisor_is_started_ahead_for_a_run_alone(
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(sys, "argv", ["nbrun", *words])
-    monkeypatch.setattr(launching, "spawn_ahead", lambda: calls.append("ahead"))
+    monkeypatch.setattr(spawn, "spawn_ahead", lambda: calls.append("ahead"))
     monkeypatch.setattr(command_line, "main", lambda: calls.append("command line"))
     entry.main()
     assert calls == ["ahead"] * started + ["command line"]
 
 
 def test_the_supervisor_that_was_started_ahead_is_the_one_that_is_ordered() -> None:
-    launching.spawn_ahead()
-    first, second = launching.spawn(), launching.spawn()
+    spawn.spawn_ahead()
+    first, second = spawn.spawn(), spawn.spawn()
     for spawned in (first, second):
         assert spawned.process.stdin is not None
         spawned.process.stdin.close()
@@ -62,10 +63,10 @@ def test_the_supervisor_that_was_started_ahead_is_the_one_that_is_ordered() -> N
 def test_one_that_is_never_ordered_ends_with_who_started_it() -> None:
     code = (
         "import sys; sys.argv = ['nbrun', 'start', '--nonsense']\n"
-        "from nbrun import entry, launching\n"
+        "from nbrun import entry\nfrom nbrun.supervisor import spawn\n"
         "try:\n    entry.main()\n"
         "except SystemExit as left:\n"
-        "    print(launching._ahead[0].process.pid, left.code)\n"
+        "    print(spawn._ahead[0].process.pid, left.code)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from nbrun import events as ev
 from nbrun.cli.main import app
+from nbrun.core import events as ev
 from nbrun.errors import ExitCode
 
 ROOT = Path(__file__).parent.parent

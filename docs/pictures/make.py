@@ -23,15 +23,15 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME, TerminalTheme
 
-from nbrun import events as ev
-from nbrun.events import Record
-from nbrun.fold import apply
-from nbrun.journal import Reading
-from nbrun.run_directory import RunDirectory
-from nbrun.state import RunState
-from nbrun.verify import Trust, Verification, verify
-from nbrun.views import notebook, report
-from nbrun.views.terminal import TerminalView
+from nbrun.audit.verify import Trust, Verification, verify
+from nbrun.core import events as ev
+from nbrun.core.events import Record
+from nbrun.core.reducer import apply
+from nbrun.core.state import RunState
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.journal.writer import Reading
+from nbrun.views.export import notebook, report
+from nbrun.views.terminal.view import TerminalView
 
 HERE = Path(__file__).parent
 LIGHT = TerminalTheme(

@@ -1,1 +1,1 @@
-"""The command line: options and their help. Each command imports its work when it is called."""
+"""The command line: Typer declarations, completion, and exit codes."""

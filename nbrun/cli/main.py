@@ -8,9 +8,9 @@ from typing import Annotated, TextIO
 import typer
 
 from nbrun import __version__
-from nbrun.cli import completion_scripts, operating, records, runbooks
+from nbrun.cli import completion_scripts, operate, records, write
 from nbrun.errors import ExitCode, NbrunError
-from nbrun.views import spelling
+from nbrun.views.text import encoding as spelling
 
 app = typer.Typer(
     name="nbrun",
@@ -39,15 +39,15 @@ def _nbrun(
 
 _GROUPS = {
     "Make and operate runs": (
-        operating.start,
-        operating.attach,
-        operating.watch,
-        operating.resume,
-        operating.cancel,
-        operating.approve,
-        operating.reject,
+        operate.start,
+        operate.attach,
+        operate.watch,
+        operate.resume,
+        operate.cancel,
+        operate.approve,
+        operate.reject,
     ),
-    "Write runbooks": (runbooks.plan, runbooks.check, runbooks.new),
+    "Write runbooks": (write.plan, write.check, write.new),
     "Read records": (
         records.log,
         records.runs,
@@ -69,7 +69,7 @@ def main() -> None:
     completion_scripts.register()
     sys.stdout, sys.stderr = _mended(sys.stdout), _mended(sys.stderr)
     if "_NBRUN_COMPLETE" in os.environ:
-        from nbrun.commands import completion_words
+        from nbrun.cli import completion_words
 
         completion_scripts.leave_values_alone()
         completion_words.leave_the_value(os.environ)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nbrun.views.look import Look
+from nbrun.views.text.options import Look
 
 
 class OnFailure(StrEnum):
@@ -41,7 +41,7 @@ RunName = Annotated[
 
 
 def _complete_parameter(incomplete: str) -> list[tuple[str, str]]:
-    from nbrun.commands import completion
+    from nbrun.cli import completion
 
     return completion.parameter(os.environ, incomplete)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nbrun.cli.options import AllowedSigners, Plain, RunName, RunsDir, shown
-from nbrun.views.look import Look
+from nbrun.views.text.options import Look
 
 
 @shown(max_lines=0)
@@ -34,7 +34,7 @@ def log(
     look: Look,
 ) -> None:
     """Tell a run again: what was done, when, by whom, and what it printed."""
-    from nbrun.commands import log as command
+    from nbrun.cli.commands.records import log as command
 
     request = command.Request(
         run=run,
@@ -56,7 +56,7 @@ def runs(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a run.")] = False,
 ) -> None:
     """List the runs there are, newest first."""
-    from nbrun.commands import runs as command
+    from nbrun.cli.commands.records import runs as command
 
     raise typer.Exit(command.show(runs_dir, json=json))
 
@@ -74,7 +74,7 @@ def review(
     plain: Plain = False,
 ) -> None:
     """Tell what the runs of a runbook say of it: where it fails, and why operators leave it."""
-    from nbrun.commands import review as command
+    from nbrun.cli.commands.records import review as command
 
     request = command.Request(
         runbook=runbook,
@@ -107,7 +107,7 @@ def export(
     runs_dir: RunsDir = None,
 ) -> None:
     """Make a view of a run again from its journal."""
-    from nbrun.commands import export as command
+    from nbrun.cli.commands.records import export as command
 
     kinds: dict[command.Kind, bool] = {
         "notebook": notebook,
@@ -140,7 +140,7 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a record.")] = False,
 ) -> None:
     """Check that records are whole, unaltered and signed."""
-    from nbrun.commands import verify as command
+    from nbrun.cli.commands.records import verify as command
 
     request = command.Request(
         runs=runs,
@@ -162,13 +162,13 @@ def seal(
     runs_dir: RunsDir = None,
 ) -> None:
     """Sign the record of a run that has ended, where its own seal is missing."""
-    from nbrun.commands import seal as command
+    from nbrun.cli.commands.records import seal as command
 
     typer.echo(command.seal(run, runs_dir, sign))
 
 
 def schema() -> None:
     """Print the JSON Schema of the journal's lines."""
-    from nbrun.commands import schema as command
+    from nbrun.cli.commands.records import schema as command
 
     raise typer.Exit(command.show())

@@ -1,1 +1,1 @@
-"""Views: functions of events into something a person looks at. None knows the kernel or engine."""
+"""Functions from events to what a person sees. No view knows the engine or a kernel."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.terminal import Desk
+from tests.support.terminal import Desk
 
 
 @pytest.fixture

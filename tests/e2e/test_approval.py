@@ -17,15 +17,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nbrun import decisions, run_directory
-from nbrun import events as ev
+from nbrun.cli.commands.operate import approve as command
 from nbrun.cli.main import app, main
-from nbrun.commands import approve as command
+from nbrun.core import decisions
+from nbrun.core import events as ev
 from nbrun.errors import NbrunError
-from nbrun.journal import is_locked
-from nbrun.link import SocketLink
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk
+from nbrun.journal import run_directory
+from nbrun.journal.writer import is_locked
+from nbrun.supervisor.client import SocketLink
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can be a second user")
 NOBODY = pwd.getpwnam("nobody")
@@ -47,7 +48,7 @@ def desk() -> Iterator[Desk]:
 
 _AT_USE = (
     "ansi2html",
-    "nbrun.views.narration",
+    "nbrun.views.render.markdown",
     "pygments.lexers.diff",
     "pygments.lexers.python",
     "rich.syntax",
@@ -316,7 +317,7 @@ def test_a_member_of_the_group_sees_the_run_with_each_command_from_their_own_acc
     ]
     for arguments in everywhere:  # what they import and read is perhaps not theirs to
         CliRunner().invoke(app, arguments)
-    importlib.import_module("nbrun.commands.watch")
+    importlib.import_module("nbrun.cli.commands.operate.watch")
     for path in own.iterdir():
         path.unlink()
     journal = desk.run / "journal.jsonl"

@@ -12,8 +12,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.build_notebooks import PYTHON, code
-from tests.e2e.terminal import TIMEOUT, Desk
+from tests.support.build_notebooks import PYTHON, code
+from tests.support.terminal import TIMEOUT, Desk
 
 SCHEMA = {
     "properties": {

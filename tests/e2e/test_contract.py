@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import PYTHON, code, markdown
-from tests.e2e.terminal import Desk
+from nbrun.core import events as ev
+from tests.support.build_notebooks import PYTHON, code, markdown
+from tests.support.terminal import Desk
 
 DROP = {"confirm": "Drop {db}?", "type": "{db}", "impact": "destructive", "title": "Drop it"}
 

@@ -1,8 +1,8 @@
 """What an operator may decide at a stop, on the screen and in the record."""
 
-from nbrun import events as ev
-from tests.build_notebooks import code, markdown
-from tests.e2e.terminal import Desk, Terminal
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code, markdown
+from tests.support.terminal import Desk, Terminal
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 NBRUN = f"{shlex.quote(sys.executable)} -m nbrun"

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, Terminal, is_gone, supervisor_of, wait_until
+from nbrun.core import events as ev
 from tests.e2e.test_detach import REASON
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk, Terminal, is_gone, supervisor_of, wait_until
 
 STEPS = 8
 CELL = """import time

@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from nbrun import events as ev
-from nbrun import reading
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, wait_until
+from nbrun.core import events as ev
+from nbrun.journal import reader
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
@@ -168,7 +168,7 @@ def assert_nothing_is_lost(desk: Desk, count: int) -> None:
 
 
 def has_ended(desk: Desk) -> bool:
-    last = reading.last(desk.run / "journal.jsonl")
+    last = reader.last(desk.run / "journal.jsonl")
     return last is not None and isinstance(last.event, ev.RunFinished)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nbrun import events as ev
 from nbrun.cli.main import app
+from nbrun.core import events as ev
 from nbrun.errors import UsageError
-from tests.build_notebooks import PYTHON, code
-from tests.e2e.terminal import Desk
+from tests.support.build_notebooks import PYTHON, code
+from tests.support.terminal import Desk
 
 SCHEMA: dict[str, Any] = {
     "properties": {

@@ -11,10 +11,10 @@ import nbformat
 import pytest
 
 from nbrun import __version__
-from nbrun import events as ev
-from nbrun.lines import encode
-from tests.build_notebooks import code, markdown
-from tests.e2e.terminal import TELL_PID, Desk
+from nbrun.core import events as ev
+from nbrun.journal.codec import encode
+from tests.support.build_notebooks import code, markdown
+from tests.support.terminal import TELL_PID, Desk
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 

@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
-from nbrun import events as ev
-from nbrun import processes
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, Terminal, is_gone, kernels, wait_until
+from nbrun.core import events as ev
+from nbrun.system import processes
 from tests.e2e.test_detach import REASON, WORK, effects, let_go
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk, Terminal, is_gone, kernels, wait_until
 
 LEAVES = "__import__('subprocess').Popen(['sleep', '607'], start_new_session=True) and None"
 LAST = "print('kept:', kept); print('the' + ' end')"

@@ -5,10 +5,10 @@ import re
 import subprocess
 import sys
 
-from nbrun import events as ev
-from nbrun.views import report
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk
+from nbrun.core import events as ev
+from nbrun.views.export import report
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk
 
 TABLE = """import pandas as pd
 index = pd.MultiIndex.from_tuples([('eu', 'db1'), ('eu', 'db2'), ('us', 'web12')])

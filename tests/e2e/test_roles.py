@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, held_in, wait_until
-from tests.sts import Sts
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.sts_server import Sts
+from tests.support.terminal import Desk, held_in, wait_until
 
 ROLE = """
 [roles.dba]

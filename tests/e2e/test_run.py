@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import code, markdown, raw
-from tests.e2e.terminal import Desk
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code, markdown, raw
+from tests.support.terminal import Desk
 
 SAVE = "from pathlib import Path; Path('values').write_text(repr(values))"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import events as ev
-from tests.build import kernel_started, run_started, step, stopped, write
-from tests.build_notebooks import PYTHON, code
-from tests.e2e.terminal import Desk, held_in, is_gone, wait_until
+from nbrun.core import events as ev
+from tests.support.build_events import kernel_started, run_started, step, stopped, write
+from tests.support.build_notebooks import PYTHON, code
+from tests.support.terminal import Desk, held_in, is_gone, wait_until
 
 CANARY = "c4n4ry-T0K3N/=%+é"
 SCHEMA = {"properties": {"token": {"type": "string", "writeOnly": True}}}

@@ -1,8 +1,8 @@
 """Stopping where nothing has failed: before every step, and where the runbook says so."""
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 

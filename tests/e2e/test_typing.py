@@ -1,8 +1,8 @@
 """What is typed: when it counts, when it doesn't, and where it is never kept."""
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, held_in, wait_until
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk, held_in, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 

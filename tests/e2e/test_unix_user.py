@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import zmq
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import TELL_PID, Desk, held_in, is_gone, kernels, wait_until
-from tests.other_users import OtherUsers
-from tests.sts import Sts
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.other_users import OtherUsers
+from tests.support.sts_server import Sts
+from tests.support.terminal import TELL_PID, Desk, held_in, is_gone, kernels, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 ROLE = """

@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from nbrun import events as ev
-from nbrun import seal
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk, wait_until
-from tests.keys import allow, make_key, needs_ssh_keygen
+from nbrun.audit import seals
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
+from tests.support.terminal import Desk, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
@@ -40,7 +40,7 @@ def test_a_run_is_sealed_at_its_stops_and_at_its_end(desk: Desk) -> None:
     desk.book(code("1 / 0", id="one"))
     terminal = desk.start("--sign", str(key))
     terminal.prompted("step 1>")
-    wait_until(lambda: len(seal.read(desk.run / "seals.jsonl")) == 1)
+    wait_until(lambda: len(seals.read(desk.run / "seals.jsonl")) == 1)
     checked = desk.command("verify", "last", "--allowed-signers", str(signers))
     assert (checked.returncode, checked.stdout.split()[0]) == (8, "OPEN")
     terminal.answer("step 1>", "s")
@@ -52,7 +52,7 @@ def test_a_run_is_sealed_at_its_stops_and_at_its_end(desk: Desk) -> None:
     )
     assert checked.returncode == 0, checked.stdout
     assert checked.stdout.startswith("SEALED  whole, ended and signed by ops@example.com")
-    assert [each.seq for each in seal.read(desk.run / "seals.jsonl")][-1] == desk.journal()[-1].seq
+    assert [each.seq for each in seals.read(desk.run / "seals.jsonl")][-1] == desk.journal()[-1].seq
     (desk.run / "seals.jsonl").unlink()
     assert desk.command("verify", "last").returncode == 7
     assert "was sealed later, at 20" in desk.command("seal", "last").stdout

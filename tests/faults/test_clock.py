@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import events as ev
-from nbrun import provenance
-from nbrun.journal import Clock, Journal
-from nbrun.reading import Reading
-from tests.faults.rig import Rig
+from nbrun.core import events as ev
+from nbrun.journal.reader import Reading
+from nbrun.journal.writer import Clock, Journal
+from nbrun.system import provenance
+from tests.support.fault_rig import Rig
 
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
 

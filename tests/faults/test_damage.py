@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbrun import reading
+from nbrun.audit.verify import Standing, Trust, verify
+from nbrun.core.events import SCHEMA_VERSION
+from nbrun.core.reducer import fold
 from nbrun.errors import JournalError
-from nbrun.events import SCHEMA_VERSION
-from nbrun.fold import fold
-from nbrun.reading import Reading
-from nbrun.run_directory import RunDirectory
-from nbrun.verify import Standing, Trust, verify
-from nbrun.views import notebook
-from tests.build import uneventful, write
+from nbrun.journal import reader as reading
+from nbrun.journal.reader import Reading
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.views.export import notebook
+from tests.support.build_events import uneventful, write
 
 RECORDS = Path(__file__).parent.parent / "records"
 RUN = "20261123-093000-restore-ab12"

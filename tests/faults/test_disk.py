@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import events as ev
+from nbrun.audit.verify import Standing
+from nbrun.core import events as ev
 from nbrun.errors import JournalError, NbrunError
-from nbrun.reading import Reading
-from nbrun.verify import Standing
-from tests.faults.disk import CALLS, Disk
-from tests.faults.rig import EFFECTS, Rig, start, whole_lines
+from nbrun.journal.reader import Reading
+from tests.support.fault_rig import EFFECTS, Rig, start, whole_lines
+from tests.support.faulty_disk import CALLS, Disk
 
 MODES = [
     pytest.param(kind, lasting, short, id=f"{kind}{' on' * lasting}{' short' * short}")

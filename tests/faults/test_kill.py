@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nbrun import events as ev
-from nbrun.fold import apply
-from nbrun.reading import Reading
-from nbrun.state import RunState
-from nbrun.verify import Standing, Trust, verify
-from nbrun.views import notebook
-from nbrun.views.terminal import TerminalView
-from tests.faults.rig import EFFECTS, Rig
+from nbrun.audit.verify import Standing, Trust, verify
+from nbrun.core import events as ev
+from nbrun.core.reducer import apply
+from nbrun.core.state import RunState
+from nbrun.journal.reader import Reading
+from nbrun.views.export import notebook
+from nbrun.views.terminal.view import TerminalView
+from tests.support.fault_rig import EFFECTS, Rig
 
 BOUNDARIES = ("write", "fdatasync", "fsync", "replace", "open")
 
@@ -103,7 +103,7 @@ def check(runs: Path, shown: str, effects: list[str]) -> None:
             assert f"{printed}\n" in [e.output["text"] for e in records if isinstance(e, ev.Output)]
     assert begun[: len(effects)] == effects, "the kernel has code that the journal does not"
     assert len(begun) <= len(effects) + 1
-    from nbrun.run_directory import RunDirectory
+    from nbrun.journal.run_directory import RunDirectory
 
     if records and not isinstance(records[-1], ev.RunFinished):
         assert verify(RunDirectory(folder), Trust(), notebook.digest).standing is Standing.OPEN

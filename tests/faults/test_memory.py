@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import Desk
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.terminal import Desk
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="reads the peak of a process's memory from /proc"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import run_directory
 from nbrun.errors import JournalError
-from nbrun.journal import Journal, is_locked
-from nbrun.reading import Reading, first, last
-from nbrun.run_directory import RunDirectory
-from tests.build import uneventful, write
-from tests.faults.rig import Rig
+from nbrun.journal import run_directory
+from nbrun.journal.reader import Reading, first, last
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.journal.writer import Journal, is_locked
+from tests.support.build_events import uneventful, write
+from tests.support.fault_rig import Rig
 
 
 @pytest.fixture(params=[0, 0o777, 0o022], ids=["umask 000", "umask 777", "umask 022"])

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import events as ev
-from tests.build_notebooks import code
-from tests.e2e.terminal import TELL_PID, Desk, is_gone, wait_until
+from nbrun.core import events as ev
+from tests.support.build_notebooks import code
+from tests.support.terminal import TELL_PID, Desk, is_gone, wait_until
 
 SAFE = "what was recorded before is kept"
 

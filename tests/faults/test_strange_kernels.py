@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from nbrun import decisions, kernel_control, kernel_process, processes, pulse, runaways
-from nbrun import events as ev
-from nbrun.redaction import Redaction
-from nbrun.terms import Policy
-from tests.build_notebooks import code
-from tests.e2e.terminal import TELL_PID, Desk, is_gone, wait_until
-from tests.faults.live import Live
+from nbrun.core import decisions
+from nbrun.core import events as ev
+from nbrun.core.model import Policy
+from nbrun.core.redaction import Redaction
+from nbrun.engine import kernel_controller, leftover_processes
+from nbrun.kernel import process, watchdog
+from nbrun.system import processes
+from tests.support.build_notebooks import code
+from tests.support.live_run import Live
+from tests.support.terminal import TELL_PID, Desk, is_gone, wait_until
 
 WITHIN = 10.0  # seconds, in which Ctrl-C and time limits work whatever the kernel does
 REASON = "reason (Enter for none, Ctrl-C to go back):"
@@ -41,8 +44,8 @@ def live(tmp_path: Path) -> Iterator[Callable[..., Live]]:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel is asked sooner, and its silence told of sooner."""
     for name, seconds in (("QUIET", 0.2), ("IDLE_AFTER", 1.0), ("BUSY_AFTER", 2.5)):
-        monkeypatch.setattr(pulse, name, seconds)
-    monkeypatch.setattr(kernel_process, "_LOOK", 0.2)
+        monkeypatch.setattr(watchdog, name, seconds)
+    monkeypatch.setattr(process, "_LOOK", 0.2)
 
 
 # ── Those that do not answer ─────────────────────────────────────────────────────────────────
@@ -117,7 +120,7 @@ while True: time.sleep(0.01)"""
 def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
     live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    monkeypatch.setattr(kernel_control, "PATIENCE", 0.5)
+    monkeypatch.setattr(kernel_controller, "PATIENCE", 0.5)
     run = live(decisions.Cancel()).start(source)
     run.printed("at it")
     run.decide(decisions.Interrupt())
@@ -135,8 +138,8 @@ def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
 def test_a_step_that_ignores_its_time_limit_is_killed(
     live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert kernel_control.CANCEL_GRACE < WITHIN - 1
-    monkeypatch.setattr(kernel_control, "CANCEL_GRACE", 1.0)
+    assert kernel_controller.CANCEL_GRACE < WITHIN - 1
+    monkeypatch.setattr(kernel_controller, "CANCEL_GRACE", 1.0)
     run = live().start(IGNORES, policy=ALONE, timeout=0.5)
     assert run.ended().outcome == "failed"
     assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
@@ -206,7 +209,7 @@ def asleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_kernel_that_is_never_ready_is_waited_for_no_longer_than_said(
     live: Callable[..., Live], asleep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_process, "STARTUP_TIMEOUT", 2.0)
+    monkeypatch.setattr(process, "STARTUP_TIMEOUT", 2.0)
     began = time.monotonic()
     run = live(kernel=asleep).start("print('never')", policy=ALONE)
     died = run.until(ev.KernelDied)
@@ -316,7 +319,7 @@ def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
     source = (
         "import os, subprocess\n"
         f"argv = [{sys.executable!r}, '-c', 'import time; time.sleep(605)',"
-        f" {'x' * (runaways.LONGEST - 60)!r} + '--password={secret}']\n"
+        f" {'x' * (leftover_processes.LONGEST - 60)!r} + '--password={secret}']\n"
         "subprocess.Popen(argv, start_new_session=True)\n"
         f"subprocess.Popen({words!r})\n"
         "os.kill(os.getpid(), 9)"
@@ -328,7 +331,7 @@ def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
         commands = [each.command for each in left.processes]
         assert len(commands) == 2
         assert any(each == "sleep 605" for each in commands)
-        assert all(len(each) <= runaways.LONGEST for each in commands)
+        assert all(len(each) <= leftover_processes.LONGEST for each in commands)
         assert "c4n" not in " ".join(commands), "a part of a secret is in the record"
         run.ended()
     finally:

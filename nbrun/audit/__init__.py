@@ -1,0 +1,1 @@
+"""Verify records, seal them with signatures, and forward them."""

@@ -1,0 +1,1 @@
+"""The commands. Each wires the other packages together and returns an exit code."""

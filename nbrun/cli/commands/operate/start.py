@@ -1,0 +1,63 @@
+"""`nbrun start`: run a notebook as a runbook, in a supervisor of its own."""
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from nbrun.cli.commands.gather_parameters import Wanted, gather
+from nbrun.errors import ExitCode, NoSupervisorError, UsageError
+from nbrun.supervisor.requests import StartOrder
+from nbrun.supervisor.spawn import Spawned
+from nbrun.views.text.options import Look
+
+
+def start(
+    order: StartOrder, wanted: Wanted, spawned: Spawned, *, json: bool, detach: bool, look: Look
+) -> ExitCode:
+    """Have the supervisor check everything and run. What shows the run is imported meanwhile.
+
+    What needs this terminal comes first: secrets are fetched, and missing parameters asked for.
+
+    Raises:
+        UsageError: a parameter is refused, or missing.
+        DeclinedError: something is wrong with the order; nothing was made or run.
+        NbrunError: the supervisor ended before the run began.
+    """
+    if json and detach:
+        raise UsageError("--json follows the run, and --detach does not: choose one")
+    attended = detach or (not json and someone_is_there())
+    interactive = not json and someone_is_there()
+    given = gather(wanted, Path(order.runbook), order.kernel, interactive=interactive)
+    spawned.order(msgspec.structs.replace(order, attended=attended, given=given))
+    try:
+        if detach:
+            print(spawned.directory().id)  # noqa: T201
+            return ExitCode.COMPLETED
+        return _follow(spawned, attended=attended, json=json, look=look)
+    except KeyboardInterrupt:  # before the console has an ear for it
+        directory = spawned.give_up()
+    from nbrun.cli.commands import follow
+
+    return follow.look_on(directory, json=json, look=look)
+
+
+def _follow(spawned: Spawned, *, attended: bool, json: bool, look: Look) -> ExitCode:
+    from nbrun.cli.commands import follow
+    from nbrun.supervisor.client import SocketLink
+    from nbrun.views.render import source
+
+    source.prepare()  # the supervisor is at its own imports meanwhile
+    directory = spawned.directory()
+    try:
+        link = SocketLink(directory, "operate" if attended else "follow")
+    except NoSupervisorError:  # it has ended as quickly as that
+        return follow.look_on(directory, json=json, look=look)
+    if attended:
+        return follow.operate(directory, link, look=look)
+    return follow.answer_for(directory, link, json=json, look=look)
+
+
+def someone_is_there() -> bool:
+    """A person can be asked: the keyboard is a terminal, and so is somewhere to ask on."""
+    return sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())

@@ -1,0 +1,1 @@
+"""Commands that read, verify or export records."""

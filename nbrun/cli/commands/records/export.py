@@ -1,0 +1,86 @@
+"""`nbrun export`: make a view of a run again from its journal alone."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from nbrun import config
+from nbrun.audit.verify import Standing, Trust, verify
+from nbrun.cli.commands.records.verify import allowed_signers
+from nbrun.errors import ExitCode, JournalError, UsageError
+from nbrun.journal import recovery, run_directory
+from nbrun.journal.reader import Reading
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.views.export import notebook
+
+Kind = Literal["notebook", "html", "markdown", "cast"]
+
+SUFFIXES: dict[Kind, str] = {
+    "notebook": ".ipynb",
+    "html": ".html",
+    "markdown": ".md",
+    "cast": ".cast",
+}
+
+
+def export(
+    run: str,
+    kind: Kind,
+    path: Path | None,
+    runs_dir: Path | None,
+    signers: Path | None = None,
+) -> tuple[ExitCode, Path]:
+    """Write that view of `run` to `path`, or into the run's folder; where that is. `signers`: who
+    may sign, for the views that say how the record stands. ALTERED: it says that it is broken.
+
+    Raises:
+        UsageError: `path` can't be written, or is a folder; `signers` can't be used.
+        RunNotFoundError, DamagedJournalError: see their messages.
+    """
+    directory = run_directory.find(config.runs_dir(runs_dir), run)
+    recovery.note_interruption(directory.journal)
+    own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[kind])
+    target = path or own
+    try:
+        content, code = _made(kind, directory, signers)
+        if target.is_dir():
+            raise UsageError(f"{target}: is a folder; name the file")
+        notebook.save(target.absolute(), content)
+    except OSError as error:
+        raise UsageError(f"{target}: can't be written: {error.strerror}") from error
+    return code, target
+
+
+def _made(
+    kind: Kind, directory: RunDirectory, signers: Path | None
+) -> tuple[Iterable[bytes], ExitCode]:
+    """The view, in pieces, and what it says to a shell. What makes it is imported when it is asked
+    for."""
+    if kind in ("html", "markdown"):
+        content, code = _judged(kind, directory, allowed_signers(signers, [directory]))
+        return (content,), code
+    if signers is not None:
+        raise UsageError(f"--allowed-signers: what --{kind} makes says nothing of signatures")
+    records = Reading(directory.journal)
+    if kind == "cast":
+        from nbrun.views.terminal import asciicast
+
+        return (asciicast.build(records),), ExitCode.COMPLETED
+    return notebook.pieces(records), ExitCode.COMPLETED
+
+
+def _judged(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[bytes, ExitCode]:
+    """A view that says how the record stands."""
+    from nbrun.views.export import report, ticket
+
+    found = verify(directory, Trust(allowed_signers=signers), notebook.digest)
+    build = report.build if kind == "html" else ticket.build
+    broken = found.standing is Standing.BROKEN
+    code = ExitCode.ALTERED if broken else ExitCode.COMPLETED
+    return build(Reading(directory.journal), found), code
+
+
+def _runbook(journal: Path) -> str:
+    for record in Reading(journal):
+        return str(getattr(record.event, "runbook", ""))
+    raise JournalError(f"{journal}: the journal is empty: nbrun ended before the run began")

@@ -1,0 +1,63 @@
+"""`nbrun review`: what the runs of a runbook tell of it."""
+
+import sys
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from nbrun import config
+from nbrun.cli.commands.console_output import screen
+from nbrun.core.events import Record
+from nbrun.core.run_statistics import advice, review
+from nbrun.errors import ExitCode, JournalError, RunNotFoundError
+from nbrun.journal import history, recovery
+from nbrun.journal.reader import Reading
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.views.terminal import review as view
+from nbrun.views.text.options import Look
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line (see `nbrun review --help`)."""
+
+    runbook: Path
+    runs_dir: Path | None = None
+    newest: int | None = None
+    diffs: bool = False
+    json: bool = False
+    look: Look = field(default_factory=Look)
+
+
+def show(request: Request) -> ExitCode:
+    """Print the review. A run whose journal is damaged is named, and left out.
+
+    Raises:
+        RunNotFoundError: there is no run of it.
+    """
+    parent = config.runs_dir(request.runs_dir)
+    runbook = str(request.runbook.absolute())
+    found = islice(history.runs_of(parent, runbook), request.newest)
+    made = review(records for directory in found if (records := _records(directory)))
+    if not made.runs:
+        raise RunNotFoundError(f"{parent}: holds no run of {runbook}")
+    if request.json:
+        told = msgspec.to_builtins(made)
+        for step, each in zip(told["steps"], made.steps, strict=True):
+            step["advice"] = advice(each)
+        print(msgspec.json.encode(told | {"runbook": runbook}).decode())  # noqa: T201
+    else:
+        screen(request.look).print(view.renderable(made, runbook, diffs=request.diffs))
+    return ExitCode.COMPLETED
+
+
+def _records(directory: RunDirectory) -> list[Record]:
+    """Those of one run; none, and a line that says why, where they can't be read."""
+    try:
+        recovery.note_interruption(directory.journal)
+        return list(Reading(directory.journal))
+    except (JournalError, OSError) as error:
+        sys.stderr.write(f"nbrun: left out: {error}\n")
+        return []

@@ -1,0 +1,44 @@
+"""`nbrun seal`: the signature of a record, made after its run."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nbrun import config
+from nbrun.audit import seals, ssh_signatures
+from nbrun.audit.verify import End, end
+from nbrun.errors import JournalError, UsageError
+from nbrun.journal import run_directory
+from nbrun.views.export import notebook
+
+
+def seal(run: str, runs_dir: Path | None, sign: Path | None) -> str:
+    """Sign the end of the record of `run` with `sign`, else with the key that the run was to sign
+    with, else with the team's; what was done, in a line. A seal that is there is left alone.
+
+    Raises:
+        UsageError: the run has not ended, or there is no key.
+        DamagedJournalError: the record is not what nbrun wrote.
+        SignatureError: the key can't sign.
+        JournalError: the seal can't be kept.
+    """
+    directory = run_directory.find(config.runs_dir(runs_dir), run)
+    found = end(directory, notebook.digest)
+    if found.is_sealed:
+        return f"{directory.id} is sealed already"
+    key = _key(found, sign)
+    made = seals.make(key, found.started.run, found.record, later=datetime.now(UTC))
+    try:
+        seals.keep(directory.seals, made)
+    except OSError as error:
+        raise JournalError(f"{directory.seals}: can't keep the seal: {error.strerror}") from error
+    by = ssh_signatures.fingerprint(key)
+    return f"{directory.id} was sealed later, at {made.later}, with {by}, up to its end {made.head}"
+
+
+def _key(found: End, sign: Path | None) -> Path:
+    named = found.started.policy.sign
+    key = sign or (Path(named) if named else None)
+    key = key or config.load_for(Path(found.started.runbook)).sign_key
+    if key is None:
+        raise UsageError("there is no key to sign with: name one with --sign")
+    return key.expanduser().absolute()

@@ -1,0 +1,1 @@
+"""The run loop: decisions in, events out."""

@@ -1,0 +1,1 @@
+"""One Jupyter kernel: start it, exchange messages with it, watch it and end it."""

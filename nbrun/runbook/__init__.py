@@ -1,0 +1,1 @@
+"""Notebooks as runbooks: load, validate, lint, and read each step's contract."""

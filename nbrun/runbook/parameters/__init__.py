@@ -1,0 +1,1 @@
+"""Typed parameters: declare, resolve, check, and write as literals."""

@@ -1,0 +1,1 @@
+"""The output notebook, the HTML report and the ticket text."""

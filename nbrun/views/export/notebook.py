@@ -1,0 +1,332 @@
+"""The output notebook: every attempt as a code cell, in the order in which they ran.
+
+A function of the journal's events alone, so that the same journal gives the same bytes.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbrun.core import events as ev
+from nbrun.core import model
+from nbrun.core.events import Stamped
+from nbrun.core.reducer import TRANSITIONS, apply, check
+from nbrun.core.state import RunState
+from nbrun.system.files import sync_directory, sync_file
+from nbrun.views.export import notebook_cells
+from nbrun.views.export.cell_store import Cell, Cells, piece
+from nbrun.views.export.display_state import Shown
+from nbrun.views.export.notebook_cells import markdown, md, md_line, own_metadata
+from nbrun.views.text import kernel_status, phrases
+
+NBFORMAT = (4, 5)
+_BUFFER = 1 << 18  # bytes
+_MAY_PUT_OUT = TRANSITIONS[ev.Output]
+
+
+def pieces(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> Iterator[bytes]:
+    """The notebook of `records`, as UTF-8 JSON, valid nbformat 4.5, piece by piece: of what cells
+    have put out, one attempt's is in memory at a time, and of what they have printed less.
+
+    `ending`: an end that is not in the journal yet. It gives the same bytes as the journal that
+    has it: nothing here depends on when it was written. Raises OSError when the temporary file
+    that it takes can't be written.
+    """
+    builder = _Builder()
+    try:
+        for record in records:
+            builder.take(record.event, record.at)
+        if ending is not None:
+            builder.take(ending, "")
+        yield from builder.document()
+    finally:
+        builder.close()
+
+
+def build(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> bytes:
+    """The same in one piece."""
+    return b"".join(pieces(records, ending))
+
+
+def digest(records: Iterable[Stamped]) -> str:
+    """The SHA-256 of the notebook of `records`."""
+    found = hashlib.sha256()
+    for each in pieces(records):
+        found.update(each)
+    return found.hexdigest()
+
+
+def save(
+    path: Path, content: Iterable[bytes], let_read: Callable[[Path], None] = lambda _path: None
+) -> str:
+    """Put the pieces of `content` at `path`, all of them or none, mode 0600 but for those whom
+    `let_read` lets read the file that it is given, before that stands there. The SHA-256 of the
+    whole. Raises OSError, and what `content` raises."""
+    found = hashlib.sha256()
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(fd, "wb", buffering=_BUFFER) as file:
+            os.fchmod(fd, 0o600)
+            for each in content:
+                found.update(each)
+                file.write(each)
+            file.flush()
+            sync_file(fd)
+        let_read(Path(temporary))
+        Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    sync_directory(path.parent)
+    return found.hexdigest()
+
+
+class _Builder:
+    """Cells in the order of events; outputs go to the cell of their attempt, whenever they come."""
+
+    def __init__(self) -> None:
+        self._state = RunState()
+        self._began_at = ""
+        self._cells = Cells()
+        self._shown = Shown()
+        self._taken = {notebook_cells.HEAD}
+        self._capped: dict[tuple[str, int], tuple[int, str]] = {}
+        self._narrated: set[str] = set()
+        self._operator: model.Operator | None = None
+
+    def close(self) -> None:
+        self._cells.close()
+        self._shown.bundles.close()
+
+    def take(self, event: ev.Event, at: str) -> None:
+        if type(event) is ev.Output:  # most are, and they change no state
+            if self._state.phase not in _MAY_PUT_OUT:
+                check(self._state, event)
+            output = self._cells.put_out(event)
+            if output["output_type"] != "stream":
+                self._shown.put_out(event, output)
+        else:
+            self._take_rarer(event, at)
+
+    def _take_rarer(self, event: ev.Event, at: str) -> None:
+        stop = self._state.stop
+        apply(self._state, event)
+        match event:
+            case ev.OutputUpdated() | ev.WidgetsChanged():
+                self._shown.change(event)
+            case ev.OutputCleared(wait=wait):
+                self._cells.outputs(event.step, event.attempt).clear(wait=wait)
+            case ev.RunStarted(operator=operator):
+                self._began_at, self._operator = at, operator
+            case ev.AttemptStarted():
+                self._attempt(event, at)
+            case ev.OutputCapped():
+                self._cap(event)
+            case ev.AttemptFinished():
+                self._finish(event, at)
+            case ev.Deviated():
+                self._deviate(event)
+            case ev.Decided(operator=operator):
+                self._operator = operator
+                self._decide(event, at, stop)
+            case _:
+                self._note(event, at)
+                self._break(event, at)
+
+    def _note(self, event: ev.Event, at: str) -> None:
+        """What people said, and what became of the kernel."""
+        match event:
+            case ev.NoteAdded(operator=operator, text=text):
+                self._remark(at, f"**Note** by {md(phrases.operator(operator))}", text)
+            case ev.DecisionProposed(reason=why):
+                told = phrases.decision(self._state, phrases.without_reason(event))
+                by = md(phrases.operator(event.operator))
+                what = f"**Put up for approval**: {md(told)}, by {by},"
+                self._remark(at, what, f"{why}\n{phrases.change(self._state, event)}".strip())
+            case ev.ApprovalGranted(reason=why):
+                told = phrases.judged(self._state, event, "approved").removesuffix(f" ({why})")
+                self._remark(at, f"**Approval**: {md(told)}", why)
+            case ev.ApprovalRejected(reason=why):
+                told = phrases.judged(self._state, event, "rejected").removesuffix(f" ({why})")
+                self._remark(at, f"**Approval**: {md(told)}", why)
+            case ev.KernelDied(why=why):
+                self._remark(at, "**The kernel died**", why)
+            case ev.ProcessesLeft():
+                told = kernel_status.fact(self._state, event)
+                self._remark(at, "**Left running**, seen", told)
+            case ev.KernelRestarted(why=why):
+                self._remark(at, f"**The kernel was restarted** (number {event.generation})", why)
+
+    def _break(self, event: ev.Event, at: str) -> None:
+        """What a crash and a resume add to the story."""
+        match event:
+            case ev.AttemptIndeterminate(why=why):
+                own = self._cells.attempt((event.step, event.attempt))["metadata"]["nbrun"]
+                own["outcome"] = "indeterminate"
+                told = f"**Nobody saw the end** of {md(phrases.step(self._state, event.step))}"
+                self._remark(at, f"{told}, attempt {event.attempt}, found", why)
+            case ev.AttemptSettled(operator=operator):
+                told = phrases.settled(self._state, event)
+                by = md(phrases.operator(operator))
+                self._remark(at, f"**{md(told)}**, says {by}", "")
+            case ev.RunInterrupted():
+                told = phrases.interrupted(event)
+                self._remark(at, "**The run was interrupted**, found", told)
+            case ev.RunResumed(operator=operator, reason=reason):
+                self._operator = operator
+                by = md(phrases.operator(operator))
+                self._remark(at, f"**The run was resumed** by {by}", reason)
+            case ev.KernelReattached():
+                self._remark(at, "**The kernel was found again**", phrases.reattached(event))
+            case ev.RunbookReplaced(operator=operator, diff=diff):
+                by = md(phrases.operator(operator))
+                self._remark(at, f"**The runbook was replaced** by {by}", diff)
+
+    # ── cells ────────────────────────────────────────────────────────────────────────────────
+
+    def _attempt(self, event: ev.AttemptStarted, at: str) -> None:
+        self._narrate(event.step)
+        step = self._state.steps.get(event.step)
+        cell: Cell = {
+            "cell_type": "code",
+            "id": self._next_id(),
+            "execution_count": None,
+            "metadata": {
+                **(step.step.metadata if step else {}),
+                "nbrun": {
+                    **own_metadata(step.step.metadata if step else {}),
+                    "step": event.step,
+                    "attempt": event.attempt,
+                    "outcome": None,
+                    "started": at,
+                    "finished": None,
+                    "duration": None,
+                    "operator": msgspec.to_builtins(self._operator),
+                    "deviations": [],
+                },
+                "tags": list(step.step.tags) if step else [],
+            },
+            "outputs": [],
+            "source": event.source,
+        }
+        id_ = step.step.id if step else event.step  # the plan's own text: there may be very many
+        self._cells.begin((id_, event.attempt), self._named(cell))
+
+    def _finish(self, event: ev.AttemptFinished, at: str) -> None:
+        cell = self._cells.attempt((event.step, event.attempt))
+        cell["execution_count"] = event.execution_count
+        own = cell["metadata"]["nbrun"]
+        own |= {"outcome": event.outcome, "finished": at, "duration": event.duration}
+        for name in ("ename", "evalue", "shell_exit"):
+            if getattr(event, name) is not None:
+                own[name] = getattr(event, name)
+
+    def _cap(self, event: ev.OutputCapped) -> None:
+        """One remark an attempt, after it; a later event has what the one before had, and more."""
+        key = event.step, event.attempt
+        if key not in self._capped:
+            remark = self._named(markdown(self._next_id(), ""))
+            self._capped[key] = self._cells.add(remark), remark["id"]
+        number, id_ = self._capped[key]
+        where = f"{phrases.step(self._state, event.step)}, attempt {event.attempt}"
+        told = f"**{md(where)}**: {md(phrases.capped(event))}"
+        self._cells.replace(number, markdown(id_, told))
+        own = self._cells.attempt(key)["metadata"]["nbrun"]
+        own["not_kept"] = {"outputs": event.outputs, "bytes": event.bytes, "sha256": event.sha256}
+
+    def _deviate(self, event: ev.Deviated) -> None:
+        attempt = self._state.attempt
+        if attempt is not None and attempt.step == event.step:
+            cell = self._cells.attempt((attempt.step, attempt.attempt))
+            cell["metadata"]["nbrun"]["deviations"].append(event.kind)
+
+    def _decide(self, event: ev.Decided, at: str, stop: ev.Stopped | None) -> None:
+        for step in self._passed_by(event, stop):
+            self._narrate(step)
+        told = event.decision
+        target = event.step or (stop.step if stop else None)
+        if target is not None:
+            told += f" · {phrases.step(self._state, target)}"
+        self._remark(at, f"**{md(told)}** by {md(phrases.operator(event.operator))}", event.reason)
+
+    def _passed_by(self, event: ev.Decided, stop: ev.Stopped | None) -> list[str]:
+        if event.decision in ("skip", "done") and stop is not None and stop.step is not None:
+            return [stop.step]
+        return []
+
+    def _narrate(self, step: str) -> None:
+        """The Markdown before a step, once, where the run first passed it."""
+        known = self._state.steps.get(step)
+        if known is None or step in self._narrated:
+            return
+        if known.step.narration or known.step.contract.manual:
+            self._narrated.add(step)
+        for cell in known.step.narration:
+            self._add(notebook_cells.narration(cell))
+        if known.step.contract.manual:
+            self._add(notebook_cells.by_hand(known.step))
+
+    def _remark(self, at: str, what: str, why: str) -> None:
+        quoted = "".join(f"\n> {md_line(line)}  " for line in why.splitlines())
+        told = f"{what} at {phrases.moment(at)}" + (f"\n{quoted}" if quoted else "")
+        self._add(markdown(self._next_id(), told))
+
+    def _next_id(self) -> str:
+        return f"nbrun-{len(self._cells) + 1}"
+
+    def _add(self, cell: Cell) -> int:
+        """Its number."""
+        return self._cells.add(self._named(cell))
+
+    def _named(self, cell: Cell) -> Cell:
+        """`cell` with an id that no other has, where a runbook's own id is like one made here."""
+        numbered = (f"{cell['id'][:50]}-{number}" for number in count(2))
+        cell["id"] = next(id_ for id_ in chain([cell["id"]], numbered) if id_ not in self._taken)
+        self._taken.add(cell["id"])
+        return cell
+
+    # ── the whole ────────────────────────────────────────────────────────────────────────────
+
+    def document(self) -> Iterator[bytes]:
+        """The notebook, when all has been taken."""
+        plan = self._state.plan
+        if self._state.current is None and self._state.finished is not None:
+            for told in plan.epilogue:
+                self._add(notebook_cells.narration(told))
+        for cell in notebook_cells.never_run(self._state):
+            self._add(cell)
+        yield b'{\n "cells": [\n'
+        yield piece(notebook_cells.head(self._state, self._began_at))
+        for made in self._cells.settled(self._shown.bundles, self._shown.texts):
+            yield b",\n"
+            yield from made
+        rest = {
+            "metadata": self._metadata(),
+            "nbformat": NBFORMAT[0],
+            "nbformat_minor": NBFORMAT[1],
+        }
+        yield b"\n ],\n"
+        yield msgspec.json.format(msgspec.json.encode(rest), indent=1).removeprefix(b"{\n") + b"\n"
+
+    def _metadata(self) -> dict[str, Any]:
+        plan, finished = self._state.plan, self._state.finished
+        info = self._state.kernel_info
+        metadata = dict(plan.metadata)
+        if info is not None and info.language_info.get("name"):
+            metadata["language_info"] = info.language_info
+        metadata["nbrun"] = {
+            **own_metadata(plan.metadata),
+            "run": plan.run,
+            "outcome": finished.outcome if finished else None,
+            "off_script": self._state.off_script,
+            "parameters": plan.parameters,
+        }
+        return metadata

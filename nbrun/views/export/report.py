@@ -1,0 +1,206 @@
+"""A run as one HTML page, to be attached to a ticket. The only importer of jinja2.
+
+One file without a request to anywhere, and without scripts but those that draw charts in frames of
+their own (see `charts`). Made from the journal alone: the same journal gives the same bytes.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib import resources
+from pathlib import PurePath
+from typing import Any
+
+from nbrun.audit.verify import Standing, Verification
+from nbrun.core.events import Record
+from nbrun.core.model import Narration
+from nbrun.views.export import timeline
+from nbrun.views.export.account import Account, Attempt, Section, account
+from nbrun.views.render import charts, safe_html
+from nbrun.views.render.traceback import failure
+from nbrun.views.render.worddiff import word_diff
+from nbrun.views.text import identities, phrases
+from nbrun.views.text.sanitize import visible
+
+_STANDINGS = {
+    Standing.SEALED: "ok",
+    Standing.UNSEALED: "off",
+    Standing.OPEN: "off",
+    Standing.BROKEN: "bad",
+}
+
+
+def build(records: Iterable[Record], found: Verification | None = None) -> bytes:
+    """The report of a run, which may still go on, as UTF-8. `found`: what a check of its record
+    found, to be said in it.
+
+    Raises:
+        IllegalEventError: the records are no run's.
+    """
+    told = account(records)
+    info = told.state.kernel_info
+    language = str(info.language) if info else "python"
+    sections = [_section(told, each, language) for each in told.sections]
+    drawn = charts.drawn_in(
+        output
+        for section in sections
+        for attempt in section["attempts"]
+        for output in attempt["outputs"]
+    )
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            run=told.state.plan,
+            name=PurePath(told.state.plan.runbook).name,
+            style=_style(),
+            facts=facts(told, found),
+            outcome=outcome(told),
+            kind=_kind(told),
+            standing=found.standing.value if found else "",
+            standing_kind=_STANDINGS[found.standing] if found else "",
+            deviations=[phrases.deviation(told.state, each) for each in told.state.deviations],
+            picture=timeline.timeline(told),
+            summary=timeline.summary(told),
+            sections=sections,
+            anchors={each.id: f"step-{n}" for n, each in enumerate(told.sections, 1)},
+            epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
+            happenings=told.happenings,
+            told=told,
+            libraries=charts.libraries(drawn),
+            script_policy=charts.policy(drawn),
+        )
+    )
+    return str(page).encode("utf-8", "backslashreplace")
+
+
+def outcome(told: Account) -> str:
+    """How it ended, in a few words."""
+    return phrases.outcome(told.state.finished) if told.state.finished else "no end is recorded"
+
+
+def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
+    """What, who, when, where and why, as names and values; and how the record stands."""
+    plan, finished = told.state.plan, told.state.finished
+    rows = [
+        ("Runbook", plan.runbook),
+        ("SHA-256 of the runbook", plan.runbook_sha256),
+        ("Git commit", plan.git_commit or ""),
+        ("Run", plan.run),
+        ("Started", f"{phrases.moment(told.began)} by {phrases.operator(plan.operator)}"),
+        ("Ended", f"{phrases.moment(told.last)}: {finished.why}" if finished else ""),
+        ("Took", phrases.duration(told.end)),
+        ("Waited for the operator", phrases.duration(told.waited) if told.waits else ""),
+        ("Host", plan.host),
+        *((name.capitalize(), value) for name, value in identities.rows(plan.role)),
+        ("Folder", plan.cwd),
+        ("Kernel", plan.kernelspec),
+        ("Reason", plan.reason),
+        ("Ticket", plan.ticket),
+        *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
+        *(("Notice", notice) for notice in plan.notices),
+        *_standing(found),
+        ("Key that is to sign the record", plan.sign_key),
+        ("Hash of the record's last line", told.head),
+    ]
+    return [(visible(name), visible(value)) for name, value in rows if value]
+
+
+def _standing(found: Verification | None) -> Iterator[tuple[str, str]]:
+    if found is not None:
+        yield "Record, when this was made", f"{found.standing.value}: {found.why}"
+        yield from (("Note on the record", note) for note in found.notes)
+
+
+def _kind(told: Account) -> str:
+    finished = told.state.finished
+    if finished is None:
+        return "unknown"
+    if finished.outcome != "completed":
+        return "bad"
+    return "off" if finished.off_script else "ok"
+
+
+def _section(told: Account, section: Section, language: str) -> dict[str, Any]:
+    step = section.step
+    return {
+        "id": section.id,
+        "number": step.number if step else None,
+        "title": section.title,
+        "impact": phrases.impact(told.state, section.id),
+        "narration": _narrated(step.narration) if step else "",
+        "source": safe_html.source(step.source, language) if step and not section.attempts else "",
+        "why_not_run": section.why_not_run,
+        "before": section.before,
+        "attempts": [_attempt(each, language) for each in section.attempts],
+    }
+
+
+def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
+    planned = attempt.planned
+    changed = planned != attempt.started.source
+    return {
+        "number": attempt.started.attempt,
+        "at": phrases.moment(attempt.at),
+        "told": attempt.told,
+        "not_kept": attempt.not_kept,
+        "kind": {"ok": "ok", "interrupted": "stopped", "indeterminate": "unknown"}.get(
+            attempt.outcome, "bad"
+        ),
+        "deviations": [
+            phrases.DEVIATIONS[each.kind] + (f" ({each.reason})" if each.reason else "")
+            for each in attempt.deviations
+        ],
+        "source": safe_html.source(attempt.started.source, language, _failed_line(attempt)),
+        "diff": word_diff(visible(planned), visible(attempt.started.source)) if changed else "",
+        "outputs": [safe_html.output(_joined(each)) for each in attempt.outputs],
+        "after": attempt.after,
+    }
+
+
+def _failed_line(attempt: Attempt) -> int:
+    """The line of its source that the attempt's error came up in; 0 where none is known."""
+    where = [
+        failure([each for each in output.get("traceback") or () if isinstance(each, str)])
+        for output in attempt.outputs
+        if output.get("output_type") == "error"
+    ]
+    return where[-1].line if where and where[-1] else 0
+
+
+def _joined(output: dict[str, Any]) -> dict[str, Any]:
+    """A stream's chunks as one text."""
+    if output.get("output_type") == "stream" and isinstance(output.get("text"), list):
+        return output | {"text": "".join(output["text"])}
+    return output
+
+
+def _narrated(cells: Iterable[Narration]) -> str:
+    told = (cell for cell in cells if cell.kind == "markdown")
+    return "".join(safe_html.markdown(cell.source, cell.attachments) for cell in told)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+@lru_cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nbrun.views.export"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["seen"] = visible
+    environment.filters["clock"] = phrases.clock
+    return environment
+
+
+@lru_cache
+def _style() -> str:
+    return (resources.files("nbrun.views.export") / "templates" / "report.css").read_text("utf-8")

@@ -1,0 +1,1 @@
+"""Render one Jupyter output or source with rich or as HTML."""

@@ -1,0 +1,129 @@
+"""A plan told before anything runs: what a run would do, what it would ask, with which values."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nbrun.core.model import Contract, Policy, RoleTaken, Step
+from nbrun.runbook.contract import IMPACTS
+from nbrun.runbook.loader import Runbook
+from nbrun.views.text import phrases
+from nbrun.views.text.header_footer import facts
+from nbrun.views.text.sanitize import plain
+
+
+def shown(
+    book: Runbook, values: Mapping[str, Any], policy: Policy, rows: list[tuple[str, str]]
+) -> RenderableType:
+    """`rows` of what is known besides, the parameters, the steps, and how much they change."""
+    head = [("runbook", str(book.path)), *rows]
+    head += [("parameter", f"{name} = {value!r}") for name, value in values.items()]
+    notices = [Text(plain(f"note: {notice}")) for notice in book.notices]
+    return Group(facts(head), *notices, Text(), _steps(book, policy), Text(), _count(book))
+
+
+def _steps(book: Runbook, policy: Policy) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("step", justify="right")
+    for column in ("title", "impact", "stops", "limits", "tags"):
+        table.add_column(column, overflow="fold")
+    for step in book.steps:
+        cells = (
+            step.title,
+            step.contract.impact or "",
+            gate(step, policy),
+            limits(step.contract),
+            ", ".join(step.tags),
+        )
+        table.add_row(str(step.number), *(Text(plain(cell)) for cell in cells))
+    return table
+
+
+def gate(step: Step, policy: Policy) -> str:
+    """Why the run would stop before `step`; empty when it would not."""
+    contract = step.contract
+    needs = "" if contract.approve is None else f"approval{_of(contract.approve)}"
+    return ", ".join(each for each in (needs, _own_gate(step, policy)) if each)
+
+
+def _of(group: str) -> str:
+    return f" of {group}" if group else ""
+
+
+def _own_gate(step: Step, policy: Policy) -> str:
+    contract = step.contract
+    if "skip-execution" in step.tags:
+        return "never run"
+    if contract.manual:
+        return "for a person to do" + _typed(contract)
+    if "fill" in step.tags:
+        return "to be completed"
+    if contract.confirm is None:
+        return "step mode" if policy.step else ""
+    destructive = contract.impact == "destructive"
+    if policy.yes_destructive if destructive else policy.yes:
+        return f"confirmed beforehand: {contract.confirm}"
+    return f"confirm: {contract.confirm}" + _typed(contract)
+
+
+def _typed(contract: Contract) -> str:
+    return f" (type {contract.typed})" if contract.typed else ""
+
+
+def limits(contract: Contract) -> str:
+    """`60 s, 3 retries after 5 s each`."""
+    told = [] if contract.timeout is None else [phrases.duration(contract.timeout)]
+    if contract.retries:
+        times = "1 retry" if contract.retries == 1 else f"{contract.retries} retries"
+        wait = phrases.duration(contract.retry_delay)
+        told.append(f"{times} after {wait}" if contract.retry_delay else times)
+    return ", ".join(told)
+
+
+def impacts(book: Runbook) -> dict[str, int]:
+    """How many steps say that they change nothing, something, or destroy; and how many say
+    nothing of it."""
+    counts = Counter(step.contract.impact or "unknown" for step in book.steps)
+    return {impact: counts[impact] for impact in (*IMPACTS, "unknown")}
+
+
+def _count(book: Runbook) -> Text:
+    counts = impacts(book)
+    told = ", ".join(f"{count} {impact}" for impact, count in counts.items() if count)
+    return Text(f"{len(book.steps)} steps · impact: {told}")
+
+
+def as_data(
+    book: Runbook,
+    values: Mapping[str, Any],
+    policy: Policy,
+    rows: list[tuple[str, str]],
+    role: RoleTaken | None,
+) -> dict[str, Any]:
+    """The same for programs: JSON's types."""
+    acting = {} if role is None else {"role": role.name, "identities": role.identities}
+    return {
+        "runbook": str(book.path),
+        "sha256": book.sha256,
+        **dict(rows),
+        **msgspec.to_builtins(acting),
+        "parameters": dict(values),
+        "notices": list(book.notices),
+        "impact": impacts(book),
+        "steps": [
+            {
+                "number": step.number,
+                "id": step.id,
+                "title": step.title,
+                "tags": list(step.tags),
+                **msgspec.to_builtins(step.contract),
+                "gate": gate(step, policy),
+            }
+            for step in book.steps
+        ],
+    }

@@ -1,0 +1,129 @@
+"""The journal told again: through the live view, in the time it took, or as a table of steps."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nbrun.core import events as ev
+from nbrun.core.events import Record
+from nbrun.core.reducer import apply
+from nbrun.core.state import RunState
+from nbrun.errors import NbrunError
+from nbrun.views.text import identities, kernel_status, phrases
+from nbrun.views.text.sanitize import plain
+
+_AT_ONCE = 500  # records printed in one piece
+
+
+class Screen(Protocol):
+    """What records are shown on (`terminal.TerminalView`)."""
+
+    def show(self, state: RunState, record: Record) -> None: ...
+    def flush(self) -> None: ...
+    def tick(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def replay(
+    records: Iterable[Record], screen: Screen, *, step: str | None = None, each: bool = False
+) -> RunState:
+    """Show `records`, or those about `step` alone; the state they lead to.
+
+    `each`: what a record shows is out before the next is taken; else many go out at once, which
+    is far quicker. Where `records` end in an error, what came before it is shown.
+    """
+    state = RunState()
+    try:
+        for number, record in enumerate(records, 1):
+            apply(state, record.event)
+            if step is None or _is_about(state, record, step):
+                screen.show(state, record)
+            if each or number % _AT_ONCE == 0:
+                screen.flush()
+    except NbrunError:
+        screen.close()
+        raise
+    screen.close()
+    return state
+
+
+def _is_about(state: RunState, record: Record, step: str) -> bool:
+    match record.event:
+        case ev.KernelStarted():  # it tells the view the language
+            return True
+        case ev.Decided(step=None) | ev.DecisionRefused():
+            return state.stop is not None and state.stop.step == step
+    return getattr(record.event, "step", None) == step
+
+
+def steps_table(records: Iterable[Record]) -> RenderableType:
+    """One row an attempt, decisions and deviations between them, in the order they came."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("time", "step", "attempt", "outcome", "what"):
+        table.add_column(heading, overflow="fold")
+    state = RunState()
+    for record in records:
+        apply(state, record.event)
+        row = _row(state, record)
+        if row is not None:
+            table.add_row(phrases.clock(record.at), *(Text(plain(cell)) for cell in row))
+    if state.attempt is not None:
+        where = *_where(state, state.attempt.step), str(state.attempt.attempt)
+        table.add_row(
+            "", *map(Text, where), Text("no end"), Text("started, and no end is recorded")
+        )
+    for step in phrases.not_run(state):
+        why = phrases.why_not_run(state, step)
+        table.add_row("", Text(str(step.step.number)), "", Text(why), Text(plain(step.step.title)))
+    return table
+
+
+def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
+    match record.event:
+        case ev.AttemptFinished() as event:
+            return (*_where(state, event.step), str(event.attempt), *_outcome(state, event))
+        case ev.Decided() as event:
+            return ("", "", "decision", f"{event.operator.name}: {phrases.decision(state, event)}")
+        case ev.Deviated() as event:
+            return ("", "", "off script", phrases.deviation(state, event))
+        case ev.NoteAdded() as event:
+            return ("", "", "note", f"{event.operator.name}: {event.text}")
+        case ev.KernelDied() as event:
+            return ("", "", "kernel died", event.why)
+        case ev.RoleNotRefreshed() as event:
+            return ("", "", "role", identities.not_refreshed(event))
+        case ev.OutputCapped() as event:
+            return (*_where(state, event.step), str(event.attempt), "output", phrases.capped(event))
+        case ev.RunFinished() as event:
+            return ("", "", phrases.outcome(event), event.why)
+    seen = kernel_status.fact(state, record.event)
+    return ("", "", "kernel", seen) if seen else _break_row(state, record.event)
+
+
+def _break_row(state: RunState, event: ev.Event) -> tuple[str, str, str, str] | None:
+    """What a crash and a resume add to the story."""
+    match event:
+        case ev.AttemptIndeterminate():
+            return (*_where(state, event.step), str(event.attempt), "indeterminate", event.why)
+        case ev.AttemptSettled():
+            who = event.operator.name
+            return ("", "", "settled", f"{who}: {phrases.settled(state, event)}")
+        case ev.RunInterrupted():
+            return ("", "", "interrupted", phrases.interrupted(event))
+        case ev.RunResumed():
+            return ("", "", "resumed", f"{event.operator.name}: {event.reason}".rstrip(": "))
+    return None
+
+
+def _where(state: RunState, step: str) -> tuple[str]:
+    known = state.steps.get(step)
+    return (str(known.step.number) if known else step,)
+
+
+def _outcome(state: RunState, event: ev.AttemptFinished) -> tuple[str, str]:
+    head, _, rest = phrases.finished(state, event).partition(" · ")
+    known = state.steps.get(event.step)
+    return head, f"{known.step.title} · {rest}" if known else rest

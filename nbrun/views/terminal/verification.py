@@ -1,0 +1,45 @@
+"""What was found out about records."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nbrun.audit.verify import Standing, Verification
+from nbrun.views.text.header_footer import facts
+from nbrun.views.text.sanitize import plain
+
+_STYLES = {
+    Standing.SEALED: "bold green",
+    Standing.UNSEALED: "bold yellow",
+    Standing.OPEN: "bold yellow",
+    Standing.BROKEN: "bold red",
+}
+
+
+def one(found: Verification) -> RenderableType:
+    """All that is known of one record, its head whole, so that it can be copied."""
+    rows = [("run", found.run), ("lines", str(found.lines))]
+    rows += [("head", found.head)] * bool(found.head)
+    rows += [("note", note) for note in found.notes]
+    head = Text(found.standing.value, style=_STYLES[found.standing])
+    return Group(head.append(f"  {plain(found.why)}", "not bold"), facts(rows))
+
+
+def table(all_found: Sequence[Verification]) -> RenderableType:
+    """One row a record, and how many there are of each standing. An id is never cut."""
+    grid = Table(box=None, pad_edge=False)
+    grid.add_column("", no_wrap=True)
+    grid.add_column("run", no_wrap=True)
+    grid.add_column("lines", justify="right")
+    grid.add_column("found", overflow="fold")
+    for found in all_found:
+        standing = Text(found.standing.value, style=_STYLES[found.standing])
+        told = "; ".join(map(plain, (found.why, *found.notes)))
+        grid.add_row(standing, Text(plain(found.run)), Text(str(found.lines)), Text(told))
+    counts = [sum(each.standing is standing for each in all_found) for standing in Standing]
+    told = ", ".join(
+        f"{count} {standing.value}" for standing, count in zip(Standing, counts, strict=True)
+    )
+    return Group(grid, Text(f"{len(all_found)} records: {told}"))

@@ -1,0 +1,244 @@
+"""A run on a terminal: each record becomes what an operator sees, live or replayed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from nbrun.core import events as ev
+from nbrun.core.events import Record
+from nbrun.core.state import RunState
+from nbrun.views.render import mime, source
+from nbrun.views.render.terminal_text import unlaid
+from nbrun.views.terminal.live_region import Region
+from nbrun.views.terminal.step_header import LookBack, Steps, title
+from nbrun.views.terminal.step_output import Change, StepOutput
+from nbrun.views.text import event_lines, header_footer, phrases
+from nbrun.views.text.event_lines import line
+from nbrun.views.text.options import Look
+
+_OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
+
+
+class TerminalView:
+    """Prints records as they come. `live`: the terminal can redraw its last lines, so that what
+    a step prints changes in place, and is printed when it ends; `held`: the same, but for what is
+    shown before. `output`: what cells print is shown. `look_back`: see `Steps`. `clock`: what the
+    running step is timed by, in seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        live: bool,
+        held: bool = False,
+        output: bool = True,
+        look: Look | None = None,
+        look_back: LookBack | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console
+        possible = _possible(look or Look(), console)
+        self._with_live = live and not possible.plain
+        self._with_output = output
+        self._pending: list[RenderableType] = []
+        self._steps = Steps(console, possible, look_back)
+        self._output = StepOutput(possible, self._put, held=self._with_live or held)
+        self._region = Region(console, self._output.region, clock)
+        self._now = clock
+        self._running = ""
+        self._began = 0.0
+        self._where = ""
+        self._run = "last"
+        self._head = ""
+
+    def show(self, state: RunState, record: Record) -> None:
+        """Take one record, with the state it led to. What it prints is out after `flush`."""
+        self._head = record.hash
+        event = record.event
+        if type(event) is ev.Output:  # which most events are, and no remark is made on one
+            self._output_came(state, event)
+            return
+        shower = _SHOWERS.get(type(event))
+        if shower is not None:
+            shower(self, state, event, record.at)
+        for text, style in event_lines.lines(state, event, record.at):
+            self._line(text, style)
+
+    def flush(self) -> None:
+        """Print what has been taken, in one piece."""
+        pending = self._pending.copy()
+        self._pending.clear()
+        if pending:
+            self._region.settle()
+            self._print(pending)
+        self._region.draw(force=bool(pending))
+
+    def _print(self, pending: list[RenderableType]) -> None:
+        """A picture of an output must never end a run: what can't be drawn is said to be there."""
+        try:
+            self._console.print(Group(*unlaid(pending, self._console.width)), crop=False)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
+            for each in pending if len(pending) > 1 else ():
+                self._print([each])
+            if len(pending) == 1:
+                self._console.print(Text(f"(can't be shown here: {error!r}; the record has it)"))
+
+    def tick(self) -> None:
+        """Let the clock of a running step go on."""
+        self._region.draw(force=False)
+
+    def interject(self) -> None:
+        """Begin a new line: a question stands on this one."""
+        self._console.print()
+
+    def suspend(self) -> None:
+        """Leave the screen's last lines to a question."""
+        self._output.end()
+        self._region.stop()
+        self.flush()
+
+    def resume(self) -> None:
+        """Show a running step's progress again."""
+        if self._running:
+            self._start_live()
+
+    def close(self) -> None:
+        """Print what is held, and give the terminal back."""
+        self._output.end()
+        self._region.stop()
+        self.flush()
+
+    def describe_record(self, where: str) -> None:
+        """Where the record is kept, for the header and for outputs that can't be shown."""
+        self._where = self._output.where = where
+
+    # ── what each event shows ────────────────────────────────────────────────────────────────
+
+    def _put(self, *renderables: RenderableType) -> None:
+        self._pending.extend(renderables)
+
+    def _line(self, text: str, style: str = "") -> None:
+        self._put(line(text, style))
+
+    def _start_live(self) -> None:
+        """Once what stands above is printed: of steps that end before that, nothing is drawn."""
+        if self._with_live:
+            self._region.start(self._running, self._began)
+
+    def _end_attempt(self) -> None:
+        """Its output is out, and nothing runs any more."""
+        self._output.end(attempt=True)
+        self._running = ""
+
+    def _run_started(self, _state: RunState, event: ev.RunStarted, at: str) -> None:
+        self._run = event.run
+        self._put(header_footer.header(event, at, self._where), Text())
+        for notice in event.notices:
+            self._line(f"note: {notice}", "yellow")
+        self._line(f"starting the kernel {event.kernelspec} …", "dim")
+
+    def _kernel_started(self, state: RunState, _event: ev.KernelStarted, _at: str) -> None:
+        if state.kernel_info is not None:
+            info = state.kernel_info.language_info
+            self._steps.language = str(info.get("pygments_lexer") or state.kernel_info.language)
+
+    def _kernel_died(self, _state: RunState, event: ev.KernelDied, _at: str) -> None:
+        self._output.end()
+        self._line(event.why, "bold red")
+
+    def _kernel_idle(self, _state: RunState, event: ev.KernelIdle, _at: str) -> None:
+        self._output.end()
+        if event.told:
+            self._line(f"the kernel says: {event.told}")
+
+    def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
+        self._put(*self._steps.begun(state, event, at))
+        self._running, self._began = title(state, event), self._now()
+        self._output.begin(rest=f"nbrun log {self._run} --step {event.step}")
+        self._start_live()
+
+    def _output_came(self, state: RunState, event: ev.Output) -> None:
+        if event.output.get("output_type") == "error" and not event.late:
+            self._steps.broke(event.output)
+        if not self._with_output:
+            return
+        if event.late:
+            self._output.take_late(event, phrases.step(state, event.step))
+        else:
+            self._output.take(event)
+
+    def _output_changed(self, _state: RunState, event: Change, _at: str) -> None:
+        if self._with_output:
+            self._output.change(event)
+
+    def _input_requested(self, _state: RunState, _event: ev.InputRequested, _at: str) -> None:
+        self._output.end()
+
+    def _attempt_finished(self, state: RunState, event: ev.AttemptFinished, _at: str) -> None:
+        self._end_attempt()
+        style = _OUTCOME_STYLES.get(event.outcome, "red")
+        if phrases.is_expected(state, event):
+            style = "yellow"
+        self._line(phrases.finished(state, event), f"bold {style}")
+        again = phrases.again(state, event.step)
+        if again:
+            self._line(again, "yellow")
+        self._region.stop()
+
+    def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
+        self._end_attempt()
+        told = f"{phrases.OUTCOMES['indeterminate']}: {event.why}"
+        self._line(f"{phrases.step(state, event.step)}: {told}", "bold red")
+        self._region.stop()
+
+    def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
+        told = "the runbook as it is now is followed from here on"
+        self._line(f"{phrases.clock(at)} {event.operator.name}: {told}", "yellow")
+        self._put(source.source(event.diff, "diff"))
+
+    def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
+        self._put(*self._steps.stopped(state, event, at))
+
+    def _capped(self, state: RunState, event: ev.OutputCapped, _at: str) -> None:
+        self._output.end()
+        self._line(f"{phrases.step(state, event.step)}: {phrases.capped(event)}", "yellow")
+
+    def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
+        self._output.end()
+        self._region.stop()
+        epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
+        if state.current is None:
+            self._put(*map(mime.markdown, epilogue))
+        self._put(Text(), header_footer.footer(state, event, at, self._where, self._head))
+
+
+def _possible(look: Look, console: Console) -> Look:
+    """What of a look a console can give: a picture is nothing without its colours."""
+    in_colour = console.color_system is not None and not console.no_color
+    return replace(look, pictures=look.pictures and in_colour and not look.plain)
+
+
+_SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
+    ev.RunStarted: TerminalView._run_started,
+    ev.KernelStarted: TerminalView._kernel_started,
+    ev.KernelDied: TerminalView._kernel_died,
+    ev.KernelIdle: TerminalView._kernel_idle,
+    ev.AttemptStarted: TerminalView._attempt_started,
+    ev.OutputUpdated: TerminalView._output_changed,
+    ev.OutputCleared: TerminalView._output_changed,
+    ev.WidgetsChanged: TerminalView._output_changed,
+    ev.InputRequested: TerminalView._input_requested,
+    ev.AttemptFinished: TerminalView._attempt_finished,
+    ev.AttemptIndeterminate: TerminalView._indeterminate,
+    ev.RunbookReplaced: TerminalView._replaced,
+    ev.Stopped: TerminalView._stopped,
+    ev.RunFinished: TerminalView._run_finished,
+    ev.OutputCapped: TerminalView._capped,
+}

@@ -1,0 +1,59 @@
+"""What stands at the head and the foot of a run on a terminal."""
+
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from nbrun.core import events as ev
+from nbrun.core.state import RunState
+from nbrun.views.text import identities, phrases
+from nbrun.views.text.sanitize import plain
+
+
+def facts(rows: list[tuple[str, str]]) -> Table:
+    """Names and values, one a line."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, Text(plain(value)))
+    return grid
+
+
+def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
+    """What is about to run, for whom and where; `where` names the record, or is empty."""
+    rows = [
+        ("runbook", event.runbook),
+        ("run", event.run),
+        ("started", f"{phrases.moment(at)} by {phrases.operator(event.operator)}"),
+        ("host", event.host),
+        ("kernel", event.kernelspec),
+        ("folder", event.cwd),
+    ]
+    rows += identities.rows(event.role)
+    rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]
+    rows += [("reason", event.reason)] * bool(event.reason)
+    rows += [("ticket", event.ticket)] * bool(event.ticket)
+    rows += [("steps", str(len(event.steps)))]
+    rows += [("record", where)] * bool(where)
+    return facts(rows)
+
+
+def footer(
+    state: RunState, event: ev.RunFinished, at: str, where: str, head: str
+) -> RenderableType:
+    """How it ended, in what it left the script, and what was not run. `head` is the hash of the
+    record's last line: kept elsewhere, it vouches for the whole."""
+    good = event.outcome == "completed" and not event.off_script
+    style = "bold green" if good else "bold yellow" if event.outcome == "completed" else "bold red"
+    rows = [("why", event.why), ("took", phrases.duration(event.duration))]
+    rows += [("off script", phrases.deviation(state, each)) for each in state.deviations]
+    rows += [
+        (f"step {step.step.number}", f"{step.step.title}: {phrases.why_not_run(state, step)}")
+        for step in phrases.not_run(state)
+    ]
+    rows += [("record", where)] * bool(where)
+    rows += [("head", head)]
+    title = Text(plain(f"{phrases.outcome(event)} at {phrases.moment(at)}"), style=style)
+    return Group(Rule(style="dim"), title, facts(rows))

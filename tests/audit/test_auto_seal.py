@@ -1,0 +1,192 @@
+"""Seals: made when they are due, kept whole, and never in the way of the run."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbrun.audit import auto_seal, seals, ssh_signatures
+from nbrun.audit.auto_seal import Sealer
+from nbrun.audit.seals import Seal
+from nbrun.core import events as ev
+from nbrun.core.events import Event
+from nbrun.errors import DamagedJournalError, SignatureError
+from tests.support.build_events import (
+    note_added,
+    records,
+    run_finished,
+    run_started,
+    seal_failed,
+    stopped,
+)
+from tests.support.ssh_keys import make_key, needs_ssh_keygen
+
+pytestmark = needs_ssh_keygen
+TOLD = records([run_started(), note_added(), stopped(), note_added(), run_finished()])
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_key(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "seals.jsonl"
+
+
+def sealed(path: Path) -> list[int]:
+    return [each.seq for each in seals.read(path)]
+
+
+def sealer(key: Path, path: Path, told: list[Event], every: float = 300.0) -> Sealer:
+    return Sealer(key, "the-run", path, told.append, every)
+
+
+def wait_until(holds: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_stop_and_the_end_are_sealed(key: Path, path: Path) -> None:
+    told: list[Event] = []
+    keeper = sealer(key, path, told)
+    keeper.take(TOLD[:2])
+    keeper.take(TOLD[2:3])
+    wait_until(lambda: sealed(path) == [2])
+    keeper.take(TOLD[3:])
+    assert sealed(path) == [2, 4]
+    last = seals.read(path)[-1]
+    assert last.head == TOLD[-1].hash
+    assert ssh_signatures.signed_by(last.signature, last.statement) == ssh_signatures.fingerprint(
+        key
+    )
+    assert told == []
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_run_that_goes_on_is_sealed_again_when_it_has_grown_and_only_then(
+    key: Path, path: Path
+) -> None:
+    keeper = sealer(key, path, [], every=0.2)
+    keeper.take(TOLD[:2])
+    wait_until(lambda: sealed(path) == [1])
+    time.sleep(0.6)
+    assert sealed(path) == [1]
+    keeper.take(TOLD[2:4])
+    wait_until(lambda: sealed(path)[-1] >= 2)
+    keeper.close()
+    assert sealed(path)[-1] == 3
+
+
+def test_a_failed_seal_is_told_of_and_is_no_growth(path: Path, tmp_path: Path) -> None:
+    told: list[Event] = []
+    keeper = sealer(tmp_path / "no key", path, told, every=0.1)
+    keeper.take(TOLD[:2])
+    wait_until(lambda: told)
+    (failed,) = told
+    assert isinstance(failed, ev.SealFailed)
+    assert failed.upto == 1
+    keeper.take(records([run_started(), note_added(), seal_failed()])[2:])
+    time.sleep(0.4)
+    assert len(told) == 1
+    keeper.close()
+    assert not path.exists()
+
+
+def test_a_slow_agent_keeps_no_stop_waiting(
+    key: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched = threading.Event()
+    real = ssh_signatures.sign
+
+    def slow(by: Path, message: bytes) -> str:
+        assert touched.wait(30)
+        return real(by, message)
+
+    monkeypatch.setattr(ssh_signatures, "sign", slow)
+    keeper = sealer(key, path, [])
+    keeper.take(TOLD[:3])  # comes back although nothing is signed
+    assert sealed(path) == []
+    touched.set()
+    keeper.take(TOLD[3:])
+    assert sealed(path)[-1] == 4
+
+
+def test_an_end_waits_for_its_seal_no_longer_than_it_may(
+    key: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto_seal, "PATIENCE", 0.1)
+    never = threading.Event()
+    monkeypatch.setattr(ssh_signatures, "sign", lambda *_: never.wait(30) or "")
+    sealer(key, path, []).take(TOLD)
+    assert sealed(path) == []
+    never.set()
+
+
+def test_a_passphrase_that_nobody_can_be_asked_for_is_an_error(tmp_path: Path) -> None:
+    locked = make_key(tmp_path, "locked", "secret")
+    with pytest.raises(SignatureError, match="passphrase"):
+        ssh_signatures.sign(locked, b"text")
+
+
+def test_a_signature_of_another_text_or_none_is_refused(key: Path) -> None:
+    signature = ssh_signatures.sign(key, b"text")
+    assert ssh_signatures.signed_by(signature, b"text").startswith("SHA256:")
+    for changed, text in ((signature, b"other"), ("no signature", b"text"), ("", b"text")):
+        with pytest.raises(SignatureError):
+            ssh_signatures.signed_by(changed, text)
+
+
+def test_a_torn_seal_is_left_out_and_the_next_one_is_whole(path: Path) -> None:
+    first = Seal(run="r", seq=1, head="1" * 64, signature="s")
+    seals.keep(path, first)
+    whole = path.read_bytes()
+    for size in range(1, len(whole)):
+        path.write_bytes(whole + whole[:size])
+        assert seals.read(path) == [first]
+        second = Seal(run="r", seq=2, head="2" * 64, signature="s")
+        seals.keep(path, second)
+        assert seals.read(path) == [first, second]
+
+
+def test_a_seal_that_cannot_be_written_leaves_those_before_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import os
+
+    first = Seal(run="r", seq=1, head="1" * 64, signature="s")
+    seals.keep(path, first)
+    whole, write = path.read_bytes(), os.pwrite
+    calls: list[int] = []
+
+    def full(fd: int, data: bytes, at: int) -> int:
+        calls.append(at)
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data[:7], at)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        seals.keep(path, first)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}",
+        b"\xff",
+        b'{"statement":"nbrun-seal 1\\nrun r\\nseq x\\n","signature":""}',
+        b'{"statement":"","signature":"","more":1}',
+    ],
+)
+def test_a_line_that_is_no_seal_is_named(path: Path, line: bytes) -> None:
+    path.write_bytes(line + b"\n")
+    with pytest.raises(DamagedJournalError, match="line 1"):
+        seals.read(path)

@@ -1,0 +1,196 @@
+"""Where lines are sent: what a syslog daemon or a command gets, and what counts as sent."""
+
+import hashlib
+import json
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbrun.audit import sinks
+from nbrun.audit.sinks import Command, Line, LocalSyslog, RemoteSyslog, syslog_message, target
+from nbrun.errors import ForwardingError
+
+RUN = "20261123-093000-restore-ab12"
+
+
+def line(seq: int = 0, content: bytes = b'{"v":1}', event: str = "output") -> Line:
+    return Line(
+        run=RUN,
+        seq=seq,
+        at="2026-11-23T09:30:00.000000Z",
+        event=event,
+        content=content,
+        hash=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def test_a_message_is_that_of_rfc_5424(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "db 1é")
+    message = syslog_message(line(event="attempt.started"), '{"é":1}'.encode())
+    head, _, content = message.partition(b" - ")
+    assert head == (
+        f"<134>1 2026-11-23T09:30:00.000000Z db-1? nbrun {RUN} attempt.started".encode()
+    )
+    assert content == '{"é":1}'.encode()
+
+
+def test_the_words_of_a_configuration_name_a_target() -> None:
+    assert isinstance(target(["syslog"]), LocalSyslog)
+    remote = target(["syslog://[::1]:601"])
+    assert isinstance(remote, RemoteSyslog)
+    assert remote.name == "syslog://::1:601"
+    assert isinstance(target(["syslog", "and"][:1]), LocalSyslog)
+    assert isinstance(target(["cat", "-"]), Command)
+
+
+# ── this machine's daemon ────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[tuple[LocalSyslog, socket.socket]]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        path = str(tmp_path / "log")
+        listening.bind(path)
+        listening.settimeout(10)
+        yield LocalSyslog(path), listening
+
+
+def test_each_line_is_one_datagram(daemon: tuple[LocalSyslog, socket.socket]) -> None:
+    local, listening = daemon
+    local.send([line(0, b"zero"), line(1, b"one")])
+    assert [listening.recv(9999).rpartition(b" ")[2] for _ in range(2)] == [b"zero", b"one"]
+
+
+def test_a_line_too_long_for_the_socket_is_told_of_by_its_hash(
+    daemon: tuple[LocalSyslog, socket.socket],
+) -> None:
+    local, listening = daemon
+    long = line(7, b"x" * 10_000_000)
+    local.send([long, line(8, b"next")])
+    told = json.loads(listening.recv(9999).partition(b" - ")[2])
+    assert told == {"seq": 7, "event": "output", "bytes": 10_000_000, "sha256": long.hash}
+    assert listening.recv(9999).endswith(b" - next")
+
+
+def test_a_daemon_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ForwardingError, match="No such file"):
+        LocalSyslog(str(tmp_path / "none")).send([line()])
+
+
+# ── one elsewhere ────────────────────────────────────────────────────────────────────────────
+
+
+class Remote:
+    """A daemon on a port of its own, that reads frames."""
+
+    def __init__(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.frames: list[bytes] = []
+        self.connections: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listening.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self._read, args=(connection.makefile("rb"),)).start()
+
+    def _read(self, stream: object) -> None:
+        while head := self._head(stream):
+            self.frames.append(stream.read(int(head)))  # type: ignore[attr-defined]
+
+    def _head(self, stream: object) -> bytes:
+        digits = b""
+        while (byte := stream.read(1)) not in (b" ", b""):  # type: ignore[attr-defined]
+            digits += byte
+        return digits
+
+    def has(self, *endings: bytes) -> bool:
+        return [frame.rpartition(b" ")[2] for frame in self.frames] == list(endings)
+
+
+@pytest.fixture
+def remote() -> Iterator[Remote]:
+    made = Remote()
+    yield made
+    made.listening.close()
+    for connection in made.connections:
+        connection.close()
+
+
+def wait_until(holds: object) -> None:
+    import time
+
+    deadline = time.monotonic() + 20
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_over_tcp_each_message_is_preceded_by_its_length(remote: Remote) -> None:
+    sender = RemoteSyslog("127.0.0.1", remote.port)
+    sender.send([line(0, b"zero"), line(1, b"one")])
+    sender.send([line(2, b"two")])
+    wait_until(lambda: remote.has(b"zero", b"one", b"two"))
+    assert len(remote.connections) == 1
+
+
+def test_a_connection_that_was_closed_is_made_again(remote: Remote) -> None:
+    sender = RemoteSyslog("127.0.0.1", remote.port)
+    sender.send([line(0, b"zero")])
+    wait_until(lambda: remote.has(b"zero"))
+    remote.connections[0].shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: sinks._was_closed(sender._connection))  # type: ignore[arg-type]
+    sender.send([line(1, b"one")])
+    wait_until(lambda: remote.has(b"zero", b"one"))
+    assert len(remote.connections) == 2
+
+
+def test_a_port_where_nobody_listens_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(ForwardingError, match="Connection refused"):
+        RemoteSyslog("127.0.0.1", port).send([line()])
+
+
+# ── a command ────────────────────────────────────────────────────────────────────────────────
+
+
+def python(code: str) -> Command:
+    return Command([sys.executable, "-c", code])
+
+
+def test_a_command_gets_the_lines_and_the_runs_id(tmp_path: Path) -> None:
+    got = tmp_path / "got"
+    code = (
+        "import os, sys\n"
+        f"open({str(got)!r}, 'ab').write(os.environ['NBRUN_RUN'].encode()"
+        " + b':' + sys.stdin.buffer.read())"
+    )
+    python(code).send([line(0, b"zero"), line(1, b"\xc3\xa9")])
+    assert got.read_bytes() == RUN.encode() + b":zero\n\xc3\xa9\n"
+
+
+def test_a_command_that_does_not_exit_with_0_has_taken_nothing() -> None:
+    with pytest.raises(ForwardingError, match="exit 3: no room"):
+        python("import sys; sys.stderr.write('no room\\n'); sys.exit(3)").send([line()])
+    with pytest.raises(ForwardingError, match="No such file"):
+        Command(["/no/such/command"]).send([line()])
+
+
+def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "TIMEOUT", 0.3)
+    with pytest.raises(ForwardingError, match="did not end within"):
+        python("import time; time.sleep(60)").send([line()])
+
+
+def test_a_command_that_reads_nothing_is_no_trouble() -> None:
+    python("pass").send([line(content=b"x" * 1_000_000)])

@@ -1,0 +1,31 @@
+"""Runs kept in a folder of their own, told and not run."""
+
+import pytest
+
+from tests.support.run_builder import Tale, step, stream
+
+
+@pytest.fixture
+def runs_dir(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def keep(runs_dir):
+    """Keeps a tale as a run of that id; its journal's path."""
+
+    def kept(tale, run="20261123-093000-restore-ab12"):
+        (runs_dir / run).mkdir()
+        return tale.write(runs_dir / run / "journal.jsonl")
+
+    return kept
+
+
+@pytest.fixture
+def tale():
+    """A run that failed, was retried and completed."""
+    made = Tale(step("a", "a()"), step("b", "b()"), parameters={"host": "db1"})
+    made.attempt("a", stream("one\n")).failure("b").decide("retry", reason="again")
+    return made.attempt("b", stream("two\n"), cause="operator").finish()

@@ -1,0 +1,111 @@
+"""`nbrun export`: the output notebook made again from the journal alone."""
+
+import json
+
+import nbformat
+import pytest
+
+from nbrun.audit import ssh_signatures
+from nbrun.cli.commands.records.export import export
+from nbrun.errors import DamagedJournalError, JournalError, UsageError
+from nbrun.journal.reader import Reading
+from nbrun.views.export import notebook
+from tests.audit.test_verify import Kept, whole
+from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
+
+RUN = "20261123-093000-restore-ab12"
+
+
+def test_it_goes_where_the_run_keeps_it(keep, tale, runs_dir):
+    journal = keep(tale)
+    code, target = export("last", "notebook", None, runs_dir)
+    assert code == 0
+    assert target == runs_dir / RUN / "restore.ipynb"
+    assert target.read_bytes() == notebook.build(Reading(journal))
+    nbformat.validate(nbformat.from_dict(json.loads(target.read_bytes())))
+
+
+def test_it_goes_where_it_is_told(keep, tale, runs_dir, tmp_path):
+    keep(tale)
+    _, target = export(RUN, "notebook", tmp_path / "copy.ipynb", runs_dir)
+    assert target == tmp_path / "copy.ipynb"
+    assert not (runs_dir / RUN / "restore.ipynb").exists()
+
+
+def test_a_file_name_alone_is_in_this_folder(keep, tale, runs_dir, tmp_path, monkeypatch):
+    keep(tale)
+    monkeypatch.chdir(tmp_path)
+    export(
+        RUN, "notebook", notebook_path := (tmp_path / "copy.ipynb").relative_to(tmp_path), runs_dir
+    )
+    assert (tmp_path / notebook_path).is_file()
+
+
+def test_the_same_journal_gives_the_same_bytes(keep, tale, runs_dir, tmp_path):
+    keep(tale)
+    first, second = (
+        export(RUN, "notebook", tmp_path / name, runs_dir)[1].read_bytes() for name in ("1", "2")
+    )
+    assert first == second
+
+
+def test_a_folder_is_no_file(keep, tale, runs_dir, tmp_path):
+    keep(tale)
+    with pytest.raises(UsageError, match="is a folder"):
+        export(RUN, "notebook", tmp_path, runs_dir)
+
+
+def test_a_place_that_can_not_be_written_is_named(keep, tale, runs_dir, tmp_path):
+    keep(tale)
+    with pytest.raises(UsageError, match="nowhere"):
+        export(RUN, "notebook", tmp_path / "nowhere" / "x.ipynb", runs_dir)
+
+
+def test_a_damaged_journal_gives_no_notebook(keep, tale, runs_dir, tmp_path):
+    journal = keep(tale)
+    journal.write_bytes(journal.read_bytes().replace(b"two", b"2wo", 1))
+    with pytest.raises(DamagedJournalError):
+        export(RUN, "notebook", tmp_path / "x.ipynb", runs_dir)
+    assert not (tmp_path / "x.ipynb").exists()
+
+
+def test_a_run_that_never_began_gives_no_notebook(keep, tale, runs_dir, tmp_path):
+    keep(tale).write_bytes(b"")
+    for path in (None, tmp_path / "x.ipynb"):
+        with pytest.raises(JournalError):
+            export(RUN, "notebook", path, runs_dir)
+
+
+@needs_ssh_keygen
+@pytest.mark.parametrize("kind", ["html", "markdown"])
+def test_a_report_says_how_the_record_stands_and_who_signed_it(kind, runs_dir, tmp_path):
+    key = make_key(tmp_path / "keys")
+    kept = Kept(runs_dir).write(whole(sign_key=ssh_signatures.fingerprint(key)))
+    kept.seal(key)
+
+    def made(**options):
+        code, target = export("last", kind, None, runs_dir, **options)
+        return int(code), target.read_text()
+
+    code, text = made(signers=allow(tmp_path / "signers", ("ops.example", key)))
+    assert (code, "SEALED: whole, ended and signed by ops.example" in text) == (0, True)
+    code, text = made()
+    assert (code, "UNSEALED: whole, ended and signed with SHA256:" in text) == (0, True)
+    kept.notebook.write_text("{}")
+    code, text = made()
+    assert (code, "BROKEN: restore.ipynb is not the notebook" in text) == (7, True)
+    kept.notebook.unlink()
+    assert "restore.ipynb is gone" in made()[1]
+
+
+def test_a_file_of_signers_that_tells_nothing_is_refused(keep, tale, runs_dir, tmp_path):
+    keep(tale)
+    own = runs_dir / RUN / "signers"
+    own.touch()
+    for kind, signers, why in (
+        ("notebook", tmp_path, "says nothing of signatures"),
+        ("html", tmp_path / "none", "no such file"),
+        ("html", own, "lies in the folder of the run"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            export("last", kind, None, runs_dir, signers=signers)

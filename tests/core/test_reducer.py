@@ -1,0 +1,787 @@
+"""How events change where a run stands: the transition table, and what holds of every run."""
+
+import random
+from collections import Counter
+from copy import deepcopy
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbrun.core import decisions, model
+from nbrun.core import events as ev
+from nbrun.core.approval import is_approved
+from nbrun.core.events import Event
+from nbrun.core.planner import NextAttempt, NextRestart, NextStop, is_gated, label, what_next
+from nbrun.core.reducer import SETUP_TAGS, TRANSITIONS, apply, changes_state, check, fold
+from nbrun.core.state import Phase, RunState
+from nbrun.errors import IllegalEventError
+from tests.support.build_events import (
+    BUILDERS,
+    Build,
+    attempt_failed,
+    attempt_finished,
+    attempt_indeterminate,
+    attempt_settled,
+    attempt_started,
+    attempted,
+    begun,
+    crashed,
+    decided,
+    input_answered,
+    input_requested,
+    kernel_died,
+    kernel_idle,
+    kernel_interrupted,
+    kernel_reattached,
+    kernel_restarted,
+    kernel_started,
+    operator,
+    operator_attached,
+    operator_detached,
+    policy,
+    resumed,
+    run_finished,
+    run_resumed,
+    run_started,
+    runbook_replaced,
+    step,
+    steps,
+    stopped,
+    uneventful,
+    with_deviations,
+)
+from tests.support.engine_driver import Drive, some_policy, some_steps
+
+# The events that lead to each phase; the attempt that runs or stopped is the first of s1.
+LEADING: dict[Phase, list[Event]] = {
+    Phase.NEW: [],
+    Phase.READY: begun(),
+    Phase.RUNNING: [*begun(), attempt_started()],
+    Phase.STOPPED: [*begun(), attempt_started(), attempt_failed(), stopped()],
+    Phase.FINISHED: uneventful(),
+}
+
+
+def snapshot(state: RunState) -> dict[str, Any]:
+    return deepcopy(vars(state))
+
+
+def after(*events: Event, begin: list[Event] | None = None) -> RunState:
+    """The state after a run of three plain steps began and `events` happened."""
+    return fold(with_deviations([*(begun() if begin is None else begin), *events]))
+
+
+def failed_at(number: int, begin: list[Event] | None = None) -> list[Event]:
+    """A run in which every step before `number` succeeded, and `number` failed: stopped there."""
+    before = [event for n in range(1, number) for event in attempted(f"s{n}")]
+    ids = f"s{number}"
+    return [
+        *(begun() if begin is None else begin),
+        *before,
+        attempt_started(ids),
+        attempt_failed(ids),
+        stopped("step_failed", ids),
+    ]
+
+
+def passed(state: RunState) -> list[str]:
+    return [id_ for id_, each in state.steps.items() if each.passed]
+
+
+def current(state: RunState) -> str | None:
+    return state.current.step.id if state.current else None
+
+
+# ── The transition table ─────────────────────────────────────────────────────────────────────
+
+
+def test_every_event_has_a_row_and_a_builder() -> None:
+    assert set(TRANSITIONS) == set(get_args(Event))
+    assert Counter(type(build()) for build in BUILDERS) == Counter(get_args(Event))
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_an_event_happens_where_the_table_has_it_and_nowhere_else(
+    build: Build, phase: Phase
+) -> None:
+    event, state = build(), fold(LEADING[phase])
+    if isinstance(event, ev.AttemptStarted | ev.AttemptFinished) and phase is Phase.STOPPED:
+        event = build(attempt=2)
+    if isinstance(event, ev.InputAnswered) and phase is Phase.RUNNING:
+        apply(state, input_requested())
+    if isinstance(event, ev.AttemptSettled) and phase is Phase.STOPPED:
+        state.unsettled.append(attempt_indeterminate())
+    before = snapshot(state)
+    leads_to = TRANSITIONS[type(event)].get(phase)
+    if leads_to is not None:
+        assert apply(state, event).phase is leads_to
+        return
+    with pytest.raises(IllegalEventError) as raised:
+        apply(state, event)
+    assert type(event).__struct_config__.tag in str(raised.value)
+    assert phase.value in str(raised.value)
+    assert vars(state) == before
+
+
+@pytest.mark.parametrize(
+    ("phase", "event"),
+    [
+        (Phase.READY, attempt_started(attempt=0)),
+        (Phase.READY, attempt_started(attempt=2)),
+        (Phase.READY, attempt_started("not of the runbook", attempt=2)),
+        (Phase.RUNNING, attempt_finished(attempt=2)),
+        (Phase.RUNNING, attempt_finished("s2")),
+        (Phase.RUNNING, attempt_indeterminate("s2")),
+        (Phase.RUNNING, attempt_indeterminate(attempt=2)),
+        (Phase.RUNNING, input_answered()),
+        (Phase.STOPPED, attempt_settled()),
+    ],
+)
+def test_an_event_about_another_attempt_than_the_one_that_is_next_changes_nothing(
+    phase: Phase, event: Event
+) -> None:
+    state = fold(LEADING[phase])
+    before = snapshot(state)
+    with pytest.raises(IllegalEventError):
+        apply(state, event)
+    assert vars(state) == before
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("phase", Phase)
+def test_an_event_that_does_not_change_the_state_leads_nowhere(phase: Phase, build: Build) -> None:
+    """So that where it may happen, nothing is left to do."""
+    event = build()
+    if changes_state(event):
+        return
+    state = fold(LEADING[phase])
+    before = snapshot(state)
+    if phase in TRANSITIONS[type(event)]:
+        assert check(state, event) is phase
+        assert snapshot(apply(state, event)) == before
+    else:
+        with pytest.raises(IllegalEventError):
+            apply(state, event)
+
+
+@pytest.mark.parametrize("build", BUILDERS[1:], ids=lambda build: build.__name__)
+def test_a_record_that_does_not_begin_with_the_plan_is_refused(build: Build) -> None:
+    with pytest.raises(IllegalEventError):
+        fold([build()])
+
+
+def test_nothing_happens_after_the_end() -> None:
+    assert all(Phase.FINISHED not in row for row in TRANSITIONS.values())
+
+
+def test_a_state_without_a_plan_says_so() -> None:
+    with pytest.raises(IllegalEventError, match=r"run\.started"):
+        _ = RunState().plan
+
+
+# ── The fold ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_uneventful_run_passes_every_step_in_order() -> None:
+    events = uneventful(3)
+    seen = [current(fold(events[:count])) for count in range(2, len(events) + 1)]
+    assert seen == ["s1", "s1", "s2", "s2", "s3", "s3", None, None]
+    state = fold(events)
+    assert passed(state) == ["s1", "s2", "s3"]
+    assert state.finished == events[-1]
+    assert not state.off_script
+
+
+def test_a_fold_is_its_events_applied_one_by_one() -> None:
+    state = RunState()
+    for event in uneventful():
+        assert apply(state, event) is state
+    assert vars(state) == vars(fold(uneventful()))
+
+
+def test_the_current_step_is_the_first_not_tagged_skip_execution() -> None:
+    begin = begun(steps(3, s1=["skip-execution"]))
+    assert current(fold(begin)) == "s2"
+    assert current(after(*attempted("s2"), *attempted("s3"), begin=begin)) is None
+
+
+def test_a_run_of_nothing_but_declared_skips_has_no_current_step() -> None:
+    assert current(fold(begun([step(tags=["skip-execution"])]))) is None
+
+
+def test_a_failed_step_stays_the_current_one() -> None:
+    state = after(attempt_started(), attempt_failed())
+    assert current(state) == "s1"
+    assert state.steps["s1"].failed
+    assert not state.steps["s2"].failed
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "timed_out", "kernel_died"])
+def test_every_outcome_but_ok_leaves_the_step_failed(outcome: ev.Outcome) -> None:
+    assert after(*attempted("s1", outcome=outcome)).steps["s1"].failed
+
+
+def test_an_error_of_a_step_tagged_raises_exception_passes_it() -> None:
+    begin = begun(steps(2, s1=["raises-exception"]))
+    assert current(after(*attempted("s1", outcome="error"), begin=begin)) == "s2"
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "timed_out", "kernel_died"])
+def test_raises_exception_excuses_errors_alone(outcome: ev.Outcome) -> None:
+    begin = begun(steps(2, s1=["raises-exception"]))
+    assert after(*attempted("s1", outcome=outcome), begin=begin).steps["s1"].failed
+
+
+def test_an_attempt_that_nobody_saw_end_leaves_its_step_failed() -> None:
+    state = after(attempt_started(), attempt_indeterminate())
+    assert state.attempt is None
+    assert state.steps["s1"].outcome == "indeterminate"
+    assert state.steps["s1"].failed
+
+
+def test_attempts_are_counted_in_their_own_step() -> None:
+    state = after(
+        *failed_at(2)[2:],
+        decided("retry"),
+        resumed(),
+        attempt_started("s2", 2, cause="operator"),
+        attempt_finished("s2", 2),
+    )
+    assert [each.attempts for each in state.steps.values()] == [1, 2, 0]
+    assert current(state) == "s3"
+
+
+def test_what_was_last_run_of_a_step_is_remembered() -> None:
+    state = after(attempt_started(source="other()", edited=True, cause="operator"))
+    assert state.steps["s1"].last_source == "other()"
+    assert state.steps["s2"].last_source is None
+
+
+def test_code_that_is_not_of_the_runbook_changes_no_step() -> None:
+    before = after()
+    state = after(*attempted("inserted-1", outcome="error"))
+    assert state.inserted == 1
+    assert state.steps == before.steps
+
+
+def test_a_question_stands_until_it_is_answered() -> None:
+    asked = [attempt_started(), input_requested()]
+    assert after(*asked).input_wanted == input_requested()
+    assert after(*asked, input_answered()).input_wanted is None
+
+
+def test_a_question_does_not_outlive_its_attempt() -> None:
+    assert after(attempt_started(), input_requested(), attempt_failed()).input_wanted is None
+
+
+def test_an_interrupt_belongs_to_the_attempt_that_it_met() -> None:
+    met = [attempt_started(), kernel_interrupted(), attempt_finished(outcome="interrupted")]
+    assert after(*met).interrupted
+    again = [*met, stopped(), decided("retry"), resumed(), attempt_started(attempt=2)]
+    assert not after(*again).interrupted
+
+
+def test_a_cell_that_ends_the_run_does_so_only_when_it_succeeded() -> None:
+    assert after(attempt_started(), attempt_finished(ended_run=True)).ended_by == "s1"
+    interrupted = attempt_finished(outcome="interrupted", ended_run=True)
+    assert after(attempt_started(), interrupted).ended_by is None
+
+
+# ── Stops ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stop_ends_when_the_run_resumes() -> None:
+    stop = failed_at(1)
+    assert fold(stop).stop == stop[-1]
+    assert after(decided("skip"), resumed(), begin=stop).stop is None
+
+
+def test_a_stop_ends_when_the_run_does() -> None:
+    assert fold([*failed_at(1), run_finished("failed")]).stop is None
+
+
+def test_no_decision_outlives_the_stop_after_it() -> None:
+    told = [*failed_at(1), decided("retry"), resumed()]
+    assert fold(with_deviations(told)).decision is not None
+    assert after(stopped("kernel_died"), begin=told).decision is None
+
+
+def test_a_dead_kernel_takes_what_was_decided_with_it() -> None:
+    state = after(decided("retry"), resumed(), kernel_died(), begin=failed_at(1))
+    assert state.kernel == "dead"
+    assert state.decision is None
+
+
+def test_a_pause_is_asked_for_between_steps_alone() -> None:
+    assert after(decided("interrupt")).paused
+    assert not after(attempt_started(), decided("interrupt")).paused
+
+
+def test_a_stop_is_said_once() -> None:
+    assert not after(decided("interrupt"), stopped("paused")).paused
+
+
+def test_going_step_by_step_ends_with_continue() -> None:
+    begin = [*begun(policy=policy(step=True)), stopped("step_mode")]
+    assert fold(begin).stepping
+    assert after(decided("run"), resumed(), begin=begin).stepping
+    assert not after(decided("continue"), resumed(), begin=begin).stepping
+
+
+def test_continue_does_not_turn_a_plain_run_into_a_stepping_one() -> None:
+    assert not after(decided("run"), resumed(), begin=failed_at(1)).stepping
+
+
+def test_a_step_run_aside_is_known_to_have_been_aside() -> None:
+    assert after(attempt_started("s3", cause="operator")).aside
+    assert after(attempt_started("inserted-1", cause="operator")).aside
+    assert not after(attempt_started("s1", cause="operator")).aside
+    assert not after(attempt_started("s1")).aside
+
+
+# ── Skip and jump ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_skip_passes_over_the_current_step() -> None:
+    state = after(decided("skip"), begin=failed_at(2))
+    assert current(state) == "s3"
+    assert [each.skipped for each in state.steps.values()] == [False, True, False]
+
+
+def test_a_jump_forward_skips_what_lies_between_and_no_more() -> None:
+    state = after(decided("jump", "s4"), begin=failed_at(2, begun(5)))
+    assert current(state) == "s4"
+    assert [id_ for id_, each in state.steps.items() if each.skipped] == ["s2", "s3"]
+    assert state.moved
+
+
+def test_a_jump_back_lets_what_was_passed_come_again() -> None:
+    state = after(decided("jump", "s2"), begin=failed_at(4, begun(5)))
+    assert current(state) == "s2"
+    assert passed(state) == ["s1"]
+    assert [id_ for id_, each in state.steps.items() if each.redo] == ["s2", "s3"]
+
+
+def test_a_jump_back_does_not_ask_for_a_failed_step_again() -> None:
+    state = after(decided("jump", "s1"), begin=failed_at(2))
+    assert not state.steps["s1"].failed
+    assert state.steps["s2"].failed
+
+
+def test_a_jump_back_leaves_a_declared_skip_passed() -> None:
+    begin = begun(steps(3, s2=["skip-execution"]))
+    told = [*begin, *attempted("s1"), attempt_started("s3"), attempt_failed("s3"), stopped()]
+    assert passed(after(decided("jump", "s1"), begin=told)) == ["s2"]
+
+
+def test_a_step_that_came_again_is_passed_like_any_other() -> None:
+    state = after(
+        decided("jump", "s1"),
+        resumed(),
+        stopped("moved"),
+        decided("run"),
+        resumed(),
+        attempt_started("s1", 2, cause="operator"),
+        attempt_finished("s1", 2),
+        begin=failed_at(2),
+    )
+    assert not state.steps["s1"].redo
+    assert current(state) == "s2"
+
+
+def test_a_skipped_step_that_is_run_after_all_is_no_longer_skipped() -> None:
+    state = after(
+        decided("skip"),
+        resumed(),
+        stopped("step_mode", "s2"),
+        decided("run", "s1"),
+        resumed(),
+        attempt_started("s1", 2, cause="operator"),
+        attempt_finished("s1", 2),
+        begin=failed_at(1),
+    )
+    assert not state.steps["s1"].skipped
+    assert current(state) == "s2"
+
+
+def test_an_earlier_step_that_fails_when_it_is_run_aside_becomes_the_current_one() -> None:
+    state = after(
+        decided("run", "s1"),
+        resumed(),
+        attempt_started("s1", 2, cause="operator"),
+        attempt_failed("s1", 2),
+        begin=failed_at(3),
+    )
+    assert current(state) == "s1"
+    assert passed(state) == ["s2"]
+
+
+def test_a_later_step_that_succeeds_when_it_is_run_aside_is_passed_when_the_run_comes_by() -> None:
+    aside = [attempt_started("s2", cause="operator"), attempt_finished("s2")]
+    again = [attempt_started("s1", 2, cause="operator"), attempt_finished("s1", 2)]
+    told = [decided("run", "s2"), resumed(), *aside, stopped(), decided("retry"), resumed()]
+    assert current(after(*told, begin=failed_at(1))) == "s1"
+    assert current(after(*told, *again, begin=failed_at(1))) == "s3"
+
+
+# ── Kernels ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_kernel_lives_dies_and_lives_again() -> None:
+    assert fold([run_started()]).kernel == "none"
+    assert after().kernel == "alive"
+    assert after(kernel_died()).kernel == "dead"
+    state = after(kernel_died(), kernel_restarted(3))
+    assert (state.kernel, state.generation, state.kernel_info) == ("alive", 3, kernel_started())
+
+
+def test_a_new_kernel_is_rebuilt_from_the_setup_steps_that_had_run() -> None:
+    tags = {"s1": ["parameters"], "s2": ["setup"], "s4": ["injected-parameters"], "s5": ["setup"]}
+    told = [*failed_at(5, begun(steps(6, **tags))), decided("restart"), resumed()]
+    state = after(kernel_restarted(), begin=told)
+    assert list(state.rebuild) == ["s1", "s2", "s4"]
+    assert state.restarted
+    assert state.decision is None
+
+
+def test_a_setup_step_that_failed_and_was_skipped_is_not_sent_to_a_new_kernel() -> None:
+    begin = failed_at(1, begun(steps(2, s1=["setup"])))
+    state = after(decided("skip"), resumed(), kernel_died(), kernel_restarted(), begin=begin)
+    assert list(state.rebuild) == []
+
+
+def rebuilding(*events: Event) -> RunState:
+    """A new kernel in which s1 has failed, with s2 yet to be run again; then `events`."""
+    begin = [*begun(steps(4, s1=["setup"], s2=["setup"])), *attempted("s1"), *attempted("s2")]
+    restarted = [kernel_died(), stopped("kernel_died", "s3"), decided("restart"), resumed()]
+    again = [attempt_started("s1", 2, cause="setup"), attempt_failed("s1", 2)]
+    failed = [kernel_restarted(), *again, stopped("step_failed", "s1")]
+    return after(*restarted, *failed, *events, begin=begin)
+
+
+def test_a_setup_step_that_fails_in_a_new_kernel_is_the_one_the_run_stands_at() -> None:
+    state = rebuilding()
+    assert current(state) == "s1"
+    assert list(state.rebuild) == ["s1", "s2"]
+
+
+def test_the_rebuild_stands_still_until_its_failed_step_is_seen_to() -> None:
+    retry = [decided("retry"), resumed(), attempt_started("s1", 3, cause="operator")]
+    insert = [decided("insert", source="look()"), resumed()]
+    look = [attempt_started("inserted-1", cause="operator"), attempt_finished("inserted-1")]
+    second = NextAttempt("s2", "step_2()", "setup")
+    assert what_next(rebuilding(*insert, *look)) == NextStop("returned")
+    assert what_next(rebuilding(*retry, attempt_failed("s1", 3))) == NextStop("step_failed")
+    assert what_next(rebuilding(*retry, attempt_finished("s1", 3))) == second
+    assert what_next(rebuilding(decided("skip"), resumed())) == second
+
+
+def test_a_setup_step_that_the_operator_ran_by_hand_is_not_run_once_more() -> None:
+    state = rebuilding(
+        decided("run", "s2"),
+        resumed(),
+        attempt_started("s2", 2, cause="operator"),
+        attempt_finished("s2", 2),
+    )
+    assert list(state.rebuild) == ["s1"]
+
+
+def test_a_jump_over_the_failed_setup_step_takes_it_out_of_the_rebuild() -> None:
+    state = rebuilding(decided("jump", "s3"))
+    assert list(state.rebuild) == ["s2"]
+    assert current(state) == "s3"
+
+
+def test_a_failure_by_the_script_is_no_failure_of_the_rebuild() -> None:
+    begin = begun(steps(2, s1=["setup"]))
+    assert not after(attempt_started(), attempt_failed(), begin=begin).setup_failed
+
+
+# ── What holds of every run ──────────────────────────────────────────────────────────────────
+
+
+def any_run(seed: int) -> Drive:
+    """A run of any runbook under any policy with any decisions and any outcomes."""
+    chance = random.Random(seed)
+    patience = chance.choice((2, 6, 20, 40))
+    return Drive(some_steps(chance), some_policy(chance), chance, patience).run()
+
+
+def of(drive: Drive, *kinds: type[Any]) -> list[Any]:
+    return [event for event in drive.events if isinstance(event, kinds)]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.integers(0, 2**63))
+def test_whatever_is_decided_a_run_keeps_its_rules(seed: int) -> None:
+    drive = any_run(seed)
+    assert_it_ends(drive)
+    assert_the_fold_agrees(drive)
+    assert_off_script_means_a_deviation(drive)
+    assert_every_attempt_ends_and_is_numbered(drive)
+    assert_nothing_runs_again_unasked(drive)
+    assert_a_run_without_deviations_ran_each_step_once(drive)
+    assert_declared_skips_never_run(drive)
+    assert_nothing_runs_without_a_kernel(drive)
+    assert_no_gate_is_passed_unasked(drive)
+    assert_a_persons_step_is_never_sent(drive)
+    assert_nothing_that_needs_an_approval_runs_without(drive)
+    assert_the_policy_is_kept(drive)
+
+
+def assert_it_ends(drive: Drive) -> None:
+    assert drive.state.phase is Phase.FINISHED
+    assert isinstance(drive.events[-1], ev.RunFinished)
+
+
+def assert_the_fold_agrees(drive: Drive) -> None:
+    assert vars(fold(drive.events)) | {"position": 0} == vars(drive.state) | {"position": 0}
+
+
+def assert_off_script_means_a_deviation(drive: Drive) -> None:
+    deviations = of(drive, ev.Deviated)
+    assert drive.events[-1].off_script == bool(deviations)
+    chosen = [each for each in deviations if not _by_a_resume(each)]
+    if drive.state.plan.policy.strict:
+        assert chosen == []
+    if not of(drive, ev.Decided):
+        assert chosen == []
+
+
+def _by_a_resume(deviation: ev.Deviated) -> bool:
+    """The kernel was lost with the process: nobody chose that."""
+    return deviation.kind == "kernel_restarted" and "resumed" in deviation.reason
+
+
+def assert_every_attempt_ends_and_is_numbered(drive: Drive) -> None:
+    begun_ = [(each.step, each.attempt) for each in of(drive, ev.AttemptStarted)]
+    ends = ev.AttemptFinished | ev.AttemptIndeterminate
+    ended = [(each.step, each.attempt) for each in drive.events if isinstance(each, ends)]
+    assert begun_ == ended
+    for id_ in {id_ for id_, _ in begun_}:
+        numbers = [number for each, number in begun_ if each == id_]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def assert_nothing_runs_again_unasked(drive: Drive) -> None:
+    """A jump back asks for every step from its target on."""
+    state, asked = RunState(), set[str]()
+    for event in drive.events:
+        match event:
+            case ev.Decided(decision="jump", step=str(target)):
+                asked |= {*state.order[state.order.index(target) :]}
+            case ev.AttemptStarted(cause="script", step=id_):
+                assert state.steps[id_].attempts == 0 or id_ in asked, label(state, id_)
+                assert not state.steps[id_].failed
+                asked.discard(id_)
+            case ev.AttemptStarted(cause="retry", step=id_):
+                assert state.steps[id_].outcome in ("error", "timed_out")
+                assert 0 < state.steps[id_].retries_left <= state.steps[id_].step.contract.retries
+            case ev.AttemptStarted(cause="setup", step=id_):
+                assert SETUP_TAGS & {*state.steps[id_].step.tags}
+                assert state.steps[id_].succeeded
+            case ev.AttemptStarted():
+                assert state.decision is not None
+                asked.discard(event.step)
+        apply(state, event)
+
+
+def assert_a_run_without_deviations_ran_each_step_once(drive: Drive) -> None:
+    end = drive.events[-1]
+    if end.outcome != "completed" or end.off_script or drive.state.ended_by is not None:
+        return
+    ran = [each.step for each in of(drive, ev.AttemptStarted) if each.cause != "retry"]
+    plan = [
+        each.id
+        for each in drive.state.plan.steps
+        if "skip-execution" not in each.tags and not each.contract.manual
+    ]
+    assert ran == plan
+
+
+def assert_declared_skips_never_run(drive: Drive) -> None:
+    skipped = {each.id for each in drive.state.plan.steps if "skip-execution" in each.tags}
+    assert not skipped & {each.step for each in of(drive, ev.AttemptStarted)}
+
+
+def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
+    """The script passes only what was confirmed beforehand; who runs it typed what it asks for."""
+    state = RunState()
+    for event in drive.events:
+        match event:
+            case ev.AttemptStarted(cause="script", step=id_):
+                assert not is_gated(state, state.steps[id_])
+            case ev.Decided(decision="run" | "continue" | "retry" | "edit" | "done"):
+                target = state.steps[event.step] if event.step else state.current
+                if target is not None and is_gated(state, target):
+                    assert target.step.contract.typed in ("", event.typed)
+        apply(state, event)
+
+
+def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
+    """Neither a step that asks for one, with whatever source, nor what leaves the script in a way
+    that the policy wants one for."""
+    state, before = RunState(), None
+    for event in drive.events:
+        match event:
+            case ev.AttemptStarted(step=id_, cause=cause) if id_ in state.steps:
+                approved = is_approved(state, state.steps[id_], event.source)
+                assert approved or cause == "setup"
+            case ev.Decided(decision=decision) if state.proposal and decision not in _ENDS_WAITING:
+                assert isinstance(before, ev.ApprovalGranted)
+                assert before.operator.uid not in state.hands
+                assert (before.decision, before.step) == (event.decision, event.step)
+        apply(state, event)
+        before = event
+    wanted = {*drive.state.plan.policy.need_approval}
+    approved_kinds = {
+        kind
+        for each, after in pairwise(of(drive, ev.DecisionProposed, ev.ApprovalGranted))
+        if isinstance(each, ev.DecisionProposed) and isinstance(after, ev.ApprovalGranted)
+        for kind in each.kinds
+    }
+    chosen = {each.kind for each in of(drive, ev.Deviated) if not _by_a_resume(each)}
+    assert chosen & wanted <= approved_kinds
+
+
+_ENDS_WAITING = ("cancel", "withdraw")
+
+
+def assert_a_persons_step_is_never_sent(drive: Drive) -> None:
+    by_hand = {each.id for each in drive.state.plan.steps if each.contract.manual}
+    assert not by_hand & {each.step for each in of(drive, ev.AttemptStarted)}
+
+
+def assert_the_policy_is_kept(drive: Drive) -> None:
+    policy = drive.state.plan.policy
+    chosen = [each for each in of(drive, ev.Deviated) if not _by_a_resume(each)]
+    if policy.allow is not None:
+        assert {each.kind for each in chosen} <= {*policy.allow}
+    for each in chosen:
+        assert each.kind not in policy.need_reason or each.reason
+
+
+def assert_nothing_runs_without_a_kernel(drive: Drive) -> None:
+    state = RunState()
+    for before, event in pairwise(drive.events):
+        apply(state, before)
+        if isinstance(event, ev.AttemptStarted):
+            assert state.kernel == "alive"
+
+
+def test_the_runs_above_reach_what_they_are_about() -> None:
+    """A rule that no run puts to the test says nothing."""
+    chance = random.Random(7)
+    drives = [Drive(some_steps(chance), some_policy(chance), chance, 30).run() for _ in range(500)]
+    seen = Counter(type(event) for drive in drives for event in drive.events)
+    kinds = Counter(each.kind for drive in drives for each in of(drive, ev.Deviated))
+    causes = Counter(each.cause for drive in drives for each in of(drive, ev.AttemptStarted))
+    outcomes = Counter(drive.events[-1].outcome for drive in drives)
+    assert set(kinds) == set(get_args(model.DeviationKind)) - {"runbook_replaced"}  # tested below
+    assert set(causes) == set(get_args(ev.Cause))
+    assert set(outcomes) == set(get_args(ev.RunOutcome))
+    reasons = {each.reason for drive in drives for each in of(drive, ev.Stopped)}
+    assert reasons == set(get_args(ev.StopReason))
+    assert seen[ev.AttemptIndeterminate] == seen[ev.AttemptSettled] + sum(
+        len(drive.state.unsettled) for drive in drives
+    )
+    assert {each.finding for drive in drives for each in of(drive, ev.AttemptSettled)} == set(
+        get_args(decisions.Finding)
+    )
+    assert seen[ev.KernelReattached]
+    put_up = {each.decision for drive in drives for each in of(drive, ev.DecisionProposed)}
+    assert put_up >= {"run", "continue", "retry", "edit", "skip", "jump", "insert", "restart"}
+    assert "withdraw" in {each.decision for drive in drives for each in of(drive, ev.Decided)}
+    assert seen[ev.ApprovalGranted]
+    assert seen[ev.ApprovalRejected]
+    assert seen[ev.KernelRestarted]
+    assert any(not drive.events[-1].off_script and of(drive, ev.Decided) for drive in drives), (
+        "no attended run kept to the script"
+    )
+
+
+# ── A run that was interrupted ───────────────────────────────────────────────────────────────
+
+
+def cut_short(*more: Event) -> list[Event]:
+    """Interrupted in the first attempt of s1, and resumed."""
+    return [*begun(), attempt_started(), *crashed(running="s1"), run_resumed(), *more]
+
+
+REATTACHED = (kernel_reattached(), kernel_idle(told="it ended: ok"))
+
+
+@pytest.mark.parametrize(
+    ("finding", "where"), [("happened", "s2"), ("did_not_happen", "s1"), ("unknown", "s1")]
+)
+def test_only_what_the_operator_says_happened_is_passed(
+    finding: decisions.Finding, where: str
+) -> None:
+    asked = stopped("indeterminate", "s1")
+    settled = attempt_settled(finding=finding)
+    state = fold(cut_short(*REATTACHED, asked, settled, resumed()))
+    assert current(state) == where
+    assert state.steps["s1"].outcome == "indeterminate"
+    assert not state.off_script
+
+
+def test_the_operator_is_asked_before_anything_else_is_done() -> None:
+    state = fold(cut_short())
+    assert what_next(state) == NextStop("indeterminate", step="s1")
+
+
+def test_a_kernel_that_was_found_again_keeps_its_generation_and_what_it_tells() -> None:
+    state = fold(cut_short(kernel_reattached()))
+    assert (state.kernel, state.generation, state.busy) == ("alive", 1, True)
+    apply(state, kernel_idle(told="it ended: ok"))
+    assert not state.busy
+    assert what_next(state) == NextStop("indeterminate", "it ended: ok", step="s1")
+
+
+def test_a_resumed_run_makes_one_new_kernel_by_itself_and_then_asks() -> None:
+    state = fold([*begun(), *crashed(), run_resumed(), kernel_died()])
+    assert isinstance(what_next(state), NextRestart)
+    apply(state, kernel_died(2, "it did not start"))
+    assert what_next(state) == NextStop("kernel_died")
+
+
+@pytest.mark.parametrize("reason", ["paused", "returned", "moved", "kernel_restarted"])
+def test_a_run_that_waited_waits_again_when_it_is_resumed(reason: ev.StopReason) -> None:
+    state = fold([*begun(), stopped(reason), *crashed(), run_resumed(), *REATTACHED])
+    assert what_next(state) == NextStop("paused")
+
+
+def test_what_was_decided_and_not_begun_is_not_done_by_a_resume() -> None:
+    told = [*begun(), stopped("paused"), decided("run", step="s3"), resumed(), *crashed()]
+    state = fold([*told, run_resumed(), *REATTACHED])
+    assert what_next(state) == NextStop("paused")
+
+
+def test_a_run_that_went_on_by_itself_goes_on_when_it_is_resumed() -> None:
+    state = fold([*begun(), *attempted("s1"), *crashed(), run_resumed(), *REATTACHED])
+    assert what_next(state) == NextAttempt("s2", "step_2()", "script")
+
+
+def test_who_is_attached_is_known_until_the_process_is_gone() -> None:
+    state = fold([*begun(), operator_attached(), operator_attached(operator("grace", 1001))])
+    assert [each.name for each in state.operators] == ["ada", "grace"]
+    apply(state, operator_detached())
+    assert [each.name for each in state.operators] == ["grace"]
+    for event in crashed():
+        apply(state, event)
+    assert state.operators == []
+
+
+def test_a_new_runbook_keeps_what_was_done_and_brings_the_rest() -> None:
+    new = (step(1), step(2, source="other()"), step(3, id="s9"), step(4, id="s3"))
+    told = [*begun(), *attempted("s1"), *crashed(), run_resumed(), runbook_replaced(new)]
+    state = fold(with_deviations(told))
+    assert state.order == ("s1", "s2", "s9", "s3")
+    assert passed(state) == ["s1"]
+    assert current(state) == "s2"
+    assert state.steps["s2"].step.source == "other()"
+    assert [each.kind for each in state.deviations] == ["runbook_replaced"]

@@ -1,0 +1,216 @@
+"""Which processes an attempt left, and how they are named."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbrun.core.events import KernelProcess
+from nbrun.core.redaction import Redaction
+from nbrun.engine import leftover_processes
+from nbrun.engine.leftover_processes import LONGEST, MOST, Runaways
+from nbrun.system import processes
+from tests.support.build_events import attempt_started
+
+# What a cell would do, in the place of a kernel: it starts what it is told on its stdin.
+KERNEL = "import subprocess, sys\nfor line in sys.stdin: print(eval(line), flush=True)"
+
+
+class Kernel:
+    """A process that starts others, in a session of its own and with the mark of a kernel."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", KERNEL],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, processes.MARK: str(folder)},
+        )
+        self.known = KernelProcess(
+            pid=self._process.pid, connection_file=str(folder / "kernel.json")
+        )
+        self.started: list[int] = []
+
+    def starts(self, *words: str, **options: bool) -> int:
+        """Start a process; its number, once it runs its program."""
+        assert self._process.stdin
+        assert self._process.stdout
+        away = "stdin=-3, stdout=-3"
+        ask = f"subprocess.Popen({[*words]!r}, {away}, **{options!r}).pid\n"
+        self._process.stdin.write(ask)
+        self._process.stdin.flush()
+        self.started.append(int(self._process.stdout.readline()))
+        return self.started[-1]
+
+    def dies(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Leave nothing running, whatever the test came to."""
+        self.dies()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        for each in processes.marked(self.known):
+            os.kill(each.pid, signal.SIGKILL)
+        for pid in self.started:
+            if processes.exists(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    made = Kernel(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftover_processes, "GRACE", 0.1)
+
+
+def pids(found: list[processes.Relative]) -> set[int]:
+    return {each.pid for each in found}
+
+
+def looked(found: Runaways) -> list[leftover_processes.ev.ProcessesLeft]:
+    due = found.due
+    assert due is not None
+    while time.monotonic() < due:
+        time.sleep(0.01)
+    return found.look()
+
+
+def test_whatever_it_does_to_get_away_a_process_is_its_kernels(kernel: Kernel) -> None:
+    below = kernel.starts("sleep", "600")
+    own_session = kernel.starts("sleep", "600", start_new_session=True)
+    assert pids(processes.relatives(kernel.known, 0.0)) >= {below, own_session}
+    kernel.starts("setsid", "--fork", "sleep", "611")
+    kernel.starts("sh", "-c", "sleep 612 & exec true")
+    while len(sleepers := commands(processes.relatives(kernel.known, 0.0))) < 4:
+        time.sleep(0.01)
+    assert sleepers == ["sleep 600", "sleep 600", "sleep 611", "sleep 612"]
+    kernel.dies()
+    assert commands(processes.relatives(kernel.known, 0.0)) == sleepers, "by group, and by mark"
+    assert commands(processes.marked(kernel.known)) == sleepers
+
+
+def commands(found: list[processes.Relative]) -> list[str]:
+    return sorted(" ".join(each.command) for each in found if each.command[0] == "sleep")
+
+
+def test_a_process_without_the_mark_is_found_while_its_parents_are_there(kernel: Kernel) -> None:
+    """`about_to_end` is the moment."""
+    found = Runaways(Redaction())
+    found.began(attempt_started(), kernel.known)
+    away = kernel.starts("env", "-i", "setsid", "sleep", "613")
+    while commands(processes.relatives(kernel.known, 0.0)) != ["sleep 613"]:
+        time.sleep(0.01)
+    found.about_to_end()
+    kernel.dies()
+    found.ended("kernel_died")
+    (told,) = looked(found)
+    assert [each.pid for each in told.processes] == [away]
+
+
+def test_what_began_before_the_attempt_or_after_it_is_not_of_it(kernel: Kernel) -> None:
+    found = Runaways(Redaction())
+    kernel.starts("sleep", "620")
+    time.sleep(0.05)  # more than the hundredth of a second that beginnings are told in
+    found.began(attempt_started("s1"), kernel.known)
+    own = kernel.starts("sleep", "621")
+    time.sleep(0.05)
+    found.ended("interrupted")
+    time.sleep(0.05)
+    found.began(attempt_started("s2"), kernel.known)
+    kernel.starts("sleep", "622")
+    (told,) = looked(found)
+    assert told.step == "s1"
+    assert [each.pid for each in told.processes] == [own]
+
+
+@pytest.mark.parametrize("outcome", ["ok", "error"])
+def test_an_attempt_that_ended_by_itself_is_not_looked_after(
+    kernel: Kernel, outcome: leftover_processes.ev.Outcome
+) -> None:
+    found = Runaways(Redaction())
+    found.began(attempt_started(), kernel.known)
+    kernel.starts("sleep", "630")
+    found.ended(outcome)
+    assert found.due is None
+    assert found.look_last() == []
+
+
+def test_at_the_end_those_are_told_of_that_are_still_there(kernel: Kernel) -> None:
+    found = Runaways(Redaction())
+    found.began(attempt_started(), kernel.known)
+    stays = kernel.starts("sleep", "640", start_new_session=True)
+    goes = kernel.starts("sleep", "641", start_new_session=True)
+    found.ended("interrupted")
+    (told,) = looked(found)
+    assert {each.pid for each in told.processes} == {stays, goes}
+    end(goes)
+    (at_end,) = found.look_last()
+    assert at_end.at_end
+    assert [each.pid for each in at_end.processes] == [stays]
+    end(stays)
+    assert found.look_last() == []
+
+
+def end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    while processes.exists(pid):
+        time.sleep(0.01)
+
+
+def test_many_are_counted_and_only_some_named(kernel: Kernel) -> None:
+    found = Runaways(Redaction())
+    found.began(attempt_started(), kernel.known)
+    for _ in range(MOST + 3):
+        kernel.starts("sleep", "650")
+    found.ended("timed_out")
+    (told,) = looked(found)
+    assert (len(told.processes), told.more) == (MOST, 3)
+
+
+SECRET = "c4n4ry-c4n4ry"
+
+
+@pytest.mark.parametrize("before", [0, *range(LONGEST - 58, LONGEST - 38, 3)])
+def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, before: int) -> None:
+    found = Runaways(Redaction({"password": SECRET}))
+    found.began(attempt_started(), kernel.known)
+    kernel.starts("sh", "-c", "sleep 660; exit 0", "x" * before, f"--password={SECRET}")
+    found.ended("interrupted")
+    (told,) = looked(found)
+    line = next(each.command for each in told.processes if each.command.startswith("sh -c"))
+    assert len(line) <= LONGEST
+    assert SECRET[:4] not in line
+
+
+def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -> None:
+    found = Runaways(Redaction(lost=("password",)))
+    kernel.starts("sleep", "670")
+    told = found.of_gone(kernel.known)
+    assert told is not None
+    assert (told.step, told.attempt) == (None, 0)
+    assert "sleep" in [each.command for each in told.processes]
+
+
+def test_of_a_kernel_that_left_nothing_nothing_is_said(tmp_path: Path) -> None:
+    gone = KernelProcess(pid=2**22 + 1, connection_file=str(tmp_path / "kernel.json"))
+    assert Runaways(Redaction()).of_gone(gone) is None
+    found = Runaways(Redaction())
+    found.began(attempt_started(), gone)
+    found.about_to_end()
+    found.ended("kernel_died")
+    assert looked(found) == []

@@ -1,0 +1,69 @@
+"""When each step ran last, by the journals of earlier runs."""
+
+import tracemalloc
+from pathlib import Path
+
+from nbrun.journal.history import LastTime, last_times
+from nbrun.journal.run_directory import RunDirectory
+from tests.support.run_builder import Tale, step
+
+RUNBOOK = "/srv/runbooks/restore.ipynb"  # what a tale is of
+
+
+def keep(parent: Path, run: str, tale: Tale) -> Path:
+    (parent / run).mkdir(parents=True)
+    return tale.write(parent / run / "journal.jsonl")
+
+
+def told(parent: Path) -> dict[str, LastTime]:
+    """What is told in a run of the same runbook that begins after those."""
+    if not (parent / "20260109-000000-now-aaaa").exists():
+        keep(parent, "20260109-000000-now-aaaa", tale().attempt("a", duration=77.0))
+    return last_times(RunDirectory(parent / "20260109-000000-now-aaaa"), RUNBOOK)
+
+
+def tale(**fields: object) -> Tale:
+    return Tale(step("a"), step("b"), **fields)
+
+
+def test_the_newest_attempt_of_each_step_is_told(tmp_path: Path) -> None:
+    keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a", duration=9.0).attempt("b"))
+    keep(tmp_path, "20260102-000000-new-aaaa", tale().failure("a", duration=2.0))
+    found = told(tmp_path)
+    assert found["a"] == LastTime(at="2026-11-23T09:30:03.000000Z", outcome="error", duration=2.0)
+    assert found["b"].outcome == "ok"
+
+
+def test_other_runbooks_and_this_run_are_left_out(tmp_path: Path) -> None:
+    keep(tmp_path, "20260101-000000-other-aaaa", tale(runbook="/x.ipynb").attempt("a"))
+    assert told(tmp_path) == {}
+
+
+def test_of_this_run_nothing_is_read(tmp_path: Path) -> None:
+    long = Tale(step("a", "x" * 1_000_000)).attempt("a")
+    keep(tmp_path, "20260109-000000-now-aaaa", long)
+    tracemalloc.start()
+    try:
+        assert told(tmp_path) == {}
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500_000
+
+
+def test_a_journal_that_is_damaged_or_gone_tells_nothing_and_stops_nothing(tmp_path: Path) -> None:
+    journal = keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a").attempt("b"))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[-1] = lines[-1].replace(b'"outcome":"ok"', b'"outcome":7')
+    journal.write_bytes(b"".join(lines) + b'{"torn')
+    assert list(told(tmp_path)) == ["a"]
+    journal.write_bytes(b"no journal\n")
+    assert told(tmp_path) == {}
+    assert last_times(RunDirectory(tmp_path / "no" / "where"), RUNBOOK) == {}
+
+
+def test_a_run_whose_journal_is_empty_yet_is_told_of_earlier_ones(tmp_path: Path) -> None:
+    keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a", duration=9.0))
+    (tmp_path / "20260109-000000-now-aaaa").mkdir()
+    (tmp_path / "20260109-000000-now-aaaa" / "journal.jsonl").touch()
+    assert told(tmp_path)["a"].duration == 9.0

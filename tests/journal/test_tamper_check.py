@@ -1,0 +1,103 @@
+"""What the guard of a journal finds, what it costs, and what it lets pass."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbrun.errors import DamagedJournalError, JournalError
+from nbrun.journal import tamper_check
+from nbrun.journal.reader import Reading
+from nbrun.journal.writer import Journal
+from tests.support.build_events import note_added
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal.create(tmp_path / "journal.jsonl")
+    for number in range(20):
+        made.append([note_added(f"number {number}")], sync=number % 2 == 0)
+    yield made
+    made.close()
+
+
+class Looks:
+    """How often the whole file was read again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        real = tamper_check.open_regular
+
+        def counted(path: Path) -> object:
+            self.count += 1
+            return real(path)
+
+        monkeypatch.setattr(tamper_check, "open_regular", counted)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    return Looks(monkeypatch)
+
+
+def change(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_while_nobody_touches_it_the_file_is_not_read(journal: Journal, looks: Looks) -> None:
+    for _ in range(50):
+        journal.append([note_added()], sync=True)
+    assert looks.count == 0
+
+
+def test_a_byte_changed_anywhere_is_found_before_anything_is_written(journal: Journal) -> None:
+    data = journal.path.read_bytes()
+    at = len(data) // 2
+    change(journal.path, at)
+    line = data.count(b"\n", 0, at) + 1
+    with pytest.raises(DamagedJournalError, match=f"overwritten.*at line ({line - 1}|{line})"):
+        journal.append([note_added("after")], sync=False)
+    assert journal.path.stat().st_size == len(data), "something was written after it"
+    with pytest.raises(JournalError, match="takes no more events"):
+        journal.append([note_added("after")], sync=False)
+
+
+@pytest.mark.parametrize("where", ["first byte", "last line", "a newline"])
+def test_it_is_found_wherever_it_is(journal: Journal, where: str) -> None:
+    data = journal.path.read_bytes()
+    at = {"first byte": 0, "last line": len(data) - 90, "a newline": data.index(b"\n")}[where]
+    change(journal.path, at)
+    with pytest.raises(DamagedJournalError, match="overwritten"):
+        journal.append([note_added("after")], sync=False)
+
+
+def test_times_that_moved_with_nothing_changed_are_no_fault(journal: Journal, looks: Looks) -> None:
+    """As when a backup links to the file, or somebody touches it."""
+    os.utime(journal.path)
+    journal.append([note_added()], sync=True)
+    (journal.path.parent / "backup").hardlink_to(journal.path)
+    journal.append([note_added()], sync=True)
+    assert looks.count == 2
+    assert len(list(Reading(journal.path))) == 22
+
+
+def test_where_times_move_by_themselves_reading_again_is_bounded_and_not_forgotten(
+    journal: Journal, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tamper_check, "SLOW", -1.0)
+    monkeypatch.setattr(tamper_check, "SHARE", 1e-9)
+    os.utime(journal.path)
+    journal.append([note_added()], sync=True)
+    assert looks.count == 1
+    change(journal.path, 300)
+    for _ in range(5):
+        journal.append([note_added()], sync=True)
+    assert looks.count == 1, "it was read again though that takes too long"
+    journal._guard._rested = 0.0
+    with pytest.raises(DamagedJournalError, match="overwritten"):
+        journal.append([note_added()], sync=True)

@@ -1,0 +1,315 @@
+"""Jupyter's messages read as data, whatever liberties a kernel takes with them."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jupyter_client.session import Session
+
+from nbrun.kernel import protocol
+from nbrun.kernel.messages import (
+    Cleared,
+    Displayed,
+    DisplayUpdated,
+    InputWanted,
+    Printed,
+    PrintedMuch,
+    Replied,
+    WidgetChanged,
+)
+
+SESSION = Session(key=b"one key")
+
+
+def parts(content: Any, **header: Any) -> list[bytes]:
+    """A signed multipart message, behind the routing ids that iopub puts before it."""
+    frames = [
+        json.dumps({"msg_type": "stream", "msg_id": "m1"} | header).encode(),
+        json.dumps({"msg_id": "r1"}).encode(),
+        b"{}",
+        content if isinstance(content, bytes) else json.dumps(content).encode(),
+    ]
+    return [b"kernel.stream", b"<IDS|MSG>", SESSION.sign(frames), *frames]
+
+
+# ── Unpacking ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_is_its_type_its_parent_and_its_content() -> None:
+    assert protocol.unpack(parts({"name": "stdout", "text": "é"}), SESSION.sign) == {
+        "msg_type": "stream",
+        "parent_header": {"msg_id": "r1"},
+        "content": {"name": "stdout", "text": "é"},
+    }
+
+
+def test_what_jupyter_client_sends_is_understood() -> None:
+    message = SESSION.msg("execute_reply", {"status": "ok"}, parent=SESSION.msg("execute_request"))
+    found = protocol.unpack(SESSION.serialize(message), SESSION.sign)
+    assert found["msg_type"] == "execute_reply"
+    assert found["content"] == {"status": "ok"}
+    assert protocol.parent(found) == message["parent_header"]["msg_id"]
+
+
+def test_buffers_after_the_content_are_no_part_of_what_is_signed() -> None:
+    assert protocol.unpack([*parts({"a": 1}), b"buffer"], SESSION.sign)["content"] == {"a": 1}
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
+def test_printed_text_that_is_very_long_is_decoded_by_who_takes_it(buffer: Any) -> None:
+    text = "é\n" * protocol.LONG
+    long = parts({"name": "stderr", "text": text})
+    long[-1] = buffer(long[-1])
+    found = protocol.unpack(long, SESSION.sign)
+    assert protocol.parent(found) == "r1"
+    said = protocol.as_message("r1", found["msg_type"], found["content"])
+    assert isinstance(said, PrintedMuch)
+    assert {(each.request, each.name) for each in said.pieces()} == {("r1", "stderr")}
+    assert "".join(each.text for each in said.pieces()) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\ud800" + "x" * protocol.LONG, "\ud800" + "x" * protocol.LONG),
+        (7, "7"),
+    ],
+    ids=["half a pair", "no text"],
+)
+def test_a_very_long_message_that_is_read_whole_says_the_same(text: Any, expected: str) -> None:
+    content = {"name": "stdout", "text": text, "more": "x" * protocol.LONG}
+    found = protocol.unpack(parts(content), SESSION.sign)
+    said = protocol.as_message("r1", found["msg_type"], found["content"])
+    assert said == Printed(request="r1", name="stdout", text=expected)
+
+
+def test_a_very_long_message_that_is_no_utf_8_is_read_all_the_same() -> None:
+    content = b'{"name": "stdout", "text": "' + b"\xff" * (protocol.LONG + 1) + b'"}'
+    found = protocol.unpack(parts(content), SESSION.sign)
+    assert found["content"]["text"] == "\ufffd" * (protocol.LONG + 1)
+
+
+@pytest.mark.parametrize("frame", [3, 4, 5, 6], ids=["header", "parent", "metadata", "content"])
+def test_a_message_changed_on_its_way_is_refused(frame: int) -> None:
+    changed = parts({"text": "rm -r /srv/old"})
+    changed[frame] = changed[frame].replace(b"}", b" }")
+    with pytest.raises(ValueError, match="wrong signature"):
+        protocol.unpack(changed, SESSION.sign)
+
+
+@pytest.mark.parametrize("signature", [b"", b"0" * 64, b"\xff"])
+def test_a_message_signed_with_another_key_is_refused(signature: bytes) -> None:
+    forged = parts({})
+    forged[2] = signature
+    with pytest.raises(ValueError, match="wrong signature"):
+        protocol.unpack(forged, SESSION.sign)
+    with pytest.raises(ValueError, match="wrong signature"):
+        protocol.unpack(parts({}), Session(key=b"another key").sign)
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_message_cut_short_is_refused(cut: int) -> None:
+    with pytest.raises((ValueError, IndexError)):
+        protocol.unpack(parts({})[:cut], SESSION.sign)
+
+
+def test_nan_and_half_a_surrogate_pair_get_through() -> None:
+    found = protocol.unpack(parts(b'{"a": NaN, "b": "\\ud83d"}'), SESSION.sign)["content"]
+    assert found["a"] != found["a"]
+    assert found["b"] == "\ud83d"
+
+
+def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+    found = protocol.unpack(parts(b'{"a": "\xff"}'), SESSION.sign)["content"]
+    assert found == {"a": "\ufffd"}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"not json"])
+def test_content_that_is_no_json_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError):
+        protocol.unpack(parts(content), SESSION.sign)
+
+
+@pytest.mark.parametrize("header", [{}, {"parent_header": None}, {"parent_header": {}}])
+def test_a_message_without_a_parent_names_no_request(header: dict[str, Any]) -> None:
+    assert protocol.parent(header) == ""
+
+
+# ── iopub ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        (
+            "stream",
+            {"name": "stderr", "text": "careful"},
+            Printed(request="r1", name="stderr", text="careful"),
+        ),
+        ("stream", {"name": "stdout"}, Printed(request="r1", name="stdout", text="")),
+        (
+            "display_data",
+            {"data": {"text/plain": "3"}, "metadata": {"a": 1}, "transient": {"display_id": "d1"}},
+            Displayed(
+                request="r1",
+                output={
+                    "output_type": "display_data",
+                    "data": {"text/plain": "3"},
+                    "metadata": {"a": 1},
+                },
+                display_id="d1",
+            ),
+        ),
+        (
+            "display_data",
+            {"data": None, "transient": None},
+            Displayed(
+                request="r1", output={"output_type": "display_data", "data": {}, "metadata": {}}
+            ),
+        ),
+        (
+            "execute_result",
+            {"data": {"text/plain": "3"}, "metadata": {}, "execution_count": 4},
+            Displayed(
+                request="r1",
+                output={
+                    "output_type": "execute_result",
+                    "data": {"text/plain": "3"},
+                    "metadata": {},
+                    "execution_count": 4,
+                },
+            ),
+        ),
+        (
+            "error",
+            {"ename": "ValueError", "evalue": 3, "traceback": ["one", 2]},
+            Displayed(
+                request="r1",
+                output={
+                    "output_type": "error",
+                    "ename": "ValueError",
+                    "evalue": "3",
+                    "traceback": ["one", "2"],
+                },
+            ),
+        ),
+        (
+            "error",
+            {},
+            Displayed(
+                request="r1",
+                output={"output_type": "error", "ename": "", "evalue": "", "traceback": []},
+            ),
+        ),
+        (
+            "update_display_data",
+            {"data": {"text/plain": "4"}, "transient": {"display_id": 7}},
+            DisplayUpdated(request="r1", display_id="7", data={"text/plain": "4"}, metadata={}),
+        ),
+        ("update_display_data", {"data": {}, "transient": {}}, None),
+        ("clear_output", {"wait": True}, Cleared(request="r1", wait=True)),
+        ("clear_output", {}, Cleared(request="r1", wait=False)),
+        ("execute_input", {"code": "1"}, None),
+        ("comm_open", {"data": {}}, None),
+        ("a kind of tomorrow", {}, None),
+    ],
+)
+def test_what_iopub_says_is_data(kind: str, content: dict[str, Any], expected: Any) -> None:
+    assert protocol.as_message("r1", kind, content) == expected
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+FIELDS = ("data", "metadata", "transient", "ename", "evalue", "wait", "execution_count")
+
+
+@given(
+    st.sampled_from(["display_data", "execute_result", "update_display_data", "clear_output"]),
+    st.dictionaries(st.sampled_from(FIELDS), ANYTHING),
+)
+def test_no_content_of_the_wrong_types_breaks_the_reading(
+    kind: str, content: dict[str, Any]
+) -> None:
+    said = protocol.as_message("r1", kind, content)
+    if isinstance(said, Displayed):
+        assert isinstance(said.output["data"], dict)
+        assert isinstance(said.output["metadata"], dict)
+
+
+# ── Replies and questions ────────────────────────────────────────────────────────────────────
+
+
+def exits(told: object, request: str = "r1") -> dict[str, Any]:
+    entry = {"source": "nbrun_shell_exits", "request": request, "exits": told}
+    return {"status": "ok", "payload": [{"source": "page"}, entry]}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            {"status": "ok", "execution_count": 3},
+            Replied(request="r1", status="ok", execution_count=3),
+        ),
+        (
+            {"status": "error", "ename": "ValueError", "evalue": "x"},
+            Replied(request="r1", status="error", ename="ValueError", evalue="x"),
+        ),
+        ({}, Replied(request="r1", status="error")),
+        ({"status": "aborted"}, Replied(request="r1", status="aborted")),
+        (
+            {"status": "ok", "payload": [{"source": "ask_exit", "keepkernel": False}]},
+            Replied(request="r1", status="ok", exit_asked=True),
+        ),
+        (
+            {"status": "ok", "payload": [None, {"source": "page"}]},
+            Replied(request="r1", status="ok"),
+        ),
+        ({"status": "ok", "payload": None}, Replied(request="r1", status="ok")),
+        (exits([0, 7]), Replied(request="r1", status="ok", shell_exits=(0, 7))),
+        (exits([]), Replied(request="r1", status="ok")),
+        (exits([1], request="r0"), Replied(request="r1", status="ok")),
+        (exits("not a list"), Replied(request="r1", status="ok")),
+        (exits([None]), Replied(request="r1", status="ok")),
+        (exits(None), Replied(request="r1", status="ok")),
+    ],
+)
+def test_a_reply_is_data(content: dict[str, Any], expected: Replied) -> None:
+    assert protocol.replied("r1", content) == expected
+
+
+def test_a_question_is_data() -> None:
+    assert protocol.input_wanted("r1", {"prompt": "key: ", "password": True}) == InputWanted(
+        request="r1", prompt="key: ", password=True
+    )
+    assert protocol.input_wanted("r1", {}) == InputWanted(request="r1", prompt="", password=False)
+
+
+@pytest.mark.parametrize("kind", ["comm_open", "comm_msg"])
+def test_what_a_bar_shows_is_taken_of_a_widgets_messages(kind: str) -> None:
+    state = {"_model_name": "IntProgressModel", "value": 1, "layout": "IPY_MODEL_x", "max": 3}
+    content = {"comm_id": "m", "data": {"state": state}}
+    assert protocol.as_message("r1", kind, content) == WidgetChanged(
+        request="r1",
+        model="m",
+        state={"_model_name": "IntProgressModel", "value": 1, "max": 3},
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"state": {"_model_name": "LayoutModel", "max": None}},
+        {"state": {"width": "9px"}},
+        {"state": 7},
+        {},
+        None,
+    ],
+)
+def test_other_messages_of_widgets_show_nothing(data: object) -> None:
+    assert protocol.as_message("r1", "comm_msg", {"comm_id": "m", "data": data}) is None

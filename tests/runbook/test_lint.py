@@ -1,0 +1,164 @@
+"""What `nbrun check` finds, where, and what it leaves alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbrun.runbook.lint import findings
+from tests.support.build_notebooks import PYTHON, code, markdown, notebook, write
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def found(
+    folder: Path, *cells: dict[str, Any], unattended: bool = False, **nbrun: Any
+) -> list[tuple[int | None, int | None, str, str]]:
+    """Cell, line, level and rule of each finding in a notebook of `cells`."""
+    own = {"nbrun": nbrun} if nbrun else {}
+    path = write(folder, notebook(*cells, metadata=PYTHON | own))
+    told = findings(path, {}, unattended=unattended)
+    return [(each.cell, each.line, each.level, each.rule) for each in told]
+
+
+def test_a_good_runbook_has_nothing_to_find(tmp_path: Path) -> None:
+    cells = [
+        markdown("# Title"),
+        code("db = 'blue'", tags=["parameters"]),
+        code("import os", tags=["setup"]),
+        markdown("Call.", tags=["manual"]),
+        code("print(db)", metadata={"nbrun": {"impact": "none", "timeout": 5}}),
+        code("os.remove(db)", metadata={"nbrun": {"impact": "destructive", "confirm": "{db}?"}}),
+    ]
+    assert found(tmp_path, *cells) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"db": {"format": "iri"}}},
+        {"properties": {"db": {"type": "strng"}}},
+        {"additionalProperties": True},
+    ],
+)
+def test_a_schema_that_would_not_be_kept_to_is_an_error(
+    tmp_path: Path, schema: dict[str, Any]
+) -> None:
+    told = found(tmp_path, code("db = 'blue'", tags=["parameters"]), parameters=schema)
+    assert told == [(None, None, "error", "notebook")]
+
+
+@pytest.mark.parametrize("name", ["disk-triage", "certificate-rotation", "sqlite-maintenance"])
+def test_the_examples_are_good_runbooks(name: str) -> None:
+    assert findings(ROOT / f"examples/{name}.ipynb", {}, unattended=True) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "line", "level", "rule"),
+    [
+        (code("x = (\n1 +", id="c"), 1, "error", "syntax"),
+        (code("ok = 1\nif:\n    pass"), 2, "error", "syntax"),
+        (code("1", metadata={"nbrun": {"tiemout": 5}}), None, "error", "contract"),
+        (code("1", metadata={"nbrun": {"confirm": "{nothing}?"}}), None, "error", "contract"),
+        (code("1", tags=["manual"]), None, "error", "contract"),
+        (markdown("m", tags=["confirm"]), None, "error", "contract"),
+        (code("1", tags=["Setup"]), None, "warning", "tag"),
+        (code("1", tags=["parameter"]), None, "warning", "tag"),
+        (code("1", tags=["skip_execution"]), None, "warning", "tag"),
+        (code("1", metadata={"nbrun": {"impact": "destructive"}}), None, "warning", "destructive"),
+        (code("a = 1\npassword = 'correct horse'"), 2, "error", "secret"),
+        (code("key = 'AKIAIOSFODNN7ABCDEFG'"), 1, "error", "secret"),
+        (markdown("-----BEGIN RSA PRIVATE KEY-----"), 1, "error", "secret"),
+        (code("1", outputs=[{"output_type": "stream"}]), None, "warning", "output"),
+    ],
+)
+def test_each_rule_finds_what_it_is_for(
+    tmp_path: Path, cell: dict[str, Any], line: int | None, level: str, rule: str
+) -> None:
+    assert found(tmp_path, code("1"), cell) == [(2, line, level, rule)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "%matplotlib inline\n!ls -l",
+        "%%bash\nif then",
+        "x = !ls\nfiles, n = !ls",
+        "if True:\n    !ls \\\n      -l\n    y = 1",
+        "len?",
+        "x = ('%s'\n     % 5)",
+        "await thing()",
+        "password = getpass()",
+        "token = ''",
+        "password = '<password>'",
+        "token = '{token}'",
+        "print('token = no')",
+        "tokens = 5",
+    ],
+)
+def test_what_is_right_is_left_alone(tmp_path: Path, source: str) -> None:
+    assert found(tmp_path, code(source)) == []
+
+
+def test_other_languages_are_not_read_as_python(tmp_path: Path) -> None:
+    bash = {"language_info": {"name": "bash"}, "kernelspec": {"name": "bash", "display_name": ""}}
+    path = write(tmp_path, notebook(code("if true; then ls; fi"), metadata=bash))
+    assert findings(path, {}, unattended=True) == []
+
+
+def test_what_asks_a_person_is_found_where_nobody_will_be_there(tmp_path: Path) -> None:
+    cells = [
+        code("a = 1\nb = input('? ')  # ask"),
+        code("raw_input_of(x)  # input()"),
+        code("import getpass\ngetpass.getpass()"),
+        code("1", tags=["confirm"]),
+    ]
+    assert found(tmp_path, *cells) == []
+    assert found(tmp_path, *cells, unattended=True) == [
+        (1, 2, "error", "unattended"),
+        (3, 2, "error", "unattended"),
+        (4, None, "warning", "unattended"),
+    ]
+
+
+def test_a_parameter_that_no_cell_uses_is_found(tmp_path: Path) -> None:
+    schema = {"properties": {"host": {"type": "string"}, "used": {}}}
+    cells = [code("days = 7\ndb = ''", tags=["parameters"]), code("f'{db} {used}'")]
+    told = found(tmp_path, *cells, parameters=schema)
+    assert told == [(None, None, "warning", "unused-parameter")] * 2
+
+
+def test_counts_of_another_order_are_found(tmp_path: Path) -> None:
+    in_order = [code("1", execution_count=1), code("2"), code("3", execution_count=4)]
+    assert found(tmp_path, *in_order) == []
+    other = [code("1", execution_count=4), code("2", execution_count=2)]
+    assert found(tmp_path, *other) == [(None, None, "warning", "execution-count")]
+
+
+def test_defaults_hold_for_the_rules_too(tmp_path: Path) -> None:
+    told = found(tmp_path, code("1"), defaults={"impact": "destructive"})
+    assert told == [(1, None, "warning", "destructive")]
+    assert found(tmp_path, code("1"), defaults={"retry": 1})[0][2:] == ("error", "contract")
+    assert found(tmp_path, code("1"), default={})[0][2:] == ("error", "contract")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "not JSON"),
+        (b"{}", "no notebook"),
+        (b'{"nbformat": 4, "cells": []}', "nothing to run"),
+    ],
+)
+def test_what_is_no_runbook_is_one_finding(tmp_path: Path, content: bytes, said: str) -> None:
+    path = write(tmp_path, content)
+    (finding,) = findings(path, {}, unattended=False)
+    assert (finding.level, finding.rule) == ("error", "notebook")
+    assert said in str(finding)
+    assert str(finding).count(str(path)) == 1
+
+
+def test_a_finding_is_told_as_a_linter_does(tmp_path: Path) -> None:
+    path = write(tmp_path, notebook(code("1"), code("a\nif:"), metadata=PYTHON))
+    (finding,) = findings(path, {}, unattended=False)
+    assert str(finding) == f"{path}, cell 2, line 2: error: is not Python: invalid syntax [syntax]"

@@ -1,0 +1,323 @@
+"""The engine's loop without an engine: a run that only its state and its script tell, for tests.
+
+Whatever the runbook, the policy and the choices, `run` records what an engine would.
+"""
+
+import random
+from copy import deepcopy
+from typing import Any, get_args
+
+from nbrun.core import decisions
+from nbrun.core import events as ev
+from nbrun.core.approval import awaited
+from nbrun.core.decisions import Decision, name
+from nbrun.core.deviations import consequences, deviations_of
+from nbrun.core.events import Event
+from nbrun.core.guards import lacks, refusal
+from nbrun.core.model import Contract, DeviationKind, Policy, Step
+from nbrun.core.planner import (
+    NextAttempt,
+    NextFinish,
+    NextRestart,
+    NextStop,
+    attempt_started,
+    unattended_end,
+    waits,
+    what_next,
+)
+from nbrun.core.proposals import judged, need, proposed
+from nbrun.core.reducer import apply, check
+from nbrun.core.state import Phase, RunState
+from tests.support.build_events import (
+    OPERATOR,
+    attempt_settled,
+    begun,
+    crashed,
+    kernel_died,
+    kernel_idle,
+    kernel_interrupted,
+    kernel_reattached,
+    kernel_restarted,
+    operator,
+    run_resumed,
+    step,
+)
+
+TAGS = (
+    "skip-execution",
+    "raises-exception",
+    "setup",
+    "parameters",
+    "fill",
+    "shell-errors-ok",
+)
+ALL_KINDS = get_args(DeviationKind)
+GRACE = operator("grace", 1001, "socket")
+PATIENCE = 400  # turns of the loop that no run of a few decisions needs
+
+
+class Drive:
+    """One run. `chance` makes every choice that a kernel or an operator would make."""
+
+    def __init__(
+        self, steps: tuple[Step, ...], policy: Policy, chance: random.Random, patience: int
+    ) -> None:
+        self.state = RunState()
+        self.events: list[Event] = []
+        self.refused = 0
+        self.chance = chance
+        self.decisions = patience  # after so many the operator cancels
+        for event in begun(steps, policy):
+            self.emit(event)
+
+    def emit(self, event: Event) -> None:
+        check(self.state, event)
+        for each in (event, *deviations_of(self.state, event)):
+            apply(self.state, each)
+            self.events.append(each)
+
+    def odds(self, percent: int) -> bool:
+        return self.chance.randrange(100) < percent
+
+    def run(self) -> "Drive":
+        for _ in range(PATIENCE):
+            self.between()
+            following = what_next(self.state)
+            match following:
+                case NextAttempt():
+                    self.attempt(following)
+                case NextRestart():
+                    self.restart(following)
+                case NextStop():
+                    ended = self.stop(following)
+                    if ended is not None:
+                        return self.finish(ended)
+                case NextFinish():
+                    return self.finish(following)
+        raise AssertionError("the run does not end")
+
+    def between(self) -> None:
+        """What can happen between two attempts."""
+        if self.odds(3) and self.state.kernel == "alive":
+            self.emit(kernel_died(self.state.generation))
+        if self.odds(3):
+            self.decide(decisions.Interrupt())
+        if self.odds(1):
+            self.decide(decisions.Cancel())
+        if self.odds(2):
+            self.crash()
+
+    def crash(self) -> None:
+        """The process is gone, and another resumes the run, with the kernel or without."""
+        running = self.state.attempt
+        if running is None:
+            told = crashed()
+        else:
+            told = crashed(running=running.step, attempt=running.attempt)
+        for event in (*told, run_resumed()):
+            self.emit(event)
+        if self.state.kernel == "alive" and self.odds(50):
+            self.emit(kernel_reattached(self.state.generation))
+            self.emit(kernel_idle(self.state.generation))
+        elif self.state.kernel == "alive":
+            self.emit(kernel_died(self.state.generation))
+
+    def attempt(self, planned: NextAttempt) -> None:
+        started = attempt_started(self.state, planned)
+        self.emit(started)
+        if self.odds(10):
+            self.decide(
+                self.chance.choice(
+                    (decisions.Interrupt(), decisions.KillKernel(), decisions.AddNote(text="!"))
+                )
+            )
+        if self.odds(3):
+            self.decide(decisions.Cancel())
+        outcome = self.outcome()
+        if outcome == "kernel_died":
+            self.emit(kernel_died(self.state.generation))
+        if self.odds(3):
+            self.crash()
+            return
+        self.emit(
+            ev.AttemptFinished(
+                step=started.step,
+                attempt=started.attempt,
+                outcome=outcome,
+                duration=0.5,
+                ended_run=outcome == "ok" and self.odds(2),
+            )
+        )
+
+    def outcome(self) -> Any:
+        if self.state.interrupted:
+            return self.chance.choice(("interrupted", "kernel_died"))
+        return self.chance.choices(("ok", "error", "kernel_died", "timed_out"), (70, 20, 5, 5))[0]
+
+    def restart(self, restart: NextRestart) -> None:
+        generation = self.state.generation + 1
+        if self.odds(20):
+            self.emit(kernel_died(generation, "it did not start"))
+        else:
+            self.emit(kernel_restarted(generation, restart.why))
+
+    def stop(self, stop: NextStop) -> NextFinish | None:
+        current = self.state.current
+        wait = waits(self.state, stop)
+        where = stop.step or (current.step.id if current else None)
+        self.emit(ev.Stopped(reason=stop.reason, step=where, detail=stop.detail))
+        if not wait:
+            return unattended_end(self.state, stop)
+        while self.state.phase is Phase.STOPPED:
+            if self.odds(3) and self.state.kernel == "alive":
+                self.emit(kernel_died(self.state.generation))
+            if self.odds(2):
+                self.crash()
+                break
+            self.decisions -= 1
+            self.decide(self.choice() if self.decisions > 0 else decisions.Cancel())
+        return None
+
+    def choice(self) -> Decision:
+        some = self.chance.choice((*self.state.order, "no such step"))
+        return self.chance.choice(
+            (
+                decisions.Run(),
+                decisions.Run(),
+                decisions.Run(step=some),
+                decisions.Run(typed="db1"),
+                decisions.Continue(),
+                decisions.Continue(typed="db1"),
+                decisions.Done(typed="db1"),
+                decisions.Approve(binding=self.binding()),
+                decisions.Approve(binding=self.binding()),
+                decisions.Approve(binding="of another"),
+                decisions.Reject(),
+                decisions.Withdraw(),
+                decisions.Done(typed="db1", reason="once more"),
+                decisions.Retry(reason="again"),
+                decisions.Retry(),
+                decisions.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
+                decisions.Edit(source="other()", step=some),
+                decisions.Skip(reason="done by hand"),
+                decisions.Jump(step=some),
+                decisions.Insert(source=self.chance.choice(("look()", "  "))),
+                decisions.RestartKernel(reason="lost"),
+                decisions.AddNote(text=self.chance.choice(("seen", ""))),
+                decisions.Interrupt(),
+                decisions.KillKernel(),
+                decisions.Answer(text="yes"),
+                *(decisions.Settle(finding=each) for each in get_args(decisions.Finding) * 2),
+            )
+        )
+
+    def decide(self, decision: Decision) -> None:
+        """As `Engine._decide`: an allowed decision is recorded; a refused one changes nothing."""
+        before = deepcopy(self.state)
+        why_not = refusal(self.state, decision) or lacks(self.state, decision)
+        if why_not is None:
+            self.foreseen(decision)
+        assert plain(self.state) == plain(before), "asking alone changed the state"
+        if why_not is not None:
+            self.refused += 1
+            self.emit(ev.DecisionRefused(operator=OPERATOR, decision=name(decision), why=why_not))
+            assert plain(self.state) == plain(before), "a refused decision changed the state"
+            return
+        if isinstance(decision, decisions.AddNote):
+            self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
+            return
+        if isinstance(decision, decisions.Approve | decisions.Reject):
+            for event in judged(self.state, GRACE, decision):
+                self.emit(event)
+            return
+        if isinstance(decision, decisions.Settle):
+            asked = self.state.unsettled[0]
+            self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
+            self.emit(ev.Resumed())
+            return
+        why = need(self.state, decision)
+        if why is not None:
+            self.emit(proposed(self.state, decision, OPERATOR, why))
+            return
+        self.emit(decided(decision))
+        if self.state.phase is Phase.RUNNING:
+            kill = isinstance(decision, decisions.KillKernel)
+            self.emit(kernel_interrupted(self.state.generation, kill=kill))
+        if self.state.phase is Phase.STOPPED and not isinstance(decision, decisions.Withdraw):
+            self.emit(ev.Resumed())
+
+    def binding(self) -> str:
+        waiting = awaited(self.state)
+        return waiting.binding if waiting else ""
+
+    def foreseen(self, decision: Decision) -> None:
+        """That its consequences can be told of every allowed decision."""
+        consequences(self.state, decision)
+
+    def finish(self, finish: NextFinish) -> "Drive":
+        self.emit(
+            ev.RunFinished(
+                outcome=finish.outcome,
+                off_script=self.state.off_script,
+                counts={},
+                duration=1.0,
+                why=finish.why,
+            )
+        )
+        return self
+
+
+def decided(decision: Decision) -> ev.Decided:
+    return ev.Decided(
+        operator=OPERATOR,
+        decision=name(decision),
+        reason=decision.reason,
+        step=getattr(decision, "step", None),
+        source=getattr(decision, "source", None),
+        typed=getattr(decision, "typed", ""),
+    )
+
+
+def plain(state: RunState) -> dict[str, Any]:
+    """`state` to compare; `position` is only where the search for the current step begins."""
+    return {name: value for name, value in vars(state).items() if name != "position"}
+
+
+def some_steps(chance: random.Random) -> tuple[Step, ...]:
+    """One to six steps, each with a few tags."""
+    count = chance.randint(1, 6)
+    return tuple(
+        step(
+            number,
+            [tag for tag in TAGS if chance.random() < 0.15],
+            contract=some_contract(chance),
+        )
+        for number in range(1, count + 1)
+    )
+
+
+def some_contract(chance: random.Random) -> Contract:
+    asked = "sure?" if chance.random() < 0.15 else None
+    return Contract(
+        manual=chance.random() < 0.1,
+        confirm=asked,
+        typed="db1" if asked and chance.random() < 0.5 else "",
+        retries=chance.choice((0, 0, 0, 1, 2)),
+        retry_delay=chance.choice((0.0, 5.0)),
+        approve="" if chance.random() < 0.08 else None,
+        impact=chance.choice((None, "none", "changes", "destructive")),
+    )
+
+
+def some_policy(chance: random.Random) -> Policy:
+    return Policy(
+        attended=chance.random() < 0.8,
+        on_failure="stop" if chance.random() < 0.15 else "ask",
+        step=chance.random() < 0.4,
+        strict=chance.random() < 0.25,
+        yes=chance.random() < 0.2,
+        yes_destructive=chance.random() < 0.2,
+        allow=chance.choice((None, None, None, ("retried", "skipped"))),
+        need_reason=chance.choice(((), (), ("skipped", "reran"))),
+        need_approval=chance.choice(((), (), ("skipped", "edited", "retried"), ALL_KINDS)),
+    )

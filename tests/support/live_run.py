@@ -1,0 +1,98 @@
+"""A run in this process on a real kernel, so that its patience can be shortened for a test."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from nbrun.core import events as ev
+from nbrun.core.decisions import Decision
+from nbrun.core.events import Event, Record
+from nbrun.core.model import Contract, Policy
+from nbrun.core.redaction import Redaction
+from nbrun.engine.engine import Engine, Ordered
+from nbrun.journal.writer import Journal
+from nbrun.kernel.local import LocalKernel
+from tests.support.build_events import OPERATOR, run_started, step
+
+PATIENCE = 30  # seconds
+
+
+class Live:
+    """`decisions` are taken at the run's stops, one each, and a cancel after them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *decisions: Decision,
+        kernel: str = "python3",
+        redaction: Redaction | None = None,
+    ) -> None:
+        self._said: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._decisions = list(decisions)
+        self._kernel = LocalKernel(kernel, cwd=folder, attended=True)
+        self._kernel.log_to(folder / "kernel.log", bytes)
+        self.events: list[Event] = []
+        self.engine = Engine(
+            Journal.create(folder / "journal.jsonl"),
+            make_kernel=self._kernel.speak_to,
+            publish=self._publish,
+            save_notebook=lambda _end: None,
+            redaction=redaction,
+        )
+        self._thread = threading.Thread(target=self._run)
+        self._plan: ev.RunStarted
+
+    def start(self, *sources: str, policy: Policy | None = None, **contract: Any) -> "Live":
+        """A run of these cells, each with this contract."""
+        steps = [
+            step(number, source=source, contract=Contract(**contract))
+            for number, source in enumerate(sources, 1)
+        ]
+        self._plan = run_started(steps, policy)
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        self.engine.run(self._plan)
+
+    def _publish(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record.event, ev.Stopped):
+                self.decide(self._decisions.pop(0) if self._decisions else None)
+            self._said.put(record.event)
+
+    def decide(self, decision: Decision | None) -> None:
+        from nbrun.core import decisions
+
+        self.engine.inbox.put(Ordered(decision or decisions.Cancel(), OPERATOR))
+
+    def until(self, wanted: type[Any], and_: Callable[[Any], bool] = lambda _event: True) -> Any:
+        """The next event of a kind, and all before it, which `events` has then."""
+        while True:
+            event = self._said.get(timeout=PATIENCE)
+            self.events.append(event)
+            if isinstance(event, wanted) and and_(event):
+                return event
+
+    def printed(self, text: str) -> str:
+        """Wait for a cell to print it; all that it has printed in one piece."""
+        output = self.until(ev.Output, lambda event: text in event.output.get("text", ""))
+        return str(output.output["text"])
+
+    def ended(self) -> ev.RunFinished:
+        """Wait for the run's end."""
+        finished: ev.RunFinished = self.until(ev.RunFinished)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        return finished
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def close(self) -> None:
+        """Leave nothing running, whatever the test came to."""
+        if self._thread.is_alive():
+            self.decide(None)
+            self._thread.join(PATIENCE)

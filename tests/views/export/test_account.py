@@ -1,0 +1,98 @@
+"""A run as an account: steps with their attempts, waits, what happened between."""
+
+from nbrun.journal.codec import digest, encode
+from nbrun.views.export.account import account
+from tests.support import build_events
+from tests.support.build_events import approval_rejected, decision_proposed
+from tests.support.run_builder import Tale, display, step, stream
+
+
+def tale() -> Tale:
+    made = Tale(step("a"), step("b"), step("c"))
+    made.attempt("a").failure("b").note("called the dba")
+    made.decide("retry", reason="again").attempt("b", stream("x\n"), cause="operator")
+    return made
+
+
+def test_each_step_has_its_attempts_in_order() -> None:
+    told = account(tale().finish("cancelled").records)
+    assert [(section.id, len(section.attempts)) for section in told.sections] == [
+        ("a", 1), ("b", 2), ("c", 0),
+    ]  # fmt: skip
+    assert [attempt.outcome for attempt in told.sections[1].attempts] == ["error", "ok"]
+    assert told.sections[1].attempts[1].deviations[0].kind == "retried"
+    assert told.sections[2].why_not_run == "not run: the run was cancelled before it"
+
+
+def test_an_inserted_cell_is_a_section_of_its_own() -> None:
+    made = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
+    told = account(made.attempt("inserted-1", source="peek()", cause="operator").records)
+    assert [section.id for section in told.sections] == ["a", "inserted-1"]
+
+
+def test_waiting_is_counted_from_the_stop_to_the_decision() -> None:
+    told = account(tale().records)
+    (wait,) = told.waits
+    assert (wait.end - wait.start, told.waited) == (3.0, 3.0)
+    assert wait.why == "this step failed"
+
+
+def test_a_stop_without_an_end_waits_till_the_last_record() -> None:
+    told = account(Tale(step("a")).failure("a").note("later").records)
+    assert told.waited == 1.0
+
+
+def test_what_happened_is_told_with_its_reason() -> None:
+    told = [(each.kind, each.what, each.why) for each in account(tale().records).happenings]
+    assert ("note", "ada: called the dba", "") in told
+    assert ("decision", "ada: retry step 2", "again") in told
+    assert (
+        "off script",
+        "step 2 of 3 · Title of b: run again after it had not succeeded",
+        "again",
+    ) in told
+
+
+def test_what_waited_for_an_approval_is_told_and_who_said_no() -> None:
+    waits = Tale(step("a")).failure("a").add(decision_proposed(step="a", reason="by hand"))
+    waits.add(approval_rejected("a", "never", decision="skip"))
+    told = [(each.kind, each.what, each.why) for each in account(waits.records).happenings]
+    assert ("waits for approval", "ada: skip step 1", "by hand") in told
+    said = "skip step 1 rejected by grace (uid 1001, socket) (never)"
+    assert ("rejected", said, "") in told
+
+
+def test_the_head_is_the_hash_of_the_last_line() -> None:
+    records = tale().records
+    assert account(records).head == digest(encode(records[-1]))
+
+
+def test_an_attempt_without_an_end_says_so() -> None:
+    told = account(Tale(step("a")).begin("a").output(display(text_plain="x")).records)
+    attempt = told.sections[0].attempts[0]
+    assert (attempt.outcome, attempt.end) == ("indeterminate", None)
+    assert attempt.told == "no end is recorded"
+
+
+def test_what_befell_the_kernel_and_the_record_is_told() -> None:
+    made = Tale(step("a")).begin("a")
+    made.add(
+        build_events.kernel_suspended(),
+        build_events.kernel_continued(),
+        build_events.seal_failed(1, "the agent is gone"),
+        build_events.forwarding_failed("syslog", 1, "no such socket"),
+        build_events.forwarding_resumed("syslog", 2),
+        build_events.role_refreshed(),
+        build_events.role_not_refreshed(why="AccessDenied"),
+    )
+    told = [(each.kind, each.what, each.why) for each in account(made.records).happenings]
+    assert [kind for kind, *_ in told] == ["kernel"] * 2 + ["record"] * 3 + ["role"] * 2
+    assert ("record", "it could not be sealed up to line 2", "the agent is gone") in told
+    assert ("record", "from line 2 on it could not be sent to syslog", "no such socket") in told
+
+
+def test_an_attempt_says_once_what_of_its_output_is_not_kept() -> None:
+    made = Tale(step("a")).begin("a")
+    made.add(build_events.output_capped("a", outputs=1), build_events.output_capped("a", outputs=7))
+    attempt = account(made.end().records).sections[0].attempts[0]
+    assert attempt.not_kept.startswith("output past 1000 B is not kept: 7 outputs of 4.9 KiB")

@@ -1,0 +1,595 @@
+"""The output notebook: valid whatever happened, the same bytes from the same events."""
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import tracemalloc
+from unittest.mock import patch
+
+import nbformat
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from nbrun.core import events as ev
+from nbrun.core import model
+from nbrun.views.export import cell_store as cells
+from nbrun.views.export import notebook
+from nbrun.views.export.outputs import Outputs
+from tests.support.build_events import approval_rejected, decision_proposed
+from tests.support.run_builder import OPERATOR, Tale, at, display, step, stream, told
+
+TEXT = st.text(max_size=12)
+MARKUP = "# <b>x</b> | `a` *b* [c](d) <script>alert(1)</script> &amp; ![i](j) $x$ ~~s~~\n> q\n- z"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+MIMES = st.sampled_from(
+    ["text/plain", "text/html", "image/png", "application/json", "application/vnd.x+json"]
+)
+BUNDLES = st.dictionaries(MIMES, JSON, max_size=3)
+OUTPUTS = st.one_of(
+    st.builds(stream, TEXT, st.sampled_from(["stdout", "stderr", "odd"])),
+    st.builds(lambda data: {"output_type": "display_data", "data": data, "metadata": {}}, BUNDLES),
+    st.builds(
+        lambda data, count: {
+            "output_type": "execute_result",
+            "data": data,
+            "metadata": {},
+            "execution_count": count,
+        },
+        BUNDLES,
+        st.none() | st.integers(0, 9),
+    ),
+    st.builds(
+        lambda name, lines: {
+            "output_type": "error",
+            "ename": name,
+            "evalue": name,
+            "traceback": lines,
+        },
+        TEXT,
+        st.lists(TEXT, max_size=3),
+    ),
+)
+DISPLAYS = st.sampled_from(["d1", "d2"])
+IDS = ("nbrun-1", "nbrun-2", "nbrun-head", "nbrun-not-run", "nbrun-not-run-1", "x" * 64)
+
+
+@st.composite
+def tales(draw):
+    """A run that wanders: attempts with outputs, decisions, notes, deaths, an end or none."""
+    tale = Tale(
+        step(
+            IDS[0],
+            draw(TEXT),
+            title=draw(TEXT),
+            tags=draw(st.sampled_from([(), ("skip-execution",), ("nbrun-not-run", "setup")])),
+            narration=(told(IDS[1], draw(TEXT)), told(IDS[2], draw(TEXT), "raw")),
+        ),
+        step(IDS[3], draw(TEXT), metadata={"nbrun": {"impact": "none"}, "own": draw(JSON)}),
+        step(IDS[5], draw(TEXT), metadata={"nbrun": "odd"}),
+        epilogue=(told(IDS[4], draw(TEXT)),),
+        parameters=draw(st.dictionaries(TEXT, JSON, max_size=2)),
+        metadata={"nbrun": draw(JSON)},
+        reason=draw(TEXT),
+        ticket=draw(TEXT),
+    )
+    for _ in range(draw(st.integers(0, 5))):
+        wander(draw, tale)
+    if draw(st.booleans()):
+        tale.finish(draw(st.sampled_from(["completed", "cancelled", "failed"])), why=draw(TEXT))
+    return tale
+
+
+def wander(draw, tale):
+    """One attempt of whatever comes next, and what is decided after it."""
+    current = tale.state.current
+    tale.begin(current.step.id if current else "inserted-1", draw(st.none() | TEXT), "operator")
+    for _ in range(draw(st.integers(0, 4))):
+        match draw(st.sampled_from(["output", "output", "display", "update", "clear"])):
+            case "output":
+                tale.output(draw(OUTPUTS), late=draw(st.booleans()))
+            case "display":
+                shown = {"output_type": "display_data", "data": draw(BUNDLES), "metadata": {}}
+                tale.output(shown, display_id=draw(DISPLAYS))
+            case "update":
+                tale.update(draw(DISPLAYS), draw(BUNDLES))
+            case "clear":
+                tale.clear(wait=draw(st.booleans()))
+    tale.end(
+        draw(st.sampled_from(["ok", "error", "interrupted", "timed_out"])),
+        execution_count=draw(st.none() | st.integers(0, 9)),
+        ename=draw(st.none() | TEXT),
+        evalue=draw(st.none() | TEXT),
+    )
+    tale.stop("step_mode")
+    tale.note(draw(TEXT))
+    tale.decide(draw(st.sampled_from(["run", "skip", "cancel"])), reason=draw(TEXT))
+
+
+def built(tale, ending=None):
+    return json.loads(notebook.build(tale.records, ending))
+
+
+def code_cells(document):
+    return [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+
+
+def sources(document):
+    return [cell["source"] for cell in document["cells"]]
+
+
+# ── whatever happened ────────────────────────────────────────────────────────────────────────
+
+
+@given(tales())
+@settings(max_examples=120, deadline=None)
+def test_it_is_a_valid_notebook_whatever_happened(tale):
+    document = built(tale)
+    assert (document["nbformat"], document["nbformat_minor"]) == (4, 5)
+    nbformat.validate(nbformat.from_dict(document))
+    ids = [cell["id"] for cell in document["cells"]]
+    assert len(ids) == len(set(ids))
+
+
+@given(tales())
+@settings(max_examples=40, deadline=None)
+def test_every_attempt_is_a_cell_in_the_order_they_ran(tale):
+    ran = [r.event for r in tale.records if isinstance(r.event, ev.AttemptStarted)]
+    cells = [c for c in code_cells(built(tale)) if c["metadata"]["nbrun"]["outcome"] != "not_run"]
+    told_of = [(c["metadata"]["nbrun"]["step"], c["metadata"]["nbrun"]["attempt"]) for c in cells]
+    assert told_of == [(event.step, event.attempt) for event in ran]
+    assert [c["source"] for c in cells] == [event.source for event in ran]
+
+
+@given(tales())
+@settings(max_examples=40, deadline=None)
+def test_the_same_events_give_the_same_bytes(tale):
+    assert notebook.build(tale.records) == notebook.build(iter(list(tale.records)))
+
+
+@given(tales(), st.none() | st.text("0123456789abcdef", min_size=64, max_size=64))
+@settings(max_examples=60, deadline=None)
+def test_an_end_not_recorded_yet_gives_the_bytes_of_the_journal_that_has_it(tale, digest):
+    if tale.state.finished is None:
+        before = list(tale.records)
+        prospective = notebook.build(before, tale.ending("failed"))
+        tale.finish("failed", notebook_sha256=digest)
+        assert prospective == notebook.build(tale.records)
+
+
+@given(tales())
+@settings(max_examples=60, deadline=None)
+def test_a_cell_that_was_put_away_shows_what_one_kept_in_memory_would(tale):
+    folded = Outputs()
+    for record in tale.records:
+        if isinstance(record.event, ev.Output | ev.OutputUpdated | ev.OutputCleared):
+            folded.take(record.event)
+    for cell in code_cells(built(tale)):
+        own = cell["metadata"]["nbrun"]
+        if own.get("attempt") and own["step"] != "inserted-1":  # which these tales run again
+            assert cell["outputs"] == folded.of(own["step"], own["attempt"])
+
+
+def test_what_comes_after_other_steps_have_begun_still_reaches_its_cell():
+    tale = Tale(step("a"), step("b"), step("c"))
+    tale.begin("a").output(stream("one\n")).output(display(**{"text/plain": "0 %"}), display_id="d")
+    tale.end("ok").attempt("b", stream("two\n"))
+    tale.begin("c").update("d", {"text/plain": "99 %"})
+    tale.output(stream("one more\n"), step="a", late=True)
+    tale.end("ok")
+    tale.update("d", {"text/plain": "100 %"})
+    first, second, third = code_cells(built(tale))
+    assert [output.get("text") or output["data"] for output in first["outputs"]] == [
+        ["one\n"],
+        {"text/plain": "100 %"},
+        ["one more\n"],
+    ]
+    assert second["outputs"][0]["text"] == ["two\n"]
+    assert third["outputs"] == []
+
+
+def test_a_clearing_that_waits_is_not_forgotten_while_other_steps_run():
+    tale = Tale(step("a"), step("b"), step("c"))
+    tale.begin("a").output(stream("old\n")).clear(wait=True).end("ok")
+    tale.attempt("b").begin("c").output(stream("new\n"), step="a", late=True).end("ok")
+    assert code_cells(built(tale))[0]["outputs"][0]["text"] == ["new\n"]
+
+
+def test_hundreds_of_displays_each_show_their_newest():
+    tale = Tale(step("a"), step("b"))
+    tale.begin("a")
+    for number in range(300):
+        tale.output(display(**{"text/plain": "old"}), display_id=f"d{number}")
+    tale.end("ok").begin("b")
+    for number in range(0, 300, 2):
+        tale.update(f"d{number}", {"text/plain": f"new {number}"})
+    tale.end("ok")
+    shown = [output["data"]["text/plain"] for output in code_cells(built(tale))[0]["outputs"]]
+    assert shown == [f"new {n}" if n % 2 == 0 else "old" for n in range(300)]
+
+
+def test_the_outputs_of_many_steps_are_not_in_memory_together():
+    def peak(steps):
+        tale = Tale(*(step(f"s{number}") for number in range(steps)))
+        for number in range(steps):
+            tale.attempt(f"s{number}", stream("x" * 400_000))
+        tracemalloc.start()
+        for piece in notebook.pieces(tale.records):
+            assert piece
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    assert peak(40) < 2 * peak(4)
+
+
+@given(tales(), st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_what_is_printed_is_the_same_bytes_whether_it_was_put_aside_or_not(tale, most):
+    whole = notebook.build(tale.records)
+    with patch.object(cells, "_MOST_PRINTED", most):
+        assert notebook.build(tale.records) == whole
+
+
+def test_what_was_put_aside_is_still_there_where_output_goes_on_later_or_is_cleared():
+    tale = Tale(step("a"), step("b"), step("c"))
+    tale.begin("a").output(display(**{"text/plain": "0 %"}), display_id="d")
+    for name in ("stdout", "stderr", "stderr", "stdout", "stdout", "stdout"):
+        tale.output(stream(f'"{name}"\n\\ \u2028 é', name))
+    tale.end("ok").begin("b").output(stream("old\n")).clear(wait=True).end("ok").begin("c")
+    for text in ("late", "later"):
+        tale.output(stream(text), step="a", late=True).output(stream(text), step="b", late=True)
+    tale.update("d", {"text/plain": "1 %"}).end("ok")
+    whole = notebook.build(tale.records)
+    with patch.object(cells, "_MOST_PRINTED", 0):
+        assert notebook.build(tale.records) == whole
+    assert code_cells(json.loads(whole))[1]["outputs"][0]["text"] == ["late", "later"]
+
+
+def test_the_cells_of_very_many_steps_that_did_not_run_are_not_in_memory_together():
+    steps = 3_000
+    tale = Tale(*(step(f"s{number}") for number in range(steps)))
+    tracemalloc.start()
+    size = sum(map(len, notebook.pieces(tale.records)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 300 * steps
+    assert peak < 800 * steps
+
+
+def test_what_a_step_prints_without_end_is_not_in_memory_together():
+    tale = Tale(step("a")).begin("a")
+    for _ in range(40):
+        tale.output(stream("x" * 1_000_000))
+    tale.end("ok")
+    tracemalloc.start()
+    size = sum(map(len, notebook.pieces(tale.records)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size > 40_000_000
+    assert peak < 10_000_000
+
+
+def test_a_temporary_file_that_cannot_be_written_is_an_os_error(monkeypatch):
+    class Full(tempfile.SpooledTemporaryFile):
+        def write(self, _content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
+    with pytest.raises(OSError, match="No space"):
+        built(Tale(step("a")).attempt("a", stream("x")))
+
+
+# ── what a cell says ─────────────────────────────────────────────────────────────────────────
+
+
+def test_an_attempt_is_told_in_its_cell():
+    tale = Tale(step("check", "check()", tags=("setup",), metadata={"nbrun": {"impact": "none"}}))
+    tale.attempt("check", stream("fine\n"), execution_count=3, shell_exit=0)
+    (cell,) = code_cells(built(tale))
+    assert cell["execution_count"] == 3
+    assert cell["outputs"] == [{"output_type": "stream", "name": "stdout", "text": ["fine\n"]}]
+    assert cell["metadata"] == {
+        "nbrun": {
+            "impact": "none",
+            "step": "check",
+            "attempt": 1,
+            "outcome": "ok",
+            "started": at(2),
+            "finished": at(4),
+            "duration": 1.25,
+            "operator": {"uid": 1000, "name": "ada", "via": "/dev/pts/7"},
+            "deviations": [],
+            "shell_exit": 0,
+        },
+        "tags": ["setup"],
+    }
+
+
+def test_a_failed_attempt_and_its_retry_are_both_there():
+    tale = Tale(step("a", "a()")).failure("a").decide("retry", reason="the disk is free again")
+    tale.attempt("a", source="a()", cause="operator")
+    first, second = (cell["metadata"]["nbrun"] for cell in code_cells(built(tale)))
+    assert (first["outcome"], first["ename"], first["evalue"]) == (
+        "error",
+        "ValueError",
+        "no such host",
+    )
+    assert (second["outcome"], second["deviations"]) == ("ok", ["retried"])
+
+
+def test_an_edit_is_told_where_it_ran():
+    tale = Tale(step("a", "old()")).failure("a").decide("edit", source="new()")
+    tale.attempt("a", source="new()", cause="operator")
+    cell = code_cells(built(tale))[1]
+    assert cell["source"] == "new()"
+    assert cell["metadata"]["nbrun"]["deviations"] == ["retried", "edited"]
+
+
+def test_an_attempt_that_nobody_saw_end_has_no_outcome():
+    (cell,) = code_cells(built(Tale(step("a")).begin("a")))
+    assert cell["metadata"]["nbrun"]["outcome"] is None
+    assert cell["execution_count"] is None
+
+
+def test_an_inserted_cell_is_a_cell():
+    tale = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
+    tale.attempt("inserted-1", source="peek()", cause="operator")
+    cell = code_cells(built(tale))[0]
+    assert cell["source"] == "peek()"
+    assert cell["metadata"]["nbrun"]["deviations"] == ["inserted"]
+
+
+def test_late_output_stands_in_the_cell_it_came_of():
+    tale = Tale(step("a"), step("b")).attempt("a", stream("now\n")).attempt("b")
+    tale.output(stream("late\n"), step="a", attempt=1, late=True)
+    first, second = code_cells(built(tale))
+    assert "".join(first["outputs"][0]["text"]) == "now\nlate\n"
+    assert second["outputs"] == []
+
+
+def test_an_update_reaches_the_cell_of_an_earlier_attempt():
+    tale = Tale(step("a"), step("b")).begin("a")
+    tale.output(display(text_plain="0 %"), display_id="bar").end()
+    tale.begin("b").update("bar", {"text/plain": "100 %"}).end()
+    cell = code_cells(built(tale))[0]
+    assert cell["outputs"][0]["data"] == {"text/plain": "100 %"}
+
+
+def test_the_narration_of_a_step_stands_once_before_its_first_attempt():
+    tale = Tale(step("a", "a()", narration=(told("about-a", "About *a*"),)))
+    tale.failure("a").decide("retry").attempt("a", cause="operator")
+    assert sources(built(tale)).count("About *a*") == 1
+    assert sources(built(tale)).index("About *a*") < sources(built(tale)).index("a()")
+
+
+def test_a_skipped_step_keeps_its_narration_where_it_was_skipped():
+    tale = Tale(step("a", "a()", narration=(told("about-a", "About a"),)), step("b", "b()"))
+    tale.stop("step_mode").decide("skip").attempt("b")
+    order = sources(built(tale))
+    assert order.index("About a") < order.index("b()")
+
+
+def test_the_end_of_the_runbook_is_there_only_when_the_run_got_there():
+    def ended(tale):
+        return sources(built(tale))
+
+    def tale():
+        return Tale(step("a"), epilogue=(told("end", "Roll back: …"),))
+
+    assert "Roll back: …" in ended(tale().attempt("a").finish())
+    assert "Roll back: …" not in ended(tale().failure("a").finish("failed"))
+
+
+# ── what people said ─────────────────────────────────────────────────────────────────────────
+
+
+def text_of(markdown):
+    """What a Markdown reader shows of a cell: the text of its inline tokens, and the markup."""
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(markdown)
+    inline = [child for token in tokens for child in token.children or []]
+    kinds = {child.type for child in inline} | {token.type for token in tokens}
+    return " ".join(child.content for child in inline if child.content), kinds
+
+
+@pytest.mark.parametrize("word", MARKUP.split())
+def test_a_reason_is_shown_as_text_word_by_word(word):
+    tale = Tale(step("a")).failure("a").decide("skip", reason=f"x {word} x")
+    remark = next(source for source in sources(built(tale)) if source.startswith("**skip"))
+    assert f"x {word} x" in text_of(remark)[0]
+
+
+@pytest.mark.parametrize(
+    "line", ["- z", "+ z", "1. z", "12) z", "===", "---", "    z()", "> z", "# z", "```", "-", ""]
+)
+def test_a_line_of_a_note_starts_no_list_heading_or_rule(line):
+    tale = Tale(step("a")).note(f"said\n{line}\nmore")
+    note = next(source for source in sources(built(tale)) if source.startswith("**Note"))
+    text, kinds = text_of(note)
+    assert line.strip() in text
+    assert kinds <= {
+        *("paragraph_open", "paragraph_close", "blockquote_open", "blockquote_close", "inline"),
+        *("text", "text_special", "hardbreak", "softbreak", "strong_open", "strong_close"),
+    }
+
+
+def test_markup_in_a_reason_a_title_or_a_parameter_stays_text():
+    markup = MARKUP + "\n| a | b |\n|---|---|\n<script>alert(1)</script>"
+    tale = Tale(step("a", title=markup), parameters={"p|q": markup}, reason=markup, ticket=markup)
+    tale.failure("a").note(markup).decide("retry", reason=markup)
+    tale.attempt("a", cause="operator").finish(why=markup)
+    ours = [c for c in built(tale)["cells"] if c["cell_type"] == "markdown"]
+    active = {"html_inline", "html_block", "link_open", "image", "code_inline", "s_open"}
+    for cell in ours:
+        _, kinds = text_of(cell["source"])
+        assert not kinds & active, cell["source"]
+    head = ours[0]["source"]
+    rows = [line for line in head.splitlines() if line.startswith("|")]
+    assert all(line.replace("\\|", "").count("|") == 3 for line in rows)
+
+
+def test_a_decision_a_note_and_the_kernels_fate_are_told_in_order():
+    tale = Tale(step("a", title="Stop it"))
+    tale.failure("a").note("called the dba")
+    tale.decide("retry", reason="she agreed").begin("a", cause="operator")
+    tale.add(ev.KernelDied(generation=1, why="killed"))
+    tale.end("kernel_died").stop("kernel_died").decide("restart", reason="again")
+    tale.add(ev.KernelRestarted(generation=2, kernelspec="python3", why="again"))
+    remarks = [source for source in sources(built(tale)) if source.startswith("**")]
+    assert [remark.split("**")[1] for remark in remarks] == [
+        "Note",
+        "retry · step 1 of 1 · Stop it",
+        "The kernel died",
+        "restart · step 1 of 1 · Stop it",
+        "The kernel was restarted",
+    ]
+    assert "> called the dba" in remarks[0]
+    assert "ada (uid 1000, /dev/pts/7)" in remarks[1]
+
+
+def test_what_waited_for_an_approval_is_told_with_its_change_and_what_became_of_it():
+    tale = Tale(step("a", "drop()")).failure("a")
+    tale.add(decision_proposed("edit", "a", "drop(1)", kinds=("edited",), reason="too *broad*"))
+    tale.add(approval_rejected("a", "no", decision="edit"))
+    waits, rejected = [source for source in sources(built(tale)) if "pproval**" in source]
+    assert waits.startswith("**Put up for approval**: edit step 1, by ada (uid 1000, /dev/pts/7),")
+    assert "> too \\*broad\\*" in waits
+    assert "> \\+drop(1)" in waits
+    assert "edit step 1 rejected by grace" in rejected
+
+
+def test_an_attempt_names_who_decided_it():
+    other = model.Operator(uid=7, name="bob", via="/dev/pts/8")
+    tale = Tale(step("a")).failure("a")
+    tale.add(ev.Decided(operator=other, decision="retry"), ev.Resumed())
+    tale.attempt("a", cause="operator")
+    first, second = (cell["metadata"]["nbrun"]["operator"] for cell in code_cells(built(tale)))
+    assert (first["name"], second["name"]) == (OPERATOR.name, "bob")
+
+
+# ── head and foot ────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_head_says_what_ran_for_whom_and_how_it_ended():
+    tale = Tale(step("a"), parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
+    tale.attempt("a").finish()
+    cell = built(tale)["cells"][0]
+    assert cell["id"] == "nbrun-head"
+    for said in (
+        "| Runbook | /srv/runbooks/restore.ipynb |",
+        '| Parameter host | "db1" |',
+        "| Parameter n | 3 |",
+        "| Started | 2026-11-23 09:30:00 UTC by ada (uid 1000, /dev/pts/7) |",
+        "| Reason | disk full |",
+        "| Ticket | OPS-7 |",
+        "| Ended | completed, on script: every step was passed |",
+        "| Took | 1 min 02 s |",
+    ):
+        assert said in cell["source"]
+    assert "Git commit" not in cell["source"]
+
+
+def test_a_run_that_goes_on_says_so():
+    assert "| Ended | not yet |" in built(Tale(step("a")).attempt("a"))["cells"][0]["source"]
+
+
+def test_the_metadata_holds_the_outcome():
+    tale = Tale(step("a"), parameters={"n": 1}, metadata={"nbrun": {"own": 1}, "kept": 2})
+    tale.failure("a").decide("skip").finish()
+    metadata = built(tale)["metadata"]
+    assert metadata["kept"] == 2
+    assert metadata["language_info"]["name"] == "python"
+    assert metadata["nbrun"] == {
+        "own": 1,
+        "run": "20261123-093000-restore-ab12",
+        "outcome": "completed",
+        "off_script": True,
+        "parameters": {"n": 1},
+    }
+
+
+def test_steps_that_never_ran_are_listed_with_the_reason():
+    tale = Tale(
+        step("a"),
+        step("b", tags=("skip-execution",)),
+        step("c", "c()", tags=("keep",)),
+        step("d"),
+    )
+    tale.attempt("a").stop("step_mode").decide("skip").failure("d").finish("failed")
+    document = built(tale)
+    where = sources(document).index("## Steps that were never run")
+    never = document["cells"][where + 1 :]
+    assert [cell["metadata"]["nbrun"]["step"] for cell in never] == ["b", "c"]
+    assert [cell["metadata"]["nbrun"]["why"] for cell in never] == [
+        "not run: the runbook tags it skip-execution",
+        "not run: skipped",
+    ]
+    assert never[1]["metadata"]["tags"] == ["keep", "nbrun-not-run"]
+    assert never[1]["source"] == "# step 3: not run: skipped\nc()"
+    assert never[1]["execution_count"] is None
+
+
+def test_a_run_of_every_step_has_no_list_of_those_never_run():
+    assert not any("never run" in s for s in sources(built(Tale(step("a")).attempt("a").finish())))
+
+
+def test_an_output_notebook_run_again_gives_a_valid_notebook():
+    """Its cells have the ids and the tags that are given here."""
+    tale = Tale(step("nbrun-not-run-1", tags=("nbrun-not-run",)), step("nbrun-3"))
+    nbformat.validate(nbformat.from_dict(built(tale.finish("failed"))))
+
+
+def test_any_number_of_ids_like_its_own_ends_in_ids_that_differ():
+    taken = tuple(told("nbrun-1" + "-2" * n, "x") for n in range(28))
+    tale = Tale(step("a", narration=(told("nbrun-29", "y"), *taken))).attempt("a")
+    ids = [cell["id"] for cell in built(tale)["cells"]]
+    assert len(ids) == len(set(ids))
+    assert all(len(id_) <= 64 for id_ in ids)
+
+
+# ── writing it ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_it_is_written_for_its_owner_alone_under_any_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        digest = notebook.save(tmp_path / "run.ipynb", (b"content",))
+    finally:
+        os.umask(before)
+    path = tmp_path / "run.ipynb"
+    assert path.read_bytes() == b"content"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert digest == hashlib.sha256(b"content").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "failing", ["nbrun.views.export.notebook.sync_file", "pathlib.Path.replace"]
+)
+def test_a_failed_write_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch, failing):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "run.ipynb"
+    notebook.save(path, (b"old",))
+    monkeypatch.setattr(failing, full)
+    with pytest.raises(OSError, match="No space"):
+        notebook.save(path, (b"new",))
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):
+    path = tmp_path / "run.ipynb"
+    notebook.save(path, (b"old",))
+    with path.open("rb") as reader:
+        notebook.save(path, (b"new",))
+        assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"

@@ -1,0 +1,149 @@
+"""Outputs as a notebook shows them: joined, updated, cleared, late."""
+
+import pytest
+
+from nbrun.core import events as ev
+from nbrun.views.export.outputs import Outputs
+from tests.support.run_builder import display, stream
+
+
+def add(outputs, output, step="a", attempt=1, **fields):
+    outputs.take(ev.Output(step=step, attempt=attempt, output=output, **fields))
+
+
+def update(outputs, display_id, data, step="a", attempt=1):
+    outputs.take(ev.OutputUpdated(step=step, attempt=attempt, display_id=display_id, data=data))
+
+
+def clear(outputs, *, wait):
+    outputs.take(ev.OutputCleared(step="a", attempt=1, wait=wait))
+
+
+def texts(outputs, step="a", attempt=1):
+    return ["".join(output["text"]) for output in outputs.of(step, attempt)]
+
+
+@pytest.fixture
+def outputs():
+    return Outputs()
+
+
+def test_chunks_of_one_stream_are_one_output(outputs):
+    for chunk in ("one\n", "tw", "o\n"):
+        add(outputs, stream(chunk))
+    assert texts(outputs) == ["one\ntwo\n"]
+
+
+def test_a_thousand_chunks_stay_a_list_of_a_thousand(outputs):
+    """They are never joined into one string, which would take quadratic time."""
+    for _ in range(1000):
+        add(outputs, stream("x"))
+    (only,) = outputs.of("a", 1)
+    assert only["text"] == ["x"] * 1000
+
+
+def test_another_stream_or_output_between_divides_them(outputs):
+    add(outputs, stream("a"))
+    add(outputs, stream("b", "stderr"))
+    add(outputs, stream("c"))
+    add(outputs, display(text_plain="shown"))
+    add(outputs, stream("d"))
+    kinds = [(output["output_type"], output.get("name")) for output in outputs.of("a", 1)]
+    assert kinds == [
+        ("stream", "stdout"),
+        ("stream", "stderr"),
+        ("stream", "stdout"),
+        ("display_data", None),
+        ("stream", "stdout"),
+    ]
+
+
+def test_the_event_itself_is_never_changed(outputs):
+    first = stream("a")
+    shown = display(text_plain="1")
+    add(outputs, first)
+    add(outputs, stream("b"))
+    add(outputs, shown, display_id="d")
+    update(outputs, "d", {"text/plain": "2"})
+    assert first == stream("a")
+    assert shown == display(text_plain="1")
+
+
+def test_attempts_have_lists_of_their_own(outputs):
+    add(outputs, stream("first"), attempt=1)
+    add(outputs, stream("second"), attempt=2)
+    add(outputs, stream("other"), step="b")
+    assert texts(outputs, "a", 1) == ["first"]
+    assert texts(outputs, "a", 2) == ["second"]
+    assert texts(outputs, "b", 1) == ["other"]
+
+
+def test_late_output_goes_to_the_attempt_it_came_of(outputs):
+    add(outputs, stream("now\n"), attempt=1)
+    add(outputs, stream("meanwhile\n"), attempt=2)
+    add(outputs, stream("late\n"), attempt=1, late=True)
+    assert texts(outputs, "a", 1) == ["now\nlate\n"]
+
+
+def test_an_update_changes_every_output_of_the_display_in_whatever_attempt(outputs):
+    add(outputs, display(text_plain="0 %"), attempt=1, display_id="bar")
+    add(outputs, display(text_plain="0 %"), attempt=2, display_id="bar")
+    add(outputs, display(text_plain="other"), attempt=2, display_id="else")
+    update(outputs, "bar", {"text/plain": "100 %"}, attempt=2)
+    assert [output["data"]["text/plain"] for output in outputs.of("a", 1)] == ["100 %"]
+    assert [output["data"]["text/plain"] for output in outputs.of("a", 2)] == ["100 %", "other"]
+
+
+def test_a_display_shown_again_is_an_update_of_the_first(outputs):
+    add(outputs, display(text_plain="1"), display_id="d")
+    add(outputs, display(text_plain="2"), display_id="d")
+    assert [output["data"]["text/plain"] for output in outputs.of("a", 1)] == ["2", "2"]
+
+
+def test_an_update_of_a_display_that_was_never_shown_changes_nothing(outputs):
+    update(outputs, "unknown", {"text/plain": "1"})
+    assert outputs.of("a", 1) == []
+
+
+def test_a_clear_takes_effect_at_once(outputs):
+    add(outputs, stream("a"))
+    clear(outputs, wait=False)
+    assert outputs.of("a", 1) == []
+
+
+def test_a_clear_that_waits_takes_effect_with_the_next_output(outputs):
+    add(outputs, stream("a"))
+    clear(outputs, wait=True)
+    assert texts(outputs) == ["a"]
+    add(outputs, stream("b"))
+    assert texts(outputs) == ["b"]
+    add(outputs, stream("c"))
+    assert texts(outputs) == ["bc"]
+
+
+def test_a_clear_keeps_the_list_that_a_cell_already_holds(outputs):
+    held = outputs.of("a", 1)
+    add(outputs, stream("a"))
+    clear(outputs, wait=False)
+    add(outputs, stream("b"))
+    assert held is outputs.of("a", 1)
+    assert texts(outputs) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("mime", "value", "kept"),
+    [
+        ("text/plain", 5, "5"),
+        ("text/html", {"a": [1]}, '{"a": [1]}'),
+        ("image/png", None, "null"),
+        ("text/plain", ["a", 1], '["a", 1]'),
+        ("text/plain", ["a", "b"], ["a", "b"]),
+        ("application/json", {"a": [1]}, {"a": [1]}),
+        ("application/vnd.x+json", 5, 5),
+    ],
+)
+def test_what_no_notebook_can_hold_is_kept_as_the_json_it_is(outputs, mime, value, kept):
+    add(outputs, {"output_type": "display_data", "data": {mime: value}, "metadata": {}})
+    add(outputs, display(text_plain="1"), display_id="d")
+    update(outputs, "d", {mime: value})
+    assert [output["data"] for output in outputs.of("a", 1)] == [{mime: kept}, {mime: kept}]

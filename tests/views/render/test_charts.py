@@ -1,0 +1,113 @@
+"""Charts that need scripts: what is said of them, and the frames that draw them."""
+
+import base64
+import hashlib
+import json
+import re
+
+import pytest
+
+from nbrun.views.export import outputs
+from nbrun.views.render import charts, safe_html
+from tests.support.run_builder import display
+
+BAR = {"data": [{"type": "bar", "x": [1], "y": [2]}], "layout": {"title": {"text": "Free"}}}
+ALTAIR = """<div id="altair-viz-1"></div><style>#altair-viz-1.vega-embed { width: 100% }</style>
+<script type="text/javascript">(function(spec, embedOpt){ let x; (function() {})(); })({
+"mark": "bar", "title": "</Free>"}, {"mode": "vega-lite"});</script>"""
+
+
+@pytest.mark.parametrize(("kind", "figure", "told"), [
+    ("plotly", BAR, "a plotly chart (1 × bar) “Free”"),
+    ("plotly", {"data": 3, "layout": None}, "a plotly chart"),
+    ("vega", {"title": {"text": "Free"}}, "a Vega chart “Free”"),
+    ("vega", {"title": "x" * 200}, f"a Vega chart “{'x' * 80}…”"),
+])  # fmt: skip
+def test_a_chart_is_told_in_a_few_words(
+    kind: charts.Kind, figure: dict[str, object], told: str
+) -> None:
+    assert charts.described(kind, figure) == told
+
+
+def test_altairs_html_holds_its_chart() -> None:
+    made = charts.completed({"text/html": ALTAIR, "text/plain": "alt.Chart(...)"})
+    (found,) = [value for mime, value in made.items() if charts.kind(mime) == "vega"]
+    assert found == {"mark": "bar", "title": "</Free>"}
+
+
+def test_a_chart_that_a_notebook_keeps_as_text_is_a_figure() -> None:
+    spec = {"mark": "bar", "title": "Free"}
+    bundle = outputs.valid({"application/vnd.vegalite.v6.json": spec, "text/plain": "x"})
+    assert charts.completed(bundle) == {
+        "application/vnd.vegalite.v6.json": spec,
+        "text/plain": "x",
+    }
+    assert "data-library=" in safe_html.output({"output_type": "display_data", "data": bundle})
+    for malformed in ("{", ["[", 3], "[" * 100_000):
+        kept = {"application/vnd.vegalite.v6.json": malformed}
+        assert charts.completed(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "source", ["<p>vega-embed</p>", ALTAIR[:-60], ALTAIR.replace('"mark', "\\"), 7]
+)
+def test_other_html_stays_as_it_is(source: object) -> None:
+    assert charts.completed({"text/html": source}) == {"text/html": source}
+
+
+def test_what_a_figure_says_ends_neither_its_frame_nor_its_script() -> None:
+    hostile = '</script><script>alert(1)</script>"><img src=x onerror=alert(2)>&quot;'
+    figure = {"data": [{"name": hostile}], "layout": {"title": hostile}}
+    made = charts.frame("plotly", figure, hostile) or ""
+    assert made.count("<") == 2  # the frame's tags
+    assert made.count('"') == 2 * len(re.findall(r'="', made))
+    inside = re.search(r'srcdoc="([^"]*)"', made)
+    assert inside is not None
+    assert inside[1].count("&lt;script") == 2
+    assert "alert(1)&lt;" not in inside[1]
+
+
+def test_the_policy_names_the_scripts_of_the_page_and_no_others() -> None:
+    assert charts.policy(set()) == "'none'"
+    page = (charts.frame("plotly", BAR, "t") or "") + charts.libraries({"plotly"})
+    scripts = re.findall(r"&lt;script&gt;(.*?)&lt;/script&gt;", page, re.S)
+    assert len(scripts) == 2
+    plain = [
+        each.replace("&quot;", '"')
+        .replace("&gt;", ">")
+        .replace("&lt;", "<")
+        .replace("&amp;", "&")
+        .replace("&#x27;", "'")
+        for each in scripts
+    ]
+    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in plain]
+    named = re.findall(r"'sha256-([^']*)'", charts.policy({"plotly"}))
+    assert named[:2] == hashes
+    assert len(named) == 3
+    assert "unsafe" not in charts.policy({"plotly"})
+
+
+def test_what_can_not_be_drawn_is_said_and_given_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = display() | {"data": {"application/vnd.plotly.v1+json": BAR}}
+    assert "<iframe" in safe_html.output(bundle)
+    monkeypatch.setattr(charts, "_LONGEST", 10)
+    made = safe_html.output(bundle)
+    assert "<iframe" not in made
+    assert "a plotly chart (1 × bar) “Free”" in made
+    assert "nbrun-cli[charts]" in made
+    assert html_of(BAR) in made
+    monkeypatch.setattr(charts, "_LONGEST", 10**6)
+    monkeypatch.setitem(charts._PACKAGES, "plotly", "no_such_package")
+    assert safe_html.output(bundle) == made
+
+
+def html_of(figure: dict[str, object]) -> str:
+    return json.dumps(figure, indent=2).replace('"', "&quot;")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"), [(300, 300), (10**9, 900), (-5, 120), ("9", 450), (True, 450)]
+)
+def test_no_figure_makes_its_frame_higher_than_a_screen(wanted: object, given: int) -> None:
+    made = charts.frame("plotly", {"data": [], "layout": {"height": wanted}}, "t")
+    assert f'height="{given}"' in (made or "")

@@ -1,0 +1,58 @@
+"""Bars of ipywidgets as text, live and in the notebook; the messages are a kernel's own."""
+
+from nbrun.core import events as ev
+from nbrun.views.export.outputs import Outputs
+from nbrun.views.render.widgets import VIEW, Widgets
+from tests.support import build_events
+
+BAR = {"_model_name": "IntProgressModel", "min": 0, "max": 3, "value": 0, "description": "copy"}
+
+
+def view(model: str) -> dict[str, object]:
+    data = {"text/plain": "IntProgress(value=0)", VIEW: {"model_id": model}}
+    return {"output_type": "display_data", "data": data, "metadata": {}}
+
+
+def test_a_bar_shows_its_share() -> None:
+    widgets = Widgets()
+    widgets.take(build_events.widgets_changed({"m": BAR}))
+    widgets.take(build_events.widgets_changed({"m": {"value": 2}}))
+    assert widgets.text("m") == f"copy |{'█' * 16}{'░' * 8}| 2 of 3"
+
+
+def test_a_box_shows_its_children_as_tqdm_makes_them() -> None:
+    widgets = Widgets()
+    widgets.take(
+        build_events.widgets_changed(
+            {
+                "l": {"_model_name": "HTMLModel", "value": "copy:\u200766%"},
+                "m": BAR | {"description": "", "value": 3},
+                "r": {"_model_name": "HTMLModel", "value": " 3/3 [00:01&lt;00:00]"},
+                "b": {"_model_name": "HBoxModel", "children": [f"IPY_MODEL_{c}" for c in "lmr"]},
+            }
+        )
+    )
+    assert widgets.text("b") == f"copy: 66% |{'█' * 24}| 3/3 [00:01<00:00]"
+
+
+def test_what_is_malformed_or_goes_in_a_circle_shows_little_and_fails_never() -> None:
+    widgets = Widgets()
+    broken = {"_model_name": "IntProgressModel", "value": "x", "max": None}
+    circle = {"_model_name": "VBoxModel", "children": ["IPY_MODEL_c", "IPY_MODEL_m", 7]}
+    widgets.take(build_events.widgets_changed({"m": broken, "c": circle}))
+    assert widgets.text("m").endswith("| 0 of 0")
+    assert "░" in widgets.text("c")
+    assert widgets.text("unknown") == ""
+
+
+def test_the_notebook_says_what_a_bar_showed_last() -> None:
+    outputs = Outputs()
+    events: list[ev.Output | ev.WidgetsChanged] = [
+        build_events.widgets_changed({"m": BAR}),
+        build_events.output(view("m")),
+        build_events.widgets_changed({"m": {"value": 3}}, late=True),
+    ]
+    for event in events:
+        outputs.take(event)
+    (output,) = outputs.of("s1", 1)
+    assert output["data"]["text/plain"].endswith("| 3 of 3")

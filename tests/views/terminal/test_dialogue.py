@@ -1,0 +1,332 @@
+"""The conversation at a stop, with an operator who types what a script says."""
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from nbrun.core import decisions, model
+from nbrun.core import events as ev
+from nbrun.views.terminal.dialogue import Dialogue
+from nbrun.views.text.options import Look
+from tests.support.build_events import decision_proposed
+from tests.support.run_builder import Tale, step, stream
+
+CTRL_D = object()
+GONE = object()
+
+
+class Keyboard:
+    """Gives the lines of a script; GONE is a question that became moot. Remembers what it asked."""
+
+    def __init__(self, *lines):
+        self.lines = list(lines)
+        self.asked = []
+        self.secrets = []
+
+    def ask(self, prompt, watch, news, *, secret=False):
+        self.asked.append(prompt)
+        self.secrets.append(secret)
+        line = self.lines.pop(0)
+        if line is CTRL_D:
+            raise EOFError
+        if line is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        return None if line is GONE else line
+
+
+USUAL = Look()
+
+
+class Conversation:
+    """A dialogue about the state of a tale, and what it showed."""
+
+    def __init__(self, tale, *lines, look=USUAL):
+        self.tale = tale
+        self.keyboard = Keyboard(*lines)
+        self.file = io.StringIO()
+        console = Console(file=self.file, width=100, highlight=False, markup=False, emoji=False)
+        self.dialogue = Dialogue(console, self.keyboard, -1, lambda: tale.records, look)
+
+    def stop(self):
+        return self.dialogue.at_stop(self.tale.state, lambda: True)
+
+    @property
+    def text(self):
+        return self.file.getvalue()
+
+
+def failed():
+    return Tale(step("a", "a()"), step("b", "b()", title="Second")).failure("a")
+
+
+def stepping(*steps):
+    return Tale(*steps or (step("a", "a()"), step("b", "b()"))).stop("step_mode")
+
+
+@pytest.fixture
+def editor(monkeypatch, tmp_path):
+    """An editor that puts a line above what it is given; the sources it was given."""
+    given = tmp_path / "given"
+    given.mkdir()
+    program = tmp_path / "editor.py"
+    program.write_text(
+        "import pathlib, sys\n"
+        "file = pathlib.Path(sys.argv[1])\n"
+        "source = file.read_text()\n"
+        f"kept = pathlib.Path({str(given)!r})\n"
+        "(kept / str(len(list(kept.iterdir())))).write_text(source)\n"
+        "file.write_text('# mine\\n' + source)\n"
+    )
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {program}")
+    return lambda: [file.read_text() for file in sorted(given.iterdir())]
+
+
+# ── decisions ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_on_script_no_reason_is_asked_for():
+    said = Conversation(stepping(), "r")
+    assert said.stop() == decisions.Run()
+    assert said.keyboard.asked == ["step 1> "]
+
+
+def test_what_leaves_the_script_asks_why():
+    said = Conversation(failed(), "retry", "  space is free ")
+    assert said.stop() == decisions.Retry(reason="space is free")
+    assert said.keyboard.asked[1].startswith("reason")
+    assert "this takes the run off script: retried" in said.text
+
+
+def test_what_needs_an_approval_says_that_it_waits_for_it():
+    tale = Tale(step("a", "a()"), policy=model.Policy(need_approval=("skipped",))).failure("a")
+    said = Conversation(tale, "s", "done by hand")
+    assert said.stop() == decisions.Skip(reason="done by hand")
+    assert "it waits until another person approves it" in said.text
+    assert "it waits" not in Conversation(tale, "retry", "").text
+
+
+def test_what_waits_for_an_approval_can_be_withdrawn_without_a_reason():
+    tale = failed().add(decision_proposed(step="a"))
+    said = Conversation(tale, "s", "w")
+    assert said.stop() == decisions.Withdraw()
+    assert "skip waits for an approval: withdraw it first" in said.text
+
+
+def test_a_reason_may_be_left_out():
+    assert Conversation(failed(), "s", "").stop() == decisions.Skip()
+
+
+@pytest.mark.parametrize(
+    ("line", "decision"),
+    [
+        ("r 2", decisions.Run(step="b", reason="why")),
+        ("j 2", decisions.Jump(step="b", reason="why")),
+        ("k", decisions.RestartKernel(reason="why")),
+        ("s", decisions.Skip(reason="why")),
+    ],
+)
+def test_every_departure_takes_its_reason_along(line, decision):
+    assert Conversation(failed(), line, "why").stop() == decision
+
+
+def test_a_wrong_line_is_explained_and_asked_again():
+    said = Conversation(failed(), "", "z", "run", "retry", "")
+    assert said.stop() == decisions.Retry()
+    assert "choose; ? explains" in said.text
+    assert "'z' is not a choice here" in said.text
+    assert "has failed: use retry" in said.text
+
+
+def test_the_menu_is_shown_once_and_the_help_when_asked():
+    said = Conversation(failed(), "?", "retry", "")
+    said.stop()
+    assert said.text.count("r retry") == 1
+    assert "pass over this step" in said.text
+
+
+@pytest.mark.parametrize("answer", ["", "n", "no", "ye", "retry", "Y e s"])
+def test_the_run_is_ended_by_a_typed_yes_alone(answer):
+    said = Conversation(failed(), "c", answer, "retry", "")
+    assert said.stop() == decisions.Retry()
+
+
+@pytest.mark.parametrize("answer", ["y", "yes", " YES "])
+def test_a_yes_ends_the_run_with_a_reason(answer):
+    assert Conversation(failed(), "c", answer, "took too long").stop() == decisions.Cancel(
+        reason="took too long"
+    )
+
+
+def test_a_note_is_typed_behind_it_or_asked_for():
+    assert Conversation(failed(), "n called the dba").stop() == decisions.AddNote(
+        text="called the dba"
+    )
+    assert Conversation(failed(), "n", "called her").stop() == decisions.AddNote(text="called her")
+
+
+def test_an_empty_note_is_no_note():
+    said = Conversation(failed(), "n", " ", "retry", "")
+    assert said.stop() == decisions.Retry()
+    assert "the note is empty" in said.text
+
+
+def test_a_question_that_became_moot_gives_no_decision():
+    assert Conversation(failed(), GONE).stop() is None
+    assert Conversation(failed(), "retry", GONE).stop() is None
+
+
+def test_ctrl_c_goes_up_to_the_console():
+    with pytest.raises(KeyboardInterrupt):
+        Conversation(failed(), "retry", KeyboardInterrupt).stop()
+
+
+def test_one_end_of_file_is_a_slip_and_three_are_a_lost_terminal():
+    said = Conversation(failed(), CTRL_D, CTRL_D, "retry", CTRL_D, "")
+    assert said.stop() == decisions.Retry()
+    assert "to end the run, choose cancel" in said.text
+    with pytest.raises(EOFError):
+        Conversation(failed(), CTRL_D, CTRL_D, CTRL_D).stop()
+
+
+# ── code of one's own ────────────────────────────────────────────────────────────────────────
+
+
+def test_an_edit_is_shown_as_a_diff_before_it_runs(editor):
+    said = Conversation(failed(), "e", "y", "why")
+    assert said.stop() == decisions.Edit(source="# mine\na()", reason="why")
+    assert "+# mine" in said.text
+    assert editor() == ["a()\n"]
+
+
+def test_another_step_can_be_edited(editor):
+    said = Conversation(failed(), "e 2", "y", "")
+    assert said.stop() == decisions.Edit(source="# mine\nb()", step="b")
+
+
+def test_an_edit_of_what_was_edited_starts_from_that(editor):
+    tale = failed().decide("edit", source="a(1)").failure("a", source="a(1)", cause="operator")
+    assert Conversation(tale, "e", "y", "").stop() == decisions.Edit(source="# mine\na(1)")
+    assert editor() == ["a(1)\n"]
+
+
+def test_an_edit_that_is_not_run_is_the_next_draft(editor):
+    said = Conversation(failed(), "e", "n", "e", "y", "")
+    assert said.stop() == decisions.Edit(source="# mine\n# mine\na()")
+    assert editor() == ["a()\n", "# mine\na()\n"]
+
+
+def test_an_insert_starts_empty(editor):
+    said = Conversation(failed(), "i", "y", "a look")
+    assert said.stop() == decisions.Insert(source="# mine", reason="a look")
+
+
+def test_an_editor_left_without_a_change_runs_nothing(monkeypatch):
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "true")
+    said = Conversation(failed(), "e", "retry", "")
+    assert said.stop() == decisions.Retry()
+    assert "nothing was changed" in said.text
+
+
+def test_an_editor_that_is_not_there_is_said_and_asked_again(monkeypatch):
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "/nowhere/editor")
+    said = Conversation(failed(), "e", "retry", "")
+    assert said.stop() == decisions.Retry()
+    assert "set EDITOR" in said.text
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────
+
+
+def looked(line, tale=None, **kind):
+    said = Conversation(tale or failed(), line, "retry", "", **kind)
+    said.stop()
+    return said.text
+
+
+def test_a_look_at_this_step_replays_its_attempts():
+    tale = Tale(step("a", "a()")).begin("a").output(stream("half way\n"))
+    tale.end("error", ename="E", evalue="bad").stop("step_failed")
+    assert "half way" in looked("v", tale)
+    assert "half way" in looked("view 1", tale)
+    assert "half way" in looked("view a", tale)
+
+
+def test_a_look_back_is_as_the_operator_asked_for():
+    frames = ["Cell In[1], line 1\n----> 1 a()\n"]
+    frames += [f"File /lib/json/{n}.py:{n}, in f()\n----> {n} within()\n" for n in range(3)]
+    error = {"output_type": "error", "ename": "E", "evalue": "bad", "traceback": frames}
+    tale = Tale(step("a", "a()")).begin("a")
+    tale.output(stream("".join(f"line {n}\n" for n in range(30)))).output(error)
+    tale.end("error", ename="E", evalue="bad").stop("step_failed")
+    text = looked("v", tale, look=Look(max_lines=4))
+    assert "… 26 of 30 lines" in text
+    assert "within()" not in text
+    text = looked("v", tale, look=Look(full_traceback=True))
+    assert "line 17\n" in text
+    assert text.count("within()") == 3
+
+
+def test_a_look_at_a_step_that_has_not_run_shows_its_source():
+    assert "step 2 of 2 · Second, as the runbook has it:" in looked("v 2")
+    assert "b()" in looked("v 2")
+
+
+def test_a_look_at_the_source_shows_the_runbooks():
+    tale = failed().decide("edit", source="a(1)").failure("a", source="a(1)", cause="operator")
+    assert "a()" in looked("v source", tale)
+
+
+def test_a_look_at_what_is_left_lists_the_steps_not_passed():
+    text = looked("v left")
+    assert "Second" in text
+    assert "Title of a" in text
+
+
+def test_a_look_at_nothing_known_says_what_there_is():
+    assert "view left" in looked("v nowhere")
+
+
+# ── the other questions ──────────────────────────────────────────────────────────────────────
+
+
+def asking(prompt, *, password):
+    asked = ev.InputRequested(step="a", attempt=1, prompt=prompt, password=password)
+    return Tale(step("a")).begin("a").add(asked)
+
+
+@pytest.mark.parametrize("password", [True, False])
+def test_a_cells_question_is_put_as_it_stands_and_a_password_unseen(password):
+    said = Conversation(asking("Host? ", password=password), "db1")
+    assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="db1")
+    assert said.keyboard.asked == ["Host? "]
+    assert said.keyboard.secrets == [password]
+
+
+def test_an_answer_may_be_empty():
+    said = Conversation(asking("Host? ", password=False), "")
+    assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="")
+
+
+def test_a_cells_question_takes_no_effect_on_the_screen():
+    said = Conversation(asking("\x1b[2J\n[y/N]", password=False), "x")
+    said.dialogue.for_input(said.tale.state, lambda: True)
+    assert "\x1b" not in said.keyboard.asked[0]
+
+
+def test_no_cell_that_asks_is_no_question():
+    said = Conversation(failed())
+    assert said.dialogue.for_input(said.tale.state, lambda: True) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "decision"), [("y", decisions.KillKernel()), ("", None), (GONE, None)]
+)
+def test_the_kernel_is_killed_by_a_typed_yes_alone(answer, decision):
+    said = Conversation(Tale(step("a")).begin("a"), answer)
+    assert said.dialogue.about_kill(said.tale.state, lambda: True) == decision
+    assert "loses all its variables" in said.text

@@ -1,0 +1,125 @@
+"""The outputs of an attempt held: changed in place, shown by their end, printed whole or cut."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from nbrun.views.render.mime import renderable
+from nbrun.views.terminal.live_output import Held
+from tests.support import build_events
+from tests.support.build_events import display, stream
+
+
+def held(most: int = 10) -> Held:
+    return Held(most, renderable, renderable, "ask for it")
+
+
+def printed(shown: Held) -> list[str]:
+    console = Console(file=io.StringIO(), width=80)
+    for each in shown.whole():
+        console.print(each)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def region(shown: Held, rows: int = 5, width: int = 80) -> list[str]:
+    drawn = shown.region(Console(width=width, height=50), rows)
+    return ["".join(segment.text for segment in row).rstrip() for row in drawn]
+
+
+def test_the_region_shows_the_last_rows_of_all_outputs() -> None:
+    shown = held()
+    shown.take(build_events.output("1\n2\n3\n"))
+    shown.take(build_events.output(display(text_plain="a table")))
+    shown.take(build_events.output("4\nunfinished"))
+    assert region(shown, 4) == ["3", "a table", "4", "unfinished"]
+    assert region(shown, 2) == ["4", "unfinished"]
+
+
+def test_a_line_longer_than_the_region_is_folded_in_it() -> None:
+    shown = held()
+    shown.take(build_events.output("x" * 25))
+    assert region(shown, 5, width=10) == ["x" * 10, "x" * 10, "x" * 5]
+
+
+def test_what_fits_is_printed_whole_and_only_once() -> None:
+    shown = held()
+    shown.take(build_events.output("".join(f"{n}\n" for n in range(10))))
+    assert printed(shown) == [str(n) for n in range(10)]
+    assert printed(shown) == []
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_the_middle_of_a_long_stream_is_left_out_and_counted(chunk: int) -> None:
+    shown = held()
+    lines = [f"{n}\n" for n in range(1_000)]
+    for start in range(0, 1_000, chunk):
+        shown.take(build_events.output("".join(lines[start : start + chunk])))
+    told = printed(shown)
+    assert told[:5] == ["0", "1", "2", "3", "4"]
+    assert told[5] == "… 990 of 1,000 lines (4 kB in all) left out here: ask for it"
+    assert told[6:] == ["995", "996", "997", "998", "999"]
+
+
+def test_the_middle_of_many_outputs_is_left_out_and_counted() -> None:
+    shown = held(4)
+    for number in range(1_000):
+        shown.take(build_events.output(display(text_plain=f"n{number}")))
+    assert printed(shown) == ["n0", "n1", "… 996 outputs left out here: ask for it", "n998", "n999"]
+
+
+@given(st.lists(st.text("ab\n\r", max_size=9), max_size=20), st.integers(0, 6))
+def test_no_line_is_lost_without_being_counted(chunks: list[str], most: int) -> None:
+    shown, whole = held(most), held(0)
+    for chunk in chunks:
+        shown.take(build_events.output(chunk))
+        whole.take(build_events.output(chunk))
+    told, wanted = printed(shown), printed(whole)
+    left_out = [line for line in told if line.startswith("…")]
+    if not most or len(wanted) <= most:
+        assert told == wanted
+    else:
+        (line,) = left_out
+        hidden = int(line.split()[1])
+        assert len(told) - 1 + hidden == len(wanted)
+        assert told[: told.index(line)] == wanted[: told.index(line)]
+
+
+def test_an_update_changes_every_output_of_its_name_in_place() -> None:
+    shown = held()
+    shown.take(build_events.output(display(text_plain="0 %"), display_id="d"))
+    shown.take(build_events.output("between\n"))
+    shown.take(build_events.output_updated("d", {"text/plain": "100 %"}))
+    assert region(shown) == ["100 %", "between"]
+    assert printed(shown) == ["100 %", "between"]
+
+
+def test_an_update_of_what_was_printed_before_is_shown_again() -> None:
+    shown = held()
+    shown.take(build_events.output_updated("d", {"text/plain": "50 %"}))
+    shown.take(build_events.output_updated("d", {"text/plain": "60 %"}))
+    assert printed(shown) == ["60 %"]
+
+
+def test_nested_bars_change_in_place() -> None:
+    """As tqdm writes them."""
+    shown = held()
+    for text in ("\router 0%", "\n", "\rinner 0%", "\x1b[A", "\n", "\rinner 99%", "\x1b", "[A"):
+        shown.take(build_events.output(stream(text, "stderr")))
+    assert region(shown) == ["outer 0%", "inner 99%"]
+    for text in ("\n", "\r         ", "\x1b[A", "\router 100%", "\n"):
+        shown.take(build_events.output(stream(text, "stderr")))
+    assert [line.rstrip() for line in printed(shown) if line.strip()] == ["outer 100%"]
+
+
+def test_a_clear_takes_what_is_held() -> None:
+    shown = held()
+    shown.take(build_events.output("old\n"))
+    shown.take(build_events.output_cleared(wait=True))
+    assert region(shown) == ["old"]
+    shown.take(build_events.output("new\n"))
+    shown.take(build_events.output_cleared(wait=False))
+    assert region(shown) == []

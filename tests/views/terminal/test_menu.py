@@ -1,0 +1,275 @@
+"""What a line typed at a stop means, and what is offered there."""
+
+import pytest
+
+from nbrun.core import events as ev
+from nbrun.core import model
+from nbrun.views.terminal import menu
+from nbrun.views.terminal.menu import Chosen
+from tests.support.build_events import (
+    crashed,
+    decision_proposed,
+    kernel_idle,
+    kernel_reattached,
+    run_resumed,
+    stopped,
+)
+from tests.support.run_builder import Tale, step
+
+THREE = (step("a"), step("b"), step("c", tags=("skip-execution",)))
+
+
+@pytest.fixture
+def stepping():
+    """A stop before step 1, which has not run."""
+    return Tale(*THREE, policy=model.Policy(step=True)).stop("step_mode").state
+
+
+@pytest.fixture
+def failed():
+    """A stop at step 1, which has failed."""
+    return Tale(*THREE).failure("a").state
+
+
+@pytest.fixture
+def dead():
+    """A stop at step 1 without a kernel."""
+    tale = Tale(*THREE).begin("a").add(ev.KernelDied(generation=1, why="killed"))
+    return tale.end("kernel_died").stop("kernel_died").state
+
+
+def name(line, state):
+    """The name of the choice that `line` is; None when it is none."""
+    chosen = menu.parse(line, state)
+    return chosen.choice.name if isinstance(chosen, Chosen) else None
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("r", "run"),
+        ("run", "run"),
+        ("g", "continue"),
+        ("go", "continue"),
+        ("continue", "continue"),
+        ("e", "edit"),
+        ("edit", "edit"),
+        ("s", "skip"),
+        ("skip", "skip"),
+        ("i", "insert"),
+        ("insert", "insert"),
+        ("k", "restart"),
+        ("restart", "restart"),
+        ("n", "note"),
+        ("note", "note"),
+        ("v", "view"),
+        ("view", "view"),
+        ("c", "cancel"),
+        ("cancel", "cancel"),
+        ("?", "help"),
+        ("h", "help"),
+        ("help", "help"),
+        ("  SKIP  ", "skip"),
+    ],
+)
+def test_every_letter_and_word_is_its_choice(stepping, line, meant):
+    assert name(line, stepping) == meant
+
+
+def test_r_is_retry_where_the_step_has_failed(failed):
+    assert name("r", failed) == "retry"
+    assert name("retry", failed) == "retry"
+
+
+@pytest.fixture
+def unseen():
+    """Resumed, and stopped at an attempt that nobody saw end."""
+    tale = Tale(step("a"), step("b"))
+    tale.begin("a").add(*crashed(running="a"), run_resumed(), kernel_reattached(), kernel_idle())
+    return tale.add(stopped("indeterminate", "a")).state
+
+
+def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
+    assert menu.menu(unseen) == [
+        "n note",
+        "happened",
+        "not",
+        "unknown",
+        "v view",
+        "d detach",
+        "c cancel",
+        "? help",
+    ]
+    assert menu.question(unseen) == "did step 1 happen? "
+    for line in ("r", "s", "g", "r 2", "j 2", "k", "i"):
+        assert "nobody saw end" in menu.parse(line, unseen), line
+    for line in ("h", "y", "yes", "hap"):
+        parsed = menu.parse(line, unseen)
+        assert isinstance(parsed, str) or parsed.choice.name == "help", line
+
+
+@pytest.fixture
+def by_hand():
+    """A stop at step 1, which is for a person to do."""
+    manual = step("a", "Do it.", contract=model.Contract(manual=True))
+    return Tale(manual, *THREE[1:]).stop("manual").state
+
+
+@pytest.fixture
+def put_up():
+    """A stop at step 1, where a skip of it waits for an approval."""
+    return Tale(*THREE).failure("a").add(decision_proposed(step="a")).state
+
+
+def test_while_a_decision_waits_it_can_be_withdrawn_and_nothing_else_be_decided(put_up):
+    assert menu.menu(put_up) == [
+        "w withdraw",
+        "n note",
+        "v view",
+        "d detach",
+        "c cancel",
+        "? help",
+    ]
+    assert menu.question(put_up) == "step 1, waiting> "
+    for line in ("r", "s", "e", "r 2", "e 2", "j 2", "k", "i"):
+        assert "skip waits for an approval: withdraw it first" in menu.parse(line, put_up), line
+
+
+def test_every_choice_can_be_typed_by_its_letter_and_its_words(
+    stepping, failed, unseen, by_hand, put_up
+):
+    for choice in menu.CHOICES:
+        for word in (choice.letter.replace("N", "2"), *choice.words):
+            line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
+            possible = [name(line, at) for at in (stepping, failed, unseen, by_hand, put_up)]
+            assert choice.name in possible, line
+
+
+@pytest.mark.parametrize("line", ["", "   ", "\t"])
+def test_enter_chooses_nothing(stepping, line):
+    assert menu.parse(line, stepping) == "choose; ? explains"
+
+
+@pytest.mark.parametrize("line", ["z", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
+def test_a_word_is_never_completed_by_guessing(stepping, line):
+    assert "is not a choice here" in menu.parse(line, stepping)
+
+
+def test_a_strange_word_is_quoted_and_takes_no_effect(stepping):
+    assert "\x1b" not in menu.parse("\x1b[2J", stepping)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant", "of"),
+    [
+        ("r 2", "run-other", "b"),
+        ("run 2", "run-other", "b"),
+        ("run b", "run-other", "b"),
+        ("e 2", "edit-other", "b"),
+        ("edit b", "edit-other", "b"),
+        ("j 2", "jump", "b"),
+        ("jump  2", "jump", "b"),
+    ],
+)
+def test_another_step_is_named_by_its_number_or_id(failed, line, meant, of):
+    chosen = menu.parse(line, failed)
+    assert isinstance(chosen, Chosen)
+    assert (chosen.choice.name, chosen.argument) == (meant, of)
+
+
+@pytest.mark.parametrize("called", ["0", "4", "9", "-1", "2.0", "²", "nowhere", "1 2", "9" * 5000])
+def test_a_step_that_is_not_there_is_asked_for_again(failed, called):
+    for word in ("run", "edit", "jump"):
+        assert "which step? There are 1 to 3" in menu.parse(f"{word} {called}", failed)
+
+
+def test_jump_needs_a_step(failed):
+    assert "which step" in menu.parse("jump", failed)
+
+
+@pytest.mark.parametrize("line", ["skip 2", "cancel now", "retry please", "g 2"])
+def test_what_takes_nothing_after_it_is_not_done_with_something_after_it(failed, line):
+    assert "takes nothing after it" in menu.parse(line, failed)
+
+
+def test_a_note_keeps_its_text_as_typed(failed):
+    chosen = menu.parse("note  The DBA said: GO  ahead ", failed)
+    assert chosen.argument == "The DBA said: GO  ahead"
+
+
+@pytest.mark.parametrize("line", ["run", "g"])
+def test_a_failed_step_is_retried_and_not_simply_run(failed, line):
+    assert "has failed" in menu.parse(line, failed)
+
+
+def test_a_step_that_has_not_failed_is_not_retried(stepping):
+    assert "has not failed" in menu.parse("retry", stepping)
+
+
+def test_a_step_that_the_runbook_excludes_is_not_run(failed):
+    assert "skip-execution" in menu.parse("r 3", failed)
+
+
+@pytest.mark.parametrize("line", ["r", "e", "i", "r 2", "e 2"])
+def test_without_a_kernel_nothing_is_run(dead, line):
+    assert "restart it first" in menu.parse(line, dead)
+
+
+def test_without_a_kernel_the_rest_is_open(dead):
+    assert [name(line, dead) for line in ("k", "s", "n", "c", "j 2")] == [
+        "restart",
+        "skip",
+        "note",
+        "cancel",
+        "jump",
+    ]
+
+
+def test_a_strict_run_refuses_what_leaves_the_script():
+    state = Tale(*THREE, policy=model.Policy(strict=True)).failure("a").state
+    for line in ("retry", "skip", "edit", "insert", "restart", "jump 2", "run 2"):
+        assert "--strict" in menu.parse(line, state), line
+    assert name("note x", state) == "note"
+    assert name("cancel", state) == "cancel"
+
+
+def test_the_menu_shows_what_is_possible_and_nothing_else(stepping, failed, dead):
+    def letters(state):
+        return [choice.split()[0] for choice in menu.menu(state)]
+
+    assert letters(stepping) == [
+        "r",
+        "g",
+        "e",
+        "s",
+        "r",
+        "e",
+        "j",
+        "i",
+        "k",
+        "n",
+        "v",
+        "d",
+        "c",
+        "?",
+    ]
+    assert "r run" in menu.menu(stepping)
+    assert "r retry" in menu.menu(failed)
+    assert "r run" not in menu.menu(failed)
+    assert "r retry" not in menu.menu(dead)
+
+
+def test_the_help_explains_every_choice_and_why_one_is_closed(failed):
+    rows = dict(menu.explained(failed))
+    assert len(rows) == len(menu.CHOICES)
+    assert rows["s, skip"] == "pass over this step"
+    assert rows["r, run"].startswith("not now: step 1 has failed")
+
+
+def test_the_question_names_the_step_it_is_about(failed):
+    assert menu.question(failed) == "step 1> "
+
+
+def test_at_the_end_the_question_names_no_step():
+    state = Tale(step("a")).attempt("a").state
+    assert menu.question(state) == "> "

@@ -1,0 +1,66 @@
+"""The list of runs."""
+
+import io
+
+from rich.console import Console
+
+from nbrun.views.terminal.runs import RunLine, listing
+
+RUN = RunLine(
+    run="20261123-093000-restore-ab12",
+    runbook="restore.ipynb",
+    parameters={"host": "db1", "n": 3},
+    operator="ada",
+    started="2026-11-23T09:30:00.000000Z",
+    duration=61.5,
+    status="completed",
+    off_script=True,
+)
+
+
+def shown(*lines, width=100):
+    file = io.StringIO()
+    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    console.print(listing(list(lines), "/var/runs"), crop=False)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def test_a_run_is_two_lines():
+    assert shown(RUN) == [
+        "20261123-093000-restore-ab12  completed, off script · 1 min 02 s",
+        "    restore.ipynb  host=db1  n=3  2026-11-23 09:30:00 UTC by ada",
+    ]
+
+
+def test_a_run_that_has_not_ended_has_neither_duration_nor_script():
+    going = RunLine(
+        run="r", runbook="x.ipynb", operator="ada", started=RUN.started, status="running"
+    )
+    assert shown(going) == ["r  running", "    x.ipynb  2026-11-23 09:30:00 UTC by ada"]
+
+
+def test_a_run_that_never_began_is_told_by_its_id():
+    assert shown(RunLine(run="r", status="never began"))[0] == "r  never began"
+
+
+def test_the_order_given_is_kept_and_what_became_of_them_lines_up():
+    one = RunLine(run="bbbb", status="running")
+    other = RunLine(run="a", status="failed")
+    assert [line for line in shown(one, other) if line] == ["bbbb  running", "a     failed"]
+
+
+def test_no_runs_are_told_with_the_folder_looked_in():
+    assert shown() == ["no runs in /var/runs"]
+
+
+def test_nothing_of_a_run_takes_effect():
+    hostile = "[bold]\x1b[2J"
+    text = "\n".join(
+        shown(RunLine(run=hostile, runbook=hostile, operator=hostile, parameters={"p": hostile}))
+    )
+    assert "\x1b" not in text
+    assert text.count("[bold]") == 3  # who started it is told with when
+
+
+def test_an_id_can_be_copied_from_a_narrow_terminal():
+    assert any(RUN.run in line for line in shown(RUN, width=20))

@@ -1,0 +1,102 @@
+"""What is seen of a kernel's process, in words that claim no more than is known."""
+
+import pytest
+
+from nbrun.core import events as ev
+from nbrun.core.reducer import fold
+from nbrun.views.text import event_lines, kernel_status
+from tests.support.build_events import (
+    BUILDERS,
+    begun,
+    interrupt_unheeded,
+    kernel_continued,
+    kernel_responded,
+    kernel_suspended,
+    kernel_unresponsive,
+    processes_left,
+)
+
+STATE = fold(begun())
+AT = "2026-11-23T09:31:04.000000Z"
+
+
+def fact(event: ev.Event) -> str:
+    return kernel_status.fact(STATE, event)
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (
+            kernel_unresponsive(),
+            "the kernel is not responding: it has answered nothing for 10.0 s, it uses no "
+            "processor time (sleeping), its heartbeat is there (process 4711)",
+        ),
+        (
+            kernel_unresponsive(heartbeat=False, state="running"),
+            "the kernel is not responding: it has answered nothing for 10.0 s, it uses no "
+            "processor time (running), its heartbeat is silent, too (process 4711)",
+        ),
+        (
+            kernel_unresponsive(heartbeat=None, state="disk-sleep"),
+            "the kernel is not responding: it has answered nothing for 10.0 s, it hangs in a "
+            "call to the system, as to a disk or a network (state D) (process 4711)",
+        ),
+        (
+            kernel_unresponsive(cpu=None, heartbeat=None),
+            "the kernel is not responding: it has answered nothing for 10.0 s, the system says "
+            "sleeping (process 4711)",
+        ),
+        (
+            kernel_unresponsive(silent=30.0, cpu=29.7),
+            "the kernel has answered nothing for 30.0 s, and uses 99% of a processor: at a long "
+            "call, it seems",
+        ),
+        (kernel_responded(), "the kernel answers again, after 12.0 s"),
+        (interrupt_unheeded(), "the step goes on 5.0 s after it was interrupted"),
+        (processes_left(), "still running: 4712 (sleep 600), started by step 1, attempt 1"),
+        (
+            processes_left(step=None, attempt=0, more=3),
+            "still running: 4712 (sleep 600), 3 more, started by the kernel",
+        ),
+        (
+            processes_left(at_end=True),
+            "still running after the run: 4712 (sleep 600), started by step 1, attempt 1",
+        ),
+        (kernel_continued(), "the kernel's process goes on again"),
+    ],
+)
+def test_it_says_what_is_known(event: ev.Event, told: str) -> None:
+    assert fact(event) == told
+
+
+def test_work_is_no_alarm_and_a_standstill_is() -> None:
+    def style(event: ev.Event) -> str:
+        ((_, style),) = event_lines.lines(STATE, event, AT)
+        return style
+
+    assert style(kernel_unresponsive(silent=30.0, cpu=29.0)) == "yellow"
+    assert style(kernel_responded()) == "yellow"
+    for alarm in (kernel_unresponsive(), kernel_suspended(), processes_left()):
+        assert style(alarm) == "bold yellow"
+
+
+def test_no_command_that_ends_processes_is_shown_where_it_may_be_read_days_later() -> None:
+    """A number may be another process's by then."""
+    told = kernel_status.advice(processes_left(pid=4712))
+    assert told == "nbrun leaves it alone"
+    assert kernel_status.advice(processes_left(more=1)) == "nbrun leaves them alone"
+
+
+def test_other_events_are_not_its_business() -> None:
+    own = (
+        ev.KernelSuspended
+        | ev.KernelContinued
+        | ev.KernelUnresponsive
+        | ev.KernelResponded
+        | ev.InterruptUnheeded
+        | ev.ProcessesLeft
+    )
+    for build in BUILDERS:
+        event = build()
+        assert bool(fact(event)) is isinstance(event, own), event

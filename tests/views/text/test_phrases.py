@@ -1,0 +1,176 @@
+"""Events told in a few words."""
+
+from typing import get_args
+
+import pytest
+
+from nbrun.core import decisions, model
+from nbrun.core import events as ev
+from nbrun.core.state import RunState
+from nbrun.views.text import phrases
+from tests.support.build_events import approval_granted, decision_proposed
+from tests.support.run_builder import OPERATOR, Tale, step
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.0, "0.0 s"),
+        (0.04, "0.0 s"),
+        (1.25, "1.2 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min 00 s"),
+        (65.4, "1 min 05 s"),
+        (119.6, "2 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (7380, "2 h 03 min"),
+        (90000, "25 h 00 min"),
+    ],
+)
+def test_a_duration_is_told_in_two_units_at_most(seconds, told):
+    assert phrases.duration(seconds) == told
+
+
+def test_times_are_utc_and_say_so():
+    assert phrases.clock("2026-11-23T09:31:04.123456Z") == "09:31:04Z"
+    assert phrases.moment("2026-11-23T09:31:04.123456Z") == "2026-11-23 09:31:04 UTC"
+
+
+def test_an_operator_is_a_name_a_uid_and_a_terminal():
+    assert phrases.operator(OPERATOR) == "ada (uid 1000, /dev/pts/7)"
+
+
+def test_every_kind_of_thing_has_its_words():
+    assert set(phrases.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
+    assert set(phrases.DEVIATIONS) == set(get_args(model.DeviationKind))
+    assert set(phrases.STOPS) == set(get_args(ev.StopReason))
+    assert set(phrases.FINDINGS) == set(get_args(decisions.Finding))
+
+
+def test_a_step_is_named_by_number_and_title():
+    state = Tale(step("a", title="Stop it"), step("b")).state
+    assert phrases.step(state, "a") == "step 1 of 2 · Stop it"
+    assert phrases.step(state, "inserted-3") == "inserted cell 3"
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (approval_granted("a"), "step 1 approved by grace (uid 1001, socket)"),
+        (
+            approval_granted("a", decision="retry", reason="seen"),
+            "retry step 1 approved by grace (uid 1001, socket) (seen)",
+        ),
+        (approval_granted(None, decision="insert"), "insert approved by grace (uid 1001, socket)"),
+    ],
+)
+def test_an_approval_names_what_it_was_for(event, told):
+    assert phrases.judged(Tale(step("a")).state, event, "approved") == told
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"kinds": ()}, "it needs the approval of another person: nbrun approve R"),
+        (
+            {"kinds": ("out_of_order",), "group": "dba"},
+            "it needs the approval of another person, of the group dba (out of order): "
+            "nbrun approve R",
+        ),
+    ],
+)
+def test_what_a_decision_waits_for_is_said_with_what_to_type(fields, told):
+    assert phrases.waits(Tale(step("a"), run="R").state, decision_proposed(**fields)) == told
+
+
+@pytest.mark.parametrize(
+    ("decision", "step_", "source", "change"),
+    [
+        ("skip", "a", None, ""),
+        ("retry", "a", "a()", ""),
+        ("edit", "a", "b()", "--- runbook\n+++ run\n@@ -1 +1 @@\n-a()\n+b()"),
+        ("insert", None, "b()", "--- runbook\n+++ run\n@@ -0,0 +1 @@\n+b()"),
+    ],
+)
+def test_what_would_be_sent_is_told_where_the_runbook_has_other(decision, step_, source, change):
+    event = decision_proposed(decision, step_, source)
+    assert phrases.change(Tale(step("a", "a()")).state, event) == change
+
+
+def finished(outcome, **fields):
+    ended = ev.AttemptFinished(step="a", attempt=1, outcome=outcome, duration=1.25, **fields)
+    return phrases.finished(RunState(), ended)
+
+
+def test_how_an_attempt_ended():
+    assert finished("ok") == "ok · 1.2 s"
+    assert finished("error", ename="E") == "failed · 1.2 s · E"
+    assert finished("error", ename="E", evalue="why") == "failed · 1.2 s · E: why"
+    assert finished("ok", shell_exit=0) == "ok · 1.2 s"
+    assert finished("ok", ename="SystemExit", evalue="0", ended_run=True) == (
+        "ok · 1.2 s · the cell ended the run"
+    )
+
+
+def test_an_error_of_many_lines_is_told_by_its_first():
+    told = finished("error", ename="E", evalue="first\nsecond\nthird")
+    assert told == "failed · 1.2 s · E: first …"
+    assert len(finished("error", ename="E", evalue="x" * 5000)) < 250
+
+
+def test_a_decision_names_its_step_and_its_reason():
+    state = Tale(step("a"), step("b")).failure("a").state
+
+    def told(decision, **fields):
+        return phrases.decision(state, ev.Decided(operator=OPERATOR, decision=decision, **fields))
+
+    assert told("retry") == "retry step 1"
+    assert told("skip", reason="not needed") == "skip step 1 (not needed)"
+    assert told("jump", step="b") == "jump step 2"
+    assert told("cancel", reason="late") == "cancel (late)"
+
+
+def test_a_deviation_names_its_step_and_its_reason():
+    state = Tale(step("a")).state
+    skipped = ev.Deviated(kind="skipped", step="a", reason="not needed")
+    assert phrases.deviation(state, skipped) == "step 1 passed over (not needed)"
+    inserted = ev.Deviated(kind="inserted", step="inserted-1")
+    assert phrases.deviation(state, inserted) == "code that is not in the runbook was run"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "off_script", "told"),
+    [
+        ("completed", False, "completed, on script"),
+        ("completed", True, "completed, off script"),
+        ("failed", False, "failed"),
+        ("failed", True, "failed, off script"),
+        ("cancelled", False, "cancelled"),
+    ],
+)
+def test_the_end_of_a_run(outcome, off_script, told):
+    event = ev.RunFinished(outcome=outcome, off_script=off_script, counts={}, duration=1.0)
+    assert phrases.outcome(event) == told
+
+
+def reasons(tale):
+    return [phrases.why_not_run(tale.state, each) for each in phrases.not_run(tale.state)]
+
+
+def test_why_a_step_was_not_run():
+    assert reasons(Tale(step("a"))) == ["not run yet"]
+    assert reasons(Tale(step("a"), step("b")).failure("a").finish("failed")) == [
+        "not run: the run failed before it"
+    ]
+    assert reasons(Tale(step("a"), step("b")).attempt("a").finish("cancelled")) == [
+        "not run: the run was cancelled before it"
+    ]
+    assert reasons(Tale(step("a", tags=("skip-execution",)), step("b")).attempt("b")) == [
+        "not run: the runbook tags it skip-execution"
+    ]
+    assert reasons(Tale(step("a")).stop("step_mode").decide("skip").finish()) == [
+        "not run: skipped"
+    ]
+    assert reasons(Tale(step("a"), step("b")).attempt("a", ended_run=True).finish()) == [
+        "not run: the runbook ended itself at step 1"
+    ]
