@@ -1,1 +1,1 @@
-"""How long nbrun takes for what, beside what else runs notebooks: `python -m benchmarks --help`."""
+"""Measure nbrun against other programs that run notebooks: `python -m benchmarks --help`."""

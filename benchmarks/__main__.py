@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: options in, a table out."""
+"""The command line of the benchmarks."""
 
 import json
 import sys
@@ -14,43 +14,51 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.errors import BenchmarkError
 from benchmarks.turns import Result, measure
-from benchmarks.works import SMOKE, Sizes, Work, works
+from benchmarks.workloads import SMOKE, Sizes, Workload, workloads
 
-_NAMES = ", ".join(work.name for work in works(SMOKE))
+_NAMES = ", ".join(workload.name for workload in workloads(SMOKE))
 
 
 def main(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORK]...", help=f"Some of {_NAMES}; or all.")
+        list[str] | None,
+        typer.Argument(metavar="WORKLOAD", help=f"Workloads to measure; all by default: {_NAMES}."),
     ] = None,
     *,
     turns: Annotated[
-        int | None, typer.Option(min=1, help="Turns of each work, in place of its own number.")
+        int | None,
+        typer.Option(min=1, help="Turns of each workload, instead of its default number."),
     ] = None,
     json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write all that was measured.")
+        Path | None, typer.Option("--json", metavar="PATH", help="Write all measurements as JSON.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Work below this folder; its disk is what is synced to.")
+        Path | None,
+        typer.Option(help="Work below this folder. Its disk is the one that is measured."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 when a goal does not hold.")
+        bool, typer.Option("--check", help="Exit with 1 if a goal does not hold.")
     ] = False,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="One tiny turn of each work: that all of it runs.")
+        bool,
+        typer.Option("--smoke", help="Run one tiny turn of each workload, to see that all work."),
     ] = False,
 ) -> None:
-    """Measure nbrun beside papermill, jupyter execute, nbclient's API and a raw ZeroMQ loop."""
+    """Measure nbrun against papermill, jupyter execute, nbclient's API and a raw ZeroMQ loop."""
     chosen = _chosen(names or [], SMOKE if smoke else Sizes())
     if smoke:
-        chosen = [replace(work, goals=(), turns=1) for work in chosen]  # too small for a goal
-    say = _to_stderr()
+        chosen = [
+            replace(workload, goals=(), turns=1) for workload in chosen
+        ]  # too small for a goal
+    report_progress = _progress_on_stderr()
     results = []
     try:
-        for work in chosen:
-            with tempfile.TemporaryDirectory(dir=folder, prefix="nbrun-benchmarks-") as place:
-                done = measure(work, Path(place), turns or work.turns, say, warm_up=not smoke)
-                results.append(done)
+        for workload in chosen:
+            with tempfile.TemporaryDirectory(dir=folder, prefix="nbrun-benchmarks-") as temporary:
+                count = turns or workload.turns
+                results.append(
+                    measure(workload, Path(temporary), count, report_progress, warm_up=not smoke)
+                )
     except BenchmarkError as error:
         sys.stderr.write(f"benchmarks: {error}\n")
         raise typer.Exit(2) from None
@@ -59,21 +67,21 @@ def main(
         raise typer.Exit(1)
 
 
-def _chosen(names: list[str], sizes: Sizes) -> list[Work]:
-    known = {work.name: work for work in works(sizes)}
+def _chosen(names: list[str], sizes: Sizes) -> list[Workload]:
+    known = {workload.name: workload for workload in workloads(sizes)}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise typer.BadParameter(f"there is no work {unknown[0]}: one of {_NAMES}")
+        raise typer.BadParameter(f"unknown workload {unknown[0]!r}: choose from {_NAMES}")
     return [known[name] for name in names or known]
 
 
-def _to_stderr() -> Callable[[str], None]:
+def _progress_on_stderr() -> Callable[[str], None]:
     console = Console(stderr=True, highlight=False)
 
-    def say(what: str) -> None:
-        console.print(what, style="dim")
+    def report_progress(text: str) -> None:
+        console.print(text, style="dim")
 
-    return say
+    return report_progress
 
 
 def _show(results: list[Result], path: Path | None) -> None:

@@ -1,54 +1,63 @@
-"""The commands that run no notebook, measured: help, completion, and what reads records."""
+"""Measure commands that run no notebook: help, completion, and the readers of records."""
 
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import measuring
+from benchmarks import timed_command
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Figures
-from benchmarks.runners import Desk
+from benchmarks.metrics import Metrics
+from benchmarks.runners import Workspace
 
 _BIN = Path(sys.executable).parent
 
 
-def answer(
-    desk: Desk,
+def run_short(
+    workspace: Workspace,
     program: str,
     *arguments: str,
-    awaited: str,
+    expected: str,
     environment: dict[str, str] | None = None,
-) -> Figures:
-    """The seconds that a command takes on a terminal; `awaited` is a part of what it says.
+) -> Metrics:
+    """Measure the seconds that a command takes on a terminal.
 
     Raises:
-        BenchmarkError: it said something else.
+        BenchmarkError: the output does not contain `expected`.
     """
-    found = measuring.on_terminal(
+    done = timed_command.run_on_terminal(
         [str(_BIN / program), *arguments],
-        environment=desk.environment() | (environment or {}),
-        folder=desk.folder,
+        environment=workspace.environment() | (environment or {}),
+        folder=workspace.folder,
     )
-    if awaited not in found.said:
-        raise BenchmarkError(f"{program} {' '.join(arguments)}: said no {awaited!r}: {found.said}")
-    return {"seconds": found.seconds}
+    if expected not in done.output:
+        raise BenchmarkError(
+            f"{program} {' '.join(arguments)}: did not print {expected!r}: {done.output}"
+        )
+    return {"seconds": done.seconds}
 
 
-def read(
-    desk: Desk, arguments: Sequence[str], *, events: int, is_whole: Callable[[Path], bool]
-) -> Figures:
-    """What an nbrun command that reads `events` events takes to print into a file, which
-    `is_whole` looks at: `seconds`, of the whole command, and `events/s`."""
-    printed = desk.folder / "printed"
-    found = measuring.to_file(
+def run_reader(
+    workspace: Workspace,
+    arguments: Sequence[str],
+    *,
+    events: int,
+    is_complete: Callable[[Path], bool],
+) -> Metrics:
+    """Measure an nbrun command that reads `events` events and prints into a file.
+
+    Returns `seconds` of the whole command, `events/s`, and `peak` in MiB.
+
+    Raises:
+        BenchmarkError: `is_complete` returns False for the file.
+    """
+    printed = workspace.folder / "printed"
+    done = timed_command.run_to_file(
         [str(_BIN / "nbrun"), *arguments],
-        environment=desk.environment(),
-        folder=desk.folder,
+        environment=workspace.environment(),
+        folder=workspace.folder,
         file=printed,
     )
-    if not is_whole(printed):
-        raise BenchmarkError(
-            f"nbrun {' '.join(arguments)}: did not print what it was to: {printed}"
-        )
-    peak = sum(usage.peak for usage in found.usage.values())
-    return {"seconds": found.seconds, "events/s": events / found.seconds, "peak": peak}
+    if not is_complete(printed):
+        raise BenchmarkError(f"nbrun {' '.join(arguments)}: unexpected output in {printed}")
+    peak = sum(usage.peak for usage in done.usage.values())
+    return {"seconds": done.seconds, "events/s": events / done.seconds, "peak": peak}

@@ -1,6 +1,5 @@
-"""What stops a measurement."""
+"""The error that stops a measurement."""
 
 
 class BenchmarkError(Exception):
-    """It can't be told what was measured: a run failed, or lost something. The message says what
-    and where."""
+    """A run failed or lost output, so its measurement is void. The message says what and where."""

@@ -1,7 +1,7 @@
-"""The notebooks that are run, as files, and how many outputs each of them makes.
+"""Write the notebooks to run, and state how many outputs each of them makes.
 
-The last cell of each touches the file that `RAN` names in the environment, so that of a runner that
-keeps nothing it is known, too, that it came to the end.
+The last cell of each notebook touches the file that the variable `END_MARKER` names. That file
+proves that a runner came to the end, even if the runner keeps no output.
 """
 
 import json
@@ -10,67 +10,70 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-RAN = "BENCHMARK_RAN"
-FIRST = "first" + "-output"
+END_MARKER = "BENCHMARK_RAN"
+FIRST_OUTPUT = "first" + "-output"
 
-_MARK_END = f"import os, pathlib; pathlib.Path(os.environ['{RAN}']).touch()"
-_SAY_FIRST = (  # the marker is put together: a screen may show the source before
+_TOUCH_MARKER = f"import os, pathlib; pathlib.Path(os.environ['{END_MARKER}']).touch()"
+# The cell joins the text at run time, so that its source on the screen does not match FIRST_OUTPUT.
+_PRINT_FIRST = (
     "print('first', 'output', sep='-', flush=True)\n"
     "import os, pathlib, time\n"
-    f"written = pathlib.Path(os.environ['{RAN}']).write_text(repr(time.time()))"
+    f"written = pathlib.Path(os.environ['{END_MARKER}']).write_text(repr(time.time()))"
 )
 
 
 @dataclass(frozen=True)
-class Book:
-    """A notebook. `text`: characters that its cells print; `bundles`: what they display."""
+class Notebook:
+    """A notebook file, with the number of characters that it prints and of objects it displays."""
 
     path: Path
     cells: int
-    text: int = 0
-    bundles: int = 0
+    characters: int = 0
+    displays: int = 0
 
 
-def first_output(folder: Path) -> Book:
-    """One cell, which prints FIRST and writes down when."""
-    return _write(folder / "first.ipynb", [_SAY_FIRST], text=len(FIRST) + 1)
+def first_output(folder: Path) -> Notebook:
+    """One cell that prints FIRST_OUTPUT and writes the current time into the end marker."""
+    return _write(folder / "first.ipynb", [_PRINT_FIRST], characters=len(FIRST_OUTPUT) + 1)
 
 
-def lines_by_cells(folder: Path, cells: int) -> Book:
-    """So many cells that print one short line each, and nothing else."""
-    text = sum(len(f"{number}\n") for number in range(cells))
+def one_line_cells(folder: Path, cells: int) -> Notebook:
+    """`cells` cells that print one short line each."""
+    characters = sum(len(f"{number}\n") for number in range(cells))
     sources = [f"print({number})" for number in range(cells - 1)]
-    sources.append(f"print({cells - 1}); {_MARK_END}")
-    return _write(folder / f"cells-{cells}.ipynb", sources, text=text)
+    sources.append(f"print({cells - 1}); {_TOUCH_MARKER}")
+    return _write(folder / f"cells-{cells}.ipynb", sources, characters=characters)
 
 
-def printed_lines(folder: Path, lines: int) -> Book:
-    """One cell that prints so many lines, one at a time."""
+def printed_lines(folder: Path, lines: int) -> Notebook:
+    """One cell that prints `lines` lines, one at a time."""
     source = f"for number in range({lines}): print('line', format(number, '09'))"
-    return _write(folder / "lines.ipynb", [source, _MARK_END], text=15 * lines)
+    return _write(folder / "lines.ipynb", [source, _TOUCH_MARKER], characters=15 * lines)
 
 
-def displays(folder: Path, count: int) -> Book:
-    """One cell that displays so many objects."""
+def displays(folder: Path, count: int) -> Notebook:
+    """One cell that displays `count` objects."""
     source = f"for number in range({count}): display(number)"
-    return _write(folder / "displays.ipynb", [source, _MARK_END], bundles=count)
+    return _write(folder / "displays.ipynb", [source, _TOUCH_MARKER], displays=count)
 
 
-def returns(folder: Path, count: int) -> Book:
-    """One cell that writes its line anew so many times, as a progress bar does."""
+def carriage_returns(folder: Path, count: int) -> Notebook:
+    """One cell that rewrites its line `count` times, as a progress bar does."""
     source = (
         f"for number in range({count}): print(chr(13), format(number, '09'), end='', flush=True)"
     )
-    return _write(folder / "returns.ipynb", [source, _MARK_END], text=11 * count)
+    return _write(folder / "returns.ipynb", [source, _TOUCH_MARKER], characters=11 * count)
 
 
-def at_once(folder: Path, size: int) -> Book:
-    """One cell that prints so many characters with one call."""
+def single_print(folder: Path, size: int) -> Notebook:
+    """One cell that prints `size` characters in one call."""
     source = f"print('x' * {size - 1})"
-    return _write(folder / "at-once.ipynb", [source, _MARK_END], text=size)
+    return _write(folder / "at-once.ipynb", [source, _TOUCH_MARKER], characters=size)
 
 
-def _write(path: Path, sources: Sequence[str], *, text: int = 0, bundles: int = 0) -> Book:
+def _write(
+    path: Path, sources: Sequence[str], *, characters: int = 0, displays: int = 0
+) -> Notebook:
     cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
@@ -90,4 +93,4 @@ def _write(path: Path, sources: Sequence[str], *, text: int = 0, bundles: int = 
         "nbformat_minor": 5,
     }
     path.write_text(json.dumps(document), "utf-8")
-    return Book(path, len(cells), text=text, bundles=bundles)
+    return Notebook(path, len(cells), characters=characters, displays=displays)

@@ -1,4 +1,4 @@
-"""What was measured, as a table for people and as JSON."""
+"""Show the measurements as a table and as JSON."""
 
 import os
 import platform
@@ -12,29 +12,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.figures import Spread, Verdict, column, measured, spread
-from benchmarks.sampling import ROLES
+from benchmarks.metrics import Spread, Verdict, column, measured, spread
+from benchmarks.process_sampler import ROLES
 from benchmarks.turns import Result
 
 _VERSIONS = ("nbrun-cli", "papermill", "nbclient", "jupyter-client", "ipykernel", "pyzmq", "rich")
-_ROLES = {f"{what} {role}" for what in ("cpu", "peak") for role in ROLES}
+_ROLE_METRICS = {f"{kind} {role}" for kind in ("cpu", "peak") for role in ROLES}
 _SHOWN = ("seconds", "first output", "seconds a cell", "events/s", "peak by output")
 
 
 def tables(results: Sequence[Result]) -> Group:
-    """A table a work, a row a contestant, and its goals below. A figure is the median of the turns,
-    with the lowest and the highest."""
-    return Group(*(part for result in results for part in _work(result)))
+    """Render a table per workload with a row per contestant, and the workload's goals below it.
+
+    Each value is the median of the turns, with the lowest and the highest.
+    """
+    return Group(*(part for result in results for part in _workload(result)))
 
 
-def _work(result: Result) -> Iterator[RenderableType]:
-    yield Text(result.work.what, style="bold")
-    made = Table(box=None, pad_edge=False, show_header=False)
+def _workload(result: Result) -> Iterator[RenderableType]:
+    yield Text(result.workload.description, style="bold")
+    table = Table(box=None, pad_edge=False, show_header=False)
     for name in result.turns:
-        told = [_told(result, name, figure) for figure in _figures(result, name)]
-        roles = [_roles(result, name, what) for what in ("cpu", "peak")]
-        made.add_row(f"  {name}", "; ".join(told), *roles)
-    yield made
+        values = [_value(result, name, metric) for metric in _shown_metrics(result, name)]
+        roles = [_roles(result, name, kind) for kind in ("cpu", "peak")]
+        table.add_row(f"  {name}", "; ".join(values), *roles)
+    yield table
     for failure in result.failures:
         yield Text(f"  {failure[-300:]}", style="yellow")
     for verdict in result.verdicts:
@@ -43,14 +45,14 @@ def _work(result: Result) -> Iterator[RenderableType]:
 
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """Everything, with the machine that it was measured on."""
+    """Return every measurement, with the machine that it was taken on."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "works": [
             {
-                "name": result.work.name,
-                "what": result.work.what,
+                "name": result.workload.name,
+                "what": result.workload.description,
                 "turns": result.turns,
                 "failures": result.failures,
                 "goals": [
@@ -64,7 +66,7 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on besides the programs."""
+    """Return what the measurements depend on besides nbrun: the machine and library versions."""
     return {
         "system": platform.platform(),
         "processors": os.cpu_count(),
@@ -74,15 +76,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _figures(result: Result, name: str) -> list[str]:
-    known = {figure for turn in result.turns[name] for figure in turn}
-    wanted = {goal.figure for goal in result.work.goals} | {"seconds"}
-    return [figure for figure in _SHOWN if figure in known and figure in wanted]
+def _shown_metrics(result: Result, name: str) -> list[str]:
+    known = {metric for turn in result.turns[name] for metric in turn}
+    wanted = {goal.metric for goal in result.workload.goals} | {"seconds"}
+    return [metric for metric in _SHOWN if metric in known and metric in wanted]
 
 
-def _told(result: Result, name: str, figure: str) -> str:
-    found = spread(measured(column(result.turns, name, figure)))
-    unit = " s" if figure == "seconds" else f" {figure}"
+def _value(result: Result, name: str, metric: str) -> str:
+    found = spread(measured(column(result.turns, name, metric)))
+    unit = " s" if metric == "seconds" else f" {metric}"
     return f"{_numbers(found)}{unit}"
 
 
@@ -96,16 +98,19 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.4f}"
 
 
-def _roles(result: Result, name: str, what: str) -> str:
-    """`cpu s: console 0.30, kernel 0.40`: medians, of the roles that were seen in every turn."""
+def _roles(result: Result, name: str, kind: str) -> str:
+    """Return medians such as `CPU s: console 0.30, kernel 0.40`.
+
+    A role is left out unless every turn has it.
+    """
     turns = [turn for turn in result.turns[name] if turn]
-    known = [figure for figure in (turns[0] if turns else ()) if figure.startswith(f"{what} ")]
+    known = [metric for metric in (turns[0] if turns else ()) if metric.startswith(f"{kind} ")]
     parts = [
-        f"{figure.removeprefix(f'{what} ')} {_short(spread([t[figure] for t in turns]).median)}"
-        for figure in known
-        if figure in _ROLES and all(figure in turn for turn in turns)
+        f"{metric.removeprefix(f'{kind} ')} {_short(spread([t[metric] for t in turns]).median)}"
+        for metric in known
+        if metric in _ROLE_METRICS and all(metric in turn for turn in turns)
     ]
-    unit = {"cpu": "CPU s", "peak": "peak MiB"}[what]
+    unit = {"cpu": "CPU s", "peak": "peak MiB"}[kind]
     return f"{unit}: {', '.join(parts)}" if parts else ""
 
 
@@ -114,10 +119,10 @@ def _short(value: float) -> str:
 
 
 def _verdict(verdict: Verdict) -> Text:
-    told = "holds" if verdict.holds else "DOES NOT HOLD"
+    result = "holds" if verdict.holds else "DOES NOT HOLD"
     style = "green" if verdict.holds else "bold red"
     found = _numbers(verdict.found) if verdict.found else "nothing was measured"
-    return Text(f"  goal: {verdict.goal}: {found}: {told}", style=style)
+    return Text(f"  goal: {verdict.goal}: {found}: {result}", style=style)
 
 
 def _spread(verdict: Verdict) -> dict[str, float] | None:

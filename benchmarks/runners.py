@@ -1,34 +1,38 @@
-"""The ways to run a notebook that are compared, each with proof that it ran whole.
+"""The programs that run notebooks, each measured and checked for lost output.
 
-Each is a function of a Book and a Desk that gives the figures of one turn: `seconds`, of the whole
-command; `first output`, the seconds until that of the first cell was there; and of each role of the
-processes `cpu ROLE` in seconds and `peak ROLE` in MiB.
+A runner takes a notebook and a workspace, and returns the metrics of one turn:
+
+- `seconds`: the duration of the whole command
+- `first output`: seconds until the first cell's output
+- `cpu ROLE` in seconds and `peak ROLE` in MiB, for each role of the processes
+- `peak` in MiB, of all processes but the kernel
 """
 
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measuring
+from benchmarks import timed_command
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Figures
-from benchmarks.measuring import Measured
-from benchmarks.notebooks import FIRST, RAN, Book
+from benchmarks.metrics import Metrics
+from benchmarks.notebooks import END_MARKER, FIRST_OUTPUT, Notebook
+from benchmarks.timed_command import Measurement
 from nbrun.core import events as ev
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 
 _BIN = Path(sys.executable).parent
-_HOUSE = Path(__file__).parent.parent
+_PROJECT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Desk:
-    """The folder that everything is run in, with a home of its own; none of it is the user's."""
+class Workspace:
+    """The folder that contestants run in, with a home of its own instead of the user's."""
 
     folder: Path
 
@@ -45,8 +49,8 @@ class Desk:
         return self.folder / "runs"
 
     @property
-    def ran(self) -> Path:
-        """What a notebook touches (see `notebooks`)."""
+    def end_marker(self) -> Path:
+        """The file that the last cell of a notebook touches."""
         return self.folder / "ran"
 
     def environment(self) -> dict[str, str]:
@@ -55,168 +59,173 @@ class Desk:
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
             "TERM": "xterm-256color",
-            "PYTHONPATH": str(_HOUSE),  # of the peers' programs; nbrun is installed
+            "PYTHONPATH": str(_PROJECT),  # for benchmarks.peers; nbrun is installed
             "NBRUN_RUNS_DIR": str(self.runs),
-            RAN: str(self.ran),
+            END_MARKER: str(self.end_marker),
         }
 
 
-Runner = Callable[[Book, Desk], Figures]
+Runner = Callable[[Notebook, Workspace], Metrics]
 
 
-def nbrun(book: Book, desk: Desk, *options: str) -> Figures:
-    """On a terminal, with an operator who could decide."""
-    command = [str(_BIN / "nbrun"), "start", *options, str(book.path)]
-    with _cleared(desk):
-        found = _on_terminal(command, desk, awaited=FIRST)
-        _check_record(book, desk)
-        return _figures(found, found.shown_at)
+def nbrun(notebook: Notebook, workspace: Workspace, *options: str) -> Metrics:
+    """Run `nbrun start` on a terminal, as an operator does."""
+    command = [str(_BIN / "nbrun"), "start", *options, str(notebook.path)]
+    with _clean(workspace):
+        done = _run_on_terminal(command, workspace, awaited=FIRST_OUTPUT)
+        _check_record(notebook, workspace)
+        return _metrics(done, done.shown_at)
 
 
-def nbrun_json(book: Book, desk: Desk) -> Figures:
-    """With `--json`, into a file."""
-    command = [str(_BIN / "nbrun"), "start", "--json", str(book.path)]
-    printed = desk.folder / "printed.jsonl"
-    with _cleared(desk):
-        found = measuring.to_file(
-            command, environment=desk.environment(), folder=desk.folder, file=printed
+def nbrun_json(notebook: Notebook, workspace: Workspace) -> Metrics:
+    """Run `nbrun start --json` into a file."""
+    command = [str(_BIN / "nbrun"), "start", "--json", str(notebook.path)]
+    printed = workspace.folder / "printed.jsonl"
+    with _clean(workspace):
+        done = timed_command.run_to_file(
+            command, environment=workspace.environment(), folder=workspace.folder, file=printed
         )
-        _check_record(book, desk)
-        if printed.read_bytes() != _only_run(desk).journal.read_bytes():
-            raise BenchmarkError("nbrun start --json: printed something else than the journal")
-        return _figures(found, None)
+        _check_record(notebook, workspace)
+        if printed.read_bytes() != _only_run(workspace).journal.read_bytes():
+            raise BenchmarkError("nbrun start --json: the output differs from the journal")
+        return _metrics(done, None)
 
 
-def papermill(book: Book, desk: Desk) -> Figures:
-    """As it is by default: it shows how far it is, and no output."""
-    target = desk.folder / "out.ipynb"
-    with _cleared(desk):
-        found = _on_terminal([str(_BIN / "papermill"), str(book.path), str(target)], desk)
-        _check_notebook(book, target)
-        return _figures(found, None)
+def papermill(notebook: Notebook, workspace: Workspace) -> Metrics:
+    """Run papermill with its default options: it shows its progress, but no output."""
+    target = workspace.folder / "out.ipynb"
+    command = [str(_BIN / "papermill"), str(notebook.path), str(target)]
+    with _clean(workspace):
+        done = _run_on_terminal(command, workspace)
+        _check_notebook(notebook, target)
+        return _metrics(done, None)
 
 
-def papermill_with_output(book: Book, desk: Desk) -> Figures:
-    """With the option by which what cells print is on the screen."""
-    target = desk.folder / "out.ipynb"
-    command = [str(_BIN / "papermill"), "--log-output", str(book.path), str(target)]
-    with _cleared(desk):
-        return _with_first(_on_terminal(command, desk, awaited=FIRST))
+def papermill_with_output(notebook: Notebook, workspace: Workspace) -> Metrics:
+    """Run papermill with `--log-output`, which shows what the cells print."""
+    target = workspace.folder / "out.ipynb"
+    command = [str(_BIN / "papermill"), "--log-output", str(notebook.path), str(target)]
+    with _clean(workspace):
+        done = _run_on_terminal(command, workspace, awaited=FIRST_OUTPUT)
+        if done.shown_at is None:
+            raise BenchmarkError(f"{FIRST_OUTPUT} was never on the screen: {done.output[-2000:]}")
+        return _metrics(done, done.shown_at)
 
 
-def jupyter_execute(book: Book, desk: Desk) -> Figures:
-    """As it is by default: it keeps nothing. It shows nothing either: its first output counts as
-    there when the cell was at it, which the cell writes down."""
-    with _cleared(desk):
-        found = _on_terminal([str(_BIN / "jupyter"), "execute", str(book.path)], desk)
-        if not desk.ran.exists():
-            raise BenchmarkError(f"jupyter execute {book.path}: did not come to the end")
-        ran = desk.ran.read_text()
-        return _figures(found, float(ran) - found.began if ran else None)
+def jupyter_execute(notebook: Notebook, workspace: Workspace) -> Metrics:
+    """Run `jupyter execute` with its default options: it neither shows nor saves outputs.
+
+    Its `first output` is the time that the first cell itself writes into the end marker.
+    """
+    with _clean(workspace):
+        done = _run_on_terminal([str(_BIN / "jupyter"), "execute", str(notebook.path)], workspace)
+        if not workspace.end_marker.exists():
+            raise BenchmarkError(f"jupyter execute {notebook.path}: did not run the last cell")
+        return _metrics(done, _first_output_by_marker(done, workspace))
 
 
-def client_api(book: Book, desk: Desk) -> Figures:
-    """nbclient's API, in a program of a few lines."""
-    return _peer("client_api", book, desk)
+def client_api(notebook: Notebook, workspace: Workspace) -> Metrics:
+    """Run nbclient's API, in a program of a few lines."""
+    return _peer("client_api", notebook, workspace)
 
 
-def raw_loop(book: Book, desk: Desk) -> Figures:
-    """ZeroMQ and nothing else."""
-    return _peer("raw_loop", book, desk)
+def raw_loop(notebook: Notebook, workspace: Workspace) -> Metrics:
+    """Run a loop over bare ZeroMQ sockets."""
+    return _peer("raw_loop", notebook, workspace)
 
 
-def _peer(name: str, book: Book, desk: Desk) -> Figures:
-    command = [sys.executable, "-m", f"benchmarks.peers.{name}", str(book.path)]
-    with _cleared(desk):
-        found = _on_terminal(command, desk)
-        told = json.loads(found.said.strip().splitlines()[-1])
-        _check(book, f"the program {name}", told["text"], told["bundles"])
-        ran = desk.ran.read_text()
-        return _figures(found, float(ran) - found.began if ran else None)
+def _peer(name: str, notebook: Notebook, workspace: Workspace) -> Metrics:
+    command = [sys.executable, "-m", f"benchmarks.peers.{name}", str(notebook.path)]
+    with _clean(workspace):
+        done = _run_on_terminal(command, workspace)
+        counts = json.loads(done.output.strip().splitlines()[-1])
+        _check_counts(notebook, f"the program {name}", counts["characters"], counts["displays"])
+        return _metrics(done, _first_output_by_marker(done, workspace))
 
 
-class _cleared:  # noqa: N801  reads as the statement that it is used in
-    """What a turn leaves is taken away after it, and not measured."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def __enter__(self) -> None:
-        self._desk.ran.unlink(missing_ok=True)
-
-    def __exit__(self, *_error: object) -> None:
-        shutil.rmtree(self._desk.runs, ignore_errors=True)
-        self._desk.runs.mkdir()
-        (self._desk.folder / "out.ipynb").unlink(missing_ok=True)
+@contextmanager
+def _clean(workspace: Workspace) -> Iterator[None]:
+    """Remove the end marker before a turn, and the files of the turn after it. Neither is timed."""
+    workspace.end_marker.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(workspace.runs, ignore_errors=True)
+        workspace.runs.mkdir()
+        (workspace.folder / "out.ipynb").unlink(missing_ok=True)
 
 
-def _on_terminal(command: list[str], desk: Desk, awaited: str = "") -> Measured:
-    return measuring.on_terminal(
-        command, environment=desk.environment(), folder=desk.folder, awaited=awaited
+def _run_on_terminal(command: list[str], workspace: Workspace, awaited: str = "") -> Measurement:
+    return timed_command.run_on_terminal(
+        command, environment=workspace.environment(), folder=workspace.folder, awaited=awaited
     )
 
 
-def _figures(found: Measured, first: float | None) -> Figures:
-    figures = {"seconds": found.seconds}
-    if first is not None:
-        figures["first output"] = first
-    for role, usage in found.usage.items():
-        figures[f"cpu {role}"] = usage.cpu
-        figures[f"peak {role}"] = usage.peak
-    own = [usage.peak for role, usage in found.usage.items() if role != "kernel"]
-    return figures | {"peak": sum(own)}
+def _first_output_by_marker(done: Measurement, workspace: Workspace) -> float | None:
+    """Return seconds from the start; None if the notebook wrote no time into the end marker."""
+    written = workspace.end_marker.read_text()
+    return float(written) - done.started_at if written else None
 
 
-def _with_first(found: Measured) -> Figures:
-    if found.shown_at is None:
-        raise BenchmarkError(f"{FIRST} was never on the screen: {found.said[-2000:]}")
-    return _figures(found, found.shown_at)
+def _metrics(done: Measurement, first_output: float | None) -> Metrics:
+    metrics = {"seconds": done.seconds}
+    if first_output is not None:
+        metrics["first output"] = first_output
+    for role, usage in done.usage.items():
+        metrics[f"cpu {role}"] = usage.cpu
+        metrics[f"peak {role}"] = usage.peak
+    own = [usage.peak for role, usage in done.usage.items() if role != "kernel"]
+    return metrics | {"peak": sum(own)}
 
 
-# ── what proves that it ran ──────────────────────────────────────────────────────────────────
+# ── checks that no output was lost ───────────────────────────────────────────────────────────
 
 
-def _only_run(desk: Desk) -> RunDirectory:
-    (path,) = desk.runs.iterdir()
+def _only_run(workspace: Workspace) -> RunDirectory:
+    (path,) = workspace.runs.iterdir()
     return RunDirectory(path)
 
 
-def _check_record(book: Book, desk: Desk) -> None:
-    """The record is whole, says that all was run, and has every output; so has the notebook."""
-    directory = _only_run(desk)
-    text = bundles = ok = 0
+def _check_record(notebook: Notebook, workspace: Workspace) -> None:
+    """Check that every cell ran, and that journal and output notebook have every output.
+
+    Raises:
+        BenchmarkError: a cell or an output is missing.
+    """
+    directory = _only_run(workspace)
+    characters = displays = ok = 0
     last = None
     for record in Reading(directory.journal):
         last = record.event
         match record.event:
-            case ev.Output(output={"output_type": "stream", "text": str(said)}):
-                text += len(said)
+            case ev.Output(output={"output_type": "stream", "text": str(text)}):
+                characters += len(text)
             case ev.Output():
-                bundles += 1
+                displays += 1
             case ev.AttemptFinished(outcome="ok"):
                 ok += 1
-    if not isinstance(last, ev.RunFinished) or ok != book.cells:
-        raise BenchmarkError(f"nbrun start {book.path}: {ok} of {book.cells} cells were run")
-    _check(book, "nbrun's journal", text, bundles)
-    _check_notebook(book, directory.notebook(book.path))
+    if not isinstance(last, ev.RunFinished) or ok != notebook.cells:
+        raise BenchmarkError(f"nbrun start {notebook.path}: ran {ok} of {notebook.cells} cells")
+    _check_counts(notebook, "nbrun's journal", characters, displays)
+    _check_notebook(notebook, directory.notebook(notebook.path))
 
 
-def _check_notebook(book: Book, path: Path) -> None:
-    text = bundles = 0
+def _check_notebook(notebook: Notebook, path: Path) -> None:
+    characters = displays = 0
     for cell in json.loads(path.read_bytes())["cells"]:
         for output in cell.get("outputs", ()):
             if output["output_type"] == "stream":
-                text += sum(map(len, output["text"]))  # one text, or a list of them
+                characters += sum(map(len, output["text"]))  # one string or a list of strings
             else:
-                bundles += 1
-    _check(book, str(path), text, bundles)
+                displays += 1
+    _check_counts(notebook, str(path), characters, displays)
 
 
-def _check(book: Book, where: str, text: int, bundles: int) -> None:
-    if (text, bundles) != (book.text, book.bundles):
+def _check_counts(notebook: Notebook, where: str, characters: int, displays: int) -> None:
+    if (characters, displays) != (notebook.characters, notebook.displays):
         raise BenchmarkError(
-            f"{book.path}: {where} has {text} characters and {bundles} displays, not {book.text} "
-            f"and {book.bundles}"
+            f"{notebook.path}: {where} has {characters} characters and {displays} displays, "
+            f"expected {notebook.characters} and {notebook.displays}"
         )
 
 

@@ -1,62 +1,70 @@
-"""Works done in turns: a warm-up, then each contestant once a turn, another first each time."""
+"""Measure a workload in turns: a warm-up, then each contestant once per turn.
+
+Each turn begins with another contestant.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.figures import Figures, Verdict, judge
-from benchmarks.runners import Desk
-from benchmarks.works import Work
+from benchmarks.metrics import Metrics, Verdict, judge
+from benchmarks.runners import Workspace
+from benchmarks.workloads import Workload
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a work's turns gave, by contestant, and what came of its goals. `failures`: which
-    peer's turns failed, and why."""
+    """The metrics of a workload by contestant, and a line for each turn of a peer that failed."""
 
-    work: Work
-    turns: dict[str, list[Figures]]
+    workload: Workload
+    turns: dict[str, list[Metrics]]
     failures: list[str] = field(default_factory=list)
 
     @property
     def verdicts(self) -> list[Verdict]:
-        return [judge(goal, self.turns) for goal in self.work.goals]
+        return [judge(goal, self.turns) for goal in self.workload.goals]
 
 
 def measure(
-    work: Work, folder: Path, turns: int, say: Callable[[str], None], *, warm_up: bool = True
+    workload: Workload,
+    folder: Path,
+    turns: int,
+    report_progress: Callable[[str], None],
+    *,
+    warm_up: bool = True,
 ) -> Result:
-    """Do `work` in `folder`; `say` is told what is done at the moment.
+    """Measure `workload` in `folder`.
 
-    A peer that fails is told of and left out of that turn: it may lose outputs, or give up, and
-    that says something of it.
+    A peer that fails is left out of that turn, and the result names the failure: to lose output or
+    to give up says something about the peer.
 
     Raises:
-        BenchmarkError: whom a goal is set failed, or lost something; in a work without goals, any.
+        BenchmarkError: a contestant with a goal failed or lost output. In a workload without goals,
+            any contestant did.
     """
-    say(f"{work.name}: preparing")
-    contestants = work.prepare(Desk(folder))
-    result = Result(work, {name: [] for name in contestants})
-    must = {goal.contestant for goal in work.goals} or set(contestants)
+    report_progress(f"{workload.name}: preparing")
+    contestants = workload.prepare(Workspace(folder))
+    result = Result(workload, {name: [] for name in contestants})
+    required = {goal.contestant for goal in workload.goals} or set(contestants)
     for turn in range(0 if warm_up else 1, turns + 1):
-        for name in _in_turn(list(contestants), turn):
-            say(f"{work.name}: {f'turn {turn} of {turns}' if turn else 'warm-up'}: {name}")
-            figures: Figures = {}
+        label = f"turn {turn} of {turns}" if turn else "warm-up"
+        for name in _rotated(list(contestants), turn):
+            report_progress(f"{workload.name}: {label}: {name}")
+            metrics: Metrics = {}
             try:
-                figures = contestants[name]()
+                metrics = contestants[name]()
             except BenchmarkError as error:
-                if name in must:
+                if name in required:
                     raise
-                result.failures.append(
-                    f"{name} failed, turn {turn}: {' '.join(str(error).split())}"
-                )
+                reason = " ".join(str(error).split())
+                result.failures.append(f"{name} failed, turn {turn}: {reason}")
             if turn:
-                result.turns[name].append(figures)
+                result.turns[name].append(metrics)
     return result
 
 
-def _in_turn(names: list[str], turn: int) -> Iterator[str]:
+def _rotated(names: list[str], turn: int) -> Iterator[str]:
     first = turn % len(names)
     yield from names[first:]
     yield from names[:first]

@@ -1,1 +1,1 @@
-"""Programs that run a notebook in other ways than nbrun does, each a process of its own."""
+"""Programs that run a notebook without nbrun, each in a process of its own."""

@@ -1,6 +1,6 @@
-"""Run a notebook by nbclient's API: `python -m benchmarks.peers.client_api NOTEBOOK`.
+"""Run a notebook with nbclient's API: `python -m benchmarks.peers.client_api NOTEBOOK`.
 
-The last line on stdout says what outputs it had, as `raw_loop` does.
+The last line on stdout counts the outputs, as in `raw_loop`.
 """
 
 import json
@@ -12,13 +12,13 @@ from nbclient import NotebookClient
 
 
 def main(path: str) -> None:
-    """Print what was executed."""
+    """Run the notebook at `path` and print the number of its outputs."""
     notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     texts = [output["text"] for output in outputs if output["output_type"] == "stream"]
-    told = {"text": sum(map(len, texts)), "bundles": len(outputs) - len(texts)}
-    print(json.dumps(told))
+    counts = {"characters": sum(map(len, texts)), "displays": len(outputs) - len(texts)}
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":

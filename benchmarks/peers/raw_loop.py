@@ -1,9 +1,10 @@
-"""Run a notebook with ZeroMQ and nothing else: `python -m benchmarks.peers.raw_loop NOTEBOOK`.
+"""Run a notebook over bare ZeroMQ sockets: `python -m benchmarks.peers.raw_loop NOTEBOOK`.
 
-The least that can be done: the kernel as it is started by default, one request after the other,
-each output counted, nothing kept. The last line on stdout says what outputs there were: `text`, in
-characters, and `bundles`. Source of the format: "Messaging in Jupyter",
-jupyter-client.readthedocs.io.
+This is the least work that a runner can do. It starts the kernel with its default options, sends
+one request after the other, counts the outputs and keeps none. The last line on stdout is a JSON
+object: `characters` of stream text, and `displays`.
+
+Source of the message format: "Messaging in Jupyter", jupyter-client.readthedocs.io.
 """
 
 import hmac
@@ -19,7 +20,7 @@ import msgspec
 import zmq
 
 _PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
-_PATIENCE = 200  # milliseconds for iopub to answer before the kernel is asked again
+_READY_TIMEOUT = 200  # milliseconds to wait on iopub before the next kernel_info_request
 _DELIMITER = b"<IDS|MSG>"
 
 
@@ -51,35 +52,35 @@ class Kernel:
         self._iopub.connect(f"ipc://{address}-2")
         self._header = {"session": uuid.uuid4().hex, "username": "", "version": "5.4", "date": ""}
 
-    def wait(self) -> None:
-        """Until it answers and is heard on iopub."""
+    def wait_until_ready(self) -> None:
+        """Wait until the kernel is ready and iopub delivers its messages."""
         while not self._iopub.poll(0):
             self.send("kernel_info_request", {})
-            self._iopub.poll(_PATIENCE)
+            self._iopub.poll(_READY_TIMEOUT)
 
-    def execute(self, source: str, told: dict[str, int]) -> None:
-        """Run `source`, and add to `told` what it had to say."""
+    def execute(self, source: str, counts: dict[str, int]) -> None:
+        """Run `source` and add the number of its outputs to `counts`."""
         request = self.send("execute_request", {"code": source, "allow_stdin": False})
-        left = {"idle", "reply"}
+        pending = {"idle", "reply"}
         poller = zmq.Poller()
         poller.register(self._shell, zmq.POLLIN)
         poller.register(self._iopub, zmq.POLLIN)
-        while left:
+        while pending:
             for socket, _ in poller.poll():
                 kind, parent, content = self._receive(socket)
                 if parent != request:
                     continue
                 if kind == "execute_reply":
-                    left.discard("reply")
+                    pending.discard("reply")
                 elif kind == "status" and content["execution_state"] == "idle":
-                    left.discard("idle")
+                    pending.discard("idle")
                 elif kind == "stream":
-                    told["text"] += len(content["text"])
+                    counts["characters"] += len(content["text"])
                 elif kind in ("display_data", "execute_result"):
-                    told["bundles"] += 1
+                    counts["displays"] += 1
 
     def send(self, kind: str, content: dict[str, Any]) -> str:
-        """The id of the request."""
+        """Send a request and return its id."""
         header = {**self._header, "msg_id": uuid.uuid4().hex, "msg_type": kind}
         frames = [msgspec.json.encode(part) for part in (header, {}, {}, content)]
         digest = hmac.new(self._key.encode(), b"".join(frames), "sha256").hexdigest()
@@ -94,7 +95,7 @@ class Kernel:
         return str(kind), str(request), msgspec.json.decode(content)
 
     def shutdown(self) -> None:
-        """End it; nothing of it is kept."""
+        """Shut the kernel down, and kill it if it does not end within 5 seconds."""
         self.send("shutdown_request", {"restart": False})
         try:
             self._process.wait(5)
@@ -104,16 +105,16 @@ class Kernel:
 
 
 def main(path: str) -> None:
-    """Print what was executed."""
+    """Run the notebook at `path` and print the number of its outputs."""
     cells = json.loads(Path(path).read_text("utf-8"))["cells"]
-    told = {"text": 0, "bundles": 0}
+    counts = {"characters": 0, "displays": 0}
     with tempfile.TemporaryDirectory() as folder:
         kernel = Kernel(Path(folder))
-        kernel.wait()
+        kernel.wait_until_ready()
         for cell in cells:
-            kernel.execute(str(cell["source"]), told)
+            kernel.execute(str(cell["source"]), counts)
         kernel.shutdown()
-    print(json.dumps(told))
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":

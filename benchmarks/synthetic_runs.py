@@ -1,4 +1,4 @@
-"""Records of runs that never were, as nbrun would have written them: whole, chained and ended."""
+"""Generate records of finished runs, exactly as nbrun would have written them."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -18,32 +18,32 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 
 _OPERATOR = Operator(uid=1000, name="ada", via="/dev/pts/7")
-_BEGAN = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
-_APART = 0.001  # seconds from one event to the next
-_OUTPUTS = 98  # of each step; with its start and its end 100 events
-_DISPLAYED = 10  # every so manieth output is no text
+_STARTED_AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+_INTERVAL = 0.001  # seconds from one event to the next
+_OUTPUTS = 98  # per step; with the start and the end of the attempt 100 events
+_DISPLAY_EVERY = 10  # every tenth output is a display, the others are lines of text
 _SOURCE = "\n".join(f"check_that_the_{n}th_thing_is_as_it_should_be(on='db1')" for n in range(8))
 
 
 def long_run(parent: Path, events: int) -> RunDirectory:
-    """A run of about so many events, most of them lines that were printed, with its notebook."""
+    """Write a run of about `events` events, most of them printed lines, and its notebook."""
     steps = max(1, events // (_OUTPUTS + 2))
     directory = _directory(parent, 0)
     last = _write(directory, _events(directory.id, steps, _OUTPUTS))
     finished = _finished(steps)
-    made = notebook.pieces(Reading(directory.journal), finished)
-    digest = notebook.save(directory.notebook(_runbook()), made)
-    _append(directory, last, msgspec.structs.replace(finished, notebook_sha256=digest))
+    pieces = notebook.pieces(Reading(directory.journal), finished)
+    sha256 = notebook.save(directory.notebook(_runbook()), pieces)
+    _append(directory, last, msgspec.structs.replace(finished, notebook_sha256=sha256))
     return directory
 
 
-def outputs(events: int) -> int:
-    """How many outputs `long_run` has."""
+def output_count(events: int) -> int:
+    """Return the number of outputs of `long_run(parent, events)`."""
     return max(1, events // (_OUTPUTS + 2)) * _OUTPUTS
 
 
 def many_runs(parent: Path, count: int) -> None:
-    """So many runs, of 12 steps and some 60 events each."""
+    """Write `count` runs of 12 steps and about 60 events each."""
     for number in range(count):
         directory = _directory(parent, number)
         last = _write(directory, _events(directory.id, 12, 3))
@@ -51,7 +51,7 @@ def many_runs(parent: Path, count: int) -> None:
 
 
 def _directory(parent: Path, number: int) -> RunDirectory:
-    at = _BEGAN + timedelta(minutes=number)
+    at = _STARTED_AT + timedelta(minutes=number)
     directory = RunDirectory(parent / f"{at:%Y%m%d-%H%M%S}-check-db1-{number:04}")
     directory.path.mkdir(parents=True, mode=0o700)
     return directory
@@ -97,7 +97,7 @@ def _attempt(step: Step, count: int, outputs: int) -> Iterator[Event]:
     for number in range(1, outputs + 1):
         text = f"{number:06} of {outputs}: looked at replica {number % 7}, all is as it should be"
         output: dict[str, Any] = {"output_type": "stream", "name": "stdout", "text": f"{text}\n"}
-        if number % _DISPLAYED == 0:
+        if number % _DISPLAY_EVERY == 0:
             output = {"output_type": "display_data", "data": {"text/plain": text}, "metadata": {}}
         yield ev.Output(step=step.id, attempt=1, output=output)
     yield ev.AttemptFinished(
@@ -116,13 +116,13 @@ def _finished(steps: int) -> ev.RunFinished:
 
 
 def _write(directory: RunDirectory, events: Iterable[Event]) -> Record:
-    """Write the beginning of a journal; its last record."""
+    """Write `events` as a new journal and return the last record."""
     record = None
     with directory.journal.open("wb") as file:
         for event in events:
             record = _next(record, event)
             file.write(encode(record) + b"\n")
-    assert record is not None, "a run begins with an event"
+    assert record is not None, "a journal has at least one event"
     return record
 
 
@@ -131,15 +131,16 @@ def _append(directory: RunDirectory, last: Record, event: Event) -> None:
         file.write(encode(_next(last, event)) + b"\n")
 
 
-def _next(before: Record | None, event: Event) -> Record:
-    seq = before.seq + 1 if before else 0
-    at = _BEGAN + timedelta(seconds=seq * _APART)
+def _next(previous: Record | None, event: Event) -> Record:
+    """Return the record of `event` that follows `previous`, with its hash."""
+    seq = previous.seq + 1 if previous else 0
+    at = _STARTED_AT + timedelta(seconds=seq * _INTERVAL)
     record = Record(
         seq=seq,
         at=at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        mono=round(seq * _APART, 6),
+        mono=round(seq * _INTERVAL, 6),
         event=event,
-        prev=before.hash if before else GENESIS,
+        prev=previous.hash if previous else GENESIS,
         hash="",
     )
     return msgspec.structs.replace(record, hash=digest(encode(record)))
