@@ -1,6 +1,7 @@
 """The architecture: which package may import which, and what `--help` may not load."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 import nbrun
 
 HOUSE = Path(nbrun.__file__).parent
+ARCHITECTURE = (HOUSE.parent / "docs" / "architecture.md").read_text("utf-8")
 
 # A package imports only from the rows above its own, and from itself.
 LAYERS: tuple[set[str], ...] = (
@@ -94,6 +96,24 @@ def importers(*libraries: str) -> set[str]:
         for module in MODULES
         if any(name.split(".")[0] in libraries for name in imported(module))
     }
+
+
+def test_architecture_page_describes_every_package() -> None:
+    described = re.search(r"^## Packages\n(.*?)^## ", ARCHITECTURE, re.M | re.S)
+    assert described is not None
+    bold = re.findall(r"\*\*(`[^*]+`)\.?\*\*", described[1])
+    named = {name for part in bold for name in re.findall(r"`(\w+)`", part)}
+    tree = {package(module) for module in MODULES} - {"__init__", "__main__", "entry"}
+    assert named == tree
+    below = {".".join(module.split(".")[:2]) for module in MODULES if module.count(".") > 1}
+    for inner in below - {f"{name}.__init__" for name in tree}:
+        outer, name = inner.split(".")
+        assert f"`{outer}/{name}`" in described[1] or f"`{name}`" in described[1], inner
+
+
+def test_architecture_page_names_only_modules_that_exist() -> None:
+    for path in re.findall(r"`([\w/]+\.py)`", ARCHITECTURE):
+        assert any((root / path).is_file() for root in (HOUSE, HOUSE.parent)), path
 
 
 def layer(name: str, layers: tuple[set[str], ...]) -> int:
