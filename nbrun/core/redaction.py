@@ -15,8 +15,8 @@ import msgspec
 
 from nbrun.core import events as ev
 from nbrun.core.events import Event
-from nbrun.core.secret_encodings import SHORTEST, forms_of
-from nbrun.errors import ParameterError, SecretUnknownError
+from nbrun.core.secret_encodings import forms_of
+from nbrun.errors import SecretUnknownError
 
 _MATCHED = "[redacted]"
 _LONGEST_LINE = 65536  # characters held back for a pattern at most
@@ -27,20 +27,6 @@ _PLACEHOLDER = re.compile(r"(\[(?:secret|redacted):[^\]\n]+\])")
 _OWN_WORDS = frozenset(
     ("run", "step", "id", "tags", "kind", "kinds", "outcome", "cause", "decision")
 )
-
-
-def check(name: str, value: Any) -> None:
-    """Refuse a secret that can't be kept out of the record. ParameterError never shows it."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ParameterError(
-            f"parameter {name!r}: a secret must be a text or a number; give each part of it as a "
-            "parameter of its own"
-        )
-    if len(str(value).strip()) < SHORTEST:
-        raise ParameterError(
-            f"parameter {name!r}: a secret of less than {SHORTEST} characters can't be kept out of "
-            "the record; use a longer one"
-        )
 
 
 class Redaction:

@@ -17,6 +17,24 @@ SHORTEST = 6  # characters: less would be found everywhere, and guessed from wha
 _LINE = 8  # characters of a line of a secret that is redacted alone, as in a traceback
 
 
+def secret_fault(value: Any) -> str | None:
+    """Return why `value` can't be kept out of a record as a secret; None if it can.
+
+    The text never quotes `value`.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return (
+            "a secret must be text or a number: give each part of this value as a parameter of its "
+            "own"
+        )
+    if len(str(value).strip()) < SHORTEST:
+        return (
+            f"a secret of less than {SHORTEST} characters can't be kept out of the record: use a "
+            "longer one"
+        )
+    return None
+
+
 def forms_of(secrets: Mapping[str, Any], literals: Mapping[str, str]) -> dict[str, str]:
     """Each text that tells one of `secrets`, with its placeholder: `[secret:token]`, or
     `[secret:token:base64 2]` where it is encoded so. `literals`: how the kernel's language writes

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbrun.core import redaction
 from nbrun.core.redaction import Redaction
 from nbrun.errors import ParameterError
 from nbrun.runbook.contract import Ground
@@ -73,8 +72,6 @@ def resolved(
     values = resolve.resolve(declared, given, language=language, undeclared=undeclared)
     marked = {name for name, each in declared.items() if each.secret}
     secret = frozenset(name for name, each in given.items() if each.secret or name in marked)
-    for name in secret:
-        redaction.check(name, values[name])
     return Values(values, secret, declared, _notices(declared))
 
 

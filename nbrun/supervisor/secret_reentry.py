@@ -1,9 +1,9 @@
 """The secrets of an interrupted run, given again: the process that knew them is gone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from nbrun.core import redaction
 from nbrun.core.redaction import Redaction
 from nbrun.core.state import RunState
 from nbrun.errors import ParameterError
@@ -23,7 +23,8 @@ def declared(state: RunState) -> dict[str, Parameter]:
     ]
     recorded = {"cells": cells, "metadata": plan.metadata}
     known = resolve.declared(recorded, _language(state), plan.kernelspec)
-    return {name: known.get(name, Parameter(name, "any", secret=True)) for name in plan.secrets}
+    own = {name: known.get(name, Parameter(name, "any")) for name in plan.secrets}
+    return {name: replace(each, secret=True) for name, each in own.items()}
 
 
 def refuse_others(state: RunState, names: Mapping[str, Given]) -> None:
@@ -51,8 +52,6 @@ def values(state: RunState, given: Mapping[str, Given]) -> dict[str, Any]:
     found = {
         name: resolve.value_of(name, each, known[name]) for name, each in sorted(given.items())
     }
-    for name, value in found.items():
-        redaction.check(name, value)
     spelled = spellings(state, found)
     redacting, recorded = Redaction(found, spelled), _injected(state)
     for name, literal in spelled.items():

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nbrun.core.model import Identity
-from nbrun.core.secret_encodings import SHORTEST
+from nbrun.core.secret_encodings import secret_fault
 from nbrun.errors import UsageError
 from nbrun.kernel.roles.environment import FOLDER, Part
 
@@ -250,9 +250,7 @@ def _decoded(where: str, data: str) -> str:
 
 def _checked(where: str, secrets: dict[str, str]) -> dict[str, str]:
     for name, value in secrets.items():
-        if len(value.strip()) < SHORTEST:
-            raise UsageError(
-                f"{where}: {name}: a secret of less than {SHORTEST} characters can't be kept out "
-                "of the record"
-            )
+        fault = secret_fault(value)
+        if fault is not None:
+            raise UsageError(f"{where}: {name}: {fault}")
     return secrets

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun.core.model import Identity, RoleTaken
-from nbrun.core.secret_encodings import SHORTEST
+from nbrun.core.secret_encodings import secret_fault
 from nbrun.errors import UsageError
 from nbrun.kernel.roles import aws, kubeconfig
 from nbrun.kernel.roles.aws import Aws
@@ -210,11 +210,11 @@ def _fetched(where: str, name: str, command: str, here: Path) -> str:
         value = printed(command, here)
     except UsageError as error:
         raise UsageError(f"{where}, {name}: {error}") from None
-    if len(value.strip()) < SHORTEST or "\0" in value:
-        raise UsageError(
-            f"{where}, {name}: a secret of less than {SHORTEST} characters can't be kept out of "
-            "the record; put what is none into env"
-        )
+    fault = secret_fault(value)
+    if fault is not None:
+        raise UsageError(f"{where}, {name}: {fault}, or set a value that is not secret in env")
+    if "\0" in value:
+        raise UsageError(f"{where}, {name}: the value holds a NUL character: remove it")
     return value
 
 

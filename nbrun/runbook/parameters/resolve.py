@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from nbrun.core.secret_encodings import secret_fault
 from nbrun.errors import ParameterError
 from nbrun.runbook.parameters.declarations import Parameter, in_lines, in_python
 from nbrun.runbook.parameters.languages import PYTHON, check_form, refuse_shells_own, tongue
@@ -94,17 +95,17 @@ def resolve(
             _check_declared(name, declared, spoken, free=undeclared)
         except ParameterError as error:
             raise ParameterError(f"{_label(name, value)}: {error}") from None
-    every = _defaults(declared) | dict(given)
-    in_order = [*(name for name in declared if name in every), *every]
-    return {name: value_of(name, every[name], declared.get(name)) for name in in_order}
+    defaults = {name: each for name, each in _defaults(declared) if name not in given}
+    values = {name: _fitting(name, each, declared[name]) for name, each in defaults.items()}
+    values |= {name: value_of(name, each, declared.get(name)) for name, each in given.items()}
+    in_order = [*(name for name in declared if name in values), *values]
+    return {name: values[name] for name in in_order}
 
 
-def _defaults(declared: Mapping[str, Parameter]) -> dict[str, Given]:
-    return {
-        name: Given(parameter.schema["default"], None, False, "the schema's default")
-        for name, parameter in declared.items()
-        if "default" in parameter.schema
-    }
+def _defaults(declared: Mapping[str, Parameter]) -> Iterator[tuple[str, Given]]:
+    for name, parameter in declared.items():
+        if "default" in parameter.schema:
+            yield name, Given(parameter.schema["default"], None, False, "the schema's default")
 
 
 def missing(declared: Mapping[str, Parameter], given: Mapping[str, Given]) -> list[Parameter]:
@@ -130,11 +131,22 @@ def refuse_unrecordable(name: str, given: Given) -> None:
 
 
 def value_of(name: str, given: Given, parameter: Parameter | None) -> Any:
-    """What `given` is for a parameter: of its type, and fitting its schema.
+    """Return the value that `given` is for a parameter: of its type, as its schema allows, and
+    long enough to be redacted if it is secret.
 
-    ParameterError names parameter, value (but no secret one) and origin.
+    Raises:
+        ParameterError: `given` is refused. The message names the parameter, the origin, and a
+            value that is not secret.
     """
     parameter = parameter or Parameter(name, "any")
+    value = _fitting(name, given, parameter)
+    problem = secret_fault(value) if given.secret or parameter.secret else None
+    if problem is not None:
+        raise ParameterError(f"{_label(name, given)}: {problem}")
+    return value
+
+
+def _fitting(name: str, given: Given, parameter: Parameter) -> Any:
     secret = given.secret or parameter.secret
     try:
         value = _typed(given, parameter)
