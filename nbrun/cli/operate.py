@@ -18,7 +18,7 @@ from nbrun.cli.options import (
     shown,
     text,
 )
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 @shown()
@@ -81,7 +81,7 @@ def start(
         bool, typer.Option("--json", help="Print the journal's lines; ask nothing.")
     ] = False,
     *,
-    look: Look,
+    display: DisplayOptions,
 ) -> None:
     """Run a notebook, one cell at a time, stopping at a failed one."""
     if help_parameters:
@@ -118,7 +118,9 @@ def start(
         max_output=max_output,
     )
     wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
-    raise typer.Exit(command.start(order, wanted, spawned, json=json, detach=detach, look=look))
+    raise typer.Exit(
+        command.start(order, wanted, spawned, json=json, detach=detach, display=display)
+    )
 
 
 @shown()
@@ -132,13 +134,15 @@ def attach(
     ] = False,
     runs_dir: RunsDir = None,
     *,
-    look: Look,
+    display: DisplayOptions,
 ) -> None:
     """Be the operator of a run that goes on."""
     from nbrun.cli.commands.operate import attach as command
 
     raise typer.Exit(
-        command.attach(run, runs_dir, take_over=take_over, since_detach=since_detach, look=look)
+        command.attach(
+            run, runs_dir, take_over=take_over, since_detach=since_detach, display=display
+        )
     )
 
 
@@ -148,12 +152,12 @@ def watch(
     json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
     runs_dir: RunsDir = None,
     *,
-    look: Look,
+    display: DisplayOptions,
 ) -> None:
     """Look on while a run goes on. Nothing done here reaches the run."""
     from nbrun.cli.commands.operate import watch as command
 
-    raise typer.Exit(command.watch(run, runs_dir, json=json, look=look))
+    raise typer.Exit(command.watch(run, runs_dir, json=json, display=display))
 
 
 @shown()
@@ -175,7 +179,7 @@ def resume(
     reason: Annotated[str, typer.Option(help="Why it is resumed, for the record.")] = "",
     runs_dir: RunsDir = None,
     *,
-    look: Look,
+    display: DisplayOptions,
 ) -> None:
     """Go on with a run that was interrupted. Nothing is run again unasked."""
     from nbrun.cli.commands.operate import resume as command
@@ -187,7 +191,7 @@ def resume(
             assignments=tuple(parameter or ()),
             new_runbook=use_new_runbook,
             reason=reason,
-            look=look,
+            display=display,
         )
     )
 

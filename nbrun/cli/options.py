@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 class OnFailure(StrEnum):
@@ -91,16 +91,16 @@ _LOOK: dict[str, Any] = {
 def shown(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command that takes a `look` the options that make one, each a field of `Look` with
     its default there or in `defaults`. Typer finds them in the signature, in place of `look`."""
-    usual = Look(**defaults)
+    usual = DisplayOptions(**defaults)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def run(**arguments: Any) -> None:
-            look = Look(**{name: arguments.pop(name) for name in _LOOK})
-            command(**arguments, look=look)
+            display = DisplayOptions(**{name: arguments.pop(name) for name in _LOOK})
+            command(**arguments, display=display)
 
         own = inspect.signature(command)
-        taken = [each for each in own.parameters.values() if each.name != "look"]
+        taken = [each for each in own.parameters.values() if each.name != "display"]
         options = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=getattr(usual, name), annotation=kind

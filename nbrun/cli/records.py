@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nbrun.cli.options import AllowedSigners, Plain, RunName, RunsDir, shown
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 @shown(max_lines=0)
@@ -31,7 +31,7 @@ def log(
         float | None, typer.Option(min=0.0, help="With --timing: never wait longer, in seconds.")
     ] = None,
     *,
-    look: Look,
+    display: DisplayOptions,
 ) -> None:
     """Tell a run again: what was done, when, by whom, and what it printed."""
     from nbrun.cli.commands.records import log as command
@@ -46,7 +46,7 @@ def log(
         timing=timing,
         speed=speed,
         max_wait=max_wait,
-        look=look,
+        display=display,
     )
     raise typer.Exit(command.show(request))
 
@@ -82,7 +82,7 @@ def review(
         newest=newest,
         diffs=diffs,
         json=json,
-        look=Look(plain=plain),
+        display=DisplayOptions(plain=plain),
     )
     raise typer.Exit(command.show(request))
 

@@ -9,7 +9,7 @@ import pytest
 from nbrun import __version__, errors
 from nbrun.cli.main import main
 from nbrun.errors import ExitCode
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from tests.support.build_notebooks import code, notebook, write
 
 
@@ -80,14 +80,17 @@ def test_the_commands_that_show_a_run_take_the_same_options_for_it(run, monkeypa
     seen = []
 
     def act(*arguments, **options):
-        seen.append(options["look"] if "look" in options else arguments[0].look)
+        seen.append(options["display"] if "display" in options else arguments[0].display)
         return ExitCode.COMPLETED
 
     monkeypatch.setattr(acts, act)
     monkeypatch.setattr("nbrun.supervisor.spawn.spawn", lambda: None)
     assert run(command, "it")[0] == 0
     assert run(command, "it", "--plain", "--full-traceback", "--max-lines", "7")[0] == 0
-    assert seen == [Look(max_lines=most), Look(plain=True, full_traceback=True, max_lines=7)]
+    assert seen == [
+        DisplayOptions(max_lines=most),
+        DisplayOptions(plain=True, full_traceback=True, max_lines=7),
+    ]
     assert run(command, "it", "--max-lines", "-1")[0] == 2
 
 

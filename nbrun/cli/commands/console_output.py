@@ -14,13 +14,13 @@ from nbrun.errors import ExitCode
 from nbrun.journal import reader
 from nbrun.journal.codec import encode
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
 _NO_SCREEN = (160, 25)  # columns, rows
 
 
-def screen(look: Look | None = None, *, stderr: bool = False) -> Console:
+def screen(display: DisplayOptions | None = None, *, stderr: bool = False) -> Console:
     """The terminal on stdout; where that is none, plain text, wide enough to keep paths whole."""
     is_one = (sys.stderr if stderr else sys.stdout).isatty()
     width, height = (None, None) if is_one else _NO_SCREEN
@@ -31,7 +31,7 @@ def screen(look: Look | None = None, *, stderr: bool = False) -> Console:
         width=width,
         height=height,  # where it isn't told, rich asks the system for it again and again
         stderr=stderr,
-        color_system=None if look is not None and look.plain else "auto",
+        color_system=None if display is not None and display.plain else "auto",
         _environ=dict(os.environ),  # looked at for each line; os.environ decodes what it is asked
     )
 

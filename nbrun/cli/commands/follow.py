@@ -16,37 +16,39 @@ from nbrun.supervisor.console import Asker, Console, View
 from nbrun.views.terminal.dialogue import Dialogue
 from nbrun.views.terminal.line_input import Keyboard
 from nbrun.views.terminal.view import TerminalView
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 def operate(
-    directory: RunDirectory, link: SocketLink, *, look: Look, show_from: int = 0
+    directory: RunDirectory, link: SocketLink, *, display: DisplayOptions, show_from: int = 0
 ) -> ExitCode:
     """Show the run and ask on this terminal until it ends, or is left to go on."""
-    view, out = _view(directory, look)
-    asking = out if out.is_terminal else screen(look, stderr=True)
+    view, out = _view(directory, display)
+    asking = out if out.is_terminal else screen(display, stderr=True)
     asker: Asker = Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),
         link.fileno(),
         lambda: Reading(directory.journal),
-        look,
+        display,
     )
     return _follow(
         directory, link, Console(link, view, asker, show_from=show_from, me=link.operator)
     )
 
 
-def answer_for(directory: RunDirectory, link: SocketLink, *, json: bool, look: Look) -> ExitCode:
+def answer_for(
+    directory: RunDirectory, link: SocketLink, *, json: bool, display: DisplayOptions
+) -> ExitCode:
     """Show the run, or with `json` its journal's lines, and stand for it: nobody is asked."""
-    view = JsonView(sys.stdout) if json else _view(directory, look)[0]
+    view = JsonView(sys.stdout) if json else _view(directory, display)[0]
     return _follow(directory, link, Console(link, view, None, answerable=True))
 
 
-def look_on(directory: RunDirectory, *, look: Look, json: bool = False) -> ExitCode:
+def look_on(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
     """Show the run as its journal grows."""
     link = JournalLink(directory.journal)
-    view = JsonView(sys.stdout) if json else _view(directory, look)[0]
+    view = JsonView(sys.stdout) if json else _view(directory, display)[0]
     console = Console(link, view, None)
     state = console.follow()
     link.leave()
@@ -60,12 +62,12 @@ def look_on(directory: RunDirectory, *, look: Look, json: bool = False) -> ExitC
     return exit_code(state)
 
 
-def _view(directory: RunDirectory, look: Look) -> tuple[View, RichConsole]:
-    out = screen(look)
+def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichConsole]:
+    out = screen(display)
     view = TerminalView(
         out,
         live=out.is_terminal and not out.is_dumb_terminal,
-        look=look,
+        display=display,
         look_back=lambda runbook: last_times(directory, runbook),
     )
     view.describe_record(str(directory.path))

@@ -18,25 +18,25 @@ from rich.text import Text
 from nbrun.views.render import charts, html, images, json_tree, latex, traceback
 from nbrun.views.render.html_table import MOST_ROWS, Grid
 from nbrun.views.render.terminal_text import to_text
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain, visible
 
 _LONGEST_DUMP = 2_000
 _IMAGE_HEAD = 400_000  # characters of base64: metadata may stand before a JPEG's size
 _REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")  # says nothing but a class
 _PROGRAM = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
-_WHOLE = Look()
+_WHOLE = DisplayOptions()
 
 
 def renderable(
-    output: dict[str, Any], *, record_hint: str = "", look: Look = _WHOLE
+    output: dict[str, Any], *, record_hint: str = "", display: DisplayOptions = _WHOLE
 ) -> RenderableType:
     """Return one nbformat output dict as something to print; `record_hint` says where it is kept.
 
     Never raises: an output that isn't well formed is shown as JSON, cut at 2,000 characters.
     """
     try:
-        return _output(output, record_hint, look)
+        return _output(output, record_hint, display)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return Text(visible(_dump(output)))
 
@@ -48,32 +48,32 @@ def markdown(source: str) -> RenderableType:
     return Narration(visible(source))
 
 
-def _output(output: dict[str, Any], hint: str, look: Look) -> RenderableType:
+def _output(output: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
     match output["output_type"]:
         case "stream":
-            return _text(_string(output["text"]), look)
+            return _text(_string(output["text"]), display)
         case "error":
-            return _error(output, look)
+            return _error(output, display)
         case "display_data" | "execute_result":
-            return _bundle(output["data"], hint, look)
+            return _bundle(output["data"], hint, display)
     raise ValueError(output["output_type"])
 
 
-def _error(output: dict[str, Any], look: Look) -> RenderableType:
+def _error(output: dict[str, Any], display: DisplayOptions) -> RenderableType:
     """The cell's own frames first, unless all are asked for."""
     lines = output["traceback"]
-    if isinstance(lines, list) and not look.full_traceback:
+    if isinstance(lines, list) and not display.full_traceback:
         lines = traceback.brief([_string(line) for line in lines])
     text = _string(lines, between="\n")
     return to_text(text if text.strip() else f"{output['ename']}: {output['evalue']}")
 
 
-def _bundle(data: dict[str, Any], hint: str, look: Look) -> RenderableType:
+def _bundle(data: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
     """Return the richest part of a mime bundle that a terminal can show, if any."""
     data = charts.completed(data)
     said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
     for mime, shower in _best_first(tuple(said)):
-        shown = shower(said[mime], mime, look) if shower else _described(said, mime, hint)
+        shown = shower(said[mime], mime, display) if shower else _described(said, mime, hint)
         if shown is not None:
             return shown
     return Text()
@@ -103,23 +103,23 @@ def _string(value: Any, between: str = "") -> str:
     return value
 
 
-def _text(text: str, look: Look) -> Text:
-    """A block of text, without the middle of what is longer than the look allows."""
+def _text(text: str, display: DisplayOptions) -> Text:
+    """A block of text, without the middle of what is longer than the options allow."""
     shown = to_text(text)
     lines = shown.plain.count("\n") + 1
-    if not look.max_lines or lines <= look.max_lines:
+    if not display.max_lines or lines <= display.max_lines:
         return shown
-    head = (look.max_lines + 1) // 2
+    head = (display.max_lines + 1) // 2
     parts = shown.split("\n", allow_blank=True)
-    middle = Text(f"… {lines - look.max_lines:,} more lines …", "dim")
-    tail = parts[len(parts) - (look.max_lines - head) :]
+    middle = Text(f"… {lines - display.max_lines:,} more lines …", "dim")
+    tail = parts[len(parts) - (display.max_lines - head) :]
     return Text("\n", no_wrap=True, overflow="ignore").join([*parts[:head], middle, *tail])
 
 
-def _html(value: str, look: Look) -> RenderableType | None:
+def _html(value: str, display: DisplayOptions) -> RenderableType | None:
     """The text and the tables of a page; None where nothing of it can be read."""
     shown = [
-        Text(visible(part)) if isinstance(part, str) else Grid(part, most=_rows(look))
+        Text(visible(part)) if isinstance(part, str) else Grid(part, most=_rows(display))
         for part in html.parts(value)
     ]
     if shown:
@@ -127,17 +127,17 @@ def _html(value: str, look: Look) -> RenderableType | None:
     return None if _PROGRAM.search(value) or not value.strip() else Text(visible(value))
 
 
-def _rows(look: Look) -> int:
-    return min(MOST_ROWS, look.max_lines) if look.max_lines else 0
+def _rows(display: DisplayOptions) -> int:
+    return min(MOST_ROWS, display.max_lines) if display.max_lines else 0
 
 
-def _table(value: Any, _mime: str, look: Look) -> RenderableType | None:
+def _table(value: Any, _mime: str, display: DisplayOptions) -> RenderableType | None:
     """HTML that is worth more than the text beside it: it holds a table."""
     source = _string(value)
-    return _html(source, look) if "<table" in source[: html.LONGEST].lower() else None
+    return _html(source, display) if "<table" in source[: html.LONGEST].lower() else None
 
 
-def _chart(value: Any, mime: str, _look: Look) -> RenderableType | None:
+def _chart(value: Any, mime: str, _display: DisplayOptions) -> RenderableType | None:
     """What a chart that needs scripts is; the text that comes with one names its class at most."""
     kind = charts.kind(mime)
     if kind is None or not isinstance(value, dict):
@@ -146,8 +146,8 @@ def _chart(value: Any, mime: str, _look: Look) -> RenderableType | None:
     return Text(plain(f"{told}: a terminal can't run it, and the report draws it"), "dim")
 
 
-def _picture(value: Any, mime: str, look: Look) -> RenderableType | None:
-    return images.draw(mime, _string(value)) if look.pictures else None
+def _picture(value: Any, mime: str, display: DisplayOptions) -> RenderableType | None:
+    return images.draw(mime, _string(value)) if display.pictures else None
 
 
 def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
@@ -164,21 +164,21 @@ def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
 
 # What is shown of a bundle: its first mime type that matches the first pattern, by the function
 # beside it, unless that can't show it (None). No function: one line says what it is.
-Shower = Callable[[Any, str, Look], RenderableType | None]
+Shower = Callable[[Any, str, DisplayOptions], RenderableType | None]
 PREFERENCE: tuple[tuple[str, Shower | None], ...] = (
-    ("text/markdown", lambda value, _mime, _look: markdown(_string(value))),
-    ("application/json", lambda value, _mime, look: json_tree.tree(value, look.max_lines)),
+    ("text/markdown", lambda value, _mime, _display: markdown(_string(value))),
+    ("application/json", lambda value, _mime, display: json_tree.tree(value, display.max_lines)),
     ("image/*", _picture),
     ("application/vnd.plotly.*", _chart),
     ("application/vnd.vega*", _chart),
     ("image/*", None),
     ("text/html", _table),
-    ("text/plain", lambda value, _mime, look: _text(_string(value), look)),
-    ("text/latex", lambda value, _mime, look: _text(latex.to_unicode(_string(value)), look)),
+    ("text/plain", lambda value, _mime, display: _text(_string(value), display)),
+    ("text/latex", lambda value, _mime, display: _text(latex.to_unicode(_string(value)), display)),
     ("application/vnd.*", None),  # widgets: with text, the text is shown
-    ("text/html", lambda value, _mime, look: _html(_string(value), look)),
+    ("text/html", lambda value, _mime, display: _html(_string(value), display)),
     ("text/html", None),
-    ("text/*", lambda value, _mime, look: _text(_string(value), look)),
+    ("text/*", lambda value, _mime, display: _text(_string(value), display)),
     ("*", None),
 )
 

@@ -16,7 +16,7 @@ from nbrun.core.events import Record
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
 from nbrun.views.terminal.view import TerminalView
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 WIDTH, HEIGHT = 100, 30
 
@@ -33,7 +33,9 @@ def _lines(records: Iterable[Record]) -> Iterator[str]:
         highlight=False, emoji=False, markup=False, legacy_windows=False,
     )  # fmt: skip
     state, at = RunState(), 0.0
-    view = TerminalView(console, live=True, look=Look(pictures=False), clock=lambda: at)
+    view = TerminalView(
+        console, live=True, display=DisplayOptions(pictures=False), clock=lambda: at
+    )
     for record in records:
         if isinstance(record.event, ev.RunStarted):
             yield _header(record)

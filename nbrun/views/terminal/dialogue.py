@@ -24,7 +24,7 @@ from nbrun.views.terminal.menu import Chosen
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text import phrases
 from nbrun.views.text.header_footer import facts
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
 News = Callable[[], bool | None]
@@ -38,7 +38,7 @@ class _Moot(Exception):  # noqa: N818  no error: the question has gone away
 
 class Dialogue:
     """Asks an operator (`console.Asker`). `watch` is readable when the run has news; `records`
-    gives the run's records so far, for looking back at them as `look` says.
+    gives the run's records so far, for looking back at them as `display` says.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Dialogue:
         keyboard: Keyboard,
         watch: int,
         records: Callable[[], Iterable[Record]],
-        look: Look,
+        display: DisplayOptions,
     ) -> None:
         self._console = console
         self._keyboard = keyboard
         self._watch = watch
         self._records = records
-        self._look = look
+        self._display = display
         self._drafts: dict[str, str] = {}
         self._ends = 0
 
@@ -229,7 +229,7 @@ class Dialogue:
             self._say(plain(f"{phrases.step(state, step)}, as the runbook has it:"))
             self._show(code.source(state.steps[step].step.source, self._language(state)))
         else:
-            view = TerminalView(self._console, live=False, held=True, look=self._look)
+            view = TerminalView(self._console, live=False, held=True, display=self._display)
             replay.replay(self._records(), view, step=step)
 
     def _language(self, state: RunState) -> str:

@@ -12,7 +12,7 @@ from nbrun.journal.history import LastTime
 from nbrun.views.render import failure, mime, source
 from nbrun.views.text import phrases
 from nbrun.views.text.event_lines import line
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
 LookBack = Callable[[str], Mapping[str, LastTime]]
@@ -25,10 +25,12 @@ class Steps:
     and how it broke. `language` is the kernel's. `look_back`: when each step ran last, by its id,
     of the runbook with this path; asked once."""
 
-    def __init__(self, console: Console, look: Look, look_back: LookBack | None) -> None:
+    def __init__(
+        self, console: Console, display: DisplayOptions, look_back: LookBack | None
+    ) -> None:
         self.language = "python"
         self._console = console
-        self._plain = look.plain
+        self._plain = display.plain
         self._look_back = look_back
         self._before: Mapping[str, LastTime] = {}
         self._narrated: set[str] = set()

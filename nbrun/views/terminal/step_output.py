@@ -13,7 +13,7 @@ from nbrun.views.render.widgets import Widgets, model_of
 from nbrun.views.terminal.live_output import Held, Lines
 from nbrun.views.terminal.streamed_output import Passing
 from nbrun.views.text.event_lines import line
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 Change = ev.OutputUpdated | ev.OutputCleared | ev.WidgetsChanged
 
@@ -22,10 +22,12 @@ class StepOutput:
     """Takes the events of outputs, and `put`s what is done. `held`: what an attempt prints changes
     in place until `end`; else it is put at once. `where` is where the record is kept."""
 
-    def __init__(self, look: Look, put: Callable[[RenderableType], None], *, held: bool) -> None:
+    def __init__(
+        self, display: DisplayOptions, put: Callable[[RenderableType], None], *, held: bool
+    ) -> None:
         self.where = ""
-        self._look = look
-        self._sketch = replace(look, pictures=False)
+        self._display = display
+        self._sketch = replace(display, pictures=False)
         self._put = put
         self._with_held = held
         self._held: Held | None = None
@@ -35,7 +37,7 @@ class StepOutput:
     def begin(self, rest: str) -> None:
         """An attempt begins; `rest` is the command that shows what is left out of its output."""
         if self._with_held:
-            self._held = Held(self._look.max_lines, self._shown, self._sketched, rest)
+            self._held = Held(self._display.max_lines, self._shown, self._sketched, rest)
 
     def region(self, console: Console, rows: int) -> Lines:
         """The end of what is held, as a screen has it."""
@@ -78,12 +80,16 @@ class StepOutput:
             self._held = None
 
     def _shown(self, output: dict[str, Any]) -> RenderableType:
-        return self._drawn(output, self._look)
+        return self._drawn(output, self._display)
 
     def _sketched(self, output: dict[str, Any]) -> RenderableType:
         """As it is shown while it may still change: pictures are drawn once, at the end."""
         return self._drawn(output, self._sketch)
 
-    def _drawn(self, output: dict[str, Any], look: Look) -> RenderableType:
+    def _drawn(self, output: dict[str, Any], display: DisplayOptions) -> RenderableType:
         bar = self._widgets.text(model_of(output) or "")
-        return to_text(bar) if bar else mime.renderable(output, record_hint=self.where, look=look)
+        return (
+            to_text(bar)
+            if bar
+            else mime.renderable(output, record_hint=self.where, display=display)
+        )

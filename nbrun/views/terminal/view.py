@@ -18,7 +18,7 @@ from nbrun.views.terminal.step_header import LookBack, Steps, title
 from nbrun.views.terminal.step_output import Change, StepOutput
 from nbrun.views.text import event_lines, header_footer, phrases
 from nbrun.views.text.event_lines import line
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
 
@@ -37,12 +37,12 @@ class TerminalView:
         live: bool,
         held: bool = False,
         output: bool = True,
-        look: Look | None = None,
+        display: DisplayOptions | None = None,
         look_back: LookBack | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
-        possible = _possible(look or Look(), console)
+        possible = _possible(display or DisplayOptions(), console)
         self._with_live = live and not possible.plain
         self._with_output = output
         self._pending: list[RenderableType] = []
@@ -219,10 +219,10 @@ class TerminalView:
         self._put(Text(), header_footer.footer(state, event, at, self._where, self._head))
 
 
-def _possible(look: Look, console: Console) -> Look:
-    """What of a look a console can give: a picture is nothing without its colours."""
+def _possible(display: DisplayOptions, console: Console) -> DisplayOptions:
+    """Return `display` without pictures if the console can't show them: they need colours."""
     in_colour = console.color_system is not None and not console.no_color
-    return replace(look, pictures=look.pictures and in_colour and not look.plain)
+    return replace(display, pictures=display.pictures and in_colour and not display.plain)
 
 
 _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {

@@ -1,4 +1,4 @@
-"""How a run is to look on a terminal: what the operator asked for, in one value."""
+"""How a command shows a run on the terminal, as the operator asked for on the command line."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ MOST_LINES = 400  # of one output, at a step's end; what scrolled by is more tha
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the options of the commands that show a run say about the screen.
+class DisplayOptions:
+    """The options that all commands that show a run share.
 
     `plain`: no live region, no box drawing, no colours, no pictures. `full_traceback`: every frame.
     `max_lines`: of one output; what is left out in the middle is counted. 0: all of them.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from nbrun.views.render.mime import markdown, renderable
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e\x1b]8;;http://evil\x1b\\"
@@ -196,7 +196,7 @@ def test_a_picture_whose_header_is_not_readable_is_described_without_its_size(da
 
 def test_an_svg_is_described_by_its_size() -> None:
     svg = bundle(**{"image__svg+xml": "<svg>" + " " * 8_000 + "</svg>"})
-    assert rows(renderable(svg, look=Look(pictures=False))) == ["image/svg+xml, 8 kB"]
+    assert rows(renderable(svg, display=DisplayOptions(pictures=False))) == ["image/svg+xml, 8 kB"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.console import Console
 from nbrun.core import decisions, model
 from nbrun.core import events as ev
 from nbrun.views.terminal.dialogue import Dialogue
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from tests.support.build_events import decision_proposed
 from tests.support.run_builder import Tale, step, stream
 
@@ -36,18 +36,18 @@ class Keyboard:
         return None if line is GONE else line
 
 
-USUAL = Look()
+USUAL = DisplayOptions()
 
 
 class Conversation:
     """A dialogue about the state of a tale, and what it showed."""
 
-    def __init__(self, tale, *lines, look=USUAL):
+    def __init__(self, tale, *lines, display=USUAL):
         self.tale = tale
         self.keyboard = Keyboard(*lines)
         self.file = io.StringIO()
         console = Console(file=self.file, width=100, highlight=False, markup=False, emoji=False)
-        self.dialogue = Dialogue(console, self.keyboard, -1, lambda: tale.records, look)
+        self.dialogue = Dialogue(console, self.keyboard, -1, lambda: tale.records, display)
 
     def stop(self):
         return self.dialogue.at_stop(self.tale.state, lambda: True)
@@ -263,10 +263,10 @@ def test_a_look_back_is_as_the_operator_asked_for():
     tale = Tale(step("a", "a()")).begin("a")
     tale.output(stream("".join(f"line {n}\n" for n in range(30)))).output(error)
     tale.end("error", ename="E", evalue="bad").stop("step_failed")
-    text = looked("v", tale, look=Look(max_lines=4))
+    text = looked("v", tale, display=DisplayOptions(max_lines=4))
     assert "… 26 of 30 lines" in text
     assert "within()" not in text
-    text = looked("v", tale, look=Look(full_traceback=True))
+    text = looked("v", tale, display=DisplayOptions(full_traceback=True))
     assert "line 17\n" in text
     assert text.count("within()") == 3
 

@@ -15,7 +15,7 @@ from nbrun.journal.history import LastTime
 from nbrun.views.render.widgets import VIEW
 from nbrun.views.terminal import live_region
 from nbrun.views.terminal.view import TerminalView
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from tests.support import build_events
 from tests.support.images import png
 from tests.support.run_builder import Tale, display, step, stream, told
@@ -392,7 +392,7 @@ def test_plain_draws_no_lines_and_redraws_nothing():
         .output(stream("one\n"))
         .output(display(text_html="<table><tr><td>1<td>2</table>"))
     )
-    screen = Screen(look=Look(plain=True)).show(tale)
+    screen = Screen(display=DisplayOptions(plain=True)).show(tale)
     assert "one" in screen.lines  # before the step has ended
     written = screen.show(tale.end().stop("step_mode")).close().file.getvalue()
     assert not re.search(r"[─━│┃▀]|\x1b\[[^m]*[A-HJKhl]", written)
@@ -400,7 +400,8 @@ def test_plain_draws_no_lines_and_redraws_nothing():
 
 
 @pytest.mark.parametrize(
-    ("kind", "drawn"), [({}, True), ({"look": Look(plain=True)}, False), ({"tty": False}, False)]
+    ("kind", "drawn"),
+    [({}, True), ({"display": DisplayOptions(plain=True)}, False), ({"tty": False}, False)],
 )
 def test_a_picture_is_described_where_there_are_no_colours(kind, drawn):
     data = {"output_type": "display_data", "data": {"image/png": png()}, "metadata": {}}
@@ -417,12 +418,12 @@ def test_no_color_leaves_no_picture(monkeypatch):
 
 def test_a_long_output_is_cut_and_the_command_that_shows_it_is_named():
     tale = plan().attempt("a", stream("".join(f"line {n}\n" for n in range(300))))
-    text = shown(tale, width=120, look=Look(max_lines=10))
+    text = shown(tale, width=120, display=DisplayOptions(max_lines=10))
     assert "line 4" in text
     assert "line 5\n" not in text
     assert "… 290 of 300 lines (3 kB in all) left out here: nbrun log" in text
     assert "20261123-093000-restore-ab12 --step a" in text
-    assert "line 5\n" in shown(tale, look=Look(max_lines=0), live=False)
+    assert "line 5\n" in shown(tale, display=DisplayOptions(max_lines=0), live=False)
 
 
 def test_the_region_is_bounded_while_a_step_runs():
@@ -467,7 +468,9 @@ def test_the_stop_says_once_more_what_broke_and_where():
     assert lines[at + 2 :] == ["  KeyError: 'host'", *marked]
     tale.decide("edit", source="x['host']", reason="").begin("a", "x['host']", "operator")
     tale.output(error | {"traceback": ["Cell In[2], line 1\n----> 1 x['host']\n"]})
-    lines = shown(tale.end("error", ename="KeyError").stop("step_failed"), look=Look(plain=True))
+    lines = shown(
+        tale.end("error", ename="KeyError").stop("step_failed"), display=DisplayOptions(plain=True)
+    )
     assert lines.splitlines()[-1] == "  > 1 | x['host']"  # of what ran, not of the runbook
 
 

@@ -11,11 +11,11 @@ from nbrun.journal import recovery, run_directory, writer
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketLink
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 def attach(
-    run: str, runs_dir: Path | None, *, take_over: bool, since_detach: bool, look: Look
+    run: str, runs_dir: Path | None, *, take_over: bool, since_detach: bool, display: DisplayOptions
 ) -> ExitCode:
     """Show what has happened, and decide from here on.
 
@@ -31,7 +31,7 @@ def attach(
         link = SocketLink(directory, "take_over" if take_over else "operate")
     except NoSupervisorError as error:
         raise why_not(directory, error) from None
-    return follow.operate(directory, link, show_from=show_from, look=look)
+    return follow.operate(directory, link, show_from=show_from, display=display)
 
 
 def why_not(directory: RunDirectory, error: NoSupervisorError) -> UsageError | NoSupervisorError:

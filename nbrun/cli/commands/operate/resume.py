@@ -28,7 +28,7 @@ from nbrun.views.render import source
 from nbrun.views.terminal import replay
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text import phrases
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
 
@@ -39,7 +39,7 @@ def resume(
     assignments: tuple[str, ...] = (),
     new_runbook: bool,
     reason: str,
-    look: Look,
+    display: DisplayOptions,
 ) -> ExitCode:
     """Show how the run stands, and go on with it on this terminal. `assignments`: its secrets.
 
@@ -55,7 +55,7 @@ def resume(
     records = list(Reading(directory.journal))
     state = fold(record.event for record in records)
     secret_reentry.refuse_others(state, sources.parse_assignments(assignments))
-    _show_how_it_stands(records, state, look, new_runbook=new_runbook)
+    _show_how_it_stands(records, state, display, new_runbook=new_runbook)
     order = ResumeOrder(
         directory=str(directory.path),
         new_runbook=new_runbook,
@@ -70,8 +70,8 @@ def resume(
         print(f"nbrun: left; where the run goes on: nbrun attach {directory.id}", file=sys.stderr)  # noqa: T201
         return ExitCode.WAITING
     except NoSupervisorError:  # it has ended as quickly as that
-        return follow.look_on(directory, look=look)
-    return follow.operate(directory, link, show_from=len(records), look=look)
+        return follow.look_on(directory, display=display)
+    return follow.operate(directory, link, show_from=len(records), display=display)
 
 
 def _secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, Given]:
@@ -87,16 +87,16 @@ def _secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, Given]:
 
 
 def _show_how_it_stands(
-    records: list[Record], state: RunState, look: Look, *, new_runbook: bool
+    records: list[Record], state: RunState, display: DisplayOptions, *, new_runbook: bool
 ) -> None:
     """What was done, what nobody saw end, and what is left."""
-    out = screen(look)
+    out = screen(display)
     out.print(replay.steps_table(records))
     for attempt in state.unsettled:
         where = phrases.step(state, attempt.step)
         told = f"{where}, attempt {attempt.attempt}, until nbrun was gone:"
         out.print(Text(), Text(plain(told)))
-        view = TerminalView(out, live=False, held=True, look=look)
+        view = TerminalView(out, live=False, held=True, display=display)
         replay.replay(records, view, step=attempt.step)
     _show_changes(out, state, new_runbook=new_runbook)
 

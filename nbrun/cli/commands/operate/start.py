@@ -9,11 +9,17 @@ from nbrun.cli.commands.gather_parameters import Wanted, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.supervisor.requests import StartOrder
 from nbrun.supervisor.spawn import Spawned
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 def start(
-    order: StartOrder, wanted: Wanted, spawned: Spawned, *, json: bool, detach: bool, look: Look
+    order: StartOrder,
+    wanted: Wanted,
+    spawned: Spawned,
+    *,
+    json: bool,
+    detach: bool,
+    display: DisplayOptions,
 ) -> ExitCode:
     """Have the supervisor check everything and run. What shows the run is imported meanwhile.
 
@@ -34,15 +40,15 @@ def start(
         if detach:
             print(spawned.directory().id)  # noqa: T201
             return ExitCode.COMPLETED
-        return _follow(spawned, attended=attended, json=json, look=look)
+        return _follow(spawned, attended=attended, json=json, display=display)
     except KeyboardInterrupt:  # before the console has an ear for it
         directory = spawned.give_up()
     from nbrun.cli.commands import follow
 
-    return follow.look_on(directory, json=json, look=look)
+    return follow.look_on(directory, json=json, display=display)
 
 
-def _follow(spawned: Spawned, *, attended: bool, json: bool, look: Look) -> ExitCode:
+def _follow(spawned: Spawned, *, attended: bool, json: bool, display: DisplayOptions) -> ExitCode:
     from nbrun.cli.commands import follow
     from nbrun.supervisor.client import SocketLink
     from nbrun.views.render import source
@@ -52,10 +58,10 @@ def _follow(spawned: Spawned, *, attended: bool, json: bool, look: Look) -> Exit
     try:
         link = SocketLink(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that
-        return follow.look_on(directory, json=json, look=look)
+        return follow.look_on(directory, json=json, display=display)
     if attended:
-        return follow.operate(directory, link, look=look)
-    return follow.answer_for(directory, link, json=json, look=look)
+        return follow.operate(directory, link, display=display)
+    return follow.answer_for(directory, link, json=json, display=display)
 
 
 def someone_is_there() -> bool:

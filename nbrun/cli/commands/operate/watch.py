@@ -6,10 +6,10 @@ from nbrun import config
 from nbrun.cli.commands import follow
 from nbrun.errors import ExitCode
 from nbrun.journal import recovery, run_directory
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
-def watch(run: str, runs_dir: Path | None, *, json: bool, look: Look) -> ExitCode:
+def watch(run: str, runs_dir: Path | None, *, json: bool, display: DisplayOptions) -> ExitCode:
     """Show the run from its beginning to its end, as its journal grows. Nothing is asked, and
     nothing that is done here reaches the run.
 
@@ -18,4 +18,4 @@ def watch(run: str, runs_dir: Path | None, *, json: bool, look: Look) -> ExitCod
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.note_interruption(directory.journal)
-    return follow.look_on(directory, json=json, look=look)
+    return follow.look_on(directory, json=json, display=display)

@@ -23,7 +23,7 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.terminal import menu, replay
 from nbrun.views.terminal.playback import HELP, Keys, Player, Tempo, terminal_keys
 from nbrun.views.terminal.view import TerminalView
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Request:
     timing: bool = False
     speed: float = 1.0
     max_wait: float | None = None
-    look: Look = field(default_factory=lambda: Look(max_lines=0))
+    display: DisplayOptions = field(default_factory=lambda: DisplayOptions(max_lines=0))
 
 
 def show(request: Request) -> ExitCode:
@@ -53,7 +53,7 @@ def show(request: Request) -> ExitCode:
         recovery.note_interruption(directory.journal)
     reading = Reading(directory.journal)
     if request.steps:
-        screen(request.look).print(replay.steps_table(reading))
+        screen(request.display).print(replay.steps_table(reading))
     elif request.json:
         replay.replay(reading, JsonView(sys.stdout), step=_step(reading, request.step))
     else:
@@ -84,9 +84,11 @@ _INTERRUPTED = (
 
 
 def _replay(request: Request, reading: Reading, where: str) -> None:
-    out = screen(request.look)
+    out = screen(request.display)
     if not request.timing:
-        view = TerminalView(out, live=False, held=True, output=request.output, look=request.look)
+        view = TerminalView(
+            out, live=False, held=True, output=request.output, display=request.display
+        )
         view.describe_record(where)
         replay.replay(reading, view, step=_step(reading, request.step))
         return
@@ -97,7 +99,7 @@ def _replay(request: Request, reading: Reading, where: str) -> None:
 def _play(request: Request, reading: Reading, where: str, keys: Keys | None) -> None:
     """In the time it took, faster or slower as keys say. To go back, it is played from its
     beginning again, unseen up to where it is to be seen from."""
-    out = screen(request.look)
+    out = screen(request.display)
 
     def say(text: str) -> None:
         out.quiet = False
@@ -113,7 +115,7 @@ def _play(request: Request, reading: Reading, where: str, keys: Keys | None) -> 
             out,
             live=out.is_terminal and not out.is_dumb_terminal,
             output=request.output,
-            look=request.look,
+            display=request.display,
             clock=lambda: player.now,
         )
         view.describe_record(where)

@@ -16,7 +16,7 @@ from nbrun.journal import history, recovery
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.terminal import review as view
-from nbrun.views.text.options import Look
+from nbrun.views.text.options import DisplayOptions
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Request:
     newest: int | None = None
     diffs: bool = False
     json: bool = False
-    look: Look = field(default_factory=Look)
+    display: DisplayOptions = field(default_factory=DisplayOptions)
 
 
 def show(request: Request) -> ExitCode:
@@ -49,7 +49,7 @@ def show(request: Request) -> ExitCode:
             step["advice"] = advice(each)
         print(msgspec.json.encode(told | {"runbook": runbook}).decode())  # noqa: T201
     else:
-        screen(request.look).print(view.renderable(made, runbook, diffs=request.diffs))
+        screen(request.display).print(view.renderable(made, runbook, diffs=request.diffs))
     return ExitCode.COMPLETED
 
 
