@@ -17,7 +17,7 @@ def main() -> None:
     if words[:1] == ["start"] and not _ASKED_ABOUT.intersection(words):
         from nbrun.supervisor import spawn
 
-        spawn.spawn_ahead()
+        spawn.prestart()
     from nbrun.cli.main import main as command_line
 
     try:

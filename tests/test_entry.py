@@ -44,14 +44,14 @@ def test_a_supervisor_is_started_ahead_for_a_run_alone(
 ) -> None:
     calls: list[str] = []
     monkeypatch.setattr(sys, "argv", ["nbrun", *words])
-    monkeypatch.setattr(spawn, "spawn_ahead", lambda: calls.append("ahead"))
+    monkeypatch.setattr(spawn, "prestart", lambda: calls.append("ahead"))
     monkeypatch.setattr(command_line, "main", lambda: calls.append("command line"))
     entry.main()
     assert calls == ["ahead"] * started + ["command line"]
 
 
 def test_the_supervisor_that_was_started_ahead_is_the_one_that_is_ordered() -> None:
-    spawn.spawn_ahead()
+    spawn.prestart()
     first, second = spawn.spawn(), spawn.spawn()
     for spawned in (first, second):
         assert spawned.process.stdin is not None
@@ -66,7 +66,7 @@ def test_one_that_is_never_ordered_ends_with_who_started_it() -> None:
         "from nbrun import entry\nfrom nbrun.supervisor import spawn\n"
         "try:\n    entry.main()\n"
         "except SystemExit as left:\n"
-        "    print(spawn._ahead[0].process.pid, left.code)\n"
+        "    print(spawn._prestarted[0].process.pid, left.code)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

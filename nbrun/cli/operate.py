@@ -94,9 +94,9 @@ def start(
     from nbrun import units
     from nbrun.cli.commands.gather_parameters import Wanted
     from nbrun.cli.commands.operate import start as command
-    from nbrun.supervisor.requests import StartOrder
+    from nbrun.supervisor.requests import StartRequest
 
-    order = StartOrder(
+    order = StartRequest(
         runbook=str(runbook),
         attended=False,  # the command finds out
         undeclared=undeclared,

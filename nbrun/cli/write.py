@@ -27,9 +27,9 @@ def plan(
     """Tell what a run would do: its steps, gates, limits and parameters. Nothing is run."""
     from nbrun.cli.commands.gather_parameters import Wanted
     from nbrun.cli.commands.write import plan as command
-    from nbrun.supervisor.requests import StartOrder
+    from nbrun.supervisor.requests import StartRequest
 
-    order = StartOrder(
+    order = StartRequest(
         runbook=str(runbook),
         attended=True,
         undeclared=undeclared,

@@ -1,4 +1,4 @@
-"""One run's engine and its socket in this process, from the answer to who ordered it to its end."""
+"""Host one run in this process: its engine on a thread, its socket, and its subscribers."""
 
 import logging
 import os
@@ -16,133 +16,178 @@ from nbrun.core.events import Record
 from nbrun.core.redaction import Formatter, Redaction
 from nbrun.core.state import RunState
 from nbrun.engine.engine import Engine, Inbox, Ordered, Reported
-from nbrun.errors import ExitCode
+from nbrun.errors import ExitCode, JournalError
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.roles.roles import Held
 from nbrun.supervisor import requests
 from nbrun.supervisor.listener import Listener
-from nbrun.supervisor.notebook_writer import saver
+from nbrun.supervisor.notebook_writer import notebook_saver
 from nbrun.supervisor.requests import Accepted
-from nbrun.supervisor.role_refresh import Renewal
+from nbrun.supervisor.role_refresh import RoleRefresher
 from nbrun.supervisor.server import Server
 from nbrun.system import group_access, provenance
 
 
 @dataclass(frozen=True)
-class Host:
-    """What owns a run: it can begin now."""
+class RunHost:
+    """A run that is ready to begin, with everything that this process keeps for it."""
 
     engine: Engine
     server: Server
-    recipients: Recipients
+    subscribers: Recipients
     directory: RunDirectory
     redaction: Redaction
     kernel: LocalKernel
     role: Held | None
 
     def run(self, begin: Callable[[], RunState]) -> ExitCode:
-        """Answer that the run goes on, leave the terminal, and have `begin` run the engine on a
-        thread, while this one lets consoles in. They are told what ends the engine early."""
+        """Run the engine with `begin` on a thread, and serve consoles on this one until the end.
+
+        An error that ends the engine early is sent to the consoles, and then logged.
+        """
         failure: list[BaseException] = []
 
-        def work() -> None:
+        def run_engine() -> None:
             try:
                 begin()
-                self.recipients.close()
+                self.subscribers.close()
                 self.server.end()
             except BaseException as error:  # noqa: BLE001
                 failure.append(error)
                 self.server.fail(error)
-                self.recipients.close()
+                self.subscribers.close()
 
-        _listen_to_signals(self.engine.inbox)
-        thread = threading.Thread(target=work, name="nbrun-engine")
-        _answer(Accepted(directory=str(self.directory.path)))
-        _leave_the_terminal(self.directory.log, self.redaction)
+        # The order matters. Once the reply is sent, `nbrun` may send SIGTERM to cancel the run:
+        # the handlers come first. The reply goes out on stdout: detaching from it comes second.
+        # Whatever the engine's thread prints must reach the log: the thread comes last.
+        _install_signal_handlers(self.engine.inbox)
+        thread = threading.Thread(target=run_engine, name="nbrun-engine")
+        _send_reply(Accepted(directory=str(self.directory.path)))
+        _redirect_to_log(self.directory.log, self.redaction)
         thread.start()
-        renewal = Renewal(self.role, self.kernel.furnish, self._report) if self.role else None
+        refresher = (
+            RoleRefresher(self.role, self.kernel.furnish, self._record) if self.role else None
+        )
         self.server.serve()
         thread.join()
-        if renewal is not None:
-            renewal.close()
+        if refresher is not None:
+            refresher.close()
         if failure:
             logging.getLogger(__name__).error("the run was ended by", exc_info=failure[0])
         return ExitCode.INTERNAL if failure else ExitCode.COMPLETED
 
-    def _report(self, event: ev.Event) -> None:
+    def _record(self, event: ev.Event) -> None:
         self.engine.inbox.put(Reported(event))
 
 
-def host(
+def create(
     directory: RunDirectory,
-    writer: Journal,
+    journal: Journal,
     kernel: LocalKernel,
     plan: ev.RunStarted,
     *,
     redaction: Redaction,
     role: Held | None = None,
     state: RunState | None = None,
-) -> Host:
-    """`redaction` keeps secrets out of record and log, those too that `role` will come to; `state`:
-    where the run stands that the journal holds already. NbrunError when there is no place for its
-    socket."""
-    kernel.log_to(directory.log, redaction.scrub)
-    kernel.learn_by(redaction.learn)
+) -> RunHost:
+    """Create the host of the run that `plan` describes.
+
+    `redaction` removes secrets from the record and the log. It also learns the secrets that `role`
+    obtains later. `state` is the state that the journal already holds, for a resumed run.
+
+    Raises:
+        NbrunError: the run's socket can't be created.
+    """
     inbox: Inbox = queue.SimpleQueue()
     gid = group_access.gid_of(plan.policy.group) if plan.policy.group else None
     server = Server(Listener(directory.socket, gid), inbox)
-    recipients = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
+    engine, subscribers = build_engine(
+        directory,
+        journal,
+        kernel,
+        plan,
+        inbox=inbox,
+        redaction=redaction,
+        state=state,
+        publish=server.publish,
+        on_loss=server.fail,
+    )
+    return RunHost(engine, server, subscribers, directory, redaction, kernel, role)
 
-    def publish(records: Sequence[Record]) -> None:
-        server.publish(records)
-        recipients.take(records)
+
+def build_engine(
+    directory: RunDirectory,
+    journal: Journal,
+    kernel: LocalKernel,
+    plan: ev.RunStarted,
+    *,
+    inbox: Inbox,
+    redaction: Redaction,
+    state: RunState | None = None,
+    publish: Callable[[Sequence[Record]], None] = lambda _records: None,
+    on_loss: Callable[[JournalError], None] = lambda _error: None,
+) -> tuple[Engine, Recipients]:
+    """Connect an engine to its kernel, its journal, its output notebook and its subscribers.
+
+    The caller closes the subscribers after the engine has ended. `publish` receives each batch of
+    records before the subscribers do; `on_loss`, the error if the journal can't be written.
+    """
+    kernel.log_to(directory.log, redaction.scrub)
+    kernel.learn_by(redaction.learn)
+    subscribers = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
+
+    def publish_to_all(records: Sequence[Record]) -> None:
+        publish(records)
+        subscribers.take(records)
 
     engine = Engine(
-        writer,
+        journal,
         make_kernel=kernel.speak_to,
-        publish=publish,
-        on_loss=server.fail,
-        save_notebook=saver(directory, plan),
+        publish=publish_to_all,
+        on_loss=on_loss,
+        save_notebook=notebook_saver(directory, plan),
         inbox=inbox,
         state=state,
         redaction=redaction,
     )
-    return Host(engine, server, recipients, directory, redaction, kernel, role)
+    return engine, subscribers
 
 
-def _listen_to_signals(inbox: Inbox) -> None:
-    """SIGTERM ends the run, and the record says so. The others are a terminal's, and there is none;
-    a handler, unlike SIG_IGN, is not inherited by kernels."""
-    who = provenance.operator(os.getpid())
+def _install_signal_handlers(inbox: Inbox) -> None:
+    """Cancel the run on SIGTERM or SIGINT, and ignore the signals of a terminal.
 
-    def end(number: int, _frame: object) -> None:
+    A handler is used instead of SIG_IGN because kernels would inherit SIG_IGN.
+    """
+    operator = provenance.operator(os.getpid())
+
+    def cancel(number: int, _frame: object) -> None:
         reason = f"the supervisor got {signal.Signals(number).name}"
-        inbox.put(Ordered(decisions.Cancel(reason=reason), who))
+        inbox.put(Ordered(decisions.Cancel(reason=reason), operator))
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, cancel)
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, lambda *_: None)
 
 
-def _answer(answer: Accepted) -> None:
+def _send_reply(reply: Accepted) -> None:
     try:
-        os.write(1, requests.encoded(answer))
-    except BrokenPipeError:  # who ordered it is gone: the run goes on
-        logging.getLogger(__name__).warning("nobody took the answer %r", answer)
+        os.write(1, requests.encode(reply))
+    except BrokenPipeError:  # `nbrun` is gone: the run continues without it
+        logging.getLogger(__name__).warning("nobody read the reply %r", reply)
 
 
-def _leave_the_terminal(log: Path, redaction: Redaction) -> None:
-    """From here on stdin is nothing, and stdout and stderr are the log."""
-    kept = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, fd in ((0, nothing), (1, kept), (2, kept)):
+def _redirect_to_log(log: Path, redaction: Redaction) -> None:
+    """Detach from the terminal: stdin becomes /dev/null, stdout and stderr become the log."""
+    log_fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    null_fd = os.open(os.devnull, os.O_RDONLY)
+    for number, fd in ((0, null_fd), (1, log_fd), (2, log_fd)):
         os.dup2(fd, number)
-    os.close(kept)
-    os.close(nothing)
+    os.close(log_fd)
+    os.close(null_fd)
     handler = logging.StreamHandler()
     handler.setFormatter(Formatter(redaction))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    os.chdir("/")  # it holds no file system
+    os.chdir("/")  # so that no file system stays busy because of this process

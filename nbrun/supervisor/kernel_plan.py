@@ -13,7 +13,7 @@ from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.roles.roles import Ground, Held, Role
 from nbrun.runbook import loader
 from nbrun.runbook.loader import Parsed
-from nbrun.supervisor.requests import StartOrder
+from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
 
 
@@ -39,7 +39,7 @@ class Outline:
         )
 
 
-def of(order: StartOrder) -> Outline:
+def of(order: StartRequest) -> Outline:
     """Raises UsageError when something is wrong with that much of the order."""
     parsed = loader.parse(Path(order.runbook))
     name = loader.kernel_name(parsed, order.kernel)
@@ -79,7 +79,7 @@ def held(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
     return Held(role, ground)
 
 
-def _cwd(order: StartOrder, path: Path) -> Path:
+def _cwd(order: StartRequest, path: Path) -> Path:
     cwd = (Path(order.cwd) if order.cwd else path.parent).absolute()
     if not cwd.is_dir():
         raise UsageError(f"--cwd {cwd}: there is no such folder")

@@ -106,7 +106,7 @@ def _sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def forget(link: Path) -> None:
+def remove_stale_socket(link: Path) -> None:
     """Remove what a killed supervisor has left: its socket, and `link` that leads to it."""
     with suppress(OSError):
         link.readlink().unlink(missing_ok=True)

@@ -1,5 +1,8 @@
-"""The process that owns one run's engine, kernel and journal, and outlives the terminal that
-started it: `python -m nbrun.supervisor.main`, with an order on stdin and the answer on stdout."""
+"""The supervisor process: it owns one run's engine, kernel and journal, and outlives the terminal.
+
+`nbrun` starts it as `python -m nbrun.supervisor.main`, writes one request to its stdin, and reads
+one reply from its stdout (see `requests`).
+"""
 
 import gc
 import signal
@@ -8,46 +11,45 @@ from pathlib import Path
 
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.supervisor import requests
-from nbrun.supervisor.requests import Declined, ResumeOrder, StartOrder
+from nbrun.supervisor.requests import Declined, ResumeRequest, StartRequest
 
 
 def main() -> int:
-    """Carry out the order on stdin; its exit code is for the log alone. What that takes is imported
-    while the order is being made."""
-    signal.signal(signal.SIGTERM, _give_up)
-    from nbrun.supervisor import kernel_plan  # noqa: F401  ahead of its use
+    """Serve the request on stdin and return an exit code, which only the log shows."""
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    # Imported here, while `nbrun` still builds the request: most imports overlap with that work.
+    from nbrun.supervisor import kernel_plan  # noqa: F401
 
     line = sys.stdin.buffer.readline()
-    if not line:  # who wanted to order something thought better of it
+    if not line:  # `nbrun` exited without a request
         return 0
-    order = requests.order(line)
+    request = requests.decode_request(line)
     try:
-        return _start(order) if isinstance(order, StartOrder) else _resume(order)
+        return _start(request) if isinstance(request, StartRequest) else _resume(request)
     except NbrunError as error:
         declined = Declined(why=str(error), exit_code=int(error.exit_code))
-        sys.stdout.buffer.write(requests.encoded(declined))
+        sys.stdout.buffer.write(requests.encode(declined))
         return int(error.exit_code)
 
 
-def _give_up(_number: int, _frame: object) -> None:
-    """SIGTERM before the run has begun: what was started is ended on the way out."""
+def _exit_on_sigterm(_number: int, _frame: object) -> None:
+    """Exit before the run has begun. The `finally` of `_start` shuts down the kernel."""
     sys.exit(ExitCode.INTERRUPTED)
 
 
-def _start(order: StartOrder) -> int:
-    """The kernel boots while the rest is checked, imported and made."""
+def _start(request: StartRequest) -> int:
+    """Start a run. The kernel boots while this process imports, checks and prepares the rest."""
     from nbrun.supervisor import kernel_plan
 
-    found = kernel_plan.of(order)
-    kernel = found.kernel()
+    outline = kernel_plan.of(request)
+    kernel = outline.kernel()
     kernel.launch()
     try:
-        from nbrun.supervisor import host as hosting
-        from nbrun.supervisor import prepare
+        from nbrun.supervisor import host, prepare
 
-        checked = prepare.check(order, found)
-        run = prepare.prepare(order, checked)
-        host = hosting.host(
+        checked = prepare.check(request, outline)
+        run = prepare.prepare(request, checked)
+        run_host = host.create(
             run.directory,
             run.journal,
             kernel,
@@ -55,37 +57,34 @@ def _start(order: StartOrder) -> int:
             redaction=checked.redaction(),
             role=checked.role,
         )
-        del found, checked  # the notebook as it was read, several times the size of the plan
-        return host.run(lambda: host.engine.run(run.started))
+        # They hold the parsed notebook, which is several times the size of the plan.
+        del outline, checked
+        return run_host.run(lambda: run_host.engine.run(run.started))
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the end is not ended half-way
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the shutdown must not be interrupted
         kernel.shutdown()
 
 
-def _resume(order: ResumeOrder) -> int:
+def _resume(request: ResumeRequest) -> int:
+    """Resume an interrupted run, with its kernel if that is still alive."""
     from nbrun.journal.run_directory import RunDirectory
-    from nbrun.supervisor import host as hosting
-    from nbrun.supervisor import resume
+    from nbrun.supervisor import host, resume
 
-    directory = RunDirectory(Path(order.directory))
-    found = resume.open_run(directory, order)
-    role = found.role
-    kernel = resume.kernel_of(found.state, role)
-    redaction = resume.redaction_of(found.state, role, found.secrets)
-    plan = found.state.plan
-    host = hosting.host(
+    directory = RunDirectory(Path(request.directory))
+    run = resume.open_run(directory, request)
+    run_host = host.create(
         directory,
-        found.writer,
-        kernel,
-        plan,
-        redaction=redaction,
-        role=role,
-        state=found.state,
+        run.writer,
+        resume.kernel_for(run.state, run.role),
+        run.state.plan,
+        redaction=resume.redaction_for(run.state, run.role, run.secrets),
+        role=run.role,
+        state=run.state,
     )
-    return host.run(lambda: host.engine.resume(found.resumed, found.seen, found.replaced))
+    return run_host.run(lambda: run_host.engine.resume(run.resumed, run.last_seen, run.replaced))
 
 
 if __name__ == "__main__":
     code = main()
-    gc.freeze()  # as in `entry`
+    gc.freeze()  # skip Python's last garbage collection, as in `entry`
     sys.exit(code)

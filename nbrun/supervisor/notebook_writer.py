@@ -1,4 +1,4 @@
-"""The output notebook of a run, written where the run keeps it."""
+"""Write a run's output notebook from its journal."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,16 +12,19 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 
 
-def saver(
+def notebook_saver(
     directory: RunDirectory, plan: ev.RunStarted
 ) -> Callable[[ev.RunFinished | None], str | None]:
-    """Writes the output notebook from the journal, for the engine of the run that `plan` began. One
-    that can't be written stops nothing: it can be made again, and the journal says that it is
-    missing."""
+    """Return a function that writes the output notebook of the run that `plan` began.
+
+    The function takes the event that is about to end the run, if any, and returns the notebook's
+    SHA-256. If the notebook can't be written, it returns None and the run continues: the journal
+    records that the notebook is missing, and `nbrun export` can write it later.
+    """
     path = directory.notebook(Path(plan.runbook))
 
     def save(ending: ev.RunFinished | None) -> str | None:
-        records = _with_one_plan(plan, Reading(directory.journal))
+        records = _share_plan(plan, Reading(directory.journal))
         try:
             digest = notebook.save(path, notebook.pieces(records, ending), directory.let_read)
         except OSError as error:
@@ -33,7 +36,7 @@ def saver(
     return save
 
 
-def _with_one_plan(plan: ev.RunStarted, records: Iterable[Record]) -> Iterator[Record]:
-    """The same records: of a plan that is `plan` there is one in memory, since it may be long."""
+def _share_plan(plan: ev.RunStarted, records: Iterable[Record]) -> Iterator[Record]:
+    """Replace an event equal to `plan` by `plan`, so that one long plan is in memory, not two."""
     for record in records:
         yield replace(record, event=plan) if record.event == plan else record

@@ -22,7 +22,7 @@ from nbrun.runbook.parameters import resolve
 from nbrun.supervisor import bound_parameters
 from nbrun.supervisor.bound_parameters import Values
 from nbrun.supervisor.kernel_plan import Outline
-from nbrun.supervisor.requests import StartOrder
+from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
 
 MAX_OUTPUT = 64 * 2**20  # bytes
@@ -62,7 +62,7 @@ class Prepared:
     journal: Journal
 
 
-def check(order: StartOrder, outline: Outline) -> Checked:
+def check(order: StartRequest, outline: Outline) -> Checked:
     """Raises UsageError when something is wrong with the rest of the order."""
     policy = _policy(order, outline.config)
     read = loader.validated(outline.parsed)
@@ -87,7 +87,7 @@ def check(order: StartOrder, outline: Outline) -> Checked:
     )
 
 
-def prepare(order: StartOrder, checked: Checked) -> Prepared:
+def prepare(order: StartRequest, checked: Checked) -> Prepared:
     """Make the run's folder and its journal.
 
     Raises:
@@ -126,7 +126,7 @@ def planned(checked: Checked) -> Runbook:
     return loader.plan(replace(checked.notebook, node=node), ground)
 
 
-def _policy(order: StartOrder, settings: Config) -> model.Policy:
+def _policy(order: StartRequest, settings: Config) -> model.Policy:
     if order.step and not order.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
     key = Path(order.sign) if order.sign else settings.sign_key
@@ -150,7 +150,7 @@ def _policy(order: StartOrder, settings: Config) -> model.Policy:
     )
 
 
-def _max_output(order: StartOrder, settings: Config) -> int:
+def _max_output(order: StartRequest, settings: Config) -> int:
     if not order.max_output:
         return MAX_OUTPUT if settings.max_output is None else settings.max_output
     return units.in_bytes(order.max_output, "--max-output")
@@ -172,7 +172,7 @@ def _fingerprint(policy: model.Policy) -> str:
 
 
 def _started(
-    order: StartOrder, checked: Checked, book: Runbook, directory: RunDirectory
+    order: StartRequest, checked: Checked, book: Runbook, directory: RunDirectory
 ) -> ev.RunStarted:
     return ev.RunStarted(
         run=directory.id,

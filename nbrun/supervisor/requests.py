@@ -1,4 +1,7 @@
-"""What a new supervisor is asked to do, and what it answers: one line of JSON each, over pipes."""
+"""Messages between `nbrun` and a supervisor that it starts: one request, then one reply.
+
+Each is one line of JSON: the request on the supervisor's stdin, the reply on its stdout.
+"""
 
 from typing import Any, Literal
 
@@ -7,13 +10,19 @@ import msgspec
 from nbrun.runbook.parameters.types import Given
 
 
-class _Order(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
-    """Paths are text, relative ones to the folder that the supervisor is started in."""
+class _SupervisorRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
+    """Paths are strings. Relative paths start at the supervisor's working directory."""
 
 
-class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
-    """Start a run of `runbook`, as `nbrun start` was asked to. `attended`: somebody will decide at
-    its stops; `given`: the values of parameters, with secrets as they are."""
+class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
+    """Start a run of `runbook`, with the options of `nbrun start`.
+
+    Attributes:
+        attended: an operator will decide at stops.
+        given: parameter values as given, secrets in clear text.
+        wait_for: seconds that a stop waits for an operator to attach, or None for no limit.
+        max_output: a size such as `64MiB`; empty for the value in nbrun.toml, or the default.
+    """
 
     runbook: str
     attended: bool
@@ -30,16 +39,20 @@ class StartOrder(_Order, frozen=True, kw_only=True, tag="start"):
     reason: str = ""
     ticket: str = ""
     sign: str | None = None
-    max_output: str = ""  # what nbrun.toml says, or its own
+    max_output: str = ""
     yes: bool = False
     yes_destructive: bool = False
     role: str | None = None
     group: str = ""
 
 
-class ResumeOrder(_Order, frozen=True, kw_only=True, tag="resume"):
-    """Go on with the interrupted run in the folder `directory`; with `new_runbook`, by the runbook
-    as it is now. `given`: secrets of it, given again, as they are."""
+class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume"):
+    """Resume the interrupted run in `directory`.
+
+    Attributes:
+        new_runbook: follow the runbook file as it is now, not as it was recorded.
+        given: the run's secrets, entered again, in clear text.
+    """
 
     directory: str
     new_runbook: bool = False
@@ -47,42 +60,51 @@ class ResumeOrder(_Order, frozen=True, kw_only=True, tag="resume"):
     given: dict[str, Given] = {}
 
 
-Order = StartOrder | ResumeOrder
+SupervisorRequest = StartRequest | ResumeRequest
 
 
-class _Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer"):
-    """The one thing that a supervisor says to who started it."""
+class _SupervisorReply(msgspec.Struct, frozen=True, kw_only=True, tag_field="answer"):
+    """The only message that a supervisor sends to the process that started it."""
 
 
-class Accepted(_Answer, frozen=True, kw_only=True, tag="accepted"):
-    """The run in the folder `directory` goes on by itself from here; its socket is there."""
+class Accepted(_SupervisorReply, frozen=True, kw_only=True, tag="accepted"):
+    """The run in `directory` has begun, and the supervisor listens on its socket."""
 
     directory: str
 
 
-class Declined(_Answer, frozen=True, kw_only=True, tag="declined"):
-    """Nothing was run. `why` is for the operator, with the exit code that goes with it."""
+class Declined(_SupervisorReply, frozen=True, kw_only=True, tag="declined"):
+    """Nothing was run. `why` is shown to the operator; `exit_code` is that of `nbrun`."""
 
     why: str
     exit_code: int
 
 
-Answer = Accepted | Declined
+SupervisorReply = Accepted | Declined
 
 _encoder = msgspec.json.Encoder()
-_orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
-_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_requests: msgspec.json.Decoder[SupervisorRequest] = msgspec.json.Decoder(SupervisorRequest)
+_replies: msgspec.json.Decoder[SupervisorReply] = msgspec.json.Decoder(SupervisorReply)
 
 
-def encoded(message: Any) -> bytes:
+def encode(message: Any) -> bytes:
+    """Return `message` as one line of JSON, with its newline."""
     return _encoder.encode(message) + b"\n"
 
 
-def order(line: bytes) -> Order:
-    """Raises ValueError when it is none."""
-    return _orders.decode(line)
+def decode_request(line: bytes) -> SupervisorRequest:
+    """Parse one line from `nbrun`.
+
+    Raises:
+        ValueError: the line is not a request.
+    """
+    return _requests.decode(line)
 
 
-def answer(line: bytes) -> Answer:
-    """Raises ValueError when it is none."""
-    return _answers.decode(line)
+def decode_reply(line: bytes) -> SupervisorReply:
+    """Parse one line from a supervisor.
+
+    Raises:
+        ValueError: the line is not a reply.
+    """
+    return _replies.decode(line)

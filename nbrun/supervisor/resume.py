@@ -1,4 +1,4 @@
-"""An interrupted run made ready to go on: its journal, its kernel, and the runbook it follows."""
+"""Prepare an interrupted run to be resumed: its journal, role, secrets, kernel and runbook."""
 
 import difflib
 import os
@@ -30,41 +30,46 @@ from nbrun.runbook.contract import Ground
 from nbrun.runbook.loader import Runbook
 from nbrun.runbook.parameters import resolve
 from nbrun.supervisor import kernel_plan, secret_reentry
-from nbrun.supervisor.requests import ResumeOrder
+from nbrun.supervisor.requests import ResumeRequest
 from nbrun.system import provenance
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A run that only has to go on. `seen`: when something was last seen of it, in seconds since it
-    began; `secrets`: the values of those that were given again."""
+class ResumableRun:
+    """An interrupted run that is ready to be resumed.
+
+    Attributes:
+        last_seen: time of the last sign of the old supervisor, in seconds since the run began.
+        secrets: the values of the secrets that were entered again, by name.
+    """
 
     writer: Journal
     state: RunState
-    seen: float
+    last_seen: float
     role: Held | None
     resumed: ev.RunResumed
     replaced: ev.RunbookReplaced | None
     secrets: Mapping[str, Any]
 
 
-def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
-    """Take the journal of an interrupted run.
+def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
+    """Open the journal of an interrupted run, and check everything that resuming it needs.
 
     Raises:
-        UsageError: it goes on or has ended; its role can't be taken again; or the new runbook is
-            none, or the policy does not allow it. Nothing was changed.
+        UsageError: the run is in progress or has ended; its role can't be taken again; or the new
+            runbook is invalid, or the policy does not allow it. Nothing was changed.
         JournalError: the journal can't be written, or is damaged.
     """
     found = open_journal(directory)
     try:
         find_kernelspec(found.state.plan.kernelspec)
-        why_not = guards.of_new_runbook(found.state, order.reason) if order.new_runbook else None
-        if why_not is not None:
-            raise UsageError(f"{directory.id}: {why_not}")
-        secrets = secret_reentry.values(found.state, order.given)
-        replaced = replacement(found.state) if order.new_runbook else None
-        role = role_of(found.state)
+        if request.new_runbook:
+            refused = guards.of_new_runbook(found.state, request.reason)
+            if refused is not None:
+                raise UsageError(f"{directory.id}: {refused}")
+        secrets = secret_reentry.values(found.state, request.given)
+        replaced = runbook_replacement(found.state) if request.new_runbook else None
+        role = retake_role(found.state)
     except BaseException:
         found.writer.close()
         raise
@@ -72,69 +77,76 @@ def open_run(directory: RunDirectory, order: ResumeOrder) -> Opened:
         operator=provenance.operator(os.getppid()),
         host=socket.gethostname(),
         versions=provenance.versions(),
-        reason=order.reason,
+        reason=request.reason,
         boot_id=provenance.boot_id(),
         role=role.taken.told() if role else None,
         secrets=tuple(sorted(secrets)),
     )
-    return Opened(found.writer, found.state, found.seen, role, resumed, replaced, secrets)
+    return ResumableRun(found.writer, found.state, found.seen, role, resumed, replaced, secrets)
 
 
 def open_journal(directory: RunDirectory) -> recovery.Reopened:
-    """The journal of a run that was interrupted, and of no other. Raises as `open_run` does."""
+    """Open the journal of an interrupted run for writing.
+
+    Raises:
+        UsageError: the run is in progress or has ended.
+        JournalError: the journal can't be written, or is damaged.
+    """
     try:
         found = recovery.open_again(directory.journal)
     except BlockingIOError:
         raise UsageError(
-            f"{directory.id}: the run goes on: see nbrun attach and nbrun watch"
+            f"{directory.id}: the run is in progress: use nbrun attach or nbrun watch"
         ) from None
     if found.state.phase is Phase.FINISHED:
         found.writer.close()
-        raise UsageError(f"{directory.id}: the run has ended: see nbrun log")
+        raise UsageError(f"{directory.id}: the run has ended: see nbrun log {directory.id}")
     return found
 
 
-def role_of(state: RunState) -> Held | None:
-    """The role that the run's kernels have, taken again.
+def retake_role(state: RunState) -> Held | None:
+    """Take the role of the run's kernels again; None if the run has no role.
 
     Raises:
-        UsageError: it can't be, or nbrun.toml has no such role any more.
+        UsageError: the role can't be taken, or nbrun.toml no longer defines it.
     """
     plan = state.plan
     if plan.role is None:
         return None
-    role = _settings(state).role(plan.role.name)
+    role = _load_config(state).role(plan.role.name)
     before = plan.role.keys.get("unix_user", "")
     if role.unix_user != before:
         raise UsageError(
-            f"the role {role.name}: unix_user is {role.unix_user!r} now, and was {before!r} when "
-            "the run began, whose kernel runs as that user: put it back"
+            f"the role {role.name}: unix_user is {role.unix_user!r} now, but was {before!r} when "
+            "the run began, and its kernel runs as that user: restore it in nbrun.toml"
         )
     return kernel_plan.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
 
 
-def redaction_of(
+def redaction_for(
     state: RunState, role: Held | None, secrets: Mapping[str, Any] = MappingProxyType({})
 ) -> Redaction:
-    """What is kept out of the record from here on. The secrets among the parameters were known to
-    the process that is gone, and to no other: `secrets` are those that were given again. Without
-    `role` neither are those known that commands print."""
+    """Return the redaction for the rest of the run.
+
+    Only the process that is gone knew the secret parameters; `secrets` are those that were entered
+    again. Without `role`, the secrets that its commands print are unknown, too.
+    """
     taken = state.plan.role
     unknown = taken.env_from_cmd if taken and role is None else ()
     return Redaction(
         {**(role.taken.secrets if role else {}), **secrets},
         secret_reentry.spellings(state, secrets),
-        patterns=_settings(state).redact_patterns,
+        patterns=_load_config(state).redact_patterns,
         lost=(*state.plan.secrets, *unknown),
     )
 
 
-def _settings(state: RunState) -> Config:
+def _load_config(state: RunState) -> Config:
     return config.load_for(Path(state.plan.runbook))
 
 
-def kernel_of(state: RunState, role: Held | None = None) -> LocalKernel:
-    """What the run's kernels are spoken to through, the one it has and those to come."""
+def kernel_for(state: RunState, role: Held | None = None) -> LocalKernel:
+    """Return the adapter for the run's kernels: the one that may be alive, and later ones."""
     plan = state.plan
     return LocalKernel(
         plan.kernelspec,
@@ -145,19 +157,18 @@ def kernel_of(state: RunState, role: Held | None = None) -> LocalKernel:
     )
 
 
-# ── the runbook, as it was and as it is ──────────────────────────────────────────────────────
+# ── the runbook, as recorded and as it is now ────────────────────────────────────────────────
 
 
-def changes(state: RunState) -> str:
-    """How the runbook's file differs from what the run follows, as a unified diff; empty where its
-    steps do not.
+def runbook_diff(state: RunState) -> str:
+    """Return a unified diff from the recorded steps to the runbook file; empty if they are equal.
 
     Raises:
-        UsageError: it can't be read as a runbook.
+        UsageError: the file is not a readable runbook.
     """
     if not _has_changed(state):
         return ""
-    return _diff(state.order_of_steps(), _as_it_is(state).steps)
+    return _diff(state.order_of_steps(), _load_current_runbook(state).steps)
 
 
 def _has_changed(state: RunState) -> bool:
@@ -165,10 +176,10 @@ def _has_changed(state: RunState) -> bool:
     return loader.read(path).sha256 != state.plan.runbook_sha256
 
 
-def replacement(state: RunState) -> ev.RunbookReplaced:
-    """The runbook as it is now, taken for the steps that were not run."""
-    book = _as_it_is(state)
-    steps = merged(state, book.steps)
+def runbook_replacement(state: RunState) -> ev.RunbookReplaced:
+    """Return the event that takes the steps that did not run yet from the current runbook file."""
+    book = _load_current_runbook(state)
+    steps = merge_steps(state, book.steps)
     return ev.RunbookReplaced(
         operator=provenance.operator(os.getppid()),
         runbook_sha256=book.sha256,
@@ -179,7 +190,7 @@ def replacement(state: RunState) -> ev.RunbookReplaced:
     )
 
 
-def _as_it_is(state: RunState) -> Runbook:
+def _load_current_runbook(state: RunState) -> Runbook:
     plan = state.plan
     read = loader.read(Path(plan.runbook))
     language = state.kernel_info.language if state.kernel_info else loader.language(read)
@@ -188,38 +199,43 @@ def _as_it_is(state: RunState) -> Runbook:
 
 
 def _ground(state: RunState, node: Any, language: str | None) -> Ground:
-    """As when the run began: what its questions may name."""
+    """Return the values that questions of the contracts may name, as when the run began."""
     declared = resolve.declared(node, language, state.plan.kernelspec)
     hidden = {*state.plan.secrets, *(name for name, each in declared.items() if each.secret)}
     known = resolve.known_values(declared, state.plan.parameters, language)
     shown = {name: value for name, value in known.items() if name not in hidden}
-    return Ground(_settings(state).defaults, shown, frozenset(hidden))
+    return Ground(_load_config(state).defaults, shown, frozenset(hidden))
 
 
-def merged(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:
-    """The steps of `new` in their order, but those that were run or passed over as they were
-    recorded; one that `new` lacks stays behind the one it followed."""
-    touched = {id_: each.step for id_, each in state.steps.items() if each.attempts or each.skipped}
-    steps = [touched.get(step.id, step) for step in new]
+def merge_steps(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:
+    """Merge the recorded steps with `new` ones, in the order of `new`.
+
+    Steps that were run or skipped stay as recorded. Such a step that `new` lacks keeps its place
+    behind the step that it followed.
+    """
+    fixed = {id_: each.step for id_, each in state.steps.items() if each.attempts or each.skipped}
+    steps = [fixed.get(step.id, step) for step in new]
     for id_ in state.order:
-        if id_ in touched and touched[id_] not in steps:
-            steps.insert(_place(state, steps, id_), touched[id_])
+        if id_ in fixed and fixed[id_] not in steps:
+            steps.insert(_insert_position(state, steps, id_), fixed[id_])
     return tuple(
         msgspec.structs.replace(step, number=number) for number, step in enumerate(steps, 1)
     )
 
 
-def _place(state: RunState, steps: list[Step], id_: str) -> int:
-    """Behind the nearest step before `id_`, in the order so far, that is among `steps`."""
+def _insert_position(state: RunState, steps: list[Step], id_: str) -> int:
+    """Return the index behind the nearest recorded predecessor of `id_` that is in `steps`."""
     before = state.order[: state.order.index(id_)]
-    places = {step.id: place for place, step in enumerate(steps, 1)}
-    return max((places[other] for other in before if other in places), default=0)
+    positions = {step.id: position for position, step in enumerate(steps, 1)}
+    return max((positions[other] for other in before if other in positions), default=0)
 
 
 def _diff(old: Iterable[Step], new: Iterable[Step]) -> str:
-    lines = difflib.unified_diff(_told(old), _told(new), "recorded", "now", lineterm="", n=3)
+    lines = difflib.unified_diff(
+        _source_lines(old), _source_lines(new), "recorded", "now", lineterm="", n=3
+    )
     return "\n".join(lines)
 
 
-def _told(steps: Iterable[Step]) -> list[str]:
+def _source_lines(steps: Iterable[Step]) -> list[str]:
     return [line for step in steps for line in (f"## {step.title}", *step.source.splitlines(), "")]

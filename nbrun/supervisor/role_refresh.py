@@ -1,4 +1,4 @@
-"""A role kept fresh while a run goes on: taken again before its credentials end."""
+"""Refresh the credentials of a run's role before they expire."""
 
 import threading
 from collections.abc import Callable
@@ -8,73 +8,85 @@ from nbrun.core.events import RoleNotRefreshed, RoleRefreshed
 from nbrun.errors import KernelError, UsageError
 from nbrun.kernel.roles.roles import Held, Taken
 
-_LOOK = 30.0  # seconds between two looks at the clock, which may be set, or sleep
-_AGAIN = 30.0  # seconds after which what failed is tried again
+# Seconds between two checks of the clock. The clock may be set, or the machine may sleep.
+_CHECK_INTERVAL = 30.0
+_RETRY_INTERVAL = 30.0  # seconds until a failed refresh is retried
 
-Report = Callable[[RoleRefreshed | RoleNotRefreshed], None]
+RecordRefresh = Callable[[RoleRefreshed | RoleNotRefreshed], None]
 
 
-class Renewal:
-    """On a thread of its own. `furnish` gives the kernel that runs what the role has now, and
-    returns its generation, None without a kernel; `report` puts what came of it into the record."""
+class RoleRefresher:
+    """A thread that takes a role again when half of its credentials' lifetime is over.
 
-    def __init__(self, held: Held, furnish: Callable[[Taken], int | None], report: Report) -> None:
+    `furnish` gives the role's new files to the running kernel, and returns the kernel's generation,
+    or None without a kernel. `record` receives the event that tells the result. A failure is
+    recorded once, until a refresh succeeds or fails for another reason.
+    """
+
+    def __init__(
+        self, held: Held, furnish: Callable[[Taken], int | None], record: RecordRefresh
+    ) -> None:
         self._held = held
         self._furnish = furnish
-        self._report = report
+        self._record = record
         self._closed = threading.Event()
-        self._failed = ""
-        self._thread = threading.Thread(target=self._run, name="nbrun-renewal", daemon=True)
+        self._recorded_failure = ""
+        self._thread = threading.Thread(target=self._run, name="nbrun-role-refresh", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        """Stop the thread after the refresh in progress, if any."""
         self._closed.set()
 
     def _run(self) -> None:
-        while not self._closed.wait(self._patience()):
+        while not self._closed.wait(self._seconds_until_check()):
             if self._is_due():
-                self._renew()
+                self._refresh()
 
-    def _patience(self) -> float:
-        due = due_in(self._held)
+    def _seconds_until_check(self) -> float:
+        due = seconds_until_refresh(self._held)
         if due is None:
-            return _LOOK
-        return _AGAIN if self._failed else min(max(due, 0.1), _LOOK)
+            return _CHECK_INTERVAL
+        return _RETRY_INTERVAL if self._recorded_failure else min(max(due, 0.1), _CHECK_INTERVAL)
 
     def _is_due(self) -> bool:
-        due = due_in(self._held)
-        return bool(self._failed) or (due is not None and due <= 0)
+        due = seconds_until_refresh(self._held)
+        return bool(self._recorded_failure) or (due is not None and due <= 0)
 
-    def _renew(self) -> None:
+    def _refresh(self) -> None:
         before = self._held.taken
         try:
             taken = self._held.renewed()
+            # The kernel has the new credentials before the journal says so.
             generation = self._furnish(taken)
         except (UsageError, KernelError) as error:
-            self._tell_failure(before, str(error))
+            self._record_failure(before, str(error))
             return
-        self._failed = ""
+        self._recorded_failure = ""
         if generation is not None:
-            self._report(
+            self._record(
                 RoleRefreshed(
                     generation=generation, role=taken.role.name, identities=taken.identities
                 )
             )
 
-    def _tell_failure(self, taken: Taken, why: str) -> None:
-        """Once, until it succeeds or fails in another way."""
-        if why != self._failed:
-            self._failed = why
+    def _record_failure(self, taken: Taken, why: str) -> None:
+        if why != self._recorded_failure:
+            self._recorded_failure = why
             until = min(each.until for each in taken.identities if each.until)
-            self._report(RoleNotRefreshed(role=taken.role.name, why=why, until=until))
+            self._record(RoleNotRefreshed(role=taken.role.name, why=why, until=until))
 
 
-def due_in(held: Held) -> float | None:
-    """Seconds until half of the time is over that the role's credentials had when it was taken, so
-    that an SDK that looks some minutes before their end finds new ones; None without an end."""
+def seconds_until_refresh(held: Held) -> float | None:
+    """Return the seconds until half of the credentials' lifetime is over; None if none expire.
+
+    AWS SDKs look for new credentials some minutes before the old ones expire. Half of the lifetime
+    leaves enough time for that.
+    """
     ends = [datetime.fromisoformat(each.until) for each in held.taken.identities if each.until]
     if not ends:
         return None
-    had = (min(ends) - held.taken_at).total_seconds()
-    wait = had / 2 if had > 0 else _AGAIN  # then this machine's clock is wrong
+    lifetime = (min(ends) - held.taken_at).total_seconds()
+    # Credentials that expired before they were issued mean that this machine's clock is wrong.
+    wait = lifetime / 2 if lifetime > 0 else _RETRY_INTERVAL
     return wait - (datetime.now(UTC) - held.taken_at).total_seconds()

@@ -1,7 +1,7 @@
-"""A supervisor started in a process of its own, its order, and its answer.
+"""Start a supervisor process, send it a request, and wait for its reply.
 
-It is started before this process imports the command line and what encodes the order, so that both
-import at once: little is imported here.
+`nbrun start` starts the supervisor before it imports the command line, so that both processes
+import at the same time. This module therefore imports little at the top.
 """
 
 import select
@@ -14,50 +14,50 @@ from nbrun.errors import ExitCode, NbrunError
 
 if TYPE_CHECKING:
     from nbrun.journal.run_directory import RunDirectory
-    from nbrun.supervisor.requests import Order
+    from nbrun.supervisor.requests import SupervisorRequest
 
 
-# Seconds after which SIGTERM is sent once more: Python acts on a signal by raising an exception,
-# which is lost where it meets code that can't raise: a finalizer, a callback of an import.
-_AGAIN = 1.0
+# Seconds after which SIGTERM is sent again. Python handles a signal by raising an exception, and
+# the exception is lost where code can't raise: in a finalizer, or in a callback of an import.
+_SIGTERM_INTERVAL = 1.0
 
 
 class DeclinedError(NbrunError):
-    """The supervisor will not carry out its order; the message is its own."""
+    """The supervisor declined the request. The message is the supervisor's."""
 
     def __init__(self, why: str, exit_code: int) -> None:
         super().__init__(why)
         self.exit_code = ExitCode(exit_code)
 
 
-class Spawned:
-    """A supervisor that waits for its order; without one it ends by itself."""
+class SupervisorProcess:
+    """A supervisor that waits for a request on stdin. It exits when stdin closes without one."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
-        self._begun: RunDirectory | None = None
+        self._started: RunDirectory | None = None
 
-    def order(self, order: "Order") -> None:
-        """Hand it `order`: not in its arguments or environment, which other users could see."""
+    def send(self, request: "SupervisorRequest") -> None:
+        """Send `request` over stdin: other users can read arguments and environments."""
         from nbrun.supervisor import requests
 
         assert self.process.stdin is not None  # noqa: S101  piped below
-        with suppress(BrokenPipeError):  # it ended at once: what it said of that is read below
-            self.process.stdin.write(requests.encoded(order))
+        with suppress(BrokenPipeError):  # it has exited: `wait_until_started` reads its stderr
+            self.process.stdin.write(requests.encode(request))
             self.process.stdin.close()
 
-    def directory(self) -> "RunDirectory":
-        """Wait for the answer: the folder of the run that has begun.
+    def wait_until_started(self) -> "RunDirectory":
+        """Wait for the reply, and return the directory of the run that has begun.
 
         Raises:
             DeclinedError: nothing was run.
-            NbrunError: it ended without an answer.
+            NbrunError: the supervisor exited without a reply.
         """
-        if self._begun is None:
-            self._begun = self._answer()
-        return self._begun
+        if self._started is None:
+            self._started = self._receive_reply()
+        return self._started
 
-    def _answer(self) -> "RunDirectory":
+    def _receive_reply(self) -> "RunDirectory":
         from pathlib import Path
 
         from nbrun.journal.run_directory import RunDirectory
@@ -67,50 +67,52 @@ class Spawned:
         assert self.process.stderr is not None  # noqa: S101
         line = self.process.stdout.readline()
         if not line:
-            said = self.process.stderr.read().decode("utf-8", "replace").strip()
-            raise NbrunError(f"the run's supervisor ended before the run began: {said}")
-        answer = requests.answer(line)
-        if isinstance(answer, requests.Accepted):
-            return RunDirectory(Path(answer.directory))
-        raise DeclinedError(answer.why, answer.exit_code)
+            printed = self.process.stderr.read().decode("utf-8", "replace").strip()
+            raise NbrunError(f"the run's supervisor ended before the run began: {printed}")
+        reply = requests.decode_reply(line)
+        if isinstance(reply, requests.Accepted):
+            return RunDirectory(Path(reply.directory))
+        raise DeclinedError(reply.why, reply.exit_code)
 
-    def give_up(self) -> "RunDirectory":
-        """After Ctrl-C: end the supervisor. The folder of a run that had begun by then, which is
-        cancelled by that.
+    def terminate(self) -> "RunDirectory":
+        """Terminate the supervisor after Ctrl-C.
+
+        A run may have begun before the signal arrived. The signal cancels that run, and this
+        method returns its directory.
 
         Raises:
-            KeyboardInterrupt: none had.
+            KeyboardInterrupt: no run had begun.
         """
         assert self.process.stdin is not None  # noqa: S101  piped below
         assert self.process.stdout is not None  # noqa: S101
         with suppress(OSError):
             self.process.stdin.close()
         self.process.terminate()
-        while not select.select([self.process.stdout], [], [], _AGAIN)[0]:
+        while not select.select([self.process.stdout], [], [], _SIGTERM_INTERVAL)[0]:
             self.process.terminate()
         try:
-            return self.directory()
+            return self.wait_until_started()
         except NbrunError:
             raise KeyboardInterrupt from None
 
 
-_ahead: list[Spawned] = []
+_prestarted: list[SupervisorProcess] = []
 
 
-def spawn_ahead() -> None:
-    """Start the supervisor that `spawn` will be asked for."""
-    _ahead.append(_spawned())
+def prestart() -> None:
+    """Start the supervisor that the next call of `spawn` returns."""
+    _prestarted.append(_start_process())
 
 
-def spawn() -> Spawned:
-    """Start a supervisor that outlives this process and its terminal, if there is none ahead."""
-    return _ahead.pop() if _ahead else _spawned()
+def spawn() -> SupervisorProcess:
+    """Return the prestarted supervisor, or start one. It outlives this process and terminal."""
+    return _prestarted.pop() if _prestarted else _start_process()
 
 
-def _spawned() -> Spawned:
-    return Spawned(
+def _start_process() -> SupervisorProcess:
+    return SupervisorProcess(
         subprocess.Popen(
-            # -P: no module of the folder that it is started in is taken for one of Python's
+            # -P: modules in the working directory must not shadow Python's own
             [sys.executable, "-P", "-m", "nbrun.supervisor.main"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

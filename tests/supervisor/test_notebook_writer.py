@@ -7,7 +7,7 @@ import pytest
 
 from nbrun.journal import run_directory
 from nbrun.journal.reader import Reading
-from nbrun.supervisor.notebook_writer import saver
+from nbrun.supervisor.notebook_writer import notebook_saver
 from nbrun.views.export import notebook
 from tests.support.build_events import attempted, begun, run_finished, run_started, write
 
@@ -19,7 +19,7 @@ def test_the_notebook_that_is_written_is_the_journals(tmp_path: Path, reason: st
     write(directory.journal, events)
     plan = run_started(2, reason=reason)
     assert (events[0] == plan) == (not reason)
-    digest = saver(directory, plan)(run_finished())
+    digest = notebook_saver(directory, plan)(run_finished())
     written = directory.notebook(plan.runbook).read_bytes()
     assert written == notebook.build(Reading(directory.journal), run_finished())
     assert digest == hashlib.sha256(written).hexdigest()

@@ -7,11 +7,11 @@ import pytest
 from nbrun.errors import UsageError
 from nbrun.supervisor import kernel_plan
 from nbrun.supervisor.prepare import MAX_OUTPUT, Checked, check
-from nbrun.supervisor.requests import StartOrder
+from nbrun.supervisor.requests import StartRequest
 from tests.support.build_notebooks import code, notebook, write
 
 
-def checked(order: StartOrder) -> Checked:
+def checked(order: StartRequest) -> Checked:
     return check(order, kernel_plan.of(order))
 
 
@@ -30,11 +30,11 @@ def test_how_much_output_is_kept_is_the_orders_word_then_the_teams_then_nbruns(
 ) -> None:
     (tmp_path / "nbrun.toml").write_text(team)
     book = write(tmp_path, notebook(code("1")))
-    order = StartOrder(runbook=str(book), attended=False, max_output=asked)
+    order = StartRequest(runbook=str(book), attended=False, max_output=asked)
     assert checked(order).policy.max_output == limit
 
 
 def test_a_size_that_is_none_is_refused(tmp_path: Path) -> None:
     book = write(tmp_path, notebook(code("1")))
     with pytest.raises(UsageError, match="--max-output much: is no size"):
-        checked(StartOrder(runbook=str(book), attended=False, max_output="much"))
+        checked(StartRequest(runbook=str(book), attended=False, max_output="much"))

@@ -12,7 +12,7 @@ from nbrun.errors import KernelError, UsageError
 from nbrun.kernel.roles.environment import Part, together
 from nbrun.kernel.roles.roles import Role, Taken
 from nbrun.supervisor import role_refresh
-from nbrun.supervisor.role_refresh import Renewal, due_in
+from nbrun.supervisor.role_refresh import RoleRefresher, seconds_until_refresh
 from tests.support.build_events import identity
 
 PATIENCE = 30.0  # seconds
@@ -51,7 +51,7 @@ class Watched:
             self.furnished.append(given)
             return generation
 
-        self.renewal = Renewal(held, noted, self.said.put)
+        self.refresher = RoleRefresher(held, noted, self.said.put)
 
     def next(self) -> Any:
         return self.said.get(timeout=PATIENCE)
@@ -59,22 +59,22 @@ class Watched:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(role_refresh, "_AGAIN", 0.01)
+    monkeypatch.setattr(role_refresh, "_RETRY_INTERVAL", 0.01)
 
 
 def test_it_is_taken_again_at_half_its_time_and_not_before() -> None:
     held: Any = Holding(taken(3600))
-    assert 1790 < (due_in(held) or 0) <= 1800
+    assert 1790 < (seconds_until_refresh(held) or 0) <= 1800
     held.taken_at -= timedelta(seconds=3600)  # of 7200 seconds a half is over
-    assert -5 < (due_in(held) or 9) <= 0
-    assert due_in(Holding(taken(None))) is None  # type: ignore[arg-type]
+    assert -5 < (seconds_until_refresh(held) or 9) <= 0
+    assert seconds_until_refresh(Holding(taken(None))) is None  # type: ignore[arg-type]
 
 
 def test_where_the_clock_is_wrong_sts_is_not_asked_all_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(role_refresh, "_AGAIN", 30.0)
-    assert 25 < (due_in(Holding(taken(-3600))) or 0) <= 30  # type: ignore[arg-type]
+    monkeypatch.setattr(role_refresh, "_RETRY_INTERVAL", 30.0)
+    assert 25 < (seconds_until_refresh(Holding(taken(-3600))) or 0) <= 30  # type: ignore[arg-type]
 
 
 def test_the_kernel_gets_the_new_ones_before_the_record_says_so() -> None:
@@ -83,7 +83,7 @@ def test_the_kernel_gets_the_new_ones_before_the_record_says_so() -> None:
     said = seen.next()
     assert said == RoleRefreshed(generation=1, role="dba", identities=new.identities)
     assert seen.furnished == [new]
-    seen.renewal.close()
+    seen.refresher.close()
 
 
 def test_what_fails_is_said_once_and_tried_again() -> None:
@@ -105,7 +105,7 @@ def test_what_fails_is_said_once_and_tried_again() -> None:
     assert isinstance(third, RoleRefreshed)
     assert third.generation == 2
     assert held.next == []
-    seen.renewal.close()
+    seen.refresher.close()
 
 
 def test_without_a_kernel_nothing_is_said() -> None:
@@ -113,4 +113,4 @@ def test_without_a_kernel_nothing_is_said() -> None:
     seen = Watched(held, lambda _taken: None if held.next else 3)
     assert seen.next().generation == 3
     assert len(seen.furnished) == 2
-    seen.renewal.close()
+    seen.refresher.close()

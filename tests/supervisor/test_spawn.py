@@ -9,26 +9,26 @@ from pathlib import Path
 import pytest
 
 from nbrun.errors import ExitCode, NbrunError
-from nbrun.supervisor import spawn as launching
-from nbrun.supervisor.requests import ResumeOrder, StartOrder
-from nbrun.supervisor.spawn import DeclinedError, Spawned, spawn
+from nbrun.supervisor import spawn as spawning
+from nbrun.supervisor.requests import ResumeRequest, StartRequest
+from nbrun.supervisor.spawn import DeclinedError, SupervisorProcess, spawn
 from nbrun.system import processes
 
 
 def test_what_is_wrong_with_an_order_comes_back_as_it_was_said(tmp_path: Path) -> None:
     spawned = spawn()
-    spawned.order(StartOrder(runbook=str(tmp_path / "nowhere.ipynb"), attended=False))
+    spawned.send(StartRequest(runbook=str(tmp_path / "nowhere.ipynb"), attended=False))
     with pytest.raises(DeclinedError, match="no such file") as raised:
-        spawned.directory()
+        spawned.wait_until_started()
     assert raised.value.exit_code is ExitCode.USAGE
     assert spawned.process.wait(30) == 2
 
 
 def test_a_run_that_is_none_is_not_resumed(tmp_path: Path) -> None:
     spawned = spawn()
-    spawned.order(ResumeOrder(directory=str(tmp_path)))
+    spawned.send(ResumeRequest(directory=str(tmp_path)))
     with pytest.raises(DeclinedError, match="can't open the journal"):
-        spawned.directory()
+        spawned.wait_until_started()
 
 
 def test_one_that_is_given_no_order_ends_by_itself() -> None:
@@ -39,25 +39,25 @@ def test_one_that_is_given_no_order_ends_by_itself() -> None:
 
 
 def test_one_that_can_not_even_begin_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launching.sys, "executable", "/bin/false")
+    monkeypatch.setattr(spawning.sys, "executable", "/bin/false")
     spawned = spawn()
-    spawned.order(StartOrder(runbook="x", attended=False))
+    spawned.send(StartRequest(runbook="x", attended=False))
     with pytest.raises(NbrunError, match="ended before the run began"):
-        spawned.directory()
+        spawned.wait_until_started()
 
 
 INTERRUPTED = """
 import sys
 from nbrun.supervisor.spawn import spawn
-from nbrun.supervisor.requests import StartOrder
+from nbrun.supervisor.requests import StartRequest
 spawned = spawn()
-spawned.order(StartOrder(runbook=sys.argv[1], attended=True))
+spawned.send(StartRequest(runbook=sys.argv[1], attended=True))
 try:
     print(spawned.process.pid, flush=True)
-    spawned.directory()
+    spawned.wait_until_started()
 except KeyboardInterrupt:
     try:
-        spawned.give_up()
+        spawned.terminate()
     except KeyboardInterrupt:
         print("given up", spawned.process.wait(30) != 0)
 """
@@ -88,7 +88,7 @@ while True:
 
 
 def test_a_signal_that_was_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launching, "_AGAIN", 0.05)
+    monkeypatch.setattr(spawning, "_SIGTERM_INTERVAL", 0.05)
     pipe = subprocess.PIPE
     process = subprocess.Popen(
         [sys.executable, "-c", DEAF_ONCE], stdin=pipe, stdout=pipe, stderr=pipe
@@ -96,7 +96,7 @@ def test_a_signal_that_was_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -
     assert process.stderr is not None
     process.stderr.readline()
     with pytest.raises(KeyboardInterrupt):
-        Spawned(process).give_up()
+        SupervisorProcess(process).terminate()
     assert process.wait(30) == 130
 
 

@@ -18,10 +18,10 @@ from nbrun.journal import recovery, run_directory
 from nbrun.journal.reader import Reading
 from nbrun.runbook.parameters import sources
 from nbrun.runbook.parameters.resolve import Given
-from nbrun.supervisor import resume as resumption
+from nbrun.supervisor import resume as interrupted
 from nbrun.supervisor import secret_reentry
 from nbrun.supervisor.client import SocketLink
-from nbrun.supervisor.requests import ResumeOrder
+from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.spawn import spawn
 from nbrun.system import processes
 from nbrun.views.render import source
@@ -56,16 +56,16 @@ def resume(
     state = fold(record.event for record in records)
     secret_reentry.refuse_others(state, sources.parse_assignments(assignments))
     _show_how_it_stands(records, state, display, new_runbook=new_runbook)
-    order = ResumeOrder(
+    order = ResumeRequest(
         directory=str(directory.path),
         new_runbook=new_runbook,
         reason=reason,
         given=_secrets(state, assignments),
     )
     spawned = spawn()
-    spawned.order(order)
+    spawned.send(order)
     try:
-        link = SocketLink(spawned.directory(), "operate")
+        link = SocketLink(spawned.wait_until_started(), "operate")
     except KeyboardInterrupt:  # before the console has an ear for it; to cancel is another wish
         print(f"nbrun: left; where the run goes on: nbrun attach {directory.id}", file=sys.stderr)  # noqa: T201
         return ExitCode.WAITING
@@ -103,7 +103,7 @@ def _show_how_it_stands(
 
 def _show_changes(out: Console, state: RunState, *, new_runbook: bool) -> None:
     try:
-        changed = resumption.changes(state)
+        changed = interrupted.runbook_diff(state)
     except UsageError as error:
         if new_runbook:
             raise

@@ -7,15 +7,15 @@ import msgspec
 
 from nbrun.cli.commands.gather_parameters import Wanted, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.supervisor.requests import StartOrder
-from nbrun.supervisor.spawn import Spawned
+from nbrun.supervisor.requests import StartRequest
+from nbrun.supervisor.spawn import SupervisorProcess
 from nbrun.views.text.options import DisplayOptions
 
 
 def start(
-    order: StartOrder,
+    order: StartRequest,
     wanted: Wanted,
-    spawned: Spawned,
+    spawned: SupervisorProcess,
     *,
     json: bool,
     detach: bool,
@@ -35,26 +35,28 @@ def start(
     attended = detach or (not json and someone_is_there())
     interactive = not json and someone_is_there()
     given = gather(wanted, Path(order.runbook), order.kernel, interactive=interactive)
-    spawned.order(msgspec.structs.replace(order, attended=attended, given=given))
+    spawned.send(msgspec.structs.replace(order, attended=attended, given=given))
     try:
         if detach:
-            print(spawned.directory().id)  # noqa: T201
+            print(spawned.wait_until_started().id)  # noqa: T201
             return ExitCode.COMPLETED
         return _follow(spawned, attended=attended, json=json, display=display)
     except KeyboardInterrupt:  # before the console has an ear for it
-        directory = spawned.give_up()
+        directory = spawned.terminate()
     from nbrun.cli.commands import follow
 
     return follow.look_on(directory, json=json, display=display)
 
 
-def _follow(spawned: Spawned, *, attended: bool, json: bool, display: DisplayOptions) -> ExitCode:
+def _follow(
+    spawned: SupervisorProcess, *, attended: bool, json: bool, display: DisplayOptions
+) -> ExitCode:
     from nbrun.cli.commands import follow
     from nbrun.supervisor.client import SocketLink
     from nbrun.views.render import source
 
     source.prepare()  # the supervisor is at its own imports meanwhile
-    directory = spawned.directory()
+    directory = spawned.wait_until_started()
     try:
         link = SocketLink(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that

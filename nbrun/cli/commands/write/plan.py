@@ -13,12 +13,12 @@ from nbrun.errors import ExitCode
 from nbrun.runbook.loader import Runbook
 from nbrun.supervisor import kernel_plan, prepare
 from nbrun.supervisor.prepare import Checked
-from nbrun.supervisor.requests import StartOrder
+from nbrun.supervisor.requests import StartRequest
 from nbrun.views.terminal import plan as view
 from nbrun.views.text import identities
 
 
-def show(order: StartOrder, wanted: Wanted, *, json: bool) -> ExitCode:
+def show(order: StartRequest, wanted: Wanted, *, json: bool) -> ExitCode:
     """Check the order as `nbrun start` does, and print what would happen; no kernel is started.
 
     Raises:
