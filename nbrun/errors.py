@@ -78,7 +78,3 @@ class RefusedAttachError(UsageError):
 
 class IllegalEventError(NbrunError):
     """An event that can't happen in the state the run is in: a defect, or a record that lies."""
-
-
-class RefusedDecisionError(NbrunError):
-    """A decision that is not allowed where the run stands; the message says why."""

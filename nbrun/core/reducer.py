@@ -247,7 +247,6 @@ def _retries_left(step: StepState, cause: ev.Cause) -> int:
 
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     attempt, state.attempt, state.input_wanted = state.attempt, None, None
-    state.last_finished = event
     step = state.steps.get(event.step)
     if step is None:
         return

@@ -84,7 +84,6 @@ class RunState:
     told: str = ""  # what such a kernel says of the attempt that nobody saw end
     attempt: ev.AttemptStarted | None = None
     last_attempt: ev.AttemptStarted | None = None
-    last_finished: ev.AttemptFinished | None = None
     interrupted: bool = False
     timed_out: bool = False
     input_wanted: ev.InputRequested | None = None

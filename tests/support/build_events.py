@@ -141,10 +141,6 @@ def kernel_restarted(generation: int = 2, why: str = "") -> ev.KernelRestarted:
     return ev.KernelRestarted(generation=generation, kernelspec="python3", why=why)
 
 
-def kernel_process(pid: int = 4242) -> ev.KernelProcess:
-    return ev.KernelProcess(pid=pid, connection_file="/tmp/k/kernel.json")
-
-
 def kernel_reattached(generation: int = 1, gap: float = 12.5) -> ev.KernelReattached:
     return ev.KernelReattached(generation=generation, gap=gap)
 

@@ -105,7 +105,7 @@ def resolve(
 def _defaults(declared: Mapping[str, Parameter]) -> Iterator[tuple[str, Given]]:
     for name, parameter in declared.items():
         if "default" in parameter.schema:
-            yield name, Given(parameter.schema["default"], None, False, "the schema's default")
+            yield name, Given(parameter.schema["default"], None, "the schema's default")
 
 
 def missing(declared: Mapping[str, Parameter], given: Mapping[str, Given]) -> list[Parameter]:

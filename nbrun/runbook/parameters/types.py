@@ -42,20 +42,19 @@ class Given:
     """One value as it was given. `where`: `-p`, `NBRUN_PARAM_X` or `path:line`.
 
     `text` is that of a scalar, None of others. `value` is by YAML 1.2's core schema, but digits
-    that an int would not give back as they are (`007`, `+1`) stay text. `quoted`: the scalar was
-    marked as text. `secret`: it came from where secrets come from.
+    that an int would not give back as they are (`007`, `+1`) stay text. `secret`: it came from
+    where secrets come from.
     """
 
     value: Any
     text: str | None
-    quoted: bool
     where: str
     secret: bool = False
 
 
 def as_text(text: str, where: str, *, secret: bool = False) -> Given:
     """A text that was given as such."""
-    return Given(text, text, True, where, secret)
+    return Given(text, text, where, secret)
 
 
 def from_text(text: str, kind: Type) -> Any:

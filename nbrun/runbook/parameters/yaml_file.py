@@ -108,11 +108,11 @@ def _value(path: Path, event: Any, events: Iterator[Any], depth: int) -> Given:
         raise ParameterError(f"{where}: nested more than {_MAX_DEPTH} deep; flatten it")
     if _kind(event) == "Scalar":
         text, quoted = _joined(event.value), event.style is not None
-        return Given(text if quoted else _core(text), text, quoted, where)
+        return Given(text if quoted else _core(text), text, where)
     if _kind(event) == "MappingStart":
         mapping = _mapping(path, events, depth + 1)
-        return Given({key: item.value for key, item in mapping.items()}, None, False, where)
-    return Given(list(_items(path, events, depth + 1)), None, False, where)
+        return Given({key: item.value for key, item in mapping.items()}, None, where)
+    return Given(list(_items(path, events, depth + 1)), None, where)
 
 
 def _items(path: Path, events: Iterator[Any], depth: int) -> Iterator[Any]:

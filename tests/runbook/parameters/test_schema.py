@@ -219,7 +219,7 @@ def test_a_default_of_the_schema_has_to_fit_it() -> None:
 
 def test_null_is_given_in_a_file_where_the_schema_allows_it() -> None:
     known = declared(book({"properties": {"x": {"type": ["string", "null"]}}}), "python")
-    null = Given(None, "null", False, "v.yaml:1")
+    null = Given(None, "null", "v.yaml:1")
     assert resolve(known, {"x": null}, language="python", undeclared=False) == {"x": None}
 
 
