@@ -1,4 +1,4 @@
-"""The way from a console to a run, wherever that is: its records in, decisions out."""
+"""Clients of a run: they receive its records, and send decisions to its supervisor."""
 
 import os
 import selectors
@@ -20,40 +20,41 @@ from nbrun.journal.reader import Following
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor import protocol
 from nbrun.supervisor.protocol import (
-    Ended,
-    Failed,
     Hello,
-    News,
+    JournalAdvanced,
     Purpose,
     Refused,
-    Said,
+    RunEnded,
+    ServerMessage,
+    SupervisorFailed,
     TakenOver,
     Welcome,
 )
 
-_PATIENCE = 30.0  # seconds for a supervisor to say whom it lets in
-_AGAIN = 5.0  # seconds for a supervisor to make a socket again that was removed
-_LOOK = 0.5  # seconds between two looks at whether a journal is still written
+_WELCOME_TIMEOUT = 30.0  # seconds for a supervisor to answer `Hello`
+_CONNECT_TIMEOUT = 5.0  # seconds for a supervisor to create a socket again that was removed
+_FAREWELL_TIMEOUT = 0.5  # seconds to send what is queued when leaving
+_LOCK_CHECK_INTERVAL = 0.5  # seconds between two checks of whether a journal has a writer
 
 
-class Link(Protocol):
-    """What a console needs of a run."""
+class RunClient(Protocol):
+    """What a console needs to follow a run."""
 
     def fileno(self) -> int:
-        """Readable when `receive` has something to give."""
+        """Return a descriptor that is readable when `receive` should be called."""
 
     def receive(self) -> list[Record]:
-        """Some of the records that have come since the last call; empty when there are none."""
+        """Return some of the new records, or an empty list. Never blocks."""
 
     @property
     def closed(self) -> bool:
-        """Nothing more will come."""
+        """True if no more records will come."""
 
     def send(self, decision: Decision) -> None:
-        """Hand a decision to the engine. Safe in a signal handler."""
+        """Send a decision to the engine. Safe in a signal handler."""
 
     def wake(self) -> None:
-        """Make it readable though nothing has come. Safe in a signal handler."""
+        """Make `fileno` readable although nothing has come. Safe in a signal handler."""
 
 
 class _Wake:
@@ -81,94 +82,108 @@ class _Wake:
         os.close(self._write_end)
 
 
-class SocketLink:
-    """A link to a supervisor. What it shows is read in the journal, as far as the supervisor says
-    that it is safe: a console that stalls holds up nobody, and shows nothing that could be lost.
+class SocketClient:
+    """A client that is connected to the run's supervisor.
 
-    `ended`: the supervisor said that the run has; `failure`: what ended it before; `taken_over`: by
-    whom this console was sent away; `lost`: the supervisor is gone without a word.
+    The supervisor sends how far the journal is safe to show, and the client reads the records from
+    the journal. So a console that stalls delays nobody, and no console shows a record that a crash
+    could still lose.
+
+    Attributes:
+        operator: who this client is, as the supervisor sees it.
+        ended: the run has ended.
+        failure: the error that ended the supervisor before the run's end.
+        taken_over_by: the operator who displaced this client.
+        disconnected: the supervisor is gone without a message.
     """
 
     def __init__(self, directory: RunDirectory, purpose: Purpose) -> None:
-        """Raises RefusedAttachError when it lets nobody in, or not this one; NoSupervisorError
-        when there is none."""
+        """Connect to the supervisor of the run in `directory`.
+
+        Raises:
+            RefusedAttachError: the supervisor does not admit this client.
+            NoSupervisorError: there is no supervisor, or it does not answer.
+        """
         self.ended = False
-        self.failure: Failed | None = None
-        self.taken_over: Operator | None = None
-        self.lost = False
-        self._following = Following(directory.journal)
+        self.failure: SupervisorFailed | None = None
+        self.taken_over_by: Operator | None = None
+        self.disconnected = False
+        self._journal = Following(directory.journal)
         self._through = -1
         self._drained = False
-        self._lines = protocol.Lines()
+        self._lines = protocol.LineBuffer()
         self._outbox: deque[bytes] = deque()
         self._wake = _Wake()
         self._socket = connect(directory)
-        with suppress(BrokenPipeError, ConnectionResetError):  # turned away: `_welcome` hears why
-            self._socket.sendall(protocol.encoded(Hello(purpose=purpose)))
-        self.operator = self._welcome()
+        # A refused client is disconnected, perhaps before this: `_read_welcome` gets the reason.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._socket.sendall(protocol.encode(Hello(purpose=purpose)))
+        self.operator = self._read_welcome()
         self._socket.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
 
     def fileno(self) -> int:
-        selector: Any = self._selector  # epoll's and kqueue's can be selected on themselves
+        selector: Any = self._selector  # epoll and kqueue have a descriptor that can be polled
         return int(selector.fileno())
 
     @property
     def closed(self) -> bool:
-        return self._over and self._drained
+        return self._is_over and self._drained
 
     def receive(self) -> list[Record]:
         self._wake.drain()
         self._flush()
-        self._listen()
-        over = self._over  # what is in the journal now is all there is
-        records = self._following.new(None if over else self._through)
+        self._receive_messages()
+        # Ask first, read second: once the supervisor is gone, no record is added any more.
+        over = self._is_over
+        records = self._journal.new(None if over else self._through)
         self._drained = over and not records
         if records or self._drained:
-            self.wake()  # there may be more, and `closed` is to be looked at
+            self.wake()  # there may be more records, and the caller has to check `closed`
         return records
 
     def send(self, decision: Decision) -> None:
-        self._outbox.append(protocol.encoded(decision))
+        self._outbox.append(protocol.encode(decision))
         self.wake()
 
     def wake(self) -> None:
         self._wake.ring()
 
-    def leave(self, reason: str = "") -> None:
-        """Say goodbye, and let go."""
+    def detach(self, reason: str = "") -> None:
+        """Send queued decisions and the operator's departure, and disconnect."""
         with suppress(OSError):
             self._socket.setblocking(True)
-            self._socket.settimeout(_LOOK)
-            for waiting in (*self._outbox, protocol.encoded(decisions.Detach(reason=reason))):
-                self._socket.sendall(waiting)
+            self._socket.settimeout(_FAREWELL_TIMEOUT)
+            for line in (*self._outbox, protocol.encode(decisions.Detach(reason=reason))):
+                self._socket.sendall(line)
         self.close()
 
     def close(self) -> None:
+        """Disconnect without a message."""
         self._selector.close()
         self._socket.close()
         self._wake.close()
-        self._following.close()
+        self._journal.close()
 
     @property
-    def _over(self) -> bool:
-        return self.ended or self.lost or bool(self.failure or self.taken_over)
+    def _is_over(self) -> bool:
+        return self.ended or self.disconnected or bool(self.failure or self.taken_over_by)
 
-    def _welcome(self) -> Operator:
-        deadline = time.monotonic() + _PATIENCE
+    def _read_welcome(self) -> Operator:
+        deadline = time.monotonic() + _WELCOME_TIMEOUT
         while time.monotonic() < deadline:
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))
-            said = self._read()
-            for each in said:
-                self._heard(each)
-            match said:
+            messages = self._read_messages()
+            for message in messages:
+                self._handle(message)
+            match messages:
                 case [Welcome(operator=operator), *_]:
                     return operator
                 case [Refused(why=why), *_]:
                     raise RefusedAttachError(why)
-            if self.lost:
+            if self.disconnected:
                 break
         raise NoSupervisorError("the run's supervisor does not answer")
 
@@ -183,24 +198,24 @@ class SocketLink:
         except BlockingIOError:
             self.wake()
         except OSError:
-            self._outbox.clear()  # `_listen` finds out why
+            self._outbox.clear()  # `_receive_messages` finds the reason
 
-    def _listen(self) -> None:
-        for said in self._read() if not self._over else ():
-            self._heard(said)
+    def _receive_messages(self) -> None:
+        for message in self._read_messages() if not self._is_over else ():
+            self._handle(message)
 
-    def _heard(self, said: Said) -> None:
-        match said:
-            case News(through=through):
+    def _handle(self, message: ServerMessage) -> None:
+        match message:
+            case JournalAdvanced(through=through):
                 self._through = through
             case TakenOver(by=by):
-                self.taken_over = by
-            case Failed():
-                self.failure = said
-            case Ended():
+                self.taken_over_by = by
+            case SupervisorFailed():
+                self.failure = message
+            case RunEnded():
                 self.ended = True
 
-    def _read(self) -> list[Said]:
+    def _read_messages(self) -> list[ServerMessage]:
         try:
             data = self._socket.recv(1 << 16)
         except BlockingIOError:
@@ -208,47 +223,56 @@ class SocketLink:
         except OSError:
             data = b""
         if not data:
-            self.lost = True
+            self.disconnected = True
             with suppress(AttributeError, KeyError, ValueError):
                 self._selector.unregister(self._socket)
-        return [protocol.said(line) for line in self._lines.feed(data)]
+        return [protocol.decode_server_message(line) for line in self._lines.feed(data)]
 
 
 def connect(directory: RunDirectory) -> socket.socket:
-    """A connection to the run's supervisor. While one lives whose socket was removed, it is waited
-    for: it makes the socket again. Raises NoSupervisorError."""
-    deadline = time.monotonic() + _AGAIN
+    """Connect to the run's supervisor.
+
+    If the supervisor lives but its socket was removed, wait: the supervisor creates it again.
+
+    Raises:
+        NoSupervisorError: there is no supervisor, or its socket did not come back in time.
+    """
+    deadline = time.monotonic() + _CONNECT_TIMEOUT
     while True:
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            made.connect(str(directory.socket.readlink()))
+            connection.connect(str(directory.socket.readlink()))
         except OSError as error:
-            made.close()
-            if time.monotonic() < deadline and _is_written(directory.journal):
+            connection.close()
+            if time.monotonic() < deadline and _has_writer(directory.journal):
                 time.sleep(0.05)
                 continue
             raise NoSupervisorError(
-                f"{directory.id}: its supervisor can't be reached: {error.strerror or error}"
+                f"{directory.id}: can't connect to the run's supervisor: {error.strerror or error}"
             ) from error
-        return made
+        return connection
 
 
-def _is_written(path: Path) -> bool:
+def _has_writer(path: Path) -> bool:
     try:
         return writer.is_locked(path)
     except OSError:
         return False
 
 
-class JournalLink:
-    """A link to a run that only looks on: it follows the journal, whoever writes it."""
+class JournalClient:
+    """A client that only reads the journal, whoever writes it. It needs no supervisor.
+
+    Attributes:
+        ended: the journal holds the end of the run.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._following = Following(path)
+        self._journal = Following(path)
         self._wake = _Wake()
-        self._looked = time.monotonic()
-        self._abandoned = False
+        self._lock_checked = time.monotonic()
+        self._closed = False
         self.ended = False
 
     def fileno(self) -> int:
@@ -256,26 +280,28 @@ class JournalLink:
 
     @property
     def closed(self) -> bool:
-        return self._abandoned
+        return self._closed
 
     def receive(self) -> list[Record]:
         self._wake.drain()
-        due = time.monotonic() - self._looked >= _LOOK
-        unwritten = (due or self.ended) and not writer.is_locked(self._path)
-        self._looked = time.monotonic() if due else self._looked
-        records = self._following.new()
+        due = time.monotonic() - self._lock_checked >= _LOCK_CHECK_INTERVAL
+        # Check first, read second: a writer may add records and exit between the two.
+        has_no_writer = (due or self.ended) and not writer.is_locked(self._path)
+        self._lock_checked = time.monotonic() if due else self._lock_checked
+        records = self._journal.new()
         self.ended = self.ended or any(isinstance(r.event, ev.RunFinished) for r in records)
-        self._abandoned = not records and (unwritten or self.ended)
+        self._closed = not records and (has_no_writer or self.ended)
         if records:
             self.wake()
         return records
 
     def send(self, decision: Decision) -> None:
-        """Nobody is there to hear it: who only looks on decides nothing."""
+        """Ignore `decision`: nobody receives it."""
 
     def wake(self) -> None:
         self._wake.ring()
 
-    def leave(self, _reason: str = "") -> None:
+    def close(self) -> None:
+        """Stop following the journal."""
         self._wake.close()
-        self._following.close()
+        self._journal.close()

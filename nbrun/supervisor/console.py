@@ -1,4 +1,4 @@
-"""An operator's terminal on a run: shows its records as they come, and sends decisions back."""
+"""A console: it shows a run's records on a terminal, and sends the operator's decisions."""
 
 import select
 import signal
@@ -15,20 +15,20 @@ from nbrun.core.events import Record
 from nbrun.core.model import Operator
 from nbrun.core.reducer import apply
 from nbrun.core.state import Phase, RunState
-from nbrun.supervisor.client import Link
+from nbrun.supervisor.client import RunClient
 
-TICK = 0.1  # seconds between two looks at the clock of a running step
-INTERJECTION = 5.0  # seconds between two times that late output breaks into a question
-SECOND_PRESS = 2.0  # seconds within which a second Ctrl-C asks for more than an interrupt
+TICK = 0.1  # seconds between two updates of a running step's clock
+INTERJECT_INTERVAL = 5.0  # seconds between two times that late output interrupts a question
+DOUBLE_PRESS = 2.0  # seconds within which a second Ctrl-C offers to kill the kernel
 
 
-# Called when something has come while a question waits. None: nothing was shown; True: something
-# was; False: the question is moot.
-News = Callable[[], bool | None]
+# Called while a question waits for an answer, when the client is readable. Returns None if nothing
+# was shown, True if something was (ask again), and False if the question is obsolete.
+PollUpdates = Callable[[], bool | None]
 
 
 class View(Protocol):
-    """Shows records. Raises OSError when its screen is gone."""
+    """Shows records on a screen. Each method raises OSError if the screen is gone."""
 
     def show(self, state: RunState, record: Record) -> None: ...
     def flush(self) -> None: ...
@@ -40,29 +40,37 @@ class View(Protocol):
 
 
 class Asker(Protocol):
-    """Puts the run's questions to a person (see `dialogue.Dialogue`)."""
+    """Asks the operator the run's questions (implemented by `dialogue.Dialogue`)."""
 
-    def at_stop(self, state: RunState, news: News) -> Decision | None:
-        """A decision about the stop; None when the question became moot."""
+    def at_stop(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask for a decision about the stop; None if the question became obsolete."""
 
-    def for_input(self, state: RunState, news: News) -> Decision | None:
-        """The line that a cell asks for."""
+    def for_input(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask for the line that a cell waits for."""
 
-    def about_kill(self, state: RunState, news: News) -> Decision | None:
-        """Whether to kill a kernel that has not answered an interrupt."""
+    def about_kill(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask whether to kill a kernel that has not reacted to an interrupt."""
 
 
 class Console:
-    """Follows a run to its end, or until it is left. `asker`: an operator, who decides at stops.
-    Without one, `answerable` tells a console that stands for the run to whoever started it, and
-    that a signal to end cancels the run; else it only looks on. `show_from`: records with lower
-    numbers are not shown. `me`: the operator that the run knows this console as; nothing is asked
-    before the record says that they are attached.
+    """Follow a run until it ends, or until the operator or a signal detaches this console.
+
+    A console is one of three kinds:
+    - with an `asker`, an operator's: it asks at stops, and sends the decisions;
+    - `answerable`, without an asker: `nbrun start` without a terminal. SIGTERM and Ctrl-C cancel
+      the run, and a stop that waits for an operator detaches;
+    - neither: it only shows the run.
+
+    `show_from` is the number of the first record to show. `me` is the operator that this console is
+    attached as: it asks nothing before the journal says that `me` is attached.
+
+    Attributes:
+        detach_reason: why the console detached while the run continues; empty if it did not.
     """
 
     def __init__(
         self,
-        link: Link,
+        client: RunClient,
         view: View,
         asker: Asker | None,
         *,
@@ -71,35 +79,35 @@ class Console:
         me: Operator | None = None,
     ) -> None:
         self.state = RunState()
-        self.left = ""  # why the run was left to go on
+        self.detach_reason = ""
         self._answerable = answerable
         self._show_from = show_from
         self._me = me
-        self._unseen: list[Record] = []  # the stop, and what was decided there, not shown yet
-        self._link = link
+        self._unseen_stop: list[Record] = []  # the stop before `show_from`, and its proposals
+        self._client = client
         self._view: View | None = view
         self._asker = asker
-        self._asking = False
-        self._answered = False
-        self._pressed = -SECOND_PRESS
+        self._is_asking = False
+        self._answer_sent = False
+        self._last_press = -DOUBLE_PRESS
         self._offer_kill = False
         self._interrupted = False
         self._continued = False
-        self._interjected = -INTERJECTION
+        self._interjected = -INTERJECT_INTERVAL
 
     def follow(self) -> RunState:
-        """Show and decide until nothing more comes; the state that was seen last."""
-        with self._signals():
-            while not (self._link.closed or self.left):
-                select.select([self._link], [], [], TICK)
-                self._take()
+        """Show records and ask questions until the end; return the last state."""
+        with self._signal_handlers():
+            while not (self._client.closed or self.detach_reason):
+                select.select([self._client], [], [], TICK)
+                self._update()
                 self._respond()
             self._with_view(lambda view: view.close())
         return self.state
 
     # ── showing ──────────────────────────────────────────────────────────────────────────────
 
-    def _take(self) -> None:
+    def _update(self) -> None:
         records = self._receive()
         if records:
             self._with_view(lambda view: view.flush())
@@ -107,29 +115,29 @@ class Console:
             self._with_view(lambda view: view.tick())
 
     def _receive(self) -> list[Record]:
-        """Take what has come; the view has it, and prints it when it is flushed."""
-        records = self._link.receive()
+        """Apply the new records and pass them to the view, which prints them when flushed."""
+        records = self._client.receive()
         for record in records:
             apply(self.state, record.event)
-            self._answered = self._answered and not _is_answer(record.event)
+            self._answer_sent = self._answer_sent and not _may_ask_again(record.event)
             if isinstance(record.event, ev.AttemptStarted):
-                self._pressed = -SECOND_PRESS  # what was pressed before was no word about this one
+                self._last_press = -DOUBLE_PRESS  # an earlier Ctrl-C was not about this attempt
             self._show(record)
         self._offer_kill = self._offer_kill and self.state.phase is Phase.RUNNING
         return records
 
     def _show(self, record: Record) -> None:
-        seen = record.seq >= self._show_from
+        is_shown = record.seq >= self._show_from
         if isinstance(record.event, ev.Stopped):
-            self._unseen.clear()
-        if isinstance(record.event, ev.Stopped | ev.DecisionProposed) and not seen:
-            self._unseen.append(record)
-        if not seen and not isinstance(record.event, _ALWAYS):
+            self._unseen_stop.clear()
+        if isinstance(record.event, ev.Stopped | ev.DecisionProposed) and not is_shown:
+            self._unseen_stop.append(record)
+        if not is_shown and not isinstance(record.event, _ALWAYS_SHOWN):
             return
         self._with_view(lambda view: view.show(self.state, record))
 
     def _with_view(self, act: Callable[[View], None]) -> None:
-        """A screen that is gone is not written to again; the run and its record go on."""
+        """Call `act` with the view. If the screen is gone, continue without it: the run does."""
         if self._view is None:
             return
         try:
@@ -137,30 +145,30 @@ class Console:
         except OSError:
             self._view = None
 
-    # ── deciding ─────────────────────────────────────────────────────────────────────────────
+    # ── asking ───────────────────────────────────────────────────────────────────────────────
 
     def _respond(self) -> None:
         if self._asker is None:
-            self._leave_a_stop()
+            self._detach_from_waiting_run()
             return
-        if not self._is_asked():
+        if not self._has_question():
             return
-        if self._answered and not self._offer_kill:  # what was decided is on its way
+        if self._answer_sent and not self._offer_kill:  # the run has not acted on it yet
             return
         decision = self._ask(self._asker)
         if isinstance(decision, decisions.Detach):
-            self.left = self.left or "you detached"
+            self.detach_reason = self.detach_reason or "you detached"
         elif decision is not None:
-            self._answered = not isinstance(decision, decisions.KillKernel)
-            self._link.send(decision)
+            self._answer_sent = not isinstance(decision, decisions.KillKernel)
+            self._client.send(decision)
 
-    def _leave_a_stop(self) -> None:
-        """A run that waits for somebody to come is not waited for by whoever started it."""
+    def _detach_from_waiting_run(self) -> None:
+        """Detach from a stop that waits for an operator, if `nbrun start` has no terminal."""
         waits = self.state.phase is Phase.STOPPED and self.state.plan.policy.on_failure == "wait"
         if self._answerable and waits and not self.state.operators:
-            self.left = "the run waits for a decision"
+            self.detach_reason = "the run waits for a decision"
 
-    def _is_asked(self) -> bool:
+    def _has_question(self) -> bool:
         if self._me is not None and self._me not in self.state.operators:
             return False
         stopped = self.state.phase is Phase.STOPPED and not self.state.cancelled
@@ -169,72 +177,79 @@ class Console:
     def _ask(self, asker: Asker) -> Decision | None:
         self._interrupted = False
         state = self.state
-        question = state.proposal or state.stop or state.input_wanted or state.attempt
+        subject = state.proposal or state.stop or state.input_wanted or state.attempt
         ask = self._question(asker)
         self._show_unseen_stop()
-        self._asking = True
+        self._is_asking = True
         self._with_view(lambda view: view.suspend())
         try:
-            return ask(self.state, lambda: self._still(question))
+            return ask(self.state, lambda: self._poll_updates(subject))
         except (OSError, EOFError):
-            self.left = "the terminal was lost"
+            self.detach_reason = "the terminal was lost"
             return None
         except KeyboardInterrupt:
-            return self._interrupted_while_asking()
+            return self._on_interrupt_while_asking()
         finally:
-            self._asking = False
+            self._is_asking = False
             self._offer_kill = False
             self._with_view(lambda view: view.resume())
 
     def _show_unseen_stop(self) -> None:
-        """Why the run waits, and for what approval, to who has not seen it come to that."""
-        unseen, self._unseen = self._unseen, []
+        """Show why the run waits, and for which approval, if that happened before `show_from`."""
+        unseen, self._unseen_stop = self._unseen_stop, []
         for record in unseen:
             if record.event in (self.state.stop, self.state.proposal):
-                self._with_view(partial(_shown, self.state, record))
+                self._with_view(partial(_show_record, self.state, record))
 
-    def _question(self, asker: Asker) -> Callable[[RunState, News], Decision | None]:
+    def _question(self, asker: Asker) -> Callable[[RunState, PollUpdates], Decision | None]:
         if self.state.phase is Phase.STOPPED:
             return asker.at_stop
         return asker.about_kill if self._offer_kill else asker.for_input
 
-    def _still(self, question: object) -> bool | None:
-        """Take what has come while a question waits. What changes the answer is shown at once, late
-        output seldom: each time what has been typed so far is lost."""
+    def _poll_updates(self, subject: object) -> bool | None:
+        """Receive records while a question about `subject` waits (see `PollUpdates`).
+
+        Showing anything loses what the operator has typed so far. So records that change the answer
+        are shown at once, and late output only every `INTERJECT_INTERVAL`.
+        """
         records = self._receive()
-        if self._interrupted:  # looked at last: whatever woke this has been taken by now
+        # Checked after `_receive`, which has drained the wake-up that Ctrl-C caused: checked
+        # before, a Ctrl-C during `_receive` would be noticed only at the next record.
+        if self._interrupted:
             self._interrupted = False
             self._with_view(lambda view: view.interject())
             raise KeyboardInterrupt
         urgent = any(isinstance(record.event, _URGENT) for record in records)
-        due = bool(records) and time.monotonic() - self._interjected >= INTERJECTION
+        due = bool(records) and time.monotonic() - self._interjected >= INTERJECT_INTERVAL
         state = self.state
-        now = (state.proposal or state.stop, state.input_wanted, state.attempt)
-        stands = (
-            not (self._link.closed or self.left) and not self.state.cancelled and question in now
+        subjects = (state.proposal or state.stop, state.input_wanted, state.attempt)
+        is_current = (
+            not (self._client.closed or self.detach_reason)
+            and not self.state.cancelled
+            and subject in subjects
         )
-        again, self._continued = self._continued, False
-        if stands and not (urgent or again or due):
+        ask_again, self._continued = self._continued, False
+        if is_current and not (urgent or ask_again or due):
             return None
         self._interjected = time.monotonic()
         self._with_view(lambda view: view.interject())
         self._with_view(lambda view: view.flush())
-        return stands
+        return is_current
 
-    def _interrupted_while_asking(self) -> Decision | None:
-        """Ctrl-C at a stop has nothing to interrupt; at a cell's question it has."""
+    def _on_interrupt_while_asking(self) -> Decision | None:
+        """Handle Ctrl-C at a question: a cell that waits for input is running, a stop is not."""
         return None if self.state.phase is Phase.STOPPED else decisions.Interrupt()
 
     # ── signals ──────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signal_handlers(self) -> Iterator[None]:
         handlers = {
-            signal.SIGINT: self._on_interrupt,
-            signal.SIGTERM: self._on_end,
-            signal.SIGHUP: self._on_leave,
-            signal.SIGQUIT: self._on_leave,
-            signal.SIGCONT: self._on_continue,
+            signal.SIGINT: self._on_sigint,
+            signal.SIGTERM: self._on_sigterm,
+            signal.SIGHUP: self._on_hangup,
+            signal.SIGQUIT: self._on_hangup,
+            signal.SIGCONT: self._on_sigcont,
         }
         before = {number: signal.signal(number, act) for number, act in handlers.items()}
         try:
@@ -243,45 +258,46 @@ class Console:
             for number, act in before.items():
                 signal.signal(number, act)
 
-    def _on_interrupt(self, _number: int, _frame: object) -> None:
-        if self._asking:  # said where it can do no harm: in `_still`
+    def _on_sigint(self, _number: int, _frame: object) -> None:
+        if self._is_asking:  # raised in `_poll_updates`, where no half-done work is lost
             self._interrupted = True
-            self._link.wake()
+            self._client.wake()
             return
         if self._asker is None:
             self._end("interrupted, and nobody is there to decide")
             return
         now = time.monotonic()
-        self._offer_kill = now - self._pressed < SECOND_PRESS
-        self._pressed = now
+        self._offer_kill = now - self._last_press < DOUBLE_PRESS
+        self._last_press = now
         if not self._offer_kill:
-            self._link.send(decisions.Interrupt())
+            self._client.send(decisions.Interrupt())
 
-    def _on_continue(self, _number: int, _frame: object) -> None:
-        """Back from Ctrl-Z: the question is put again."""
+    def _on_sigcont(self, _number: int, _frame: object) -> None:
+        """Ask the question again after Ctrl-Z and `fg`."""
         self._continued = True
-        self._link.wake()
+        self._client.wake()
 
-    def _on_end(self, number: int, _frame: object) -> None:
+    def _on_sigterm(self, number: int, _frame: object) -> None:
         self._end(f"nbrun got {signal.Signals(number).name}")
 
     def _end(self, reason: str) -> None:
+        """Cancel the run if this console answers for it, else detach."""
         if self._answerable:
-            self._link.send(decisions.Cancel(reason=reason))
+            self._client.send(decisions.Cancel(reason=reason))
         else:
-            self._leave(reason)
+            self._detach(reason)
 
-    def _on_leave(self, number: int, _frame: object) -> None:
-        self._leave(f"nbrun got {signal.Signals(number).name}")
+    def _on_hangup(self, number: int, _frame: object) -> None:
+        self._detach(f"nbrun got {signal.Signals(number).name}")
 
-    def _leave(self, reason: str) -> None:
-        self.left = self.left or reason
-        self._link.wake()
+    def _detach(self, reason: str) -> None:
+        self.detach_reason = self.detach_reason or reason
+        self._client.wake()
 
 
-_ALWAYS = (ev.RunStarted, ev.KernelStarted)  # what a view has to know
+_ALWAYS_SHOWN = (ev.RunStarted, ev.KernelStarted)  # a view needs them, whatever `show_from` is
 _URGENT = (ev.ApprovalRejected, ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
-_ANSWERS = (
+_ACKNOWLEDGEMENTS = (
     ev.Stopped,
     ev.Resumed,
     ev.NoteAdded,
@@ -294,11 +310,11 @@ _ANSWERS = (
 )
 
 
-def _is_answer(event: ev.Event) -> bool:
-    """Whether the run has taken what was decided, or not, and may ask again."""
-    stays = isinstance(event, ev.Decided) and event.decision == "withdraw"
-    return stays or isinstance(event, _ANSWERS)
+def _may_ask_again(event: ev.Event) -> bool:
+    """Return True if `event` says that the run has accepted or refused the last decision."""
+    withdrawn = isinstance(event, ev.Decided) and event.decision == "withdraw"
+    return withdrawn or isinstance(event, _ACKNOWLEDGEMENTS)
 
 
-def _shown(state: RunState, record: Record, view: View) -> None:
+def _show_record(state: RunState, record: Record, view: View) -> None:
     view.show(state, record)

@@ -1,4 +1,4 @@
-"""The socket of one run's supervisor: where it lies, who may reach it, and that it stays there."""
+"""The listening socket of one run: its location, its permissions, and its cleanup."""
 
 import errno
 import hashlib
@@ -15,119 +15,148 @@ _BACKLOG = 16
 
 
 class Listener:
-    """A listening Unix socket in a folder that only this user, and the members of the group `gid`
-    if there is one, may enter. `link`, a symbolic link, always leads to it: its own path would be
-    too long for a socket's (some 100 bytes)."""
+    """A listening Unix socket in a directory that only this user, and the group `gid`, may enter.
+
+    `link` is a symbolic link in the run's directory that leads to the socket. The socket can't be
+    in the run's directory itself: the path of a socket is limited to about 100 bytes.
+    """
 
     def __init__(self, link: Path, gid: int | None = None) -> None:
-        """Raises NbrunError when no socket can be made."""
+        """Create the socket and the link.
+
+        Raises:
+            NbrunError: the socket can't be created in any of its possible directories.
+        """
         self._link = link
         self.gid = gid
         self._name = f"{hashlib.sha256(os.fsencode(link)).hexdigest()[:16]}.sock"
-        self._open(_folders() if gid is None else _shared_folders(gid))
+        self._open(_socket_directories() if gid is None else _group_socket_directories(gid))
 
-    def is_lost(self) -> bool:
-        """Whether its name is gone: XDG_RUNTIME_DIR is removed with its user's last login."""
+    def is_removed(self) -> bool:
+        """Return True if the socket's file is gone.
+
+        XDG_RUNTIME_DIR is removed with the last login of its user.
+        """
         try:
             return self._path.lstat().st_ino != self._inode
         except OSError:
             return True
 
-    def move(self) -> None:
-        """Listen again, where no logout removes it. Raises NbrunError."""
+    def relocate(self) -> None:
+        """Create the socket again, in a directory that outlives logins.
+
+        Raises:
+            NbrunError: the socket can't be created.
+        """
         self.socket.close()
-        self._open(_folders()[1:] if self.gid is None else _shared_folders(self.gid))
+        if self.gid is None:
+            self._open(_socket_directories()[1:])
+        else:
+            self._open(_group_socket_directories(self.gid))
 
     def close(self) -> None:
-        """Leave neither socket nor link."""
+        """Close the socket, and remove its file and the link."""
         self.socket.close()
         for name in (self._path, self._link):
             with suppress(OSError):
                 name.unlink()
 
-    def _open(self, folders: list[Path]) -> None:
-        self.socket, self._path = _bound(folders, self._name, self.gid)
+    def _open(self, directories: list[Path]) -> None:
+        self.socket, self._path = _bind_in_first_usable(directories, self._name, self.gid)
         self._inode = self._path.lstat().st_ino
-        fresh = self._link.with_name(f".{self._link.name}")
+        # A link is made beside the old one and renamed, so that the name always exists.
+        new_link = self._link.with_name(f".{self._link.name}")
         try:
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(self._path)
-            fresh.replace(self._link)
+            new_link.unlink(missing_ok=True)
+            new_link.symlink_to(self._path)
+            new_link.replace(self._link)
         except OSError as error:
-            raise NbrunError(f"{self._link}: can't be made: {error.strerror}") from error
-
-
-def _folders() -> list[Path]:
-    """Where a socket may lie, the best place first."""
-    temporary = Path(tempfile.gettempdir(), f"nbrun-{os.getuid()}")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return [*([Path(runtime, "nbrun")] if runtime else []), temporary, _LAST]
-
-
-_LAST = Path("/tmp", f"nbrun-{os.getuid()}")  # noqa: S108  its owner and mode are looked at
-
-
-def _shared_folders(gid: int) -> list[Path]:
-    """XDG_RUNTIME_DIR is its user's alone."""
-    name = f"nbrun-{os.getuid()}-{gid}"
-    return [Path(tempfile.gettempdir(), name), Path("/tmp", name)]  # noqa: S108  looked at as well
-
-
-def _bound(folders: list[Path], name: str, gid: int | None) -> tuple[socket.socket, Path]:
-    troubles = []
-    for folder in folders:
-        try:
-            _make_private(folder, gid)
-            _sweep(folder)
-            return _bind(folder / name, gid)
-        except OSError as error:
-            troubles.append(f"{folder}: {error.strerror or error}")
-    raise NbrunError(f"there is no place for the run's socket: {'; '.join(troubles)}")
-
-
-def _make_private(folder: Path, gid: int | None) -> None:
-    """Raises OSError when it is not this user's alone. A group may pass through."""
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise OSError("it is not a folder of this user's")
-    if gid is not None:
-        os.chown(folder, -1, gid)
-    folder.chmod(0o700 if gid is None else 0o710)
-
-
-def _sweep(folder: Path) -> None:
-    """Sockets of supervisors that were killed can't be removed by them."""
-    for path in folder.glob("*.sock"):
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
-            knock.setblocking(False)
-            if knock.connect_ex(str(path)) == errno.ECONNREFUSED:
-                path.unlink()
+            raise NbrunError(f"{self._link}: can't create the link: {error.strerror}") from error
 
 
 def remove_stale_socket(link: Path) -> None:
-    """Remove what a killed supervisor has left: its socket, and `link` that leads to it."""
+    """Remove the socket of a killed supervisor, and the `link` to it."""
     with suppress(OSError):
         link.readlink().unlink(missing_ok=True)
     with suppress(OSError):
         link.unlink()
 
 
+# `_ensure_private` checks the owner and the mode of these directories.
+_LAST_RESORT = Path("/tmp", f"nbrun-{os.getuid()}")  # noqa: S108
+
+
+def _socket_directories() -> list[Path]:
+    """Return where the socket may be created, the best directory first."""
+    temporary = Path(tempfile.gettempdir(), f"nbrun-{os.getuid()}")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return [*([Path(runtime, "nbrun")] if runtime else []), temporary, _LAST_RESORT]
+
+
+def _group_socket_directories(gid: int) -> list[Path]:
+    """Return where a shared socket may be created. XDG_RUNTIME_DIR is closed to other users."""
+    name = f"nbrun-{os.getuid()}-{gid}"
+    return [Path(tempfile.gettempdir(), name), Path("/tmp", name)]  # noqa: S108  also checked
+
+
+def _bind_in_first_usable(
+    directories: list[Path], name: str, gid: int | None
+) -> tuple[socket.socket, Path]:
+    problems = []
+    for directory in directories:
+        try:
+            _ensure_private(directory, gid)
+            _remove_dead_sockets(directory)
+            return _bind(directory / name, gid)
+        except OSError as error:
+            problems.append(f"{directory}: {error.strerror or error}")
+    raise NbrunError(f"can't create the run's socket: {'; '.join(problems)}")
+
+
+def _ensure_private(directory: Path, gid: int | None) -> None:
+    """Create `directory` if needed, open to this user alone. The group `gid` may pass through.
+
+    Raises:
+        OSError: the path is not a directory of this user.
+    """
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise OSError("not a directory that belongs to this user")
+    if gid is not None:
+        os.chown(directory, -1, gid)
+    directory.chmod(0o700 if gid is None else 0o710)
+
+
+def _remove_dead_sockets(directory: Path) -> None:
+    """Remove the sockets of killed supervisors: nobody accepts connections on them."""
+    for path in directory.glob("*.sock"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            if probe.connect_ex(str(path)) == errno.ECONNREFUSED:
+                path.unlink()
+
+
 def _bind(path: Path, gid: int | None) -> tuple[socket.socket, Path]:
-    """It gets its name when it listens: one with that name that refuses is a dead one's."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    coming = path.with_suffix(".new")
+    """Create a listening socket at `path`.
+
+    The socket is bound under another name, and renamed once it listens. So a socket named `*.sock`
+    that refuses a connection is dead, and `_remove_dead_sockets` of another run may remove it.
+    """
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    new_path = path.with_suffix(".new")
     try:
-        coming.unlink(missing_ok=True)
-        made.bind(str(coming))
+        new_path.unlink(missing_ok=True)
+        bound.bind(str(new_path))
         if gid is not None:
-            os.chown(coming, -1, gid)
-        coming.chmod(0o600 if gid is None else 0o660)
-        made.listen(_BACKLOG)
-        made.setblocking(False)
-        coming.replace(path)  # a dead one's, if there is one: the journal's lock lets only one be
+            os.chown(new_path, -1, gid)
+        new_path.chmod(0o600 if gid is None else 0o660)
+        bound.listen(_BACKLOG)
+        bound.setblocking(False)
+        # This may replace a dead socket. The journal's lock allows only one supervisor a run.
+        new_path.replace(path)
     except BaseException:
-        made.close()
+        bound.close()
         raise
-    return made, path
+    return bound, path

@@ -1,7 +1,7 @@
-"""What passes over a run's socket between its supervisor and a console: one line of JSON a message.
+"""The protocol between a run's supervisor and its consoles: one line of JSON a message.
 
-A console says first what it comes for (`Hello`), then decisions. The supervisor says how far the
-journal is safe to show; the records themselves a console reads in the journal.
+A console sends `Hello` first, and then decisions. The supervisor sends how far the journal is safe
+to show. The records themselves are not sent: the console reads them from the journal.
 """
 
 from typing import Literal
@@ -11,95 +11,113 @@ import msgspec
 from nbrun.core.decisions import Decision
 from nbrun.core.model import Operator
 
-LONGEST = 64 << 20  # bytes of a message: a decision may hold the source of a cell
+MAX_MESSAGE = 64 << 20  # bytes: a decision may hold the source of a cell
 
 Purpose = Literal[
-    "operate",  # show the run and decide; one at a time
-    "take_over",  # the same, in place of whoever is there
-    "follow",  # be told of news; decisions may be sent, but none is waited for from here
+    "operate",  # show the run and decide; one console at a time
+    "take_over",  # the same, and displace the console that operates the run
+    "follow",  # receive progress; decisions may be sent, but the run does not wait for them
 ]
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """The first message of a console."""
+
     purpose: Purpose
 
 
-class _Said(msgspec.Struct, frozen=True, kw_only=True, tag_field="says"):
-    """One message of the supervisor's."""
+class _ServerMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="says"):
+    """A message from the supervisor."""
 
 
-class Welcome(_Said, frozen=True, kw_only=True, tag="welcome"):
-    """`operator`: whom the supervisor takes the other side for, from the system's own knowledge."""
+class Welcome(_ServerMessage, frozen=True, kw_only=True, tag="welcome"):
+    """The console is admitted. `operator` is who the operating system says is connected."""
 
     operator: Operator
 
 
-class Refused(_Said, frozen=True, kw_only=True, tag="refused"):
+class Refused(_ServerMessage, frozen=True, kw_only=True, tag="refused"):
+    """The console, or one of its decisions, is refused. The supervisor ignores it from here on."""
+
     why: str
 
 
-class News(_Said, frozen=True, kw_only=True, tag="news"):
-    """The journal holds, as safely as it will, all records up to number `through`."""
+class JournalAdvanced(_ServerMessage, frozen=True, kw_only=True, tag="news"):
+    """The journal durably holds all records up to number `through`."""
 
     through: int
 
 
-class TakenOver(_Said, frozen=True, kw_only=True, tag="taken_over"):
+class TakenOver(_ServerMessage, frozen=True, kw_only=True, tag="taken_over"):
+    """Another console operates the run now."""
+
     by: Operator
 
 
-class Failed(_Said, frozen=True, kw_only=True, tag="failed"):
-    """The supervisor ends, and the run has no end in the journal."""
+class SupervisorFailed(_ServerMessage, frozen=True, kw_only=True, tag="failed"):
+    """The supervisor exits, and the journal holds no end of the run."""
 
     why: str
     exit_code: int
 
 
-class Ended(_Said, frozen=True, kw_only=True, tag="ended"):
-    """The run has ended; nothing more comes."""
+class RunEnded(_ServerMessage, frozen=True, kw_only=True, tag="ended"):
+    """The run has ended. This is the last message."""
 
 
-Said = Welcome | Refused | News | TakenOver | Failed | Ended
+ServerMessage = Welcome | Refused | JournalAdvanced | TakenOver | SupervisorFailed | RunEnded
 
 _encoder = msgspec.json.Encoder()
 _hello = msgspec.json.Decoder(Hello)
-_said: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
+_server_messages: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
 _decisions: msgspec.json.Decoder[Decision] = msgspec.json.Decoder(Decision)
 
 
-def encoded(message: Said | Hello | Decision) -> bytes:
-    """One line, with its newline."""
+def encode(message: ServerMessage | Hello | Decision) -> bytes:
+    """Return `message` as one line of JSON, with its newline."""
     return _encoder.encode(message) + b"\n"
 
 
-def hello(line: bytes) -> Hello:
-    """Raises ValueError when it is none."""
+def decode_hello(line: bytes) -> Hello:
+    """Parse the first line of a console.
+
+    Raises:
+        ValueError: the line is not a `Hello`.
+    """
     return _hello.decode(line)
 
 
-def said(line: bytes) -> Said:
-    """Raises ValueError when it is none."""
-    return _said.decode(line)
+def decode_server_message(line: bytes) -> ServerMessage:
+    """Parse one line of a supervisor.
+
+    Raises:
+        ValueError: the line is not a `ServerMessage`.
+    """
+    return _server_messages.decode(line)
 
 
-def decision(line: bytes) -> Decision:
-    """Raises ValueError when it is none."""
+def decode_decision(line: bytes) -> Decision:
+    """Parse a later line of a console.
+
+    Raises:
+        ValueError: the line is not a decision.
+    """
     return _decisions.decode(line)
 
 
-class Lines:
-    """Bytes as they come, made into whole lines."""
+class LineBuffer:
+    """Split received bytes into lines, and buffer an incomplete last line."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes, without their newlines.
+        """Return the lines that `data` completes, without their newlines.
 
         Raises:
-            ValueError: a line is longer than any message.
+            ValueError: a line is longer than `MAX_MESSAGE`.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST:
-            raise ValueError("a message that does not end")
+        if len(self._rest) > MAX_MESSAGE:
+            raise ValueError("the message is too long: its line does not end")
         return lines

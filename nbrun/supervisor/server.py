@@ -1,4 +1,4 @@
-"""The supervisor's side of a run's socket: who is let in, who operates, decisions in, news out."""
+"""The server on a run's socket: it admits consoles, notifies them, and forwards their decisions."""
 
 import os
 import selectors
@@ -16,44 +16,55 @@ from nbrun.errors import NbrunError
 from nbrun.supervisor import protocol
 from nbrun.supervisor.listener import Listener
 from nbrun.supervisor.protocol import (
-    Ended,
-    Failed,
-    News,
+    JournalAdvanced,
     Purpose,
     Refused,
-    Said,
+    RunEnded,
+    ServerMessage,
+    SupervisorFailed,
     TakenOver,
     Welcome,
 )
 from nbrun.system import peer_credentials, provenance
 
-_LOOK = 2.0  # seconds between two looks at whether the socket is still there
-# Consoles are told news twenty times a second, since each time wakes all of them; and so often in
-# one go without waiting, when there was little to tell before.
-_NEWS = 0.05
-_BURST = 8
-_ON_THE_WAY = 5.0  # seconds that whoever ordered a run that failed at once may take to ask why
-_GOODBYE = 2.0  # seconds that the last news may take to a console that is slow
+_SOCKET_CHECK_INTERVAL = 2.0  # seconds between two checks of whether the socket still exists
+# Consoles are notified at most twenty times a second, since each notification wakes all of them.
+# After a quiet time, a burst of notifications goes out without waiting.
+_NOTIFY_INTERVAL = 0.05
+_NOTIFY_BURST = 8
+_FIRST_CONSOLE_TIMEOUT = 5.0  # seconds for `nbrun` to connect to a run that failed at once
+_FAREWELL_TIMEOUT = 2.0  # seconds for slow consoles to receive the last messages
 
 
 class _Connection:
-    """One console. `purpose` is None until it has said what it comes for; `told`: how far it was
-    told the journal goes; `left`: it said goodbye; `refused`: nothing of it counts any more;
-    `is_guest`: it is another user's, of the group that the run is shared with."""
+    """One connected console.
+
+    Attributes:
+        purpose: None until the console has sent `Hello`.
+        notified_through: number of the last record that the console was notified of.
+        has_detached: the console announced its departure.
+        is_ignored: the console was refused or displaced; its messages are ignored.
+        is_guest: another user, of the group that the run is shared with.
+    """
 
     def __init__(self, connection: socket.socket, operator: Operator) -> None:
         self.socket = connection
         self.operator = operator
         self.purpose: Purpose | None = None
         self.outgoing = bytearray()
-        self.told = -1
-        self.left = False
-        self.refused = False
+        self.notified_through = -1
+        self.has_detached = False
+        self.is_ignored = False
         self.is_guest = False
-        self._lines = protocol.Lines()
+        self._lines = protocol.LineBuffer()
 
     def read(self) -> list[bytes]:
-        """The lines that have come. Raises OSError, ValueError when it is to be dropped."""
+        """Return the lines that have arrived.
+
+        Raises:
+            OSError: the console has disconnected.
+            ValueError: the console does not follow the protocol.
+        """
         try:
             data = self.socket.recv(1 << 16)
         except BlockingIOError:
@@ -63,16 +74,15 @@ class _Connection:
         return self._lines.feed(data)
 
 
-def _occupied(there: _Connection) -> str:
-    who = there.operator
+def _already_operated(by: Operator) -> str:
     return (
-        f"{who.name} (uid {who.uid}, {who.via}) is attached to this run: take it over with "
-        "--take-over, or look on with nbrun watch"
+        f"{by.name} (uid {by.uid}, {by.via}) is attached to this run: take it over with "
+        "--take-over, or follow it with nbrun watch"
     )
 
 
 class Server:
-    """One thread calls `serve`; `publish`, `end` and `fail` may be called from any other."""
+    """One thread calls `serve`. Any thread may call `publish`, `end` and `fail`."""
 
     def __init__(self, listener: Listener, inbox: Inbox) -> None:
         self._listener = listener
@@ -82,177 +92,184 @@ class Server:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         self._connections: set[_Connection] = set()
-        self._operator: _Connection | None = None
-        self._was_visited = False
+        self._operating: _Connection | None = None
+        self._has_admitted = False
         self._through = -1
-        self._paid_till = 0.0
-        self._next_look = 0.0
-        self._has_news = False
-        self._last_word: Said | None = None
+        self._notify_budget_used_until = 0.0
+        self._next_socket_check = 0.0
+        self._must_notify = False
+        self._final_message: RunEnded | SupervisorFailed | None = None
 
-    # ── for the engine's thread ──────────────────────────────────────────────────────────────
+    # ── called by the engine's thread ────────────────────────────────────────────────────────
 
     def publish(self, records: Sequence[Record]) -> None:
-        """The journal has `records`. Never waits for a console."""
+        """Notify consoles that the journal holds `records`. Never waits for a console."""
         self._through = records[-1].seq
-        if not self._has_news:  # else the thread is on its way to tell of it
-            self._has_news = True
+        if not self._must_notify:  # otherwise the serving thread is awake already
+            self._must_notify = True
             self.wake()
 
     def end(self) -> None:
-        """The run has ended."""
-        self._last_word = Ended()
+        """Tell consoles that the run has ended, and stop serving."""
+        self._final_message = RunEnded()
         self.wake()
 
     def fail(self, error: BaseException) -> None:
-        """What ended the engine before the run's end."""
+        """Tell consoles what ended the engine before the run's end, and stop serving."""
         code = error.exit_code if isinstance(error, NbrunError) else 1
-        self._last_word = Failed(why=str(error) or repr(error), exit_code=int(code))
+        why = str(error) or repr(error)
+        self._final_message = SupervisorFailed(why=why, exit_code=int(code))
         self.wake()
 
     def wake(self) -> None:
-        """Safe in a signal handler."""
+        """Wake the serving thread. Safe in a signal handler."""
         with suppress(BlockingIOError):
             os.write(self._wake_write, b"\0")
 
-    # ── the thread ───────────────────────────────────────────────────────────────────────────
+    # ── the serving thread ───────────────────────────────────────────────────────────────────
 
     def serve(self) -> None:
-        """Let consoles in and out, until the run has ended and those who are there know it."""
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
+        """Serve consoles until the run has ended and the connected consoles know it."""
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._drain_wakeups)
         self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
-        while self._last_word is None:
-            self._turn(self._until_news())
-            if self._has_news and not self._until_news():
-                self._tell_all()
-            if time.monotonic() >= self._next_look:
-                self._next_look = time.monotonic() + _LOOK
-                if self._listener.is_lost():
-                    self._move()
-        self._await_the_first(self._last_word)
-        self._say_goodbye(self._last_word)
+        while self._final_message is None:
+            self._poll(self._seconds_until_due())
+            if self._must_notify and not self._seconds_until_due():
+                self._notify_all()
+            if time.monotonic() >= self._next_socket_check:
+                self._next_socket_check = time.monotonic() + _SOCKET_CHECK_INTERVAL
+                if self._listener.is_removed():
+                    self._relocate_socket()
+        self._wait_for_first_console(self._final_message)
+        self._shut_down(self._final_message)
 
-    def _await_the_first(self, last_word: Said) -> None:
-        """Why a run failed may stand in no record, and who ordered it may not be there yet."""
-        deadline = time.monotonic() + _ON_THE_WAY
-        while isinstance(last_word, Failed) and not self._was_visited:
+    def _wait_for_first_console(self, final: ServerMessage) -> None:
+        """Wait for `nbrun` to connect to a run that failed at once.
+
+        The journal may not hold the reason of the failure, so the message is the only way to it.
+        """
+        deadline = time.monotonic() + _FIRST_CONSOLE_TIMEOUT
+        while isinstance(final, SupervisorFailed) and not self._has_admitted:
             if time.monotonic() > deadline:
                 return
-            self._turn(0.1)
+            self._poll(0.1)
 
-    def _turn(self, timeout: float) -> None:
+    def _poll(self, timeout: float) -> None:
         for key, ready in self._selector.select(timeout):
             if isinstance(key.data, _Connection):
-                self._attend(key.data, ready)
+                self._handle_ready(key.data, ready)
             else:
                 key.data()
 
-    def _woken(self) -> None:
+    def _drain_wakeups(self) -> None:
         with suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
                 pass
 
-    def _until_news(self) -> float:
-        """Seconds until there is something to do."""
-        due = self._paid_till - _BURST * _NEWS
-        return max(0.0, due - time.monotonic()) if self._has_news else _LOOK
+    def _seconds_until_due(self) -> float:
+        due = self._notify_budget_used_until - _NOTIFY_BURST * _NOTIFY_INTERVAL
+        return max(0.0, due - time.monotonic()) if self._must_notify else _SOCKET_CHECK_INTERVAL
 
-    def _tell_all(self) -> None:
-        self._paid_till = max(self._paid_till, time.monotonic()) + _NEWS
-        self._has_news = False  # before it is looked how far the journal goes
+    def _notify_all(self) -> None:
+        used_until = max(self._notify_budget_used_until, time.monotonic())
+        self._notify_budget_used_until = used_until + _NOTIFY_INTERVAL
+        # Reset before reading how far the journal goes: a record published in between sets it anew.
+        self._must_notify = False
         for connection in list(self._connections):
-            self._tell_news(connection)
+            self._notify(connection)
 
-    def _tell_news(self, connection: _Connection) -> None:
-        """One that is slow is told the newest when it has taken what it was told before."""
-        behind = connection.told < self._through
-        if connection.purpose is not None and behind and not connection.outgoing:
-            connection.told = self._through
-            self._say(connection, News(through=self._through))
+    def _notify(self, connection: _Connection) -> None:
+        """Notify one console. A slow one gets the newest number once it has read the last one."""
+        is_behind = connection.notified_through < self._through
+        if connection.purpose is not None and is_behind and not connection.outgoing:
+            connection.notified_through = self._through
+            self._send(connection, JournalAdvanced(through=self._through))
 
-    def _move(self) -> None:
+    def _relocate_socket(self) -> None:
         self._selector.unregister(self._listener.socket)
-        self._listener.move()
+        self._listener.relocate()
         self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
 
     def _accept(self) -> None:
         try:
             accepted, _ = self._listener.socket.accept()
             peer = peer_credentials.peer_of(accepted)
-        except OSError:  # it went away again
+        except OSError:  # the console has disconnected already
             return
         accepted.setblocking(False)
         connection = _Connection(accepted, peer_credentials.operator(peer))
         self._connections.add(connection)
         self._selector.register(accepted, selectors.EVENT_READ, connection)
         connection.is_guest = peer.uid not in (os.getuid(), 0)
+        # The modes of the socket keep other users out. The uid is checked in case they do not.
         if connection.is_guest and self._listener.gid is None:
             owner = provenance.account(os.getuid())
-            you = connection.operator.name
-            self._turn_away(connection, f"this run is {owner}'s, and you are {you}")
+            self._refuse(
+                connection, f"this run belongs to {owner}, and you are {connection.operator.name}"
+            )
             self._drop(connection)
 
     # ── one connection ───────────────────────────────────────────────────────────────────────
 
-    def _attend(self, connection: _Connection, ready: int) -> None:
+    def _handle_ready(self, connection: _Connection, ready: int) -> None:
         try:
             if ready & selectors.EVENT_WRITE:
                 self._flush(connection)
-                self._tell_news(connection)
+                self._notify(connection)
             if ready & selectors.EVENT_READ and connection in self._connections:
                 for line in connection.read():
-                    self._hear(connection, line)
-        except (OSError, ValueError):  # it is gone, or speaks another language
+                    self._handle_line(connection, line)
+        except (OSError, ValueError):  # disconnected, or not our protocol
             self._drop(connection)
 
-    def _hear(self, connection: _Connection, line: bytes) -> None:
-        if connection.refused:
+    def _handle_line(self, connection: _Connection, line: bytes) -> None:
+        if connection.is_ignored:
             return
         if connection.purpose is None:
-            self._let_in(connection, protocol.hello(line).purpose)
+            self._admit(connection, protocol.decode_hello(line).purpose)
             return
-        decision = protocol.decision(line)
+        decision = protocol.decode_decision(line)
         if connection.is_guest and not isinstance(
             decision, decisions.Approve | decisions.Reject | decisions.Detach
         ):
-            self._turn_away(connection, "you may look on and approve, and no more")
+            self._refuse(connection, "you may only follow this run, and approve or reject steps")
             return
-        connection.left = isinstance(decision, decisions.Detach)
-        if not connection.left or connection is self._operator:
+        connection.has_detached = isinstance(decision, decisions.Detach)
+        if not connection.has_detached or connection is self._operating:
             self._inbox.put(Ordered(decision, connection.operator))
 
-    def _let_in(self, connection: _Connection, purpose: Purpose) -> None:
-        there = self._operator
+    def _admit(self, connection: _Connection, purpose: Purpose) -> None:
+        operating = self._operating
         if connection.is_guest and purpose != "follow":
-            self._turn_away(connection, "only its own user can operate this run: see nbrun watch")
+            self._refuse(connection, "only its owner can operate this run: see nbrun watch")
             return
-        if purpose == "operate" and there is not None:
-            self._turn_away(connection, _occupied(there))
+        if purpose == "operate" and operating is not None:
+            self._refuse(connection, _already_operated(operating.operator))
             return
         connection.purpose = purpose
-        self._was_visited = True
-        self._say(connection, Welcome(operator=connection.operator))
-        self._tell_news(connection)
+        self._has_admitted = True
+        self._send(connection, Welcome(operator=connection.operator))
+        self._notify(connection)
         if purpose == "follow":
             return
-        if there is not None:
-            self._send_away(there, connection.operator)
-        self._operator = connection
+        if operating is not None:
+            self._displace(operating, connection.operator)
+        self._operating = connection
         self._inbox.put(ev.OperatorAttached(operator=connection.operator))
 
-    def _send_away(self, connection: _Connection, by: Operator) -> None:
+    def _displace(self, connection: _Connection, by: Operator) -> None:
         why = f"{by.name} ({by.via}) took over"
         self._inbox.put(ev.OperatorDetached(operator=connection.operator, why=why))
-        self._operator = None
-        self._say(connection, TakenOver(by=by))
-        connection.refused = True
+        self._operating = None
+        self._send(connection, TakenOver(by=by))
+        connection.is_ignored = True
 
-    def _turn_away(self, connection: _Connection, why: str) -> None:
-        connection.refused = True
-        self._say(connection, Refused(why=why))
+    def _refuse(self, connection: _Connection, why: str) -> None:
+        connection.is_ignored = True
+        self._send(connection, Refused(why=why))
 
-    def _say(self, connection: _Connection, message: Said) -> None:
-        connection.outgoing += protocol.encoded(message)
+    def _send(self, connection: _Connection, message: ServerMessage) -> None:
+        connection.outgoing += protocol.encode(message)
         if connection not in self._connections:
             return
         try:
@@ -274,24 +291,24 @@ class Server:
         self._connections.discard(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()
-        if connection is self._operator:
-            self._operator = None
-            if not connection.left:
+        if connection is self._operating:
+            self._operating = None
+            if not connection.has_detached:
                 why = "the terminal was lost"
                 self._inbox.put(ev.OperatorDetached(operator=connection.operator, why=why))
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────
 
-    def _say_goodbye(self, last_word: Said) -> None:
+    def _shut_down(self, final: ServerMessage) -> None:
         self._selector.unregister(self._listener.socket)
         self._listener.close()
         for connection in list(self._connections):
             if connection.purpose is not None:
-                connection.outgoing += protocol.encoded(News(through=self._through))
-                self._say(connection, last_word)
-        deadline = time.monotonic() + _GOODBYE
+                connection.outgoing += protocol.encode(JournalAdvanced(through=self._through))
+                self._send(connection, final)
+        deadline = time.monotonic() + _FAREWELL_TIMEOUT
         while any(each.outgoing for each in self._connections) and time.monotonic() < deadline:
-            self._turn(0.1)
+            self._poll(0.1)
         for connection in list(self._connections):
             self._drop(connection)
         self._selector.close()

@@ -24,7 +24,7 @@ from nbrun.core import events as ev
 from nbrun.errors import NbrunError
 from nbrun.journal import run_directory
 from nbrun.journal.writer import is_locked
-from nbrun.supervisor.client import SocketLink
+from nbrun.supervisor.client import SocketClient
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
 
@@ -227,14 +227,14 @@ def test_a_guest_may_look_on_and_approve_and_no_more(desk: Desk) -> None:
     assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o710
 
     def operate() -> Any:
-        return SocketLink(directory, "take_over")
+        return SocketClient(directory, "take_over")
 
-    assert "only its own user can operate this run" in as_nobody(operate)
+    assert "only its owner can operate this run" in as_nobody(operate)
 
     def cancel() -> Any:
-        link = SocketLink(directory, "follow")
+        link = SocketClient(directory, "follow")
         link.send(decisions.Cancel(reason="by a guest"))
-        link.leave()
+        link.detach()
         return "sent"
 
     assert as_nobody(cancel) == "'sent'"

@@ -180,7 +180,7 @@ def test_two_resumes_are_one_too_many(desk: Desk) -> None:
     first.until("the kernel is still there")
     second = desk.open("resume")
     assert second.wait() == 2
-    assert "the run goes on" in second.words()
+    assert "the run is in progress" in second.words()
     assert len(desk.events(ev.RunResumed)) == 1
 
 

@@ -245,7 +245,7 @@ def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
 ) -> None:
     interrupted(desk, kernel_too=False)
     resumed = desk.open("resume", "-p", "pin=@env:PIN")
-    resumed.until("not known here, and recorded as it is where a cell prints it: token")
+    resumed.until("unknown secrets, recorded in clear text if a cell prints them: token")
     resumed.answer("step 3>", "r 2")
     resumed.answer("go back):", "again")
     resumed.until("SecretUnknownError: the secret token is not known to this process")

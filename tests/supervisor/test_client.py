@@ -22,7 +22,7 @@ from nbrun.errors import JournalError, NbrunError, NoSupervisorError, RefusedAtt
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.supervisor import protocol, server
-from nbrun.supervisor.client import JournalLink, SocketLink, connect
+from nbrun.supervisor.client import JournalClient, SocketClient, connect
 from nbrun.supervisor.listener import Listener
 from nbrun.supervisor.protocol import Hello, Purpose
 from nbrun.supervisor.server import Server
@@ -42,10 +42,10 @@ class House:
         self.server = Server(self.listener, self.inbox)
         self.thread = threading.Thread(target=self.server.serve)
         self.thread.start()
-        self.links: list[SocketLink] = []
+        self.links: list[SocketClient] = []
 
-    def link(self, purpose: Purpose = "operate") -> SocketLink:
-        self.links.append(SocketLink(self.directory, purpose))
+    def link(self, purpose: Purpose = "operate") -> SocketClient:
+        self.links.append(SocketClient(self.directory, purpose))
         return self.links[-1]
 
     def record(self, events: Sequence[Event]) -> list[Record]:
@@ -73,7 +73,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
         made.journal.close()
 
 
-def seen(link: SocketLink | JournalLink, wanted: Callable[[], object]) -> list[Record]:
+def seen(link: SocketClient | JournalClient, wanted: Callable[[], object]) -> list[Record]:
     """What a link gives until `wanted` holds; it is looked at when the link says that there is
     something."""
     deadline, records = time.monotonic() + PATIENCE, []
@@ -84,7 +84,7 @@ def seen(link: SocketLink | JournalLink, wanted: Callable[[], object]) -> list[R
     return records
 
 
-def until(link: SocketLink, seq: int) -> list[Record]:
+def until(link: SocketClient, seq: int) -> list[Record]:
     records: list[Record] = []
 
     def there() -> bool:
@@ -111,7 +111,7 @@ def test_a_run_that_fails_before_anybody_has_come_tells_the_first_who_comes(hous
 def test_a_run_that_has_failed_waits_for_nobody_for_long(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_ON_THE_WAY", 0.2)
+    monkeypatch.setattr(server, "_FIRST_CONSOLE_TIMEOUT", 0.2)
     house.server.fail(JournalError("the disk is full"))
     house.thread.join(PATIENCE)
     assert not house.thread.is_alive()
@@ -139,7 +139,7 @@ def test_news_that_never_end_are_told_twenty_times_a_second(house: House) -> Non
         (last,) = house.record([note_added()])
         until(link, last.seq)
     # One fewer: the first note may be announced together with the records before it.
-    seldom = (rounds - 1 - server._BURST) * server._NEWS
+    seldom = (rounds - 1 - server._NOTIFY_BURST) * server._NOTIFY_INTERVAL
     assert time.monotonic() - began >= seldom > 0
 
 
@@ -165,8 +165,8 @@ def test_whoever_is_taken_over_from_is_told_by_whom(house: House) -> None:
     first = house.link()
     house.heard()
     second = house.link("take_over")
-    seen(first, lambda: first.taken_over)
-    assert first.taken_over == second.operator
+    seen(first, lambda: first.taken_over_by)
+    assert first.taken_over_by == second.operator
     gone = house.heard()
     assert isinstance(gone, ev.OperatorDetached)
     assert "took over" in gone.why
@@ -225,8 +225,8 @@ def test_one_that_speaks_another_language_is_dropped_and_the_others_stay(
 
 
 def test_a_line_that_never_ends_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LONGEST", 10)
-    lines = protocol.Lines()
+    monkeypatch.setattr(protocol, "MAX_MESSAGE", 10)
+    lines = protocol.LineBuffer()
     assert lines.feed(b"12345\n678") == [b"12345"]
     with pytest.raises(ValueError, match="does not end"):
         lines.feed(b"90123456")
@@ -238,7 +238,7 @@ def test_a_line_that_never_ends_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_console_that_says_goodbye_is_told_from_one_that_is_lost(house: House) -> None:
     link = house.link()
     house.heard()
-    link.leave("lunch")
+    link.detach("lunch")
     assert house.heard() == Ordered(decisions.Detach(reason="lunch"), link.operator)
     lost = house.link()
     assert isinstance(house.heard(), ev.OperatorAttached)
@@ -249,7 +249,7 @@ def test_a_console_that_says_goodbye_is_told_from_one_that_is_lost(house: House)
 
 def test_a_console_that_reads_nothing_holds_up_nobody(house: House) -> None:
     stalled = connect(house.directory)
-    stalled.sendall(protocol.encoded(Hello(purpose="operate")))
+    stalled.sendall(protocol.encode(Hello(purpose="operate")))
     (record,) = house.record([begun()[0]])
     for _ in range(100_000):
         house.server.publish([record])
@@ -283,7 +283,7 @@ def test_a_supervisor_that_is_gone_without_a_word_is_noticed(house: House) -> No
     for connection in list(house.server._connections):
         connection.socket.shutdown(socket.SHUT_RDWR)
     seen(link, lambda: link.closed)
-    assert link.lost
+    assert link.disconnected
     assert not link.ended
 
 
@@ -300,7 +300,7 @@ def test_the_socket_is_this_users_alone(house: House) -> None:
 def test_a_socket_whose_folder_is_removed_is_made_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nbrun.supervisor.server._LOOK", 0.05)
+    monkeypatch.setattr("nbrun.supervisor.server._SOCKET_CHECK_INTERVAL", 0.05)
     link = house.link()
     gone = house.directory.socket.readlink()
     gone.unlink()
@@ -308,7 +308,7 @@ def test_a_socket_whose_folder_is_removed_is_made_again(
     house.server.wake()
     again = house.link("follow")  # waits for it
     assert house.directory.socket.readlink() != gone
-    link.leave()
+    link.detach()
     told = house.record(begun())
     assert until(again, 1) == told
 
@@ -340,8 +340,10 @@ def test_a_folder_of_another_kind_is_not_trusted(
 def test_no_place_at_all_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    monkeypatch.setattr("nbrun.supervisor.listener._folders", lambda: [blocked / "x", blocked])
-    with pytest.raises(NbrunError, match="no place for the run's socket"):
+    monkeypatch.setattr(
+        "nbrun.supervisor.listener._socket_directories", lambda: [blocked / "x", blocked]
+    )
+    with pytest.raises(NbrunError, match="can't create the run's socket"):
         Listener(tmp_path / "socket")
 
 
@@ -388,12 +390,12 @@ def test_another_user_decides_nothing(house: House, is_let_near: bool) -> None:
 
 def test_who_looks_on_sees_all_to_the_end_without_a_socket(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "journal.jsonl")
-    link = JournalLink(journal.path)
+    link = JournalClient(journal.path)
     told = journal.append(begun(), sync=False)
     assert link.receive() == told
     told += journal.append([run_finished()], sync=False)
     journal.close()
-    link = JournalLink(journal.path)
+    link = JournalClient(journal.path)
     assert seen(link, lambda: link.closed) == told
     assert link.ended
 
@@ -401,7 +403,7 @@ def test_who_looks_on_sees_all_to_the_end_without_a_socket(tmp_path: Path) -> No
 def test_who_looks_on_at_a_run_that_is_killed_is_not_kept_waiting(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "journal.jsonl")
     told = journal.append(begun(), sync=False)
-    link = JournalLink(journal.path)
+    link = JournalClient(journal.path)
     journal.close()
     assert seen(link, lambda: link.closed) == told
     assert not link.ended

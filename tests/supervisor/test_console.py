@@ -11,7 +11,7 @@ from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Record
 from nbrun.core.state import RunState
-from nbrun.supervisor.console import Console, News
+from nbrun.supervisor.console import Console, PollUpdates
 from tests.support import build_events
 
 
@@ -73,12 +73,12 @@ class Waiting:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def at_stop(self, _state: RunState, _news: News) -> Decision | None:
+    def at_stop(self, _state: RunState, _news: PollUpdates) -> Decision | None:
         raise AssertionError
 
     about_kill = at_stop
 
-    def for_input(self, _state: RunState, news: News) -> Decision | None:
+    def for_input(self, _state: RunState, news: PollUpdates) -> Decision | None:
         self._wire.wake()  # the news of the turn that Ctrl-C meets
         while select.select([self._wire], [], [], 1.0)[0]:
             news()

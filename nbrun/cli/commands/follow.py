@@ -1,4 +1,4 @@
-"""A run followed on this terminal: the console made, and what its end says to a shell."""
+"""Follow a run on this terminal: create the console, and turn the run's end into an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from nbrun.errors import ExitCode
 from nbrun.journal.history import last_times
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.supervisor.client import JournalLink, SocketLink
+from nbrun.supervisor.client import JournalClient, SocketClient
 from nbrun.supervisor.console import Asker, Console, View
 from nbrun.views.terminal.dialogue import Dialogue
 from nbrun.views.terminal.line_input import Keyboard
@@ -20,43 +20,43 @@ from nbrun.views.text.options import DisplayOptions
 
 
 def operate(
-    directory: RunDirectory, link: SocketLink, *, display: DisplayOptions, show_from: int = 0
+    directory: RunDirectory, client: SocketClient, *, display: DisplayOptions, show_from: int = 0
 ) -> ExitCode:
-    """Show the run and ask on this terminal until it ends, or is left to go on."""
+    """Show the run and ask the operator for decisions, until it ends or the operator detaches."""
     view, out = _view(directory, display)
     asking = out if out.is_terminal else screen(display, stderr=True)
     asker: Asker = Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),
-        link.fileno(),
+        client.fileno(),
         lambda: Reading(directory.journal),
         display,
     )
-    return _follow(
-        directory, link, Console(link, view, asker, show_from=show_from, me=link.operator)
-    )
+    console = Console(client, view, asker, show_from=show_from, me=client.operator)
+    return _follow(directory, client, console)
 
 
-def answer_for(
-    directory: RunDirectory, link: SocketLink, *, json: bool, display: DisplayOptions
+def unattended(
+    directory: RunDirectory, client: SocketClient, *, json: bool, display: DisplayOptions
 ) -> ExitCode:
-    """Show the run, or with `json` its journal's lines, and stand for it: nobody is asked."""
+    """Show the run, or with `json` its journal lines, and ask nobody. SIGTERM cancels the run."""
     view = JsonView(sys.stdout) if json else _view(directory, display)[0]
-    return _follow(directory, link, Console(link, view, None, answerable=True))
+    return _follow(directory, client, Console(client, view, None, answerable=True))
 
 
-def look_on(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
-    """Show the run as its journal grows."""
-    link = JournalLink(directory.journal)
+def watch(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
+    """Show the run, or with `json` its journal lines, as the journal grows. Sends nothing."""
+    client = JournalClient(directory.journal)
     view = JsonView(sys.stdout) if json else _view(directory, display)[0]
-    console = Console(link, view, None)
+    console = Console(client, view, None)
     state = console.follow()
-    link.leave()
-    if console.left:
+    client.close()
+    if console.detach_reason:
         return ExitCode.WAITING
     if state.finished is None:
-        _say(
-            f"the record ends here: the run was interrupted; go on with nbrun resume {directory.id}"
+        _print_stderr(
+            "the record ends here: the run was interrupted. To continue it: "
+            f"nbrun resume {directory.id}"
         )
         return ExitCode.INDETERMINATE if state.unsettled or state.attempt else ExitCode.INTERNAL
     return exit_code(state)
@@ -85,39 +85,41 @@ def _writer(console: RichConsole) -> Callable[[str], None]:
 # ── the end ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _follow(directory: RunDirectory, link: SocketLink, console: Console) -> ExitCode:
+def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> ExitCode:
     try:
         state = console.follow()
     except BaseException:
-        link.leave("nbrun's own console failed")
+        client.detach("nbrun's own console failed")
         raise
-    if console.left:
-        link.leave(console.left)
-        _say(f"{console.left}; the run goes on: nbrun attach {directory.id}")
+    if console.detach_reason:
+        client.detach(console.detach_reason)
+        _print_stderr(f"{console.detach_reason}; the run continues: nbrun attach {directory.id}")
         return ExitCode.WAITING
-    link.close()
+    client.close()
     if state.finished is not None:
         say_if_sealed(state.plan, directory)
         return exit_code(state)
-    return _without_an_end(directory, link, running=state.phase is Phase.RUNNING)
+    return _explain_missing_end(directory, client, running=state.phase is Phase.RUNNING)
 
 
-def _without_an_end(directory: RunDirectory, link: SocketLink, *, running: bool) -> ExitCode:
-    """Why nothing more comes though the run has no end, and what to do."""
-    if link.taken_over is not None:
-        by = link.taken_over
-        _say(f"{by.name} (uid {by.uid}, {by.via}) has taken this run over; it goes on")
+def _explain_missing_end(
+    directory: RunDirectory, client: SocketClient, *, running: bool
+) -> ExitCode:
+    """Print why no more records come although the run has not ended, and what to do."""
+    if client.taken_over_by is not None:
+        by = client.taken_over_by
+        _print_stderr(f"{by.name} (uid {by.uid}, {by.via}) has taken this run over; it continues")
         return ExitCode.WAITING
-    if link.failure is not None:
-        _say(link.failure.why)
-        return ExitCode(link.failure.exit_code)
-    _say("the run's supervisor is gone: it was killed, or crashed")
-    _say(f"go on with it: nbrun resume {directory.id}")
+    if client.failure is not None:
+        _print_stderr(client.failure.why)
+        return ExitCode(client.failure.exit_code)
+    _print_stderr("the run's supervisor is gone: it was killed, or it crashed")
+    _print_stderr(f"to continue the run: nbrun resume {directory.id}")
     return ExitCode.INDETERMINATE if running else ExitCode.INTERNAL
 
 
-def _say(text: str) -> None:
-    """On stderr; nothing where that is gone."""
+def _print_stderr(text: str) -> None:
+    """Print `text` on stderr, or nothing if stderr is closed."""
     try:
         sys.stderr.write(f"nbrun: {text}\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""`nbrun approve` and `nbrun reject`: what another person says of what waits for it."""
+"""`nbrun approve` and `nbrun reject`: a second person decides about a waiting step."""
 
 import select
 import sys
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from nbrun import config
 from nbrun.cli.commands.console_output import screen
-from nbrun.cli.commands.operate.attach import why_not
+from nbrun.cli.commands.operate.attach import explain_no_supervisor
 from nbrun.core import approval, decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval import Awaited
@@ -18,7 +18,7 @@ from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageE
 from nbrun.journal import run_directory
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.supervisor.client import SocketLink
+from nbrun.supervisor.client import SocketClient
 from nbrun.views.render import mime, source
 from nbrun.views.text import phrases
 from nbrun.views.text.header_footer import facts
@@ -26,39 +26,46 @@ from nbrun.views.text.sanitize import plain
 
 
 def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitCode:
-    """Show what waits, ask whether it may run, and say so to the run.
+    """Show what waits for an approval, ask whether it may run, and send the approval to the run.
 
     Raises:
-        UsageError: nothing waits, nobody can be asked here, or the answer was no.
-        RefusedAttachError: the run does not take this approval; the message says why.
+        UsageError: nothing waits, there is no terminal, or the answer was no.
+        RefusedAttachError: the run refused the approval; the message says why.
+        NoSupervisorError: the supervisor is gone, or the run ended before the approval arrived.
     """
-    directory, state, waiting = _waiting(run, runs_dir)
-    _show(state, waiting)
+    directory, state, awaited = _find_awaited(run, runs_dir)
+    _show(state, awaited)
     if not yes:
-        _ask()
-    decision = decisions.Approve(binding=waiting.binding, reason=reason)
-    return _said(directory, decision, phrases.about(state, waiting))
+        _confirm()
+    decision = decisions.Approve(binding=awaited.binding, reason=reason)
+    return _send(directory, decision, phrases.about(state, awaited))
 
 
 def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
-    """Say to the run that what waits should not run as it is. Raises as `approve` does."""
-    directory, state, waiting = _waiting(run, runs_dir)
-    return _said(directory, decisions.Reject(reason=reason), phrases.about(state, waiting))
+    """Send a rejection of what waits for an approval.
+
+    Raises:
+        UsageError: nothing waits.
+        RefusedAttachError: the run refused the rejection; the message says why.
+        NoSupervisorError: the supervisor is gone, or the run ended before the rejection arrived.
+    """
+    directory, state, awaited = _find_awaited(run, runs_dir)
+    return _send(directory, decisions.Reject(reason=reason), phrases.about(state, awaited))
 
 
-def _waiting(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, Awaited]:
+def _find_awaited(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, Awaited]:
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     state = fold(record.event for record in Reading(directory.journal))
-    waiting = approval.awaited(state)
-    if waiting is None:
+    awaited = approval.awaited(state)
+    if awaited is None:
         raise UsageError(f"{directory.id}: nothing waits for an approval")
-    return directory, state, waiting
+    return directory, state, awaited
 
 
-def _show(state: RunState, waiting: Awaited) -> None:
-    """The whole of what is approved."""
+def _show(state: RunState, awaited: Awaited) -> None:
+    """Print everything that an approval covers."""
     plan, out = state.plan, screen()
-    step = state.steps.get(waiting.step or "")
+    step = state.steps.get(awaited.step or "")
     rows = [
         ("run", plan.run),
         ("runbook", plan.runbook),
@@ -69,21 +76,21 @@ def _show(state: RunState, waiting: Awaited) -> None:
         *((f"parameter {name}", repr(value)) for name, value in plan.parameters.items()),
         ("step", phrases.step(state, step.step.id) if step else ""),
         ("impact", (step.step.contract.impact or "") if step else ""),
-        *_decided(state.proposal),
+        *_decision_rows(state.proposal),
     ]
     out.print(facts([row for row in rows if row[1]]))
     if step is not None and step.step.contract.manual:
         out.print(mime.markdown(step.step.source))
-    elif waiting.source is not None:
+    elif awaited.source is not None:
         language = state.kernel_info.language if state.kernel_info else "python"
-        out.print(source.source(waiting.source, language))
+        out.print(source.source(awaited.source, language))
     changed = phrases.change(state, state.proposal) if state.proposal and step else ""
     if changed:
-        out.print(Text("where the runbook is changed:"), source.source(changed, "diff"))
+        out.print(Text("changes to the runbook:"), source.source(changed, "diff"))
 
 
-def _decided(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:
-    """What the operator wants, where it is another thing than the step as it stands."""
+def _decision_rows(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:
+    """Return the rows about the operator's decision, if more waits than the unchanged step."""
     if proposal is None:
         return []
     return [
@@ -94,46 +101,46 @@ def _decided(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:
     ]
 
 
-def _ask() -> None:
+def _confirm() -> None:
     if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask on: say --yes if you have looked at the step")
+        raise UsageError("there is no terminal to ask on: read the step, and pass --yes")
     answer = screen().input(Text("approve this? [y/N] "))
     if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was approved")
 
 
-def _said(
+def _send(
     directory: RunDirectory, decision: decisions.Approve | decisions.Reject, about: str
 ) -> ExitCode:
-    """Send it, and follow the journal until it says what came of it."""
+    """Send `decision`, and follow the journal until the run has accepted or refused it."""
     try:
-        link = SocketLink(directory, "follow")
+        client = SocketClient(directory, "follow")
     except NoSupervisorError as error:
-        raise why_not(directory, error) from None
-    link.send(decision)
-    told = None
-    while told is None and not link.closed:
-        select.select([link], [], [], 1.0)
-        for record in link.receive():
-            told = told or _answer(record.event, link.operator, decision)
-    link.leave()
-    if told is None:
-        raise NoSupervisorError(f"{directory.id}: the run ended before it took the answer")
-    if isinstance(told, ev.DecisionRefused):
-        raise RefusedAttachError(f"{directory.id}: {told.why}")
-    how = "approved" if isinstance(told, ev.ApprovalGranted) else "rejected"
-    screen().print(Text(plain(f"{directory.id}: {about}: {how}")))
+        raise explain_no_supervisor(directory, error) from None
+    client.send(decision)
+    result = None
+    while result is None and not client.closed:
+        select.select([client], [], [], 1.0)
+        for record in client.receive():
+            result = result or _result(record.event, client.operator, decision)
+    client.detach()
+    if result is None:
+        raise NoSupervisorError(f"{directory.id}: the run ended before it received the decision")
+    if isinstance(result, ev.DecisionRefused):
+        raise RefusedAttachError(f"{directory.id}: {result.why}")
+    verb = "approved" if isinstance(result, ev.ApprovalGranted) else "rejected"
+    screen().print(Text(plain(f"{directory.id}: {about}: {verb}")))
     return ExitCode.COMPLETED
 
 
-Told = ev.ApprovalGranted | ev.ApprovalRejected | ev.DecisionRefused
+ApprovalResult = ev.ApprovalGranted | ev.ApprovalRejected | ev.DecisionRefused
 
 
-def _answer(
-    event: ev.Event, who: model.Operator, decision: decisions.Approve | decisions.Reject
-) -> Told | None:
-    """`event`, where it says what came of this decision of `who`."""
-    if not isinstance(event, Told) or event.operator != who:
+def _result(
+    event: ev.Event, operator: model.Operator, decision: decisions.Approve | decisions.Reject
+) -> ApprovalResult | None:
+    """Return `event` if it says what the run did with this `decision` of `operator`."""
+    if not isinstance(event, ApprovalResult) or event.operator != operator:
         return None
     wanted = ev.ApprovalGranted if isinstance(decision, decisions.Approve) else ev.ApprovalRejected
     return event if isinstance(event, wanted | ev.DecisionRefused) else None

@@ -9,7 +9,7 @@ from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError
 from nbrun.journal import run_directory, writer
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.supervisor.client import SocketLink
+from nbrun.supervisor.client import SocketClient
 
 
 def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
@@ -21,7 +21,7 @@ def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     try:
-        client = SocketLink(directory, "follow")
+        client = SocketClient(directory, "follow")
     except NoSupervisorError:
         if writer.is_locked(directory.journal):
             raise
@@ -34,7 +34,7 @@ def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
 
 
 def _cancel_through_supervisor(
-    directory: RunDirectory, client: SocketLink, reason: str
+    directory: RunDirectory, client: SocketClient, reason: str
 ) -> ExitCode:
     """Send the decision to the supervisor, and wait for the end of the run."""
     client.send(decisions.Cancel(reason=reason))
@@ -54,5 +54,5 @@ def _cancel_through_supervisor(
     return ExitCode.COMPLETED
 
 
-def _is_ours(refused: ev.DecisionRefused, client: SocketLink) -> bool:
+def _is_ours(refused: ev.DecisionRefused, client: SocketClient) -> bool:
     return refused.decision == "cancel" and refused.operator == client.operator

@@ -1,4 +1,4 @@
-"""`nbrun resume`: go on with a run that was interrupted."""
+"""`nbrun resume`: continue an interrupted run."""
 
 import sys
 from pathlib import Path
@@ -18,10 +18,10 @@ from nbrun.journal import recovery, run_directory
 from nbrun.journal.reader import Reading
 from nbrun.runbook.parameters import sources
 from nbrun.runbook.parameters.resolve import Given
-from nbrun.supervisor import resume as interrupted
 from nbrun.supervisor import secret_reentry
-from nbrun.supervisor.client import SocketLink
+from nbrun.supervisor.client import SocketClient
 from nbrun.supervisor.requests import ResumeRequest
+from nbrun.supervisor.resume import runbook_diff
 from nbrun.supervisor.spawn import spawn
 from nbrun.system import processes
 from nbrun.views.render import source
@@ -41,76 +41,87 @@ def resume(
     reason: str,
     display: DisplayOptions,
 ) -> ExitCode:
-    """Show how the run stands, and go on with it on this terminal. `assignments`: its secrets.
+    """Show the state of the run, and continue the run on this terminal.
+
+    `assignments` are the secrets of the run, given again as `NAME=@SOURCE`.
 
     Raises:
-        UsageError: nobody can be asked here; or the run goes on or has ended.
-        ParameterError: what is given is refused.
-        DeclinedError: it can't be gone on with; nothing was changed.
+        UsageError: there is no terminal, or the run is in progress or has ended.
+        ParameterError: a secret is refused, or can't be read from its source.
+        DeclinedError: the run can't be continued; nothing was changed.
     """
     if not someone_is_there():
-        raise UsageError("resume asks, and there is no terminal to ask on")
+        raise UsageError("resume asks questions, and there is no terminal")
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.note_interruption(directory.journal)
     records = list(Reading(directory.journal))
     state = fold(record.event for record in records)
     secret_reentry.refuse_others(state, sources.parse_assignments(assignments))
-    _show_how_it_stands(records, state, display, new_runbook=new_runbook)
-    order = ResumeRequest(
+    _show_state(records, state, display, new_runbook=new_runbook)
+    request = ResumeRequest(
         directory=str(directory.path),
         new_runbook=new_runbook,
         reason=reason,
-        given=_secrets(state, assignments),
+        given=_collect_secrets(state, assignments),
     )
-    spawned = spawn()
-    spawned.send(order)
+    supervisor = spawn()
+    supervisor.send(request)
     try:
-        link = SocketLink(spawned.wait_until_started(), "operate")
-    except KeyboardInterrupt:  # before the console has an ear for it; to cancel is another wish
-        print(f"nbrun: left; where the run goes on: nbrun attach {directory.id}", file=sys.stderr)  # noqa: T201
+        client = SocketClient(supervisor.wait_until_started(), "operate")
+    except KeyboardInterrupt:  # before the console has installed its handlers
+        # The supervisor is left alone: Ctrl-C here means to leave, not to cancel the run.
+        print(  # noqa: T201
+            f"nbrun: detached; if the run continues: nbrun attach {directory.id}", file=sys.stderr
+        )
         return ExitCode.WAITING
-    except NoSupervisorError:  # it has ended as quickly as that
-        return follow.look_on(directory, display=display)
-    return follow.operate(directory, link, show_from=len(records), display=display)
+    except NoSupervisorError:  # the run has ended already
+        return follow.watch(directory, display=display)
+    return follow.operate(directory, client, show_from=len(records), display=display)
 
 
-def _secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, Given]:
-    """What a new kernel is to be given again. A kernel that is still there has it."""
+def _collect_secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, Given]:
+    """Return the secrets given again. They are asked for only if a new kernel will need them."""
     kernel = state.process
-    gone = kernel is None or not processes.is_kernel(kernel)
-    given = gather_parameters.given_again(assignments, secret_reentry.declared(state), ask_for=gone)
+    is_gone = kernel is None or not processes.is_kernel(kernel)
+    given = gather_parameters.given_again(
+        assignments, secret_reentry.declared(state), ask_for=is_gone
+    )
     unknown = ", ".join(name for name in state.plan.secrets if name not in given)
     if unknown:
-        told = f"\nnot known here, and recorded as it is where a cell prints it: {unknown}"
-        screen().print(Text(plain(told), style="bold yellow"))
+        warning = f"\nunknown secrets, recorded in clear text if a cell prints them: {unknown}"
+        screen().print(Text(plain(warning), style="bold yellow"))
     return given
 
 
-def _show_how_it_stands(
+def _show_state(
     records: list[Record], state: RunState, display: DisplayOptions, *, new_runbook: bool
 ) -> None:
-    """What was done, what nobody saw end, and what is left."""
+    """Show what was done, the attempts that are indeterminate, and what is left."""
     out = screen(display)
     out.print(replay.steps_table(records))
     for attempt in state.unsettled:
         where = phrases.step(state, attempt.step)
-        told = f"{where}, attempt {attempt.attempt}, until nbrun was gone:"
-        out.print(Text(), Text(plain(told)))
+        heading = f"{where}, attempt {attempt.attempt}, until nbrun was gone:"
+        out.print(Text(), Text(plain(heading)))
         view = TerminalView(out, live=False, held=True, display=display)
         replay.replay(records, view, step=attempt.step)
-    _show_changes(out, state, new_runbook=new_runbook)
+    _show_runbook_changes(out, state, new_runbook=new_runbook)
 
 
-def _show_changes(out: Console, state: RunState, *, new_runbook: bool) -> None:
+def _show_runbook_changes(out: Console, state: RunState, *, new_runbook: bool) -> None:
     try:
-        changed = interrupted.runbook_diff(state)
+        diff = runbook_diff(state)
     except UsageError as error:
         if new_runbook:
             raise
-        out.print(Text(f"\nthe runbook can't be read any more ({error})"))
-        out.print(Text("the run goes on by the recorded one"))
+        out.print(Text(f"\nthe runbook can't be read: {error}"))
+        out.print(Text("the run continues with the recorded steps"))
         return
-    if changed:
-        which = "now followed" if new_runbook else "not followed: --use-new-runbook takes it"
-        out.print(Text(f"\nthe runbook has changed since the run began; the new one is {which}"))
-        out.print(source.source(changed, "diff"))
+    if diff:
+        use = (
+            "the run follows it from here on"
+            if new_runbook
+            else "the run does not follow it. To follow it: --use-new-runbook"
+        )
+        out.print(Text(f"\nthe runbook has changed since the run began; {use}"))
+        out.print(source.source(diff, "diff"))

@@ -41,29 +41,29 @@ def start(
             print(spawned.wait_until_started().id)  # noqa: T201
             return ExitCode.COMPLETED
         return _follow(spawned, attended=attended, json=json, display=display)
-    except KeyboardInterrupt:  # before the console has an ear for it
+    except KeyboardInterrupt:  # before the console has installed its handlers
         directory = spawned.terminate()
     from nbrun.cli.commands import follow
 
-    return follow.look_on(directory, json=json, display=display)
+    return follow.watch(directory, json=json, display=display)
 
 
 def _follow(
     spawned: SupervisorProcess, *, attended: bool, json: bool, display: DisplayOptions
 ) -> ExitCode:
     from nbrun.cli.commands import follow
-    from nbrun.supervisor.client import SocketLink
+    from nbrun.supervisor.client import SocketClient
     from nbrun.views.render import source
 
     source.prepare()  # the supervisor is at its own imports meanwhile
     directory = spawned.wait_until_started()
     try:
-        link = SocketLink(directory, "operate" if attended else "follow")
+        client = SocketClient(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that
-        return follow.look_on(directory, json=json, display=display)
+        return follow.watch(directory, json=json, display=display)
     if attended:
-        return follow.operate(directory, link, display=display)
-    return follow.answer_for(directory, link, json=json, display=display)
+        return follow.operate(directory, client, display=display)
+    return follow.unattended(directory, client, json=json, display=display)
 
 
 def someone_is_there() -> bool:

@@ -1,4 +1,4 @@
-"""`nbrun watch`: look on while a run goes on."""
+"""`nbrun watch`: follow a run without controlling it."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from nbrun.views.text.options import DisplayOptions
 
 
 def watch(run: str, runs_dir: Path | None, *, json: bool, display: DisplayOptions) -> ExitCode:
-    """Show the run from its beginning to its end, as its journal grows. Nothing is asked, and
-    nothing that is done here reaches the run.
+    """Show the run from its beginning to its end, as its journal grows. The run gets no input.
 
     Raises:
-        RunNotFoundError, DamagedJournalError: see their messages.
+        RunNotFoundError: no run, or more than one, matches `run`.
+        DamagedJournalError: a line of the journal is not as it was written.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.note_interruption(directory.journal)
-    return follow.look_on(directory, json=json, display=display)
+    return follow.watch(directory, json=json, display=display)
