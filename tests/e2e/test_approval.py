@@ -112,7 +112,7 @@ def test_another_user_of_the_group_lets_a_step_run(desk: Desk) -> None:
     run = str(desk.run)
     told = as_nobody(lambda: command.reject(run, desk.runs, reason="not yet"))
     assert told == "<ExitCode.COMPLETED: 0>"
-    terminal.until("step 3 rejected by nobody")
+    terminal.until("rejected by nobody")
     terminal.prompted("step 3>")
     assert approving(desk) == "<ExitCode.COMPLETED: 0>"
     assert terminal.wait() == 0
@@ -166,7 +166,7 @@ def test_what_a_teams_policy_wants_approved_waits_while_the_operator_is_away(des
     terminal.answer("step 1, waiting>", "d")
     assert terminal.wait() == 8
     terminal = desk.open("attach", "--since-detach")
-    terminal.until("root wants to: skip step 1 (done by hand)")
+    terminal.until("waits for approval: root: skip step 1 (done by hand)")
     assert "needs the approval of another person" in terminal.words()
     terminal.answer("step 1, waiting>", "d")
     assert terminal.wait() == 8

@@ -129,7 +129,7 @@ def test_a_kernel_acts_by_its_role_and_sees_its_credentials_renewed(
     told = " ".join(ended.stdout.split())
     assert f"acts as AWS {arn}, until 2" in told
     assert f"acts as Kubernetes user {user} (context prod, cluster blue at https" in told
-    assert "the role ops was taken again" in told
+    assert "the role ops was refreshed" in told
     canaries = [*sts.issued, "c4n4ry"]
     assert len(sts.issued) >= 4
     assert not [
@@ -157,7 +157,7 @@ def test_what_a_kernel_of_before_a_crash_knows_stays_out_of_the_record(
     elsewhere.kill_supervisor()
     assert terminal.wait() == 6
     terminal = elsewhere.open("resume")
-    terminal.until("its role was taken again: AWS")
+    terminal.until("its role was refreshed: AWS")
     (elsewhere.folder / "go").touch()
     terminal.answer("did step 2 happen?", "happened")
     terminal.answer("reason (Enter for none, Ctrl-C to go back):", "")

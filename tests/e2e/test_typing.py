@@ -50,11 +50,11 @@ def test_a_password_reaches_the_cell_and_is_kept_nowhere(desk: Desk) -> None:
     )
     terminal = desk.start()
     terminal.answer("who is there?", "Zoë O'Hara")
-    terminal.until("answered: Zoë O'Hara")
+    terminal.until("answer by root: Zoë O'Hara")
     terminal.answer("the password:", "correct-horse-42")
     terminal.until("Zoë O'Hara 04fb8b28")
     assert terminal.wait() == 0
-    assert "answered: (a password, not recorded)" in terminal.text()
+    assert "answer by root: (a password, not recorded)" in terminal.text()
     assert [event.answer for event in desk.events(ev.InputAnswered)] == ["Zoë O'Hara", None]
     assert b"correct-horse" not in terminal.raw
     kept = dict(held_in(desk.run))

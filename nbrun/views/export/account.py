@@ -15,7 +15,7 @@ from nbrun.core.state import RunState
 from nbrun.journal.codec import GENESIS, digest, encode
 from nbrun.views.export.outputs import Outputs
 from nbrun.views.text import phrases
-from nbrun.views.text.event_summary import Happening, happening
+from nbrun.views.text.event_summary import EventSummary, describe
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Attempt:
     told: str = "no end is recorded"
     not_kept: str = ""
     deviations: list[ev.Deviated] = field(default_factory=list)
-    after: list[Happening] = field(default_factory=list)
+    after: list[EventSummary] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
@@ -51,7 +51,7 @@ class Section:
     step: Step | None
     attempts: list[Attempt] = field(default_factory=list)
     why_not_run: str = ""
-    before: list[Happening] = field(default_factory=list)
+    before: list[EventSummary] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Account:
     head: str = GENESIS
     sections: list[Section] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
-    happenings: list[Happening] = field(default_factory=list)
+    events: list[EventSummary] = field(default_factory=list)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -98,6 +98,16 @@ def account(records: Iterable[Record]) -> Account:
     for record in records:
         teller.take(record)
     return teller.told()
+
+
+# The attempt itself, or the stop that follows, already says so.
+_NOT_LISTED = (
+    ev.AttemptIndeterminate,
+    ev.KernelIdle,
+    ev.OperatorAttached,
+    ev.OperatorDetached,
+    ev.OutputCapped,
+)
 
 
 class _Teller:
@@ -131,9 +141,10 @@ class _Teller:
             case ev.AttemptIndeterminate() as event:
                 self._end(event, f"{phrases.OUTCOMES['indeterminate']}: {event.why}", record.mono)
             case ev.AttemptSettled() as event:
-                self._sections[event.step].attempts[
-                    event.attempt - 1
-                ].told = f"{phrases.OUTCOMES['indeterminate']}; {phrases.settled(state, event)}"
+                self._sections[event.step].attempts[event.attempt - 1].told = (
+                    f"{phrases.OUTCOMES['indeterminate']}; "
+                    + phrases.with_reason(phrases.settled(state, event), event.reason)
+                )
             case ev.Stopped() as event:
                 self._stop = record.mono, phrases.stop(state, event)
             case ev.Resumed() | ev.RunFinished():
@@ -198,9 +209,9 @@ class _Teller:
             self._stop = None
 
     def _tell(self, state: RunState, record: Record) -> None:
-        told = happening(state, record)
+        told = None if isinstance(record.event, _NOT_LISTED) else describe(state, record)
         if told is not None:
-            self._account.happenings.append(told)
+            self._account.events.append(told)
         running = state.attempt
         if isinstance(record.event, ev.Deviated) and running and running.step == record.event.step:
             self._sections[running.step].attempts[-1].deviations.append(record.event)

@@ -23,8 +23,8 @@ from nbrun.system.files import sync_directory, sync_file
 from nbrun.views.export import notebook_cells
 from nbrun.views.export.cell_store import Cell, Cells, piece
 from nbrun.views.export.display_state import Shown
-from nbrun.views.export.notebook_cells import markdown, md, md_line, own_metadata
-from nbrun.views.text import kernel_status, phrases
+from nbrun.views.export.notebook_cells import markdown, md, own_metadata
+from nbrun.views.text import phrases
 
 NBFORMAT = (4, 5)
 _BUFFER = 1 << 18  # bytes
@@ -117,7 +117,6 @@ class _Builder:
             self._take_rarer(event, at)
 
     def _take_rarer(self, event: ev.Event, at: str) -> None:
-        stop = self._state.stop
         apply(self._state, event)
         match event:
             case ev.OutputUpdated() | ev.WidgetsChanged():
@@ -134,61 +133,24 @@ class _Builder:
                 self._finish(event, at)
             case ev.Deviated():
                 self._deviate(event)
-            case ev.Decided(operator=operator):
-                self._operator = operator
-                self._decide(event, at, stop)
             case _:
-                self._note(event, at)
-                self._break(event, at)
+                self._remark(event, at)
 
-    def _note(self, event: ev.Event, at: str) -> None:
-        """What people said, and what became of the kernel."""
+    def _remark(self, event: ev.Event, at: str) -> None:
+        """Add a Markdown cell about a decision, the kernel, a crash or a resume."""
         match event:
-            case ev.NoteAdded(operator=operator, text=text):
-                self._remark(at, f"**Note** by {md(phrases.operator(operator))}", text)
-            case ev.DecisionProposed(reason=why):
-                told = phrases.decision(self._state, phrases.without_reason(event))
-                by = md(phrases.operator(event.operator))
-                what = f"**Put up for approval**: {md(told)}, by {by},"
-                self._remark(at, what, f"{why}\n{phrases.change(self._state, event)}".strip())
-            case ev.ApprovalGranted(reason=why):
-                told = phrases.judged(self._state, event, "approved").removesuffix(f" ({why})")
-                self._remark(at, f"**Approval**: {md(told)}", why)
-            case ev.ApprovalRejected(reason=why):
-                told = phrases.judged(self._state, event, "rejected").removesuffix(f" ({why})")
-                self._remark(at, f"**Approval**: {md(told)}", why)
-            case ev.KernelDied(why=why):
-                self._remark(at, "**The kernel died**", why)
-            case ev.ProcessesLeft():
-                told = kernel_status.fact(self._state, event)
-                self._remark(at, "**Left running**, seen", told)
-            case ev.KernelRestarted(why=why):
-                self._remark(at, f"**The kernel was restarted** (number {event.generation})", why)
-
-    def _break(self, event: ev.Event, at: str) -> None:
-        """What a crash and a resume add to the story."""
-        match event:
-            case ev.AttemptIndeterminate(why=why):
+            case ev.Decided(operator=operator, decision=decision):
+                self._operator = operator
+                if decision in ("skip", "done") and self._state.stop is not None:
+                    self._narrate(self._state.stop.step)
+            case ev.RunResumed(operator=operator):
+                self._operator = operator
+            case ev.AttemptIndeterminate():
                 own = self._cells.attempt((event.step, event.attempt))["metadata"]["nbrun"]
                 own["outcome"] = "indeterminate"
-                told = f"**Nobody saw the end** of {md(phrases.step(self._state, event.step))}"
-                self._remark(at, f"{told}, attempt {event.attempt}, found", why)
-            case ev.AttemptSettled(operator=operator):
-                told = phrases.settled(self._state, event)
-                by = md(phrases.operator(operator))
-                self._remark(at, f"**{md(told)}**, says {by}", "")
-            case ev.RunInterrupted():
-                told = phrases.interrupted(event)
-                self._remark(at, "**The run was interrupted**, found", told)
-            case ev.RunResumed(operator=operator, reason=reason):
-                self._operator = operator
-                by = md(phrases.operator(operator))
-                self._remark(at, f"**The run was resumed** by {by}", reason)
-            case ev.KernelReattached():
-                self._remark(at, "**The kernel was found again**", phrases.reattached(event))
-            case ev.RunbookReplaced(operator=operator, diff=diff):
-                by = md(phrases.operator(operator))
-                self._remark(at, f"**The runbook was replaced** by {by}", diff)
+        text = notebook_cells.remark(self._state, event, at)
+        if text:
+            self._add(markdown(self._next_id(), text))
 
     # ── cells ────────────────────────────────────────────────────────────────────────────────
 
@@ -248,24 +210,10 @@ class _Builder:
             cell = self._cells.attempt((attempt.step, attempt.attempt))
             cell["metadata"]["nbrun"]["deviations"].append(event.kind)
 
-    def _decide(self, event: ev.Decided, at: str, stop: ev.Stopped | None) -> None:
-        for step in self._passed_by(event, stop):
-            self._narrate(step)
-        told = event.decision
-        target = event.step or (stop.step if stop else None)
-        if target is not None:
-            told += f" · {phrases.step(self._state, target)}"
-        self._remark(at, f"**{md(told)}** by {md(phrases.operator(event.operator))}", event.reason)
-
-    def _passed_by(self, event: ev.Decided, stop: ev.Stopped | None) -> list[str]:
-        if event.decision in ("skip", "done") and stop is not None and stop.step is not None:
-            return [stop.step]
-        return []
-
-    def _narrate(self, step: str) -> None:
+    def _narrate(self, step: str | None) -> None:
         """The Markdown before a step, once, where the run first passed it."""
-        known = self._state.steps.get(step)
-        if known is None or step in self._narrated:
+        known = self._state.steps.get(step or "")
+        if known is None or step is None or step in self._narrated:
             return
         if known.step.narration or known.step.contract.manual:
             self._narrated.add(step)
@@ -273,11 +221,6 @@ class _Builder:
             self._add(notebook_cells.narration(cell))
         if known.step.contract.manual:
             self._add(notebook_cells.by_hand(known.step))
-
-    def _remark(self, at: str, what: str, why: str) -> None:
-        quoted = "".join(f"\n> {md_line(line)}  " for line in why.splitlines())
-        told = f"{what} at {phrases.moment(at)}" + (f"\n{quoted}" if quoted else "")
-        self._add(markdown(self._next_id(), told))
 
     def _next_id(self) -> str:
         return f"nbrun-{len(self._cells) + 1}"

@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.core.planner import label
 from nbrun.core.state import RunState, StepState
 from nbrun.views.export.cell_store import Cell
 from nbrun.views.text import identities, phrases
+from nbrun.views.text.event_summary import EventSummary, describe
 
 HEAD = "nbrun-head"
 
@@ -31,7 +33,7 @@ def head(state: RunState, began_at: str) -> Cell:
         ("Ticket", plan.ticket),
         ("Ended", f"{phrases.outcome(finished)}: {finished.why}" if finished else "not yet"),
         ("Took", phrases.duration(finished.duration) if finished else ""),
-        *(("Off script", phrases.deviation(state, each)) for each in state.deviations),
+        *(("Off script", phrases.deviation_and_reason(state, each)) for each in state.deviations),
     ]
     table = "".join(f"| {md(name)} | {md(value)} |\n" for name, value in rows if value)
     return markdown(HEAD, f"# Run {md(plan.run)}\n\n| | |\n|---|---|\n{table}")
@@ -81,6 +83,79 @@ def narration(cell: model.Narration) -> Cell:
 
 def markdown(id_: str, source: str) -> Cell:
     return {"cell_type": "markdown", "id": id_, "metadata": {}, "source": source}
+
+
+# The beginnings of remarks. `nbrun verify` makes the notebook of an old record again and compares,
+# so this wording never changes, whatever `describe` says of the same events elsewhere.
+_HEADINGS: dict[type[ev.Event], str] = {
+    ev.Decided: "**{target}** by {who}",
+    ev.NoteAdded: "**Note** by {who}",
+    ev.DecisionProposed: "**Put up for approval**: {what}, by {who},",
+    ev.ApprovalGranted: "**Approval**: {what} approved by {who}",
+    ev.ApprovalRejected: "**Approval**: {what} rejected by {who}",
+    ev.KernelDied: "**The kernel died**",
+    ev.KernelRestarted: "**The kernel was restarted** (number {event.generation})",
+    ev.KernelReattached: "**The kernel was found again**",
+    ev.ProcessesLeft: "**Left running**, seen",
+    ev.AttemptIndeterminate: "**Nobody saw the end** of {step}, attempt {event.attempt}, found",
+    ev.AttemptSettled: "**{what_and_why}**, says {who}",
+    ev.RunInterrupted: "**The run was interrupted**, found",
+    ev.RunResumed: "**The run was resumed** by {who}",
+    ev.RunbookReplaced: "**The runbook was replaced** by {who}",
+}
+
+
+def remark(state: RunState, event: ev.Event, at: str) -> str:
+    """Return the Markdown that reports `event`; empty for events that the notebook does not report.
+
+    `state` is the state after the event, `at` its time.
+    """
+    heading = _HEADINGS.get(type(event))
+    summary = describe(state, _At(event, at)) if heading is not None else None
+    if heading is None or summary is None:
+        return ""
+    text = heading.format(
+        event=event,
+        what=md(summary.what),
+        what_and_why=md(phrases.with_reason(summary.what, summary.why)),
+        who=md(phrases.operator(summary.who)) if summary.who else "",
+        target=md(_target(state, event)),
+        step=md(phrases.step(state, summary.step)),
+    )
+    quoted = "".join(f"\n> {md_line(line)}  " for line in _quoted(state, event, summary))
+    return f"{text} at {phrases.moment(at)}" + (f"\n{quoted}" if quoted else "")
+
+
+class _At(NamedTuple):
+    """An event and its time, as `describe` takes them."""
+
+    event: ev.Event
+    at: str
+
+
+def _target(state: RunState, event: ev.Event) -> str:
+    """A decision with the full name of the step that it was about."""
+    if not isinstance(event, ev.Decided):
+        return ""
+    step = event.step or (state.stop.step if state.stop else None)
+    where = f" · {phrases.step(state, step)}" if step is not None else ""
+    return f"{event.decision}{where}"
+
+
+def _quoted(state: RunState, event: ev.Event, summary: EventSummary) -> list[str]:
+    """The lines quoted below a remark: the reason, or whatever else the event holds."""
+    match event:
+        case ev.NoteAdded() | ev.ProcessesLeft() | ev.KernelReattached():
+            text = summary.what
+        case ev.DecisionProposed():
+            text = f"{event.reason}\n{phrases.change(state, event)}".strip()
+        case ev.AttemptSettled():
+            text = ""
+        case ev.RunbookReplaced():
+            text = summary.diff
+        case _:
+            text = summary.why
+    return text.splitlines()
 
 
 def own_metadata(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nbrun.views.render import charts, safe_html
 from nbrun.views.render.traceback import failure
 from nbrun.views.render.worddiff import word_diff
 from nbrun.views.text import identities, phrases
+from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import visible
 
 _STANDINGS = {
@@ -59,13 +60,15 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
             kind=_kind(told),
             standing=found.standing.value if found else "",
             standing_kind=_STANDINGS[found.standing] if found else "",
-            deviations=[phrases.deviation(told.state, each) for each in told.state.deviations],
+            deviations=[
+                phrases.deviation_and_reason(told.state, each) for each in told.state.deviations
+            ],
             picture=timeline.timeline(told),
             summary=timeline.summary(told),
             sections=sections,
             anchors={each.id: f"step-{n}" for n, each in enumerate(told.sections, 1)},
             epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
-            happenings=told.happenings,
+            events=told.events,
             told=told,
             libraries=charts.libraries(drawn),
             script_policy=charts.policy(drawn),
@@ -148,7 +151,7 @@ def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
             attempt.outcome, "bad"
         ),
         "deviations": [
-            phrases.DEVIATIONS[each.kind] + (f" ({each.reason})" if each.reason else "")
+            phrases.with_reason(phrases.DEVIATIONS[each.kind], each.reason)
             for each in attempt.deviations
         ],
         "source": safe_html.source(attempt.started.source, language, _failed_line(attempt)),
@@ -198,6 +201,7 @@ def _environment() -> Any:
     )
     environment.filters["seen"] = visible
     environment.filters["clock"] = phrases.clock
+    environment.filters["who_and_what"] = who_and_what
     return environment
 
 

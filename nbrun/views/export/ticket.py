@@ -12,6 +12,7 @@ from nbrun.views.export import report
 from nbrun.views.export.account import Account, Attempt, account
 from nbrun.views.render.terminal_text import to_text
 from nbrun.views.text import phrases
+from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import plain, visible
 
 _MOST_LINES = 30  # of what an attempt that did not succeed printed
@@ -39,13 +40,16 @@ def _lines(told: Account, found: Verification | None) -> Iterator[str]:
     yield from _table(("", ""), report.facts(told, found))
     if told.state.deviations:
         yield from ("", "## Off script", "")
-        yield from (f"- {_md(phrases.deviation(told.state, d))}" for d in told.state.deviations)
+        yield from (
+            f"- {_md(phrases.deviation_and_reason(told.state, d))}" for d in told.state.deviations
+        )
     yield from ("", "## Steps", "")
     yield from _table(("step", "title", "attempt", "started", "how it ended"), _rows(told))
-    if told.happenings:
+    if told.events:
         yield from ("", "## Stops, decisions and notes", "")
         rows = [
-            (phrases.clock(each.at), each.kind, each.what, each.why) for each in told.happenings
+            (phrases.clock(each.at), each.kind, who_and_what(each), each.why)
+            for each in told.events
         ]
         yield from _table(("time", "", "what", "why"), rows)
     yield from _attempts(told)

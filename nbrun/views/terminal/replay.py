@@ -12,7 +12,8 @@ from nbrun.core.events import Record
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
 from nbrun.errors import NbrunError
-from nbrun.views.text import identities, kernel_status, phrases
+from nbrun.views.text import event_summary, phrases
+from nbrun.views.text.event_summary import describe
 from nbrun.views.text.sanitize import plain
 
 _AT_ONCE = 500  # records printed in one piece
@@ -81,41 +82,35 @@ def steps_table(records: Iterable[Record]) -> RenderableType:
     return table
 
 
+# The rows of the table, besides those of attempts.
+_IN_TABLE = (
+    ev.Decided,
+    ev.Deviated,
+    ev.NoteAdded,
+    ev.KernelDied,
+    ev.KernelSuspended,
+    ev.KernelContinued,
+    ev.KernelUnresponsive,
+    ev.KernelResponded,
+    ev.InterruptUnheeded,
+    ev.ProcessesLeft,
+    ev.RoleNotRefreshed,
+    ev.OutputCapped,
+    ev.AttemptIndeterminate,
+    ev.AttemptSettled,
+    ev.RunInterrupted,
+    ev.RunResumed,
+)
+
+
 def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
     match record.event:
         case ev.AttemptFinished() as event:
             return (*_where(state, event.step), str(event.attempt), *_outcome(state, event))
-        case ev.Decided() as event:
-            return ("", "", "decision", f"{event.operator.name}: {phrases.decision(state, event)}")
-        case ev.Deviated() as event:
-            return ("", "", "off script", phrases.deviation(state, event))
-        case ev.NoteAdded() as event:
-            return ("", "", "note", f"{event.operator.name}: {event.text}")
-        case ev.KernelDied() as event:
-            return ("", "", "kernel died", event.why)
-        case ev.RoleNotRefreshed() as event:
-            return ("", "", "role", identities.not_refreshed(event))
-        case ev.OutputCapped() as event:
-            return (*_where(state, event.step), str(event.attempt), "output", phrases.capped(event))
         case ev.RunFinished() as event:
             return ("", "", phrases.outcome(event), event.why)
-    seen = kernel_status.fact(state, record.event)
-    return ("", "", "kernel", seen) if seen else _break_row(state, record.event)
-
-
-def _break_row(state: RunState, event: ev.Event) -> tuple[str, str, str, str] | None:
-    """What a crash and a resume add to the story."""
-    match event:
-        case ev.AttemptIndeterminate():
-            return (*_where(state, event.step), str(event.attempt), "indeterminate", event.why)
-        case ev.AttemptSettled():
-            who = event.operator.name
-            return ("", "", "settled", f"{who}: {phrases.settled(state, event)}")
-        case ev.RunInterrupted():
-            return ("", "", "interrupted", phrases.interrupted(event))
-        case ev.RunResumed():
-            return ("", "", "resumed", f"{event.operator.name}: {event.reason}".rstrip(": "))
-    return None
+    summary = describe(state, record) if isinstance(record.event, _IN_TABLE) else None
+    return ("", "", summary.kind, event_summary.sentence(summary)) if summary else None
 
 
 def _where(state: RunState, step: str) -> tuple[str]:

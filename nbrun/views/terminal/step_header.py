@@ -10,8 +10,8 @@ from nbrun.core import events as ev
 from nbrun.core.state import RunState
 from nbrun.journal.history import LastTime
 from nbrun.views.render import failure, mime, source
+from nbrun.views.terminal.event_lines import line
 from nbrun.views.text import phrases
-from nbrun.views.text.event_lines import line
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 

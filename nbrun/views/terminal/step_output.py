@@ -10,9 +10,9 @@ from nbrun.core import events as ev
 from nbrun.views.render import mime
 from nbrun.views.render.terminal_text import to_text
 from nbrun.views.render.widgets import Widgets, model_of
+from nbrun.views.terminal.event_lines import line
 from nbrun.views.terminal.live_output import Held, Lines
 from nbrun.views.terminal.streamed_output import Passing
-from nbrun.views.text.event_lines import line
 from nbrun.views.text.options import DisplayOptions
 
 Change = ev.OutputUpdated | ev.OutputCleared | ev.WidgetsChanged

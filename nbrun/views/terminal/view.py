@@ -13,11 +13,13 @@ from nbrun.core.events import Record
 from nbrun.core.state import RunState
 from nbrun.views.render import mime, source
 from nbrun.views.render.terminal_text import unlaid
+from nbrun.views.terminal import event_lines
+from nbrun.views.terminal.event_lines import line
 from nbrun.views.terminal.live_region import Region
 from nbrun.views.terminal.step_header import LookBack, Steps, title
 from nbrun.views.terminal.step_output import Change, StepOutput
-from nbrun.views.text import event_lines, header_footer, phrases
-from nbrun.views.text.event_lines import line
+from nbrun.views.text import header_footer, phrases
+from nbrun.views.text.event_summary import EventSummary, describe
 from nbrun.views.text.options import DisplayOptions
 
 _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
@@ -60,14 +62,15 @@ class TerminalView:
         """Take one record, with the state it led to. What it prints is out after `flush`."""
         self._head = record.hash
         event = record.event
-        if type(event) is ev.Output:  # which most events are, and no remark is made on one
+        if type(event) is ev.Output:  # most events are outputs, and have no summary
             self._output_came(state, event)
             return
         shower = _SHOWERS.get(type(event))
         if shower is not None:
             shower(self, state, event, record.at)
-        for text, style in event_lines.lines(state, event, record.at):
-            self._line(text, style)
+        summary = describe(state, record)
+        if summary is not None and summary.kind != "stop":  # a stop has a block of its own
+            self._summarise(summary)
 
     def flush(self) -> None:
         """Print what has been taken, in one piece."""
@@ -127,6 +130,11 @@ class TerminalView:
     def _line(self, text: str, style: str = "") -> None:
         self._put(line(text, style))
 
+    def _summarise(self, summary: EventSummary) -> None:
+        self._put(*event_lines.lines(summary))
+        if summary.diff:
+            self._put(source.source(summary.diff, "diff"))
+
     def _start_live(self) -> None:
         """Once what stands above is printed: of steps that end before that, nothing is drawn."""
         if self._with_live:
@@ -149,15 +157,6 @@ class TerminalView:
             info = state.kernel_info.language_info
             self._steps.language = str(info.get("pygments_lexer") or state.kernel_info.language)
 
-    def _kernel_died(self, _state: RunState, event: ev.KernelDied, _at: str) -> None:
-        self._output.end()
-        self._line(event.why, "bold red")
-
-    def _kernel_idle(self, _state: RunState, event: ev.KernelIdle, _at: str) -> None:
-        self._output.end()
-        if event.told:
-            self._line(f"the kernel says: {event.told}")
-
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
         self._put(*self._steps.begun(state, event, at))
         self._running, self._began = title(state, event), self._now()
@@ -178,7 +177,7 @@ class TerminalView:
         if self._with_output:
             self._output.change(event)
 
-    def _input_requested(self, _state: RunState, _event: ev.InputRequested, _at: str) -> None:
+    def _end_output(self, _state: RunState, _event: ev.Event, _at: str) -> None:
         self._output.end()
 
     def _attempt_finished(self, state: RunState, event: ev.AttemptFinished, _at: str) -> None:
@@ -192,23 +191,12 @@ class TerminalView:
             self._line(again, "yellow")
         self._region.stop()
 
-    def _indeterminate(self, state: RunState, event: ev.AttemptIndeterminate, _at: str) -> None:
+    def _indeterminate(self, _state: RunState, _event: ev.AttemptIndeterminate, _at: str) -> None:
         self._end_attempt()
-        told = f"{phrases.OUTCOMES['indeterminate']}: {event.why}"
-        self._line(f"{phrases.step(state, event.step)}: {told}", "bold red")
         self._region.stop()
-
-    def _replaced(self, _state: RunState, event: ev.RunbookReplaced, at: str) -> None:
-        told = "the runbook as it is now is followed from here on"
-        self._line(f"{phrases.clock(at)} {event.operator.name}: {told}", "yellow")
-        self._put(source.source(event.diff, "diff"))
 
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
         self._put(*self._steps.stopped(state, event, at))
-
-    def _capped(self, state: RunState, event: ev.OutputCapped, _at: str) -> None:
-        self._output.end()
-        self._line(f"{phrases.step(state, event.step)}: {phrases.capped(event)}", "yellow")
 
     def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
         self._output.end()
@@ -228,17 +216,16 @@ def _possible(display: DisplayOptions, console: Console) -> DisplayOptions:
 _SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.RunStarted: TerminalView._run_started,
     ev.KernelStarted: TerminalView._kernel_started,
-    ev.KernelDied: TerminalView._kernel_died,
-    ev.KernelIdle: TerminalView._kernel_idle,
+    ev.KernelDied: TerminalView._end_output,
+    ev.KernelIdle: TerminalView._end_output,
     ev.AttemptStarted: TerminalView._attempt_started,
     ev.OutputUpdated: TerminalView._output_changed,
     ev.OutputCleared: TerminalView._output_changed,
     ev.WidgetsChanged: TerminalView._output_changed,
-    ev.InputRequested: TerminalView._input_requested,
+    ev.InputRequested: TerminalView._end_output,
     ev.AttemptFinished: TerminalView._attempt_finished,
     ev.AttemptIndeterminate: TerminalView._indeterminate,
-    ev.RunbookReplaced: TerminalView._replaced,
     ev.Stopped: TerminalView._stopped,
     ev.RunFinished: TerminalView._run_finished,
-    ev.OutputCapped: TerminalView._capped,
+    ev.OutputCapped: TerminalView._end_output,
 }

@@ -1,24 +1,208 @@
-"""What happened in a run beside attempts and outputs: in a word, in a sentence, and the reason."""
+"""One event of a run summarised in words, for every view to render: who did what, when and why.
 
-from dataclasses import dataclass
+Views of the terminal, the report and the output notebook render these summaries; none of them
+has wording of its own for an event, except the output notebook (see `notebook_cells.remark`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from nbrun.core import events as ev
-from nbrun.core.events import Record
+from nbrun.core.events import Event, Stamped
+from nbrun.core.model import Operator
+from nbrun.core.planner import label
 from nbrun.core.state import RunState
 from nbrun.views.text import identities, kernel_status, phrases
 
+Severity = Literal["detail", "info", "good", "notice", "warning", "error"]
+
 
 @dataclass(frozen=True)
-class Happening:
-    """Something that is no attempt: `kind` in a word, what in a sentence, and the reason given.
-    `step`: the step, or inserted cell, at which it happened; "" for what is the whole run's."""
+class EventSummary:
+    """What one event means to a reader.
 
-    at: str
+    `kind`: one to three words, for the column of a table. `what`: a phrase without the person, the
+    time and the reason. `who`: the person who did it, or None. `why`: a person's reason or a cause.
+    `step`: the id of the step or inserted cell where it happened; "" for the run as a whole. For a
+    decision, that is the step at which it was made. `at`: RFC 3339 UTC. `hints`: what the operator
+    of a live run needs to know next. `diff`: a unified diff to show below it.
+    """
+
     kind: str
     what: str
+    who: Operator | None = None
     why: str = ""
+    severity: Severity = "notice"
     step: str = ""
+    at: str = ""
+    hints: tuple[str, ...] = ()
+    diff: str = ""
 
+
+def describe(state: RunState, record: Stamped) -> EventSummary | None:
+    """Return the summary of `record`, or None for events that only outputs and attempts show.
+
+    `state` is the state after the event.
+    """
+    event = record.event
+    for group in (_decision, _answer, _approval, _kernel, _run, _record):
+        found = group(state, event)
+        if found is not None:
+            return replace(found, at=record.at, step=_step(state, event))
+    return None
+
+
+def who(summary: EventSummary) -> str:
+    """Return the person's account name; with uid and terminal for people who come to the run.
+
+    The operator's own uid and terminal stand in the header of every view.
+    """
+    if summary.who is None:
+        return ""
+    return phrases.operator(summary.who) if summary.kind in _COMING_OR_GOING else summary.who.name
+
+
+_COMING_OR_GOING = frozenset({"approved", "rejected", "resumed", "attached", "detached"})
+
+
+def who_and_what(summary: EventSummary) -> str:
+    """Return `ada: retry step 3`, or the phrase alone if no person did it."""
+    return f"{who(summary)}: {summary.what}" if summary.who else summary.what
+
+
+def what_and_why(summary: EventSummary) -> str:
+    """Return `retry step 3 (a person's reason)` or `the kernel died: a cause`."""
+    if summary.who or summary.kind == "off script":
+        return phrases.with_reason(summary.what, summary.why)
+    return f"{summary.what}: {summary.why}" if summary.why else summary.what
+
+
+def sentence(summary: EventSummary) -> str:
+    """Return `ada: retry step 3 (the disk is free again)`: person, phrase and reason."""
+    text = what_and_why(summary)
+    return f"{who(summary)}: {text}" if summary.who else text
+
+
+# ── the wording of each event ────────────────────────────────────────────────────────────────
+
+
+def _decision(state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.Stopped():
+            where = phrases.step(state, event.step) if event.step else "the end"
+            what = f"{where}: {phrases.stop(state, event)}"
+            return EventSummary("stop", what, why=event.detail)
+        case ev.Decided(operator=operator):
+            what = phrases.decision(state, event)
+            return EventSummary("decision", what, operator, event.reason, "info")
+        case ev.DecisionRefused(operator=operator):
+            return EventSummary("refused", event.decision, operator, event.why)
+        case ev.Deviated():
+            return EventSummary("off script", phrases.deviation(state, event), why=event.reason)
+        case ev.NoteAdded(operator=operator):
+            return EventSummary("note", event.text, operator, severity="info")
+    return None
+
+
+def _answer(state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.InputAnswered(operator=operator):
+            answer = "(a password, not recorded)" if event.answer is None else event.answer
+            return EventSummary("answer", answer, operator, severity="detail")
+        case ev.AttemptSettled(operator=operator):
+            what = phrases.settled(state, event)
+            return EventSummary("settled", what, operator, event.reason, "info")
+    return None
+
+
+def _approval(state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.DecisionProposed(operator=operator):
+            what, hints = phrases.decision(state, event), (phrases.approval_needed(state, event),)
+            return EventSummary(
+                "waits for approval", what, operator, event.reason, "warning", hints=hints
+            )
+        case ev.ApprovalGranted(operator=operator):
+            what = phrases.approval_subject(state, event)
+            return EventSummary("approved", what, operator, event.reason, "good")
+        case ev.ApprovalRejected(operator=operator):
+            what = phrases.approval_subject(state, event)
+            return EventSummary("rejected", what, operator, event.reason, "error")
+    return None
+
+
+def _kernel(state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.KernelDied():
+            return EventSummary("kernel", "the kernel died", why=event.why, severity="error")
+        case ev.KernelRestarted():
+            what = f"a new kernel is ready (number {event.generation} of this run)"
+            hints = (phrases.lost_variables(event),)
+            return EventSummary("kernel", what, why=event.why, hints=hints)
+        case ev.KernelReattached():
+            return EventSummary("kernel", phrases.reattached(event))
+        case ev.KernelIdle() if event.told:
+            return EventSummary("kernel", f"the kernel says: {event.told}", severity="info")
+        case ev.KernelInterrupted():
+            what = "killing the kernel" if event.kill else "interrupting the step"
+            return EventSummary("kernel", what, why=event.why)
+        case ev.RoleRefreshed():
+            return EventSummary("role", identities.refreshed(event), severity="detail")
+        case ev.RoleNotRefreshed():
+            what = identities.not_refreshed(event)
+            return EventSummary("role", what, why=event.why, severity="warning")
+    return _kernel_status(state, event)
+
+
+def _kernel_status(state: RunState, event: Event) -> EventSummary | None:
+    fact, advice = kernel_status.fact(state, event), kernel_status.advice(event)
+    if not fact:
+        return None
+    kind = "left running" if isinstance(event, ev.ProcessesLeft) else "kernel"
+    severity: Severity = "warning" if kernel_status.needs_action(event) else "notice"
+    return EventSummary(kind, fact, severity=severity, hints=(advice,) if advice else ())
+
+
+def _run(state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.AttemptIndeterminate():
+            what = f"{phrases.step(state, event.step)}: {phrases.OUTCOMES['indeterminate']}"
+            return EventSummary("indeterminate", what, why=event.why, severity="error")
+        case ev.RunInterrupted():
+            why = phrases.interrupted(event)
+            return EventSummary("interrupted", "the run was interrupted", None, why, "error")
+        case ev.RunResumed(operator=operator):
+            hints = (*identities.resumed(event), "looking for its kernel …")
+            what = f"resumed on {event.host}"
+            return EventSummary("resumed", what, operator, event.reason, "info", hints=hints)
+        case ev.RunbookReplaced(operator=operator):
+            what = "the run follows the new version of the runbook from here on"
+            return EventSummary("runbook", what, operator, diff=event.diff)
+        case ev.OperatorAttached(operator=operator):
+            return EventSummary("attached", "attached", operator, severity="detail")
+        case ev.OperatorDetached(operator=operator):
+            return EventSummary("detached", "detached", operator, event.why, "detail")
+    return None
+
+
+def _record(state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.OutputCapped():
+            where = f"{label(state, event.step)}, attempt {event.attempt}"
+            return EventSummary("output", f"{where}: {phrases.capped(event)}")
+        case ev.SealFailed():
+            what = f"the record is not sealed up to line {event.upto + 1}"
+            return EventSummary("record", what, why=event.why)
+        case ev.ForwardingFailed():
+            what = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
+            return EventSummary("record", what, why=event.why)
+        case ev.ForwardingResumed():
+            what = f"the record up to line {event.upto + 1} has been sent to {event.target}"
+            return EventSummary("record", what)
+    return None
+
+
+# ── where ────────────────────────────────────────────────────────────────────────────────────
 
 _OF_THE_RUN = (
     ev.RunInterrupted,
@@ -31,19 +215,14 @@ _OF_THE_RUN = (
 _OF_ITS_STEP = (
     ev.Stopped,
     ev.Deviated,
+    ev.AttemptIndeterminate,
     ev.AttemptSettled,
+    ev.OutputCapped,
     ev.ProcessesLeft,
 )
 
 
-def happening(state: RunState, record: Record) -> Happening | None:
-    """What is told of `record`, with the state that it led to; None for most."""
-    told = _told(state, record.event)
-    return Happening(record.at, *told, _step(state, record.event)) if told is not None else None
-
-
-def _step(state: RunState, event: ev.Event) -> str:
-    """Where it happened: of a decision, where it was made and not what it is about."""
+def _step(state: RunState, event: Event) -> str:
     if isinstance(event, _OF_THE_RUN):
         return ""
     if isinstance(event, _OF_ITS_STEP):
@@ -52,79 +231,3 @@ def _step(state: RunState, event: ev.Event) -> str:
         return state.stop.step or ""
     last = state.attempt or state.last_attempt
     return last.step if last is not None else ""
-
-
-def _told(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
-    match event:
-        case ev.Stopped():
-            where = phrases.step(state, event.step) if event.step else "the end"
-            return "stop", f"{where}: {phrases.stop(state, event)}", event.detail
-        case ev.Decided():
-            told = phrases.decision(state, phrases.without_reason(event))
-            return "decision", f"{event.operator.name}: {told}", event.reason
-        case ev.DecisionRefused():
-            return "refused", f"{event.operator.name}: {event.decision}", event.why
-        case ev.Deviated():
-            kind = phrases.DEVIATIONS[event.kind]
-            where = phrases.step(state, event.step) if event.step else "the run"
-            return "off script", f"{where}: {kind}", event.reason
-        case ev.NoteAdded():
-            return "note", f"{event.operator.name}: {event.text}", ""
-        case ev.InputAnswered():
-            answer = "a password, not recorded" if event.answer is None else event.answer
-            return "answer", f"{event.operator.name}: {answer}", ""
-        case ev.AttemptSettled():
-            return "settled", f"{event.operator.name}: {phrases.settled(state, event)}", ""
-    return _of_approval(state, event) or _kernel_or_process(state, event)
-
-
-def _of_approval(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
-    match event:
-        case ev.DecisionProposed():
-            told = phrases.decision(state, phrases.without_reason(event))
-            return "waits for approval", f"{event.operator.name}: {told}", event.reason
-        case ev.ApprovalGranted():
-            return "approved", phrases.judged(state, event, "approved"), ""
-        case ev.ApprovalRejected():
-            return "rejected", phrases.judged(state, event, "rejected"), ""
-    return None
-
-
-def _kernel_or_process(state: RunState, event: ev.Event) -> tuple[str, str, str] | None:
-    seen = kernel_status.fact(state, event)
-    if seen:
-        return "left running" if isinstance(event, ev.ProcessesLeft) else "kernel", seen, ""
-    match event:
-        case ev.KernelDied():
-            return "kernel", "the kernel died", event.why
-        case ev.KernelRestarted():
-            return "kernel", f"kernel number {event.generation} was started", event.why
-        case ev.KernelReattached():
-            return "kernel", phrases.reattached(event), ""
-        case ev.KernelInterrupted():
-            what = "the kernel was killed" if event.kill else "the step was interrupted"
-            return "kernel", what, event.why
-        case ev.RunInterrupted():
-            return "interrupted", "the process that ran it was gone", event.why
-        case ev.RunResumed():
-            return "resumed", f"by {phrases.operator(event.operator)}", event.reason
-        case ev.RunbookReplaced():
-            what = f"{event.operator.name}: the runbook's new version is followed from here on"
-            return "runbook", what, ""
-    return _of_role_or_record(event)
-
-
-def _of_role_or_record(event: ev.Event) -> tuple[str, str, str] | None:
-    match event:
-        case ev.RoleRefreshed():
-            return "role", identities.refreshed(event), ""
-        case ev.RoleNotRefreshed():
-            return "role", identities.not_refreshed(event), ""
-        case ev.SealFailed():
-            return "record", f"it could not be sealed up to line {event.upto + 1}", event.why
-        case ev.ForwardingFailed():
-            what = f"from line {event.since + 1} on it could not be sent to {event.target}"
-            return "record", what, event.why
-        case ev.ForwardingResumed():
-            return "record", phrases.forwarded(event), ""
-    return None

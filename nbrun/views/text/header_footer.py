@@ -48,7 +48,7 @@ def footer(
     good = event.outcome == "completed" and not event.off_script
     style = "bold green" if good else "bold yellow" if event.outcome == "completed" else "bold red"
     rows = [("why", event.why), ("took", phrases.duration(event.duration))]
-    rows += [("off script", phrases.deviation(state, each)) for each in state.deviations]
+    rows += [("off script", phrases.deviation_and_reason(state, each)) for each in state.deviations]
     rows += [
         (f"step {step.step.number}", f"{step.step.title}: {phrases.why_not_run(state, step)}")
         for step in phrases.not_run(state)

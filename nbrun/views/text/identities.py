@@ -28,14 +28,16 @@ def identities(told: Iterable[Identity]) -> str:
 
 
 def refreshed(event: ev.RoleRefreshed) -> str:
-    return f"the role {event.role} was taken again: {identities(event.identities)}"
+    return f"the role {event.role} was refreshed: {identities(event.identities)}"
 
 
 def not_refreshed(event: ev.RoleNotRefreshed) -> str:
-    ends = f"; what the kernel has ends at {phrases.moment(event.until)}" if event.until else ""
-    return f"the role {event.role} could not be taken again: {event.why}{ends}"
+    ends = phrases.moment(event.until) if event.until else ""
+    credentials = f"; the kernel's credentials end at {ends}" if ends else ""
+    return f"the role {event.role} could not be refreshed{credentials}"
 
 
-def resumed(event: ev.RunResumed) -> str:
-    """As whom the run goes on; empty where no role says."""
-    return identities(event.role.identities) if event.role else ""
+def resumed(event: ev.RunResumed) -> tuple[str, ...]:
+    """Return a line with the identities that the resumed run acts as; none without a role."""
+    acts = identities(event.role.identities) if event.role else ""
+    return (f"its role was refreshed: {acts}",) if acts else ()

@@ -43,8 +43,18 @@ def advice(event: Event) -> str:
     return ""
 
 
+def needs_action(event: Event) -> bool:
+    """Return False for good news, and for a silent kernel that is busy computing."""
+    match event:
+        case ev.KernelContinued() | ev.KernelResponded():
+            return False
+        case ev.KernelUnresponsive():
+            return not is_at_work(event)
+    return True
+
+
 def is_at_work(event: ev.KernelUnresponsive) -> bool:
-    """Whether it uses the processor, so that its silence is no alarm."""
+    """Return True if the kernel uses the processor, so that its silence is no alarm."""
     return event.cpu is not None and event.cpu >= event.silent * AT_WORK
 
 

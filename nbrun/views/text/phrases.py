@@ -82,19 +82,6 @@ def capped(event: ev.OutputCapped) -> str:
     )
 
 
-def unsealed(event: ev.SealFailed) -> str:
-    return f"not sealed up to line {event.upto + 1}: {event.why}"
-
-
-def unforwarded(event: ev.ForwardingFailed) -> str:
-    where = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
-    return f"{where}: {event.why}"
-
-
-def forwarded(event: ev.ForwardingResumed) -> str:
-    return f"the record up to line {event.upto + 1} has been sent to {event.target}"
-
-
 def clock(at: str) -> str:
     """The time of day of a record's `at`, in UTC: `09:31:04Z`."""
     return at[11:19] + "Z"
@@ -184,10 +171,14 @@ def stop(state: RunState, event: ev.Stopped) -> str:
     return f"this step {STOPS[event.reason]}{asked}"
 
 
+def with_reason(text: str, reason: str) -> str:
+    """Return `text (reason)`, or the text alone without a reason."""
+    return f"{text} ({reason})" if reason else text
+
+
 def settled(state: RunState, event: ev.AttemptSettled) -> str:
-    """`step 3, attempt 1: it happened (seen on the server)`."""
-    where = f"{label(state, event.step)}, attempt {event.attempt}"
-    return f"{where}: {FINDINGS[event.finding]}" + (f" ({event.reason})" if event.reason else "")
+    """Return `step 3, attempt 1: it happened`."""
+    return f"{label(state, event.step)}, attempt {event.attempt}: {FINDINGS[event.finding]}"
 
 
 def interrupted(event: ev.RunInterrupted) -> str:
@@ -203,7 +194,7 @@ def reattached(event: ev.KernelReattached) -> str:
     )
 
 
-def lost(event: ev.KernelRestarted) -> str:
+def lost_variables(event: ev.KernelRestarted) -> str:
     """What a new kernel lacks of the one before."""
     if event.lost is None:
         return "what the steps had made in the old kernel is lost, but for its setup steps"
@@ -218,18 +209,20 @@ def _brief(text: str) -> str:
     return first[:_BRIEF].rstrip() + (" …" if rest or len(first) > _BRIEF else "")
 
 
+def deviation_and_reason(state: RunState, event: ev.Deviated) -> str:
+    """Return `step 3 run again after it had not succeeded (the disk is free again)`."""
+    return with_reason(deviation(state, event), event.reason)
+
+
 def deviation(state: RunState, event: ev.Deviated) -> str:
     where = f"{label(state, event.step)} " if event.step and event.kind != "inserted" else ""
-    return f"{where}{DEVIATIONS[event.kind]}" + (f" ({event.reason})" if event.reason else "")
+    return f"{where}{DEVIATIONS[event.kind]}"
 
 
-def judged(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected, how: str) -> str:
-    """`step 3 approved by ada (uid 1000, …) (seen on the dashboard)`, `skip step 3 rejected by …`:
-    what it was that the operator had decided, where they had."""
-    why = f" ({event.reason})" if event.reason else ""
+def approval_subject(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected) -> str:
+    """Return what was approved or rejected: `step 3`, `skip step 3`, `insert`."""
     where = label(state, event.step) if event.step else ""
-    what = where if event.decision == "run" and where else f"{event.decision} {where}".strip()
-    return f"{what} {how} by {operator(event.operator)}{why}"
+    return where if event.decision == "run" and where else f"{event.decision} {where}".strip()
 
 
 def about(state: RunState, waiting: Awaited) -> str:
@@ -246,12 +239,7 @@ def change(state: RunState, event: ev.DecisionProposed) -> str:
     return "" if event.source is None else diff(known.step.source if known else "", event.source)
 
 
-def without_reason(event: ev.Decided | ev.DecisionProposed) -> ev.Decided:
-    """The decision alone, where its reason stands in a place of its own."""
-    return ev.Decided(operator=event.operator, decision=event.decision, step=event.step)
-
-
-def waits(state: RunState, event: ev.DecisionProposed) -> str:
+def approval_needed(state: RunState, event: ev.DecisionProposed) -> str:
     """What a decision waits for: `it needs the approval of another person, of the group dba:
     nbrun approve …`."""
     group = f", of the group {event.group}" if event.group else ""
@@ -261,10 +249,10 @@ def waits(state: RunState, event: ev.DecisionProposed) -> str:
 
 
 def decision(state: RunState, event: ev.Decided | ev.DecisionProposed) -> str:
-    """`retry step 3 (the disk is free again)`."""
+    """Return `retry step 3`: the decision, without its reason."""
     target = event.step or (state.stop.step if state.stop and event.decision in _ON_STEP else None)
     where = f" {label(state, target)}" if target else ""
-    return f"{event.decision}{where}" + (f" ({event.reason})" if event.reason else "")
+    return f"{event.decision}{where}"
 
 
 _ON_STEP = frozenset({"run", "done", "continue", "retry", "edit", "skip"})

@@ -2,6 +2,7 @@
 
 from nbrun.journal.codec import digest, encode
 from nbrun.views.export.account import account
+from nbrun.views.text.event_summary import who_and_what
 from tests.support import build_events
 from tests.support.build_events import approval_rejected, decision_proposed
 from tests.support.run_builder import Tale, display, step, stream
@@ -43,12 +44,12 @@ def test_a_stop_without_an_end_waits_till_the_last_record() -> None:
 
 
 def test_what_happened_is_told_with_its_reason() -> None:
-    told = [(each.kind, each.what, each.why) for each in account(tale().records).happenings]
+    told = [(each.kind, who_and_what(each), each.why) for each in account(tale().records).events]
     assert ("note", "ada: called the dba", "") in told
     assert ("decision", "ada: retry step 2", "again") in told
     assert (
         "off script",
-        "step 2 of 3 · Title of b: run again after it had not succeeded",
+        "step 2 run again after it had not succeeded",
         "again",
     ) in told
 
@@ -56,10 +57,10 @@ def test_what_happened_is_told_with_its_reason() -> None:
 def test_what_waited_for_an_approval_is_told_and_who_said_no() -> None:
     waits = Tale(step("a")).failure("a").add(decision_proposed(step="a", reason="by hand"))
     waits.add(approval_rejected("a", "never", decision="skip"))
-    told = [(each.kind, each.what, each.why) for each in account(waits.records).happenings]
+    told = [(each.kind, who_and_what(each), each.why) for each in account(waits.records).events]
     assert ("waits for approval", "ada: skip step 1", "by hand") in told
-    said = "skip step 1 rejected by grace (uid 1001, socket) (never)"
-    assert ("rejected", said, "") in told
+    said = "grace (uid 1001, socket): skip step 1"
+    assert ("rejected", said, "never") in told
 
 
 def test_the_head_is_the_hash_of_the_last_line() -> None:
@@ -85,10 +86,14 @@ def test_what_befell_the_kernel_and_the_record_is_told() -> None:
         build_events.role_refreshed(),
         build_events.role_not_refreshed(why="AccessDenied"),
     )
-    told = [(each.kind, each.what, each.why) for each in account(made.records).happenings]
+    told = [(each.kind, who_and_what(each), each.why) for each in account(made.records).events]
     assert [kind for kind, *_ in told] == ["kernel"] * 2 + ["record"] * 3 + ["role"] * 2
-    assert ("record", "it could not be sealed up to line 2", "the agent is gone") in told
-    assert ("record", "from line 2 on it could not be sent to syslog", "no such socket") in told
+    assert ("record", "the record is not sealed up to line 2", "the agent is gone") in told
+    assert (
+        "record",
+        "the record from line 2 on waits to be sent to syslog",
+        "no such socket",
+    ) in told
 
 
 def test_an_attempt_says_once_what_of_its_output_is_not_kept() -> None:

@@ -149,7 +149,7 @@ def test_an_outcome_is_one_line(how, line):
 
 def test_a_stop_a_decision_and_a_deviation_are_shown():
     tale = plan().failure("a").decide("retry", reason="space is free")
-    text = shown(tale.attempt("a", cause="operator"))
+    text = shown(tale.attempt("a", cause="operator"), width=100)
     assert "STOPPED at step 1 of 2 · Stop it" in text
     assert "this step failed" in text
     assert "ada: retry step 1 (space is free)" in text
@@ -171,9 +171,9 @@ def test_notes_refusals_deaths_and_answers_are_shown():
     tale.end("kernel_died").note("called the dba")
     text = shown(tale)
     for said in (
-        "answered: db1",
-        "answered: (a password, not recorded)",
-        "refused: not possible now",
+        "answer by ada: db1",
+        "answer by ada: (a password, not recorded)",
+        "refused: ada: retry (not possible now)",
         "interrupting the step: the operator pressed Ctrl-C",
         "ended by SIGKILL",
         "note by ada: called the dba",
@@ -518,8 +518,8 @@ def test_a_stopped_kernel_and_a_record_that_lags_are_said_while_the_step_goes_on
     text = " ".join(text.split())
     assert "the kernel is not responding" in text
     assert "the kernel's process goes on again" in text
-    assert "taken again: AWS arn:aws:sts::1:assumed-role/dba/ada, until 2026-11-23 10:31:04" in text
-    assert "again: AccessDenied; what the kernel has ends at 2026-11-23 10:31:04 UTC" in text
+    assert "refreshed: AWS arn:aws:sts::1:assumed-role/dba/ada, until 2026-11-23 10:31:04" in text
+    assert "the kernel's credentials end at 2026-11-23 10:31:04 UTC: AccessDenied" in text
     assert text.index("before") < text.index("output past 1000 B is not kept")
     assert "not sealed up to line 2: the agent is gone" in text
     assert "the record from line 2 on waits to be sent to syslog: no such socket" in text

@@ -4,20 +4,18 @@ import pytest
 
 from nbrun.core import events as ev
 from nbrun.core.reducer import fold
-from nbrun.views.text import event_lines, kernel_status
+from nbrun.views.text import kernel_status
 from tests.support.build_events import (
     BUILDERS,
     begun,
     interrupt_unheeded,
     kernel_continued,
     kernel_responded,
-    kernel_suspended,
     kernel_unresponsive,
     processes_left,
 )
 
 STATE = fold(begun())
-AT = "2026-11-23T09:31:04.000000Z"
 
 
 def fact(event: ev.Event) -> str:
@@ -68,17 +66,6 @@ def fact(event: ev.Event) -> str:
 )
 def test_it_says_what_is_known(event: ev.Event, told: str) -> None:
     assert fact(event) == told
-
-
-def test_work_is_no_alarm_and_a_standstill_is() -> None:
-    def style(event: ev.Event) -> str:
-        ((_, style),) = event_lines.lines(STATE, event, AT)
-        return style
-
-    assert style(kernel_unresponsive(silent=30.0, cpu=29.0)) == "yellow"
-    assert style(kernel_responded()) == "yellow"
-    for alarm in (kernel_unresponsive(), kernel_suspended(), processes_left()):
-        assert style(alarm) == "bold yellow"
 
 
 def test_no_command_that_ends_processes_is_shown_where_it_may_be_read_days_later() -> None:
