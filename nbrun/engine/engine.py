@@ -44,7 +44,6 @@ from nbrun.kernel.messages import (
     PrintedMuch,
     Replied,
     Responded,
-    Sink,
     Suspended,
     Unresponsive,
 )
@@ -75,7 +74,8 @@ Inbox = queue.SimpleQueue[Incoming]
 
 class Engine:
     """Runs one plan from its first event to its last. One thread calls `run`; anybody may put
-    decisions into `inbox`. `publish` gets each batch of records after the journal has it;
+    decisions into `inbox`. `kernel` sends its messages there too, through `output_cap`.
+    `publish` gets each batch of records after the journal has it;
     `save_notebook` writes the output notebook as the journal has it, with the end that is about
     to be recorded if there is one, and returns its SHA-256, or None when it can't be written.
     `redaction` knows the run's secrets: only the kernel gets those.
@@ -85,22 +85,23 @@ class Engine:
         self,
         journal: Journal,
         *,
-        make_kernel: Callable[[Sink], Kernel],
+        inbox: Inbox,
+        kernel: Kernel,
+        output_cap: OutputCap,
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
         on_loss: Callable[[JournalError], None] = lambda _error: None,
-        inbox: Inbox | None = None,
         state: RunState | None = None,
         redaction: Redaction | None = None,
     ) -> None:
         """`state`: where the run stands that the journal holds already."""
-        self.inbox: Inbox = inbox or queue.SimpleQueue()
+        self.inbox = inbox
         self.state = state or RunState()
         redaction = redaction or Redaction(lost=_secrets(self.state))
         self._recorder = Recorder(journal, self.state, redaction, publish)
         self._emit, self._emit_all = self._recorder.emit, self._recorder.emit_all
-        self._cap = OutputCap(self.inbox.put)
-        self._kernel = make_kernel(self._cap)
+        self._cap = output_cap
+        self._kernel = kernel
         self._control = KernelControl(self._kernel, self._recorder, self._asked_to_stop)
         self._deciding = Deciding(self._recorder, self._control, self._kernel.answer)
         self._save_notebook = save_notebook

@@ -2,113 +2,73 @@
 
 import logging
 import signal
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from nbrun.core.events import KernelProcess
-from nbrun.errors import KernelError, UsageError
-from nbrun.kernel import connection_dir, runtime_dir
-from nbrun.kernel.messages import KernelInfo, Message, Sink
-from nbrun.kernel.process import Log, Process
+from nbrun.errors import KernelError
+from nbrun.kernel.launcher import KernelLauncher
+from nbrun.kernel.messages import KernelInfo, Sink
+from nbrun.kernel.process import KernelLog, Process
 from nbrun.kernel.roles import roles
-from nbrun.kernel.roles.roles import Held, Taken
+from nbrun.kernel.roles.roles import Taken
 from nbrun.system import processes
 
 
 class LocalKernel:
     """A kernel process on this machine (`messages.Kernel`).
 
-    What it says goes to `sink` from a thread that does nothing else, so that no rendering and no
-    disk write ever holds up iopub.
+    A thread that does nothing else sends the kernel's messages to `sink`: no rendering and no disk
+    write ever delays iopub.
     """
 
     def __init__(
         self,
-        name: str,
+        launcher: KernelLauncher,
+        sink: Sink,
         *,
-        cwd: Path,
-        attended: bool,
-        generation: int = 0,
-        role: Held | None = None,
+        log: KernelLog | None = None,
+        learn: Callable[[Mapping[str, str]], None] = lambda _secrets: None,
     ) -> None:
-        """`attended`: somebody can answer a cell that asks for input. `generation`: that of the
-        kernel before this one's first. `role`: as whom it runs, and what it gets instead of this
-        process's environment."""
-        self._role = role
-        self._name = name
-        self._cwd = cwd
-        self._attended = attended
-        self._sink: Sink = _nobody_listens
-        self._log = Log()
-        self._generation = generation
-        self._learn: Callable[[Mapping[str, str]], None] = lambda _secrets: None
-        self._booting: Process | None = None
-        self._live: Process | None = None
+        """Take over the kernel that `launcher` has launched, if it has.
 
-    def speak_to(self, sink: Sink) -> "LocalKernel":
-        """Send what the kernel says to `sink`; itself."""
+        `log` keeps the stdout and stderr of kernel processes that have ended. `learn` gets the
+        secrets of the role each time it is taken again, and of a kernel that is adopted, before
+        the kernel's first message.
+        """
+        self._launcher = launcher
         self._sink = sink
-        return self
-
-    def log_to(self, log: Path, scrub: Callable[[bytes], bytes]) -> None:
-        """Keep in `log` what kernels that have ended wrote to their own stdout and stderr, as
-        `scrub` gives it back."""
-        self._log = Log(log, scrub)
-
-    def learn_by(self, learn: Callable[[Mapping[str, str]], None]) -> None:
-        """Tell `learn` the secrets of each role, and of each kernel that is found again, before
-        anything is heard of it."""
+        self._log = log or KernelLog()
         self._learn = learn
-        if self._role is not None:
-            self._role.learn = learn
-
-    def launch(self) -> None:
-        """Start the process, and do not wait for it: `start` does. Whatever goes wrong, that
-        says so."""
-        self._generation += 1
-        role = self._taken()
-        directory = connection_dir.make()
-        lodged = runtime_dir.new(directory, role.sudo if role else None)
-        self._booting = Process(self._name, self._generation, self._attended, directory, lodged)
-        self._booting.launch(self._cwd, role)
-        # What another Unix user's kernel left is asked for through sudo: nothing waits for that.
-        threading.Thread(target=connection_dir.sweep, name="nbrun-sweep", daemon=True).start()
-
-    def _taken(self) -> Taken | None:
-        try:
-            return self._role.for_kernel() if self._role else None
-        except UsageError as error:
-            raise KernelError(f"its role can't be taken again: {error}") from error
+        self._live: Process | None = None
+        if launcher.role is not None:
+            # Set here, not earlier: the redaction is built from the first secrets of the role.
+            launcher.role.learn = learn
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
         self._end_live()
-        if self._booting is None:
-            self.launch()
-        process, self._booting = self._booting, None
-        assert process is not None  # noqa: S101  launched above
+        process = self._launcher.next_process()
         try:
             info = process.ready(self._sink, give_up)
         except Exception as error:  # whatever Jupyter raises, the kernel is not up
             process.close(self._log)
             raise KernelError(
-                f"the kernel {self._name!r} did not start: {error}. What it printed is in "
+                f"the kernel {self._launcher.name!r} did not start: {error}. What it printed is in "
                 f"{self._log.path}"
             ) from error
         self._live = process
-        identities = self._role.taken.identities if self._role else ()
-        return msgspec.structs.replace(info, identities=identities)
+        role = self._launcher.role
+        return msgspec.structs.replace(info, identities=role.taken.identities if role else ())
 
     def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
         directory = Path(process.connection_file).parent
         if not processes.is_kernel(process):
             raise KernelError("its process is gone")
-        lodged = runtime_dir.of(directory)
-        adopted = Process(self._name, info.generation, self._attended, directory, lodged)
+        adopted = self._launcher.running_process(directory, info.generation)
         try:
-            self._learn(roles.secrets_in(lodged.read(roles.FILES)))
+            self._learn(roles.secrets_in(adopted.role_files()))
             adopted.adopt(process.pid, info, self._sink, give_up)
         except Exception as error:  # whatever Jupyter raises, it can't be spoken to
             adopted.close(self._log)
@@ -119,8 +79,8 @@ class LocalKernel:
     def _refurnish(self, adopted: Process) -> None:
         """With what the role came to now. Without it the kernel has what it had."""
         try:
-            if self._role is not None:
-                adopted.furnish(self._role.taken)
+            if self._launcher.role is not None:
+                adopted.furnish(self._launcher.role.taken)
         except KernelError as error:
             logging.getLogger(__name__).warning("%s", error)
 
@@ -151,9 +111,7 @@ class LocalKernel:
 
     def shutdown(self) -> None:
         self._end_live()
-        booting, self._booting = self._booting, None
-        if booting is not None:
-            booting.close(self._log)
+        self._launcher.close(self._log)
 
     def _end_live(self) -> None:
         process, self._live = self._live, None
@@ -165,7 +123,3 @@ class LocalKernel:
         if self._live is None:
             raise KernelError("no kernel is running")
         return self._live
-
-
-def _nobody_listens(_message: Message) -> None:
-    pass

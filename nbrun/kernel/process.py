@@ -20,7 +20,7 @@ from nbrun.kernel import connection_dir, protocol, runtime_dir
 from nbrun.kernel.channels import Channels
 from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, Line, manager
 from nbrun.kernel.messages import Died, KernelInfo, Sink, Suspended
-from nbrun.kernel.roles.roles import Taken
+from nbrun.kernel.roles.roles import FILES, Taken
 from nbrun.kernel.watchdog import Pulse, Vitals
 from nbrun.system import processes
 from nbrun.system.sudo import SudoError
@@ -36,8 +36,8 @@ _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGE
 
 
 @dataclass(frozen=True)
-class Log:
-    """Where what a kernel's process wrote is kept; nowhere without a path."""
+class KernelLog:
+    """A file for the stdout and stderr of kernel processes, cleaned by `scrub`. None: no file."""
 
     path: Path | None = None
     scrub: Callable[[bytes], bytes] = bytes
@@ -90,6 +90,13 @@ class Process:
             connection_dir.note_process(self._directory, self._pid)
         except Exception as error:  # noqa: BLE001
             self._launch_error = error
+
+    def role_files(self) -> dict[str, str]:
+        """Return the texts of the role's files in the runtime directory, by name.
+
+        Raises OSError, SudoError.
+        """
+        return self._lodged.read(FILES)
 
     def furnish(self, role: Taken) -> None:
         """Replace the files that its role gives it."""
@@ -183,7 +190,7 @@ class Process:
         except (RuntimeError, OSError):  # it died meanwhile
             pass
 
-    def end(self, log: Log) -> None:
+    def end(self, log: KernelLog) -> None:
         """End the process; all that it still says is delivered first."""
         channels = self._open_channels
         channels.expect_end()
@@ -211,7 +218,7 @@ class Process:
         if self._is_alive():
             self._manager.finish_shutdown(waittime=GOODBYE)
 
-    def close(self, log: Log) -> None:
+    def close(self, log: KernelLog) -> None:
         """Leave no process, socket or connection file; what it printed is added to `log`."""
         with suppress(RuntimeError, OSError):
             if self._manager.is_alive():

@@ -19,7 +19,10 @@ from nbrun.engine.engine import Engine, Inbox, Ordered, Reported
 from nbrun.errors import ExitCode, JournalError
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
+from nbrun.kernel.output_limit import OutputCap
+from nbrun.kernel.process import KernelLog
 from nbrun.kernel.roles.roles import Held
 from nbrun.supervisor import requests
 from nbrun.supervisor.listener import Listener
@@ -85,17 +88,17 @@ class RunHost:
 def create(
     directory: RunDirectory,
     journal: Journal,
-    kernel: LocalKernel,
+    launcher: KernelLauncher,
     plan: ev.RunStarted,
     *,
     redaction: Redaction,
-    role: Held | None = None,
     state: RunState | None = None,
 ) -> RunHost:
     """Create the host of the run that `plan` describes.
 
-    `redaction` removes secrets from the record and the log. It also learns the secrets that `role`
-    obtains later. `state` is the state that the journal already holds, for a resumed run.
+    `redaction` removes secrets from the record and the log. It also learns the secrets that the
+    launcher's role obtains later. `state` is the state that the journal already holds, for a
+    resumed run.
 
     Raises:
         NbrunError: the run's socket can't be created.
@@ -103,10 +106,10 @@ def create(
     inbox: Inbox = queue.SimpleQueue()
     gid = group_access.gid_of(plan.policy.group) if plan.policy.group else None
     server = Server(Listener(directory.socket, gid), inbox)
-    engine, subscribers = build_engine(
+    engine, kernel, subscribers = build_engine(
         directory,
         journal,
-        kernel,
+        launcher,
         plan,
         inbox=inbox,
         redaction=redaction,
@@ -114,13 +117,13 @@ def create(
         publish=server.publish,
         on_loss=server.fail,
     )
-    return RunHost(engine, server, subscribers, directory, redaction, kernel, role)
+    return RunHost(engine, server, subscribers, directory, redaction, kernel, launcher.role)
 
 
 def build_engine(
     directory: RunDirectory,
     journal: Journal,
-    kernel: LocalKernel,
+    launcher: KernelLauncher,
     plan: ev.RunStarted,
     *,
     inbox: Inbox,
@@ -128,14 +131,15 @@ def build_engine(
     state: RunState | None = None,
     publish: Callable[[Sequence[Record]], None] = lambda _records: None,
     on_loss: Callable[[JournalError], None] = lambda _error: None,
-) -> tuple[Engine, Recipients]:
+) -> tuple[Engine, LocalKernel, Recipients]:
     """Connect an engine to its kernel, its journal, its output notebook and its subscribers.
 
     The caller closes the subscribers after the engine has ended. `publish` receives each batch of
     records before the subscribers do; `on_loss`, the error if the journal can't be written.
     """
-    kernel.log_to(directory.log, redaction.scrub)
-    kernel.learn_by(redaction.learn)
+    cap = OutputCap(inbox.put)
+    log = KernelLog(directory.log, redaction.scrub)
+    kernel = LocalKernel(launcher, cap, log=log, learn=redaction.learn)
     subscribers = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:
@@ -144,15 +148,16 @@ def build_engine(
 
     engine = Engine(
         journal,
-        make_kernel=kernel.speak_to,
+        inbox=inbox,
+        kernel=kernel,
+        output_cap=cap,
         publish=publish_to_all,
         on_loss=on_loss,
         save_notebook=notebook_saver(directory, plan),
-        inbox=inbox,
         state=state,
         redaction=redaction,
     )
-    return engine, subscribers
+    return engine, kernel, subscribers
 
 
 def _install_signal_handlers(inbox: Inbox) -> None:

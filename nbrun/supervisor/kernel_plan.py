@@ -9,7 +9,7 @@ from nbrun.config import Config
 from nbrun.errors import UsageError
 from nbrun.journal import run_directory
 from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_of
-from nbrun.kernel.local import LocalKernel
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import Ground, Held, Role
 from nbrun.runbook import loader
 from nbrun.runbook.loader import Parsed
@@ -30,8 +30,8 @@ class Outline:
     run: str  # its id, if it comes to be one
     role: Held | None
 
-    def kernel(self) -> LocalKernel:
-        return LocalKernel(
+    def launcher(self) -> KernelLauncher:
+        return KernelLauncher(
             self.kernelspec,
             cwd=self.cwd,
             attended=self.attended,

@@ -42,8 +42,8 @@ def _start(request: StartRequest) -> int:
     from nbrun.supervisor import kernel_plan
 
     outline = kernel_plan.of(request)
-    kernel = outline.kernel()
-    kernel.launch()
+    launcher = outline.launcher()
+    launcher.launch()
     try:
         from nbrun.supervisor import host, prepare
 
@@ -52,17 +52,16 @@ def _start(request: StartRequest) -> int:
         run_host = host.create(
             run.directory,
             run.journal,
-            kernel,
+            launcher,
             run.started,
             redaction=checked.redaction(),
-            role=checked.role,
         )
         # They hold the parsed notebook, which is several times the size of the plan.
         del outline, checked
         return run_host.run(lambda: run_host.engine.run(run.started))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the shutdown must not be interrupted
-        kernel.shutdown()
+        launcher.close()
 
 
 def _resume(request: ResumeRequest) -> int:
@@ -75,10 +74,9 @@ def _resume(request: ResumeRequest) -> int:
     run_host = host.create(
         directory,
         run.writer,
-        resume.kernel_for(run.state, run.role),
+        resume.launcher_for(run.state, run.role),
         run.state.plan,
         redaction=resume.redaction_for(run.state, run.role, run.secrets),
-        role=run.role,
         state=run.state,
     )
     return run_host.run(lambda: run_host.engine.resume(run.resumed, run.last_seen, run.replaced))

@@ -23,10 +23,10 @@ def cancel_interrupted(directory: RunDirectory, reason: str) -> None:
     found = resume.open_journal(directory)
     operator = provenance.operator(os.getpid())
     inbox: Inbox = queue.SimpleQueue()
-    engine, subscribers = host.build_engine(
+    engine, _, subscribers = host.build_engine(
         directory,
         found.writer,
-        resume.kernel_for(found.state),
+        resume.launcher_for(found.state),
         found.state.plan,
         inbox=inbox,
         redaction=resume.redaction_for(found.state, None),

@@ -23,7 +23,7 @@ from nbrun.journal import recovery
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.jupyter_adapter import find_kernelspec
-from nbrun.kernel.local import LocalKernel
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import Held
 from nbrun.runbook import loader
 from nbrun.runbook.contract import Ground
@@ -145,10 +145,10 @@ def _load_config(state: RunState) -> Config:
     return config.load_for(Path(state.plan.runbook))
 
 
-def kernel_for(state: RunState, role: Held | None = None) -> LocalKernel:
-    """Return the adapter for the run's kernels: the one that may be alive, and later ones."""
+def launcher_for(state: RunState, role: Held | None = None) -> KernelLauncher:
+    """Return the launcher of the run's later kernels, which also finds the one it may have."""
     plan = state.plan
-    return LocalKernel(
+    return KernelLauncher(
         plan.kernelspec,
         cwd=Path(plan.cwd),
         attended=True,

@@ -1,6 +1,7 @@
 """The run loop, on a kernel that says what a test has it say and a journal that is a file."""
 
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from nbrun.core.model import Operator, Policy, Step
 from nbrun.core.redaction import Redaction
 from nbrun.core.reducer import fold
 from nbrun.engine import kernel_controller
-from nbrun.engine.engine import Engine, Ordered
+from nbrun.engine.engine import Engine, Inbox, Ordered
 from nbrun.errors import JournalError, KernelError
 from nbrun.journal import writer as journal_module
 from nbrun.journal.reader import Reading
@@ -36,6 +37,7 @@ from nbrun.kernel.messages import (
     Replied,
     Sink,
 )
+from nbrun.kernel.output_limit import OutputCap
 from tests.support.build_events import (
     OPERATOR,
     display,
@@ -151,7 +153,10 @@ class Stage:
         self, folder: Path, *decisions: Decision, cells: Any = None, secrets: Any = None
     ) -> None:
         self.path = folder / "journal.jsonl"
+        inbox: Inbox = queue.SimpleQueue()
+        cap = OutputCap(inbox.put)
         self.kernel = FakeKernel(cells or {})
+        self.kernel.sink = cap
         self.decisions = list(decisions)
         self.when: dict[type[Event], list[Decision]] = {}
         self.records: list[Record] = []
@@ -162,16 +167,14 @@ class Stage:
         self.at_publish: Callable[[Record], None] = lambda _record: None
         self.engine = Engine(
             Journal.create(self.path),
-            make_kernel=self.made,
+            inbox=inbox,
+            kernel=self.kernel,
+            output_cap=cap,
             publish=self.publish,
             save_notebook=self.save,
             on_loss=self.losses.append,
             redaction=Redaction(secrets),
         )
-
-    def made(self, sink: Sink) -> FakeKernel:
-        self.kernel.sink = sink
-        return self.kernel
 
     def save(self, end: ev.RunFinished | None) -> str | None:
         self.saved.append((len(self.records), end))

@@ -16,6 +16,7 @@ import pytest
 
 from nbrun.errors import KernelError, RunbookError
 from nbrun.kernel.jupyter_adapter import find_kernelspec
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.messages import (
     Cleared,
@@ -27,6 +28,7 @@ from nbrun.kernel.messages import (
     Printed,
     Replied,
 )
+from nbrun.kernel.process import KernelLog
 
 PATIENCE = 30  # seconds
 
@@ -37,8 +39,8 @@ class Talk:
     def __init__(self, folder: Path, name: str = "python3") -> None:
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.log = folder / "supervisor.log"
-        self.kernel = LocalKernel(name, cwd=folder, attended=True).speak_to(self.said.put)
-        self.kernel.log_to(self.log, bytes)
+        self.launcher = KernelLauncher(name, cwd=folder, attended=True)
+        self.kernel = LocalKernel(self.launcher, self.said.put, log=KernelLog(self.log, bytes))
 
     def hear(self) -> Message:
         return self.said.get(timeout=PATIENCE)
@@ -358,7 +360,8 @@ def test_nothing_is_lost_while_nobody_takes_what_the_kernel_says(alone: Talk) ->
         alone.said.put(message)
 
     done = alone.log.parent / "done"
-    alone.kernel.speak_to(hold).start()
+    alone.kernel = LocalKernel(alone.launcher, hold)
+    alone.kernel.start()
     alone.kernel.execute(
         f"for n in range(5000): display(n)\nfrom pathlib import Path; Path({str(done)!r}).touch()"
     )

@@ -15,6 +15,7 @@ import pytest
 
 from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.messages import Displayed, Idled, KernelInfo, Message, Printed, Replied
 
@@ -24,10 +25,11 @@ FIRST = """
 import json, queue, sys, time
 from pathlib import Path
 import msgspec
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.messages import Replied
 said = queue.SimpleQueue()
-kernel = LocalKernel("python3", cwd=Path.cwd(), attended=True).speak_to(said.put)
+kernel = LocalKernel(KernelLauncher("python3", cwd=Path.cwd(), attended=True), said.put)
 print(msgspec.json.encode(kernel.start()).decode(), flush=True)
 for line in sys.stdin:
     kernel.execute(json.loads(line))
@@ -65,8 +67,8 @@ class Orphan:
         first.stdin.close()
         first.stdout.close()
         self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self.kernel = LocalKernel("python3", cwd=folder, attended=True, generation=1)
-        self.kernel.speak_to(self.said.put)
+        launcher = KernelLauncher("python3", cwd=folder, attended=True, generation=1)
+        self.kernel = LocalKernel(launcher, self.said.put)
 
     def adopt(self) -> None:
         self.kernel.adopt(self.process, self.info, lambda: False)
@@ -159,7 +161,8 @@ def test_one_that_does_not_answer_is_ended_when_the_operator_gives_it_up(
 
 def test_another_process_with_its_number_is_not_taken_for_it(short: Path, tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1)
-    kernel = LocalKernel("python3", cwd=tmp_path, attended=True)
+    launcher = KernelLauncher("python3", cwd=tmp_path, attended=True)
+    kernel = LocalKernel(launcher, lambda _message: None)
     info = KernelInfo(
         generation=1, kernelspec="python3", language="python", language_info={}, implementation=""
     )

@@ -11,9 +11,12 @@ from nbrun.core.decisions import Decision
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Contract, Policy
 from nbrun.core.redaction import Redaction
-from nbrun.engine.engine import Engine, Ordered
+from nbrun.engine.engine import Engine, Inbox, Ordered
 from nbrun.journal.writer import Journal
+from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
+from nbrun.kernel.output_limit import OutputCap
+from nbrun.kernel.process import KernelLog
 from tests.support.build_events import OPERATOR, run_started, step
 
 PATIENCE = 30  # seconds
@@ -31,12 +34,16 @@ class Live:
     ) -> None:
         self._said: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._decisions = list(decisions)
-        self._kernel = LocalKernel(kernel, cwd=folder, attended=True)
-        self._kernel.log_to(folder / "kernel.log", bytes)
+        inbox: Inbox = queue.SimpleQueue()
+        cap = OutputCap(inbox.put)
+        launcher = KernelLauncher(kernel, cwd=folder, attended=True)
+        self._kernel = LocalKernel(launcher, cap, log=KernelLog(folder / "kernel.log"))
         self.events: list[Event] = []
         self.engine = Engine(
             Journal.create(folder / "journal.jsonl"),
-            make_kernel=self._kernel.speak_to,
+            inbox=inbox,
+            kernel=self._kernel,
+            output_cap=cap,
             publish=self._publish,
             save_notebook=lambda _end: None,
             redaction=redaction,

@@ -1,0 +1,86 @@
+"""Start the kernel processes of one run: the first ahead of its use, the later ones on demand."""
+
+import threading
+from pathlib import Path
+
+from nbrun.errors import KernelError, UsageError
+from nbrun.kernel import connection_dir, runtime_dir
+from nbrun.kernel.process import KernelLog, Process
+from nbrun.kernel.roles.roles import Held, Taken
+
+
+class KernelLauncher:
+    """Launches kernels of one kernelspec, and numbers them.
+
+    A kernel can boot while the run is still being prepared: `launch` needs neither the run's folder
+    nor its secrets. `LocalKernel` takes the launched process over; `close` ends one that it did not
+    take.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        cwd: Path,
+        attended: bool,
+        generation: int = 0,
+        role: Held | None = None,
+    ) -> None:
+        """Launch nothing yet.
+
+        `name` is the kernelspec's, `cwd` the folder of the kernels. `attended`: somebody can answer
+        a cell that asks for input. `generation`: the number of the run's last kernel so far.
+        `role`: the identity of the kernels, and their environment instead of this process's own.
+        """
+        self.name = name
+        self.role = role
+        self._cwd = cwd
+        self._attended = attended
+        self._generation = generation
+        self._booting: Process | None = None
+
+    def launch(self) -> None:
+        """Start the next kernel process, and do not wait until it is ready.
+
+        `Process.ready` raises what goes wrong.
+
+        Raises:
+            KernelError: the role can't be taken again, or there is no place for the sockets.
+        """
+        self._generation += 1
+        role = self._take_role()
+        directory = connection_dir.make()
+        lodged = runtime_dir.new(directory, role.sudo if role else None)
+        self._booting = Process(self.name, self._generation, self._attended, directory, lodged)
+        self._booting.launch(self._cwd, role)
+        # On a thread: clearing what another Unix user's kernel left goes through sudo.
+        threading.Thread(target=connection_dir.sweep, name="nbrun-sweep", daemon=True).start()
+
+    def _take_role(self) -> Taken | None:
+        try:
+            return self.role.for_kernel() if self.role else None
+        except UsageError as error:
+            raise KernelError(f"its role can't be taken again: {error}") from error
+
+    def next_process(self) -> Process:
+        """Hand over the process that `launch` started, or start one. Raises KernelError."""
+        if self._booting is None:
+            self.launch()
+        process, self._booting = self._booting, None
+        assert process is not None  # noqa: S101  launched above
+        return process
+
+    def running_process(self, directory: Path, generation: int) -> Process:
+        """Return the process of a kernel that an earlier supervisor started, not yet adopted.
+
+        Raises:
+            KernelError: the note of its runtime directory can't be read.
+        """
+        lodged = runtime_dir.of(directory)
+        return Process(self.name, generation, self._attended, directory, lodged)
+
+    def close(self, log: KernelLog | None = None) -> None:
+        """End the process that was launched and not handed over, if there is one."""
+        process, self._booting = self._booting, None
+        if process is not None:
+            process.close(log or KernelLog())
