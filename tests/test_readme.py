@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from nbrun.cli.main import app
 from nbrun.core import events as ev
+from nbrun.core.run_options import OnFailure, ShellErrors
 from nbrun.errors import ExitCode
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,14 @@ def test_every_option_of_a_command_is_on_its_own_page(command):
     declared = {option for each in parameters_of(command) for option in each.opts}
     page = options_in(PAGE_OF[command].read_text("utf-8"))
     assert {option for option in declared if option.startswith("--")} - page == set()
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"), [("--on-failure", OnFailure), ("--shell-errors", ShellErrors)]
+)
+def test_every_choice_of_an_option_is_in_its_row(option, choices):
+    row = re.search(rf"^\| (`{option} [^|]*)\|", PAGE_OF["start"].read_text("utf-8"), re.M)
+    assert set(re.findall(r"`(?:--[a-z-]+ )?([a-z]+)`", row[1])) == set(get_args(choices))
 
 
 def test_the_programs_own_options_are_in_the_readme():

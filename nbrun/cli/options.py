@@ -1,43 +1,50 @@
-"""Options and arguments that several commands take."""
+"""Options and arguments that several commands share.
+
+The options of `RunOptions` and `DisplayOptions` are declared once each. A command that is decorated
+with `takes_run_options` or `takes_display_options` has them in its signature, where Typer finds
+them, and receives one value that holds them all.
+"""
 
 import inspect
 import os
-from collections.abc import Callable
-from enum import StrEnum
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from nbrun import units
+from nbrun.core.run_options import OnFailure, RunOptions, ShellErrors
 from nbrun.views.text.options import DisplayOptions
 
+Command = Callable[..., None]
 
-class OnFailure(StrEnum):
-    ask = "ask"
-    stop = "stop"
-    wait = "wait"
-
-
-class ShellErrors(StrEnum):
-    fail = "fail"
-    ignore = "ignore"
-
-
+Runbook = Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook.")]
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's id, a unique part of the id, a path, or last."),
+]
 RunsDir = Annotated[
     Path | None,
-    typer.Option(help="Where runs are kept. Also NBRUN_RUNS_DIR, or runs_dir in nbrun.toml."),
+    typer.Option(
+        help="The folder that holds the runs. Also NBRUN_RUNS_DIR, or runs_dir in nbrun.toml."
+    ),
+]
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+AllowedSigners = Annotated[
+    Path | None,
+    typer.Option(help="The keys that may sign records: a file as in ssh-keygen(1)."),
 ]
 Plain = Annotated[
     bool,
-    typer.Option("--plain", help="No colours, no boxes, nothing redrawn: for screen readers."),
+    typer.Option("--plain", help="No colours, boxes or redrawing: for screen readers and logs."),
 ]
-AllowedSigners = Annotated[
-    Path | None, typer.Option(help="Who may sign: a file as ssh-keygen(1) describes it.")
-]
-RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, a unique part of it, a path, or last.")
-]
+JournalLines = Annotated[bool, typer.Option("--json", help="Print the journal's lines.")]
+JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+# ── parameters ───────────────────────────────────────────────────────────────────────────────
 
 
 def _complete_parameter(incomplete: str) -> list[tuple[str, str]]:
@@ -60,59 +67,140 @@ ParametersFile = Annotated[
     Path | None,
     typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
 ]
-Undeclared = Annotated[
-    bool,
-    typer.Option("--undeclared", help="Take parameters that the notebook does not declare."),
-]
-KernelName = Annotated[
-    str | None, typer.Option(help="Run on this kernel instead of the notebook's own.")
-]
 
 
-RoleName = Annotated[
-    str | None,
-    typer.Option(help="Run as this role of nbrun.toml.", show_default=False),
-]
+# ── options of a run ─────────────────────────────────────────────────────────────────────────
 
 
-# ── how a run is shown ───────────────────────────────────────────────────────────────────────
+def _wait_for(text: str) -> float | None:
+    return units.seconds(text, "--wait-for") if text else None
 
-_LOOK: dict[str, Any] = {
+
+def _max_output(text: str) -> int | None:
+    return units.in_bytes(text, "--max-output") if text else None
+
+
+# The fields of RunOptions, in the order in which --help lists them.
+_RUN_OPTIONS: dict[str, Any] = {
+    "undeclared": Annotated[
+        bool, typer.Option("--undeclared", help="Accept parameters that the notebook lacks.")
+    ],
+    "runs_dir": RunsDir,
+    "kernel": Annotated[
+        str | None, typer.Option(help="Use this kernel instead of the notebook's own.")
+    ],
+    "cwd": Annotated[
+        Path | None, typer.Option(help="Run in this folder instead of the notebook's folder.")
+    ],
+    "step": Annotated[bool, typer.Option("--step", help="Stop and ask before every step.")],
+    "strict": Annotated[
+        bool, typer.Option("--strict", help="Refuse every decision that leaves the script.")
+    ],
+    "on_failure": Annotated[
+        OnFailure,
+        typer.Option(
+            help="At a failed step: ask the operator, end the run, or wait until someone attaches."
+        ),
+    ],
+    "wait_for": Annotated[
+        float | None,
+        typer.Option(
+            parser=_wait_for,
+            metavar="TIME",
+            help="How long a stop waits while nobody is attached, for example 2h; then the run "
+            "fails.",
+        ),
+    ],
+    "shell_errors": Annotated[
+        ShellErrors,
+        typer.Option(help="Whether a failed shell command in a cell fails its step."),
+    ],
+    "role": Annotated[
+        str | None, typer.Option(help="Run the kernel with this role of nbrun.toml.")
+    ],
+    "group": Annotated[str, typer.Option(help="Let the members of this group watch and approve.")],
+    "yes": Annotated[
+        bool,
+        typer.Option("--yes", help="Confirm steps in advance, except destructive ones."),
+    ],
+    "yes_destructive": Annotated[
+        bool, typer.Option("--yes-destructive", help="Confirm destructive steps, too.")
+    ],
+    "reason": Annotated[str, typer.Option(help="Why you start this run, for the record.")],
+    "ticket": Annotated[
+        str, typer.Option(help="The ticket that this run belongs to, for the record.")
+    ],
+    "sign": Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign the record with this OpenSSH key.")
+    ],
+    "max_output": Annotated[
+        int | None,
+        typer.Option(
+            parser=_max_output,
+            metavar="SIZE",
+            help="How much output of a step is kept: 64MiB by default, 0 for no limit.",
+        ),
+    ],
+}
+
+
+def takes_run_options(*names: str) -> Callable[[Command], Command]:
+    """Give a command the options of a run: those called `names`, or all of them.
+
+    The command receives a `RunOptions` as its argument `options`.
+    """
+    chosen = {name: _RUN_OPTIONS[name] for name in names or _RUN_OPTIONS}
+    return _takes("options", RunOptions, chosen, RunOptions())
+
+
+# ── options of the display ───────────────────────────────────────────────────────────────────
+
+_DISPLAY_OPTIONS: dict[str, Any] = {
     "plain": Plain,
     "full_traceback": Annotated[
         bool, typer.Option("--full-traceback", help="Show every frame of a traceback.")
     ],
     "max_lines": Annotated[
-        int, typer.Option(min=0, help="Lines of one output that are printed; 0 for all.")
+        int, typer.Option(min=0, help="How many lines of one output are printed; 0 for all.")
     ],
 }
 
 
-def shown(**defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command that takes a `look` the options that make one, each a field of `Look` with
-    its default there or in `defaults`. Typer finds them in the signature, in place of `look`."""
-    usual = DisplayOptions(**defaults)
+def takes_display_options(**defaults: Any) -> Callable[[Command], Command]:
+    """Give a command the options that say how a run is shown; `defaults` override the usual ones.
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    The command receives a `DisplayOptions` as its argument `display`.
+    """
+    return _takes("display", DisplayOptions, _DISPLAY_OPTIONS, DisplayOptions(**defaults))
+
+
+def _takes(
+    parameter: str, build: Callable[..., Any], options: Mapping[str, Any], defaults: Any
+) -> Callable[[Command], Command]:
+    """Put `options` in the place of `parameter` in a command's signature, which Typer reads.
+
+    `options` are fields of what `build` returns; `defaults` holds the default of each.
+    """
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=getattr(defaults, name),
+            annotation=annotation,
+        )
+        for name, annotation in options.items()
+    ]
+
+    def decorate(command: Command) -> Command:
         @wraps(command)
         def run(**arguments: Any) -> None:
-            display = DisplayOptions(**{name: arguments.pop(name) for name in _LOOK})
-            command(**arguments, display=display)
+            built = build(**{name: arguments.pop(name) for name in options})
+            command(**arguments, **{parameter: built})
 
         own = inspect.signature(command)
-        taken = [each for each in own.parameters.values() if each.name != "display"]
-        options = [
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=getattr(usual, name), annotation=kind
-            )
-            for name, kind in _LOOK.items()
-        ]
-        vars(run)["__signature__"] = own.replace(parameters=[*taken, *options])
-        run.__annotations__ = {each.name: each.annotation for each in (*taken, *options)}
+        kept = [each for each in own.parameters.values() if each.name != parameter]
+        vars(run)["__signature__"] = own.replace(parameters=[*kept, *added])
+        run.__annotations__ = {each.name: each.annotation for each in (*kept, *added)}
         return run
 
     return decorate
-
-
-def text(path: Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -1,42 +1,53 @@
-"""The commands that read what was recorded."""
+"""Command-line declarations of the commands that read records."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from nbrun.cli.options import AllowedSigners, Plain, RunName, RunsDir, shown
+from nbrun.cli.options import (
+    AllowedSigners,
+    JournalLines,
+    JsonObject,
+    Plain,
+    Runbook,
+    RunName,
+    RunsDir,
+    takes_display_options,
+)
 from nbrun.views.text.options import DisplayOptions
 
 
-@shown(max_lines=0)
+@takes_display_options(max_lines=0)
 def log(
     run: RunName = "last",
     runs_dir: RunsDir = None,
     output: Annotated[
-        bool, typer.Option("--output/--no-output", help="Show what the cells printed.")
+        bool, typer.Option("--output/--no-output", help="Whether to show what the cells printed.")
     ] = True,
-    steps: Annotated[bool, typer.Option("--steps", help="A table of what was done only.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The journal's own lines.")] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Print only a table of the steps and attempts.")
+    ] = False,
+    json: JournalLines = False,
     step: Annotated[
-        str | None, typer.Option(help="Only this step, by its number or cell id.")
+        str | None, typer.Option(help="Show only this step, by its number or cell id.")
     ] = None,
     timing: Annotated[
-        bool, typer.Option("--timing", help="Play it back in the time it took.")
+        bool, typer.Option("--timing", help="Replay with the original timing.")
     ] = False,
     speed: Annotated[
-        float, typer.Option(min=0.01, help="With --timing: so many times as fast.")
+        float, typer.Option(min=0.01, help="With --timing: the speed, 2 for twice as fast.")
     ] = 1.0,
     max_wait: Annotated[
-        float | None, typer.Option(min=0.0, help="With --timing: never wait longer, in seconds.")
+        float | None, typer.Option(min=0.0, help="With --timing: the longest pause, in seconds.")
     ] = None,
     *,
     display: DisplayOptions,
 ) -> None:
-    """Tell a run again: what was done, when, by whom, and what it printed."""
+    """Replay a run from its journal."""
     from nbrun.cli.commands.records import log as command
 
-    request = command.Request(
+    options = command.LogOptions(
         run=run,
         runs_dir=runs_dir,
         output=output,
@@ -48,35 +59,37 @@ def log(
         max_wait=max_wait,
         display=display,
     )
-    raise typer.Exit(command.show(request))
+    raise typer.Exit(command.show(options))
 
 
 def runs(
     runs_dir: RunsDir = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a run.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each run.")
+    ] = False,
 ) -> None:
-    """List the runs there are, newest first."""
+    """List runs, newest first."""
     from nbrun.cli.commands.records import runs as command
 
     raise typer.Exit(command.show(runs_dir, json=json))
 
 
 def review(
-    runbook: Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook.")],
+    runbook: Runbook,
     newest: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only its newest N runs.")
+        int | None, typer.Option(min=1, metavar="N", help="Read only the newest N runs.")
     ] = None,
     diffs: Annotated[
-        bool, typer.Option("--diffs", help="Show what was run in place of its sources.")
+        bool, typer.Option("--diffs", help="Show the code that ran instead of each step's source.")
     ] = False,
     runs_dir: RunsDir = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    json: JsonObject = False,
     plain: Plain = False,
 ) -> None:
-    """Tell what the runs of a runbook say of it: where it fails, and why operators leave it."""
+    """Summarize the runs of a runbook: where it fails, and why operators leave the script."""
     from nbrun.cli.commands.records import review as command
 
-    request = command.Request(
+    options = command.ReviewOptions(
         runbook=runbook,
         runs_dir=runs_dir,
         newest=newest,
@@ -84,42 +97,33 @@ def review(
         json=json,
         display=DisplayOptions(plain=plain),
     )
-    raise typer.Exit(command.show(request))
+    raise typer.Exit(command.show(options))
 
 
 def export(
     run: RunName,
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATH]", help="Where to; in the run's folder if left out."),
+        typer.Argument(metavar="[PATH]", help="The file to write; by default in the run's folder."),
     ] = None,
-    notebook: Annotated[
-        bool, typer.Option("--notebook", help="The output notebook, from the journal alone.")
-    ] = False,
+    notebook: Annotated[bool, typer.Option("--notebook", help="The output notebook.")] = False,
     html: Annotated[bool, typer.Option("--html", help="A report as one HTML page.")] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="A summary in Markdown, for a ticket.")
     ] = False,
-    cast: Annotated[
-        bool, typer.Option("--cast", help="An asciicast, for asciinema to play.")
-    ] = False,
+    cast: Annotated[bool, typer.Option("--cast", help="A recording for asciinema.")] = False,
     allowed_signers: AllowedSigners = None,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Make a view of a run again from its journal."""
+    """Write a notebook, report, summary or recording of a run from its journal."""
     from nbrun.cli.commands.records import export as command
 
-    kinds: dict[command.Kind, bool] = {
-        "notebook": notebook,
-        "html": html,
-        "markdown": markdown,
-        "cast": cast,
-    }
-    wanted = [kind for kind, is_wanted in kinds.items() if is_wanted]
-    if len(wanted) != 1:
-        one = ", ".join(f"--{kind}" for kind in kinds)
-        raise typer.BadParameter(f"say what to make, one of {one}")
-    code, target = command.export(run, wanted[0], path, runs_dir, allowed_signers)
+    given = {"notebook": notebook, "html": html, "markdown": markdown, "cast": cast}
+    formats = [name for name in get_args(command.ExportFormat) if given[name]]
+    if len(formats) != 1:
+        options = ", ".join(f"--{name}" for name in given)
+        raise typer.BadParameter(f"choose one format: {options}")
+    code, target = command.export(run, formats[0], path, runs_dir, allowed_signers)
     typer.echo(target)
     raise typer.Exit(code)
 
@@ -127,22 +131,25 @@ def export(
 def verify(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Runs as for log, or folders that hold runs."),
+        typer.Argument(metavar="RUN...", help="Runs, named as for log, or folders of runs."),
     ],
     allowed_signers: AllowedSigners = None,
     require_seal: Annotated[
         bool, typer.Option("--require-seal", help="Exit with 7 for a record that is not SEALED.")
     ] = False,
     expect_head: Annotated[
-        str | None, typer.Option(metavar="HASH", help="The hash that the run's end printed.")
+        str | None,
+        typer.Option(metavar="HASH", help="The hash that was printed at the end of the run."),
     ] = None,
     runs_dir: RunsDir = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a record.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each record.")
+    ] = False,
 ) -> None:
-    """Check that records are whole, unaltered and signed."""
+    """Check that records are complete, unaltered and signed."""
     from nbrun.cli.commands.records import verify as command
 
-    request = command.Request(
+    options = command.VerifyOptions(
         runs=runs,
         runs_dir=runs_dir,
         allowed_signers=allowed_signers,
@@ -150,18 +157,18 @@ def verify(
         require_seal=require_seal,
         json=json,
     )
-    raise typer.Exit(command.show(request))
+    raise typer.Exit(command.show(options))
 
 
 def seal(
     run: RunName,
     sign: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="Sign with this OpenSSH key; by default with the run's."),
+        typer.Option(metavar="KEY", help="Sign with this OpenSSH key; by default the run's key."),
     ] = None,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Sign the record of a run that has ended, where its own seal is missing."""
+    """Sign the record of an ended run that has no seal of its own."""
     from nbrun.cli.commands.records import seal as command
 
     typer.echo(command.seal(run, runs_dir, sign))

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbrun.core.run_options import OnFailure, ShellErrors
+
 DeviationKind = Literal[
     "retried",
     "edited",
@@ -95,10 +97,10 @@ class Policy(Data, frozen=True, kw_only=True):
     members may look on and approve; empty for nobody."""
 
     attended: bool = True
-    on_failure: Literal["ask", "stop", "wait"] = "ask"
+    on_failure: OnFailure = "ask"
     step: bool = False
     strict: bool = False
-    shell_errors: Literal["fail", "ignore"] = "fail"
+    shell_errors: ShellErrors = "fail"
     wait_for: float | None = None
     max_output: int = 0
     sign: str = ""

@@ -67,7 +67,7 @@ class RunHost:
         # Whatever the engine's thread prints must reach the log: the thread comes last.
         _install_signal_handlers(self.engine.inbox)
         thread = threading.Thread(target=run_engine, name="nbrun-engine")
-        _send_reply(Accepted(directory=str(self.directory.path)))
+        _send_reply(Accepted(directory=self.directory.path))
         _redirect_to_log(self.directory.log, self.redaction)
         thread.start()
         refresher = (

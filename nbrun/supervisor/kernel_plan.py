@@ -41,13 +41,14 @@ class Outline:
 
 def of(order: StartRequest) -> Outline:
     """Raises UsageError when something is wrong with that much of the order."""
-    parsed = loader.parse(Path(order.runbook))
-    name = loader.kernel_name(parsed, order.kernel)
+    parsed = loader.parse(order.runbook)
+    options = order.options
+    name = loader.kernel_name(parsed, options.kernel)
     spec = find_kernelspec(name)
     settings = config.load_for(parsed.path)
-    if order.group:
-        group_access.gid_of(order.group)
-    run, cwd = run_directory.new_id(parsed.path), _cwd(order, parsed.path)
+    if options.group:
+        group_access.gid_of(options.group)
+    run, cwd = run_directory.new_id(parsed.path), _cwd(options.cwd, parsed.path)
     return Outline(
         parsed=parsed,
         kernelspec=str(name),
@@ -56,7 +57,7 @@ def of(order: StartRequest) -> Outline:
         attended=order.attended,
         config=settings,
         run=run,
-        role=held(settings.role(order.role), str(name), cwd, run) if order.role else None,
+        role=held(settings.role(options.role), str(name), cwd, run) if options.role else None,
     )
 
 
@@ -79,8 +80,8 @@ def held(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
     return Held(role, ground)
 
 
-def _cwd(order: StartRequest, path: Path) -> Path:
-    cwd = (Path(order.cwd) if order.cwd else path.parent).absolute()
+def _cwd(option: Path | None, runbook: Path) -> Path:
+    cwd = (option or runbook.parent).absolute()
     if not cwd.is_dir():
         raise UsageError(f"--cwd {cwd}: there is no such folder")
     return cwd

@@ -7,7 +7,6 @@ one reply from its stdout (see `requests`).
 import gc
 import signal
 import sys
-from pathlib import Path
 
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.supervisor import requests
@@ -69,7 +68,7 @@ def _resume(request: ResumeRequest) -> int:
     from nbrun.journal.run_directory import RunDirectory
     from nbrun.supervisor import host, resume
 
-    directory = RunDirectory(Path(request.directory))
+    directory = RunDirectory(request.directory)
     run = resume.open_run(directory, request)
     run_host = host.create(
         directory,

@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nbrun import config, units
+from nbrun import config
 from nbrun.audit import ssh_signatures
 from nbrun.config import Config
 from nbrun.core import events as ev
@@ -76,7 +76,7 @@ def check(order: StartRequest, outline: Outline) -> Checked:
             read.node,
             kernel_name=outline.kernelspec,
             language=language,
-            undeclared=order.undeclared,
+            undeclared=order.options.undeclared,
         ),
         cwd=outline.cwd,
         policy=policy,
@@ -95,11 +95,11 @@ def prepare(order: StartRequest, checked: Checked) -> Prepared:
         JournalError: the record can't be kept.
     """
     book = planned(checked)
-    runs_dir = config.runs_dir(Path(order.runs_dir) if order.runs_dir else None)
+    runs_dir = config.runs_dir(order.options.runs_dir)
     directory = run_directory.create(runs_dir, checked.run)
     journal = Journal.create(directory.journal)
-    if order.group:
-        directory.share(group_access.gid_of(order.group))
+    if order.options.group:
+        directory.share(group_access.gid_of(order.options.group))
     return Prepared(
         started=_started(order, checked, book, directory),
         directory=directory,
@@ -127,33 +127,40 @@ def planned(checked: Checked) -> Runbook:
 
 
 def _policy(order: StartRequest, settings: Config) -> model.Policy:
-    if order.step and not order.attended:
+    """Combine the options of the command line with the settings of nbrun.toml.
+
+    Raises:
+        UsageError: --step was given and there is no terminal.
+    """
+    options = order.options
+    if options.step and not order.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
-    key = Path(order.sign) if order.sign else settings.sign_key
+    key = options.sign or settings.sign_key
     return model.Policy(
         attended=order.attended,
-        on_failure=order.on_failure,
-        step=order.step,
-        strict=order.strict or settings.strict,
-        shell_errors=order.shell_errors,
-        wait_for=order.wait_for,
-        max_output=_max_output(order, settings),
+        on_failure=options.on_failure,
+        step=options.step,
+        strict=options.strict or settings.strict,
+        shell_errors=options.shell_errors,
+        wait_for=options.wait_for,
+        max_output=_max_output(options.max_output, settings.max_output),
         sign=str(key.expanduser().absolute()) if key else "",
         forward=settings.forward,
-        yes=order.yes,
-        yes_destructive=order.yes_destructive,
+        yes=options.yes,
+        yes_destructive=options.yes_destructive,
         allow=settings.allow,
         need_reason=settings.need_reason,
         need_approval=settings.need_approval,
         approvers=settings.approvers,
-        group=order.group,
+        group=options.group,
     )
 
 
-def _max_output(order: StartRequest, settings: Config) -> int:
-    if not order.max_output:
-        return MAX_OUTPUT if settings.max_output is None else settings.max_output
-    return units.in_bytes(order.max_output, "--max-output")
+def _max_output(option: int | None, setting: int | None) -> int:
+    """Return the bytes of output that are kept of a step: the option goes before nbrun.toml."""
+    if option is not None:
+        return option
+    return MAX_OUTPUT if setting is None else setting
 
 
 def _fingerprint(policy: model.Policy) -> str:
@@ -189,9 +196,9 @@ def _started(
         host=socket.gethostname(),
         versions=provenance.versions(),
         policy=checked.policy,
-        reason=order.reason,
-        ticket=order.ticket,
-        notices=book.notices + checked.given.notices + _unreached(order.group, directory),
+        reason=order.options.reason,
+        ticket=order.options.ticket,
+        notices=book.notices + checked.given.notices + _unreached(order.options.group, directory),
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
         secrets=tuple(sorted(checked.given.secret)),

@@ -3,15 +3,17 @@
 Each is one line of JSON: the request on the supervisor's stdin, the reply on its stdout.
 """
 
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from nbrun.core.run_options import RunOptions
 from nbrun.runbook.parameters.types import Given
 
 
 class _SupervisorRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
-    """Paths are strings. Relative paths start at the supervisor's working directory."""
+    """Relative paths start at the supervisor's working directory."""
 
 
 class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
@@ -20,30 +22,12 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
     Attributes:
         attended: an operator will decide at stops.
         given: parameter values as given, secrets in clear text.
-        wait_for: seconds that a stop waits for an operator to attach, or None for no limit.
-        max_output: a size such as `64MiB`; empty for the value in nbrun.toml, or the default.
     """
 
-    runbook: str
+    runbook: Path
     attended: bool
+    options: RunOptions = RunOptions()
     given: dict[str, Given] = {}
-    undeclared: bool = False
-    runs_dir: str | None = None
-    kernel: str | None = None
-    cwd: str | None = None
-    step: bool = False
-    strict: bool = False
-    on_failure: Literal["ask", "stop", "wait"] = "ask"
-    wait_for: float | None = None
-    shell_errors: Literal["fail", "ignore"] = "fail"
-    reason: str = ""
-    ticket: str = ""
-    sign: str | None = None
-    max_output: str = ""
-    yes: bool = False
-    yes_destructive: bool = False
-    role: str | None = None
-    group: str = ""
 
 
 class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume"):
@@ -54,7 +38,7 @@ class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume")
         given: the run's secrets, entered again, in clear text.
     """
 
-    directory: str
+    directory: Path
     new_runbook: bool = False
     reason: str = ""
     given: dict[str, Given] = {}
@@ -70,7 +54,7 @@ class _SupervisorReply(msgspec.Struct, frozen=True, kw_only=True, tag_field="ans
 class Accepted(_SupervisorReply, frozen=True, kw_only=True, tag="accepted"):
     """The run in `directory` has begun, and the supervisor listens on its socket."""
 
-    directory: str
+    directory: Path
 
 
 class Declined(_SupervisorReply, frozen=True, kw_only=True, tag="declined"):
@@ -82,9 +66,28 @@ class Declined(_SupervisorReply, frozen=True, kw_only=True, tag="declined"):
 
 SupervisorReply = Accepted | Declined
 
-_encoder = msgspec.json.Encoder()
-_requests: msgspec.json.Decoder[SupervisorRequest] = msgspec.json.Decoder(SupervisorRequest)
-_replies: msgspec.json.Decoder[SupervisorReply] = msgspec.json.Decoder(SupervisorReply)
+
+def _path_to_text(value: Any) -> str:
+    """Encode a path, which JSON has no type for."""
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(f"no JSON for {type(value)}")
+
+
+def _text_to_path(kind: type, value: Any) -> Any:
+    """Decode what `_path_to_text` has encoded."""
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(f"no {kind} in JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_path_to_text)
+_requests: msgspec.json.Decoder[SupervisorRequest] = msgspec.json.Decoder(
+    SupervisorRequest, dec_hook=_text_to_path
+)
+_replies: msgspec.json.Decoder[SupervisorReply] = msgspec.json.Decoder(
+    SupervisorReply, dec_hook=_text_to_path
+)
 
 
 def encode(message: Any) -> bytes:

@@ -58,8 +58,6 @@ class SupervisorProcess:
         return self._started
 
     def _receive_reply(self) -> "RunDirectory":
-        from pathlib import Path
-
         from nbrun.journal.run_directory import RunDirectory
         from nbrun.supervisor import requests
 
@@ -71,7 +69,7 @@ class SupervisorProcess:
             raise NbrunError(f"the run's supervisor ended before the run began: {printed}")
         reply = requests.decode_reply(line)
         if isinstance(reply, requests.Accepted):
-            return RunDirectory(Path(reply.directory))
+            return RunDirectory(reply.directory)
         raise DeclinedError(reply.why, reply.exit_code)
 
     def terminate(self) -> "RunDirectory":

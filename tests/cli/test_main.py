@@ -155,6 +155,8 @@ def test_a_notebook_that_is_not_there_is_a_usage_error_and_leaves_nothing(run, t
         ("-p", "nothing"),
         ("-f", "nowhere.yaml"),
         ("--cwd", "nowhere"),
+        ("--max-output", "much"),
+        ("--wait-for", "long"),
         ("--kernel", "nowhere"),
         ("--step",),  # there is no terminal here
     ],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nbrun.errors import UsageError
+from nbrun.core.run_options import RunOptions
 from nbrun.supervisor import kernel_plan
 from nbrun.supervisor.prepare import MAX_OUTPUT, Checked, check
 from nbrun.supervisor.requests import StartRequest
@@ -18,23 +18,17 @@ def checked(order: StartRequest) -> Checked:
 @pytest.mark.parametrize(
     ("team", "asked", "limit"),
     [
-        ("", "", MAX_OUTPUT),
-        ("[journal]\nmax_output = '2MiB'", "", 2**21),
-        ("[journal]\nmax_output = 0", "", 0),
-        ("[journal]\nmax_output = 0", "1KiB", 1024),
-        ("[journal]\nmax_output = '2MiB'", "0", 0),
+        ("", None, MAX_OUTPUT),
+        ("[journal]\nmax_output = '2MiB'", None, 2**21),
+        ("[journal]\nmax_output = 0", None, 0),
+        ("[journal]\nmax_output = 0", 1024, 1024),
+        ("[journal]\nmax_output = '2MiB'", 0, 0),
     ],
 )
 def test_how_much_output_is_kept_is_the_orders_word_then_the_teams_then_nbruns(
-    tmp_path: Path, team: str, asked: str, limit: int
+    tmp_path: Path, team: str, asked: int | None, limit: int
 ) -> None:
     (tmp_path / "nbrun.toml").write_text(team)
     book = write(tmp_path, notebook(code("1")))
-    order = StartRequest(runbook=str(book), attended=False, max_output=asked)
+    order = StartRequest(runbook=book, attended=False, options=RunOptions(max_output=asked))
     assert checked(order).policy.max_output == limit
-
-
-def test_a_size_that_is_none_is_refused(tmp_path: Path) -> None:
-    book = write(tmp_path, notebook(code("1")))
-    with pytest.raises(UsageError, match="--max-output much: is no size"):
-        checked(StartRequest(runbook=str(book), attended=False, max_output="much"))

@@ -17,7 +17,7 @@ from nbrun.system import processes
 
 def test_what_is_wrong_with_an_order_comes_back_as_it_was_said(tmp_path: Path) -> None:
     spawned = spawn()
-    spawned.send(StartRequest(runbook=str(tmp_path / "nowhere.ipynb"), attended=False))
+    spawned.send(StartRequest(runbook=tmp_path / "nowhere.ipynb", attended=False))
     with pytest.raises(DeclinedError, match="no such file") as raised:
         spawned.wait_until_started()
     assert raised.value.exit_code is ExitCode.USAGE
@@ -26,7 +26,7 @@ def test_what_is_wrong_with_an_order_comes_back_as_it_was_said(tmp_path: Path) -
 
 def test_a_run_that_is_none_is_not_resumed(tmp_path: Path) -> None:
     spawned = spawn()
-    spawned.send(ResumeRequest(directory=str(tmp_path)))
+    spawned.send(ResumeRequest(directory=tmp_path))
     with pytest.raises(DeclinedError, match="can't open the journal"):
         spawned.wait_until_started()
 
@@ -41,17 +41,18 @@ def test_one_that_is_given_no_order_ends_by_itself() -> None:
 def test_one_that_can_not_even_begin_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spawning.sys, "executable", "/bin/false")
     spawned = spawn()
-    spawned.send(StartRequest(runbook="x", attended=False))
+    spawned.send(StartRequest(runbook=Path("x"), attended=False))
     with pytest.raises(NbrunError, match="ended before the run began"):
         spawned.wait_until_started()
 
 
 INTERRUPTED = """
 import sys
+from pathlib import Path
 from nbrun.supervisor.spawn import spawn
 from nbrun.supervisor.requests import StartRequest
 spawned = spawn()
-spawned.send(StartRequest(runbook=sys.argv[1], attended=True))
+spawned.send(StartRequest(runbook=Path(sys.argv[1]), attended=True))
 try:
     print(spawned.process.pid, flush=True)
     spawned.wait_until_started()

@@ -59,7 +59,7 @@ def resume(
     secret_reentry.refuse_others(state, sources.parse_assignments(assignments))
     _show_state(records, state, display, new_runbook=new_runbook)
     request = ResumeRequest(
-        directory=str(directory.path),
+        directory=directory.path,
         new_runbook=new_runbook,
         reason=reason,
         given=_collect_secrets(state, assignments),

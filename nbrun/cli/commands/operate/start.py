@@ -1,7 +1,6 @@
 """`nbrun start`: run a notebook as a runbook, in a supervisor of its own."""
 
 import sys
-from pathlib import Path
 
 import msgspec
 
@@ -13,7 +12,7 @@ from nbrun.views.text.options import DisplayOptions
 
 
 def start(
-    order: StartRequest,
+    request: StartRequest,
     wanted: Wanted,
     spawned: SupervisorProcess,
     *,
@@ -27,15 +26,15 @@ def start(
 
     Raises:
         UsageError: a parameter is refused, or missing.
-        DeclinedError: something is wrong with the order; nothing was made or run.
+        DeclinedError: something is wrong with the request; nothing was made or run.
         NbrunError: the supervisor ended before the run began.
     """
     if json and detach:
         raise UsageError("--json follows the run, and --detach does not: choose one")
     attended = detach or (not json and someone_is_there())
     interactive = not json and someone_is_there()
-    given = gather(wanted, Path(order.runbook), order.kernel, interactive=interactive)
-    spawned.send(msgspec.structs.replace(order, attended=attended, given=given))
+    given = gather(wanted, request.runbook, request.options.kernel, interactive=interactive)
+    spawned.send(msgspec.structs.replace(request, attended=attended, given=given))
     try:
         if detach:
             print(spawned.wait_until_started().id)  # noqa: T201

@@ -13,9 +13,9 @@ from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 
-Kind = Literal["notebook", "html", "markdown", "cast"]
+ExportFormat = Literal["notebook", "html", "markdown", "cast"]
 
-SUFFIXES: dict[Kind, str] = {
+SUFFIXES: dict[ExportFormat, str] = {
     "notebook": ".ipynb",
     "html": ".html",
     "markdown": ".md",
@@ -25,7 +25,7 @@ SUFFIXES: dict[Kind, str] = {
 
 def export(
     run: str,
-    kind: Kind,
+    format_: ExportFormat,
     path: Path | None,
     runs_dir: Path | None,
     signers: Path | None = None,
@@ -39,10 +39,10 @@ def export(
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.note_interruption(directory.journal)
-    own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[kind])
+    own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[format_])
     target = path or own
     try:
-        content, code = _made(kind, directory, signers)
+        content, code = _made(format_, directory, signers)
         if target.is_dir():
             raise UsageError(f"{target}: is a folder; name the file")
         notebook.save(target.absolute(), content)
@@ -52,29 +52,31 @@ def export(
 
 
 def _made(
-    kind: Kind, directory: RunDirectory, signers: Path | None
+    format_: ExportFormat, directory: RunDirectory, signers: Path | None
 ) -> tuple[Iterable[bytes], ExitCode]:
     """The view, in pieces, and what it says to a shell. What makes it is imported when it is asked
     for."""
-    if kind in ("html", "markdown"):
-        content, code = _judged(kind, directory, allowed_signers(signers, [directory]))
+    if format_ in ("html", "markdown"):
+        content, code = _judged(format_, directory, allowed_signers(signers, [directory]))
         return (content,), code
     if signers is not None:
-        raise UsageError(f"--allowed-signers: what --{kind} makes says nothing of signatures")
+        raise UsageError(f"--allowed-signers: what --{format_} makes says nothing of signatures")
     records = Reading(directory.journal)
-    if kind == "cast":
+    if format_ == "cast":
         from nbrun.views.terminal import asciicast
 
         return (asciicast.build(records),), ExitCode.COMPLETED
     return notebook.pieces(records), ExitCode.COMPLETED
 
 
-def _judged(kind: Kind, directory: RunDirectory, signers: Path | None) -> tuple[bytes, ExitCode]:
+def _judged(
+    format_: ExportFormat, directory: RunDirectory, signers: Path | None
+) -> tuple[bytes, ExitCode]:
     """A view that says how the record stands."""
     from nbrun.views.export import report, ticket
 
     found = verify(directory, Trust(allowed_signers=signers), notebook.digest)
-    build = report.build if kind == "html" else ticket.build
+    build = report.build if format_ == "html" else ticket.build
     broken = found.standing is Standing.BROKEN
     code = ExitCode.ALTERED if broken else ExitCode.COMPLETED
     return build(Reading(directory.journal), found), code

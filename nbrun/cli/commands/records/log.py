@@ -27,7 +27,7 @@ from nbrun.views.text.options import DisplayOptions
 
 
 @dataclass(frozen=True)
-class Request:
+class LogOptions:
     """What was asked for on the command line (see `nbrun log --help`)."""
 
     run: str = "last"
@@ -42,22 +42,22 @@ class Request:
     display: DisplayOptions = field(default_factory=lambda: DisplayOptions(max_lines=0))
 
 
-def show(request: Request) -> ExitCode:
+def show(options: LogOptions) -> ExitCode:
     """Print the run.
 
     Raises:
         RunNotFoundError, DamagedJournalError, UsageError: see their messages.
     """
-    directory = run_directory.find(config.runs_dir(request.runs_dir), request.run)
+    directory = run_directory.find(config.runs_dir(options.runs_dir), options.run)
     with suppress(DamagedJournalError):  # what is whole before the damage is told first
         recovery.note_interruption(directory.journal)
     reading = Reading(directory.journal)
-    if request.steps:
-        screen(request.display).print(replay.steps_table(reading))
-    elif request.json:
-        replay.replay(reading, JsonView(sys.stdout), step=_step(reading, request.step))
+    if options.steps:
+        screen(options.display).print(replay.steps_table(reading))
+    elif options.json:
+        replay.replay(reading, JsonView(sys.stdout), step=_step(reading, options.step))
     else:
-        _replay(request, reading, str(directory.path))
+        _replay(options, reading, str(directory.path))
     _say_how_it_stands(directory, reading)
     return ExitCode.COMPLETED
 
@@ -83,39 +83,39 @@ _INTERRUPTED = (
 )
 
 
-def _replay(request: Request, reading: Reading, where: str) -> None:
-    out = screen(request.display)
-    if not request.timing:
+def _replay(options: LogOptions, reading: Reading, where: str) -> None:
+    out = screen(options.display)
+    if not options.timing:
         view = TerminalView(
-            out, live=False, held=True, output=request.output, display=request.display
+            out, live=False, held=True, output=options.output, display=options.display
         )
         view.describe_record(where)
-        replay.replay(reading, view, step=_step(reading, request.step))
+        replay.replay(reading, view, step=_step(reading, options.step))
         return
     with terminal_keys() as keys:
-        _play(request, reading, where, keys if out.is_terminal else None)
+        _play(options, reading, where, keys if out.is_terminal else None)
 
 
-def _play(request: Request, reading: Reading, where: str, keys: Keys | None) -> None:
+def _play(options: LogOptions, reading: Reading, where: str, keys: Keys | None) -> None:
     """In the time it took, faster or slower as keys say. To go back, it is played from its
     beginning again, unseen up to where it is to be seen from."""
-    out = screen(request.display)
+    out = screen(options.display)
 
     def say(text: str) -> None:
         out.quiet = False
         out.print(Text(text, style="dim"))
 
-    tempo = Tempo(request.speed, request.max_wait)
+    tempo = Tempo(options.speed, options.max_wait)
     player = Player(reading, tempo, keys=keys or _sleep, say=say)
     if keys is not None:
         say(HELP)
-    step = _step(reading, request.step)
+    step = _step(reading, options.step)
     while True:
         view = TerminalView(
             out,
             live=out.is_terminal and not out.is_dumb_terminal,
-            output=request.output,
-            display=request.display,
+            output=options.output,
+            display=options.display,
             clock=lambda: player.now,
         )
         view.describe_record(where)

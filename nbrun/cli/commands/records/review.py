@@ -20,7 +20,7 @@ from nbrun.views.text.options import DisplayOptions
 
 
 @dataclass(frozen=True)
-class Request:
+class ReviewOptions:
     """What was asked for on the command line (see `nbrun review --help`)."""
 
     runbook: Path
@@ -31,25 +31,25 @@ class Request:
     display: DisplayOptions = field(default_factory=DisplayOptions)
 
 
-def show(request: Request) -> ExitCode:
+def show(options: ReviewOptions) -> ExitCode:
     """Print the review. A run whose journal is damaged is named, and left out.
 
     Raises:
         RunNotFoundError: there is no run of it.
     """
-    parent = config.runs_dir(request.runs_dir)
-    runbook = str(request.runbook.absolute())
-    found = islice(history.runs_of(parent, runbook), request.newest)
+    parent = config.runs_dir(options.runs_dir)
+    runbook = str(options.runbook.absolute())
+    found = islice(history.runs_of(parent, runbook), options.newest)
     made = review(records for directory in found if (records := _records(directory)))
     if not made.runs:
         raise RunNotFoundError(f"{parent}: holds no run of {runbook}")
-    if request.json:
+    if options.json:
         told = msgspec.to_builtins(made)
         for step, each in zip(told["steps"], made.steps, strict=True):
             step["advice"] = advice(each)
         print(msgspec.json.encode(told | {"runbook": runbook}).decode())  # noqa: T201
     else:
-        screen(request.display).print(view.renderable(made, runbook, diffs=request.diffs))
+        screen(options.display).print(view.renderable(made, runbook, diffs=options.diffs))
     return ExitCode.COMPLETED
 
 

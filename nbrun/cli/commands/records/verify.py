@@ -20,7 +20,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Request:
+class VerifyOptions:
     """What was asked for on the command line (see `nbrun verify --help`)."""
 
     runs: Sequence[str]
@@ -31,30 +31,30 @@ class Request:
     json: bool = False
 
 
-def show(request: Request) -> ExitCode:
+def show(options: VerifyOptions) -> ExitCode:
     """Check the records and print what was found.
 
     Raises:
         UsageError: an option can't be meant so; nothing was checked.
         RunNotFoundError: see its message.
     """
-    directories = list(_directories(request))
-    trust = _trust(request, directories)
+    directories = list(_directories(options))
+    trust = _trust(options, directories)
     found = [verify(directory, trust, notebook.digest) for directory in directories]
-    if request.json:
+    if options.json:
         for each in found:
             print(msgspec.json.encode(each).decode())  # noqa: T201
     elif len(found) == 1:
         screen().print(verification.one(found[0]))
     else:
         screen().print(verification.table(found))
-    return _exit_code(found, require_seal=request.require_seal)
+    return _exit_code(found, require_seal=options.require_seal)
 
 
-def _directories(request: Request) -> Iterator[RunDirectory]:
+def _directories(options: VerifyOptions) -> Iterator[RunDirectory]:
     """The runs that are meant, those of a folder of runs each."""
-    parent = config.runs_dir(request.runs_dir)
-    for called in request.runs:
+    parent = config.runs_dir(options.runs_dir)
+    for called in options.runs:
         try:
             yield run_directory.find(parent, called)
         except RunNotFoundError:
@@ -64,14 +64,14 @@ def _directories(request: Request) -> Iterator[RunDirectory]:
             yield from run_directory.folders(path.absolute())
 
 
-def _trust(request: Request, directories: Sequence[RunDirectory]) -> Trust:
-    head = request.expect_head
+def _trust(options: VerifyOptions, directories: Sequence[RunDirectory]) -> Trust:
+    head = options.expect_head
     if head is not None:
         if not _SHA256.fullmatch(head):
             raise UsageError(f"--expect-head {head}: is no SHA-256 (64 characters 0-9, a-f)")
         if len(directories) > 1:
             raise UsageError("--expect-head: is the head of one run; name that run alone")
-    signers = allowed_signers(request.allowed_signers, directories)
+    signers = allowed_signers(options.allowed_signers, directories)
     return Trust(allowed_signers=signers, head=head)
 
 

@@ -1,7 +1,6 @@
 """`nbrun plan`: what a run would do, without running anything."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,17 +17,17 @@ from nbrun.views.terminal import plan as view
 from nbrun.views.text import identities
 
 
-def show(order: StartRequest, wanted: Wanted, *, json: bool) -> ExitCode:
-    """Check the order as `nbrun start` does, and print what would happen; no kernel is started.
+def show(request: StartRequest, wanted: Wanted, *, json: bool) -> ExitCode:
+    """Check the request as `nbrun start` does, and print what would happen; no kernel is started.
 
     Raises:
-        UsageError: something is wrong with the order.
+        UsageError: something is wrong with the request.
     """
     given = gather(
-        wanted, Path(order.runbook), order.kernel, interactive=not json and someone_is_there()
+        wanted, request.runbook, request.options.kernel, interactive=not json and someone_is_there()
     )
-    order = msgspec.structs.replace(order, given=given)
-    checked = prepare.check(order, kernel_plan.of(order))
+    request = msgspec.structs.replace(request, given=given)
+    checked = prepare.check(request, kernel_plan.of(request))
     book, values = _redacted(checked, prepare.planned(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
     role = checked.role.taken.told() if checked.role else None

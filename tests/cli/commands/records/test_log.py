@@ -3,7 +3,7 @@
 import pytest
 
 from nbrun.cli.commands.records import log
-from nbrun.cli.commands.records.log import Request
+from nbrun.cli.commands.records.log import LogOptions
 from nbrun.errors import DamagedJournalError, RunNotFoundError, UsageError
 from tests.support.run_builder import Tale, step
 
@@ -14,7 +14,7 @@ def show(runs_dir, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
 
     def shown(**options):
-        assert log.show(Request(runs_dir=runs_dir, **options)) == 0
+        assert log.show(LogOptions(runs_dir=runs_dir, **options)) == 0
         return capsys.readouterr()
 
     return shown
@@ -116,7 +116,7 @@ def test_what_is_whole_before_the_damage_is_told_first(keep, tale, runs_dir, cap
     (said,) = (number for number, line in enumerate(lines) if b"two" in line)
     journal.write_bytes(b"".join(lines[: said + 1]) + b"damaged\n")
     with pytest.raises(DamagedJournalError):
-        log.show(Request(runs_dir=runs_dir))
+        log.show(LogOptions(runs_dir=runs_dir))
     out = capsys.readouterr().out
     assert "ada: retry step 2 (again)" in out
     assert out.endswith("two\n")

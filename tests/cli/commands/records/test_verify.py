@@ -8,7 +8,7 @@ import pytest
 
 from nbrun.audit import ssh_signatures
 from nbrun.cli.commands.records import verify
-from nbrun.cli.commands.records.verify import Request
+from nbrun.cli.commands.records.verify import VerifyOptions
 from nbrun.errors import ExitCode, RunNotFoundError, UsageError
 from tests.audit.test_verify import Kept, whole
 from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
@@ -22,7 +22,7 @@ def check(runs_dir: Path, capsys: Any, monkeypatch: Any) -> Any:
     monkeypatch.setenv("COLUMNS", "300")
 
     def checked(*runs: str, **options: Any) -> tuple[ExitCode, str]:
-        code = verify.show(Request(runs=runs or ("last",), runs_dir=runs_dir, **options))
+        code = verify.show(VerifyOptions(runs=runs or ("last",), runs_dir=runs_dir, **options))
         return code, capsys.readouterr().out
 
     return checked
