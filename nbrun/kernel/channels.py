@@ -1,18 +1,17 @@
 """The channels to one kernel, on a thread that only reads and sends: nothing holds up iopub."""
 
 import logging
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import zmq
 
 from nbrun.kernel import protocol
 from nbrun.kernel.messages import Sink
+from nbrun.system.wakeup import WakeupPipe
 
 _BATCH = 500  # messages of one channel before the others get a turn
 _LOOK = 100  # milliseconds between two looks at the process
@@ -51,9 +50,7 @@ class Channels:
             socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) for socket in self._watched
         ]
         self._outbox: deque[tuple[Any, list[bytes]]] = deque()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._wakeup = WakeupPipe()
         self._replies: dict[str, dict[str, Any]] = {}
         self._idle: set[str] = set()
         self._own: dict[str, Callable[[dict[str, Any]], None]] = {}
@@ -136,13 +133,12 @@ class Channels:
     def close(self) -> None:
         """Deliver what has come, and let go of the sockets."""
         self._closing = True
-        self._wake()
+        self._wakeup.wake()
         self._thread.join()
         for socket in self._watched:
             socket.disable_monitor()
         self._client.stop_channels()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._wakeup.close()
 
     def _post(
         self,
@@ -161,18 +157,14 @@ class Channels:
         else:
             self._current = request if kind == "execute_request" else self._current
         self._outbox.append((socket, parts))
-        self._wake()
+        self._wakeup.wake()
         return request
-
-    def _wake(self) -> None:
-        with suppress(BlockingIOError):
-            os.write(self._wake_write, b"\0")
 
     # ── the thread ───────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         poller = zmq.Poller()
-        for socket in (*self._handlers, self._wake_read):
+        for socket in (*self._handlers, self._wakeup.fileno()):
             poller.register(socket, zmq.POLLIN)
         while not self._closing:
             ready = dict(poller.poll(_LOOK))
@@ -184,9 +176,8 @@ class Channels:
         self._drain(poller, _QUIET / 3)
 
     def _turn(self, ready: dict[Any, int]) -> None:
-        if self._wake_read in ready:
-            with suppress(BlockingIOError):
-                os.read(self._wake_read, 4096)
+        if self._wakeup.fileno() in ready:
+            self._wakeup.drain()  # before the outbox is read, so that no wake-up is lost
         while self._outbox:
             socket, parts = self._outbox.popleft()
             socket.send_multipart(parts)

@@ -1,6 +1,5 @@
 """Clients of a run: they receive its records, and send decisions to its supervisor."""
 
-import os
 import selectors
 import socket
 import time
@@ -30,6 +29,7 @@ from nbrun.supervisor.protocol import (
     TakenOver,
     Welcome,
 )
+from nbrun.system.wakeup import WakeupPipe
 
 _WELCOME_TIMEOUT = 30.0  # seconds for a supervisor to answer `Hello`
 _CONNECT_TIMEOUT = 5.0  # seconds for a supervisor to create a socket again that was removed
@@ -55,31 +55,6 @@ class RunClient(Protocol):
 
     def wake(self) -> None:
         """Make `fileno` readable although nothing has come. Safe in a signal handler."""
-
-
-class _Wake:
-    """A pipe that a signal handler may write to."""
-
-    def __init__(self) -> None:
-        self._read_end, self._write_end = os.pipe()
-        os.set_blocking(self._read_end, False)
-        os.set_blocking(self._write_end, False)
-
-    def fileno(self) -> int:
-        return self._read_end
-
-    def ring(self) -> None:
-        with suppress(BlockingIOError):  # a full pipe wakes the reader as well
-            os.write(self._write_end, b"\0")
-
-    def drain(self) -> None:
-        with suppress(BlockingIOError):
-            while os.read(self._read_end, 4096):
-                pass
-
-    def close(self) -> None:
-        os.close(self._read_end)
-        os.close(self._write_end)
 
 
 class SocketClient:
@@ -113,7 +88,7 @@ class SocketClient:
         self._drained = False
         self._lines = protocol.LineBuffer()
         self._outbox: deque[bytes] = deque()
-        self._wake = _Wake()
+        self._wakeup = WakeupPipe()
         self._socket = connect(directory)
         # A refused client is disconnected, perhaps before this: `_read_welcome` gets the reason.
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -122,7 +97,7 @@ class SocketClient:
         self._socket.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
-        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._selector.register(self._wakeup, selectors.EVENT_READ)
 
     def fileno(self) -> int:
         selector: Any = self._selector  # epoll and kqueue have a descriptor that can be polled
@@ -133,7 +108,7 @@ class SocketClient:
         return self._is_over and self._drained
 
     def receive(self) -> list[Record]:
-        self._wake.drain()
+        self._wakeup.drain()
         self._flush()
         self._receive_messages()
         # Ask first, read second: once the supervisor is gone, no record is added any more.
@@ -149,7 +124,7 @@ class SocketClient:
         self.wake()
 
     def wake(self) -> None:
-        self._wake.ring()
+        self._wakeup.wake()
 
     def detach(self, reason: str = "") -> None:
         """Send queued decisions and the operator's departure, and disconnect."""
@@ -164,7 +139,7 @@ class SocketClient:
         """Disconnect without a message."""
         self._selector.close()
         self._socket.close()
-        self._wake.close()
+        self._wakeup.close()
         self._journal.close()
 
     @property
@@ -270,20 +245,20 @@ class JournalClient:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._journal = Following(path)
-        self._wake = _Wake()
+        self._wakeup = WakeupPipe()
         self._lock_checked = time.monotonic()
         self._closed = False
         self.ended = False
 
     def fileno(self) -> int:
-        return self._wake.fileno()
+        return self._wakeup.fileno()
 
     @property
     def closed(self) -> bool:
         return self._closed
 
     def receive(self) -> list[Record]:
-        self._wake.drain()
+        self._wakeup.drain()
         due = time.monotonic() - self._lock_checked >= _LOCK_CHECK_INTERVAL
         # Check first, read second: a writer may add records and exit between the two.
         has_no_writer = (due or self.ended) and not writer.is_locked(self._path)
@@ -299,9 +274,9 @@ class JournalClient:
         """Ignore `decision`: nobody receives it."""
 
     def wake(self) -> None:
-        self._wake.ring()
+        self._wakeup.wake()
 
     def close(self) -> None:
         """Stop following the journal."""
-        self._wake.close()
+        self._wakeup.close()
         self._journal.close()

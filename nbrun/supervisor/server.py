@@ -26,6 +26,7 @@ from nbrun.supervisor.protocol import (
     Welcome,
 )
 from nbrun.system import peer_credentials, provenance
+from nbrun.system.wakeup import WakeupPipe
 
 _SOCKET_CHECK_INTERVAL = 2.0  # seconds between two checks of whether the socket still exists
 # Consoles are notified at most twenty times a second, since each notification wakes all of them.
@@ -88,9 +89,7 @@ class Server:
         self._listener = listener
         self._inbox = inbox
         self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._wakeup = WakeupPipe()
         self._connections: set[_Connection] = set()
         self._operating: _Connection | None = None
         self._has_admitted = False
@@ -123,14 +122,13 @@ class Server:
 
     def wake(self) -> None:
         """Wake the serving thread. Safe in a signal handler."""
-        with suppress(BlockingIOError):
-            os.write(self._wake_write, b"\0")
+        self._wakeup.wake()
 
     # ── the serving thread ───────────────────────────────────────────────────────────────────
 
     def serve(self) -> None:
         """Serve consoles until the run has ended and the connected consoles know it."""
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._drain_wakeups)
+        self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.drain)
         self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
         while self._final_message is None:
             self._poll(self._seconds_until_due())
@@ -160,11 +158,6 @@ class Server:
                 self._handle_ready(key.data, ready)
             else:
                 key.data()
-
-    def _drain_wakeups(self) -> None:
-        with suppress(BlockingIOError):
-            while os.read(self._wake_read, 4096):
-                pass
 
     def _seconds_until_due(self) -> float:
         due = self._notify_budget_used_until - _NOTIFY_BURST * _NOTIFY_INTERVAL
