@@ -8,7 +8,7 @@ import msgspec
 from nbrun.core import events as ev
 from nbrun.views.export.outputs import Bundle, bundle_of
 from nbrun.views.export.spool import Pieces
-from nbrun.views.render.widgets import Widgets, model_of
+from nbrun.views.render.widgets import Widgets, model_id_of
 
 _FRESH = 100  # bundles that are in memory
 
@@ -28,7 +28,7 @@ class Shown:
         """`output`: as the notebook has it."""
         if event.display_id is not None:
             self.bundles[event.display_id] = output["data"], output["metadata"]
-        model = model_of(output)
+        model = model_id_of(output)
         if model is not None:
             self._tell(model)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbrun.core import events as ev
-from nbrun.views.render.widgets import Widgets, model_of
+from nbrun.views.render.widgets import Widgets, model_id_of
 
 _ANY_JSON = re.compile(r"application/(.*\+)?json")
 
@@ -59,7 +59,7 @@ class AttemptOutputs:
     def _display(self, display_id: str | None, output: dict[str, Any]) -> dict[str, Any]:
         if "data" in output:
             output["data"] = valid(output["data"])
-            model = model_of(output)
+            model = model_id_of(output)
             if model is not None:
                 self.views.append((len(self.shown), model))
         if display_id is not None:
@@ -120,7 +120,7 @@ class Outputs:
 
     def _add(self, event: ev.Output) -> None:
         output = self._attempt(event.step, event.attempt).add(event)
-        model = model_of(output)
+        model = model_id_of(output)
         if model is not None:
             self._views.setdefault(model, []).append(output)
             self._show_widgets()

@@ -17,7 +17,7 @@ from nbrun.core.model import Narration
 from nbrun.views.export import timeline
 from nbrun.views.export.account import Account, Attempt, Section, account
 from nbrun.views.render import charts, safe_html
-from nbrun.views.render.traceback import failure
+from nbrun.views.render.traceback import error_location
 from nbrun.views.render.worddiff import word_diff
 from nbrun.views.text import identities, phrases
 from nbrun.views.text.event_summary import who_and_what
@@ -42,7 +42,7 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
     info = told.state.kernel_info
     language = str(info.language) if info else "python"
     sections = [_section(told, each, language) for each in told.sections]
-    drawn = charts.drawn_in(
+    drawn = charts.kinds_in(
         output
         for section in sections
         for attempt in section["attempts"]
@@ -70,8 +70,8 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
             epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
             events=told.events,
             told=told,
-            libraries=charts.libraries(drawn),
-            script_policy=charts.policy(drawn),
+            libraries=charts.render_libraries(drawn),
+            script_policy=charts.script_policy(drawn),
         )
     )
     return str(page).encode("utf-8", "backslashreplace")
@@ -164,7 +164,7 @@ def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
 def _failed_line(attempt: Attempt) -> int:
     """The line of its source that the attempt's error came up in; 0 where none is known."""
     where = [
-        failure([each for each in output.get("traceback") or () if isinstance(each, str)])
+        error_location([each for each in output.get("traceback") or () if isinstance(each, str)])
         for output in attempt.outputs
         if output.get("output_type") == "error"
     ]

@@ -10,7 +10,7 @@ from nbrun.core.events import Record
 from nbrun.core.planner import label
 from nbrun.views.export import report
 from nbrun.views.export.account import Account, Attempt, account
-from nbrun.views.render.terminal_text import to_text
+from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text import phrases
 from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import plain, visible
@@ -106,14 +106,14 @@ def _printed(attempt: Attempt) -> str:
 def _text(output: dict[str, Any]) -> str:
     match output.get("output_type"):
         case "stream":
-            return to_text("".join(output.get("text", ""))).plain
+            return screen_text("".join(output.get("text", ""))).plain
         case "error":
             traceback = "\n".join(map(str, output.get("traceback") or ()))
-            return to_text(traceback or f"{output.get('ename')}: {output.get('evalue')}").plain
+            return screen_text(traceback or f"{output.get('ename')}: {output.get('evalue')}").plain
     data = output.get("data") or {}
     for mime in ("text/plain", "text/markdown", "text/latex"):
         if mime in data:
-            return to_text("".join(data[mime])).plain
+            return screen_text("".join(data[mime])).plain
     return visible(f"({', '.join(sorted(data))})")
 
 

@@ -38,17 +38,17 @@ _ALTAIR = re.compile(r"\(function\(spec, embedOpt\)\s*\{.*?\}\)\((?=\{)", re.S)
 _FRAME = re.compile(r'^<iframe class="chart" data-library="(\w+)"')
 
 
-def kind(mime: str) -> Kind | None:
+def kind_of(mime: str) -> Kind | None:
     if not mime.startswith(_ANY_MARK):
         return None
     return next((each for each in get_args(Kind) if mime.startswith(_MARKS[each])), None)
 
 
-def completed(data: dict[str, Any]) -> dict[str, Any]:
+def restore_figures(data: dict[str, Any]) -> dict[str, Any]:
     """A mime bundle, its charts as figures. A notebook keeps altair's `….v6.json` as text, since
     nbformat knows `+json` alone; and by default altair's chart stands in a script of its HTML."""
-    if any(map(kind, data)):
-        return {mime: _parsed(value) if kind(mime) else value for mime, value in data.items()}
+    if any(map(kind_of, data)):
+        return {mime: _parsed(value) if kind_of(mime) else value for mime, value in data.items()}
     source = data.get("text/html")
     text = "".join(source) if isinstance(source, list) else source
     if not isinstance(text, str) or "vega-embed" not in text:
@@ -71,7 +71,7 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-def described(kind: Kind, figure: dict[str, Any]) -> str:
+def describe(kind: Kind, figure: dict[str, Any]) -> str:
     """`a plotly chart (1 × bar) “Free”`."""
     told = _traces(figure) if kind == "plotly" else _named(figure.get("title"))
     return f"a {_NAMES[kind]} chart{told}"
@@ -98,7 +98,7 @@ def _cut(text: str, longest: int) -> str:
 # ── a page's frames ──────────────────────────────────────────────────────────────────────────
 
 
-def frame(kind: Kind, figure: dict[str, Any], title: str) -> str | None:
+def render_frame(kind: Kind, figure: dict[str, Any], title: str) -> str | None:
     """A frame that draws a figure, named `title`; None where its library is not installed, or the
     figure is too long."""
     if importlib.util.find_spec(_PACKAGES[kind]) is None:
@@ -117,19 +117,19 @@ def frame(kind: Kind, figure: dict[str, Any], title: str) -> str | None:
     return f"{opening} {_attributes(title, inside)}></iframe>"
 
 
-def drawn_in(outputs: Iterable[str]) -> set[Kind]:
+def kinds_in(outputs: Iterable[str]) -> set[Kind]:
     """The kinds of the charts that frames among these pieces of HTML draw."""
     found = {mark for each in outputs for mark in _FRAME.findall(each)}
     return {each for each in get_args(Kind) if each in found}
 
 
-def libraries(kinds: Iterable[Kind]) -> str:
+def render_libraries(kinds: Iterable[Kind]) -> str:
     """The hidden frames that hand the libraries to the others, for the end of the page."""
     pages = ((f"the {_NAMES[each]} library", _library_page(each)) for each in sorted(kinds))
     return "".join(f"<iframe hidden {_attributes(*page)}></iframe>" for page in pages)
 
 
-def policy(kinds: Iterable[Kind]) -> str:
+def script_policy(kinds: Iterable[Kind]) -> str:
     """The page's `script-src`: nothing, or these scripts to the letter."""
     allowed = sorted(kinds)
     if not allowed:

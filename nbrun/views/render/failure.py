@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from nbrun.views.render import source as code
-from nbrun.views.render.traceback import Failure, failure
+from nbrun.views.render.source import highlight
+from nbrun.views.render.traceback import ErrorLocation, error_location
 from nbrun.views.text import phrases
 from nbrun.views.text.sanitize import plain
 
@@ -16,23 +16,23 @@ _AROUND = 2  # lines of the source before the one that failed, and after it
 
 
 @dataclass(frozen=True)
-class Cause:
+class CellError:
     """The error as it is told, and where in the cell it came up, where that is known."""
 
     error: str
-    where: Failure | None
+    where: ErrorLocation | None
 
 
-def cause(output: dict[str, Any]) -> Cause:
+def parse_error(output: dict[str, Any]) -> CellError:
     """What an nbformat output of the type `error` says."""
     lines = output.get("traceback")
     texts = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
     error = phrases.error(str(output.get("ename", "")), str(output.get("evalue", "")))
-    return Cause(error, failure(texts))
+    return CellError(error, error_location(texts))
 
 
-def told(
-    cause: Cause, source: str, language: str, *, boxes: bool = True
+def render_error(
+    cause: CellError, source: str, language: str, *, boxes: bool = True
 ) -> Iterator[RenderableType]:
     """The error, and the lines of `source` around it, the failing one marked. `boxes`: drawn with
     lines and arrows. What is not in `source` as it was sent (a magic changes it) is quoted."""
@@ -41,7 +41,7 @@ def told(
     where = cause.where
     if where is None:
         return
-    lines = code.source(source, language).split("\n")
+    lines = highlight(source, language).split("\n")
     known = 0 < where.line <= len(lines) and where.code in lines[where.line - 1].plain
     if not known:
         yield Text(plain(f"  {marker} line {where.line}: {where.code}").rstrip(" :"), "red")

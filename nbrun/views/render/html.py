@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-LONGEST = 5_000_000  # characters of a page that are read
+MAX_CHARACTERS = 5_000_000  # characters of a page that are read
 
 _SKIPPED = {"script", "style", "title", "head", "template", "iframe", "object", "svg"}
 _BLOCK = re.compile(
@@ -30,7 +30,7 @@ _MOST_ROWS = 500  # read from a table's head, and as many from its foot
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell of a table; `rows` and `columns` are its spans, at least 1."""
 
     text: str
@@ -44,24 +44,24 @@ class Cell:
 class HtmlTable:
     """Rows of cells as they are written. `skipped`: rows left out in the middle of them."""
 
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[list[TableCell]] = field(default_factory=list)
     headers: int = 0
     caption: str = ""
     skipped: int = 0
 
 
-def parts(html: str) -> list[str | HtmlTable]:
+def text_and_tables(html: str) -> list[str | HtmlTable]:
     """The readable text and the tables of a page, in order. Text has no blank lines."""
     from selectolax.lexbor import LexborHTMLParser
 
     reader = _Reader()
-    body = LexborHTMLParser(flattened(html[:LONGEST])).body
+    body = LexborHTMLParser(limit_nesting(html[:MAX_CHARACTERS])).body
     if body is not None:
         reader.read(body)
     return reader.parts()
 
 
-def flattened(page: str) -> str:
+def limit_nesting(page: str) -> str:
     """A page as it is, or what stands between its tags, where it is nested without measure: no
     parser comes to the end of that."""
     return " ".join(_texts(page)) if _is_too_deep(page) else page
@@ -106,9 +106,9 @@ def _texts(page: str) -> Iterator[str]:
             yield text
 
 
-def readable(html: str) -> str:
+def to_text(html: str) -> str:
     """A page's text alone, its tables as rows of words."""
-    told = (part if isinstance(part, str) else _as_text(part) for part in parts(html))
+    told = (part if isinstance(part, str) else _as_text(part) for part in text_and_tables(html))
     return "\n".join(told)
 
 
@@ -222,7 +222,7 @@ def _table(node: Any) -> HtmlTable:
     return table
 
 
-def _leading_headers(rows: list[list[Cell]]) -> int:
+def _leading_headers(rows: list[list[TableCell]]) -> int:
     """How many rows at the top hold nothing but headers, where the page marks no head."""
     count = 0
     for row in rows[:5]:
@@ -232,14 +232,14 @@ def _leading_headers(rows: list[list[Cell]]) -> int:
     return count if count < len(rows) else 0
 
 
-def _row(node: Any) -> list[Cell]:
+def _row(node: Any) -> list[TableCell]:
     aligned = _align(node)
     cells = [each for each in node.iter() if each.tag in ("td", "th")]
     return [_cell(each, aligned) for each in cells]
 
 
-def _cell(node: Any, aligned: str) -> Cell:
-    return Cell(
+def _cell(node: Any, aligned: str) -> TableCell:
+    return TableCell(
         text=_text(node),
         header=node.tag == "th",
         align=_align(node) or aligned,

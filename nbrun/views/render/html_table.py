@@ -9,10 +9,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
-from nbrun.views.render.html import Cell, HtmlTable
+from nbrun.views.render.html import HtmlTable, TableCell
 from nbrun.views.text.sanitize import visible
 
-MOST_ROWS = 40  # of a table's body; the middle of a longer one is counted
+MAX_ROWS = 40  # of a table's body; the middle of a longer one is counted
 MOST_COLUMNS = 200  # that are laid out; a page can ask for a thousand times a thousand
 GAP = 2  # columns between two columns of the table
 SEAM = 3  # columns more where columns of the table are left out
@@ -31,17 +31,17 @@ class _Area:
     """A cell with the place it takes: rows `top` to `bottom`, columns `left` to `right`, ends
     excluded."""
 
-    cell: Cell
+    cell: TableCell
     top: int
     left: int
     bottom: int
     right: int
 
 
-class Grid:
+class TableView:
     """Something rich can print. `most`: rows of the body, 0 for all."""
 
-    def __init__(self, table: HtmlTable, *, most: int = MOST_ROWS) -> None:
+    def __init__(self, table: HtmlTable, *, max_rows: int = MAX_ROWS) -> None:
         self._table = table
         self._areas = list(_placed(table.rows))
         self._at = {
@@ -53,7 +53,7 @@ class Grid:
         self._columns = max((area.right for area in self._areas), default=0)
         self._aligned = [self._alignment(column) for column in range(self._columns)]
         self._fractions = [self._fraction(column) for column in range(self._columns)]
-        self._kept = _kept(len(table.rows), table.headers, most)
+        self._kept = _kept(len(table.rows), table.headers, max_rows)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown, widths = self._fitted(options.max_width)
@@ -83,7 +83,7 @@ class Grid:
 
     # ── columns ──────────────────────────────────────────────────────────────────────────────
 
-    def _body(self, column: int) -> list[Cell]:
+    def _body(self, column: int) -> list[TableCell]:
         """The cells that stand in one column alone, below the head."""
         return [
             area.cell
@@ -239,7 +239,7 @@ def _after_point(text: str) -> str:
     return text[point:] if point >= 0 else ""
 
 
-def _placed(rows: list[list[Cell]]) -> Iterator[_Area]:
+def _placed(rows: list[list[TableCell]]) -> Iterator[_Area]:
     """Each cell where HTML puts it ("forming a table", html.spec.whatwg.org): in the first free
     column of its row."""
     taken: dict[int, set[int]] = {}

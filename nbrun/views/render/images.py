@@ -26,7 +26,7 @@ from nbrun.views.render import terminal_query
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MOST_PIXELS = 40_000_000  # decoded: a small file may hold a picture that fills the memory
+MAX_PIXELS = 40_000_000  # decoded: a small file may hold a picture that fills the memory
 _LONGEST = 40_000_000  # characters of base64
 _LONGEST_SVG = 4_000_000
 _WIDEST = 100  # columns
@@ -40,20 +40,20 @@ _KITTY_GRAPHICS = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # one pixel, not
 _PLACING_BY_CHARACTERS = ("kitty", "ghostty")
 
 
-def is_possible() -> bool:
+def is_available() -> bool:
     """Whether the extra is installed."""
     return importlib.util.find_spec("textual_image") is not None
 
 
-def draw(mime: str, content: str) -> "Picture | None":
+def render(mime: str, content: str) -> "TerminalImage | None":
     """The picture of a mime bundle; None where it can't be drawn, whatever the reason."""
-    if not is_possible():
+    if not is_available():
         return None
     try:
         image = _from_svg(content) if mime == "image/svg+xml" else _from_base64(content)
     except Exception:  # noqa: BLE001  a decoder may raise anything; the caller tells what it is
         return None
-    return Picture(image)
+    return TerminalImage(image)
 
 
 def _from_base64(content: str) -> "Image":
@@ -77,14 +77,14 @@ def _opened(data: bytes) -> "Image":
     from PIL import Image
 
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    if image.width * image.height > MOST_PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise ValueError("too large")
     shown = image.convert("RGBA")
     paper = Image.new("RGBA", shown.size, "white")
     return Image.alpha_composite(paper, shown).convert("RGB")
 
 
-class Picture:
+class TerminalImage:
     """Something rich can print, on a terminal with colours."""
 
     def __init__(self, image: "Image") -> None:
@@ -92,7 +92,7 @@ class Picture:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns, rows = self._size(options.max_width, console.height)
-        how = protocol() if console.is_terminal else "blocks"
+        how = graphics_protocol() if console.is_terminal else "blocks"
         if how == "iterm":
             yield from _inline(self._image, columns, rows)
         else:
@@ -157,7 +157,7 @@ def _inline(image: "Image", columns: int, rows: int) -> RenderResult:
 
 
 @lru_cache(maxsize=1)
-def protocol() -> str:
+def graphics_protocol() -> str:
     """`kitty`, `sixel`, `iterm` or `blocks`: asked once, and what was typed till then is lost.
 
     NBRUN_IMAGES names one without asking: for a terminal that answers wrongly, or a slow line.
@@ -167,16 +167,16 @@ def protocol() -> str:
         return wanted
     answer = terminal_query.identity()
     if _may_place(answer):  # tmux would take this question for a title
-        answer += terminal_query.answer(_KITTY_GRAPHICS)
-    return understood(answer)
+        answer += terminal_query.ask(_KITTY_GRAPHICS)
+    return choose_protocol(answer)
 
 
-def understood(answer: str) -> str:
+def choose_protocol(answer: str) -> str:
     """What a terminal has, by its answers to XTVERSION, DA1 and about kitty's graphics."""
     name = answer.lower()
     if "i=31;ok" in name and _may_place(answer):
         return "kitty"
-    if "4" in terminal_query.attributes(answer):
+    if "4" in terminal_query.device_attributes(answer):
         return "sixel"
     return "iterm" if "iterm2" in name or "wezterm" in name else "blocks"
 

@@ -13,7 +13,7 @@ _DEEPEST = 60  # levels that are laid out; JSON itself may be nested deeper than
 _LONGEST = 1_000  # characters of one line
 
 
-def tree(value: Any, most: int) -> Text:
+def render_json(value: Any, most: int) -> Text:
     """`value` in at most `most` lines (0: no limit). Whole, if that is enough; else the deepest
     levels are folded to their sizes; what is still too long is cut, and the rest counted."""
     for depth in (*range(_DEEPEST, 3, -8), 3, 2, 1) if most else (_DEEPEST,):

@@ -8,7 +8,7 @@ from typing import Any
 _MAGIC = re.compile(r"[%!?]")
 
 
-def lexer(code: str, language: str, tabs: int = 0) -> Any:
+def find_lexer(code: str, language: str, tabs: int = 0) -> Any:
     """The lexer for `code` in `language`, by one of Pygments' names for that; one that finds
     nothing but text where there is none. `tabs`: columns that a tab is replaced by; 0: it stays.
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from nbrun.views.render import html
-from nbrun.views.render.source import source
+from nbrun.views.render.source import highlight
 from nbrun.views.text.sanitize import visible
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class _Code(CodeBlock):
     """A block of code, shown as a source is."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Padding(source(str(self.text).rstrip(), self.lexer_name), (0, 0, 0, 4))
+        yield Padding(highlight(str(self.text).rstrip(), self.lexer_name), (0, 0, 0, 4))
 
 
-class Narration(Markdown):
+class TerminalMarkdown(Markdown):
     """Markdown to be read in a terminal: addresses are written out, and no text is lost."""
 
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
@@ -83,7 +83,7 @@ def _safe(tokens: "Iterable[Token]") -> "Iterator[Token]":
         elif token.type == "image":
             _turn(token, f"[image: {token.content} ({_short(str(token.attrs['src']))})]")
         elif token.type == "html_block":
-            token.content = html.readable(token.content)
+            token.content = html.to_text(token.content)
             if not token.content:
                 continue
         token.content = visible(token.content)

@@ -16,8 +16,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nbrun.views.render import charts, html, images, json_tree, latex, traceback
-from nbrun.views.render.html_table import MOST_ROWS, Grid
-from nbrun.views.render.terminal_text import to_text
+from nbrun.views.render.html_table import MAX_ROWS, TableView
+from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain, visible
 
@@ -28,7 +28,7 @@ _PROGRAM = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", r
 _WHOLE = DisplayOptions()
 
 
-def renderable(
+def render_output(
     output: dict[str, Any], *, record_hint: str = "", display: DisplayOptions = _WHOLE
 ) -> RenderableType:
     """Return one nbformat output dict as something to print; `record_hint` says where it is kept.
@@ -41,11 +41,11 @@ def renderable(
         return Text(visible(_dump(output)))
 
 
-def markdown(source: str) -> RenderableType:
+def render_markdown(source: str) -> RenderableType:
     """Return a Markdown cell as something to print. No link in it is active, no text concealed."""
-    from nbrun.views.render.markdown import Narration  # what reads Markdown takes its time
+    from nbrun.views.render.markdown import TerminalMarkdown  # what reads Markdown takes its time
 
-    return Narration(visible(source))
+    return TerminalMarkdown(visible(source))
 
 
 def _output(output: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
@@ -63,14 +63,14 @@ def _error(output: dict[str, Any], display: DisplayOptions) -> RenderableType:
     """The cell's own frames first, unless all are asked for."""
     lines = output["traceback"]
     if isinstance(lines, list) and not display.full_traceback:
-        lines = traceback.brief([_string(line) for line in lines])
+        lines = traceback.shorten([_string(line) for line in lines])
     text = _string(lines, between="\n")
-    return to_text(text if text.strip() else f"{output['ename']}: {output['evalue']}")
+    return screen_text(text if text.strip() else f"{output['ename']}: {output['evalue']}")
 
 
 def _bundle(data: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
     """Return the richest part of a mime bundle that a terminal can show, if any."""
-    data = charts.completed(data)
+    data = charts.restore_figures(data)
     said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
     for mime, shower in _best_first(tuple(said)):
         shown = shower(said[mime], mime, display) if shower else _described(said, mime, hint)
@@ -80,11 +80,11 @@ def _bundle(data: dict[str, Any], hint: str, display: DisplayOptions) -> Rendera
 
 
 @lru_cache
-def _best_first(mimes: tuple[str, ...]) -> list[tuple[str, "Shower | None"]]:
+def _best_first(mimes: tuple[str, ...]) -> list[tuple[str, "Renderer | None"]]:
     """Which of these mime types may be shown, and by what."""
     return [
         (mime, shower)
-        for pattern, shower in PREFERENCE
+        for pattern, shower in RENDERERS
         for mime in mimes
         if fnmatchcase(mime, pattern)
     ]
@@ -105,7 +105,7 @@ def _string(value: Any, between: str = "") -> str:
 
 def _text(text: str, display: DisplayOptions) -> Text:
     """A block of text, without the middle of what is longer than the options allow."""
-    shown = to_text(text)
+    shown = screen_text(text)
     lines = shown.plain.count("\n") + 1
     if not display.max_lines or lines <= display.max_lines:
         return shown
@@ -119,8 +119,8 @@ def _text(text: str, display: DisplayOptions) -> Text:
 def _html(value: str, display: DisplayOptions) -> RenderableType | None:
     """The text and the tables of a page; None where nothing of it can be read."""
     shown = [
-        Text(visible(part)) if isinstance(part, str) else Grid(part, most=_rows(display))
-        for part in html.parts(value)
+        Text(visible(part)) if isinstance(part, str) else TableView(part, max_rows=_rows(display))
+        for part in html.text_and_tables(value)
     ]
     if shown:
         return shown[0] if len(shown) == 1 else Group(*shown)
@@ -128,26 +128,26 @@ def _html(value: str, display: DisplayOptions) -> RenderableType | None:
 
 
 def _rows(display: DisplayOptions) -> int:
-    return min(MOST_ROWS, display.max_lines) if display.max_lines else 0
+    return min(MAX_ROWS, display.max_lines) if display.max_lines else 0
 
 
 def _table(value: Any, _mime: str, display: DisplayOptions) -> RenderableType | None:
     """HTML that is worth more than the text beside it: it holds a table."""
     source = _string(value)
-    return _html(source, display) if "<table" in source[: html.LONGEST].lower() else None
+    return _html(source, display) if "<table" in source[: html.MAX_CHARACTERS].lower() else None
 
 
 def _chart(value: Any, mime: str, _display: DisplayOptions) -> RenderableType | None:
     """What a chart that needs scripts is; the text that comes with one names its class at most."""
-    kind = charts.kind(mime)
+    kind = charts.kind_of(mime)
     if kind is None or not isinstance(value, dict):
         return None
-    told = charts.described(kind, value)
+    told = charts.describe(kind, value)
     return Text(plain(f"{told}: a terminal can't run it, and the report draws it"), "dim")
 
 
 def _picture(value: Any, mime: str, display: DisplayOptions) -> RenderableType | None:
-    return images.draw(mime, _string(value)) if display.pictures else None
+    return images.render(mime, _string(value)) if display.pictures else None
 
 
 def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
@@ -164,10 +164,13 @@ def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
 
 # What is shown of a bundle: its first mime type that matches the first pattern, by the function
 # beside it, unless that can't show it (None). No function: one line says what it is.
-Shower = Callable[[Any, str, DisplayOptions], RenderableType | None]
-PREFERENCE: tuple[tuple[str, Shower | None], ...] = (
-    ("text/markdown", lambda value, _mime, _display: markdown(_string(value))),
-    ("application/json", lambda value, _mime, display: json_tree.tree(value, display.max_lines)),
+Renderer = Callable[[Any, str, DisplayOptions], RenderableType | None]
+RENDERERS: tuple[tuple[str, Renderer | None], ...] = (
+    ("text/markdown", lambda value, _mime, _display: render_markdown(_string(value))),
+    (
+        "application/json",
+        lambda value, _mime, display: json_tree.render_json(value, display.max_lines),
+    ),
     ("image/*", _picture),
     ("application/vnd.plotly.*", _chart),
     ("application/vnd.vega*", _chart),

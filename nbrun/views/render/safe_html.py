@@ -15,9 +15,9 @@ from typing import Any
 from rich.console import Console
 
 from nbrun.views.render import charts, latex, mathml, traceback
-from nbrun.views.render.html import flattened
-from nbrun.views.render.lexers import lexer
-from nbrun.views.render.terminal_text import to_text
+from nbrun.views.render.html import limit_nesting
+from nbrun.views.render.lexers import find_lexer
+from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.sanitize import visible
 
 MOST_CHARACTERS = 200_000  # of one text; more is in the journal, and no browser scrolls it well
@@ -73,7 +73,7 @@ def clean(source: str) -> str:
     import nh3
 
     return nh3.clean(
-        flattened(source),
+        limit_nesting(source),
         tags=_TAGS,
         clean_content_tags=_DROPPED,
         attributes=_ATTRIBUTES,
@@ -122,14 +122,14 @@ def source(code: str, language: str, marked: int = 0) -> str:
 
     style = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
     read = visible(code)
-    return str(highlight(read, lexer(read, language), style)).rstrip("\n")
+    return str(highlight(read, find_lexer(read, language), style)).rstrip("\n")
 
 
 def text(content: str) -> str:
     """Terminal text: what was overwritten is gone, colours are classes `ansi31`, …"""
     from ansi2html import Ansi2HTMLConverter
 
-    shown = to_text(content[:MOST_CHARACTERS])
+    shown = screen_text(content[:MOST_CHARACTERS])
     console = Console(
         file=io.StringIO(), force_terminal=True, color_system="standard", width=10_000,
         legacy_windows=False, highlight=False, emoji=False, markup=False,
@@ -185,7 +185,7 @@ def _output(shown: dict[str, Any]) -> str:
 
 def _error(shown: dict[str, Any]) -> str:
     whole = "\n".join(_string(line) for line in shown["traceback"])
-    brief = "\n".join(traceback.brief([_string(line) for line in shown["traceback"]]))
+    brief = "\n".join(traceback.shorten([_string(line) for line in shown["traceback"]]))
     told = brief if brief.strip() else f"{shown['ename']}: {shown['evalue']}"
     made = f'<pre class="error">{text(told)}</pre>'
     if whole.strip() and whole != brief:
@@ -197,8 +197,8 @@ def _bundle(data: dict[str, Any]) -> str:
     for mime in _PICTURES:
         if mime in data:
             return _picture(mime, _string(data[mime]), data)
-    for mime, content in charts.completed(data).items():
-        kind = charts.kind(mime)
+    for mime, content in charts.restore_figures(data).items():
+        kind = charts.kind_of(mime)
         if kind is not None and isinstance(content, dict):
             return _chart(kind, content)
     if "text/html" in data:
@@ -229,9 +229,9 @@ def _picture(mime: str, content: str, data: dict[str, Any]) -> str:
 
 def _chart(kind: charts.Kind, figure: dict[str, Any]) -> str:
     """Drawn in a frame of its own, where what draws it is installed; and what it holds."""
-    told = visible(charts.described(kind, figure))
+    told = visible(charts.describe(kind, figure))
     held = _json(figure, "what the chart holds")
-    drawn = charts.frame(kind, figure, told)
+    drawn = charts.render_frame(kind, figure, told)
     if drawn is not None:
         return f'{drawn}<div class="held">{held}</div>'
     return (

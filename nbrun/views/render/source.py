@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nbrun.views.render.lexers import lexer
+from nbrun.views.render.lexers import find_lexer
 from nbrun.views.text.sanitize import visible
 
 if TYPE_CHECKING:
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 _TAB = 4
 
 
-def prepare() -> None:
+def preload() -> None:
     """Import what colours a Python source, which takes longer than to colour one."""
-    _highlighter(lexer("", "python", tabs=_TAB))
+    _highlighter(find_lexer("", "python", tabs=_TAB))
 
 
-def source(code: str, language: str) -> Text:
+def highlight(code: str, language: str) -> Text:
     """Return code with colours and no background; without, in an unknown language or in none."""
     if not language:
         return Text(visible(code).rstrip(), no_wrap=True, overflow="ignore")
     read = visible(code).rstrip("\n")
-    shown = _highlighter(lexer(read, language, tabs=_TAB)).highlight(read)
+    shown = _highlighter(find_lexer(read, language, tabs=_TAB)).highlight(read)
     shown.rstrip()
     shown.no_wrap, shown.overflow = True, "ignore"
     return shown

@@ -24,10 +24,10 @@ _REFLOWING = re.compile(r">\|(?:foot|ghostty|iterm2|kitty|konsole|tmux|vte|wezte
 @lru_cache(maxsize=1)
 def identity() -> str:
     """The answer to XTVERSION and DA1, asked once; empty where no terminal is there to answer."""
-    return answer(_XTVERSION)
+    return ask(_XTVERSION)
 
 
-def attributes(answered: str) -> list[str]:
+def device_attributes(answered: str) -> list[str]:
     """The numbers of a DA1 answer behind the first, which is the terminal's class: `4`, sixels."""
     found = _ATTRIBUTES.search(answered)
     return found[1].split(";")[1:] if found else []
@@ -38,7 +38,7 @@ def reflows() -> bool:
     return _REFLOWING.search(identity()) is not None
 
 
-def answer(question: str) -> str:
+def ask(query: str) -> str:
     """What the terminal says, or as much as it has said when its time is up."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return ""
@@ -46,7 +46,7 @@ def answer(question: str) -> str:
     try:
         if os.tcgetpgrp(fd) != os.getpgrp():  # in the background, to ask is to be stopped
             return ""
-        return _asked(fd, question + _DA1)
+        return _asked(fd, query + _DA1)
     except (OSError, termios.error):
         return ""
 

@@ -20,8 +20,8 @@ from rich.text import Text
 
 from nbrun.views.text.sanitize import MOVES, SGR, neutralise
 
-LONGEST_UNFINISHED = 8_192
-OPEN_LINES = 12  # that a cursor may go back to
+MAX_UNFINISHED_COLUMNS = 8_192
+REWRITABLE_LINES = 12  # that a cursor may go back to
 
 _SGR_ONLY = re.compile(SGR)
 _CUT_SGR = re.compile(r"\x1b(?:\[(?:\?2?5?|[0-9;:]{0,64}))?\Z")
@@ -41,7 +41,7 @@ _TAB_STOP = 8
 _MOST_JOINED = 16  # a cell without bound would take ever longer to add to
 
 
-def to_text(text: str) -> Text:
+def screen_text(text: str) -> Text:
     """Return a whole block as a terminal would show it.
 
     Returns, backspaces and a few lines' cursor movements overwrite; colours carry over from line
@@ -49,7 +49,7 @@ def to_text(text: str) -> Text:
     """
     if is_plain(text):
         return _whole(Text(text.removesuffix("\n")))
-    stream = Stream(OPEN_LINES)
+    stream = TerminalBuffer(REWRITABLE_LINES)
     shown = (stream.feed(text), stream.finish())
     return _whole(Text("\n").join(part for part in shown if part is not None))
 
@@ -59,7 +59,7 @@ def is_plain(text: str) -> bool:
     return text.isascii() and text.replace("\n", "").replace("\t", "").isprintable()
 
 
-class Unlaid:
+class Preformatted:
     """Texts printed as they are: rich would lay each line out for nothing, and takes its time over
     each renderable."""
 
@@ -83,12 +83,15 @@ def _styled(texts: Iterable[Text], console: Console) -> Iterator[Segment]:
             yield Segment(text.end)
 
 
-def unlaid(shown: Iterable[RenderableType], width: int) -> Iterator[RenderableType]:
-    """`shown`, what follows one another as an `Unlaid` where it is text that rich would not lay
-    out otherwise on `width` columns: its lines are left whole, or it has one line with room."""
+def skip_layout(shown: Iterable[RenderableType], width: int) -> Iterator[RenderableType]:
+    """Yield `shown`, with each run of texts that need no layout merged into one `Preformatted`.
+
+    rich would print such a text unchanged on `width` columns: the text keeps its lines whole, or
+    is one line that fits.
+    """
     for is_as_it_is, together in groupby(shown, lambda each: _is_as_it_is(each, width)):
         if is_as_it_is:
-            yield Unlaid(cast("list[Text]", list(together)))
+            yield Preformatted(cast("list[Text]", list(together)))
         else:
             yield from together
 
@@ -111,7 +114,7 @@ def _whole(text: Text) -> Text:
     return text
 
 
-class Stream:
+class TerminalBuffer:
     """Kernel text as it comes, in chunks that may be cut anywhere.
 
     The last `keep` lines stay open beside the one that is being written: a cursor can go back up
@@ -127,11 +130,11 @@ class Stream:
     def feed(self, chunk: str) -> Text | None:
         """Take a chunk; return the lines that are done, without the last newline, or None.
 
-        An unfinished line of more than LONGEST_UNFINISHED columns is returned as a line of its own,
-        so that what is kept, and the time to show it, stay bounded.
+        An unfinished line longer than MAX_UNFINISHED_COLUMNS is returned as a line of its own. This
+        bounds the memory of this buffer and the time to render `pending`.
         """
         text = self._take(chunk)
-        if len(text) > LONGEST_UNFINISHED and "\n" not in text and self._is_at_end(text):
+        if len(text) > MAX_UNFINISHED_COLUMNS and "\n" not in text and self._is_at_end(text):
             return self._line_of(text)
         parts = text.rsplit("\n", self._keep + 1)
         at_bottom = self._row == len(self._open) - 1
@@ -143,7 +146,7 @@ class Stream:
             while len(self._open) > self._keep + 1 and self._row:
                 done.append(self._open.pop(0).text())
                 self._row -= 1
-        if self._line.columns > LONGEST_UNFINISHED:
+        if self._line.columns > MAX_UNFINISHED_COLUMNS:
             done += [line.text() for line in self._open]
             self._start()
         return _whole(Text("\n").join(done)) if done else None

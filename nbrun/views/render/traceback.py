@@ -16,14 +16,14 @@ _RULE = re.compile(r"-{20,}\s*")
 
 
 @dataclass(frozen=True)
-class Failure:
+class ErrorLocation:
     """Where in the cell an error came up, and the line's text; line 0: not known."""
 
     line: int
     code: str
 
 
-def brief(traceback: Sequence[str]) -> list[str]:
+def shorten(traceback: Sequence[str]) -> list[str]:
     """The parts of a traceback that help first: of each error, the cell's frames, then one line for
     each frame of a library, none for IPython's own. What has another form stays as it is."""
     if not any(_frame(part) for part in traceback):
@@ -44,13 +44,13 @@ def brief(traceback: Sequence[str]) -> list[str]:
     return [*told, *cells, *others]
 
 
-def failure(traceback: Sequence[str]) -> Failure | None:
+def error_location(traceback: Sequence[str]) -> ErrorLocation | None:
     """The last line of the cell that the error came through."""
     found = None
     for part in traceback:
         head = _frame(part)
         if head is not None and head["cell"]:
-            found = Failure(int(head["line"]), _code(_SGR.sub("", part)))
+            found = ErrorLocation(int(head["line"]), _code(_SGR.sub("", part)))
     return found
 
 

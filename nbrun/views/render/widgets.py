@@ -5,7 +5,7 @@ from typing import Any
 from nbrun.core import events as ev
 from nbrun.views.render import html
 
-VIEW = "application/vnd.jupyter.widget-view+json"
+VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 _WIDTH = 24  # cells of a bar
 _DEEPEST = 5  # boxes within boxes
 _MODEL = "IPY_MODEL_"
@@ -30,17 +30,17 @@ class Widgets:
                 return _bar(state, counted=depth == _DEEPEST)
             case "HTML" | "Label":
                 words = f"{state.get('description') or ''} {state.get('value') or ''}"
-                return html.readable(words).replace("\u2007", " ").strip()
+                return html.to_text(words).replace("\u2007", " ").strip()
             case "HBox" | "VBox" as box if depth:
                 parts = [self.text(child, depth - 1) for child in _children(state)]
                 return (" " if box == "HBox" else "\n").join(part for part in parts if part)
         return ""
 
 
-def model_of(output: dict[str, Any]) -> str | None:
+def model_id_of(output: dict[str, Any]) -> str | None:
     """The model that an output is the view of."""
     data = output.get("data")
-    view = data.get(VIEW) if isinstance(data, dict) else None
+    view = data.get(VIEW_MIME) if isinstance(data, dict) else None
     model = view.get("model_id") if isinstance(view, dict) else None
     return model if isinstance(model, str) else None
 

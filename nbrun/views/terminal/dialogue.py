@@ -17,7 +17,7 @@ from nbrun.core.guards import refusal
 from nbrun.core.planner import is_gated, label, target_of
 from nbrun.core.proposals import need
 from nbrun.core.state import RunState
-from nbrun.views.render import source as code
+from nbrun.views.render.source import highlight
 from nbrun.views.terminal import menu, replay
 from nbrun.views.terminal.line_input import Keyboard
 from nbrun.views.terminal.menu import Chosen
@@ -197,7 +197,7 @@ class Dialogue:
             self._say("nothing was changed")
             return None
         self._drafts[key] = source
-        self._show(code.source(diff(before, source), "diff"))
+        self._show(highlight(diff(before, source), "diff"))
         return source if self._confirm("run this?", news) else None
 
     def _edited(self, source: str, state: RunState) -> str | None:
@@ -227,7 +227,7 @@ class Dialogue:
             self._say(f"nothing is called {plain(what)!r}: view, view N, view source, view left")
         elif what == "source" or not state.steps[step].attempts:
             self._say(plain(f"{phrases.step(state, step)}, as the runbook has it:"))
-            self._show(code.source(state.steps[step].step.source, self._language(state)))
+            self._show(highlight(state.steps[step].step.source, self._language(state)))
         else:
             view = TerminalView(self._console, live=False, held=True, display=self._display)
             replay.replay(self._records(), view, step=step)

@@ -13,7 +13,12 @@ from rich.segment import Segment
 from rich.text import Text
 
 from nbrun.core import events as ev
-from nbrun.views.render.terminal_text import LONGEST_UNFINISHED, OPEN_LINES, Stream, to_text
+from nbrun.views.render.terminal_text import (
+    MAX_UNFINISHED_COLUMNS,
+    REWRITABLE_LINES,
+    TerminalBuffer,
+    screen_text,
+)
 
 Render = Callable[[dict[str, Any]], RenderableType]
 Lines = list[list[Segment]]
@@ -161,7 +166,7 @@ class _Printed:
         self.name = name
         self._most = most
         self._rest = rest
-        self._stream = Stream(OPEN_LINES)
+        self._stream = TerminalBuffer(REWRITABLE_LINES)
         self._head: list[Text] = []
         self._tail: deque[tuple[Text, int]] = deque()
         self._head_lines = self._tail_lines = self._lines = self._characters = 0
@@ -198,7 +203,7 @@ class _Printed:
 
     def whole(self) -> list[RenderableType]:
         if not self._characters and not self._most:
-            text = to_text("".join(self._waiting))
+            text = screen_text("".join(self._waiting))
             return [text] if text.plain else []
         self._take()
         rest = self._stream.finish()
@@ -222,7 +227,7 @@ class _Printed:
         return self._head[:-1] + tail if tail and tail[0] is self._head[-1] else self._head + tail
 
     def _keep(self, text: Text) -> None:
-        lines = max(text.plain.count("\n") + 1, len(text) // LONGEST_UNFINISHED)
+        lines = max(text.plain.count("\n") + 1, len(text) // MAX_UNFINISHED_COLUMNS)
         self._lines += lines
         if not self._most or self._head_lines < self._most:
             self._head.append(text)

@@ -35,7 +35,7 @@ class Steps:
         self._before: Mapping[str, LastTime] = {}
         self._narrated: set[str] = set()
         self._source = ""
-        self._cause: failure.Cause | None = None
+        self._cause: failure.CellError | None = None
 
     def begun(self, state: RunState, event: ev.AttemptStarted, at: str) -> Iterator[RenderableType]:
         """All that stands above an attempt's output."""
@@ -46,13 +46,13 @@ class Steps:
             yield line(f"last time {phrases.last_time(last)}", "dim")
         yield from self._narration(state, event.step)
         coloured = self._console.color_system is not None
-        yield source.source(event.source, self.language if coloured else "")
+        yield source.highlight(event.source, self.language if coloured else "")
         if event.cause == "script":
             yield from _answered_beforehand(state, event.step)
 
     def broke(self, output: dict[str, Any]) -> None:
         """The error of the attempt that runs, for the stop to tell."""
-        self._cause = failure.cause(output)
+        self._cause = failure.parse_error(output)
 
     def stopped(self, state: RunState, event: ev.Stopped, at: str) -> Iterator[RenderableType]:
         """Why the run waits, and what is to be known for a decision."""
@@ -68,13 +68,13 @@ class Steps:
             yield line(f"  {event.detail}")
         if event.reason == "step_failed" and self._cause is not None:
             boxes = not (self._plain or self._console.options.ascii_only)
-            yield from failure.told(self._cause, self._source, self.language, boxes=boxes)
+            yield from failure.render_error(self._cause, self._source, self.language, boxes=boxes)
 
     def _by_hand(self, state: RunState, step: str, at: str) -> Iterator[RenderableType]:
         """What a person has to do, as the source of a code step is shown."""
         yield from (Text(), self._rule(plain(phrases.step(state, step)), at))
         yield from self._narration(state, step)
-        yield mime.markdown(state.steps[step].step.source)
+        yield mime.render_markdown(state.steps[step].step.source)
 
     def _rule(self, title: str, at: str) -> Text:
         """A step's title, and the time at the right edge."""
@@ -99,7 +99,7 @@ class Steps:
         if known is None or step in self._narrated:
             return
         told = [cell.source for cell in known.step.narration if cell.kind == "markdown"]
-        yield from map(mime.markdown, told)
+        yield from map(mime.render_markdown, told)
         if told:
             self._narrated.add(step)
             yield Text()

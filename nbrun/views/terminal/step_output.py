@@ -8,8 +8,8 @@ from rich.console import Console, RenderableType
 
 from nbrun.core import events as ev
 from nbrun.views.render import mime
-from nbrun.views.render.terminal_text import to_text
-from nbrun.views.render.widgets import Widgets, model_of
+from nbrun.views.render.terminal_text import screen_text
+from nbrun.views.render.widgets import Widgets, model_id_of
 from nbrun.views.terminal.event_lines import line
 from nbrun.views.terminal.live_output import Held, Lines
 from nbrun.views.terminal.streamed_output import Passing
@@ -87,9 +87,9 @@ class StepOutput:
         return self._drawn(output, self._sketch)
 
     def _drawn(self, output: dict[str, Any], display: DisplayOptions) -> RenderableType:
-        bar = self._widgets.text(model_of(output) or "")
+        bar = self._widgets.text(model_id_of(output) or "")
         return (
-            to_text(bar)
+            screen_text(bar)
             if bar
-            else mime.renderable(output, record_hint=self.where, display=display)
+            else mime.render_output(output, record_hint=self.where, display=display)
         )

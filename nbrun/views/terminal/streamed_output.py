@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import RenderableType
 
 from nbrun.core import events as ev
-from nbrun.views.render.terminal_text import Stream
-from nbrun.views.render.widgets import model_of
+from nbrun.views.render.terminal_text import TerminalBuffer
+from nbrun.views.render.widgets import model_id_of
 
 UPDATES = 5.0  # seconds between two printings of a display that changes
 
@@ -23,7 +23,7 @@ class Passing:
     def __init__(self, render: Render, put: Put) -> None:
         self._render = render
         self._put = put
-        self._stream = Stream()
+        self._stream = TerminalBuffer()
         self._stream_name = ""
         self._updates: dict[str, RenderableType] = {}
         self._widgets: dict[str, dict[str, Any]] = {}
@@ -31,7 +31,7 @@ class Passing:
 
     def take(self, event: ev.Output) -> None:
         output = event.output
-        model = model_of(output)
+        model = model_id_of(output)
         if output.get("output_type") == "stream":
             self._print(output)
         elif model is not None and not event.late:

@@ -12,7 +12,7 @@ from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.state import RunState
 from nbrun.views.render import mime, source
-from nbrun.views.render.terminal_text import unlaid
+from nbrun.views.render.terminal_text import skip_layout
 from nbrun.views.terminal import event_lines
 from nbrun.views.terminal.event_lines import line
 from nbrun.views.terminal.live_region import Region
@@ -84,7 +84,7 @@ class TerminalView:
     def _print(self, pending: list[RenderableType]) -> None:
         """A picture of an output must never end a run: what can't be drawn is said to be there."""
         try:
-            self._console.print(Group(*unlaid(pending, self._console.width)), crop=False)
+            self._console.print(Group(*skip_layout(pending, self._console.width)), crop=False)
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
@@ -133,7 +133,7 @@ class TerminalView:
     def _summarise(self, summary: EventSummary) -> None:
         self._put(*event_lines.lines(summary))
         if summary.diff:
-            self._put(source.source(summary.diff, "diff"))
+            self._put(source.highlight(summary.diff, "diff"))
 
     def _start_live(self) -> None:
         """Once what stands above is printed: of steps that end before that, nothing is drawn."""
@@ -203,7 +203,7 @@ class TerminalView:
         self._region.stop()
         epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
         if state.current is None:
-            self._put(*map(mime.markdown, epilogue))
+            self._put(*map(mime.render_markdown, epilogue))
         self._put(Text(), header_footer.footer(state, event, at, self._where, self._head))
 
 

@@ -26,39 +26,39 @@ ALTAIR = """<div id="altair-viz-1"></div><style>#altair-viz-1.vega-embed { width
 def test_a_chart_is_told_in_a_few_words(
     kind: charts.Kind, figure: dict[str, object], told: str
 ) -> None:
-    assert charts.described(kind, figure) == told
+    assert charts.describe(kind, figure) == told
 
 
 def test_altairs_html_holds_its_chart() -> None:
-    made = charts.completed({"text/html": ALTAIR, "text/plain": "alt.Chart(...)"})
-    (found,) = [value for mime, value in made.items() if charts.kind(mime) == "vega"]
+    made = charts.restore_figures({"text/html": ALTAIR, "text/plain": "alt.Chart(...)"})
+    (found,) = [value for mime, value in made.items() if charts.kind_of(mime) == "vega"]
     assert found == {"mark": "bar", "title": "</Free>"}
 
 
 def test_a_chart_that_a_notebook_keeps_as_text_is_a_figure() -> None:
     spec = {"mark": "bar", "title": "Free"}
     bundle = outputs.valid({"application/vnd.vegalite.v6.json": spec, "text/plain": "x"})
-    assert charts.completed(bundle) == {
+    assert charts.restore_figures(bundle) == {
         "application/vnd.vegalite.v6.json": spec,
         "text/plain": "x",
     }
     assert "data-library=" in safe_html.output({"output_type": "display_data", "data": bundle})
     for malformed in ("{", ["[", 3], "[" * 100_000):
         kept = {"application/vnd.vegalite.v6.json": malformed}
-        assert charts.completed(kept) == kept
+        assert charts.restore_figures(kept) == kept
 
 
 @pytest.mark.parametrize(
     "source", ["<p>vega-embed</p>", ALTAIR[:-60], ALTAIR.replace('"mark', "\\"), 7]
 )
 def test_other_html_stays_as_it_is(source: object) -> None:
-    assert charts.completed({"text/html": source}) == {"text/html": source}
+    assert charts.restore_figures({"text/html": source}) == {"text/html": source}
 
 
 def test_what_a_figure_says_ends_neither_its_frame_nor_its_script() -> None:
     hostile = '</script><script>alert(1)</script>"><img src=x onerror=alert(2)>&quot;'
     figure = {"data": [{"name": hostile}], "layout": {"title": hostile}}
-    made = charts.frame("plotly", figure, hostile) or ""
+    made = charts.render_frame("plotly", figure, hostile) or ""
     assert made.count("<") == 2  # the frame's tags
     assert made.count('"') == 2 * len(re.findall(r'="', made))
     inside = re.search(r'srcdoc="([^"]*)"', made)
@@ -68,8 +68,8 @@ def test_what_a_figure_says_ends_neither_its_frame_nor_its_script() -> None:
 
 
 def test_the_policy_names_the_scripts_of_the_page_and_no_others() -> None:
-    assert charts.policy(set()) == "'none'"
-    page = (charts.frame("plotly", BAR, "t") or "") + charts.libraries({"plotly"})
+    assert charts.script_policy(set()) == "'none'"
+    page = (charts.render_frame("plotly", BAR, "t") or "") + charts.render_libraries({"plotly"})
     scripts = re.findall(r"&lt;script&gt;(.*?)&lt;/script&gt;", page, re.S)
     assert len(scripts) == 2
     plain = [
@@ -81,10 +81,10 @@ def test_the_policy_names_the_scripts_of_the_page_and_no_others() -> None:
         for each in scripts
     ]
     hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in plain]
-    named = re.findall(r"'sha256-([^']*)'", charts.policy({"plotly"}))
+    named = re.findall(r"'sha256-([^']*)'", charts.script_policy({"plotly"}))
     assert named[:2] == hashes
     assert len(named) == 3
-    assert "unsafe" not in charts.policy({"plotly"})
+    assert "unsafe" not in charts.script_policy({"plotly"})
 
 
 def test_what_can_not_be_drawn_is_said_and_given_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,5 +109,5 @@ def html_of(figure: dict[str, object]) -> str:
     ("wanted", "given"), [(300, 300), (10**9, 900), (-5, 120), ("9", 450), (True, 450)]
 )
 def test_no_figure_makes_its_frame_higher_than_a_screen(wanted: object, given: int) -> None:
-    made = charts.frame("plotly", {"data": [], "layout": {"height": wanted}}, "t")
+    made = charts.render_frame("plotly", {"data": [], "layout": {"height": wanted}}, "t")
     assert f'height="{given}"' in (made or "")

@@ -10,16 +10,16 @@ from nbrun.views.render import failure
 SOURCE = "import json\n\ndef load(text):\n    return json.loads(text)\n\nload('{bad')\n'''a\nb'''"
 
 
-def error(line: int, code: str) -> failure.Cause:
+def error(line: int, code: str) -> failure.CellError:
     frame = f"Cell In[3], line {line}\n----> {line} {code}\n"
     output = {"ename": "ValueError", "evalue": "no", "traceback": [frame, "ValueError: no"]}
-    return failure.cause({"output_type": "error"} | output)
+    return failure.parse_error({"output_type": "error"} | output)
 
 
-def shown(cause: failure.Cause, source: str = SOURCE, **look: bool) -> list[str]:
+def shown(cause: failure.CellError, source: str = SOURCE, **look: bool) -> list[str]:
     console = Console(file=io.StringIO(), width=80)
     with console.capture() as captured:
-        for each in failure.told(cause, source, "python", **look):
+        for each in failure.render_error(cause, source, "python", **look):
             console.print(each)
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -58,7 +58,7 @@ def test_a_line_that_is_not_in_the_source_is_quoted(line: int, code: str) -> Non
 
 def test_an_error_without_a_place_is_told_alone() -> None:
     for traceback in ([], ["ValueError: no"], "no list", [3]):
-        cause = failure.cause(
+        cause = failure.parse_error(
             {"ename": "ValueError", "evalue": "no\x1b[2J", "traceback": traceback}
         )
         assert shown(cause) == ["  ValueError: no^[[2J"]

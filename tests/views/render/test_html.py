@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun.views.render.html import Cell, HtmlTable, parts, readable
+from nbrun.views.render.html import HtmlTable, TableCell, text_and_tables, to_text
 
 TAGS = st.sampled_from(
     ["<p>", "</p>", "<table>", "</table>", "<tr>", "<td>", "<th rowspan=3>", "<pre>", "x", "<!-- ",
@@ -15,13 +15,13 @@ TAGS = st.sampled_from(
 
 
 def only_table(html: str) -> HtmlTable:
-    (table,) = parts(html)
+    (table,) = text_and_tables(html)
     assert isinstance(table, HtmlTable)
     return table
 
 
 def test_text_and_tables_come_in_order() -> None:
-    before, table, after = parts("<h1>A</h1><table><tr><td>1</table><p>b\n c")
+    before, table, after = text_and_tables("<h1>A</h1><table><tr><td>1</table><p>b\n c")
     assert (before, after) == ("A", "b c")
     assert isinstance(table, HtmlTable)
 
@@ -32,8 +32,8 @@ def test_spans_headers_and_alignment_of_a_table_are_read() -> None:
         "</thead><tbody><tr><th rowspan=2>x<td>1</td></tr><tr><td>2</tbody></table>"
     )
     assert (table.caption, table.headers) == ("Disks", 1)
-    assert table.rows[0] == [Cell("a", header=True, align="right", columns=2)]
-    assert table.rows[1] == [Cell("x", header=True, rows=2), Cell("1")]
+    assert table.rows[0] == [TableCell("a", header=True, align="right", columns=2)]
+    assert table.rows[1] == [TableCell("x", header=True, rows=2), TableCell("1")]
 
 
 def test_leading_rows_of_headers_are_a_head_without_being_marked() -> None:
@@ -52,7 +52,7 @@ def test_a_table_within_a_cell_is_the_cells_text() -> None:
      "<!-- no -->", "<template>no</template>"],
 )  # fmt: skip
 def test_what_a_browser_does_not_show_is_not_read(hidden: str) -> None:
-    assert parts(f"{hidden}<p>yes</p>") == ["yes"]
+    assert text_and_tables(f"{hidden}<p>yes</p>") == ["yes"]
 
 
 def test_the_middle_of_a_very_long_table_is_left_out_and_counted() -> None:
@@ -61,7 +61,7 @@ def test_the_middle_of_a_very_long_table_is_left_out_and_counted() -> None:
 
 
 def test_depth_does_not_matter() -> None:
-    assert parts("<div>" * 1_500 + "deep") == ["deep"]
+    assert text_and_tables("<div>" * 1_500 + "deep") == ["deep"]
 
 
 @pytest.mark.parametrize(
@@ -72,22 +72,22 @@ def test_what_is_nested_without_measure_is_read_in_no_time(nested: str) -> None:
     """Its parser would take an hour, and heed no Ctrl-C."""
     page = f"<style>p {{}}</style>{nested * 150_000}<p>deep &amp; dark</p>{'</div>' * 9}"
     began = time.process_time()
-    assert parts(page) == ["deep & dark"]
+    assert text_and_tables(page) == ["deep & dark"]
     assert time.process_time() - began < 10
 
 
 def test_a_long_page_that_is_not_deep_keeps_its_tables() -> None:
     script = f"<script>{'if (a<b && c<d) {}' * 2_000}</script>"
     rows = "<tr><td>1<td>2" * 3_000
-    (table,) = parts(f"{script}{'<p>' * 3_000}<table>{rows}</table>{'<br>' * 3_000}")
+    (table,) = text_and_tables(f"{script}{'<p>' * 3_000}<table>{rows}</table>{'<br>' * 3_000}")
     assert isinstance(table, HtmlTable)
     assert len(table.rows) + table.skipped == 3_000
 
 
 def test_a_picture_is_named() -> None:
-    assert readable("<p>a<img alt='the plan' src='file:///etc/passwd'>b") == "a [image: the plan] b"
+    assert to_text("<p>a<img alt='the plan' src='file:///etc/passwd'>b") == "a [image: the plan] b"
 
 
 @given(st.lists(TAGS | st.text(max_size=4), max_size=40).map("".join))
 def test_no_page_is_refused(html: str) -> None:
-    assert isinstance(readable(html), str)
+    assert isinstance(to_text(html), str)

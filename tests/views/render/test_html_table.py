@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from nbrun.views.render.html import Cell, HtmlTable, parts
-from nbrun.views.render.html_table import Grid
+from nbrun.views.render.html import HtmlTable, TableCell, text_and_tables
+from nbrun.views.render.html_table import TableView
 
 
 def lines(table: HtmlTable | str, width: int = 80, most: int = 40) -> list[str]:
     if isinstance(table, str):
-        (found,) = parts(table)
+        (found,) = text_and_tables(table)
         assert isinstance(found, HtmlTable)
         table = found
     file = io.StringIO()
-    Console(file=file, width=width).print(Grid(table, most=most))
+    Console(file=file, width=width).print(TableView(table, max_rows=most))
     return file.getvalue().splitlines()
 
 
@@ -94,7 +94,7 @@ def test_a_page_that_asks_for_a_million_cells_is_laid_out_at_once() -> None:
 
 
 CELLS = st.builds(
-    Cell,
+    TableCell,
     text=st.text(max_size=9),
     header=st.booleans(),
     rows=st.integers(1, 4),

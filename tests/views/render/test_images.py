@@ -20,13 +20,13 @@ SVG = 'xmlns="http://www.w3.org/2000/svg" width="9" height="9"'
 
 def printed(mime: str, content: str, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("NBRUN_IMAGES", how)
-    images.protocol.cache_clear()
+    images.graphics_protocol.cache_clear()
     file = io.StringIO()
-    drawn = images.draw(mime, content)
+    drawn = images.render(mime, content)
     assert drawn is not None
     console = Console(file=file, force_terminal=True, color_system="truecolor", width=60, height=30)
     console.print(drawn)
-    images.protocol.cache_clear()
+    images.graphics_protocol.cache_clear()
     return file.getvalue()
 
 
@@ -89,7 +89,7 @@ def test_kitty_is_sent_the_picture_and_its_place(
     ],
 )
 def test_what_a_terminal_answers_is_understood(answer: str, how: str) -> None:
-    assert images.understood(answer) == how
+    assert images.choose_protocol(answer) == how
 
 
 def plain_blue(kind: str) -> str:
@@ -146,14 +146,14 @@ def test_an_svg_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_can_not_be_drawn_is_none() -> None:
     entity = '<!DOCTYPE svg [<!ENTITY x "y">]><svg xmlns="http://www.w3.org/2000/svg">&x;</svg>'
-    assert images.draw("image/png", "garbage") is None
-    assert images.draw("image/svg+xml", entity) is None
-    assert images.draw("image/svg+xml", "<svg") is None
+    assert images.render("image/png", "garbage") is None
+    assert images.render("image/svg+xml", entity) is None
+    assert images.render("image/svg+xml", "<svg") is None
 
 
 def test_a_small_file_with_a_huge_picture_is_not_decoded() -> None:
     huge = encoded(Image.new("1", (20_000, 20_000)), "PNG")
-    assert images.draw("image/png", huge) is None
+    assert images.render("image/png", huge) is None
 
 
 def test_the_size_of_a_character_is_not_asked_of_the_terminal(

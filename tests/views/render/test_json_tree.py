@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun.views.render.json_tree import tree
+from nbrun.views.render.json_tree import render_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -18,7 +18,7 @@ VALUES = st.recursive(
 
 def test_the_deepest_levels_are_folded_until_it_fits() -> None:
     value = {"a": [1, 2, {"b": [1, 2, 3]}], "c": {"d": 1}}
-    assert tree(value, 9).plain.splitlines() == [
+    assert render_json(value, 9).plain.splitlines() == [
         "{",
         '  "a": [… 3 items],',
         '  "c": {… 1 keys}',
@@ -27,7 +27,7 @@ def test_the_deepest_levels_are_folded_until_it_fits() -> None:
 
 
 def test_what_is_long_at_its_first_level_is_cut_and_counted() -> None:
-    assert tree(list(range(1000)), 4).plain.splitlines() == [
+    assert render_json(list(range(1000)), 4).plain.splitlines() == [
         *("[", "  0,", "  1,", "  2,"),
         "… 998 more lines",
     ]
@@ -35,11 +35,11 @@ def test_what_is_long_at_its_first_level_is_cut_and_counted() -> None:
 
 @given(VALUES)
 def test_a_whole_tree_is_the_json_that_it_was(value: object) -> None:
-    text = tree(value, 0).plain
+    text = render_json(value, 0).plain
     if "<U+" not in text and "^" not in text:  # controls are made visible
         assert json.loads(text) == value
 
 
 @given(VALUES, st.integers(1, 30))
 def test_no_tree_is_longer_than_it_may_be(value: object, most: int) -> None:
-    assert len(tree(value, most).plain.split("\n")) <= most + 1
+    assert len(render_json(value, most).plain.split("\n")) <= most + 1

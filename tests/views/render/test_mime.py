@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from nbrun.views.render.mime import markdown, renderable
+from nbrun.views.render.mime import render_markdown, render_output
 from nbrun.views.text.options import DisplayOptions
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
@@ -99,27 +99,27 @@ def gif(width: int, height: int) -> str:
 
 def test_a_stream_is_shown_as_a_terminal_would() -> None:
     output = {"output_type": "stream", "name": "stdout", "text": " 10%\r100%\n\x1b[31mred\x1b[0m\n"}
-    shown = screen(renderable(output))
+    shown = screen(render_output(output))
     assert [row.rstrip() for row in shown.display[:3]] == ["100%", "red", ""]
     assert shown.buffer[1][0].fg == "red"
 
 
 def test_text_may_be_a_list_of_its_parts() -> None:
     output = {"output_type": "stream", "name": "stdout", "text": ["one\n", "two"]}
-    assert rows(renderable(output)) == ["one", "two"]
-    assert rows(renderable(bundle(text__plain=["a", "b"]))) == ["ab"]
+    assert rows(render_output(output)) == ["one", "two"]
+    assert rows(render_output(bundle(text__plain=["a", "b"]))) == ["ab"]
 
 
 def test_an_error_is_shown_by_its_traceback_with_its_colours() -> None:
     lines = ["\x1b[31mKeyError\x1b[0m", "  File x", "KeyError: 'a'"]
-    shown = screen(renderable(error(traceback=lines)))
+    shown = screen(render_output(error(traceback=lines)))
     assert shown.buffer[0][0].fg == "red"
     assert shown.display[2].rstrip() == "KeyError: 'a'"
 
 
 @pytest.mark.parametrize("traceback", [[], [""], ["\n"]])
 def test_an_error_without_traceback_is_shown_by_its_name_and_value(traceback: list[str]) -> None:
-    assert rows(renderable(error(traceback=traceback))) == ["KeyError: a"]
+    assert rows(render_output(error(traceback=traceback))) == ["KeyError: a"]
 
 
 def error(traceback: list[str]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def error(traceback: list[str]) -> dict[str, Any]:
 
 
 def test_html_without_a_table_is_shown_by_the_text_it_comes_with() -> None:
-    assert rows(renderable(bundle(text__html="<pre>no</pre>", text__plain="   a\n0  1"))) == [
+    assert rows(render_output(bundle(text__html="<pre>no</pre>", text__plain="   a\n0  1"))) == [
         *("   a", "0  1")
     ]
 
@@ -139,35 +139,35 @@ def test_html_that_comes_with_no_text_is_read() -> None:
         "<pre>a\n  b</pre>"
     )
     read = ["Disk & memory", "all well", "host  free", "────  ────", "db1     10", "a", "  b"]
-    assert rows(renderable(bundle(text__html=html))) == read
+    assert rows(render_output(bundle(text__html=html))) == read
     says_nothing = "<IPython.core.display.HTML object>"
-    assert rows(renderable(bundle(text__html=html, text__plain=says_nothing))) == read
+    assert rows(render_output(bundle(text__html=html, text__plain=says_nothing))) == read
 
 
 def test_html_that_cannot_be_parsed_is_shown_as_it_is() -> None:
-    assert rows(renderable(bundle(text__html="<![foo[ x"))) == ["<![foo[ x"]
+    assert rows(render_output(bundle(text__html="<![foo[ x"))) == ["<![foo[ x"]
 
 
 def test_markdown_is_shown_rather_than_the_name_of_its_class() -> None:
     output = bundle(text__markdown="**done**", text__plain="<IPython.core.display.Markdown object>")
-    shown = screen(renderable(output))
+    shown = screen(render_output(output))
     assert (shown.buffer[0][0].data, shown.buffer[0][0].bold) == ("d", True)
 
 
 def test_latex_is_shown_as_unicode() -> None:
-    assert rows(renderable(bundle(text__latex=r"$\frac{1}{2}$"))) == ["1/2"]
+    assert rows(render_output(bundle(text__latex=r"$\frac{1}{2}$"))) == ["1/2"]
 
 
 def test_json_is_laid_out_and_cut() -> None:
-    assert rows(renderable(bundle(application__json={"a": ["é"]}))) == [
+    assert rows(render_output(bundle(application__json={"a": ["é"]}))) == [
         *("{", '  "a": [', '    "é"', "  ]", "}")
     ]
-    long = printed(renderable(bundle(application__json=list(range(1000)))))
+    long = printed(render_output(bundle(application__json=list(range(1000)))))
     assert SGR.sub("", long).splitlines()[-2:] == ["  398,", "… 602 more lines"]
 
 
 def test_a_long_line_of_json_is_cut() -> None:
-    assert len(printed(renderable(bundle(application__json="x" * 100_000)))) < 2_000
+    assert len(printed(render_output(bundle(application__json="x" * 100_000)))) < 2_000
 
 
 @pytest.mark.parametrize(
@@ -176,27 +176,29 @@ def test_a_long_line_of_json_is_cut() -> None:
 )
 def test_a_picture_that_can_not_be_drawn_is_described_in_one_line(mime: str, data: str) -> None:
     output = bundle(**{mime: data})
-    (line,) = rows(renderable(output, record_hint="run.ipynb"))
+    (line,) = rows(render_output(output, record_hint="run.ipynb"))
     assert line.startswith(f"{mime.replace('__', '/')} 640×480, ")
     assert line.endswith(" kB (see run.ipynb)")
 
 
 def test_a_figure_is_described_with_its_text_and_dimly() -> None:
     figure = bundle(image__png=png(640, 480), text__plain="<Figure size 640x480 with 1 Axes>")
-    assert rows(renderable(figure)) == [
+    assert rows(render_output(figure)) == [
         "image/png 640×480, 12 kB: <Figure size 640x480 with 1 Axes>"
     ]
-    assert printed(renderable(figure)).startswith("\x1b[2m")
+    assert printed(render_output(figure)).startswith("\x1b[2m")
 
 
 @pytest.mark.parametrize("data", ["", "garbage", "iVBORw0KGgo=", "/9j/4AAA", "R0lGODlh", "é" * 99])
 def test_a_picture_whose_header_is_not_readable_is_described_without_its_size(data: str) -> None:
-    assert rows(renderable(bundle(image__png=data))) == ["image/png, 1 kB"]
+    assert rows(render_output(bundle(image__png=data))) == ["image/png, 1 kB"]
 
 
 def test_an_svg_is_described_by_its_size() -> None:
     svg = bundle(**{"image__svg+xml": "<svg>" + " " * 8_000 + "</svg>"})
-    assert rows(renderable(svg, display=DisplayOptions(pictures=False))) == ["image/svg+xml, 8 kB"]
+    assert rows(render_output(svg, display=DisplayOptions(pictures=False))) == [
+        "image/svg+xml, 8 kB"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -210,15 +212,15 @@ def test_an_svg_is_described_by_its_size() -> None:
     ],
 )
 def test_what_a_terminal_cannot_show_is_named(mime: str) -> None:
-    shown = renderable(bundle(**{mime: "x"}, text__html="<p>no"), record_hint="out.ipynb")
+    shown = render_output(bundle(**{mime: "x"}, text__html="<p>no"), record_hint="out.ipynb")
     if mime.startswith("application/vnd."):
         assert rows(shown) == [f"{mime}, 1 kB (see out.ipynb)"]
-    assert rows(renderable(bundle(**{mime: "x"}))) == [f"{mime}, 1 kB"]
+    assert rows(render_output(bundle(**{mime: "x"}))) == [f"{mime}, 1 kB"]
 
 
 def test_a_widget_that_comes_with_text_is_shown_by_it() -> None:
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
-    assert rows(renderable(bundle(**widget, text__plain=" 50%|█████     |"))) == [
+    assert rows(render_output(bundle(**widget, text__plain=" 50%|█████     |"))) == [
         " 50%|█████     |"
     ]
 
@@ -239,29 +241,29 @@ def test_a_widget_that_comes_with_text_is_shown_by_it() -> None:
     ],
 )
 def test_a_malformed_output_is_shown_as_json(malformed: dict[str, Any]) -> None:
-    shown = "".join(rows(renderable(malformed)))
+    shown = "".join(rows(render_output(malformed)))
     assert shown == json.dumps(malformed) or shown == malformed.get("traceback")
 
 
 @pytest.mark.parametrize("malformed", [None, 5, "x", [], {"output_type": object()}])
 def test_what_is_no_output_at_all_is_shown_too(malformed: Any) -> None:
-    assert rows(renderable(malformed))
+    assert rows(render_output(malformed))
 
 
 def test_a_malformed_output_is_cut_at_2000_characters() -> None:
-    assert 2_000 < len(printed(renderable({"output_type": "x" * 9_999}))) < 2_100
+    assert 2_000 < len(printed(render_output({"output_type": "x" * 9_999}))) < 2_100
 
 
 def test_an_output_nested_too_deep_for_json_is_named() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    assert rows(renderable(deep)) == ["an output that can't be shown: dict"]
-    assert rows(renderable(bundle(application__json=deep)))
+    assert rows(render_output(deep)) == ["an output that can't be shown: dict"]
+    assert rows(render_output(bundle(application__json=deep)))
 
 
 def test_an_empty_bundle_shows_nothing() -> None:
-    assert rows(renderable(bundle())) == []
+    assert rows(render_output(bundle())) == []
 
 
 @pytest.mark.parametrize(
@@ -276,66 +278,66 @@ def test_an_empty_bundle_shows_nothing() -> None:
     ],
 )
 def test_a_hostile_output_has_no_effect_on_the_terminal(output: dict[str, Any]) -> None:
-    shown = screen(renderable(output, record_hint=HOSTILE))
+    shown = screen(render_output(output, record_hint=HOSTILE))
     assert (shown.title, shown.icon_name) == ("", "")
-    assert is_safe(renderable(output, record_hint=HOSTILE))
+    assert is_safe(render_output(output, record_hint=HOSTILE))
     assert "<U+202E>" in "".join(row.rstrip() for row in shown.display)
 
 
 @given(st.dictionaries(MIMES, st.text() | JSON, max_size=4) | JSON)
 def test_no_bundle_is_ever_refused(data: Any) -> None:
-    assert is_safe(renderable({"output_type": "display_data", "data": data}))
+    assert is_safe(render_output({"output_type": "display_data", "data": data}))
 
 
 @given(st.dictionaries(st.sampled_from(["output_type", "text", "data", "traceback"]), JSON) | JSON)
 def test_no_output_is_ever_refused(output: Any) -> None:
-    assert is_safe(renderable(output))
+    assert is_safe(render_output(output))
 
 
 def test_headings_stand_at_the_left_in_bold() -> None:
-    shown = screen(markdown("# Restore *db1*\n\n## Check"))
+    shown = screen(render_markdown("# Restore *db1*\n\n## Check"))
     assert shown.display[0].startswith("Restore db1")
     assert shown.display[2].startswith("Check")
     assert all(shown.buffer[row][0].bold for row in (0, 2))
 
 
 def test_a_link_is_shown_with_its_address_and_is_not_active() -> None:
-    text = markdown("[the wiki](https://wiki/restore) and <https://wiki/>")
+    text = render_markdown("[the wiki](https://wiki/restore) and <https://wiki/>")
     assert rows(text) == ["the wiki (https://wiki/restore) and https://wiki/"]
     assert "\x1b]8" not in printed(text)
 
 
 def test_a_picture_in_markdown_is_named_where_it_stands() -> None:
-    assert rows(markdown("before ![the plan](attachment:plan.png) after")) == [
+    assert rows(render_markdown("before ![the plan](attachment:plan.png) after")) == [
         "before [image: the plan (attachment:plan.png)] after"
     ]
 
 
 def test_controls_written_as_entities_or_in_addresses_have_no_effect() -> None:
-    text = markdown("&#x202e;x <http://a/%1b]0;owned%07> ![&#x202e;](b)")
+    text = render_markdown("&#x202e;x <http://a/%1b]0;owned%07> ![&#x202e;](b)")
     assert is_safe(text)
     assert screen(text).title == ""
     assert "<U+202E>x" in rows(text)[0]
 
 
 def test_colours_in_markdown_are_shown_as_text() -> None:
-    assert rows(markdown("a \x1b[8mb")) == ["a ^[[8mb"]
+    assert rows(render_markdown("a \x1b[8mb")) == ["a ^[[8mb"]
 
 
 def test_blanks_in_angle_brackets_are_shown_and_formatting_is_not() -> None:
-    assert rows(markdown("ssh <host> as <b>root</b><!-- x --><br/>then</kbd> wait")) == [
+    assert rows(render_markdown("ssh <host> as <b>root</b><!-- x --><br/>then</kbd> wait")) == [
         *("ssh <host> as root", "then wait")
     ]
 
 
 def test_a_block_of_html_in_markdown_is_read() -> None:
-    assert rows(markdown('<div class="alert">\n<b>Do not</b> reboot\n</div>\n\nnow')) == [
+    assert rows(render_markdown('<div class="alert">\n<b>Do not</b> reboot\n</div>\n\nnow')) == [
         *("Do not reboot", "now")
     ]
 
 
 def test_code_in_markdown_is_indented_and_keeps_the_background() -> None:
-    text = markdown("```bash\necho $HOME\n```")
+    text = render_markdown("```bash\necho $HOME\n```")
     assert rows(text) == ["    echo $HOME"]
     assert {cell.bg for cell in screen(text).buffer[0].values()} == {"default"}
 
@@ -344,10 +346,10 @@ def test_code_in_markdown_is_indented_and_keeps_the_background() -> None:
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("mark", ["> ", "- "])
 def test_deeply_nested_text_is_never_lost(depth: int, width: int, mark: str) -> None:
-    out = SGR.sub("", printed(markdown(mark * depth + "stop"), width))
+    out = SGR.sub("", printed(render_markdown(mark * depth + "stop"), width))
     assert "stop" in out
 
 
 @given(MARKDOWN, st.sampled_from([20, 80]))
 def test_no_markdown_is_ever_refused(text: str, width: int) -> None:
-    assert is_safe(markdown(text), width)
+    assert is_safe(render_markdown(text), width)

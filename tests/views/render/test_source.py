@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pygments.lexers import get_lexer_by_name
 
-from nbrun.views.render.lexers import lexer
-from nbrun.views.render.source import source
+from nbrun.views.render.lexers import find_lexer
+from nbrun.views.render.source import highlight
 from tests.views.render.test_mime import MARKDOWN, SGR, is_safe, printed, screen
 
 PYTHON = st.lists(
@@ -24,7 +24,7 @@ PYTHON = st.lists(
 
 
 def test_a_source_has_colours_and_no_background() -> None:
-    shown = screen(source("for x in y:\n    pass", "python"))
+    shown = screen(highlight("for x in y:\n    pass", "python"))
     assert shown.display[1].rstrip() == "    pass"
     assert shown.buffer[0][0].fg != "default"
     assert {cell.bg for cell in shown.buffer[0].values()} == {"default"}
@@ -32,34 +32,34 @@ def test_a_source_has_colours_and_no_background() -> None:
 
 @pytest.mark.parametrize("language", ["", "no such language", "\x1b[2J", "../x"])
 def test_a_source_in_an_unknown_language_is_plain(language: str) -> None:
-    assert printed(source("a <- 1", language)).rstrip() == "a <- 1"
+    assert printed(highlight("a <- 1", language)).rstrip() == "a <- 1"
 
 
 def test_a_long_line_of_a_source_is_wrapped_and_not_cut() -> None:
-    assert SGR.sub("", printed(source("x" * 200, "python"))).count("x") == 200
+    assert SGR.sub("", printed(highlight("x" * 200, "python"))).count("x") == 200
 
 
 @given(st.text() | MARKDOWN, st.sampled_from(["python", "bash", "r", "nothing"]))
 def test_no_source_is_ever_refused(code: str, language: str) -> None:
-    assert is_safe(source(code, language))
+    assert is_safe(highlight(code, language))
 
 
 @given(PYTHON)
 def test_python_looks_in_ipython_as_by_ipythons_own_lexer(code: str) -> None:
     theirs = get_lexer_by_name("ipython3", stripnl=False)
-    assert list(lexer(code, "ipython3").get_tokens(code)) == list(theirs.get_tokens(code))
+    assert list(find_lexer(code, "ipython3").get_tokens(code)) == list(theirs.get_tokens(code))
 
 
 @pytest.mark.parametrize("code", ["!ls -l", "%%bash\nls -l", "x = %sx ls", "print?"])
 def test_what_ipython_adds_is_read_by_its_own_lexer(code: str) -> None:
-    assert type(lexer(code, "ipython3")) is type(get_lexer_by_name("ipython3"))
+    assert type(find_lexer(code, "ipython3")) is type(get_lexer_by_name("ipython3"))
 
 
 def test_python_needs_none_of_the_lexers_of_other_languages() -> None:
     seen = (
         "import sys\n"
-        "from nbrun.views.render.source import source\n"
-        "assert source('print(1)', 'ipython3').spans\n"
+        "from nbrun.views.render.source import highlight\n"
+        "assert highlight('print(1)', 'ipython3').spans\n"
         "print(*(name for name in sys.modules if name.startswith('pygments.lexers.')))"
     )
     done = subprocess.run(

@@ -63,5 +63,7 @@ def test_a_terminal_is_known_to_break_rows_anew_by_its_name(
 
 
 def test_the_attributes_are_those_behind_the_class() -> None:
-    assert terminal_query.attributes("\x1bP>|x\x1b\\\x1b[?62;4;22c") == ["4", "22"]
-    assert terminal_query.attributes("\x1b[?4c") == terminal_query.attributes("") == []
+    assert terminal_query.device_attributes("\x1bP>|x\x1b\\\x1b[?62;4;22c") == ["4", "22"]
+    assert (
+        terminal_query.device_attributes("\x1b[?4c") == terminal_query.device_attributes("") == []
+    )

@@ -2,14 +2,14 @@
 
 from nbrun.core import events as ev
 from nbrun.views.export.outputs import Outputs
-from nbrun.views.render.widgets import VIEW, Widgets
+from nbrun.views.render.widgets import VIEW_MIME, Widgets
 from tests.support import build_events
 
 BAR = {"_model_name": "IntProgressModel", "min": 0, "max": 3, "value": 0, "description": "copy"}
 
 
 def view(model: str) -> dict[str, object]:
-    data = {"text/plain": "IntProgress(value=0)", VIEW: {"model_id": model}}
+    data = {"text/plain": "IntProgress(value=0)", VIEW_MIME: {"model_id": model}}
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from nbrun.views.render.mime import renderable
+from nbrun.views.render.mime import render_output
 from nbrun.views.terminal.live_output import Held
 from tests.support import build_events
 from tests.support.build_events import display, stream
 
 
 def held(most: int = 10) -> Held:
-    return Held(most, renderable, renderable, "ask for it")
+    return Held(most, render_output, render_output, "ask for it")
 
 
 def printed(shown: Held) -> list[str]:

@@ -12,7 +12,7 @@ from nbrun.core import model
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
 from nbrun.journal.history import LastTime
-from nbrun.views.render.widgets import VIEW
+from nbrun.views.render.widgets import VIEW_MIME
 from nbrun.views.terminal import live_region
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
@@ -488,7 +488,7 @@ def test_a_terminal_resized_in_mid_step_shows_all_that_is_printed(width, height)
 def test_a_widgets_bar_moves_in_place_and_its_end_is_printed(live):
     state = {"_model_name": "IntProgressModel", "min": 0, "max": 2, "value": 0}
     tale = plan().begin("a").add(build_events.widgets_changed({"m": state}, step="a"))
-    data = {VIEW: {"model_id": "m"}, "text/plain": "IntProgress(value=0, max=2)"}
+    data = {VIEW_MIME: {"model_id": "m"}, "text/plain": "IntProgress(value=0, max=2)"}
     tale.output({"output_type": "display_data", "data": data, "metadata": {}})
     screen = Screen(live=live).show(tale)
     assert ("| 0 of 2" in screen.text) is live

@@ -17,12 +17,12 @@ from rich.style import Style
 from rich.text import Text
 
 from nbrun.views.render.terminal_text import (
-    LONGEST_UNFINISHED,
-    OPEN_LINES,
-    Stream,
+    MAX_UNFINISHED_COLUMNS,
+    REWRITABLE_LINES,
+    TerminalBuffer,
     is_plain,
-    to_text,
-    unlaid,
+    screen_text,
+    skip_layout,
 )
 from nbrun.views.text.sanitize import has_controls, neutralise, plain, visible
 
@@ -67,7 +67,7 @@ def rows(text: Text) -> list[str]:
 
 
 def lines_of(chunks: list[str]) -> list[Text]:
-    stream = Stream()
+    stream = TerminalBuffer()
     shown = [*(stream.feed(chunk) for chunk in chunks), stream.finish()]
     return [line for part in shown if part is not None for line in styled_lines(part)]
 
@@ -104,7 +104,7 @@ def styles(line: Text) -> list[tuple[str, str]]:
     ],
 )
 def test_a_hostile_sequence_is_shown_and_has_no_effect(hostile: str) -> None:
-    shown = screen(to_text(f"before\n{hostile}\nafter"))
+    shown = screen(screen_text(f"before\n{hostile}\nafter"))
     assert [shown.display[0].rstrip(), shown.display[2].rstrip()] == ["before", "after"]
     assert re.search(r"\^\S|<U\+009", shown.display[1])
     assert (shown.title, shown.icon_name) == ("", "")
@@ -119,7 +119,7 @@ def test_controls_are_shown_in_caret_notation_and_by_code_point() -> None:
 
 
 def test_bidi_controls_do_not_reorder_what_an_operator_reads() -> None:
-    assert rows(to_text("rm \u202etxt.elif\u202c")) == ["rm <U+202E>txt.elif<U+202C>"]
+    assert rows(screen_text("rm \u202etxt.elif\u202c")) == ["rm <U+202E>txt.elif<U+202C>"]
 
 
 def test_colours_tabs_newlines_and_cursor_returns_are_kept_as_they_are() -> None:
@@ -140,19 +140,19 @@ def test_an_overlong_colour_sequence_is_shown_instead_of_obeyed() -> None:
 
 
 def test_colours_reach_the_screen_and_end_where_they_end() -> None:
-    row = screen(to_text("\x1b[31mred\x1b[0m plain \x1b[1;38;2;1;2;3mbold")).buffer[0]
+    row = screen(screen_text("\x1b[31mred\x1b[0m plain \x1b[1;38;2;1;2;3mbold")).buffer[0]
     assert [(row[at].data, row[at].fg) for at in (0, 4)] == [("r", "red"), ("p", "default")]
     assert (row[10].data, row[10].bold, row[10].fg) == ("b", True, "010203")
 
 
 def test_a_colour_carries_over_to_the_next_line() -> None:
-    shown = screen(to_text("\x1b[32mone\ntwo\x1b[0m\nthree"))
+    shown = screen(screen_text("\x1b[32mone\ntwo\x1b[0m\nthree"))
     assert [shown.buffer[row][0].fg for row in range(3)] == ["green", "green", "default"]
 
 
 @pytest.mark.parametrize("hide", ["\x1b[8m", "\x1b[0;8m", "\x1b[008m", "\x1b[5m", "\x1b[38;7;8m"])
 def test_text_is_neither_concealed_nor_made_to_blink(hide: str) -> None:
-    out = printed(to_text(f"{hide}rm -rf /"))
+    out = printed(screen_text(f"{hide}rm -rf /"))
     assert "rm -rf /" in out
     codes = {int(code or 0) for sgr in SGR.findall(out) for code in sgr[2:-1].split(";")}
     assert not codes & {5, 6, 8}
@@ -160,7 +160,7 @@ def test_text_is_neither_concealed_nor_made_to_blink(hide: str) -> None:
 
 
 def test_a_256_colour_whose_number_is_that_of_conceal_is_still_a_colour() -> None:
-    assert screen(to_text("\x1b[38;5;8mgrey")).buffer[0][0].fg != "default"
+    assert screen(screen_text("\x1b[38;5;8mgrey")).buffer[0][0].fg != "default"
 
 
 @pytest.mark.parametrize(
@@ -178,35 +178,35 @@ def test_a_256_colour_whose_number_is_that_of_conceal_is_still_a_colour() -> Non
     ],
 )
 def test_returns_and_backspaces_overwrite_as_on_a_terminal(text: str, line: str) -> None:
-    assert to_text(text).plain == line
+    assert screen_text(text).plain == line
     terminal = pyte.Screen(80, 2)
     pyte.Stream(terminal).feed(text)
     assert terminal.display[0].rstrip() == line
 
 
 def test_a_tab_or_wide_character_that_is_written_over_leaves_blanks() -> None:
-    assert to_text("a\tb\r123").plain == "123     b"
-    assert to_text("日本\ra").plain == "a 本"
-    assert to_text("日本\b\b\bab").plain == " ab "
+    assert screen_text("a\tb\r123").plain == "123     b"
+    assert screen_text("日本\ra").plain == "a 本"
+    assert screen_text("日本\b\b\bab").plain == " ab "
 
 
 def test_overwritten_characters_leave_the_colours_of_the_others() -> None:
-    row = screen(to_text("\x1b[31mabcd\r\x1b[32mX\x1b[0m")).buffer[0]
+    row = screen(screen_text("\x1b[31mabcd\r\x1b[32mX\x1b[0m")).buffer[0]
     assert [(row[at].data, row[at].fg) for at in (0, 1)] == [("X", "green"), ("b", "red")]
 
 
 def test_windows_line_ends_are_newlines() -> None:
-    assert to_text("one\r\ntwo\r\r\nthree\r\n").plain == "one\ntwo\nthree"
+    assert screen_text("one\r\ntwo\r\r\nthree\r\n").plain == "one\ntwo\nthree"
 
 
 def test_the_last_newline_is_not_shown_and_an_empty_line_is() -> None:
-    assert [to_text(text).plain for text in ("", "a\n", "a\n\n", "\x1b[31ma\n\x1b[0m")] == [
+    assert [screen_text(text).plain for text in ("", "a\n", "a\n\n", "\x1b[31ma\n\x1b[0m")] == [
         *("", "a", "a\n", "a")
     ]
 
 
 def test_square_brackets_are_not_read_as_markup() -> None:
-    assert rows(to_text("[red]x[/red] [/] [link=http://x]y :smile:")) == [
+    assert rows(screen_text("[red]x[/red] [/] [link=http://x]y :smile:")) == [
         "[red]x[/red] [/] [link=http://x]y :smile:"
     ]
 
@@ -220,7 +220,7 @@ def test_a_source_keeps_its_lines_and_shows_its_colours_as_text() -> None:
 
 
 def test_a_chunk_gives_the_lines_it_completes() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     assert stream.feed("on") is None
     assert stream.pending.plain == "on"
     assert str(stream.feed("e\ntwo\nthr")) == "one\ntwo"
@@ -230,7 +230,7 @@ def test_a_chunk_gives_the_lines_it_completes() -> None:
 
 
 def test_an_escape_sequence_may_be_cut_between_chunks() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     assert stream.feed("a\x1b") is None
     assert stream.feed("[3") is None
     assert stream.pending.plain == "a"
@@ -241,7 +241,7 @@ def test_an_escape_sequence_may_be_cut_between_chunks() -> None:
 
 
 def test_a_sequence_that_never_ends_is_held_back_only_so_long() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     stream.feed("\x1b[" + "1" * 64)
     assert stream.pending.plain == ""
     stream.feed("1")
@@ -249,42 +249,42 @@ def test_a_sequence_that_never_ends_is_held_back_only_so_long() -> None:
 
 
 def test_a_cut_sequence_is_shown_when_the_stream_ends() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     stream.feed("a\x1b[3")
     assert str(stream.finish()) == "a^[[3"
 
 
 def test_a_newline_may_come_in_the_chunk_after_its_return() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     assert stream.feed("abc\r") is None
     assert str(stream.feed("\nd")) == "abc"
 
 
 def test_a_progress_bar_shows_its_last_state() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     for done in range(101):
         assert stream.feed(f"\r{done:3d}%|{'█' * (done // 10):10}| {done}/100") is None
     assert stream.pending.plain == "100%|██████████| 100/100"
 
 
 def test_a_line_without_end_is_given_out_when_it_is_too_long() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     given = [stream.feed("x" * 1000) for _ in range(20)]
     longest = max(len(part) for part in given if part is not None)
-    assert LONGEST_UNFINISHED < longest <= LONGEST_UNFINISHED + 1000
-    assert len(stream.pending) <= LONGEST_UNFINISHED
+    assert MAX_UNFINISHED_COLUMNS < longest <= MAX_UNFINISHED_COLUMNS + 1000
+    assert len(stream.pending) <= MAX_UNFINISHED_COLUMNS
 
 
 @given(TEXTS)
 def test_no_control_is_left_in_what_is_shown(text: str) -> None:
-    for shown in (to_text(text).plain, visible(text)):
+    for shown in (screen_text(text).plain, visible(text)):
         assert not {c for c in shown if unicodedata.category(c) in {"Cc", "Cs"}} - {"\n", "\t"}
     assert not {c for c in plain(text) if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}}
 
 
 @given(TEXTS)
 def test_only_colours_reach_the_terminal(text: str) -> None:
-    out = SGR.sub("", printed(to_text(text)))
+    out = SGR.sub("", printed(screen_text(text)))
     assert not {c for c in out if unicodedata.category(c) in {"Cc", "Cs"}} - {"\n"}
 
 
@@ -300,7 +300,7 @@ def test_chunks_cut_anywhere_give_the_lines_of_the_whole(text: str, cuts: list[i
     chunks = [text[start:end] for start, end in pairwise(places)]
     shown = lines_of(chunks)
     whole = lines_of([text])
-    assert "\n".join(line.plain for line in shown) == to_text(text).plain
+    assert "\n".join(line.plain for line in shown) == screen_text(text).plain
     assert [styles(line) for line in shown] == [styles(line) for line in whole]
 
 
@@ -308,7 +308,7 @@ def test_chunks_cut_anywhere_give_the_lines_of_the_whole(text: str, cuts: list[i
 def test_a_line_looks_as_it_does_on_a_terminal(text: str) -> None:
     terminal, ours = pyte.Screen(500, 1), pyte.Screen(500, 1)
     pyte.Stream(terminal).feed(text)
-    pyte.Stream(ours).feed(to_text(text).plain)
+    pyte.Stream(ours).feed(screen_text(text).plain)
     assert ours.display == terminal.display
 
 
@@ -326,12 +326,12 @@ SLOW = {
 @pytest.mark.parametrize("name", SLOW)
 def test_time_grows_with_the_text_and_no_faster(name: str) -> None:
     begin = time.process_time()
-    to_text(SLOW[name])
+    screen_text(SLOW[name])
     assert time.process_time() - begin < 3  # some 0.3 s; minutes where it grows as the square
 
 
 def test_ten_thousand_updates_of_a_bar_take_no_time_to_speak_of() -> None:
-    stream = Stream()
+    stream = TerminalBuffer()
     begin = time.process_time()
     for number in range(10_000):
         stream.feed(f"\r{number:5d} {'█' * (number // 200):50}")
@@ -341,16 +341,16 @@ def test_ten_thousand_updates_of_a_bar_take_no_time_to_speak_of() -> None:
 
 @given(st.text("ab \t\n", max_size=40))
 def test_text_without_controls_is_shown_as_it_would_be_character_by_character(text):
-    stream = Stream(OPEN_LINES)
+    stream = TerminalBuffer(REWRITABLE_LINES)
     fed = [stream.feed(text), stream.finish()]
-    assert to_text(text).plain == "\n".join(part.plain for part in fed if part is not None)
+    assert screen_text(text).plain == "\n".join(part.plain for part in fed if part is not None)
 
 
 @st.composite
 def texts(draw):
     """A line or a few of nbrun's own, or text of a kernel, as views give them to rich."""
     if draw(st.booleans()):
-        return to_text(draw(st.lists(PIECES, max_size=8).map("".join)))
+        return screen_text(draw(st.lists(PIECES, max_size=8).map("".join)))
     text = draw(st.text("ab -éé·─日\t\n", max_size=12)) * draw(st.integers(1, 9))
     shown = Text(
         text,
@@ -378,21 +378,28 @@ def looks(shown):
 
 @given(st.lists(texts() | st.just(Rule("x")), max_size=5))
 def test_what_is_not_laid_out_looks_as_if_rich_had_laid_it_out(shown):
-    assert looks(unlaid(shown, 30)) == looks(shown)
+    assert looks(skip_layout(shown, 30)) == looks(shown)
 
 
 def test_texts_that_need_no_layout_go_to_rich_together():
-    shown = [to_text("a\nb"), Text("c · ─", "bold"), Rule(), to_text("d"), Text(), to_text("e\tf")]
-    kinds = [type(each).__name__ for each in unlaid(shown, 30)]
-    assert kinds == ["Unlaid", "Rule", "Unlaid", "Text"]
+    shown = [
+        screen_text("a\nb"),
+        Text("c · ─", "bold"),
+        Rule(),
+        screen_text("d"),
+        Text(),
+        screen_text("e\tf"),
+    ]
+    kinds = [type(each).__name__ for each in skip_layout(shown, 30)]
+    assert kinds == ["Preformatted", "Rule", "Preformatted", "Text"]
 
 
 @pytest.mark.parametrize(
     "shown",
-    [to_text("a\tb"), Text("a\nb"), Text("a" * 31), Text("日"), Text("a", justify="center")],
+    [screen_text("a\tb"), Text("a\nb"), Text("a" * 31), Text("日"), Text("a", justify="center")],
 )
 def test_what_has_tabs_or_is_to_be_wrapped_is_laid_out_by_rich(shown):
-    assert list(unlaid([shown], 30)) == [shown]
+    assert list(skip_layout([shown], 30)) == [shown]
 
 
 def test_one_line_is_left_as_it_is_when_nothing_in_it_takes_effect():

@@ -80,13 +80,13 @@ def _show(state: RunState, awaited: Awaited) -> None:
     ]
     out.print(facts([row for row in rows if row[1]]))
     if step is not None and step.step.contract.manual:
-        out.print(mime.markdown(step.step.source))
+        out.print(mime.render_markdown(step.step.source))
     elif awaited.source is not None:
         language = state.kernel_info.language if state.kernel_info else "python"
-        out.print(source.source(awaited.source, language))
+        out.print(source.highlight(awaited.source, language))
     changed = phrases.change(state, state.proposal) if state.proposal and step else ""
     if changed:
-        out.print(Text("changes to the runbook:"), source.source(changed, "diff"))
+        out.print(Text("changes to the runbook:"), source.highlight(changed, "diff"))
 
 
 def _decision_rows(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:

@@ -124,4 +124,4 @@ def _show_runbook_changes(out: Console, state: RunState, *, new_runbook: bool) -
             else "the run does not follow it. To follow it: --use-new-runbook"
         )
         out.print(Text(f"\nthe runbook has changed since the run began; {use}"))
-        out.print(source.source(diff, "diff"))
+        out.print(source.highlight(diff, "diff"))

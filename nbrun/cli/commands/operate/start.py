@@ -54,7 +54,7 @@ def _follow(
     from nbrun.supervisor.client import SocketClient
     from nbrun.views.render import source
 
-    source.prepare()  # the supervisor is at its own imports meanwhile
+    source.preload()  # the supervisor is at its own imports meanwhile
     directory = spawned.wait_until_started()
     try:
         client = SocketClient(directory, "operate" if attended else "follow")
