@@ -1,4 +1,4 @@
-"""A console's questions, and the signals that meet them."""
+"""A console's questions, and the signals that arrive while one waits."""
 
 import os
 import select
@@ -15,49 +15,51 @@ from nbrun.supervisor.console import Console, PollUpdates
 from tests.support import build_events
 
 
-class Wire:
-    """A link of which `news` are what each turn brings, and that ends with them. `meets_interrupt`:
-    Ctrl-C is pressed while the news of that turn are being taken."""
+class ScriptedClient:
+    """A client that receives one of `batches` at each call, and closes after a decision.
 
-    def __init__(self, *news: list[ev.Event], meets_interrupt: int) -> None:
-        self._news = [*news]
-        self._turn = 0
-        self._meets = meets_interrupt
+    Ctrl-C is pressed during the call with the number `interrupted_call`, counted from 1.
+    """
+
+    def __init__(self, *batches: list[ev.Event], interrupted_call: int) -> None:
+        self._batches = [*batches]
+        self._calls = 0
+        self._interrupted_call = interrupted_call
         self._seq = 0
-        self._out, self._in = os.pipe()
-        os.set_blocking(self._out, False)
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
         self.sent: list[Decision] = []
         self.wake()
 
     def fileno(self) -> int:
-        return self._out
+        return self._read_end
 
     @property
     def closed(self) -> bool:
-        return bool(self.sent) or self._turn > 50
+        return bool(self.sent) or self._calls > 50
 
     def wake(self) -> None:
-        os.write(self._in, b"!")
+        os.write(self._write_end, b"!")
 
     def receive(self) -> list[Record]:
-        self._turn += 1
-        if self._turn == self._meets:
+        self._calls += 1
+        if self._calls == self._interrupted_call:
             signal.raise_signal(signal.SIGINT)
-        os.read(self._out, 100)
-        told = self._news.pop(0) if self._news else []
-        records = [build_events.record(event, self._seq + n) for n, event in enumerate(told)]
+        os.read(self._read_end, 100)
+        events = self._batches.pop(0) if self._batches else []
+        records = [build_events.record(event, self._seq + n) for n, event in enumerate(events)]
         self._seq += len(records)
         return records
 
     def send(self, decision: Decision) -> None:
         self.sent.append(decision)
 
-    def leave(self, _reason: str = "") -> None:
-        os.close(self._out)
-        os.close(self._in)
+    def close(self) -> None:
+        os.close(self._read_end)
+        os.close(self._write_end)
 
 
-class Silent:
+class NullView:
     def show(self, _state: RunState, _record: Record) -> None: ...
     def flush(self) -> None: ...
     def tick(self) -> None: ...
@@ -67,25 +69,25 @@ class Silent:
     def close(self) -> None: ...
 
 
-class Waiting:
-    """Somebody who types nothing, for as long as the link has something to say."""
+class SilentAsker:
+    """An operator who types nothing as long as the client has updates."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, client: ScriptedClient) -> None:
+        self._client = client
 
-    def at_stop(self, _state: RunState, _news: PollUpdates) -> Decision | None:
+    def at_stop(self, _state: RunState, _poll: PollUpdates) -> Decision | None:
         raise AssertionError
 
     about_kill = at_stop
 
-    def for_input(self, _state: RunState, news: PollUpdates) -> Decision | None:
-        self._wire.wake()  # the news of the turn that Ctrl-C meets
-        while select.select([self._wire], [], [], 1.0)[0]:
-            news()
-        return decisions.Answer(text="nothing more was heard")
+    def for_input(self, _state: RunState, poll: PollUpdates) -> Decision | None:
+        self._client.wake()  # for the batch during which Ctrl-C is pressed
+        while select.select([self._client], [], [], 1.0)[0]:
+            poll()
+        return decisions.Answer(text="no more updates")
 
 
-ASKED: list[ev.Event] = [
+CELL_WAITS_FOR_INPUT: list[ev.Event] = [
     *build_events.begun(),
     build_events.attempt_started(),
     build_events.input_requested(),
@@ -93,13 +95,15 @@ ASKED: list[ev.Event] = [
 
 
 @contextmanager
-def console(wire: Wire) -> Iterator[Console]:
-    yield Console(wire, Silent(), Waiting(wire))
-    wire.leave()
+def console(client: ScriptedClient) -> Iterator[Console]:
+    yield Console(client, NullView(), SilentAsker(client))
+    client.close()
 
 
-def test_ctrl_c_that_meets_news_at_a_cells_question_is_not_lost() -> None:
-    wire = Wire(ASKED, [build_events.note_added("!")], meets_interrupt=2)
-    with console(wire) as following:
+def test_ctrl_c_during_an_update_at_a_cells_question_interrupts() -> None:
+    client = ScriptedClient(
+        CELL_WAITS_FOR_INPUT, [build_events.note_added("!")], interrupted_call=2
+    )
+    with console(client) as following:
         following.follow()
-    assert wire.sent == [decisions.Interrupt()]
+    assert client.sent == [decisions.Interrupt()]

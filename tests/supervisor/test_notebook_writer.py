@@ -1,4 +1,4 @@
-"""The output notebook as an engine has it written: the journal's, whatever the engine knows."""
+"""Saving the output notebook of a run from its journal."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.build_events import attempted, begun, run_finished, run_start
 
 
 @pytest.mark.parametrize("reason", ["", "as it was before it was redacted"])
-def test_the_notebook_that_is_written_is_the_journals(tmp_path: Path, reason: str) -> None:
+def test_saved_notebook_is_built_from_the_journal(tmp_path: Path, reason: str) -> None:
     directory = run_directory.create(tmp_path, "20261123-093000-restore-ab12")
     events = [*begun(2), *attempted("s1"), *attempted("s2")]
     write(directory.journal, events)

@@ -1,4 +1,4 @@
-"""A role is taken again at half of its credentials' time, and what fails is said once."""
+"""Refreshing a role at half of its credentials' lifetime, and recording failures once."""
 
 import queue
 from dataclasses import dataclass, field
@@ -15,19 +15,19 @@ from nbrun.supervisor import role_refresh
 from nbrun.supervisor.role_refresh import RoleRefresher, seconds_until_refresh
 from tests.support.build_events import identity
 
-PATIENCE = 30.0  # seconds
+TIMEOUT = 30.0  # seconds
 
 
 def taken(seconds: float | None) -> Taken:
-    """A role whose credentials last so long from now."""
+    """Return a role whose credentials expire in `seconds`, or never."""
     until = datetime.now(UTC) + timedelta(seconds=seconds or 0)
     who = identity(until="" if seconds is None else until.isoformat())
     return Taken(Role("dba"), together({}, [Part(identity=who)]))
 
 
 @dataclass
-class Holding:
-    """A held role of which each next is as `next` says, or raises it."""
+class FakeHeldRole:
+    """A held role that `renewed` replaces by the next of `next`, or raises it."""
 
     taken: Taken
     next: list[Taken | Exception] = field(default_factory=list)
@@ -41,54 +41,56 @@ class Holding:
         return following
 
 
-class Watched:
+class RecordedRefresher:
+    """A `RoleRefresher` whose events and updates of the kernel are recorded."""
+
     def __init__(self, held: Any, furnish: Any = lambda _taken: 1) -> None:
-        self.said: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.furnished: list[Taken] = []
 
-        def noted(given: Taken) -> int | None:
+        def record_update(given: Taken) -> int | None:
             generation: int | None = furnish(given)
             self.furnished.append(given)
             return generation
 
-        self.refresher = RoleRefresher(held, noted, self.said.put)
+        self.refresher = RoleRefresher(held, record_update, self.events.put)
 
     def next(self) -> Any:
-        return self.said.get(timeout=PATIENCE)
+        return self.events.get(timeout=TIMEOUT)
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_retry_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(role_refresh, "_RETRY_INTERVAL", 0.01)
 
 
-def test_it_is_taken_again_at_half_its_time_and_not_before() -> None:
-    held: Any = Holding(taken(3600))
+def test_refresh_is_due_at_half_of_the_lifetime() -> None:
+    held: Any = FakeHeldRole(taken(3600))
     assert 1790 < (seconds_until_refresh(held) or 0) <= 1800
-    held.taken_at -= timedelta(seconds=3600)  # of 7200 seconds a half is over
+    held.taken_at -= timedelta(seconds=3600)  # half of 7200 seconds is over
     assert -5 < (seconds_until_refresh(held) or 9) <= 0
-    assert seconds_until_refresh(Holding(taken(None))) is None  # type: ignore[arg-type]
+    assert seconds_until_refresh(FakeHeldRole(taken(None))) is None  # type: ignore[arg-type]
 
 
-def test_where_the_clock_is_wrong_sts_is_not_asked_all_the_time(
+def test_wrong_clock_does_not_cause_constant_refreshes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(role_refresh, "_RETRY_INTERVAL", 30.0)
-    assert 25 < (seconds_until_refresh(Holding(taken(-3600))) or 0) <= 30  # type: ignore[arg-type]
+    assert 25 < (seconds_until_refresh(FakeHeldRole(taken(-3600))) or 0) <= 30  # type: ignore[arg-type]
 
 
-def test_the_kernel_gets_the_new_ones_before_the_record_says_so() -> None:
+def test_kernel_is_updated_before_the_refresh_is_recorded() -> None:
     new = taken(3600)
-    seen = Watched(Holding(taken(0.2), [new]))
-    said = seen.next()
-    assert said == RoleRefreshed(generation=1, role="dba", identities=new.identities)
-    assert seen.furnished == [new]
-    seen.refresher.close()
+    refresh = RecordedRefresher(FakeHeldRole(taken(0.2), [new]))
+    recorded = refresh.next()
+    assert recorded == RoleRefreshed(generation=1, role="dba", identities=new.identities)
+    assert refresh.furnished == [new]
+    refresh.refresher.close()
 
 
-def test_what_fails_is_said_once_and_tried_again() -> None:
+def test_failure_is_recorded_once_and_retried() -> None:
     denied, late = UsageError("AccessDenied"), KernelError("no sudo")
-    held = Holding(ending := taken(0.2), [denied, denied, taken(3600), taken(3600)])
+    held = FakeHeldRole(ending := taken(0.2), [denied, denied, taken(3600), taken(3600)])
     failing = iter([late])
 
     def furnish(_taken: Taken) -> int:
@@ -96,8 +98,8 @@ def test_what_fails_is_said_once_and_tried_again() -> None:
             raise error
         return 2
 
-    seen = Watched(held, furnish)
-    first, second, third = seen.next(), seen.next(), seen.next()
+    refresh = RecordedRefresher(held, furnish)
+    first, second, third = refresh.next(), refresh.next(), refresh.next()
     assert isinstance(first, RoleNotRefreshed)
     assert (first.role, first.why) == ("dba", "AccessDenied")
     assert first.until == ending.identities[0].until
@@ -105,12 +107,12 @@ def test_what_fails_is_said_once_and_tried_again() -> None:
     assert isinstance(third, RoleRefreshed)
     assert third.generation == 2
     assert held.next == []
-    seen.refresher.close()
+    refresh.refresher.close()
 
 
-def test_without_a_kernel_nothing_is_said() -> None:
-    held = Holding(taken(0.2), [taken(0.2), taken(3600)])
-    seen = Watched(held, lambda _taken: None if held.next else 3)
-    assert seen.next().generation == 3
-    assert len(seen.furnished) == 2
-    seen.refresher.close()
+def test_refresh_without_a_kernel_is_not_recorded() -> None:
+    held = FakeHeldRole(taken(0.2), [taken(0.2), taken(3600)])
+    refresh = RecordedRefresher(held, lambda _taken: None if held.next else 3)
+    assert refresh.next().generation == 3
+    assert len(refresh.furnished) == 2
+    refresh.refresher.close()

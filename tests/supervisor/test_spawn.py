@@ -1,4 +1,4 @@
-"""A supervisor in a process of its own: it takes an order, declines it, or ends without one."""
+"""Supervisor processes: they accept or decline a request, or exit without one."""
 
 import os
 import signal
@@ -15,35 +15,35 @@ from nbrun.supervisor.spawn import DeclinedError, SupervisorProcess, spawn
 from nbrun.system import processes
 
 
-def test_what_is_wrong_with_an_order_comes_back_as_it_was_said(tmp_path: Path) -> None:
-    spawned = spawn()
-    spawned.send(StartRequest(runbook=tmp_path / "nowhere.ipynb", attended=False))
+def test_declined_request_raises_the_supervisors_message(tmp_path: Path) -> None:
+    supervisor = spawn()
+    supervisor.send(StartRequest(runbook=tmp_path / "nowhere.ipynb", attended=False))
     with pytest.raises(DeclinedError, match="no such file") as raised:
-        spawned.wait_until_started()
+        supervisor.wait_until_started()
     assert raised.value.exit_code is ExitCode.USAGE
-    assert spawned.process.wait(30) == 2
+    assert supervisor.process.wait(30) == 2
 
 
-def test_a_run_that_is_none_is_not_resumed(tmp_path: Path) -> None:
-    spawned = spawn()
-    spawned.send(ResumeRequest(directory=tmp_path))
+def test_resume_of_a_directory_without_a_run_is_declined(tmp_path: Path) -> None:
+    supervisor = spawn()
+    supervisor.send(ResumeRequest(directory=tmp_path))
     with pytest.raises(DeclinedError, match="can't open the journal"):
-        spawned.wait_until_started()
+        supervisor.wait_until_started()
 
 
-def test_one_that_is_given_no_order_ends_by_itself() -> None:
-    spawned = spawn()
-    assert spawned.process.stdin is not None
-    spawned.process.stdin.close()
-    assert spawned.process.wait(30) == 0
+def test_supervisor_exits_when_stdin_closes_without_a_request() -> None:
+    supervisor = spawn()
+    assert supervisor.process.stdin is not None
+    supervisor.process.stdin.close()
+    assert supervisor.process.wait(30) == 0
 
 
-def test_one_that_can_not_even_begin_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_supervisor_that_cannot_start_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spawning.sys, "executable", "/bin/false")
-    spawned = spawn()
-    spawned.send(StartRequest(runbook=Path("x"), attended=False))
+    supervisor = spawn()
+    supervisor.send(StartRequest(runbook=Path("x"), attended=False))
     with pytest.raises(NbrunError, match="ended before the run began"):
-        spawned.wait_until_started()
+        supervisor.wait_until_started()
 
 
 INTERRUPTED = """
@@ -51,48 +51,48 @@ import sys
 from pathlib import Path
 from nbrun.supervisor.spawn import spawn
 from nbrun.supervisor.requests import StartRequest
-spawned = spawn()
-spawned.send(StartRequest(runbook=Path(sys.argv[1]), attended=True))
+supervisor = spawn()
+supervisor.send(StartRequest(runbook=Path(sys.argv[1]), attended=True))
 try:
-    print(spawned.process.pid, flush=True)
-    spawned.wait_until_started()
+    print(supervisor.process.pid, flush=True)
+    supervisor.wait_until_started()
 except KeyboardInterrupt:
     try:
-        spawned.terminate()
+        supervisor.terminate()
     except KeyboardInterrupt:
-        print("given up", spawned.process.wait(30) != 0)
+        print("terminated", supervisor.process.wait(30) != 0)
 """
 
 
-def test_ctrl_c_before_the_run_begins_leaves_no_supervisor_to_run_it(tmp_path: Path) -> None:
+def test_ctrl_c_before_the_run_begins_ends_the_supervisor(tmp_path: Path) -> None:
     never = tmp_path / "never.ipynb"
-    os.mkfifo(never)  # whoever reads it waits
-    asked = subprocess.Popen(
+    os.mkfifo(never)  # opening it for reading blocks
+    starter = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(never)], stdout=subprocess.PIPE, text=True
     )
-    assert asked.stdout is not None
-    pid = int(asked.stdout.readline())
-    asked.send_signal(signal.SIGINT)
-    assert asked.stdout.read() == "given up True\n"
-    assert asked.wait(30) == 0
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.send_signal(signal.SIGINT)
+    assert starter.stdout.read() == "terminated True\n"
+    assert starter.wait(30) == 0
     assert not processes.exists(pid)
 
 
-DEAF_ONCE = """
+IGNORES_FIRST_SIGTERM = """
 import signal, sys
-heard = []
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(130) if heard else heard.append(1))
+received = []
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(130) if received else received.append(1))
 print("ready", file=sys.stderr, flush=True)
 while True:
     signal.pause()
 """
 
 
-def test_a_signal_that_was_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminate_repeats_a_lost_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spawning, "_SIGTERM_INTERVAL", 0.05)
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", DEAF_ONCE], stdin=pipe, stdout=pipe, stderr=pipe
+        [sys.executable, "-c", IGNORES_FIRST_SIGTERM], stdin=pipe, stdout=pipe, stderr=pipe
     )
     assert process.stderr is not None
     process.stderr.readline()
@@ -101,9 +101,9 @@ def test_a_signal_that_was_lost_is_sent_again(monkeypatch: pytest.MonkeyPatch) -
     assert process.wait(30) == 130
 
 
-def test_it_is_in_a_session_of_its_own() -> None:
-    spawned = spawn()
-    assert os.getsid(spawned.process.pid) == spawned.process.pid
-    assert spawned.process.stdin is not None
-    spawned.process.stdin.close()
-    spawned.process.wait(30)
+def test_supervisor_has_its_own_session() -> None:
+    supervisor = spawn()
+    assert os.getsid(supervisor.process.pid) == supervisor.process.pid
+    assert supervisor.process.stdin is not None
+    supervisor.process.stdin.close()
+    supervisor.process.wait(30)
