@@ -249,7 +249,7 @@ def test_what_has_changed_since_it_was_shown_is_not_approved(desk: Desk) -> None
     terminal.prompted("step 2>")
     directory = run_directory.RunDirectory(desk.run)
     stale = decisions.Approve(binding="0" * 64)
-    told = as_nobody(lambda: command._said(directory, stale, "drop"))
+    told = as_nobody(lambda: command._send(directory, stale, "drop"))
     assert "has changed since you looked" in told
 
 
