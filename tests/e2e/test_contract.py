@@ -23,7 +23,7 @@ def test_a_destructive_step_asks_for_the_name_of_what_it_destroys(desk: Desk) ->
     desk.book(parameters(), gated())
     terminal = desk.start("-p", "db={x} $(id)", "--yes")
     terminal.prompted("step 3>")
-    assert "this step asks to be confirmed: Drop {x} $(id)?" in terminal.text()
+    assert "this step asks for confirmation: Drop {x} $(id)?" in terminal.text()
     assert "parameter db = '{x} $(id)'" in terminal.text().split("STOPPED")[1]
     terminal.type("r")
     terminal.answer("type {x} $(id) to confirm:", "blue")
@@ -45,7 +45,7 @@ def test_a_confirmed_step_is_asked_about_wherever_it_is_run_from(desk: Desk) -> 
     terminal.answer("go on? [y/N]", "n")
     terminal.answer("step 1>", "g")
     terminal.prompted("step 2>")
-    assert "this step asks to be confirmed: Run this step?" in terminal.since_typed()
+    assert "this step asks for confirmation: Run this step?" in terminal.since_typed()
     terminal.type("r")
     assert terminal.wait() == 0
     assert desk.printed("two") == "ran\n"
@@ -119,8 +119,8 @@ def test_a_step_that_takes_too_long_is_interrupted_and_retried_as_declared(desk:
     ended = desk.unattended()
     assert ended.returncode == 0, ended.stdout
     assert [outcome for _, _, outcome in desk.attempts()] == ["timed_out", "timed_out", "ok"]
-    assert "once more in 0.3 s, as the runbook says (2 times left)" in ended.stdout
-    assert "once more in 0.3 s, as the runbook says (1 time left)" in ended.stdout
+    assert "next attempt in 0.3 s: the runbook declares retries (2 left)" in ended.stdout
+    assert "next attempt in 0.3 s: the runbook declares retries (1 left)" in ended.stdout
     first = desk.events(ev.AttemptFinished)[0]
     assert first.evalue == "the step did not end within its 1 s"
     assert 1 <= first.duration < 10

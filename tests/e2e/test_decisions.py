@@ -207,12 +207,12 @@ def test_a_jump_moves_the_run_and_stops_there_and_runs_nothing(desk: Desk) -> No
     terminal.answer("step 2>", "j 4")
     terminal.until("this takes the run off script: skipped")
     terminal.answer(REASON, "three can wait")
-    terminal.until("this step is where you moved the run")
+    terminal.until("you moved the run here")
     terminal.prompted("step 4>")
     assert desk.attempts() == [("one", 1, "ok"), ("two", 1, "error")]
     (desk.folder / "go").touch()
     terminal.type("jump 2")
-    terminal.until("this step is where you moved the run")
+    terminal.until("you moved the run here")
     terminal.prompted("step 2>")
     assert desk.attempts() == [("one", 1, "ok"), ("two", 1, "error")]
     decide(terminal, 2, "r", "now in order")

@@ -146,7 +146,7 @@ def test_it_is_interrupted_stopped_killed_and_started_again(desk: Operators) -> 
     os.kill(pid, signal.SIGSTOP)
     terminal.until("something stopped its process")
     os.kill(pid, signal.SIGCONT)
-    terminal.until("goes on again")
+    terminal.until("continues")
     terminal.press("ctrl-c")
     terminal.until("interrupted ·")
     terminal.answer("step 1>", "k")

@@ -59,7 +59,7 @@ def test_a_kernel_that_was_stopped_is_said_to_be_and_can_be_killed_or_let_go_on(
     terminal.until("the kernel is not responding: something stopped its process", timeout=10)
     assert f"kill -CONT {kernel}" in terminal.words()
     os.kill(kernel, signal.SIGCONT)
-    terminal.until("the kernel's process goes on again", timeout=10)
+    terminal.until("the kernel's process continues", timeout=10)
     os.kill(kernel, signal.SIGSTOP)
     wait_until(lambda: len(desk.events(ev.KernelSuspended)) == 2)
     began = time.monotonic()

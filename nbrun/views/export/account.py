@@ -133,20 +133,20 @@ class _Teller:
             ):
                 self._outputs.take(event)
             case ev.OutputCapped() as event:
-                self._sections[event.step].attempts[event.attempt - 1].not_kept = phrases.capped(
-                    event
-                )
+                self._sections[event.step].attempts[
+                    event.attempt - 1
+                ].not_kept = phrases.capped_output(event)
             case ev.AttemptFinished() as event:
-                self._end(event, phrases.finished(state, event), record.mono)
+                self._end(event, phrases.attempt_result(state, event), record.mono)
             case ev.AttemptIndeterminate() as event:
                 self._end(event, f"{phrases.OUTCOMES['indeterminate']}: {event.why}", record.mono)
             case ev.AttemptSettled() as event:
                 self._sections[event.step].attempts[event.attempt - 1].told = (
                     f"{phrases.OUTCOMES['indeterminate']}; "
-                    + phrases.with_reason(phrases.settled(state, event), event.reason)
+                    + phrases.with_reason(phrases.finding(state, event), event.reason)
                 )
             case ev.Stopped() as event:
-                self._stop = record.mono, phrases.stop(state, event)
+                self._stop = record.mono, phrases.stop_reason(state, event)
             case ev.Resumed() | ev.RunFinished():
                 self._go_on(record.mono)
         self._tell(state, record)
@@ -158,7 +158,7 @@ class _Teller:
             made.last, made.end = self._last.at, self._last.mono
             made.head = digest(encode(self._last))
         self._go_on(made.end)
-        for step in phrases.not_run(made.state) if made.state.started else ():
+        for step in phrases.never_run(made.state) if made.state.started else ():
             self._sections[step.step.id].why_not_run = phrases.why_not_run(made.state, step)
         return made
 

@@ -199,7 +199,7 @@ class _Builder:
             self._capped[key] = self._cells.add(remark), remark["id"]
         number, id_ = self._capped[key]
         where = f"{phrases.step(self._state, event.step)}, attempt {event.attempt}"
-        told = f"**{md(where)}**: {md(phrases.capped(event))}"
+        told = f"**{md(where)}**: {md(phrases.capped_output(event))}"
         self._cells.replace(number, markdown(id_, told))
         own = self._cells.attempt(key)["metadata"]["nbrun"]
         own["not_kept"] = {"outputs": event.outputs, "bytes": event.bytes, "sha256": event.sha256}

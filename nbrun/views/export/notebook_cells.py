@@ -23,7 +23,7 @@ def head(state: RunState, began_at: str) -> Cell:
         ("Runbook", plan.runbook),
         ("SHA-256", plan.runbook_sha256),
         ("Git commit", plan.git_commit or ""),
-        ("Started", f"{phrases.moment(began_at)} by {phrases.operator(plan.operator)}"),
+        ("Started", f"{phrases.timestamp(began_at)} by {phrases.operator(plan.operator)}"),
         ("Host", plan.host),
         ("Folder", plan.cwd),
         ("Kernel", plan.kernelspec),
@@ -31,7 +31,7 @@ def head(state: RunState, began_at: str) -> Cell:
         *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
         ("Reason", plan.reason),
         ("Ticket", plan.ticket),
-        ("Ended", f"{phrases.outcome(finished)}: {finished.why}" if finished else "not yet"),
+        ("Ended", f"{phrases.run_outcome(finished)}: {finished.why}" if finished else "not yet"),
         ("Took", phrases.duration(finished.duration) if finished else ""),
         *(("Off script", phrases.deviation_and_reason(state, each)) for each in state.deviations),
     ]
@@ -41,7 +41,7 @@ def head(state: RunState, began_at: str) -> Cell:
 
 def never_run(state: RunState) -> Iterator[Cell]:
     """The steps that were never run, below a heading; nothing without any."""
-    steps = phrases.not_run(state)
+    steps = phrases.never_run(state)
     if steps:
         yield markdown("nbrun-not-run", "## Steps that were never run")
     for step in steps:
@@ -123,7 +123,7 @@ def remark(state: RunState, event: ev.Event, at: str) -> str:
         step=md(phrases.step(state, summary.step)),
     )
     quoted = "".join(f"\n> {md_line(line)}  " for line in _quoted(state, event, summary))
-    return f"{text} at {phrases.moment(at)}" + (f"\n{quoted}" if quoted else "")
+    return f"{text} at {phrases.timestamp(at)}" + (f"\n{quoted}" if quoted else "")
 
 
 class _At(NamedTuple):
@@ -148,7 +148,7 @@ def _quoted(state: RunState, event: ev.Event, summary: EventSummary) -> list[str
         case ev.NoteAdded() | ev.ProcessesLeft() | ev.KernelReattached():
             text = summary.what
         case ev.DecisionProposed():
-            text = f"{event.reason}\n{phrases.change(state, event)}".strip()
+            text = f"{event.reason}\n{phrases.source_diff(state, event)}".strip()
         case ev.AttemptSettled():
             text = ""
         case ev.RunbookReplaced():

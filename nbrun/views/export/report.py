@@ -79,7 +79,7 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
 
 def outcome(told: Account) -> str:
     """How it ended, in a few words."""
-    return phrases.outcome(told.state.finished) if told.state.finished else "no end is recorded"
+    return phrases.run_outcome(told.state.finished) if told.state.finished else "no end is recorded"
 
 
 def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
@@ -90,8 +90,8 @@ def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
         ("SHA-256 of the runbook", plan.runbook_sha256),
         ("Git commit", plan.git_commit or ""),
         ("Run", plan.run),
-        ("Started", f"{phrases.moment(told.began)} by {phrases.operator(plan.operator)}"),
-        ("Ended", f"{phrases.moment(told.last)}: {finished.why}" if finished else ""),
+        ("Started", f"{phrases.timestamp(told.began)} by {phrases.operator(plan.operator)}"),
+        ("Ended", f"{phrases.timestamp(told.last)}: {finished.why}" if finished else ""),
         ("Took", phrases.duration(told.end)),
         ("Waited for the operator", phrases.duration(told.waited) if told.waits else ""),
         ("Host", plan.host),
@@ -144,7 +144,7 @@ def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
     changed = planned != attempt.started.source
     return {
         "number": attempt.started.attempt,
-        "at": phrases.moment(attempt.at),
+        "at": phrases.timestamp(attempt.at),
         "told": attempt.told,
         "not_kept": attempt.not_kept,
         "kind": {"ok": "ok", "interrupted": "stopped", "indeterminate": "unknown"}.get(
@@ -200,7 +200,7 @@ def _environment() -> Any:
         auto_reload=False,
     )
     environment.filters["seen"] = visible
-    environment.filters["clock"] = phrases.clock
+    environment.filters["clock"] = phrases.time_of_day
     environment.filters["who_and_what"] = who_and_what
     return environment
 

@@ -48,7 +48,7 @@ def _lines(told: Account, found: Verification | None) -> Iterator[str]:
     if told.events:
         yield from ("", "## Stops, decisions and notes", "")
         rows = [
-            (phrases.clock(each.at), each.kind, who_and_what(each), each.why)
+            (phrases.time_of_day(each.at), each.kind, who_and_what(each), each.why)
             for each in told.events
         ]
         yield from _table(("time", "", "what", "why"), rows)
@@ -79,7 +79,7 @@ def _rows(run: Account) -> Iterator[tuple[str, ...]]:
         number = str(section.step.number) if section.step else "+"
         for each in section.attempts:
             edited = " (edited)" if each.started.edited else ""
-            began = phrases.clock(each.at)
+            began = phrases.time_of_day(each.at)
             told = "; ".join(filter(None, (each.told, each.not_kept)))
             yield number, section.title, f"{each.started.attempt}{edited}", began, told
         if section.why_not_run:

@@ -27,7 +27,7 @@ def parse_error(output: dict[str, Any]) -> CellError:
     """What an nbformat output of the type `error` says."""
     lines = output.get("traceback")
     texts = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
-    error = phrases.error(str(output.get("ename", "")), str(output.get("evalue", "")))
+    error = phrases.error_line(str(output.get("ename", "")), str(output.get("evalue", "")))
     return CellError(error, error_location(texts))
 
 

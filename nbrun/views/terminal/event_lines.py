@@ -35,7 +35,7 @@ def lines(summary: EventSummary) -> list[Text]:
     """Return the line of an event, with its time, and an indented line for each hint."""
     style = _STYLES[summary.severity]
     # A run may be resumed days later: the date is needed too.
-    when = phrases.moment if summary.kind == "resumed" else phrases.clock
+    when = phrases.timestamp if summary.kind == "resumed" else phrases.time_of_day
     prefix = _PREFIXES.get(summary.kind, "{who}: " if summary.who else "")
     who = event_summary.who(summary)
     text = f"{prefix.format(who=who)}{event_summary.what_and_why(summary)}"

@@ -70,13 +70,13 @@ def steps_table(records: Iterable[Record]) -> RenderableType:
         apply(state, record.event)
         row = _row(state, record)
         if row is not None:
-            table.add_row(phrases.clock(record.at), *(Text(plain(cell)) for cell in row))
+            table.add_row(phrases.time_of_day(record.at), *(Text(plain(cell)) for cell in row))
     if state.attempt is not None:
         where = *_where(state, state.attempt.step), str(state.attempt.attempt)
         table.add_row(
             "", *map(Text, where), Text("no end"), Text("started, and no end is recorded")
         )
-    for step in phrases.not_run(state):
+    for step in phrases.never_run(state):
         why = phrases.why_not_run(state, step)
         table.add_row("", Text(str(step.step.number)), "", Text(why), Text(plain(step.step.title)))
     return table
@@ -108,7 +108,7 @@ def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
         case ev.AttemptFinished() as event:
             return (*_where(state, event.step), str(event.attempt), *_outcome(state, event))
         case ev.RunFinished() as event:
-            return ("", "", phrases.outcome(event), event.why)
+            return ("", "", phrases.run_outcome(event), event.why)
     summary = describe(state, record) if isinstance(record.event, _IN_TABLE) else None
     return ("", "", summary.kind, event_summary.sentence(summary)) if summary else None
 
@@ -119,6 +119,6 @@ def _where(state: RunState, step: str) -> tuple[str]:
 
 
 def _outcome(state: RunState, event: ev.AttemptFinished) -> tuple[str, str]:
-    head, _, rest = phrases.finished(state, event).partition(" · ")
+    head, _, rest = phrases.attempt_result(state, event).partition(" · ")
     known = state.steps.get(event.step)
     return head, f"{known.step.title} · {rest}" if known else rest

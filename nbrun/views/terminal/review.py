@@ -31,8 +31,8 @@ def _head(review: Review, runbook: str) -> list[tuple[str, str]]:
         ("runbook", runbook),
         ("runs", f"{review.runs}: {ended}"),
         ("off script", f"{review.off_script} of {review.runs}"),
-        ("from", phrases.moment(review.first)),
-        ("to", phrases.moment(review.last)),
+        ("from", phrases.timestamp(review.first)),
+        ("to", phrases.timestamp(review.last)),
     ]
     return rows + [("versions", f"{review.versions} of its text")] * (review.versions > 1)
 

@@ -71,5 +71,5 @@ def _style(console: Console, line: RunLine) -> Style:
 def _facts(line: RunLine) -> tuple[str, ...]:
     """What it was, each fact a text."""
     parameters = (f"{name}={value}" for name, value in line.parameters.items())
-    started = f"{phrases.moment(line.started)} by {line.operator}" if line.started else ""
+    started = f"{phrases.timestamp(line.started)} by {line.operator}" if line.started else ""
     return (line.runbook, *parameters, started)

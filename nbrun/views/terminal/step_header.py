@@ -60,7 +60,7 @@ class Steps:
             yield from self._by_hand(state, event.step, at)
         where = phrases.step(state, event.step) if event.step else "the end"
         yield from (Text(), line(f"STOPPED at {where}", "bold"))
-        yield line(f"  {phrases.clock(at)} {phrases.stop(state, event)}")
+        yield line(f"  {phrases.time_of_day(at)} {phrases.stop_reason(state, event)}")
         parameters = state.plan.parameters if event.reason in _SHOWN_AT else {}
         for name, value in parameters.items():
             yield line(f"  parameter {name} = {value!r}", "dim")
@@ -78,7 +78,7 @@ class Steps:
 
     def _rule(self, title: str, at: str) -> Text:
         """A step's title, and the time at the right edge."""
-        clock = phrases.clock(at)
+        clock = phrases.time_of_day(at)
         if self._plain:
             return Text(f"{title} · {clock}", style="bold")
         dash = "-" if self._console.options.ascii_only else "─"

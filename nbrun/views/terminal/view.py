@@ -183,10 +183,10 @@ class TerminalView:
     def _attempt_finished(self, state: RunState, event: ev.AttemptFinished, _at: str) -> None:
         self._end_attempt()
         style = _OUTCOME_STYLES.get(event.outcome, "red")
-        if phrases.is_expected(state, event):
+        if phrases.is_allowed_error(state, event):
             style = "yellow"
-        self._line(phrases.finished(state, event), f"bold {style}")
-        again = phrases.again(state, event.step)
+        self._line(phrases.attempt_result(state, event), f"bold {style}")
+        again = phrases.next_retry(state, event.step)
         if again:
             self._line(again, "yellow")
         self._region.stop()

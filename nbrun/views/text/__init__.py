@@ -1,1 +1,1 @@
-"""Events and states in words, and text made safe to show."""
+"""Events and run states in words, and text made safe to show."""

@@ -1,8 +1,8 @@
-"""What is written where a terminal's encoding lacks a character: `-` for a rule, `...` for `…`."""
+"""An error handler for text streams that writes `...` where the encoding lacks `…`."""
 
 import codecs
 
-_PLAINER = {
+_REPLACEMENTS = {
     "─": "-", "━": "-", "│": "|", "┃": "|", "·": "-", "…": "...", "×": "x", "–": "-", "—": "-",
     "→": "->", "“": '"', "”": '"', "‘": "'", "’": "'", "•": "*", "█": "#", "░": ".", "\u2007": " ",
     "\xa0": " ",
@@ -12,19 +12,22 @@ ERRORS = "nbrun-plainer"
 
 
 def register() -> None:
-    """Make `ERRORS` known, as `errors=` of a text stream; what has no plainer form is `\\u1234`."""
-    codecs.register_error(ERRORS, _plainer)
+    """Register the handler `ERRORS`, for the `errors=` of a text stream.
+
+    A character without a replacement is written as `\\u1234`.
+    """
+    codecs.register_error(ERRORS, _replace)
 
 
-def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
+def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
-    if not all(character in _PLAINER for character in text):
+    if not all(character in _REPLACEMENTS for character in text):
         text = error.object[error.start]
-        if text not in _PLAINER:
+        if text not in _REPLACEMENTS:
             one = UnicodeEncodeError(
                 error.encoding, error.object, error.start, error.start + 1, error.reason
             )
             return codecs.backslashreplace_errors(one)
-    return "".join(_PLAINER[character] for character in text), error.start + len(text)
+    return "".join(_REPLACEMENTS[character] for character in text), error.start + len(text)

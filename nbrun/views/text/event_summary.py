@@ -90,7 +90,7 @@ def _decision(state: RunState, event: Event) -> EventSummary | None:
     match event:
         case ev.Stopped():
             where = phrases.step(state, event.step) if event.step else "the end"
-            what = f"{where}: {phrases.stop(state, event)}"
+            what = f"{where}: {phrases.stop_reason(state, event)}"
             return EventSummary("stop", what, why=event.detail)
         case ev.Decided(operator=operator):
             what = phrases.decision(state, event)
@@ -110,7 +110,7 @@ def _answer(state: RunState, event: Event) -> EventSummary | None:
             answer = "(a password, not recorded)" if event.answer is None else event.answer
             return EventSummary("answer", answer, operator, severity="detail")
         case ev.AttemptSettled(operator=operator):
-            what = phrases.settled(state, event)
+            what = phrases.finding(state, event)
             return EventSummary("settled", what, operator, event.reason, "info")
     return None
 
@@ -140,7 +140,7 @@ def _kernel(state: RunState, event: Event) -> EventSummary | None:
             hints = (phrases.lost_variables(event),)
             return EventSummary("kernel", what, why=event.why, hints=hints)
         case ev.KernelReattached():
-            return EventSummary("kernel", phrases.reattached(event))
+            return EventSummary("kernel", phrases.reattachment(event))
         case ev.KernelIdle() if event.told:
             return EventSummary("kernel", f"the kernel says: {event.told}", severity="info")
         case ev.KernelInterrupted():
@@ -169,7 +169,7 @@ def _run(state: RunState, event: Event) -> EventSummary | None:
             what = f"{phrases.step(state, event.step)}: {phrases.OUTCOMES['indeterminate']}"
             return EventSummary("indeterminate", what, why=event.why, severity="error")
         case ev.RunInterrupted():
-            why = phrases.interrupted(event)
+            why = phrases.interruption(event)
             return EventSummary("interrupted", "the run was interrupted", None, why, "error")
         case ev.RunResumed(operator=operator):
             hints = (*identities.resumed(event), "looking for its kernel …")
@@ -189,7 +189,7 @@ def _record(state: RunState, event: Event) -> EventSummary | None:
     match event:
         case ev.OutputCapped():
             where = f"{label(state, event.step)}, attempt {event.attempt}"
-            return EventSummary("output", f"{where}: {phrases.capped(event)}")
+            return EventSummary("output", f"{where}: {phrases.capped_output(event)}")
         case ev.SealFailed():
             what = f"the record is not sealed up to line {event.upto + 1}"
             return EventSummary("record", what, why=event.why)

@@ -1,4 +1,4 @@
-"""What stands at the head and the foot of a run on a terminal."""
+"""The header and the footer of a run on a terminal."""
 
 from rich.console import Group, RenderableType
 from rich.rule import Rule
@@ -12,7 +12,7 @@ from nbrun.views.text.sanitize import plain
 
 
 def facts(rows: list[tuple[str, str]]) -> Table:
-    """Names and values, one a line."""
+    """Return a table with a name and a value on each line."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -22,11 +22,14 @@ def facts(rows: list[tuple[str, str]]) -> Table:
 
 
 def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
-    """What is about to run, for whom and where; `where` names the record, or is empty."""
+    """Return the header: runbook, operator, host, parameters.
+
+    `where` is the path of the record, or "".
+    """
     rows = [
         ("runbook", event.runbook),
         ("run", event.run),
-        ("started", f"{phrases.moment(at)} by {phrases.operator(event.operator)}"),
+        ("started", f"{phrases.timestamp(at)} by {phrases.operator(event.operator)}"),
         ("host", event.host),
         ("kernel", event.kernelspec),
         ("folder", event.cwd),
@@ -43,17 +46,20 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
 def footer(
     state: RunState, event: ev.RunFinished, at: str, where: str, head: str
 ) -> RenderableType:
-    """How it ended, in what it left the script, and what was not run. `head` is the hash of the
-    record's last line: kept elsewhere, it vouches for the whole."""
+    """Return the footer: how the run ended, how it left the script, and which steps were not run.
+
+    `head` is the hash of the record's last line. A copy of it that is kept elsewhere proves that
+    the record was not changed.
+    """
     good = event.outcome == "completed" and not event.off_script
     style = "bold green" if good else "bold yellow" if event.outcome == "completed" else "bold red"
     rows = [("why", event.why), ("took", phrases.duration(event.duration))]
     rows += [("off script", phrases.deviation_and_reason(state, each)) for each in state.deviations]
     rows += [
         (f"step {step.step.number}", f"{step.step.title}: {phrases.why_not_run(state, step)}")
-        for step in phrases.not_run(state)
+        for step in phrases.never_run(state)
     ]
     rows += [("record", where)] * bool(where)
     rows += [("head", head)]
-    title = Text(plain(f"{phrases.outcome(event)} at {phrases.moment(at)}"), style=style)
+    title = Text(plain(f"{phrases.run_outcome(event)} at {phrases.timestamp(at)}"), style=style)
     return Group(Rule(style="dim"), title, facts(rows))

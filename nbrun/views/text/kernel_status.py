@@ -1,4 +1,7 @@
-"""What is seen of a kernel's process, and of those that it leaves behind, told in words."""
+"""Messages about a kernel's process, and about processes that a cell left running.
+
+A message claims no more than is known: a silent kernel may be busy, stopped or hung.
+"""
 
 from nbrun.core import events as ev
 from nbrun.core.events import Event
@@ -6,39 +9,41 @@ from nbrun.core.planner import label
 from nbrun.core.state import RunState
 from nbrun.views.text import phrases
 
-AT_WORK = 0.1  # part of one processor: who uses more of it is at work
-_KILL = "press Ctrl-C twice to kill it"
+BUSY = 0.1  # part of one processor: a kernel that uses more is computing
+_KILL = "press Ctrl-C twice to kill"
 
 
 def fact(state: RunState, event: Event) -> str:
-    """What was seen; empty for other events."""
+    """Return what was observed; "" for other events."""
     match event:
         case ev.KernelSuspended(pid=pid):
             return f"the kernel is not responding: something stopped its process ({pid})"
         case ev.KernelContinued():
-            return "the kernel's process goes on again"
+            return "the kernel's process continues"
         case ev.KernelUnresponsive():
             return _unresponsive(event)
         case ev.KernelResponded(silent=silent):
             return f"the kernel answers again, after {phrases.duration(silent)}"
         case ev.InterruptUnheeded(waited=waited):
-            return f"the step goes on {phrases.duration(waited)} after it was interrupted"
+            return f"the step still runs {phrases.duration(waited)} after it was interrupted"
         case ev.ProcessesLeft():
-            return _left(state, event)
+            return _left_running(state, event)
     return ""
 
 
 def advice(event: Event) -> str:
-    """What can be done about it; empty where there is nothing to do."""
+    """Return what the operator can do about the event; "" if there is nothing to do."""
     match event:
         case ev.KernelSuspended(pid=pid):
-            return f"let it go on with kill -CONT {pid}, or {_KILL}"
+            return f"let it continue with kill -CONT {pid}, or {_KILL} it"
         case ev.KernelUnresponsive():
-            return f"wait for it, or {_KILL}"
+            return f"wait, or {_KILL} it"
         case ev.InterruptUnheeded():
-            return f"wait for it, or {_KILL.replace('it', 'the kernel')} and all its variables"
-        case ev.ProcessesLeft(processes=processes, more=more):  # no command to kill: this is read
-            what = "it" if len(processes) + more == 1 else "them"  # days later, too
+            return f"wait, or {_KILL} the kernel, which loses all its variables"
+        case ev.ProcessesLeft(processes=processes, more=more):
+            # No command that kills: the line is also read days later, when the number may belong
+            # to another process.
+            what = "it" if len(processes) + more == 1 else "them"
             return f"nbrun leaves {what} alone"
     return ""
 
@@ -49,37 +54,40 @@ def needs_action(event: Event) -> bool:
         case ev.KernelContinued() | ev.KernelResponded():
             return False
         case ev.KernelUnresponsive():
-            return not is_at_work(event)
+            return not is_busy(event)
     return True
 
 
-def is_at_work(event: ev.KernelUnresponsive) -> bool:
+def is_busy(event: ev.KernelUnresponsive) -> bool:
     """Return True if the kernel uses the processor, so that its silence is no alarm."""
-    return event.cpu is not None and event.cpu >= event.silent * AT_WORK
+    return event.cpu is not None and event.cpu >= event.silent * BUSY
 
 
 def _unresponsive(event: ev.KernelUnresponsive) -> str:
-    """What is known of a kernel that says nothing, and no more."""
     silent = f"has answered nothing for {phrases.duration(event.silent)}"
-    if is_at_work(event):
+    if is_busy(event):
         used = (event.cpu or 0.0) / event.silent
-        return f"the kernel {silent}, and uses {used:.0%} of a processor: at a long call, it seems"
-    told = f"the kernel is not responding: it {silent}, {_stillness(event)}"
+        return f"the kernel {silent}, and uses {used:.0%} of a processor: it seems to compute"
+    text = f"the kernel is not responding: it {silent}, {_process_state(event)}"
     if event.heartbeat is not None:
-        told += f", its heartbeat {'is there' if event.heartbeat else 'is silent, too'}"
-    return f"{told} (process {event.pid})"
+        answers = "answers" if event.heartbeat else "does not answer"
+        text += f", it {answers} the heartbeat"
+    return f"{text} (process {event.pid})"
 
 
-def _stillness(event: ev.KernelUnresponsive) -> str:
+def _process_state(event: ev.KernelUnresponsive) -> str:
     if event.state == "disk-sleep":
-        return "it hangs in a call to the system, as to a disk or a network (state D)"
+        return "it hangs in a system call, as to a disk or a network (state D)"
     if event.cpu is None:
-        return f"the system says {event.state}"
+        return f"its process is {event.state}"
     return f"it uses no processor time ({event.state})"
 
 
-def _left(state: RunState, event: ev.ProcessesLeft) -> str:
-    """`still running: 4711 (sleep 600), started by step 3, attempt 1`."""
+def _left_running(state: RunState, event: ev.ProcessesLeft) -> str:
+    """Return `still running: 4711 (sleep 600), started by step 3, attempt 1`.
+
+    The output notebook contains this text: it must not change (see `phrases`).
+    """
     named = [f"{each.pid} ({each.command})" for each in event.processes]
     if event.more:
         named.append(f"{event.more} more")

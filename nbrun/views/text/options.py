@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 
-MOST_LINES = 400  # of one output, at a step's end; what scrolled by is more than anyone reads
+MAX_LINES = 400  # of one output, printed when its step ends
 
 
 @dataclass(frozen=True)
 class DisplayOptions:
     """The options that all commands that show a run share.
 
-    `plain`: no live region, no box drawing, no colours, no pictures. `full_traceback`: every frame.
-    `max_lines`: of one output; what is left out in the middle is counted. 0: all of them.
-    `pictures`: drawn where they can be, else described.
+    `plain`: no live region, no box drawing, no colours, no pictures. `full_traceback`: show every
+    frame. `max_lines`: of one output; the middle of a longer one is left out. 0 prints all lines.
+    `pictures`: draw pictures if the terminal can, else describe them.
     """
 
     plain: bool = False
     full_traceback: bool = False
-    max_lines: int = MOST_LINES
+    max_lines: int = MAX_LINES
     pictures: bool = True

@@ -1,63 +1,63 @@
-"""Kernel text made safe to show: only its colours, tabs, newlines and cursor returns take effect.
+"""Escape control characters in text from kernels, runbooks and users before it is shown.
 
-Whatever comes from a kernel, a source, a Markdown cell, a parameter or a file name passes here on
-its way to a terminal, and nowhere else: the journal keeps the original. Escape sequences are those
-of ECMA-48, 5th edition; SGR ("select graphic rendition", 8.3.117) is the one that sets colours.
+Only colours, tabs, newlines and carriage returns of a kernel's text take effect. The journal keeps
+the original text. The escape sequences are those of ECMA-48, 5th edition; SGR ("select graphic
+rendition", 8.3.117) sets colours.
 """
 
 import re
 
 SGR = r"\x1b\[[0-9;:]{0,64}m"
-# C0 but tab and newline, DEL, C1; then what reorders text, breaks lines or can't be seen. The
-# joiners U+200C and U+200D stay: Persian, Indic scripts and emoji are written with them.
+# C0 except tab and newline, DEL and C1; then characters that reorder text, break lines or are
+# invisible. The joiners U+200C and U+200D stay: Persian, Indic scripts and emoji need them.
 _UNSAFE = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
 )
 _ANY_UNSAFE = re.compile(f"[{_UNSAFE}]")
-# Up, down, erase in line, and the cursor's visibility: what progress bars on several lines use.
+# Up, down, erase in line, and the cursor's visibility: progress bars on several lines need them.
 MOVES = r"\x1b\[(?:[0-9]{0,3}[AB]|[0-2]?K|\?25[hl])"
 _SGR_OR_UNSAFE = re.compile(rf"{SGR}|(?![\r\b])[{_UNSAFE}]")
 _MOVE_OR_UNSAFE = re.compile(rf"{SGR}|{MOVES}|(?![\r\b])[{_UNSAFE}]")
 _ONE_LINE_UNSAFE = re.compile(rf"[\t\n{_UNSAFE}]")
 _HIDES = re.compile(r"[\[;:]0*[568](?=[;:m])")
 _SHOW = "\x1b[25;26;28m"
-_WRITTEN = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def has_controls(text: str) -> bool:
-    """Whether anything but a tab or a newline in `text` would take effect."""
+    """Return True if `text` contains a control character other than tab and newline."""
     return _ANY_UNSAFE.search(text) is not None
 
 
 def neutralise(text: str, *, moves: bool = False) -> str:
-    """Return `text` with every control but SGR, tab, newline, return and backspace made visible.
+    """Make every control visible except SGR, tab, newline, carriage return and backspace.
 
-    C0 and DEL become caret notation (`^[`), the rest `<U+009B>`. Text is never concealed. `moves`:
-    MOVES stay too, for a reader that carries them out itself.
+    C0 and DEL become caret notation (`^[`), the rest `<U+009B>`. Concealed text is revealed.
+    `moves`: keep the sequences of `MOVES` too, for a caller that interprets them itself.
     """
     if not has_controls(text):
         return text
-    return (_MOVE_OR_UNSAFE if moves else _SGR_OR_UNSAFE).sub(_neutral, text)
+    return (_MOVE_OR_UNSAFE if moves else _SGR_OR_UNSAFE).sub(_replacement, text)
 
 
 def visible(text: str) -> str:
-    """Return `text` with every control but tab and newline made visible, SGR too: for sources."""
+    """Make every control visible except tab and newline; SGR too. For sources."""
     return _ANY_UNSAFE.sub(_as_ascii, text.replace("\r\n", "\n"))
 
 
 def plain(text: str) -> str:
-    r"""Return `text` on one line, nothing in it taking effect: a newline is shown as `\n`."""
-    if text.isascii() and text.isprintable():  # as most is
+    r"""Return `text` on one line with all controls made visible: a newline is shown as `\n`."""
+    if text.isascii() and text.isprintable():  # most text: skip the slower substitution
         return text
-    return _ONE_LINE_UNSAFE.sub(lambda found: _WRITTEN.get(found[0]) or _as_ascii(found), text)
+    return _ONE_LINE_UNSAFE.sub(lambda found: _ESCAPES.get(found[0]) or _as_ascii(found), text)
 
 
-def _neutral(found: re.Match[str]) -> str:
+def _replacement(found: re.Match[str]) -> str:
     if len(found[0]) == 1:
         return _as_ascii(found)
-    # What terminals make of odd parameters differs, so none is taken out: concealing and blinking
-    # are switched off right after.
+    # Terminals differ in how they read odd parameters, so the sequence stays as it is. Concealing
+    # and blinking are switched off right after it.
     return found[0] + _SHOW if _HIDES.search(found[0]) else found[0]
 
 

@@ -517,7 +517,7 @@ def test_a_stopped_kernel_and_a_record_that_lags_are_said_while_the_step_goes_on
     text = Screen(tty=False).show(made).close().file.getvalue()
     text = " ".join(text.split())
     assert "the kernel is not responding" in text
-    assert "the kernel's process goes on again" in text
+    assert "the kernel's process continues" in text
     assert "refreshed: AWS arn:aws:sts::1:assumed-role/dba/ada, until 2026-11-23 10:31:04" in text
     assert "the kernel's credentials end at 2026-11-23 10:31:04 UTC: AccessDenied" in text
     assert text.index("before") < text.index("output past 1000 B is not kept")

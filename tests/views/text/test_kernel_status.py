@@ -28,30 +28,30 @@ def fact(event: ev.Event) -> str:
         (
             kernel_unresponsive(),
             "the kernel is not responding: it has answered nothing for 10.0 s, it uses no "
-            "processor time (sleeping), its heartbeat is there (process 4711)",
+            "processor time (sleeping), it answers the heartbeat (process 4711)",
         ),
         (
             kernel_unresponsive(heartbeat=False, state="running"),
             "the kernel is not responding: it has answered nothing for 10.0 s, it uses no "
-            "processor time (running), its heartbeat is silent, too (process 4711)",
+            "processor time (running), it does not answer the heartbeat (process 4711)",
         ),
         (
             kernel_unresponsive(heartbeat=None, state="disk-sleep"),
             "the kernel is not responding: it has answered nothing for 10.0 s, it hangs in a "
-            "call to the system, as to a disk or a network (state D) (process 4711)",
+            "system call, as to a disk or a network (state D) (process 4711)",
         ),
         (
             kernel_unresponsive(cpu=None, heartbeat=None),
-            "the kernel is not responding: it has answered nothing for 10.0 s, the system says "
+            "the kernel is not responding: it has answered nothing for 10.0 s, its process is "
             "sleeping (process 4711)",
         ),
         (
             kernel_unresponsive(silent=30.0, cpu=29.7),
-            "the kernel has answered nothing for 30.0 s, and uses 99% of a processor: at a long "
-            "call, it seems",
+            "the kernel has answered nothing for 30.0 s, and uses 99% of a processor: it seems to "
+            "compute",
         ),
         (kernel_responded(), "the kernel answers again, after 12.0 s"),
-        (interrupt_unheeded(), "the step goes on 5.0 s after it was interrupted"),
+        (interrupt_unheeded(), "the step still runs 5.0 s after it was interrupted"),
         (processes_left(), "still running: 4712 (sleep 600), started by step 1, attempt 1"),
         (
             processes_left(step=None, attempt=0, more=3),
@@ -61,7 +61,7 @@ def fact(event: ev.Event) -> str:
             processes_left(at_end=True),
             "still running after the run: 4712 (sleep 600), started by step 1, attempt 1",
         ),
-        (kernel_continued(), "the kernel's process goes on again"),
+        (kernel_continued(), "the kernel's process continues"),
     ],
 )
 def test_it_says_what_is_known(event: ev.Event, told: str) -> None:

@@ -32,8 +32,8 @@ def test_a_duration_is_told_in_two_units_at_most(seconds, told):
 
 
 def test_times_are_utc_and_say_so():
-    assert phrases.clock("2026-11-23T09:31:04.123456Z") == "09:31:04Z"
-    assert phrases.moment("2026-11-23T09:31:04.123456Z") == "2026-11-23 09:31:04 UTC"
+    assert phrases.time_of_day("2026-11-23T09:31:04.123456Z") == "09:31:04Z"
+    assert phrases.timestamp("2026-11-23T09:31:04.123456Z") == "2026-11-23 09:31:04 UTC"
 
 
 def test_an_operator_is_a_name_a_uid_and_a_terminal():
@@ -43,7 +43,7 @@ def test_an_operator_is_a_name_a_uid_and_a_terminal():
 def test_every_kind_of_thing_has_its_words():
     assert set(phrases.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
     assert set(phrases.DEVIATIONS) == set(get_args(model.DeviationKind))
-    assert set(phrases.STOPS) == set(get_args(ev.StopReason))
+    assert set(phrases._STOP_REASONS) == set(get_args(ev.StopReason))
     assert set(phrases.FINDINGS) == set(get_args(decisions.Finding))
 
 
@@ -93,12 +93,12 @@ def test_what_a_decision_waits_for_is_said_with_what_to_type(fields, told):
 )
 def test_what_would_be_sent_is_told_where_the_runbook_has_other(decision, step_, source, change):
     event = decision_proposed(decision, step_, source)
-    assert phrases.change(Tale(step("a", "a()")).state, event) == change
+    assert phrases.source_diff(Tale(step("a", "a()")).state, event) == change
 
 
 def finished(outcome, **fields):
     ended = ev.AttemptFinished(step="a", attempt=1, outcome=outcome, duration=1.25, **fields)
-    return phrases.finished(RunState(), ended)
+    return phrases.attempt_result(RunState(), ended)
 
 
 def test_how_an_attempt_ended():
@@ -150,11 +150,11 @@ def test_a_deviation_names_its_step_and_its_reason():
 )
 def test_the_end_of_a_run(outcome, off_script, told):
     event = ev.RunFinished(outcome=outcome, off_script=off_script, counts={}, duration=1.0)
-    assert phrases.outcome(event) == told
+    assert phrases.run_outcome(event) == told
 
 
 def reasons(tale):
-    return [phrases.why_not_run(tale.state, each) for each in phrases.not_run(tale.state)]
+    return [phrases.why_not_run(tale.state, each) for each in phrases.never_run(tale.state)]
 
 
 def test_why_a_step_was_not_run():

@@ -38,7 +38,7 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
     if not yes:
         _confirm()
     decision = decisions.Approve(binding=awaited.binding, reason=reason)
-    return _send(directory, decision, phrases.about(state, awaited))
+    return _send(directory, decision, phrases.waiting_subject(state, awaited))
 
 
 def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
@@ -50,7 +50,8 @@ def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
         NoSupervisorError: the supervisor is gone, or the run ended before the rejection arrived.
     """
     directory, state, awaited = _find_awaited(run, runs_dir)
-    return _send(directory, decisions.Reject(reason=reason), phrases.about(state, awaited))
+    subject = phrases.waiting_subject(state, awaited)
+    return _send(directory, decisions.Reject(reason=reason), subject)
 
 
 def _find_awaited(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, Awaited]:
@@ -84,7 +85,7 @@ def _show(state: RunState, awaited: Awaited) -> None:
     elif awaited.source is not None:
         language = state.kernel_info.language if state.kernel_info else "python"
         out.print(source.highlight(awaited.source, language))
-    changed = phrases.change(state, state.proposal) if state.proposal and step else ""
+    changed = phrases.source_diff(state, state.proposal) if state.proposal and step else ""
     if changed:
         out.print(Text("changes to the runbook:"), source.highlight(changed, "diff"))
 
