@@ -1,4 +1,4 @@
-"""`python -m nbrun` is `nbrun`."""
+"""`python -m nbrun`, the same as `nbrun`."""
 
 from nbrun.entry import main
 

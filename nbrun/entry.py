@@ -1,28 +1,48 @@
-"""The installed command: what need not wait for the command line to be imported is done before."""
+"""The console script `nbrun`: what has to happen before the command line is imported.
+
+This module imports almost nothing, since `nbrun --version` waits for each of its imports.
+"""
 
 import gc
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nbrun import __version__
 
-_ASKED_ABOUT = {"-h", "--help", "--help-parameters"}  # with these nothing is started
+if TYPE_CHECKING:
+    from nbrun.supervisor.spawn import SupervisorProcess
+
+_HELP_OPTIONS = {"-h", "--help", "--help-parameters"}  # with these, `nbrun start` runs nothing
 
 
 def main() -> None:
-    """The entry point of `nbrun`, `jupyter nbrun` and `python -m nbrun`."""
-    words = sys.argv[1:]
-    if words == ["--version"]:
+    """Run `nbrun`, `jupyter nbrun` or `python -m nbrun`."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
         sys.stdout.write(f"nbrun {__version__}\n")
         return
-    if words[:1] == ["start"] and not _ASKED_ABOUT.intersection(words):
-        from nbrun.supervisor import spawn
-
-        spawn.prestart()
-    from nbrun.cli.main import main as command_line
+    supervisor = _prestart(arguments)
+    from nbrun.cli.main import main as run_command_line
 
     try:
-        command_line()
+        run_command_line(supervisor)
     finally:
-        # Python's last collection of garbage takes a fifth of a short command's time, and all goes
-        # with the process anyway: it is to find none.
+        # Python's last garbage collection takes a fifth of the time of a short command, and all
+        # memory is freed with the process anyway. Frozen objects are not collected.
         gc.freeze()
+
+
+def _prestart(arguments: Sequence[str]) -> "SupervisorProcess | None":
+    """Start the supervisor of a run now, if `arguments` will start one.
+
+    The supervisor then imports its modules while this process imports Typer and parses the command
+    line. Without this, the first output of a run takes an eighth longer (3.4 s instead of 3.0 s:
+    medians of 12 alternating turns on a busy machine). A supervisor that receives no request, for
+    example after a usage error, exits with this process.
+    """
+    if arguments[:1] != ["start"] or _HELP_OPTIONS.intersection(arguments):
+        return None
+    from nbrun.supervisor.spawn import spawn
+
+    return spawn()

@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -11,6 +11,9 @@ from nbrun import __version__
 from nbrun.cli import completion_scripts, operate, records, write
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.views.text import encoding as spelling
+
+if TYPE_CHECKING:
+    from nbrun.supervisor.spawn import SupervisorProcess
 
 app = typer.Typer(
     name="nbrun",
@@ -63,8 +66,8 @@ for _group, _commands in _GROUPS.items():
         app.command(rich_help_panel=_group)(_command)
 
 
-def main() -> None:
-    """The entry point of `nbrun` and `jupyter nbrun`."""
+def main(supervisor: "SupervisorProcess | None" = None) -> None:
+    """Run the command line. `nbrun start` uses `supervisor`, if `entry` has started one."""
     spelling.register()
     completion_scripts.register()
     sys.stdout, sys.stderr = _mended(sys.stdout), _mended(sys.stderr)
@@ -74,7 +77,7 @@ def main() -> None:
         completion_scripts.leave_values_alone()
         completion_words.leave_the_value(os.environ)
     try:
-        app(prog_name="nbrun")
+        app(prog_name="nbrun", obj=supervisor)
     except NbrunError as error:
         sys.stderr.write(f"nbrun: {error}\n")
         sys.exit(error.exit_code)

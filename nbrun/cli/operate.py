@@ -22,6 +22,7 @@ from nbrun.views.text.options import DisplayOptions
 @takes_display_options()
 @takes_run_options()
 def start(
+    context: typer.Context,
     runbook: Runbook,
     parameter: Assignments = None,
     parameters_file: ParametersFile = None,
@@ -45,7 +46,8 @@ def start(
         raise typer.Exit(parameters.show(runbook, options.kernel))
     from nbrun.supervisor.spawn import spawn
 
-    spawned = spawn()  # it imports while this process does
+    # `entry` has started the supervisor already, unless another program calls this command.
+    supervisor = context.obj or spawn()
     from nbrun.cli.commands.gather_parameters import Wanted
     from nbrun.cli.commands.operate import start as command
     from nbrun.supervisor.requests import StartRequest
@@ -54,7 +56,7 @@ def start(
     request = StartRequest(runbook=runbook, attended=False, options=options)
     wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
     raise typer.Exit(
-        command.start(request, wanted, spawned, json=json, detach=detach, display=display)
+        command.start(request, wanted, supervisor, json=json, detach=detach, display=display)
     )
 
 

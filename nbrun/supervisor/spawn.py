@@ -94,20 +94,8 @@ class SupervisorProcess:
             raise KeyboardInterrupt from None
 
 
-_prestarted: list[SupervisorProcess] = []
-
-
-def prestart() -> None:
-    """Start the supervisor that the next call of `spawn` returns."""
-    _prestarted.append(_start_process())
-
-
 def spawn() -> SupervisorProcess:
-    """Return the prestarted supervisor, or start one. It outlives this process and terminal."""
-    return _prestarted.pop() if _prestarted else _start_process()
-
-
-def _start_process() -> SupervisorProcess:
+    """Start a supervisor that outlives this process and its terminal."""
     return SupervisorProcess(
         subprocess.Popen(
             # -P: modules in the working directory must not shadow Python's own

@@ -14,7 +14,7 @@ from nbrun.views.text.options import DisplayOptions
 def start(
     request: StartRequest,
     wanted: Wanted,
-    spawned: SupervisorProcess,
+    supervisor: SupervisorProcess,
     *,
     json: bool,
     detach: bool,
@@ -34,28 +34,28 @@ def start(
     attended = detach or (not json and someone_is_there())
     interactive = not json and someone_is_there()
     given = gather(wanted, request.runbook, request.options.kernel, interactive=interactive)
-    spawned.send(msgspec.structs.replace(request, attended=attended, given=given))
+    supervisor.send(msgspec.structs.replace(request, attended=attended, given=given))
     try:
         if detach:
-            print(spawned.wait_until_started().id)  # noqa: T201
+            print(supervisor.wait_until_started().id)  # noqa: T201
             return ExitCode.COMPLETED
-        return _follow(spawned, attended=attended, json=json, display=display)
+        return _follow(supervisor, attended=attended, json=json, display=display)
     except KeyboardInterrupt:  # before the console has installed its handlers
-        directory = spawned.terminate()
+        directory = supervisor.terminate()
     from nbrun.cli.commands import follow
 
     return follow.watch(directory, json=json, display=display)
 
 
 def _follow(
-    spawned: SupervisorProcess, *, attended: bool, json: bool, display: DisplayOptions
+    supervisor: SupervisorProcess, *, attended: bool, json: bool, display: DisplayOptions
 ) -> ExitCode:
     from nbrun.cli.commands import follow
     from nbrun.supervisor.client import SocketClient
     from nbrun.views.render import source
 
     source.preload()  # the supervisor is at its own imports meanwhile
-    directory = spawned.wait_until_started()
+    directory = supervisor.wait_until_started()
     try:
         client = SocketClient(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # it has ended as quickly as that
