@@ -155,7 +155,7 @@ def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
         case bool() as wrong:
             raise UsageError(f"{path}: [journal] max_output must be a size, not {wrong!r}")
         case str(size):
-            return units.in_bytes(size, f"{path}: [journal] max_output")
+            return units.parse_size(size, f"{path}: [journal] max_output")
         case int(count) if count >= 0:
             return count
     raise UsageError(

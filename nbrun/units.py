@@ -10,7 +10,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SIZE = re.compile(r"(\d+)\s*(?:([KMG])iB|B)?")
 
 
-def seconds(text: str, where: str) -> float:
+def parse_duration(text: str, where: str) -> float:
     """`text` in seconds. UsageError, naming `where` it was given, when it is no length of time."""
     match = _DURATION.fullmatch(text.strip().lower())
     value = float(match[1]) * _UNITS[match[2]] if match else math.inf
@@ -19,7 +19,7 @@ def seconds(text: str, where: str) -> float:
     return value
 
 
-def in_bytes(text: str, what: str) -> int:
+def parse_size(text: str, what: str) -> int:
     """`64MiB`, `500KiB`, `1000000` in bytes. UsageError, which names `what`, where it is none."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:

@@ -3,7 +3,7 @@
 import pytest
 
 from nbrun.errors import UsageError
-from nbrun.units import seconds
+from nbrun.units import parse_duration
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from nbrun.units import seconds
     [("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200), ("1d", 86400), (" 1.5 H ", 5400)],
 )
 def test_a_number_and_a_unit(text: str, expected: float) -> None:
-    assert seconds(text, "--wait-for") == expected
+    assert parse_duration(text, "--wait-for") == expected
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ def test_a_number_and_a_unit(text: str, expected: float) -> None:
 )
 def test_anything_else_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError, match="--wait-for"):
-        seconds(text, "--wait-for")
+        parse_duration(text, "--wait-for")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nbrun import __version__
 from nbrun.core import events as ev
-from nbrun.core.events import Record, Stamped
+from nbrun.core.events import Record, TimestampedEvent
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import open_regular
@@ -14,7 +14,9 @@ from nbrun.system.files import open_regular
 # Where a run writes its notebook besides at its end.
 _WRITTEN_AT = (ev.RunStarted, ev.Stopped, ev.RunInterrupted, ev.RunResumed)
 
-Digest = Callable[[Iterable[Stamped]], str]  # the SHA-256 of the output notebook of records
+Digest = Callable[
+    [Iterable[TimestampedEvent]], str
+]  # the SHA-256 of the output notebook of records
 
 
 class BrokenError(Exception):

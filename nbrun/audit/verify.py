@@ -11,7 +11,7 @@ from nbrun.audit import ssh_signatures
 from nbrun.audit.notebook_check import BrokenError, Digest, KeptNotebook
 from nbrun.audit.seals import Seal
 from nbrun.core import events as ev
-from nbrun.core.deviation_check import Entailment
+from nbrun.core.deviation_check import DeviationChecker
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.errors import (
@@ -105,7 +105,7 @@ class _Check:
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the first line, and those that seals name
-        self._entailment = Entailment()
+        self._entailment = DeviationChecker()
         self._made = ""  # the hash of the notebook that the record makes, once it has ended
 
     def run(self) -> Verification:

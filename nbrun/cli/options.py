@@ -73,11 +73,11 @@ ParametersFile = Annotated[
 
 
 def _wait_for(text: str) -> float | None:
-    return units.seconds(text, "--wait-for") if text else None
+    return units.parse_duration(text, "--wait-for") if text else None
 
 
 def _max_output(text: str) -> int | None:
-    return units.in_bytes(text, "--max-output") if text else None
+    return units.parse_size(text, "--max-output") if text else None
 
 
 # The fields of RunOptions, in the order in which --help lists them.

@@ -14,7 +14,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True)
-class Awaited:
+class PendingApproval:
     """What waits for an approval: a decision by its name, the step that it is about and the source
     that it sends, None for neither. `group`: whose members may approve it; empty for anybody but
     the operator. `binding`: what the approval will hold for."""
@@ -26,17 +26,17 @@ class Awaited:
     binding: str
 
 
-def awaited(state: RunState) -> Awaited | None:
+def pending_approval(state: RunState) -> PendingApproval | None:
     """What waits for an approval now: what the operator has decided; else the step that the run has
     stopped at, as it stands."""
     proposal, current = state.proposal, state.current
     if proposal is not None:
         what = (proposal.decision, proposal.step, proposal.source)
-        return Awaited(*what, proposal.group, binding(state, *what))
+        return PendingApproval(*what, proposal.group, binding(state, *what))
     if state.stop is None or state.stop.reason != "approval" or current is None:
         return None
     what = ("run", current.step.id, current.step.source)
-    return Awaited(*what, current.step.contract.approve or "", binding(state, *what))
+    return PendingApproval(*what, current.step.contract.approve or "", binding(state, *what))
 
 
 def binding(state: RunState, decision: str, step: str | None, source: str | None) -> str:
@@ -66,10 +66,10 @@ def is_approved(state: RunState, step: StepState, source: str) -> bool:
     )
 
 
-def refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | None:
+def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | None:
     """Why `who`, a member of `groups`, may not approve what waits for it; None when they may.
     Nobody may who has a hand in the run: who started it, is attached to it or has decided."""
-    waiting = awaited(state)
+    waiting = pending_approval(state)
     if waiting is None:
         return "nothing waits for an approval"
     if who.uid == state.plan.operator.uid or who.uid in state.hands:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-Finding = Literal["happened", "did_not_happen", "unknown"]
+Settlement = Literal["happened", "did_not_happen", "unknown"]
 
 
 class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision"):
@@ -91,7 +91,7 @@ class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
 class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
     """Say what came of the attempt that nobody saw end."""
 
-    finding: Finding
+    finding: Settlement
 
 
 class Detach(_Decision, frozen=True, kw_only=True, tag="detach"):
@@ -139,6 +139,6 @@ Decision = (
 )
 
 
-def name(decision: Decision) -> str:
+def decision_name(decision: Decision) -> str:
     """The decision's tag: `retry`, `skip`, …"""
     return str(decision.__struct_config__.tag)

@@ -10,7 +10,7 @@ from nbrun.core.reducer import apply, changes_state
 from nbrun.core.state import RunState
 
 
-class Entailment:
+class DeviationChecker:
     """Follows a record from its first event, and derives again what is off script.
 
     What another version of nbrun wrote is followed and not judged: its rules may have been others.

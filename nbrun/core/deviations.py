@@ -1,4 +1,4 @@
-"""What leaves the script: the one place that decides it (DESIGN, "Off script")."""
+"""Deviations: the only module that decides whether a run has left the script."""
 
 import difflib
 
@@ -6,18 +6,15 @@ import msgspec
 
 from nbrun.core import decisions, model
 from nbrun.core import events as ev
-from nbrun.core.decisions import Decision, name
+from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.events import Deviated, Event
 from nbrun.core.model import DeviationKind
-from nbrun.core.planner import attempt_for, attempt_started
+from nbrun.core.planner import attempt_started_event, planned_attempt
 from nbrun.core.state import RunState, StepState
 
 
 def deviations_of(state: RunState, event: Event) -> list[Deviated]:
-    """The ways in which `event`, about to happen to `state`, leaves the script.
-
-    The only place that decides what is off script (DESIGN, "Off script").
-    """
+    """The ways in which `event`, about to happen to `state`, leaves the script."""
     reason = _reason(state, event)
     return [
         msgspec.structs.replace(departure, reason=reason) for departure in _departures(state, event)
@@ -77,10 +74,12 @@ def _edit(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:
     """An edit, unless it is what a `fill` step asks for."""
     if event.source == step.step.source or "fill" in step.step.tags:
         return []
-    return [Deviated(kind="edited", step=event.step, diff=diff(step.step.source, event.source))]
+    return [
+        Deviated(kind="edited", step=event.step, diff=unified_diff(step.step.source, event.source))
+    ]
 
 
-def diff(old: str, new: str) -> str:
+def unified_diff(old: str, new: str) -> str:
     """A unified diff from the runbook's source to what ran."""
     lines = difflib.unified_diff(
         old.splitlines(), new.splitlines(), "runbook", "run", lineterm="", n=3
@@ -88,19 +87,21 @@ def diff(old: str, new: str) -> str:
     return "\n".join(lines)
 
 
-def consequences(state: RunState, decision: Decision) -> list[Deviated]:
+def implied_deviations(state: RunState, decision: Decision) -> list[Deviated]:
     """The deviations that `decision`, an allowed one, leads to at once."""
     match decision:
         case decisions.Run(step=step):
             return _of_planned(state, "run", step, None)
         case decisions.Continue() | decisions.Retry():
-            return _of_planned(state, name(decision), None, None)
+            return _of_planned(state, decision_name(decision), None, None)
         case decisions.Edit(source=source, step=step):
             return _of_planned(state, "edit", step, source)
         case decisions.Insert(source=source):
             return _of_planned(state, "insert", None, source)
         case decisions.Skip() | decisions.Done():
-            return deviations_of(state, ev.Decided(operator=_NOBODY, decision=name(decision)))
+            return deviations_of(
+                state, ev.Decided(operator=_NOBODY, decision=decision_name(decision))
+            )
         case decisions.Jump(step=step):
             jump = ev.Decided(operator=_NOBODY, decision="jump", step=step)
             return deviations_of(state, jump)
@@ -115,14 +116,14 @@ _NOBODY = model.Operator(uid=-1, name="", via="")
 def _of_planned(
     state: RunState, decision: str, step: str | None, source: str | None
 ) -> list[Deviated]:
-    planned = attempt_for(state, decision, step, source)
-    return deviations_of(state, attempt_started(state, planned))
+    planned = planned_attempt(state, decision, step, source)
+    return deviations_of(state, attempt_started_event(state, planned))
 
 
-def kinds_of(state: RunState, decision: Decision) -> set[DeviationKind]:
+def deviation_kinds(state: RunState, decision: Decision) -> set[DeviationKind]:
     """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
     is run."""
-    kinds = {each.kind for each in consequences(state, decision)}
+    kinds = {each.kind for each in implied_deviations(state, decision)}
     if isinstance(decision, decisions.Jump) and _passed_from(state, decision.step):
         kinds.add("reran")
     return kinds

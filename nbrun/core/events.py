@@ -8,10 +8,10 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from nbrun.core.decisions import Finding
+from nbrun.core.decisions import Settlement
 from nbrun.core.model import (
-    Data,
     DeviationKind,
+    EventPart,
     Identity,
     Narration,
     Operator,
@@ -38,7 +38,7 @@ StopReason = Literal[
     "manual",  # this step is for a person to do
     "approval",  # the runbook asks for the approval of another person than the operator
 ]
-Cause = Literal[
+AttemptCause = Literal[
     "script",  # the runbook's next step, in order
     "operator",  # an operator's decision at a stop
     "setup",  # a `setup` or `parameters` step, run again to rebuild a new kernel's state
@@ -46,7 +46,7 @@ Cause = Literal[
 ]
 
 
-class KernelProcess(Data, frozen=True, kw_only=True):
+class KernelProcess(EventPart, frozen=True, kw_only=True):
     """How a kernel is found again. `connection_file` is Jupyter's: its path, which is in the
     process's command line, tells it from a later process with the same `pid`."""
 
@@ -167,7 +167,7 @@ class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt.started"):
     attempt: int
     source: str
     edited: bool
-    cause: Cause
+    cause: AttemptCause
 
 
 class Output(_Event, frozen=True, kw_only=True, tag="output"):
@@ -248,7 +248,7 @@ class AttemptSettled(_Event, frozen=True, kw_only=True, tag="attempt.settled"):
 
     step: str
     attempt: int
-    finding: Finding
+    finding: Settlement
     operator: Operator
     reason: str = ""
 
@@ -443,7 +443,7 @@ class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
     late: bool = False
 
 
-class ProcessLeft(Data, frozen=True, kw_only=True):
+class ProcessLeft(EventPart, frozen=True, kw_only=True):
     """A process that is running: its number and its command line, shortened."""
 
     pid: int
@@ -571,7 +571,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
-class Stamped(Protocol):
+class TimestampedEvent(Protocol):
     """An event, and when it was recorded, as a `Record` has it."""
 
     @property

@@ -3,15 +3,15 @@
 from collections.abc import Collection
 
 from nbrun.core import decisions
-from nbrun.core.approval import awaited
-from nbrun.core.decisions import Decision, name
-from nbrun.core.deviations import kinds_of
+from nbrun.core.approval import pending_approval
+from nbrun.core.decisions import Decision, decision_name
+from nbrun.core.deviations import deviation_kinds
 from nbrun.core.model import DeviationKind
-from nbrun.core.planner import is_gated, label, target_of
+from nbrun.core.planner import needs_confirmation, step_label, target_step
 from nbrun.core.state import Phase, RunState, StepState
 
 # The phases in which each decision is heard at all; `refusal` knows the finer conditions.
-ALLOWED: dict[type[Decision], frozenset[Phase]] = {
+ALLOWED_PHASES: dict[type[Decision], frozenset[Phase]] = {
     decisions.Run: frozenset({Phase.STOPPED}),
     decisions.Continue: frozenset({Phase.STOPPED}),
     decisions.Retry: frozenset({Phase.STOPPED}),
@@ -40,10 +40,10 @@ _CHANGES_COURSE = (
 )
 
 
-def refusal(state: RunState, decision: Decision) -> str | None:
+def decision_refusal(state: RunState, decision: Decision) -> str | None:
     """Why `decision` is not allowed where the run stands; None when it is."""
-    if state.phase not in ALLOWED[type(decision)]:
-        return f"{name(decision)} is not possible now: the run is {state.phase.value}"
+    if state.phase not in ALLOWED_PHASES[type(decision)]:
+        return f"{decision_name(decision)} is not possible now: the run is {state.phase.value}"
     if state.unsettled and isinstance(decision, _CHANGES_COURSE):
         return "say first what came of the attempt that nobody saw end"
     if state.proposal is not None and isinstance(decision, _CHANGES_COURSE):
@@ -62,13 +62,13 @@ def _by_hand(state: RunState, decision: Decision) -> str | None:
     """A person's step can't be run, and another can't be said to be done."""
     if isinstance(decision, decisions.Insert):
         return None
-    target = target_of(state, decision)
+    target = target_step(state, decision)
     if isinstance(decision, decisions.Done):
         if target is not None and not target.step.contract.manual:
-            return f"{label(state, target.step.id)} is not for a person to do: use run or skip"
+            return f"{step_label(state, target.step.id)} is not for a person to do: use run or skip"
         return None if target is not None else "there is no step left"
     if target is not None and target.step.contract.manual:
-        return f"{label(state, target.step.id)} is for a person to do: use done or skip"
+        return f"{step_label(state, target.step.id)} is for a person to do: use done or skip"
     return None
 
 
@@ -79,16 +79,16 @@ def _unapproved(state: RunState, decision: Decision) -> str | None:
         return _misdirected(state, decision)
     if isinstance(decision, decisions.Withdraw) and state.proposal is None:
         return "nothing that was decided waits for an approval"
-    target, waiting = target_of(state, decision), awaited(state)
+    target, waiting = target_step(state, decision), pending_approval(state)
     if target is None or waiting is None or waiting.step != target.step.id:
         return None
     if isinstance(decision, decisions.Edit) and decision.source != waiting.source:
         return None
-    return f"{label(state, target.step.id)} waits for an approval: see nbrun approve"
+    return f"{step_label(state, target.step.id)} waits for an approval: see nbrun approve"
 
 
 def _misdirected(state: RunState, decision: decisions.Approve | decisions.Reject) -> str | None:
-    waiting = awaited(state)
+    waiting = pending_approval(state)
     if waiting is None:
         return "nothing waits for an approval"
     if isinstance(decision, decisions.Approve) and decision.binding != waiting.binding:
@@ -96,20 +96,20 @@ def _misdirected(state: RunState, decision: decisions.Approve | decisions.Reject
     return None
 
 
-def lacks(state: RunState, decision: Decision) -> str | None:
+def missing_input(state: RunState, decision: Decision) -> str | None:
     """What an otherwise allowed decision still needs: a text to be typed, or a reason."""
-    target = target_of(state, decision)
+    target = target_step(state, decision)
     typed = target.step.contract.typed if target is not None and _asks(state, target) else ""
     if typed and getattr(decision, "typed", "") != typed:
         return f"type {typed!r} to confirm it"
-    needed = set(state.plan.policy.need_reason) & kinds_of(state, decision)
+    needed = set(state.plan.policy.need_reason) & deviation_kinds(state, decision)
     if needed and not decision.reason.strip():
         return f"a reason is needed: {', '.join(sorted(needed))}"
     return None
 
 
 def _asks(state: RunState, step: StepState) -> bool:
-    return step.step.contract.manual or is_gated(state, step)
+    return step.step.contract.manual or needs_confirmation(state, step)
 
 
 def _misplaced(state: RunState, decision: Decision) -> str | None:
@@ -134,9 +134,9 @@ def _misplaced(state: RunState, decision: Decision) -> str | None:
         ):
             return _bad_target(state, step, jump=isinstance(decision, decisions.Jump))
         case decisions.Retry() if current is not None and not current.failed:
-            return f"{label(state, current.step.id)} has not failed: use run"
+            return f"{step_label(state, current.step.id)} has not failed: use run"
         case decisions.Run() | decisions.Continue() if current is not None and current.failed:
-            return f"{label(state, current.step.id)} has failed: use retry, edit or skip"
+            return f"{step_label(state, current.step.id)} has failed: use retry, edit or skip"
     return None
 
 
@@ -144,14 +144,14 @@ def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
     if step not in state.steps:
         return f"there is no step {step!r}"
     if state.steps[step].declared_skip:
-        return f"{label(state, step)} is tagged skip-execution: the runbook says not to run it"
+        return f"{step_label(state, step)} is tagged skip-execution: the runbook says not to run it"
     if jump and state.current is state.steps[step]:
-        return f"the run already stands at {label(state, step)}"
+        return f"the run already stands at {step_label(state, step)}"
     return None
 
 
 def _not_allowed(state: RunState, decision: Decision) -> str | None:
-    return _left_by(state, name(decision), kinds_of(state, decision))
+    return _left_by(state, decision_name(decision), deviation_kinds(state, decision))
 
 
 def _left_by(state: RunState, what: str, kinds: Collection[DeviationKind]) -> str | None:
@@ -167,7 +167,7 @@ def _left_by(state: RunState, what: str, kinds: Collection[DeviationKind]) -> st
     return f"{what} would leave the script ({', '.join(over)}), and {by}"
 
 
-def of_new_runbook(state: RunState, reason: str) -> str | None:
+def new_runbook_refusal(state: RunState, reason: str) -> str | None:
     """Why a resume, for this `reason`, may not take the runbook's new version; None when it may."""
     kind: DeviationKind = "runbook_replaced"
     policy = state.plan.policy

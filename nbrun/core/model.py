@@ -20,11 +20,11 @@ DeviationKind = Literal[
 Impact = Literal["none", "changes", "destructive"]
 
 
-class Data(msgspec.Struct, frozen=True, kw_only=True):
+class EventPart(msgspec.Struct, frozen=True, kw_only=True):
     """A part of an event."""
 
 
-class Operator(Data, frozen=True, kw_only=True):
+class Operator(EventPart, frozen=True, kw_only=True):
     """Who decides: the real uid of the process, its account name, and how it is attached."""
 
     uid: int
@@ -32,7 +32,7 @@ class Operator(Data, frozen=True, kw_only=True):
     via: str
 
 
-class Narration(Data, frozen=True, kw_only=True):
+class Narration(EventPart, frozen=True, kw_only=True):
     """A Markdown or raw cell of the runbook, shown before the step that it precedes."""
 
     id: str
@@ -42,7 +42,7 @@ class Narration(Data, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
 
 
-class Contract(Data, frozen=True, kw_only=True):
+class Contract(EventPart, frozen=True, kw_only=True):
     """What the runbook asks of whoever runs a step.
 
     `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
@@ -64,7 +64,7 @@ class Contract(Data, frozen=True, kw_only=True):
 _ASKS_NOTHING = Contract()
 
 
-class Step(Data, frozen=True, kw_only=True):
+class Step(EventPart, frozen=True, kw_only=True):
     """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
     `number` counts from 1 in runbook order."""
 
@@ -85,7 +85,7 @@ class Step(Data, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "title", self.source)
 
 
-class Policy(Data, frozen=True, kw_only=True):
+class Policy(EventPart, frozen=True, kw_only=True):
     """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody
     attached before the run ends as failed; None for ever. `max_output`: bytes of output that
     are kept of a step, with its own retries; 0 for all. `sign`: the file of the key that signs
@@ -114,7 +114,7 @@ class Policy(Data, frozen=True, kw_only=True):
     approvers: str = ""
 
 
-class Identity(Data, frozen=True, kw_only=True):
+class Identity(EventPart, frozen=True, kw_only=True):
     """As whom a kernel acts: `kind` says where, and `who` is the name there: a Unix user, an AWS
     ARN, a Kubernetes user. `detail` is what else tells it from others. `until`: when its
     credentials end, RFC 3339 UTC; empty where they do not, or do not say."""
@@ -125,7 +125,7 @@ class Identity(Data, frozen=True, kw_only=True):
     until: str = ""
 
 
-class RoleTaken(Data, frozen=True, kw_only=True):
+class RoleTaken(EventPart, frozen=True, kw_only=True):
     """The role that a run's kernels have: the names of the variables that it takes over, sets, and
     has commands print. The values of the last are secrets. `keys` are its other keys, as they stand
     in nbrun.toml, and `identities` what these came to when the role was taken."""

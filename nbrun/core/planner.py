@@ -7,7 +7,7 @@ from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.approval import is_approved
 from nbrun.core.decisions import Decision
-from nbrun.core.events import Cause, RunOutcome, StopReason
+from nbrun.core.events import AttemptCause, RunOutcome, StopReason
 from nbrun.core.state import RunState, StepState
 
 
@@ -17,7 +17,7 @@ class NextAttempt:
 
     step: str
     source: str
-    cause: Cause
+    cause: AttemptCause
     after: float = 0.0
 
 
@@ -50,7 +50,7 @@ def what_next(state: RunState) -> Next:
         return NextFinish("cancelled", f"cancelled by {state.cancel.operator.name}: {why}")
     if state.ended_by is not None:
         return NextFinish(
-            "completed", f"the runbook ended itself at {label(state, state.ended_by)}"
+            "completed", f"the runbook ended itself at {step_label(state, state.ended_by)}"
         )
     if state.unsettled:
         return NextStop("indeterminate", state.told, step=state.unsettled[0].step)
@@ -73,7 +73,7 @@ def _as_decided(state: RunState, decided: ev.Decided) -> Next:
         return NextRestart(decided.reason)
     if state.kernel != "alive":
         return NextStop("kernel_died")
-    return attempt_for(state, decided.decision, decided.step, decided.source)
+    return planned_attempt(state, decided.decision, decided.step, decided.source)
 
 
 def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:
@@ -110,12 +110,12 @@ def _halt(state: RunState, current: StepState | None) -> NextStop | None:
         return NextStop("approval", current.step.contract.approve or "")
     if current and current.step.contract.manual:
         return NextStop("manual")
-    if current and is_gated(state, current):
+    if current and needs_confirmation(state, current):
         return NextStop("confirm", current.step.contract.confirm or "")
     return NextStop("step_mode") if state.stepping else None
 
 
-def is_gated(state: RunState, step: StepState) -> bool:
+def needs_confirmation(state: RunState, step: StepState) -> bool:
     """Whether the runbook asks for a confirmation that was not given beforehand.
 
     A step that says nothing of its impact is taken to change something.
@@ -138,7 +138,7 @@ def _known(step: StepState | None) -> StepState:
     return step
 
 
-def _scripted(step: StepState, cause: Cause) -> NextAttempt:
+def _scripted(step: StepState, cause: AttemptCause) -> NextAttempt:
     return NextAttempt(step.step.id, step.step.source, cause)
 
 
@@ -147,7 +147,7 @@ def _rebuilding(step: StepState) -> NextAttempt:
     return NextAttempt(step.step.id, step.last_source or step.step.source, "setup")
 
 
-def target_of(state: RunState, decision: Decision) -> StepState | None:
+def target_step(state: RunState, decision: Decision) -> StepState | None:
     """The step of the runbook that `decision` runs or says to be done; None when it does not."""
     match decision:
         case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
@@ -163,7 +163,7 @@ def target_of(state: RunState, decision: Decision) -> StepState | None:
     return None
 
 
-def attempt_for(
+def planned_attempt(
     state: RunState, decision: str, step: str | None, source: str | None
 ) -> NextAttempt:
     """The attempt that a decision to run something leads to."""
@@ -181,7 +181,7 @@ def _inserted_id(state: RunState) -> str:
     return next(islice(free, state.inserted, None))
 
 
-def attempt_started(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
+def attempt_started_event(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
     """The event that `planned` begins with."""
     step = state.steps.get(planned.step)
     return ev.AttemptStarted(
@@ -193,7 +193,7 @@ def attempt_started(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
     )
 
 
-def waits(state: RunState, stop: NextStop) -> bool:
+def waits_for_decision(state: RunState, stop: NextStop) -> bool:
     """Whether somebody is there to decide at this stop; else it ends the run as failed."""
     policy = state.plan.policy
     if policy.on_failure == "wait" or (state.operators and not policy.attended):
@@ -207,7 +207,7 @@ def waits(state: RunState, stop: NextStop) -> bool:
 def unattended_end(state: RunState, stop: NextStop) -> NextFinish:
     """How a run ends at a stop where nobody decides, or nobody has for as long as it may wait."""
     current = state.current
-    step = label(state, current.step.id) if current else "the run"
+    step = step_label(state, current.step.id) if current else "the run"
     if state.proposal is not None:
         return NextFinish("failed", f"{_still_unapproved(step)}, and nobody was there to decide")
     if current is not None and current.outcome == "kernel_died":
@@ -229,7 +229,7 @@ def _still_unapproved(step: str) -> str:
     return f"what was decided at {step} waited for an approval"
 
 
-def label(state: RunState, step: str) -> str:
+def step_label(state: RunState, step: str) -> str:
     """How a step is named to a person: its number, or its id when it is not of the runbook."""
     known = state.steps.get(step)
     return f"step {known.step.number}" if known else f"cell {step}"

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.approval import awaited, is_approved
-from nbrun.core.decisions import Decision, name
-from nbrun.core.deviations import kinds_of
+from nbrun.core.approval import is_approved, pending_approval
+from nbrun.core.decisions import Decision, decision_name
+from nbrun.core.deviations import deviation_kinds
 from nbrun.core.events import Event
 from nbrun.core.model import DeviationKind, Operator
-from nbrun.core.planner import attempt_for, target_of
+from nbrun.core.planner import planned_attempt, target_step
 from nbrun.core.state import RunState, StepState
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredApproval:
     """Why a decision needs an approval: `kinds` are the ways of leaving the script that the team's
     policy wants one for; with none, it is the step's own contract. `group` may give it."""
 
@@ -22,18 +22,18 @@ class Need:
     group: str
 
 
-def need(state: RunState, decision: Decision) -> Need | None:
+def required_approval(state: RunState, decision: Decision) -> RequiredApproval | None:
     """The approval that `decision`, an otherwise allowed one, needs and does not have."""
     policy = state.plan.policy
-    target = target_of(state, decision)
-    kinds = kinds_of(state, decision) & {*policy.need_approval}
+    target = target_step(state, decision)
+    kinds = deviation_kinds(state, decision) & {*policy.need_approval}
     if target is not None and target.redo:  # by a move, which was approved then
         kinds -= {"reran"}
     if not kinds and _has_its_own(state, decision, target):
         return None
     about = target or state.current
     own = about.step.contract.approve if about is not None else None
-    return Need(tuple(sorted(kinds)), own or policy.approvers)
+    return RequiredApproval(tuple(sorted(kinds)), own or policy.approvers)
 
 
 def _has_its_own(state: RunState, decision: Decision, target: StepState | None) -> bool:
@@ -41,13 +41,13 @@ def _has_its_own(state: RunState, decision: Decision, target: StepState | None) 
     return target is None or is_approved(state, target, _source(state, decision) or "")
 
 
-def proposed(
-    state: RunState, decision: Decision, operator: Operator, why: Need
+def proposal_event(
+    state: RunState, decision: Decision, operator: Operator, why: RequiredApproval
 ) -> ev.DecisionProposed:
     """`decision` put up for the approval `why`, with all that it will do."""
     return ev.DecisionProposed(
         operator=operator,
-        decision=name(decision),
+        decision=decision_name(decision),
         step=_about(state, decision),
         source=_source(state, decision),
         typed=getattr(decision, "typed", ""),
@@ -75,18 +75,18 @@ def _source(state: RunState, decision: Decision) -> str | None:
             return source
         case decisions.Skip() | decisions.Jump() | decisions.RestartKernel():
             return None
-    if target_of(state, decision) is None:
+    if target_step(state, decision) is None:
         return None
     named = (getattr(decision, "step", None), getattr(decision, "source", None))
-    return attempt_for(state, name(decision), *named).source
+    return planned_attempt(state, decision_name(decision), *named).source
 
 
-def judged(
+def approval_events(
     state: RunState, operator: Operator, decision: decisions.Approve | decisions.Reject
 ) -> list[Event]:
     """What happens when `operator`, who may, says so of what waits: a yes ends the stop, and has
     what was decided carried out."""
-    waiting = awaited(state)
+    waiting = pending_approval(state)
     if waiting is None:
         return []
     if isinstance(decision, decisions.Reject):
@@ -105,10 +105,10 @@ def judged(
         binding=waiting.binding,
         reason=decision.reason,
     )
-    return [granted, *([decided(state.proposal)] if state.proposal else []), ev.Resumed()]
+    return [granted, *([approved_decision(state.proposal)] if state.proposal else []), ev.Resumed()]
 
 
-def decided(proposal: ev.DecisionProposed) -> ev.Decided:
+def approved_decision(proposal: ev.DecisionProposed) -> ev.Decided:
     """The decision, as the operator made it when it was put up."""
     names_source = proposal.decision in ("edit", "insert")
     return ev.Decided(

@@ -15,7 +15,7 @@ import msgspec
 
 from nbrun.core import events as ev
 from nbrun.core.events import Event
-from nbrun.core.secret_encodings import forms_of
+from nbrun.core.secret_encodings import encoded_forms
 from nbrun.errors import SecretUnknownError
 
 _MATCHED = "[redacted]"
@@ -43,7 +43,7 @@ class Redaction:
     ) -> None:
         self._names = frozenset(secrets or ())
         self._lost = frozenset(lost) - self._names
-        self._forms = forms_of(secrets or {}, literals or {})
+        self._forms = encoded_forms(secrets or {}, literals or {})
         self._texts = {placeholder: text for text, placeholder in self._forms.items()}
         self._known = _any_of(self._forms)
         self._patterns = re.compile("|".join(f"(?:{each})" for each in patterns) or r"(?!)")
@@ -62,7 +62,7 @@ class Redaction:
         for name, value in secrets.items():
             if value not in self._forms:
                 fresh[_unused(name, self._names | fresh.keys())] = value
-        forms = forms_of(fresh, {})
+        forms = encoded_forms(fresh, {})
         self._names |= fresh.keys()
         self._texts.update((told, text) for text, told in forms.items())
         self._forms = forms | self._forms  # another thread may be going through the old ones
@@ -220,7 +220,7 @@ class Redaction:
         }
 
 
-class Formatter(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """Writes warnings without what must not be seen."""
 
     def __init__(self, redaction: Redaction) -> None:

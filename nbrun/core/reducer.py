@@ -89,15 +89,15 @@ def apply(state: RunState, event: Event) -> RunState:
     kind = type(event)
     change = _CHANGES.get(kind)
     if change is not None:
-        phase = check(state, event)
+        phase = check_transition(state, event)
         change(state, event)
         state.phase = phase
     elif state.phase not in TRANSITIONS[kind]:  # where it may happen, it leads nowhere
-        check(state, event)
+        check_transition(state, event)
     return state
 
 
-def check(state: RunState, event: Event) -> Phase:
+def check_transition(state: RunState, event: Event) -> Phase:
     """The phase that `event` leads to.
 
     Raises:
@@ -238,7 +238,7 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     step.retries_left = _retries_left(step, event.cause)
 
 
-def _retries_left(step: StepState, cause: ev.Cause) -> int:
+def _retries_left(step: StepState, cause: ev.AttemptCause) -> int:
     """Only what the script runs is retried by it: who decides to run a step sees it through."""
     if cause == "script":
         return step.step.contract.retries

@@ -14,7 +14,7 @@ from nbrun.core.model import DeviationKind, Step
 _OFTEN = 2  # runs that make a habit of what one run may do by accident
 
 
-class Departure(msgspec.Struct, frozen=True, kw_only=True):
+class DeviationInRun(msgspec.Struct, frozen=True, kw_only=True):
     """One way in which a run left the script. `by`: who decided it; `source`: what was run in
     place of the runbook's, or beside it, and empty where nothing was."""
 
@@ -42,7 +42,7 @@ class StepReview(msgspec.Struct, kw_only=True):
     seconds: list[float] = []
     waited: float = 0.0
     errors: dict[str, int] = {}
-    departures: list[Departure] = []
+    departures: list[DeviationInRun] = []
 
     @property
     def usual(self) -> float | None:
@@ -67,7 +67,7 @@ class Review(msgspec.Struct, kw_only=True):
     steps: list[StepReview] = []
 
 
-def review(runs: Iterable[Iterable[Record]]) -> Review:
+def review_runs(runs: Iterable[Iterable[Record]]) -> Review:
     """The review of `runs`, each the records of one, newest first.
 
     Raises:
@@ -213,7 +213,7 @@ class _OneRun:
         if where is None or self.started is None:
             return
         where.departures.append(
-            Departure(
+            DeviationInRun(
                 run=self.started.run,
                 at=at,
                 kind=event.kind,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-SHORTEST = 6  # characters: less would be found everywhere, and guessed from what is left
+MIN_SECRET_LENGTH = 6  # characters: less would be found everywhere, and guessed from what is left
 _LINE = 8  # characters of a line of a secret that is redacted alone, as in a traceback
 
 
@@ -27,15 +27,15 @@ def secret_fault(value: Any) -> str | None:
             "a secret must be text or a number: give each part of this value as a parameter of its "
             "own"
         )
-    if len(str(value).strip()) < SHORTEST:
+    if len(str(value).strip()) < MIN_SECRET_LENGTH:
         return (
-            f"a secret of less than {SHORTEST} characters can't be kept out of the record: use a "
-            "longer one"
+            f"a secret of less than {MIN_SECRET_LENGTH} characters can't be kept out of the "
+            "record: use a longer one"
         )
     return None
 
 
-def forms_of(secrets: Mapping[str, Any], literals: Mapping[str, str]) -> dict[str, str]:
+def encoded_forms(secrets: Mapping[str, Any], literals: Mapping[str, str]) -> dict[str, str]:
     """Each text that tells one of `secrets`, with its placeholder: `[secret:token]`, or
     `[secret:token:base64 2]` where it is encoded so. `literals`: how the kernel's language writes
     the secret of that name."""
@@ -43,7 +43,7 @@ def forms_of(secrets: Mapping[str, Any], literals: Mapping[str, str]) -> dict[st
     for name, value in secrets.items():
         counts: dict[str, int] = {}
         for label, text in _spellings(str(value), literals.get(name, "")):
-            if len(text) < SHORTEST or text in forms:
+            if len(text) < MIN_SECRET_LENGTH or text in forms:
                 continue
             counts[label] = counts.get(label, 0) + 1
             which = f"{label} {counts[label]}".strip() if counts[label] > 1 else label

@@ -66,7 +66,7 @@ class StepState:
 
 @dataclass
 class RunState:
-    """A run as its events so far tell it. Changed by `fold.apply` alone."""
+    """A run as its events so far tell it. Changed by `reducer.apply` alone."""
 
     phase: Phase = Phase.NEW
     started: ev.RunStarted | None = None

@@ -5,20 +5,20 @@ from collections.abc import Callable
 
 from nbrun.core import approval, decisions, proposals
 from nbrun.core import events as ev
-from nbrun.core.decisions import Decision, name
-from nbrun.core.guards import lacks, refusal
+from nbrun.core.decisions import Decision, decision_name
+from nbrun.core.guards import decision_refusal, missing_input
 from nbrun.core.model import Operator
 from nbrun.core.state import Phase, RunState
-from nbrun.engine.kernel_controller import KernelControl
+from nbrun.engine.kernel_controller import KernelController
 from nbrun.engine.recorder import Recorder
 from nbrun.system import provenance
 
 
-class Deciding:
+class DecisionHandler:
     """`answer` gives the kernel a line that a cell has asked for."""
 
     def __init__(
-        self, recorder: Recorder, control: KernelControl, answer: Callable[[str], None]
+        self, recorder: Recorder, control: KernelController, answer: Callable[[str], None]
     ) -> None:
         self._emit, self._emit_all = recorder.emit, recorder.emit_all
         self._state: RunState = recorder.state
@@ -30,7 +30,9 @@ class Deciding:
         Leaving is no decision about the run, and not taken here."""
         why_not = self._why_not(decision, operator, ending=ending)
         if why_not is not None:
-            self._emit(ev.DecisionRefused(operator=operator, decision=name(decision), why=why_not))
+            self._emit(
+                ev.DecisionRefused(operator=operator, decision=decision_name(decision), why=why_not)
+            )
             return
         match decision:
             case decisions.Answer(text=text):
@@ -38,7 +40,7 @@ class Deciding:
             case decisions.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
             case decisions.Approve() | decisions.Reject():
-                self._emit_all(proposals.judged(self._state, operator, decision))
+                self._emit_all(proposals.approval_events(self._state, operator, decision))
             case decisions.Settle():
                 self._settle(operator, decision)
             case _:
@@ -47,15 +49,15 @@ class Deciding:
     def _why_not(self, decision: Decision, operator: Operator, *, ending: bool) -> str | None:
         if ending and not isinstance(decision, decisions.AddNote):
             return "the run is ending"
-        why_not = refusal(self._state, decision) or lacks(self._state, decision)
+        why_not = decision_refusal(self._state, decision) or missing_input(self._state, decision)
         if why_not is None and isinstance(decision, decisions.Approve | decisions.Reject):
-            return approval.refusal(self._state, operator, provenance.groups(operator.uid))
+            return approval.approver_refusal(self._state, operator, provenance.groups(operator.uid))
         return why_not
 
     def _decide(self, operator: Operator, decision: Decision) -> None:
-        need = proposals.need(self._state, decision)
+        need = proposals.required_approval(self._state, decision)
         if need is not None:
-            self._emit(proposals.proposed(self._state, decision, operator, need))
+            self._emit(proposals.proposal_event(self._state, decision, operator, need))
             return
         self._emit(_decided(decision, operator))
         self._carry_out(decision)
@@ -104,7 +106,7 @@ class Deciding:
 def _decided(decision: Decision, operator: Operator) -> ev.Decided:
     return ev.Decided(
         operator=operator,
-        decision=name(decision),
+        decision=decision_name(decision),
         reason=decision.reason,
         step=getattr(decision, "step", None),
         source=getattr(decision, "source", None),

@@ -20,18 +20,18 @@ from nbrun.core.planner import (
     NextFinish,
     NextRestart,
     NextStop,
-    attempt_started,
-    label,
+    attempt_started_event,
+    step_label,
     unattended_end,
-    waits,
+    waits_for_decision,
     what_next,
 )
 from nbrun.core.redaction import Redaction
 from nbrun.core.state import Phase, RunState
-from nbrun.engine.decision_handler import Deciding
-from nbrun.engine.kernel_controller import KernelControl
-from nbrun.engine.outcome import Verdict, judge
-from nbrun.engine.output_events import Said, Transcript
+from nbrun.engine.decision_handler import DecisionHandler
+from nbrun.engine.kernel_controller import KernelController
+from nbrun.engine.outcome import AttemptResult, attempt_result
+from nbrun.engine.output_events import AttemptMessage, OutputCollector
 from nbrun.engine.recorder import Recorder
 from nbrun.errors import JournalError, KernelError
 from nbrun.journal.writer import Journal
@@ -39,8 +39,8 @@ from nbrun.kernel.messages import (
     Died,
     Idled,
     Kernel,
+    KernelOutput,
     Message,
-    Output,
     PrintedMuch,
     Replied,
     Responded,
@@ -51,25 +51,25 @@ from nbrun.kernel.output_limit import OutputCap
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedEvent:
     """What those who keep and send on the record have to say of it, for the record."""
 
     event: Event
 
 
 @dataclass(frozen=True)
-class Ordered:
+class SubmittedDecision:
     """A decision and who made it, as it waits in the engine's inbox."""
 
     decision: Decision
     operator: Operator
 
 
-Presence = ev.OperatorAttached | ev.OperatorDetached  # reported by whoever lets operators in
-_TOGETHER = 32  # outputs that are recorded in one piece: each may be of some megabytes
+AttachmentEvent = ev.OperatorAttached | ev.OperatorDetached  # reported by whoever lets operators in
+_MAX_OUTPUT_BATCH = 32  # outputs that are recorded in one piece: each may be of some megabytes
 
-Incoming = Message | Ordered | Presence | Reported
-Inbox = queue.SimpleQueue[Incoming]
+InboxMessage = Message | SubmittedDecision | AttachmentEvent | ReportedEvent
+Inbox = queue.SimpleQueue[InboxMessage]
 
 
 class Engine:
@@ -102,12 +102,12 @@ class Engine:
         self._emit, self._emit_all = self._recorder.emit, self._recorder.emit_all
         self._cap = output_cap
         self._kernel = kernel
-        self._control = KernelControl(self._kernel, self._recorder, self._asked_to_stop)
-        self._deciding = Deciding(self._recorder, self._control, self._kernel.answer)
+        self._control = KernelController(self._kernel, self._recorder, self._asked_to_stop)
+        self._deciding = DecisionHandler(self._recorder, self._control, self._kernel.answer)
         self._save_notebook = save_notebook
         self._on_loss = on_loss
-        self._transcript = Transcript()
-        self._kept: deque[Incoming] = deque()  # taken from the inbox, and not heard yet
+        self._transcript = OutputCollector()
+        self._kept: deque[InboxMessage] = deque()  # taken from the inbox, and not heard yet
         self._stop_due: float | None = None
         self._attempt_began = 0.0
         self._attempt_ended = 0.0
@@ -196,7 +196,7 @@ class Engine:
 
     def _attempt(self, planned: NextAttempt) -> None:
         """Send one step and see it through. Its start is on disk before the kernel has the code."""
-        self._emit(attempt_started(self.state, planned))
+        self._emit(attempt_started_event(self.state, planned))
         started = self.state.attempt  # as it is recorded
         assert started is not None  # noqa: S101  emitted above
         self._attempt_began = time.monotonic()
@@ -206,7 +206,9 @@ class Engine:
             self._cap.next_request(goes_on=planned.cause == "retry")
             self._transcript.sent(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # it was not sent
-            self._finished(Verdict(outcome="error", ename=type(error).__name__, evalue=str(error)))
+            self._finished(
+                AttemptResult(outcome="error", ename=type(error).__name__, evalue=str(error))
+            )
             return
         while self.state.phase is Phase.RUNNING:
             self._hear(self._wait())
@@ -214,7 +216,7 @@ class Engine:
     def _stop(self, stop: NextStop) -> None:
         """Say why the run waits, write the notebook, and wait, where somebody can decide."""
         current = self.state.current
-        wait = waits(self.state, stop)
+        wait = waits_for_decision(self.state, stop)
         step = stop.step or (current.step.id if current else None)
         self._emit(ev.Stopped(reason=stop.reason, step=step, detail=stop.detail))
         if not wait:
@@ -254,7 +256,7 @@ class Engine:
 
     # ── hearing ──────────────────────────────────────────────────────────────────────────────
 
-    def _wait(self, until: float | None = None) -> Incoming | None:
+    def _wait(self, until: float | None = None) -> InboxMessage | None:
         """What comes in next; None when something is due, at `until` at the latest. What is due
         goes first: a kernel that never stops to speak must not keep a time limit waiting."""
         moments = (self._transcript.due, *self._control.due, self._stop_due, until)
@@ -274,7 +276,7 @@ class Engine:
         while not self.inbox.empty():
             self._kept.append(self.inbox.get())
         return any(
-            isinstance(kept, Ordered)
+            isinstance(kept, SubmittedDecision)
             and isinstance(kept.decision, decisions.Interrupt | decisions.Cancel)
             for kept in self._kept
         )
@@ -283,27 +285,27 @@ class Engine:
         while self._kept or not self.inbox.empty():
             self._hear(self._kept.popleft() if self._kept else self.inbox.get())
 
-    def _outputs_behind(self) -> list[Output]:
+    def _outputs_behind(self) -> list[KernelOutput]:
         """Of a kernel that puts out more than is written one by one, what waits already: it is
         recorded in one piece with what came before."""
-        found: list[Output] = []
-        while len(found) < _TOGETHER and not self._kept and not self.inbox.empty():
+        found: list[KernelOutput] = []
+        while len(found) < _MAX_OUTPUT_BATCH and not self._kept and not self.inbox.empty():
             following = self.inbox.get()
-            if not isinstance(following, Output):
+            if not isinstance(following, KernelOutput):
                 self._kept.append(following)
                 break
             found.append(following)
         return found
 
-    def _hear(self, message: Incoming | None) -> None:
+    def _hear(self, message: InboxMessage | None) -> None:
         now = time.monotonic()
         match message:
             case None:
                 self._overdue(now)
-            case Ordered():
+            case SubmittedDecision():
                 self._release()
                 self._decide(message)
-            case Reported(event=event):
+            case ReportedEvent(event=event):
                 self._emit(event)
             case Suspended() | Unresponsive() | Responded():
                 self._control.seen(message)
@@ -327,7 +329,7 @@ class Engine:
             case _:
                 self._put_down(message, *self._outputs_behind())
 
-    def _put_down(self, *said: Said) -> None:
+    def _put_down(self, *said: AttemptMessage) -> None:
         now = time.monotonic()
         heard = (self._transcript.hear(each, self.state.attempt, now) for each in said)
         self._emit_all(list(chain.from_iterable(heard)))
@@ -348,7 +350,7 @@ class Engine:
         excused = step is not None and "shell-errors-ok" in step.step.tags
         strict = self.state.plan.policy.shell_errors == "fail" and not excused
         self._finished(
-            judge(
+            attempt_result(
                 reply,
                 interrupted=self.state.interrupted,
                 shell_errors_fail=strict,
@@ -361,7 +363,9 @@ class Engine:
             return
         self._emit(ev.KernelDied(generation=death.generation, why=death.why))
         if self.state.phase is Phase.RUNNING:
-            self._finished(Verdict(outcome="kernel_died", ename="KernelDied", evalue=death.why))
+            self._finished(
+                AttemptResult(outcome="kernel_died", ename="KernelDied", evalue=death.why)
+            )
 
     def _idled(self, idled: Idled) -> None:
         if self.state.busy and idled.generation == self.state.generation:
@@ -369,7 +373,7 @@ class Engine:
             told = _told(self.state, idled)
             self._emit(ev.KernelIdle(generation=idled.generation, told=told))
 
-    def _finished(self, verdict: Verdict) -> None:
+    def _finished(self, verdict: AttemptResult) -> None:
         self._control.ended()
         self._attempt_ended = time.monotonic()
         attempt = self.state.attempt
@@ -385,7 +389,7 @@ class Engine:
         )
         self._control.attempt_ended(verdict.outcome)
 
-    def _decide(self, ordered: Ordered) -> None:
+    def _decide(self, ordered: SubmittedDecision) -> None:
         decision, operator = ordered.decision, ordered.operator
         if isinstance(decision, decisions.Detach) and self._finish is None:
             why = decision.reason or "as they asked"
@@ -410,7 +414,7 @@ def _fate(state: RunState) -> str:
     """What is safe and what is not when the record can't go on."""
     if state.attempt is None:
         return "No step was running, and none was sent"
-    running = f"{label(state, state.attempt.step)}, attempt {state.attempt.attempt}"
+    running = f"{step_label(state, state.attempt.step)}, attempt {state.attempt.attempt}"
     return (
         f"Not recorded: how {running} ended. It was running and was interrupted, and may have "
         "happened, wholly or in part"

@@ -10,17 +10,19 @@ from nbrun.core import events as ev
 from nbrun.core.events import Event
 from nbrun.core.state import RunState
 from nbrun.engine import lost_names
-from nbrun.engine.leftover_processes import Runaways
+from nbrun.engine.leftover_processes import LeftoverProcesses
 from nbrun.engine.recorder import Recorder
 from nbrun.errors import KernelError
 from nbrun.kernel.messages import Kernel, KernelInfo, Responded, Suspended, Unresponsive
 
 CANCEL_GRACE = 8.0  # seconds that a cancelled or timed-out step has to answer the interrupt
-STOPPED_GRACE = 2.0  # the same for a kernel that something has stopped: it can't
-PATIENCE = 5.0  # seconds after an operator's interrupt that nothing came of, till that is said
+SUSPENDED_GRACE = 2.0  # the same for a kernel that something has stopped: it can't
+UNHEEDED_AFTER = (
+    5.0  # seconds after an operator's interrupt that nothing came of, till that is said
+)
 
 
-class KernelControl:
+class KernelController:
     """`asked_to_stop`: whether the operator wants a kernel that does not become ready to be given
     up. Moments are of `time.monotonic()`."""
 
@@ -33,7 +35,7 @@ class KernelControl:
         self._kill_due: float | None = None
         self._timeout_due: float | None = None
         self._unheeded_due: float | None = None
-        self._runaways = Runaways(recorder.redaction)
+        self._runaways = LeftoverProcesses(recorder.redaction)
 
     @property
     def _state(self) -> RunState:
@@ -51,7 +53,7 @@ class KernelControl:
         if self._state.kernel_info is None:
             self.start()
             return
-        lost = lost_names.lost(self._state)
+        lost = lost_names.lost_names(self._state)
         info = self._new()
         if info is None:
             return
@@ -138,13 +140,13 @@ class KernelControl:
         if self._unheeded_due is not None and now >= self._unheeded_due:
             self._unheeded_due = None
             generation = self._state.generation
-            self._recorder.emit(ev.InterruptUnheeded(generation=generation, waited=PATIENCE))
+            self._recorder.emit(ev.InterruptUnheeded(generation=generation, waited=UNHEEDED_AFTER))
         self._recorder.emit_all(self._runaways.look())
 
     def interrupt(self, why: str) -> None:
         """As the operator asked. When nothing comes of it, that is said after a while."""
         self._send_interrupt(why)
-        self._unheeded_due = time.monotonic() + PATIENCE
+        self._unheeded_due = time.monotonic() + UNHEEDED_AFTER
 
     def cancel(self, why: str) -> None:
         """Interrupt it, and kill it if it does not answer that in time."""
@@ -172,7 +174,7 @@ class KernelControl:
 
     def _be_patient(self) -> None:
         """Only so long: less with a kernel that can't answer."""
-        grace = STOPPED_GRACE if self._state.suspended else CANCEL_GRACE
+        grace = SUSPENDED_GRACE if self._state.suspended else CANCEL_GRACE
         due = time.monotonic() + grace
         self._kill_due = due if self._kill_due is None else min(self._kill_due, due)
 

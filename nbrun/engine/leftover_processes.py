@@ -12,8 +12,8 @@ from nbrun.system import processes
 from nbrun.system.processes import Relative
 
 GRACE = 1.0  # seconds that processes have to end after the attempt has
-MOST = 20  # processes that are named at once
-LONGEST = 160  # characters of a command line
+MAX_NAMED = 20  # processes that are named at once
+MAX_COMMAND_LENGTH = 160  # characters of a command line
 _CUT_SHORT = ("interrupted", "timed_out", "kernel_died")
 _POLL = 0.05  # seconds
 
@@ -37,7 +37,7 @@ class _Watch:
         return [each for each in self.seen.values() if processes.is_there(each)]
 
 
-class Runaways:
+class LeftoverProcesses:
     """Told of an attempt's course, it says which of the processes that began while it ran are
     there a moment after an attempt that did not end by itself. They are named and left alone."""
 
@@ -118,8 +118,8 @@ class Runaways:
         return ev.ProcessesLeft(
             step=attempt.step if attempt else None,
             attempt=attempt.attempt if attempt else 0,
-            processes=tuple(self._named_process(each) for each in left[:MOST]),
-            more=max(0, len(left) - MOST),
+            processes=tuple(self._named_process(each) for each in left[:MAX_NAMED]),
+            more=max(0, len(left) - MAX_NAMED),
             at_end=at_end,
         )
 
@@ -132,4 +132,8 @@ class Runaways:
         known = list(words) if self._redaction.knows_all else [*words][:1]
         line = self._redaction.text(shlex.join(map(self._redaction.text, known)))
         brief = " ".join(line.split())
-        return brief if len(brief) <= LONGEST else brief[: LONGEST - 2].rstrip() + " …"
+        return (
+            brief
+            if len(brief) <= MAX_COMMAND_LENGTH
+            else brief[: MAX_COMMAND_LENGTH - 2].rstrip() + " …"
+        )

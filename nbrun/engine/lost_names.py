@@ -9,7 +9,7 @@ from nbrun.core.state import RunState
 _SHOWN = 40  # names
 
 
-def lost(state: RunState) -> tuple[str, ...] | None:
+def lost_names(state: RunState) -> tuple[str, ...] | None:
     """What the steps that ran bound, and no setup step binds again, in order; None where the
     language is not Python."""
     if state.kernel_info is None or state.kernel_info.language != "python":
@@ -17,7 +17,7 @@ def lost(state: RunState) -> tuple[str, ...] | None:
     made: dict[str, None] = {}
     again: set[str] = set()
     for step in state.steps.values():
-        names = bound(step.last_source or "")
+        names = bound_names(step.last_source or "")
         if step.succeeded and SETUP_TAGS.intersection(step.step.tags):
             again.update(names)
         else:
@@ -25,7 +25,7 @@ def lost(state: RunState) -> tuple[str, ...] | None:
     return tuple(name for name in made if name not in again)[:_SHOWN]
 
 
-def bound(source: str) -> list[str]:
+def bound_names(source: str) -> list[str]:
     """The names that a cell binds at its top level, in order; none of one that is no Python."""
     plain = "\n".join("" if line.lstrip()[:1] in "!%" else line for line in source.split("\n"))
     try:

@@ -6,7 +6,7 @@ from nbrun.core.events import Outcome
 from nbrun.kernel.messages import Replied
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """The part of `attempt.finished` that has to be judged (see `events.AttemptFinished`)."""
 
     outcome: Outcome
@@ -17,9 +17,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ended_run: bool = False
 
 
-def judge(
+def attempt_result(
     reply: Replied, *, interrupted: bool, shell_errors_fail: bool, timeout: float | None = None
-) -> Verdict:
+) -> AttemptResult:
     """Success and failure come from the reply, never from what the outputs look like.
 
     An interrupt is nbrun's own knowledge: kernels answer one with an error, with ok or not at all.
@@ -38,7 +38,7 @@ def judge(
         outcome, ename = "error", ename or reply.status
     elif failed_exit and shell_errors_fail:
         outcome, ename, evalue = "error", "ShellError", _story(reply.shell_exits)
-    return Verdict(
+    return AttemptResult(
         outcome=outcome,
         execution_count=reply.execution_count,
         ename=ename,

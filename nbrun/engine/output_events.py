@@ -19,10 +19,12 @@ from nbrun.kernel.messages import (
     WidgetChanged,
 )
 
-LONGEST = 2**20  # characters of stream text that become one event
-COALESCE = 0.05  # seconds that stream text may wait for more of it
+MAX_STREAM_CHARS = 2**20  # characters of stream text that become one event
+COALESCE_SECONDS = 0.05  # seconds that stream text may wait for more of it
 
-Said = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped | InputWanted
+AttemptMessage = (
+    Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped | InputWanted
+)
 
 
 @dataclass
@@ -62,7 +64,7 @@ class _Widgets:
         )
 
 
-class Transcript:
+class OutputCollector:
     """Knows which attempt each request was. Times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
@@ -92,7 +94,9 @@ class Transcript:
         held, self._held = self._held, None
         return [held.event()] if held else []
 
-    def hear(self, said: Said, running: ev.AttemptStarted | None, now: float) -> list[Event]:
+    def hear(
+        self, said: AttemptMessage, running: ev.AttemptStarted | None, now: float
+    ) -> list[Event]:
         """The events that `said` makes, in order, while `running` is in flight.
 
         A message that names no request of ours comes of what ran last.
@@ -112,12 +116,12 @@ class Transcript:
         self, said: Printed, attempt: ev.AttemptStarted, late: bool, now: float
     ) -> list[Event]:
         events: list[Event] = []
-        stream = _Stream(attempt.step, attempt.attempt, said.name, late, now + COALESCE)
+        stream = _Stream(attempt.step, attempt.attempt, said.name, late, now + COALESCE_SECONDS)
         if not isinstance(self._held, _Stream) or not _same(self._held, stream):
             events = self.release()
             self._held = stream
         self._held.add(said.text)
-        full = now >= self._held.due or self._held.size >= LONGEST
+        full = now >= self._held.due or self._held.size >= MAX_STREAM_CHARS
         return events + self.release() if full else events
 
     def _merge(
@@ -129,7 +133,7 @@ class Transcript:
         held = self._held
         if not isinstance(held, _Widgets) or (held.step, held.attempt, held.late) != key:
             events = self.release()
-            self._held = held = _Widgets(*key, due=now + COALESCE)
+            self._held = held = _Widgets(*key, due=now + COALESCE_SECONDS)
         held.models.setdefault(said.model, {}).update(said.state)
         return events + self.release() if now >= held.due else events
 

@@ -7,7 +7,7 @@ from nbrun.core import events as ev
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Event, Record
 from nbrun.core.redaction import Redaction
-from nbrun.core.reducer import apply, changes_state, check
+from nbrun.core.reducer import apply, changes_state, check_transition
 from nbrun.core.state import RunState
 from nbrun.journal.writer import Journal
 
@@ -59,12 +59,12 @@ class Recorder:
         for event in said:
             for each in self.redaction.let_through(event):
                 if not changes_state(each):  # and so entails nothing
-                    check(self.state, each)
+                    check_transition(self.state, each)
                     together.append(each)
                     continue
                 self._append(together)
                 together = []
-                check(self.state, each)
+                check_transition(self.state, each)
                 self._append([each, *deviations_of(self.state, each)])
         self._append(together)
 

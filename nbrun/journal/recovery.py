@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nbrun.core import events as ev
-from nbrun.core.deviation_check import Entailment
+from nbrun.core.deviation_check import DeviationChecker
 from nbrun.core.events import Event, Record
 from nbrun.core.reducer import apply
 from nbrun.core.state import Phase, RunState
@@ -95,10 +95,10 @@ def _open(path: Path) -> int:
         raise JournalError(f"{path}: can't open the journal again: {error.strerror}") from error
 
 
-def _read(path: Path) -> tuple[Reading, Entailment, Record, float]:
+def _read(path: Path) -> tuple[Reading, DeviationChecker, Record, float]:
     """The journal to its end: as read, where it leads, the last record, and when it was last
     alive."""
-    reading, followed, last, seen = Reading(path), Entailment(), None, 0.0
+    reading, followed, last, seen = Reading(path), DeviationChecker(), None, 0.0
     for record in reading:
         followed.take(record.event)
         last = record

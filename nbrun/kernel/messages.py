@@ -131,9 +131,9 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-Output = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped
+KernelOutput = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped
 Message = (
-    Output
+    KernelOutput
     | PrintedMuch
     | InputWanted
     | Replied

@@ -13,9 +13,9 @@ from nbrun.audit.subscribers import Recipients
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.events import Record
-from nbrun.core.redaction import Formatter, Redaction
+from nbrun.core.redaction import RedactingFormatter, Redaction
 from nbrun.core.state import RunState
-from nbrun.engine.engine import Engine, Inbox, Ordered, Reported
+from nbrun.engine.engine import Engine, Inbox, ReportedEvent, SubmittedDecision
 from nbrun.errors import ExitCode, JournalError
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
@@ -82,7 +82,7 @@ class RunHost:
         return ExitCode.INTERNAL if failure else ExitCode.COMPLETED
 
     def _record(self, event: ev.Event) -> None:
-        self.engine.inbox.put(Reported(event))
+        self.engine.inbox.put(ReportedEvent(event))
 
 
 def create(
@@ -140,7 +140,7 @@ def build_engine(
     cap = OutputCap(inbox.put)
     log = KernelLog(directory.log, redaction.scrub)
     kernel = LocalKernel(launcher, cap, log=log, learn=redaction.learn)
-    subscribers = Recipients(plan, directory, lambda event: inbox.put(Reported(event)))
+    subscribers = Recipients(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:
         publish(records)
@@ -169,7 +169,7 @@ def _install_signal_handlers(inbox: Inbox) -> None:
 
     def cancel(number: int, _frame: object) -> None:
         reason = f"the supervisor got {signal.Signals(number).name}"
-        inbox.put(Ordered(decisions.Cancel(reason=reason), operator))
+        inbox.put(SubmittedDecision(decisions.Cancel(reason=reason), operator))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, cancel)
@@ -193,6 +193,6 @@ def _redirect_to_log(log: Path, redaction: Redaction) -> None:
     os.close(log_fd)
     os.close(null_fd)
     handler = logging.StreamHandler()
-    handler.setFormatter(Formatter(redaction))
+    handler.setFormatter(RedactingFormatter(redaction))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     os.chdir("/")  # so that no file system stays busy because of this process

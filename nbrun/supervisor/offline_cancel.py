@@ -6,7 +6,7 @@ import socket
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.engine.engine import Inbox, Ordered
+from nbrun.engine.engine import Inbox, SubmittedDecision
 from nbrun.errors import UsageError
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor import host, listener, resume
@@ -33,7 +33,7 @@ def cancel_interrupted(directory: RunDirectory, reason: str) -> None:
         state=found.state,
     )
     # The decision waits in the inbox before the engine resumes, so that no step runs.
-    inbox.put(Ordered(decisions.Cancel(reason=reason), operator))
+    inbox.put(SubmittedDecision(decisions.Cancel(reason=reason), operator))
     resumed = ev.RunResumed(
         operator=operator,
         host=socket.gethostname(),

@@ -64,7 +64,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
     try:
         find_kernelspec(found.state.plan.kernelspec)
         if request.new_runbook:
-            refused = guards.of_new_runbook(found.state, request.reason)
+            refused = guards.new_runbook_refusal(found.state, request.reason)
             if refused is not None:
                 raise UsageError(f"{directory.id}: {refused}")
         secrets = secret_reentry.values(found.state, request.given)

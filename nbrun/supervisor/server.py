@@ -11,7 +11,7 @@ from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.model import Operator
-from nbrun.engine.engine import Inbox, Ordered
+from nbrun.engine.engine import Inbox, SubmittedDecision
 from nbrun.errors import NbrunError
 from nbrun.supervisor import protocol
 from nbrun.supervisor.listener import Listener
@@ -229,7 +229,7 @@ class Server:
             return
         connection.has_detached = isinstance(decision, decisions.Detach)
         if not connection.has_detached or connection is self._operating:
-            self._inbox.put(Ordered(decision, connection.operator))
+            self._inbox.put(SubmittedDecision(decision, connection.operator))
 
     def _admit(self, connection: _Connection, purpose: Purpose) -> None:
         operating = self._operating

@@ -6,12 +6,17 @@ import pytest
 
 from nbrun.core import approval, decisions, model
 from nbrun.core import events as ev
-from nbrun.core.approval import awaited, binding
+from nbrun.core.approval import binding, pending_approval
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event
-from nbrun.core.guards import lacks, refusal
+from nbrun.core.guards import decision_refusal, missing_input
 from nbrun.core.planner import NextAttempt, NextRestart, NextStop, unattended_end
-from nbrun.core.proposals import Need, judged, need, proposed
+from nbrun.core.proposals import (
+    RequiredApproval,
+    approval_events,
+    proposal_event,
+    required_approval,
+)
 from nbrun.core.reducer import apply, fold
 from nbrun.core.state import Phase, RunState
 from tests.support.build_events import (
@@ -52,23 +57,26 @@ def asked_for_approval(**fields: Any) -> list[Event]:
 
 def said(state: RunState, decision: decisions.Approve | decisions.Reject) -> RunState:
     """`state` after another person has said so."""
-    for event in judged(state, GRACE, decision):
+    for event in approval_events(state, GRACE, decision):
         apply(state, event)
     return state
 
 
 def approved(told: list[Event]) -> list[Event]:
     """`told`, and that what waits there is approved."""
-    return [*told, *judged(fold(with_deviations(told)), GRACE, decisions.Approve(binding=""))]
+    return [
+        *told,
+        *approval_events(fold(with_deviations(told)), GRACE, decisions.Approve(binding="")),
+    ]
 
 
 def put_up(told: list[Event], decision: Decision) -> list[Event]:
     """`told`, and that `decision`, which is allowed and needs it, waits for an approval."""
     state = state_of(told)
-    assert refusal(state, decision) is None
-    why = need(state, decision)
+    assert decision_refusal(state, decision) is None
+    why = required_approval(state, decision)
     assert why is not None
-    return [*told, proposed(state, decision, OPERATOR, why)]
+    return [*told, proposal_event(state, decision, OPERATOR, why)]
 
 
 def test_a_step_that_needs_an_approval_runs_when_it_has_it() -> None:
@@ -88,16 +96,16 @@ def test_a_step_that_needs_an_approval_runs_when_it_has_it() -> None:
 )
 def test_what_waits_as_it_stands_need_not_be_put_up(decision: Decision) -> None:
     state = state_of(asked_for_approval())
-    assert "waits for an approval: see nbrun approve" in str(refusal(state, decision))
-    assert refusal(state, decisions.Skip()) is None
-    assert need(state, decisions.Skip()) is None
+    assert "waits for an approval: see nbrun approve" in str(decision_refusal(state, decision))
+    assert decision_refusal(state, decisions.Skip()) is None
+    assert required_approval(state, decisions.Skip()) is None
 
 
 def test_an_approval_does_not_hold_for_an_edit_which_waits_for_its_own() -> None:
     told = [*approved(asked_for_approval()), started(), attempt_failed(), stopped()]
-    assert need(state_of(told), decisions.Retry()) is None
+    assert required_approval(state_of(told), decisions.Retry()) is None
     edit = put_up(told, decisions.Edit(source="other()"))
-    waiting = awaited(state_of(edit))
+    waiting = pending_approval(state_of(edit))
     assert waiting is not None
     assert (waiting.decision, waiting.step, waiting.source) == ("edit", "s1", "other()")
     assert waiting.group == "dba"
@@ -105,19 +113,21 @@ def test_an_approval_does_not_hold_for_an_edit_which_waits_for_its_own() -> None
     assert following(*run) == NextAttempt("s1", "other()", "operator")
     ran = [*run, started(attempt=2, source="other()", edited=True, cause="operator")]
     again = [*ran, attempt_failed(attempt=2), stopped()]
-    assert need(state_of(again), decisions.Retry()) is None, "a failure needs no other"
-    assert need(state_of(again), decisions.Edit(source="step_1()")) == Need((), "dba")
+    assert required_approval(state_of(again), decisions.Retry()) is None, "a failure needs no other"
+    assert required_approval(
+        state_of(again), decisions.Edit(source="step_1()")
+    ) == RequiredApproval((), "dba")
 
 
 def test_an_edit_can_be_put_up_at_the_gate_itself() -> None:
     told = put_up(asked_for_approval(), decisions.Edit(source="other()", reason="typing error"))
     assert following(*approved(told)) == NextAttempt("s1", "other()", "operator")
-    as_it_stood = awaited(state_of(asked_for_approval()))
+    as_it_stood = pending_approval(state_of(asked_for_approval()))
     assert as_it_stood is not None
     stale = decisions.Approve(binding=as_it_stood.binding)
-    assert "has changed since you looked" in str(refusal(state_of(told), stale))
+    assert "has changed since you looked" in str(decision_refusal(state_of(told), stale))
     back = state_of([*told, decided("withdraw")])
-    assert awaited(back) == as_it_stood
+    assert pending_approval(back) == as_it_stood
     assert back.phase is Phase.STOPPED
 
 
@@ -133,7 +143,7 @@ def test_an_approval_is_used_up_by_a_success() -> None:
     told = [*approved(asked_for_approval()), started(), attempt_finished(), started("s2")]
     told += [attempt_failed("s2"), stopped("step_failed", "s2"), decided("jump", "s1"), resumed()]
     told += [stopped("moved")]
-    assert need(state_of(told), decisions.Run()) == Need((), "dba")
+    assert required_approval(state_of(told), decisions.Run()) == RequiredApproval((), "dba")
 
 
 def test_a_step_that_needs_one_is_put_up_wherever_it_is_run_from() -> None:
@@ -151,7 +161,9 @@ def test_an_edit_of_the_parameters_voids_an_approval() -> None:
     edit += [decided("edit", "s1", "db = 'other'"), resumed()]
     edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
     edit += [stopped("returned", "s2")]
-    assert need(state_of([*told, *edit]), decisions.Retry()) == Need((), "")
+    assert required_approval(state_of([*told, *edit]), decisions.Retry()) == RequiredApproval(
+        (), ""
+    )
 
 
 def test_a_parameters_step_that_needs_one_is_retried_as_the_runbook_says() -> None:
@@ -189,13 +201,13 @@ def test_an_approval_holds_for_one_run_and_its_parameters(changed: Any) -> None:
 def test_what_has_changed_since_it_was_looked_at_is_not_approved() -> None:
     state = state_of(asked_for_approval())
     stale = decisions.Approve(binding="old")
-    assert "has changed since you looked" in str(refusal(state, stale))
+    assert "has changed since you looked" in str(decision_refusal(state, stale))
 
 
 def test_a_rejection_leaves_the_run_waiting() -> None:
     told = [*asked_for_approval(), approval_rejected()]
     assert state_of(told).phase is Phase.STOPPED
-    assert awaited(state_of(told)) == awaited(state_of(asked_for_approval()))
+    assert pending_approval(state_of(told)) == pending_approval(state_of(asked_for_approval()))
 
 
 # ── A decision that the policy wants one for ─────────────────────────────────────────────────
@@ -250,24 +262,24 @@ def test_what_leaves_the_script_waits_and_is_carried_out_when_it_is_approved(
 
 def test_what_the_policy_does_not_name_needs_none() -> None:
     state = state_of(team(need_approval=("skipped",)))
-    assert need(state, decisions.Retry()) is None
-    assert need(state, decisions.Edit(source="b()")) is None
-    assert need(state, decisions.AddNote(text="x")) is None
-    assert need(state, decisions.Cancel()) is None
+    assert required_approval(state, decisions.Retry()) is None
+    assert required_approval(state, decisions.Edit(source="b()")) is None
+    assert required_approval(state, decisions.AddNote(text="x")) is None
+    assert required_approval(state, decisions.Cancel()) is None
 
 
 def test_a_reason_is_asked_for_before_it_is_put_up() -> None:
     state = state_of(team(need_approval=("skipped",), need_reason=("skipped",)))
-    assert lacks(state, decisions.Skip()) == "a reason is needed: skipped"
+    assert missing_input(state, decisions.Skip()) == "a reason is needed: skipped"
 
 
 def test_while_it_waits_nothing_else_is_decided() -> None:
     told = put_up(team(need_approval=("skipped",)), decisions.Skip())
     state = state_of(told)
     for decision in (decisions.Retry(), decisions.Skip(), decisions.RestartKernel()):
-        assert refusal(state, decision) == "skip waits for an approval: withdraw it first"
+        assert decision_refusal(state, decision) == "skip waits for an approval: withdraw it first"
     for decision in (decisions.Withdraw(), decisions.Cancel(), decisions.AddNote(text="asked")):
-        assert refusal(state, decision) is None
+        assert decision_refusal(state, decision) is None
 
 
 @pytest.mark.parametrize(
@@ -276,30 +288,32 @@ def test_while_it_waits_nothing_else_is_decided() -> None:
 def test_withdrawn_rejected_or_with_its_kernel_gone_it_is_void(end: list[Event]) -> None:
     told = put_up(team(need_approval=("skipped",)), decisions.Skip())
     state = state_of([*told, *end])
-    assert awaited(state) is None
+    assert pending_approval(state) is None
     assert state.phase is Phase.STOPPED
     assert state.steps["s1"].passed is False
-    assert "nothing waits" in str(refusal(state, decisions.Approve(binding="")))
+    assert "nothing waits" in str(decision_refusal(state, decisions.Approve(binding="")))
 
 
 def test_after_a_crash_it_is_decided_again_or_not_at_all() -> None:
     told = put_up(team(need_approval=("skipped",)), decisions.Skip())
     state = state_of([*told, *crashed(), run_resumed()])
-    assert awaited(state) is None
+    assert pending_approval(state) is None
     assert not state.steps["s1"].passed
 
 
 def test_there_is_nothing_to_withdraw_where_nothing_waits() -> None:
     for told in (team(), asked_for_approval()):
-        assert "nothing that was decided" in str(refusal(state_of(told), decisions.Withdraw()))
+        assert "nothing that was decided" in str(
+            decision_refusal(state_of(told), decisions.Withdraw())
+        )
 
 
 def test_a_move_back_that_was_approved_is_not_asked_about_again_step_by_step() -> None:
     ran = [*begun(2, policy(step=True, need_approval=("reran",))), started(), attempt_finished()]
     told = put_up([*ran, stopped("step_mode", "s2")], decisions.Jump(step="s1"))
     moved = [*approved(told), stopped("moved", "s1")]
-    assert need(state_of(moved), decisions.Run()) is None
-    assert need(state_of([*ran, stopped("step_mode", "s2")]), decisions.Run(step="s1"))
+    assert required_approval(state_of(moved), decisions.Run()) is None
+    assert required_approval(state_of([*ran, stopped("step_mode", "s2")]), decisions.Run(step="s1"))
 
 
 def test_a_move_forward_to_before_what_was_run_aside_has_that_run_again() -> None:
@@ -307,16 +321,19 @@ def test_a_move_forward_to_before_what_was_run_aside_has_that_run_again() -> Non
     aside = [started("s3", cause="operator"), attempt_finished("s3"), stopped("returned", "s1")]
     told: list[Event] = [*begun(3, rules), stopped("step_mode"), decided("run", "s3"), resumed()]
     state = state_of([*told, *aside])
-    assert need(state, decisions.Jump(step="s2")) == Need(("reran",), "")
+    assert required_approval(state, decisions.Jump(step="s2")) == RequiredApproval(("reran",), "")
     assert (
-        need(state_of([*begun(3, rules), stopped("step_mode")]), decisions.Jump(step="s2")) is None
+        required_approval(
+            state_of([*begun(3, rules), stopped("step_mode")]), decisions.Jump(step="s2")
+        )
+        is None
     )
 
 
 def test_the_steps_own_group_goes_before_the_teams() -> None:
     told: list[Event] = [*begun((SHARED,), policy(need_approval=("skipped",), approvers="leads"))]
-    why = need(state_of([*told, stopped("approval")]), decisions.Skip())
-    assert why == Need(("skipped",), "dba")
+    why = required_approval(state_of([*told, stopped("approval")]), decisions.Skip())
+    assert why == RequiredApproval(("skipped",), "dba")
 
 
 def test_a_run_that_nobody_comes_to_says_what_it_waited_for() -> None:
@@ -333,12 +350,12 @@ def test_a_run_that_nobody_comes_to_says_what_it_waited_for() -> None:
 def test_who_decided_does_not_approve_it_though_they_have_left() -> None:
     eve = operator("eve", 1002)
     told = [*team(need_approval=("skipped",)), decision_proposed(by=eve)]
-    assert "has a hand in this run" in str(approval.refusal(state_of(told), eve, ()))
-    assert approval.refusal(state_of(told), GRACE, ()) is None
+    assert "has a hand in this run" in str(approval.approver_refusal(state_of(told), eve, ()))
+    assert approval.approver_refusal(state_of(told), GRACE, ()) is None
 
 
 def test_nobody_approves_where_nothing_waits() -> None:
-    assert approval.refusal(state_of(team()), GRACE, ()) == "nothing waits for an approval"
+    assert approval.approver_refusal(state_of(team()), GRACE, ()) == "nothing waits for an approval"
 
 
 @pytest.mark.parametrize(
@@ -357,5 +374,5 @@ def test_another_person_of_the_group_approves(who: Any, groups: set[str], why: s
     told: list[Event] = [run_started((SHARED,), role=role), kernel_started()]
     told += [operator_attached(operator("eve", 1002)), stopped("approval")]
     told += [decided("interrupt", by=operator("kay", 1003))]
-    found = approval.refusal(state_of(told), who, groups)
+    found = approval.approver_refusal(state_of(told), who, groups)
     assert found is None if why is None else why in str(found)

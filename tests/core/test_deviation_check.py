@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nbrun import __version__
 from nbrun.core import events as ev
-from nbrun.core.deviation_check import Entailment
+from nbrun.core.deviation_check import DeviationChecker
 from nbrun.core.events import Event
 from tests.support.build_events import attempted, begun, decided, deviated, run_resumed, stopped
 from tests.support.engine_driver import Drive, some_policy, some_steps
@@ -30,7 +30,7 @@ def written(chance: random.Random) -> list[Event]:
 
 
 def faults(events: Iterable[Event]) -> list[str]:
-    followed = Entailment()
+    followed = DeviationChecker()
     return [wrong for event in events if (wrong := followed.take(event)) is not None]
 
 
@@ -68,7 +68,7 @@ def test_one_that_is_left_out_changed_added_or_moved_is_found(chance: random.Ran
 def test_of_a_record_that_is_cut_anywhere_it_is_known_what_it_lacks(chance: random.Random) -> None:
     events = written(chance)
     for at in range(1, len(events)):
-        followed = Entailment()
+        followed = DeviationChecker()
         for event in events[:at]:
             assert followed.take(event) is None
         rest = events[at:]
@@ -87,7 +87,7 @@ def test_what_another_version_wrote_is_followed_and_not_judged(versions: dict[st
         decided("skip"),
         ev.Resumed(),
     ]
-    followed = Entailment()
+    followed = DeviationChecker()
     assert [followed.take(event) for event in lies] == [None] * len(lies)
     assert not followed.is_judged
     assert followed.due == []
@@ -98,7 +98,7 @@ def test_what_another_version_wrote_is_followed_and_not_judged(versions: dict[st
 
 
 def test_who_resumes_a_run_answers_for_what_comes_then() -> None:
-    followed = Entailment()
+    followed = DeviationChecker()
     plan, kernel = begun(2)
     for event in (plan, kernel, ev.RunInterrupted(why="killed")):
         followed.take(event)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
-from nbrun.core.deviations import consequences, diff
+from nbrun.core.deviations import implied_deviations, unified_diff
 from nbrun.core.events import Deviated, Event
-from nbrun.core.guards import refusal
+from nbrun.core.guards import decision_refusal
 from nbrun.core.state import Phase
 from tests.support.build_events import (
     attempt_finished,
@@ -81,8 +81,8 @@ def test_a_decision_leaves_the_script_as_the_design_says(
     events: list[Event], decision: Decision, expected: list[tuple[str, str | None]]
 ) -> None:
     state = state_of(events)
-    assert refusal(state, decision) is None
-    assert kinds(consequences(state, decision)) == expected
+    assert decision_refusal(state, decision) is None
+    assert kinds(implied_deviations(state, decision)) == expected
     assert kinds(carried_out(state, decision)) == expected
     assert kinds(state.deviations) == expected
 
@@ -101,7 +101,7 @@ def test_a_step_whose_expected_error_came_was_run_successfully_before() -> None:
     plan = steps(2, s1=["raises-exception"])
     told = [*begun(plan, policy(step=True)), *attempted("s1", outcome="error")]
     state = state_of([*told, stopped("step_mode", "s2")])
-    assert kinds(consequences(state, decisions.Run(step="s1"))) == [("reran", "s1")]
+    assert kinds(implied_deviations(state, decisions.Run(step="s1"))) == [("reran", "s1")]
 
 
 def test_what_the_runbook_declares_is_on_script() -> None:
@@ -119,7 +119,7 @@ def test_completing_a_fill_step_is_on_script() -> None:
 
 def test_a_step_already_skipped_is_not_out_of_order_for_those_after_it() -> None:
     told = [*waiting(1), decided("skip"), resumed(), stopped("step_mode", "s2")]
-    assert consequences(state_of(told), decisions.Run()) == []
+    assert implied_deviations(state_of(told), decisions.Run()) == []
 
 
 def test_rebuilding_a_new_kernel_is_no_deviation_of_its_own() -> None:
@@ -171,7 +171,7 @@ def test_an_edit_shows_what_was_changed_as_a_unified_diff() -> None:
 def test_the_diff_of_two_sources_is_empty_only_where_their_lines_are_the_same(
     old: str, new: str
 ) -> None:
-    assert (diff(old, new) == "") == (old.splitlines() == new.splitlines())
+    assert (unified_diff(old, new) == "") == (old.splitlines() == new.splitlines())
 
 
 def as_foreseen(deviations: Iterable[Deviated]) -> list[tuple[str, str | None, str]]:
@@ -189,7 +189,7 @@ class Foreseeing(Drive):
     def foreseen(self, decision: Decision) -> None:
         if self.state.phase is not Phase.STOPPED or isinstance(decision, _SAYS_OF_ANOTHER):
             return
-        told = consequences(self.state, decision)
+        told = implied_deviations(self.state, decision)
         done = carried_out(deepcopy(self.state), decision)
         assert as_foreseen(told) == as_foreseen(done), decision
         self.compared += 1

@@ -8,9 +8,9 @@ import pytest
 from nbrun.core import decisions, model
 from nbrun.core.approval import binding
 from nbrun.core.decisions import Decision
-from nbrun.core.deviations import consequences
+from nbrun.core.deviations import implied_deviations
 from nbrun.core.events import Event
-from nbrun.core.guards import ALLOWED, lacks, of_new_runbook, refusal
+from nbrun.core.guards import ALLOWED_PHASES, decision_refusal, missing_input, new_runbook_refusal
 from nbrun.core.planner import NextAttempt, NextStop
 from nbrun.core.reducer import fold
 from nbrun.core.state import Phase
@@ -98,8 +98,8 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
         decision = decisions.Approve(binding=binding(fold(told), "run", "s1", "step_1()"))
     if isinstance(decision, decisions.Withdraw) and phase is Phase.STOPPED:
         told = [*told, decision_proposed()]
-    why_not = refusal(fold(told), decision)
-    if phase in ALLOWED[type(decision)]:
+    why_not = decision_refusal(fold(told), decision)
+    if phase in ALLOWED_PHASES[type(decision)]:
         assert why_not is None
     else:
         assert why_not is not None
@@ -107,8 +107,8 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
 
 
 def test_every_decision_has_its_phases() -> None:
-    assert set(ALLOWED) == set(get_args(Decision)) == {type(sample) for sample in SAMPLES}
-    assert all(Phase.FINISHED not in phases for phases in ALLOWED.values())
+    assert set(ALLOWED_PHASES) == set(get_args(Decision)) == {type(sample) for sample in SAMPLES}
+    assert all(Phase.FINISHED not in phases for phases in ALLOWED_PHASES.values())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_every_decision_has_its_phases() -> None:
 def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
     events: list[Event], decision: Decision, why: str
 ) -> None:
-    assert why in str(refusal(state_of(events), decision))
+    assert why in str(decision_refusal(state_of(events), decision))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
 )
 def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) -> None:
     state = state_of(waiting(1, steps(3, s2=["skip-execution"])))
-    assert "skip-execution" in str(refusal(state, decision))
+    assert "skip-execution" in str(decision_refusal(state, decision))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) 
     ],
 )
 def test_without_a_kernel_the_run_can_still_be_moved_mended_and_ended(decision: Decision) -> None:
-    assert refusal(state_of([*failed(1), kernel_died()]), decision) is None
+    assert decision_refusal(state_of([*failed(1), kernel_died()]), decision) is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_without_a_kernel_the_run_can_still_be_moved_mended_and_ended(decision: 
 def test_a_strict_run_refuses_what_would_leave_the_script(
     events: list[Event], decision: Decision, kind: str
 ) -> None:
-    why_not = str(refusal(state_of(events), decision))
+    why_not = str(decision_refusal(state_of(events), decision))
     assert kind in why_not
     assert "--strict" in why_not
 
@@ -188,12 +188,12 @@ def test_a_strict_run_refuses_what_would_leave_the_script(
     [decisions.Run(), decisions.Continue(), decisions.Edit(source="step_2()"), decisions.Cancel()],
 )
 def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
-    assert refusal(state_of(waiting(2, strict=True)), decision) is None
+    assert decision_refusal(state_of(waiting(2, strict=True)), decision) is None
 
 
 def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
     told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
-    assert refusal(state_of(told), decisions.Edit(source="host = 'db2'")) is None
+    assert decision_refusal(state_of(told), decisions.Edit(source="host = 'db2'")) is None
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,15 @@ def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
 )
 def test_a_persons_step_is_never_run(decision: Decision) -> None:
     told = [*begun([BY_HAND, step(2)]), stopped("manual")]
-    assert "is for a person to do" in str(refusal(state_of(told), decision))
+    assert "is for a person to do" in str(decision_refusal(state_of(told), decision))
 
 
 def test_only_a_persons_step_is_said_to_be_done() -> None:
-    assert "use run or skip" in str(refusal(state_of(waiting(1)), decisions.Done()))
+    assert "use run or skip" in str(decision_refusal(state_of(waiting(1)), decisions.Done()))
     assert (
-        refusal(state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), decisions.Done())
+        decision_refusal(
+            state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), decisions.Done()
+        )
         is None
     )
 
@@ -219,7 +221,7 @@ def test_a_persons_step_done_again_after_a_jump_back_is_off_script() -> None:
     assert following(*told) == NextAttempt("s2", "step_2()", "script")
     told += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
     back = state_of([*told, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
-    assert kinds(consequences(back, decisions.Done())) == [("reran", "s1")]
+    assert kinds(implied_deviations(back, decisions.Done())) == [("reran", "s1")]
     assert kinds(carried_out(back, decisions.Done())) == [("reran", "s1")]
 
 
@@ -238,10 +240,10 @@ GATED = step(1, contract=model.Contract(confirm="Drop db1?", typed="db1"))
 )
 def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) -> None:
     state = state_of([*begun([GATED]), stopped("confirm")])
-    assert refusal(state, decision) is None
-    assert lacks(state, decision) == "type 'db1' to confirm it"
+    assert decision_refusal(state, decision) is None
+    assert missing_input(state, decision) == "type 'db1' to confirm it"
     typed = msgspec.structs.replace(decision, typed="db1")
-    assert lacks(state, typed) is None
+    assert missing_input(state, typed) is None
 
 
 @pytest.mark.parametrize(
@@ -280,23 +282,25 @@ def test_yes_answers_beforehand_what_destroys_nothing(
 def test_a_resume_takes_a_new_runbook_as_far_as_the_policy_lets_it(
     rules: Any, reason: str, said: str | None
 ) -> None:
-    found = of_new_runbook(state_of(failed(1, **rules)), reason)
+    found = new_runbook_refusal(state_of(failed(1, **rules)), reason)
     assert found is None if said is None else said in str(found)
 
 
 def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
     state = state_of(failed(1, allow=("retried", "edited"), need_reason=("edited",)))
-    assert "nbrun.toml does not allow it" in str(refusal(state, decisions.Skip()))
-    assert refusal(state, decisions.Retry()) is None
-    assert lacks(state, decisions.Retry()) is None
-    assert lacks(state, decisions.Edit(source="x", reason=" ")) == "a reason is needed: edited"
-    assert lacks(state, decisions.Edit(source="x", reason="the host moved")) is None
+    assert "nbrun.toml does not allow it" in str(decision_refusal(state, decisions.Skip()))
+    assert decision_refusal(state, decisions.Retry()) is None
+    assert missing_input(state, decisions.Retry()) is None
+    assert (
+        missing_input(state, decisions.Edit(source="x", reason=" ")) == "a reason is needed: edited"
+    )
+    assert missing_input(state, decisions.Edit(source="x", reason="the host moved")) is None
 
 
 @pytest.mark.parametrize("decision", [each for each in SAMPLES if type(each) in RUNNING_ON])
 def test_nothing_goes_on_before_an_indeterminate_attempt_is_settled(decision: Decision) -> None:
     told = [*begun(), started(), *crashed(running="s1"), run_resumed(), kernel_reattached()]
     state = fold([*told, kernel_idle(), stopped("indeterminate")])
-    assert "nobody saw end" in str(refusal(state, decision))
-    assert refusal(state, decisions.Cancel()) is None
-    assert refusal(state, decisions.AddNote(text="asked the vendor")) is None
+    assert "nobody saw end" in str(decision_refusal(state, decision))
+    assert decision_refusal(state, decisions.Cancel()) is None
+    assert decision_refusal(state, decisions.AddNote(text="asked the vendor")) is None

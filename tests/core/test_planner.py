@@ -13,10 +13,10 @@ from nbrun.core.planner import (
     NextFinish,
     NextRestart,
     NextStop,
-    attempt_started,
-    label,
+    attempt_started_event,
+    step_label,
     unattended_end,
-    waits,
+    waits_for_decision,
 )
 from nbrun.core.reducer import fold
 from tests.support.build_events import (
@@ -168,11 +168,11 @@ def test_run_takes_the_runbooks_source_and_retry_what_was_last_run() -> None:
     told = [*failed(1), *edited, *ran, attempt_failed(attempt=2), stopped()]
     again = following(*told, decided("retry"), resumed())
     assert again == NextAttempt("s1", "other()", "operator")
-    assert attempt_started(state_of(told), again).edited
-    assert attempt_started(state_of(told), again).attempt == 3
+    assert attempt_started_event(state_of(told), again).edited
+    assert attempt_started_event(state_of(told), again).attempt == 3
     plain = following(*told, decided("run", "s1"), resumed())
     assert plain == NextAttempt("s1", "step_1()", "operator")
-    assert not attempt_started(state_of(told), plain).edited
+    assert not attempt_started_event(state_of(told), plain).edited
 
 
 def test_inserted_cells_have_ids_that_nothing_else_has() -> None:
@@ -183,7 +183,7 @@ def test_inserted_cells_have_ids_that_nothing_else_has() -> None:
         events += [decided("insert", source="look()"), resumed()]
         planned = following(*events)
         seen.append(planned.step)
-        events += [attempt_started(state_of(events), planned), attempt_finished(planned.step)]
+        events += [attempt_started_event(state_of(events), planned), attempt_finished(planned.step)]
         events.append(stopped("returned", "inserted-1"))
     assert seen == ["inserted-2", "inserted-4", "inserted-5"]
 
@@ -223,13 +223,13 @@ def test_a_rebuild_that_fails_stops_at_the_step_that_failed() -> None:
 def test_a_stop_waits_where_somebody_is_there_and_wants_to_be_asked(
     rules: dict[str, Any], reason: ev.StopReason, expected: bool
 ) -> None:
-    assert waits(fold(begun(3, policy(**rules))), NextStop(reason)) is expected
+    assert waits_for_decision(fold(begun(3, policy(**rules))), NextStop(reason)) is expected
 
 
 def test_an_operator_who_interrupted_is_there_even_if_a_failure_is_to_end_the_run() -> None:
     told = [*begun(3, policy(on_failure="stop")), started(), kernel_interrupted()]
     state = state_of([*told, attempt_finished(outcome="interrupted")])
-    assert waits(state, NextStop("step_failed"))
+    assert waits_for_decision(state, NextStop("step_failed"))
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_a_run_that_nobody_decides_about_fails_and_says_why(
 
 def test_a_step_is_named_by_its_number_and_other_code_by_its_id() -> None:
     state = fold(begun())
-    assert label(state, "s2") == "step 2"
-    assert label(state, "inserted-1") == "cell inserted-1"
+    assert step_label(state, "s2") == "step 2"
+    assert step_label(state, "inserted-1") == "cell inserted-1"
 
 
 # ── Waiting for somebody, and what nobody saw end ────────────────────────────────────────────
@@ -264,9 +264,9 @@ def test_a_step_is_named_by_its_number_and_other_code_by_its_id() -> None:
 
 def test_a_run_that_nobody_attends_waits_when_it_is_told_to_or_somebody_has_come() -> None:
     stop = NextStop("step_failed")
-    assert not waits(fold(begun(3, policy(attended=False))), stop)
-    assert waits(fold(begun(3, policy(attended=False, on_failure="wait"))), stop)
-    assert waits(fold([*begun(3, policy(attended=False)), operator_attached()]), stop)
+    assert not waits_for_decision(fold(begun(3, policy(attended=False))), stop)
+    assert waits_for_decision(fold(begun(3, policy(attended=False, on_failure="wait"))), stop)
+    assert waits_for_decision(fold([*begun(3, policy(attended=False)), operator_attached()]), stop)
 
 
 def test_a_stop_that_nobody_came_to_ends_the_run_as_failed() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from nbrun.core import events as ev
 from nbrun.core.redaction import Redaction
-from nbrun.core.secret_encodings import SHORTEST, secret_fault
+from nbrun.core.secret_encodings import MIN_SECRET_LENGTH, secret_fault
 from nbrun.errors import SecretUnknownError
 from tests.support.build_events import (
     BUILDERS,
@@ -40,7 +40,9 @@ HOSTILE = "pa\"ss'wo\\rd $(id) é☃ {x}</b>&%2F+/="
 
 URL_SAFE = str.maketrans("+/", "-_")
 PLACEHOLDER = re.compile(r"\[secret:token(?::[a-z0-9 ]+)?\]")
-secrets = st.text(min_size=SHORTEST).filter(lambda text: len(text.strip()) >= SHORTEST)
+secrets = st.text(min_size=MIN_SECRET_LENGTH).filter(
+    lambda text: len(text.strip()) >= MIN_SECRET_LENGTH
+)
 
 
 def spelled(secret: str) -> list[str]:
@@ -83,7 +85,7 @@ def tells(text: str, secret: str) -> bool:
     data = secret.encode()
     core = base64.b64encode(data).decode().rstrip("=")[:-2]
     plain = (secret, data.hex(), data.hex().upper(), secret[::-1], quote(secret))
-    long = [core, core.translate(URL_SAFE)] if len(core) >= SHORTEST else []
+    long = [core, core.translate(URL_SAFE)] if len(core) >= MIN_SECRET_LENGTH else []
     return any(each in text for each in (*plain, *long))
 
 

@@ -14,8 +14,15 @@ from nbrun.core import decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval import is_approved
 from nbrun.core.events import Event
-from nbrun.core.planner import NextAttempt, NextRestart, NextStop, is_gated, label, what_next
-from nbrun.core.reducer import SETUP_TAGS, TRANSITIONS, apply, changes_state, check, fold
+from nbrun.core.planner import (
+    NextAttempt,
+    NextRestart,
+    NextStop,
+    needs_confirmation,
+    step_label,
+    what_next,
+)
+from nbrun.core.reducer import SETUP_TAGS, TRANSITIONS, apply, changes_state, check_transition, fold
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import IllegalEventError
 from tests.support.build_events import (
@@ -161,7 +168,7 @@ def test_an_event_that_does_not_change_the_state_leads_nowhere(phase: Phase, bui
     state = fold(LEADING[phase])
     before = snapshot(state)
     if phase in TRANSITIONS[type(event)]:
-        assert check(state, event) is phase
+        assert check_transition(state, event) is phase
         assert snapshot(apply(state, event)) == before
     else:
         with pytest.raises(IllegalEventError):
@@ -575,7 +582,7 @@ def assert_nothing_runs_again_unasked(drive: Drive) -> None:
             case ev.Decided(decision="jump", step=str(target)):
                 asked |= {*state.order[state.order.index(target) :]}
             case ev.AttemptStarted(cause="script", step=id_):
-                assert state.steps[id_].attempts == 0 or id_ in asked, label(state, id_)
+                assert state.steps[id_].attempts == 0 or id_ in asked, step_label(state, id_)
                 assert not state.steps[id_].failed
                 asked.discard(id_)
             case ev.AttemptStarted(cause="retry", step=id_):
@@ -614,10 +621,10 @@ def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
     for event in drive.events:
         match event:
             case ev.AttemptStarted(cause="script", step=id_):
-                assert not is_gated(state, state.steps[id_])
+                assert not needs_confirmation(state, state.steps[id_])
             case ev.Decided(decision="run" | "continue" | "retry" | "edit" | "done"):
                 target = state.steps[event.step] if event.step else state.current
-                if target is not None and is_gated(state, target):
+                if target is not None and needs_confirmation(state, target):
                     assert target.step.contract.typed in ("", event.typed)
         apply(state, event)
 
@@ -682,7 +689,7 @@ def test_the_runs_above_reach_what_they_are_about() -> None:
     causes = Counter(each.cause for drive in drives for each in of(drive, ev.AttemptStarted))
     outcomes = Counter(drive.events[-1].outcome for drive in drives)
     assert set(kinds) == set(get_args(model.DeviationKind)) - {"runbook_replaced"}  # tested below
-    assert set(causes) == set(get_args(ev.Cause))
+    assert set(causes) == set(get_args(ev.AttemptCause))
     assert set(outcomes) == set(get_args(ev.RunOutcome))
     reasons = {each.reason for drive in drives for each in of(drive, ev.Stopped)}
     assert reasons == set(get_args(ev.StopReason))
@@ -690,7 +697,7 @@ def test_the_runs_above_reach_what_they_are_about() -> None:
         len(drive.state.unsettled) for drive in drives
     )
     assert {each.finding for drive in drives for each in of(drive, ev.AttemptSettled)} == set(
-        get_args(decisions.Finding)
+        get_args(decisions.Settlement)
     )
     assert seen[ev.KernelReattached]
     put_up = {each.decision for drive in drives for each in of(drive, ev.DecisionProposed)}
@@ -719,7 +726,7 @@ REATTACHED = (kernel_reattached(), kernel_idle(told="it ended: ok"))
     ("finding", "where"), [("happened", "s2"), ("did_not_happen", "s1"), ("unknown", "s1")]
 )
 def test_only_what_the_operator_says_happened_is_passed(
-    finding: decisions.Finding, where: str
+    finding: decisions.Settlement, where: str
 ) -> None:
     asked = stopped("indeterminate", "s1")
     settled = attempt_settled(finding=finding)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbrun.core.run_statistics import StepReview, advice, review
+from nbrun.core.run_statistics import StepReview, advice, review_runs
 from tests.support.run_builder import Tale, step
 
 
@@ -16,7 +16,7 @@ def failing_then_edited(name: str, source: str, reason: str = "") -> Tale:
 
 
 def steps(*tales: Tale) -> dict[str, StepReview]:
-    return {each.id: each for each in review(tale.records for tale in tales).steps}
+    return {each.id: each for each in review_runs(tale.records for tale in tales).steps}
 
 
 def test_runs_are_counted_by_their_ends_and_versions() -> None:
@@ -25,7 +25,7 @@ def test_runs_are_counted_by_their_ends_and_versions() -> None:
         failing_then_edited("r2", "c()"),
         run("r1").attempt("a").attempt("b").finish(),
     ]
-    told = review(tale.records for tale in tales)
+    told = review_runs(tale.records for tale in tales)
     assert told.runs == 3
     assert told.off_script == 1
     assert told.outcomes == {"unfinished": 1, "completed": 2}
@@ -103,7 +103,7 @@ def test_different_edits_are_no_habit() -> None:
 
 def test_steps_stand_as_in_the_newest_run_and_then_those_it_lacks() -> None:
     newest = Tale(step("b", title="New title"), run="r2")
-    told = review([newest.records, run("r1").records])
+    told = review_runs([newest.records, run("r1").records])
     assert [(each.id, each.title) for each in told.steps] == [
         ("b", "New title"),
         ("a", "Title of a"),
@@ -111,4 +111,4 @@ def test_steps_stand_as_in_the_newest_run_and_then_those_it_lacks() -> None:
 
 
 def test_no_runs_are_no_review() -> None:
-    assert review([]).runs == 0
+    assert review_runs([]).runs == 0

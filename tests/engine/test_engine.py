@@ -13,14 +13,14 @@ import pytest
 
 from nbrun.core import decisions, model
 from nbrun.core import events as ev
-from nbrun.core.approval import awaited
+from nbrun.core.approval import pending_approval
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Operator, Policy, Step
 from nbrun.core.redaction import Redaction
 from nbrun.core.reducer import fold
 from nbrun.engine import kernel_controller
-from nbrun.engine.engine import Engine, Inbox, Ordered
+from nbrun.engine.engine import Engine, Inbox, SubmittedDecision
 from nbrun.errors import JournalError, KernelError
 from nbrun.journal import writer as journal_module
 from nbrun.journal.reader import Reading
@@ -181,7 +181,7 @@ class Stage:
         return "f" * 64
 
     def order(self, decision: Decision, by: Operator = OPERATOR) -> None:
-        self.engine.inbox.put(Ordered(decision, by))
+        self.engine.inbox.put(SubmittedDecision(decision, by))
 
     def publish(self, records: Sequence[Record]) -> None:
         self.records += records
@@ -962,7 +962,7 @@ def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any
         ends = ev.Stopped | ev.DecisionRefused | ev.ApprovalRejected
         if isinstance(record.event, ends) and told:
             reason, who = told.pop(0)
-            waiting = awaited(stage.engine.state)
+            waiting = pending_approval(stage.engine.state)
             assert waiting is not None
             said = (
                 decisions.Reject()
@@ -1019,7 +1019,7 @@ def test_what_was_decided_waits_and_is_carried_out_exactly_so_when_it_is_approve
     stage = Stage(tmp_path, edit, cells=FAILING, secrets={"token": "hunter2-hunter2"})
 
     def heard(record: Record) -> None:
-        waiting = awaited(stage.engine.state)
+        waiting = pending_approval(stage.engine.state)
         if isinstance(record.event, ev.DecisionProposed) and waiting is not None:
             stage.order(decisions.Skip())
             stage.order(decisions.Approve(binding=waiting.binding), OPERATOR)

@@ -13,7 +13,7 @@ import pytest
 from nbrun.core.events import KernelProcess
 from nbrun.core.redaction import Redaction
 from nbrun.engine import leftover_processes
-from nbrun.engine.leftover_processes import LONGEST, MOST, Runaways
+from nbrun.engine.leftover_processes import MAX_COMMAND_LENGTH, MAX_NAMED, LeftoverProcesses
 from nbrun.system import processes
 from tests.support.build_events import attempt_started
 
@@ -82,7 +82,7 @@ def pids(found: list[processes.Relative]) -> set[int]:
     return {each.pid for each in found}
 
 
-def looked(found: Runaways) -> list[leftover_processes.ev.ProcessesLeft]:
+def looked(found: LeftoverProcesses) -> list[leftover_processes.ev.ProcessesLeft]:
     due = found.due
     assert due is not None
     while time.monotonic() < due:
@@ -110,7 +110,7 @@ def commands(found: list[processes.Relative]) -> list[str]:
 
 def test_a_process_without_the_mark_is_found_while_its_parents_are_there(kernel: Kernel) -> None:
     """`about_to_end` is the moment."""
-    found = Runaways(Redaction())
+    found = LeftoverProcesses(Redaction())
     found.began(attempt_started(), kernel.known)
     away = kernel.starts("env", "-i", "setsid", "sleep", "613")
     while commands(processes.relatives(kernel.known, 0.0)) != ["sleep 613"]:
@@ -123,7 +123,7 @@ def test_a_process_without_the_mark_is_found_while_its_parents_are_there(kernel:
 
 
 def test_what_began_before_the_attempt_or_after_it_is_not_of_it(kernel: Kernel) -> None:
-    found = Runaways(Redaction())
+    found = LeftoverProcesses(Redaction())
     kernel.starts("sleep", "620")
     time.sleep(0.05)  # more than the hundredth of a second that beginnings are told in
     found.began(attempt_started("s1"), kernel.known)
@@ -142,7 +142,7 @@ def test_what_began_before_the_attempt_or_after_it_is_not_of_it(kernel: Kernel) 
 def test_an_attempt_that_ended_by_itself_is_not_looked_after(
     kernel: Kernel, outcome: leftover_processes.ev.Outcome
 ) -> None:
-    found = Runaways(Redaction())
+    found = LeftoverProcesses(Redaction())
     found.began(attempt_started(), kernel.known)
     kernel.starts("sleep", "630")
     found.ended(outcome)
@@ -151,7 +151,7 @@ def test_an_attempt_that_ended_by_itself_is_not_looked_after(
 
 
 def test_at_the_end_those_are_told_of_that_are_still_there(kernel: Kernel) -> None:
-    found = Runaways(Redaction())
+    found = LeftoverProcesses(Redaction())
     found.began(attempt_started(), kernel.known)
     stays = kernel.starts("sleep", "640", start_new_session=True)
     goes = kernel.starts("sleep", "641", start_new_session=True)
@@ -173,32 +173,32 @@ def end(pid: int) -> None:
 
 
 def test_many_are_counted_and_only_some_named(kernel: Kernel) -> None:
-    found = Runaways(Redaction())
+    found = LeftoverProcesses(Redaction())
     found.began(attempt_started(), kernel.known)
-    for _ in range(MOST + 3):
+    for _ in range(MAX_NAMED + 3):
         kernel.starts("sleep", "650")
     found.ended("timed_out")
     (told,) = looked(found)
-    assert (len(told.processes), told.more) == (MOST, 3)
+    assert (len(told.processes), told.more) == (MAX_NAMED, 3)
 
 
 SECRET = "c4n4ry-c4n4ry"
 
 
-@pytest.mark.parametrize("before", [0, *range(LONGEST - 58, LONGEST - 38, 3)])
+@pytest.mark.parametrize("before", [0, *range(MAX_COMMAND_LENGTH - 58, MAX_COMMAND_LENGTH - 38, 3)])
 def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, before: int) -> None:
-    found = Runaways(Redaction({"password": SECRET}))
+    found = LeftoverProcesses(Redaction({"password": SECRET}))
     found.began(attempt_started(), kernel.known)
     kernel.starts("sh", "-c", "sleep 660; exit 0", "x" * before, f"--password={SECRET}")
     found.ended("interrupted")
     (told,) = looked(found)
     line = next(each.command for each in told.processes if each.command.startswith("sh -c"))
-    assert len(line) <= LONGEST
+    assert len(line) <= MAX_COMMAND_LENGTH
     assert SECRET[:4] not in line
 
 
 def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -> None:
-    found = Runaways(Redaction(lost=("password",)))
+    found = LeftoverProcesses(Redaction(lost=("password",)))
     kernel.starts("sleep", "670")
     told = found.of_gone(kernel.known)
     assert told is not None
@@ -208,8 +208,8 @@ def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -
 
 def test_of_a_kernel_that_left_nothing_nothing_is_said(tmp_path: Path) -> None:
     gone = KernelProcess(pid=2**22 + 1, connection_file=str(tmp_path / "kernel.json"))
-    assert Runaways(Redaction()).of_gone(gone) is None
-    found = Runaways(Redaction())
+    assert LeftoverProcesses(Redaction()).of_gone(gone) is None
+    found = LeftoverProcesses(Redaction())
     found.began(attempt_started(), gone)
     found.about_to_end()
     found.ended("kernel_died")

@@ -3,7 +3,7 @@
 import pytest
 
 from nbrun.core.reducer import fold
-from nbrun.engine.lost_names import bound, lost
+from nbrun.engine.lost_names import bound_names, lost_names
 from tests.support.build_events import (
     attempt_failed,
     attempt_started,
@@ -32,7 +32,7 @@ from tests.support.build_events import (
     ],
 )
 def test_what_a_cell_binds_at_its_top_level(source: str, names: list[str]) -> None:
-    assert bound(source) == names
+    assert bound_names(source) == names
 
 
 def test_what_setup_steps_make_again_is_not_lost() -> None:
@@ -44,9 +44,9 @@ def test_what_setup_steps_make_again_is_not_lost() -> None:
     told = [run_started(plan), kernel_started()]
     told += [attempt_started("s1", source="client = 1"), *attempted("s1")[1:]]
     told += [attempt_started("s2", source="client = 2; found = 3"), attempt_failed("s2")]
-    assert lost(fold(with_deviations(told))) == ("found",)
+    assert lost_names(fold(with_deviations(told))) == ("found",)
 
 
 def test_of_another_language_nothing_is_claimed() -> None:
-    assert lost(fold([run_started(), kernel_started(language="R")])) is None
-    assert lost(fold(begun())) == ()
+    assert lost_names(fold([run_started(), kernel_started(language="R")])) is None
+    assert lost_names(fold(begun())) == ()

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun.engine.outcome import Verdict, judge
+from nbrun.engine.outcome import AttemptResult, attempt_result
 from nbrun.kernel.messages import Replied
 
 
-def verdict(*, interrupted: bool = False, shell_errors_fail: bool = True, **reply: Any) -> Verdict:
-    return judge(
+def verdict(
+    *, interrupted: bool = False, shell_errors_fail: bool = True, **reply: Any
+) -> AttemptResult:
+    return attempt_result(
         Replied(request="r1", **{"status": "ok"} | reply),
         interrupted=interrupted,
         shell_errors_fail=shell_errors_fail,
@@ -19,18 +21,18 @@ def verdict(*, interrupted: bool = False, shell_errors_fail: bool = True, **repl
 
 
 def test_a_reply_of_ok_is_a_success_with_its_execution_count() -> None:
-    assert verdict(execution_count=7) == Verdict(outcome="ok", execution_count=7)
+    assert verdict(execution_count=7) == AttemptResult(outcome="ok", execution_count=7)
 
 
 def test_an_error_keeps_its_name_and_its_words() -> None:
-    assert verdict(status="error", ename="ValueError", evalue="no host") == Verdict(
+    assert verdict(status="error", ename="ValueError", evalue="no host") == AttemptResult(
         outcome="error", ename="ValueError", evalue="no host"
     )
 
 
 @pytest.mark.parametrize("status", ["error", "abort", "aborted"])
 def test_a_kernel_that_gives_no_name_to_its_error_still_fails(status: str) -> None:
-    assert verdict(status=status) == Verdict(outcome="error", ename=status)
+    assert verdict(status=status) == AttemptResult(outcome="error", ename=status)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,7 @@ def test_any_shell_command_that_fails_fails_the_step(
     exits: tuple[int, ...], shell_exit: int, evalue: str
 ) -> None:
     found = verdict(shell_exits=exits)
-    assert found == Verdict(
+    assert found == AttemptResult(
         outcome="error", ename="ShellError", evalue=evalue, shell_exit=shell_exit
     )
 
@@ -81,11 +83,11 @@ def test_a_loop_of_failing_commands_is_told_shortly() -> None:
 def test_shell_commands_that_succeed_are_told_from_none_at_all(
     exits: tuple[int, ...], shell_exit: int | None
 ) -> None:
-    assert verdict(shell_exits=exits) == Verdict(outcome="ok", shell_exit=shell_exit)
+    assert verdict(shell_exits=exits) == AttemptResult(outcome="ok", shell_exit=shell_exit)
 
 
 def test_a_failing_shell_command_that_is_excused_is_recorded_all_the_same() -> None:
-    assert verdict(shell_exits=(0, 4), shell_errors_fail=False) == Verdict(
+    assert verdict(shell_exits=(0, 4), shell_errors_fail=False) == AttemptResult(
         outcome="ok", shell_exit=4
     )
 
@@ -132,7 +134,7 @@ REPLIES = st.builds(
 def test_success_is_never_claimed_of_what_the_reply_calls_an_error(
     reply: Replied, interrupted: bool, strict: bool
 ) -> None:
-    found = judge(reply, interrupted=interrupted, shell_errors_fail=strict)
+    found = attempt_result(reply, interrupted=interrupted, shell_errors_fail=strict)
     if found.outcome == "ok":
         assert not interrupted
         assert reply.status == "ok" or reply.ename == "SystemExit"

@@ -120,7 +120,7 @@ while True: time.sleep(0.01)"""
 def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
     live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    monkeypatch.setattr(kernel_controller, "PATIENCE", 0.5)
+    monkeypatch.setattr(kernel_controller, "UNHEEDED_AFTER", 0.5)
     run = live(decisions.Cancel()).start(source)
     run.printed("at it")
     run.decide(decisions.Interrupt())
@@ -319,7 +319,7 @@ def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
     source = (
         "import os, subprocess\n"
         f"argv = [{sys.executable!r}, '-c', 'import time; time.sleep(605)',"
-        f" {'x' * (leftover_processes.LONGEST - 60)!r} + '--password={secret}']\n"
+        f" {'x' * (leftover_processes.MAX_COMMAND_LENGTH - 60)!r} + '--password={secret}']\n"
         "subprocess.Popen(argv, start_new_session=True)\n"
         f"subprocess.Popen({words!r})\n"
         "os.kill(os.getpid(), 9)"
@@ -331,7 +331,7 @@ def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
         commands = [each.command for each in left.processes]
         assert len(commands) == 2
         assert any(each == "sleep 605" for each in commands)
-        assert all(len(each) <= leftover_processes.LONGEST for each in commands)
+        assert all(len(each) <= leftover_processes.MAX_COMMAND_LENGTH for each in commands)
         assert "c4n" not in " ".join(commands), "a part of a secret is in the record"
         run.ended()
     finally:

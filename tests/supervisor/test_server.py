@@ -9,7 +9,7 @@ import pytest
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.engine.engine import Ordered
+from nbrun.engine.engine import SubmittedDecision
 from nbrun.errors import JournalError, RefusedAttachError
 from nbrun.supervisor import protocol, server
 from nbrun.supervisor.client import connect
@@ -68,7 +68,7 @@ def test_displaced_operator_is_told_by_whom_and_then_ignored(run: ServedRun) -> 
     first.receive()
     second.send(decisions.AddNote(text="mine"))
     receive_until(second, lambda: not run.inbox.empty())
-    assert run.next_in_inbox() == Ordered(decisions.AddNote(text="mine"), second.operator)
+    assert run.next_in_inbox() == SubmittedDecision(decisions.AddNote(text="mine"), second.operator)
 
 
 def test_any_number_of_followers_attach_no_operator(run: ServedRun) -> None:
@@ -181,14 +181,16 @@ def test_decision_reaches_the_engine_with_its_operator(run: ServedRun) -> None:
     edit = decisions.Edit(source="caf\u00e9\n" * 100_000, reason="why\nnot")
     client.send(edit)
     receive_until(client, lambda: not run.inbox.empty())
-    assert run.next_in_inbox() == Ordered(edit, client.operator)
+    assert run.next_in_inbox() == SubmittedDecision(edit, client.operator)
 
 
 def test_departure_is_distinguished_from_a_lost_connection(run: ServedRun) -> None:
     client = run.connect()
     run.next_in_inbox()
     client.detach("lunch")
-    assert run.next_in_inbox() == Ordered(decisions.Detach(reason="lunch"), client.operator)
+    assert run.next_in_inbox() == SubmittedDecision(
+        decisions.Detach(reason="lunch"), client.operator
+    )
     lost = run.connect()
     assert isinstance(run.next_in_inbox(), ev.OperatorAttached)
     lost.close()

@@ -11,9 +11,9 @@ import msgspec
 from nbrun.core import decisions, model
 from nbrun.core import events as ev
 from nbrun.core.deviations import deviations_of
-from nbrun.core.events import Cause, Event, Outcome, Record
+from nbrun.core.events import AttemptCause, Event, Outcome, Record
 from nbrun.core.model import Identity, Narration, Operator, Policy, Step
-from nbrun.core.reducer import apply, check
+from nbrun.core.reducer import apply, check_transition
 from nbrun.core.state import RunState
 from nbrun.journal.codec import GENESIS, digest, encode
 from nbrun.journal.writer import Clock, Journal
@@ -163,7 +163,7 @@ def attempt_started(
     attempt: int = 1,
     source: str | None = None,
     edited: bool = False,
-    cause: Cause = "script",
+    cause: AttemptCause = "script",
 ) -> ev.AttemptStarted:
     return ev.AttemptStarted(
         step=step,
@@ -200,7 +200,7 @@ def attempt_indeterminate(
 def attempt_settled(
     step: str = "s1",
     attempt: int = 1,
-    finding: decisions.Finding = "happened",
+    finding: decisions.Settlement = "happened",
     by: Operator = OPERATOR,
     reason: str = "",
 ) -> ev.AttemptSettled:
@@ -436,7 +436,7 @@ def with_deviations(events: Iterable[Event]) -> list[Event]:
     """
     state, told = RunState(), []
     for event in events:
-        check(state, event)
+        check_transition(state, event)
         for each in (event, *deviations_of(state, event)):
             apply(state, each)
             told.append(each)

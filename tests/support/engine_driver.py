@@ -9,24 +9,24 @@ from typing import Any, get_args
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.approval import awaited
-from nbrun.core.decisions import Decision, name
-from nbrun.core.deviations import consequences, deviations_of
+from nbrun.core.approval import pending_approval
+from nbrun.core.decisions import Decision, decision_name
+from nbrun.core.deviations import deviations_of, implied_deviations
 from nbrun.core.events import Event
-from nbrun.core.guards import lacks, refusal
+from nbrun.core.guards import decision_refusal, missing_input
 from nbrun.core.model import Contract, DeviationKind, Policy, Step
 from nbrun.core.planner import (
     NextAttempt,
     NextFinish,
     NextRestart,
     NextStop,
-    attempt_started,
+    attempt_started_event,
     unattended_end,
-    waits,
+    waits_for_decision,
     what_next,
 )
-from nbrun.core.proposals import judged, need, proposed
-from nbrun.core.reducer import apply, check
+from nbrun.core.proposals import approval_events, proposal_event, required_approval
+from nbrun.core.reducer import apply, check_transition
 from nbrun.core.state import Phase, RunState
 from tests.support.build_events import (
     OPERATOR,
@@ -71,7 +71,7 @@ class Drive:
             self.emit(event)
 
     def emit(self, event: Event) -> None:
-        check(self.state, event)
+        check_transition(self.state, event)
         for each in (event, *deviations_of(self.state, event)):
             apply(self.state, each)
             self.events.append(each)
@@ -123,7 +123,7 @@ class Drive:
             self.emit(kernel_died(self.state.generation))
 
     def attempt(self, planned: NextAttempt) -> None:
-        started = attempt_started(self.state, planned)
+        started = attempt_started_event(self.state, planned)
         self.emit(started)
         if self.odds(10):
             self.decide(
@@ -163,7 +163,7 @@ class Drive:
 
     def stop(self, stop: NextStop) -> NextFinish | None:
         current = self.state.current
-        wait = waits(self.state, stop)
+        wait = waits_for_decision(self.state, stop)
         where = stop.step or (current.step.id if current else None)
         self.emit(ev.Stopped(reason=stop.reason, step=where, detail=stop.detail))
         if not wait:
@@ -207,27 +207,29 @@ class Drive:
                 decisions.Interrupt(),
                 decisions.KillKernel(),
                 decisions.Answer(text="yes"),
-                *(decisions.Settle(finding=each) for each in get_args(decisions.Finding) * 2),
+                *(decisions.Settle(finding=each) for each in get_args(decisions.Settlement) * 2),
             )
         )
 
     def decide(self, decision: Decision) -> None:
         """As `Engine._decide`: an allowed decision is recorded; a refused one changes nothing."""
         before = deepcopy(self.state)
-        why_not = refusal(self.state, decision) or lacks(self.state, decision)
+        why_not = decision_refusal(self.state, decision) or missing_input(self.state, decision)
         if why_not is None:
             self.foreseen(decision)
         assert plain(self.state) == plain(before), "asking alone changed the state"
         if why_not is not None:
             self.refused += 1
-            self.emit(ev.DecisionRefused(operator=OPERATOR, decision=name(decision), why=why_not))
+            self.emit(
+                ev.DecisionRefused(operator=OPERATOR, decision=decision_name(decision), why=why_not)
+            )
             assert plain(self.state) == plain(before), "a refused decision changed the state"
             return
         if isinstance(decision, decisions.AddNote):
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
             return
         if isinstance(decision, decisions.Approve | decisions.Reject):
-            for event in judged(self.state, GRACE, decision):
+            for event in approval_events(self.state, GRACE, decision):
                 self.emit(event)
             return
         if isinstance(decision, decisions.Settle):
@@ -235,9 +237,9 @@ class Drive:
             self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
             self.emit(ev.Resumed())
             return
-        why = need(self.state, decision)
+        why = required_approval(self.state, decision)
         if why is not None:
-            self.emit(proposed(self.state, decision, OPERATOR, why))
+            self.emit(proposal_event(self.state, decision, OPERATOR, why))
             return
         self.emit(decided(decision))
         if self.state.phase is Phase.RUNNING:
@@ -247,12 +249,12 @@ class Drive:
             self.emit(ev.Resumed())
 
     def binding(self) -> str:
-        waiting = awaited(self.state)
+        waiting = pending_approval(self.state)
         return waiting.binding if waiting else ""
 
     def foreseen(self, decision: Decision) -> None:
         """That its consequences can be told of every allowed decision."""
-        consequences(self.state, decision)
+        implied_deviations(self.state, decision)
 
     def finish(self, finish: NextFinish) -> "Drive":
         self.emit(
@@ -270,7 +272,7 @@ class Drive:
 def decided(decision: Decision) -> ev.Decided:
     return ev.Decided(
         operator=OPERATOR,
-        decision=name(decision),
+        decision=decision_name(decision),
         reason=decision.reason,
         step=getattr(decision, "step", None),
         source=getattr(decision, "source", None),

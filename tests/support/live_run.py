@@ -11,7 +11,7 @@ from nbrun.core.decisions import Decision
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Contract, Policy
 from nbrun.core.redaction import Redaction
-from nbrun.engine.engine import Engine, Inbox, Ordered
+from nbrun.engine.engine import Engine, Inbox, SubmittedDecision
 from nbrun.journal.writer import Journal
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
@@ -73,7 +73,7 @@ class Live:
     def decide(self, decision: Decision | None) -> None:
         from nbrun.core import decisions
 
-        self.engine.inbox.put(Ordered(decision or decisions.Cancel(), OPERATOR))
+        self.engine.inbox.put(SubmittedDecision(decision or decisions.Cancel(), OPERATOR))
 
     def until(self, wanted: type[Any], and_: Callable[[Any], bool] = lambda _event: True) -> Any:
         """The next event of a kind, and all before it, which `events` has then."""

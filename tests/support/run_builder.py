@@ -9,7 +9,7 @@ from nbrun.core import events as ev
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Narration, Step
-from nbrun.core.reducer import apply, check
+from nbrun.core.reducer import apply, check_transition
 from nbrun.core.state import RunState
 from tests.support import build_events
 from tests.support.build_events import OPERATOR, display, stream
@@ -47,7 +47,7 @@ class Tale:
     def add(self, *events: Event) -> "Tale":
         """Let `events` happen, each with the deviations that it entails."""
         for event in events:
-            check(self.state, event)
+            check_transition(self.state, event)
             for each in (event, *deviations_of(self.state, event)):
                 apply(self.state, each)
                 self.records.append(build_events.record(each, len(self.records)))

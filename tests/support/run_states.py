@@ -6,7 +6,7 @@ from typing import Any
 from nbrun.core.decisions import Decision
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Deviated, Event
-from nbrun.core.planner import NextAttempt, NextRestart, attempt_started, what_next
+from nbrun.core.planner import NextAttempt, NextRestart, attempt_started_event, what_next
 from nbrun.core.reducer import apply, fold
 from nbrun.core.state import RunState
 from tests.support.build_events import (
@@ -61,7 +61,7 @@ def carried_out(state: RunState, decision: Decision) -> list[Deviated]:
     emit(resumed())
     match what_next(state):
         case NextAttempt() as planned if planned.cause == "operator":
-            emit(attempt_started(state, planned))
+            emit(attempt_started_event(state, planned))
         case NextRestart(why=why):
             emit(kernel_restarted(state.generation + 1, why))
     return seen

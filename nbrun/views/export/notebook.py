@@ -16,8 +16,8 @@ import msgspec
 
 from nbrun.core import events as ev
 from nbrun.core import model
-from nbrun.core.events import Stamped
-from nbrun.core.reducer import TRANSITIONS, apply, check
+from nbrun.core.events import TimestampedEvent
+from nbrun.core.reducer import TRANSITIONS, apply, check_transition
 from nbrun.core.state import RunState
 from nbrun.system.files import sync_directory, sync_file
 from nbrun.views.export import notebook_cells
@@ -31,7 +31,9 @@ _BUFFER = 1 << 18  # bytes
 _MAY_PUT_OUT = TRANSITIONS[ev.Output]
 
 
-def pieces(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> Iterator[bytes]:
+def pieces(
+    records: Iterable[TimestampedEvent], ending: ev.RunFinished | None = None
+) -> Iterator[bytes]:
     """The notebook of `records`, as UTF-8 JSON, valid nbformat 4.5, piece by piece: of what cells
     have put out, one attempt's is in memory at a time, and of what they have printed less.
 
@@ -50,12 +52,12 @@ def pieces(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> 
         builder.close()
 
 
-def build(records: Iterable[Stamped], ending: ev.RunFinished | None = None) -> bytes:
+def build(records: Iterable[TimestampedEvent], ending: ev.RunFinished | None = None) -> bytes:
     """The same in one piece."""
     return b"".join(pieces(records, ending))
 
 
-def digest(records: Iterable[Stamped]) -> str:
+def digest(records: Iterable[TimestampedEvent]) -> str:
     """The SHA-256 of the notebook of `records`."""
     found = hashlib.sha256()
     for each in pieces(records):
@@ -109,7 +111,7 @@ class _Builder:
     def take(self, event: ev.Event, at: str) -> None:
         if type(event) is ev.Output:  # most are, and they change no state
             if self._state.phase not in _MAY_PUT_OUT:
-                check(self._state, event)
+                check_transition(self._state, event)
             output = self._cells.put_out(event)
             if output["output_type"] != "stream":
                 self._shown.put_out(event, output)

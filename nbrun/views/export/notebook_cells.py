@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nbrun.core import events as ev
 from nbrun.core import model
-from nbrun.core.planner import label
+from nbrun.core.planner import step_label
 from nbrun.core.state import RunState, StepState
 from nbrun.views.export.cell_store import Cell
 from nbrun.views.text import identities, phrases
@@ -51,7 +51,7 @@ def never_run(state: RunState) -> Iterator[Cell]:
 def _not_run(state: RunState, step: StepState) -> Cell:
     why = phrases.why_not_run(state, step)
     own = {"step": step.step.id, "outcome": "not_run", "why": why}
-    told = f"{label(state, step.step.id)}: {why}"
+    told = f"{step_label(state, step.step.id)}: {why}"
     id_ = f"nbrun-not-run-{step.step.number}"
     if step.step.contract.manual:
         made = markdown(id_, f"{md(told)}\n\n{step.step.source}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbrun.audit.verify import Verification
 from nbrun.core.events import Record
-from nbrun.core.planner import label
+from nbrun.core.planner import step_label
 from nbrun.views.export import report
 from nbrun.views.export.account import Account, Attempt, account
 from nbrun.views.render.terminal_text import screen_text
@@ -94,7 +94,7 @@ def _failed(told: Account, attempt: Attempt) -> Iterator[str]:
 
 
 def _heading(told: Account, attempt: Attempt) -> tuple[str, ...]:
-    where = label(told.state, attempt.started.step)
+    where = step_label(told.state, attempt.started.step)
     return "", f"## {_md(where)}, attempt {attempt.started.attempt}: {_md(attempt.told)}", ""
 
 

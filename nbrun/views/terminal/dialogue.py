@@ -11,11 +11,11 @@ from rich.text import Text
 
 from nbrun.core import decisions
 from nbrun.core.decisions import Decision
-from nbrun.core.deviations import consequences, diff, kinds_of
+from nbrun.core.deviations import deviation_kinds, implied_deviations, unified_diff
 from nbrun.core.events import Record
-from nbrun.core.guards import refusal
-from nbrun.core.planner import is_gated, label, target_of
-from nbrun.core.proposals import need
+from nbrun.core.guards import decision_refusal
+from nbrun.core.planner import needs_confirmation, step_label, target_step
+from nbrun.core.proposals import required_approval
 from nbrun.core.state import RunState
 from nbrun.views.render.source import highlight
 from nbrun.views.terminal import menu, replay
@@ -80,7 +80,7 @@ class Dialogue:
             return None
 
     def about_kill(self, state: RunState, news: News) -> Decision | None:
-        running = label(state, state.attempt.step) if state.attempt else "the step"
+        running = step_label(state, state.attempt.step) if state.attempt else "the step"
         self._say(f"{running} has not stopped yet. Killing the kernel loses all its variables.")
         try:
             return decisions.KillKernel() if self._confirm("kill the kernel?", news) else None
@@ -97,7 +97,7 @@ class Dialogue:
         decision = self._decision(chosen, state, news)
         if decision is None:
             return None
-        why_not = refusal(state, decision)
+        why_not = decision_refusal(state, decision)
         if why_not is not None:
             self._say(why_not)
             return None
@@ -109,13 +109,13 @@ class Dialogue:
 
         At the stop that puts it, the choice itself is the answer, but for what has to be typed.
         """
-        target = target_of(state, decision)
-        if target is None or not (target.step.contract.manual or is_gated(state, target)):
+        target = target_step(state, decision)
+        if target is None or not (target.step.contract.manual or needs_confirmation(state, target)):
             return decision
         contract, stop = target.step.contract, state.stop
         asked = stop is not None and stop.reason == "confirm" and stop.step == target.step.id
         if contract.confirm and not asked:
-            self._say(plain(f"{label(state, target.step.id)}: {contract.confirm}"))
+            self._say(plain(f"{step_label(state, target.step.id)}: {contract.confirm}"))
         if contract.typed:
             typed = self._ask(plain(f"type {contract.typed} to confirm: "), news)
             if typed != contract.typed:
@@ -151,8 +151,8 @@ class Dialogue:
 
     def _with_reason(self, decision: Decision, state: RunState, news: News) -> Decision:
         """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
-        kinds = {deviation.kind for deviation in consequences(state, decision)}
-        needed = bool(kinds_of(state, decision) & {*state.plan.policy.need_reason})
+        kinds = {deviation.kind for deviation in implied_deviations(state, decision)}
+        needed = bool(deviation_kinds(state, decision) & {*state.plan.policy.need_reason})
         if (
             not kinds
             and not needed
@@ -162,7 +162,7 @@ class Dialogue:
         if kinds:
             told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
             self._say(f"this takes the run off script: {told}")
-        if need(state, decision) is not None:
+        if required_approval(state, decision) is not None:
             self._say("it waits until another person approves it")
         reason = self._reason(news, needed=needed)
         self._drafts.clear()
@@ -197,7 +197,7 @@ class Dialogue:
             self._say("nothing was changed")
             return None
         self._drafts[key] = source
-        self._show(highlight(diff(before, source), "diff"))
+        self._show(highlight(unified_diff(before, source), "diff"))
         return source if self._confirm("run this?", news) else None
 
     def _edited(self, source: str, state: RunState) -> str | None:
@@ -266,9 +266,9 @@ class Dialogue:
 def _left(state: RunState) -> list[tuple[str, str]]:
     """The steps not passed yet, by number and title."""
     steps = [state.steps[id_] for id_ in state.order]
-    return [(label(state, step.step.id), step.step.title) for step in steps if not step.passed] or [
-        ("nothing", "every step was passed")
-    ]
+    return [
+        (step_label(state, step.step.id), step.step.title) for step in steps if not step.passed
+    ] or [("nothing", "every step was passed")]
 
 
 @contextmanager

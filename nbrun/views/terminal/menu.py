@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from nbrun.core import decisions
 from nbrun.core.decisions import Decision
-from nbrun.core.guards import refusal
-from nbrun.core.planner import label
+from nbrun.core.guards import decision_refusal
+from nbrun.core.planner import step_label
 from nbrun.core.state import RunState
 
 
@@ -131,7 +131,7 @@ def parse(line: str, state: RunState) -> Chosen | str:
         return f"{choice.name} takes nothing after it"
     if choice.name in _OF_STEP:
         return _with_step(choice, argument, state)
-    if choice.sample is not None and (why_not := refusal(state, choice.sample)):
+    if choice.sample is not None and (why_not := decision_refusal(state, choice.sample)):
         return why_not
     return Chosen(choice, argument)
 
@@ -152,7 +152,7 @@ def _with_step(choice: Choice, argument: str, state: RunState) -> Chosen | str:
     step = step_id(argument, state)
     if step is None:
         return f"{choice.name.partition('-')[0]} which step? There are 1 to {len(state.order)}"
-    return refusal(state, _OF_STEP[choice.name](step)) or Chosen(choice, step)
+    return decision_refusal(state, _OF_STEP[choice.name](step)) or Chosen(choice, step)
 
 
 def step_id(typed: str, state: RunState) -> str | None:
@@ -175,7 +175,7 @@ def _is_open(choice: Choice, state: RunState) -> bool:
         return False
     if choice.name in ("run-other", "edit-other"):
         return state.kernel == "alive"
-    return choice.sample is None or refusal(state, choice.sample) is None
+    return choice.sample is None or decision_refusal(state, choice.sample) is None
 
 
 def menu(state: RunState) -> list[str]:
@@ -191,7 +191,7 @@ def explained(state: RunState) -> list[tuple[str, str]]:
     """Each open choice and what it does, and why others are not open."""
     rows = []
     for choice in CHOICES:
-        why_not = refusal(state, choice.sample) if choice.sample is not None else None
+        why_not = decision_refusal(state, choice.sample) if choice.sample is not None else None
         name = ", ".join((choice.letter, *choice.words))
         rows.append((name, f"not now: {why_not}" if why_not else choice.help))
     return rows
@@ -201,6 +201,6 @@ def question(state: RunState) -> str:
     """The prompt itself, which names the step that the choices act on."""
     current = state.current
     if state.unsettled:
-        return f"did {label(state, state.unsettled[0].step)} happen? "
+        return f"did {step_label(state, state.unsettled[0].step)} happen? "
     waits = ", waiting" if state.proposal is not None else ""
-    return f"{label(state, current.step.id)}{waits}> " if current else "> "
+    return f"{step_label(state, current.step.id)}{waits}> " if current else "> "

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nbrun.core.run_statistics import Departure, Review, StepReview, advice
+from nbrun.core.run_statistics import DeviationInRun, Review, StepReview, advice
 from nbrun.views.text import phrases
 from nbrun.views.text.header_footer import facts
 from nbrun.views.text.sanitize import plain
@@ -66,7 +66,7 @@ def _told(step: StepReview, *, diffs: bool) -> Iterator[Text]:
         yield Text(f"  → {line}", style="bold")
 
 
-def _departure(each: Departure, *, diffs: bool) -> Iterator[Text]:
+def _departure(each: DeviationInRun, *, diffs: bool) -> Iterator[Text]:
     why = each.reason or "no reason was given"
     yield Text(
         plain(f"  {each.at[:10]} {each.by}: {phrases.DEVIATIONS[each.kind]} ({why})"),

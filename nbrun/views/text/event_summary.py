@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nbrun.core import events as ev
-from nbrun.core.events import Event, Stamped
+from nbrun.core.events import Event, TimestampedEvent
 from nbrun.core.model import Operator
-from nbrun.core.planner import label
+from nbrun.core.planner import step_label
 from nbrun.core.state import RunState
 from nbrun.views.text import identities, kernel_status, phrases
 
@@ -39,7 +39,7 @@ class EventSummary:
     diff: str = ""
 
 
-def describe(state: RunState, record: Stamped) -> EventSummary | None:
+def describe(state: RunState, record: TimestampedEvent) -> EventSummary | None:
     """Return the summary of `record`, or None for events that only outputs and attempts show.
 
     `state` is the state after the event.
@@ -188,7 +188,7 @@ def _run(state: RunState, event: Event) -> EventSummary | None:
 def _record(state: RunState, event: Event) -> EventSummary | None:
     match event:
         case ev.OutputCapped():
-            where = f"{label(state, event.step)}, attempt {event.attempt}"
+            where = f"{step_label(state, event.step)}, attempt {event.attempt}"
             return EventSummary("output", f"{where}: {phrases.capped_output(event)}")
         case ev.SealFailed():
             what = f"the record is not sealed up to line {event.upto + 1}"

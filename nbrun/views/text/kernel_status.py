@@ -5,7 +5,7 @@ A message claims no more than is known: a silent kernel may be busy, stopped or 
 
 from nbrun.core import events as ev
 from nbrun.core.events import Event
-from nbrun.core.planner import label
+from nbrun.core.planner import step_label
 from nbrun.core.state import RunState
 from nbrun.views.text import phrases
 
@@ -91,6 +91,6 @@ def _left_running(state: RunState, event: ev.ProcessesLeft) -> str:
     named = [f"{each.pid} ({each.command})" for each in event.processes]
     if event.more:
         named.append(f"{event.more} more")
-    by = f"{label(state, event.step)}, attempt {event.attempt}" if event.step else "the kernel"
+    by = f"{step_label(state, event.step)}, attempt {event.attempt}" if event.step else "the kernel"
     when = "still running after the run" if event.at_end else "still running"
     return f"{when}: {', '.join(named)}, started by {by}"

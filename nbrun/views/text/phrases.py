@@ -9,9 +9,9 @@ from datetime import datetime
 
 from nbrun.core import events as ev
 from nbrun.core import model
-from nbrun.core.approval import Awaited
-from nbrun.core.deviations import diff
-from nbrun.core.planner import NextAttempt, label, what_next
+from nbrun.core.approval import PendingApproval
+from nbrun.core.deviations import unified_diff
+from nbrun.core.planner import NextAttempt, step_label, what_next
 from nbrun.core.state import Phase, RunState, StepState
 from nbrun.journal.history import LastTime
 
@@ -175,7 +175,7 @@ def capped_output(event: ev.OutputCapped) -> str:
 
 def finding(state: RunState, event: ev.AttemptSettled) -> str:
     """Return what an operator found out about an attempt: `step 3, attempt 1: it happened`."""
-    return f"{label(state, event.step)}, attempt {event.attempt}: {FINDINGS[event.finding]}"
+    return f"{step_label(state, event.step)}, attempt {event.attempt}: {FINDINGS[event.finding]}"
 
 
 # ── stops, decisions and approvals ───────────────────────────────────────────────────────────
@@ -207,7 +207,7 @@ def _unfinished(state: RunState) -> str:
 def decision(state: RunState, event: ev.Decided | ev.DecisionProposed) -> str:
     """Return `retry step 3`: the decision, without its reason."""
     target = event.step or (state.stop.step if state.stop and event.decision in _ON_STEP else None)
-    where = f" {label(state, target)}" if target else ""
+    where = f" {step_label(state, target)}" if target else ""
     return f"{event.decision}{where}"
 
 
@@ -221,7 +221,7 @@ def with_reason(text: str, reason: str) -> str:
 
 def deviation(state: RunState, event: ev.Deviated) -> str:
     """Return `step 3 run again after it had not succeeded`."""
-    where = f"{label(state, event.step)} " if event.step and event.kind != "inserted" else ""
+    where = f"{step_label(state, event.step)} " if event.step and event.kind != "inserted" else ""
     return f"{where}{DEVIATIONS[event.kind]}"
 
 
@@ -240,22 +240,26 @@ def approval_needed(state: RunState, event: ev.DecisionProposed) -> str:
 
 def approval_subject(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected) -> str:
     """Return what was approved or rejected: `step 3`, `skip step 3`, `insert`."""
-    where = label(state, event.step) if event.step else ""
+    where = step_label(state, event.step) if event.step else ""
     return where if event.decision == "run" and where else f"{event.decision} {where}".strip()
 
 
-def waiting_subject(state: RunState, waiting: Awaited) -> str:
+def waiting_subject(state: RunState, waiting: PendingApproval) -> str:
     """Return what waits for an approval: a step's title, or `retry step 3`."""
     known = state.steps.get(waiting.step or "")
     if state.proposal is None and known is not None:
         return known.step.title
-    return f"{waiting.decision} {label(state, waiting.step) if waiting.step else ''}".strip()
+    return f"{waiting.decision} {step_label(state, waiting.step) if waiting.step else ''}".strip()
 
 
 def source_diff(state: RunState, event: ev.DecisionProposed) -> str:
     """Return the unified diff from the runbook's source to the proposed one; "" without one."""
     known = state.steps.get(event.step or "")
-    return "" if event.source is None else diff(known.step.source if known else "", event.source)
+    return (
+        ""
+        if event.source is None
+        else unified_diff(known.step.source if known else "", event.source)
+    )
 
 
 # ── the kernel and the run ───────────────────────────────────────────────────────────────────
@@ -308,7 +312,7 @@ def why_not_run(state: RunState, step: StepState) -> str:
     if step.skipped:
         return "not run: skipped"
     if state.ended_by is not None:
-        return f"not run: the runbook ended itself at {label(state, state.ended_by)}"
+        return f"not run: the runbook ended itself at {step_label(state, state.ended_by)}"
     if state.finished is not None:
         return f"not run: the run {_ENDED[state.finished.outcome]} before it"
     return "not run yet"

@@ -44,7 +44,7 @@ def test_every_kind_of_thing_has_its_words():
     assert set(phrases.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
     assert set(phrases.DEVIATIONS) == set(get_args(model.DeviationKind))
     assert set(phrases._STOP_REASONS) == set(get_args(ev.StopReason))
-    assert set(phrases.FINDINGS) == set(get_args(decisions.Finding))
+    assert set(phrases.FINDINGS) == set(get_args(decisions.Settlement))
 
 
 def test_a_step_is_named_by_number_and_title():

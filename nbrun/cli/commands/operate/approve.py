@@ -11,7 +11,7 @@ from nbrun.cli.commands.console_output import screen
 from nbrun.cli.commands.operate.attach import explain_no_supervisor
 from nbrun.core import approval, decisions, model
 from nbrun.core import events as ev
-from nbrun.core.approval import Awaited
+from nbrun.core.approval import PendingApproval
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
@@ -54,16 +54,18 @@ def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
     return _send(directory, decisions.Reject(reason=reason), subject)
 
 
-def _find_awaited(run: str, runs_dir: Path | None) -> tuple[RunDirectory, RunState, Awaited]:
+def _find_awaited(
+    run: str, runs_dir: Path | None
+) -> tuple[RunDirectory, RunState, PendingApproval]:
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     state = fold(record.event for record in Reading(directory.journal))
-    awaited = approval.awaited(state)
+    awaited = approval.pending_approval(state)
     if awaited is None:
         raise UsageError(f"{directory.id}: nothing waits for an approval")
     return directory, state, awaited
 
 
-def _show(state: RunState, awaited: Awaited) -> None:
+def _show(state: RunState, awaited: PendingApproval) -> None:
     """Print everything that an approval covers."""
     plan, out = state.plan, screen()
     step = state.steps.get(awaited.step or "")

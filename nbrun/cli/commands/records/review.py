@@ -10,7 +10,7 @@ import msgspec
 from nbrun import config
 from nbrun.cli.commands.console_output import screen
 from nbrun.core.events import Record
-from nbrun.core.run_statistics import advice, review
+from nbrun.core.run_statistics import advice, review_runs
 from nbrun.errors import ExitCode, JournalError, RunNotFoundError
 from nbrun.journal import history, recovery
 from nbrun.journal.reader import Reading
@@ -40,7 +40,7 @@ def show(options: ReviewOptions) -> ExitCode:
     parent = config.runs_dir(options.runs_dir)
     runbook = str(options.runbook.absolute())
     found = islice(history.runs_of(parent, runbook), options.newest)
-    made = review(records for directory in found if (records := _records(directory)))
+    made = review_runs(records for directory in found if (records := _records(directory)))
     if not made.runs:
         raise RunNotFoundError(f"{parent}: holds no run of {runbook}")
     if options.json:
