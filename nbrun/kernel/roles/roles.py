@@ -146,8 +146,8 @@ def take(role: Role, ground: Ground) -> Taken:
     if role.aws:
         parts.append(aws.part(where, role.aws, ground.operator, ground.run, ground.environ))
     if role.kube:
-        whole = bool(role.unix_user)
-        parts.append(kubeconfig.part(where, role.kube, ground.environ, whole=whole))
+        embed = bool(role.unix_user)
+        parts.append(kubeconfig.part(where, role.kube, ground.environ, embed_token=embed))
     parts += [Part(env=role.env), _from_commands(where, role.env_from_cmd, ground.here)]
     return Taken(role, together(_base(role, ground.environ), parts), reached)
 

@@ -1,7 +1,8 @@
-"""A kubeconfig of a kernel's own: one context of the operator's files, merged as kubectl does."""
+"""The kubeconfig of a kernel: one context of the operator's files, read by the real kubectl."""
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from nbrun.errors import UsageError
+from nbrun.kernel.roles import kubectl
 from nbrun.kernel.roles.kubeconfig import Kube
 from nbrun.kernel.roles.roles import Ground, Role, Taken, secrets_in, take
 
@@ -26,12 +28,16 @@ contexts:
   context: {cluster: blue, user: ada, namespace: db}
 - name: other
   context: {cluster: green, user: bob}
-- name: 007
-  context: {cluster: "blue", user: no}
+- name: "007"
+  context: {cluster: "blue", user: "no"}
 - name: "$(id) 'x' -u"
   context: {cluster: blue, user: ada}
 - name: lost
   context: {cluster: nowhere, user: ada}
+- name: nobody
+  context: {cluster: blue}
+- name: stranger
+  context: {cluster: blue, user: mallory}
 clusters:
 - name: blue
   cluster:
@@ -45,7 +51,7 @@ users:
   user: {client-certificate: pki/ada.crt, client-key: pki/ada.key}
 - name: bob
   user: {token: bobs-own-token, as: someone}
-- name: no
+- name: "no"
   user:
     exec:
       apiVersion: client.authentication.k8s.io/v1
@@ -69,6 +75,8 @@ users:
   user: {tokenFile: token}
 """
 
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -84,18 +92,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def take_role(kube: Kube, **variables: str) -> Taken:
+    environ = {"PATH": os.environ["PATH"], **variables}
+    return take(Role("ops", kube=kube), Ground(environ, "", cwd="/", here=Path("/")))
+
+
 def taken(folder: Path, context: str, user: str = "", files: str = "", **more: Any) -> Taken:
     listed = files or f"{folder}/first/config:{folder}/not-there::{folder}/second/config"
-    role = Role("ops", kube=Kube(context, user, **more))
-    return take(role, Ground({"KUBECONFIG": listed}, "", cwd="/", here=Path("/")))
+    return take_role(Kube(context, user, **more), KUBECONFIG=listed)
+
+
+def base64_of(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def config(role: Taken) -> Any:
-    assert role.furnishing.environment("/k") == {"KUBECONFIG": "/k/role.kubeconfig"}
+    assert role.furnishing.environment("/k")["KUBECONFIG"] == "/k/role.kubeconfig"
     return json.loads(role.furnishing.texts("/k")["role.kubeconfig"])
 
 
-def test_it_has_that_context_and_nothing_else(folder: Path) -> None:
+def test_kubeconfig_has_one_context_and_embeds_its_certificates(folder: Path) -> None:
     found = config(taken(folder, "prod"))
     assert found == {
         "apiVersion": "v1",
@@ -109,8 +125,7 @@ def test_it_has_that_context_and_nothing_else(folder: Path) -> None:
                 "name": "blue",
                 "cluster": {
                     "server": "https://blue.example.com:6443",
-                    "certificate-authority": f"{folder}/first/pki/ca.crt",
-                    "insecure-skip-tls-verify": False,
+                    "certificate-authority-data": base64_of("ca.crt"),
                 },
             }
         ],
@@ -118,16 +133,16 @@ def test_it_has_that_context_and_nothing_else(folder: Path) -> None:
             {
                 "name": "ada",
                 "user": {
-                    "client-certificate": f"{folder}/first/pki/ada.crt",
-                    "client-key": f"{folder}/first/pki/ada.key",
+                    "client-certificate-data": base64_of("ada.crt"),
+                    "client-key-data": base64_of(KEY),
                 },
             }
         ],
     }
 
 
-def test_the_first_file_that_has_a_name_has_all_of_it(folder: Path) -> None:
-    """And what it lacks is taken from the next; those that are not there are passed over."""
+def test_first_file_that_defines_a_name_counts(folder: Path) -> None:
+    """Files that do not exist are skipped."""
     other = f"{folder}/second/config:{folder}/first/config"
     context = config(taken(folder, "prod", files=other))["contexts"][0]["context"]
     assert context == {"cluster": "green", "user": "eve"}
@@ -136,16 +151,15 @@ def test_the_first_file_that_has_a_name_has_all_of_it(folder: Path) -> None:
     }
 
 
-def test_without_a_list_it_is_the_file_in_the_home(folder: Path) -> None:
+def test_file_in_the_home_is_read_without_a_list(folder: Path) -> None:
     (folder / ".kube").mkdir()
     shutil.copy(folder / "second" / "config", folder / ".kube")
     (folder / ".kube" / "token").write_text("another-token")
-    role = Role("ops", kube=Kube("second"))
-    found = take(role, Ground({"HOME": str(folder)}, "", cwd="/", here=Path("/")))
+    found = take_role(Kube("second"), HOME=str(folder))
     assert found.secrets == {"KUBE_TOKEN_FILE": "another-token"}
 
 
-def test_who_is_impersonated_takes_the_place_of_who_was(folder: Path) -> None:
+def test_role_impersonation_replaces_that_of_the_file(folder: Path) -> None:
     role = taken(folder, "other", "$(id) 'x'", groups=("dba", "a,b"))
     (user,) = config(role)["users"]
     assert user["user"]["as"] == "$(id) 'x'"
@@ -160,71 +174,120 @@ def test_who_is_impersonated_takes_the_place_of_who_was(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["007", "$(id) 'x' -u"])
-def test_a_name_is_text_whatever_it_looks_like(folder: Path, name: str) -> None:
+def test_context_name_may_look_like_a_number_or_a_command(folder: Path, name: str) -> None:
     assert config(taken(folder, name))["current-context"] == name
 
 
 @pytest.mark.parametrize(
     ("context", "secrets"),
     [
-        ("prod", {"KUBE_CLIENT_KEY": KEY}),
+        ("prod", {"KUBE_CLIENT_KEY_DATA": base64_of(KEY), "KUBE_CLIENT_KEY": KEY}),
         ("other", {"KUBE_TOKEN": "bobs-own-token", "KUBE_PROXY_PASSWORD": "pr0xy-pass"}),
         ("007", {"KUBE_VAULT_TOKEN": "hvs.s3cr3t"}),
         ("second", {"KUBE_TOKEN_FILE": "eves-own-token\n"}),
     ],
 )
-def test_what_is_secret_in_it_is_known_for_one(
-    folder: Path, context: str, secrets: dict[str, str]
-) -> None:
+def test_secrets_of_the_file_are_known(folder: Path, context: str, secrets: dict[str, str]) -> None:
     role = taken(folder, context)
     assert role.secrets == secrets
     assert secrets_in(role.furnishing.texts("/k")) == secrets
     assert not any(secret in str(role.told()) for secret in secrets.values())
 
 
-def test_a_plugin_with_a_path_is_found_from_its_own_file(folder: Path) -> None:
+def test_secrets_of_a_file_with_paths_are_known(folder: Path) -> None:
+    """An earlier nbrun, whose kernel may be adopted, wrote the paths of keys."""
+    user = {"client-key": f"{folder}/first/pki/ada.key"}
+    text = json.dumps({"clusters": [{"cluster": {}}], "users": [{"user": user}]})
+    assert secrets_in({"role.kubeconfig": text}) == {"KUBE_CLIENT_KEY": KEY}
+
+
+def test_plugin_path_is_relative_to_its_own_file(folder: Path) -> None:
     plugin = config(taken(folder, "007"))["users"][0]["user"]["exec"]
     assert plugin["command"] == f"{folder}/first/login"
     assert plugin["args"] is None
 
 
-def test_for_another_unix_user_the_files_contents_stand_in_it(folder: Path) -> None:
+def test_token_is_embedded_for_another_unix_user(folder: Path) -> None:
     from nbrun.kernel.roles import kubeconfig
 
-    environ = {"KUBECONFIG": f"{folder}/first/config:{folder}/second/config"}
-    part = kubeconfig.part("", Kube("prod"), environ, whole=True)
-    found = json.loads(part.files["role.kubeconfig"])
-    user, cluster = found["users"][0]["user"], found["clusters"][0]["cluster"]
-    assert base64.b64decode(user.pop("client-key-data")).decode() == KEY
-    assert base64.b64decode(user.pop("client-certificate-data")) == b"ada.crt"
-    assert user == {}
-    assert base64.b64decode(cluster["certificate-authority-data"]) == b"ca.crt"
-    assert str(folder) not in part.files["role.kubeconfig"]
-    token = kubeconfig.part("", Kube("second"), environ, whole=True)
-    assert '"token": "eves-own-token"' in token.files["role.kubeconfig"]
+    environ = {
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": f"{folder}/first/config:{folder}/second/config",
+    }
+    for context, user in (
+        (
+            "prod",
+            {
+                "client-certificate-data": base64_of("ada.crt"),
+                "client-key-data": base64_of(KEY),
+            },
+        ),
+        ("second", {"token": "eves-own-token"}),
+    ):
+        part = kubeconfig.part("", Kube(context), environ, embed_token=True)
+        assert json.loads(part.files["role.kubeconfig"])["users"][0]["user"] == user
+        assert str(folder) not in part.files["role.kubeconfig"]
 
 
 @pytest.mark.parametrize(
     ("text", "context", "why"),
     [
-        (MAIN, "nowhere", "there is no context 'nowhere' (known: $(id) 'x' -u, 007, lost, other,"),
+        (MAIN, "nowhere", "there is no context 'nowhere' (known: $(id) 'x' -u, 007, lost, nobody,"),
         (MAIN, "lost", "there is no cluster 'nowhere' (known: blue, green)"),
-        ("contexts: [", "a", "config:1 is not YAML: "),
-        ("- a", "a", "is no kubeconfig: it has no mapping at its top"),
-        ("contexts: 3", "a", "is no kubeconfig: its contexts are no list"),
-        ("contexts: [3]", "a", "one of its contexts is no mapping"),
-        ("token: s3cr3t-t0ken: x", "a", "config:1 is not YAML: "),
+        (MAIN, "stranger", "there is no user 'mallory' (known: ada, bob, no)"),
+        (MAIN, "nobody", "the context names no user"),
+        ("contexts: [", "a", "first/config: yaml: line 1: did not find expected node content"),
+        ("- a", "a", "first/config: kubectl can't read the kubeconfig: run `kubectl config view`"),
+        ("contexts: 3", "a", "first/config: json: cannot unmarshal number into Go struct field"),
+        ("contexts: [3]", "a", "first/config: json: cannot unmarshal number into Go struct field"),
+        ("token: s3cr3t-t0ken: x", "a", "first/config: yaml: mapping values are not allowed"),
+        ("{? {token: s3cr3t}: x}", "a", "first/config: kubectl can't read the kubeconfig: run"),
+        ("users: *s3cr3t", "a", "first/config: kubectl can't read the kubeconfig: run"),
+        ("a: !!int s3cr3t", "a", "first/config: kubectl can't read the kubeconfig: run"),
         ("", "a", "there is no context 'a' (known: none)"),
         (MAIN.replace("bobs-own-token", "abc"), "other", "KUBE_TOKEN: a secret of less than 6"),
-        (MAIN.replace("pki/ada.key", "gone.key"), "prod", "gone.key can't be read: No such file"),
+        (
+            MAIN.replace("pki/ada.key", "gone.key"),
+            "prod",
+            "first/gone.key can't be read: no such file or directory",
+        ),
+        (MAIN.replace("pki/ada.key", "."), "prod", "first can't be read: is a directory"),
+        (SECOND.replace("token}", "gone}"), "second", "first/gone can't be read: No such file"),
     ],
 )
-def test_what_can_not_be_taken_is_said(folder: Path, text: str, context: str, why: str) -> None:
+def test_error_names_the_file_or_key_and_no_secret(
+    folder: Path, text: str, context: str, why: str
+) -> None:
     (folder / "first" / "config").write_text(text)
     with pytest.raises(UsageError) as caught:
         taken(folder, context, files=str(folder / "first" / "config"))
     assert str(caught.value).startswith(f"the role ops: kube_context {context!r}: ")
     assert why in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_missing_kubectl_is_an_error(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"kubectl, .* is not on PATH: install kubectl"):
+        take_role(Kube("prod"), KUBECONFIG=f"{folder}/first/config", PATH=str(folder))
+
+
+def test_kubectl_that_does_not_end_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "kubectl").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (folder / "kubectl").chmod(0o700)
+    monkeypatch.setattr(kubectl, "TIMEOUT", 0.2)
+    with pytest.raises(UsageError, match=r"kubectl did not end within 0 s"):
+        take_role(Kube("prod"), PATH=str(folder))
+
+
+@pytest.mark.parametrize("said", ["error found in #10 byte of ...|s3cr3t|...", "", "s3cr3t"])
+def test_unknown_words_of_kubectl_are_not_repeated(folder: Path, said: str) -> None:
+    """kubectl 1.20 quotes what surrounds a fault."""
+    (folder / "kubectl").write_text(f"#!/bin/sh\necho 'error: {said}' >&2\nexit 1\n")
+    (folder / "kubectl").chmod(0o700)
+    with pytest.raises(UsageError, match=r"run `kubectl config view` to see why") as caught:
+        take_role(Kube("prod"), PATH=str(folder))
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -260,12 +323,8 @@ def api() -> Iterator[Api]:
     made.server.server_close()
 
 
-def test_kubectl_takes_it_and_asks_as_who_is_impersonated(
-    folder: Path, api: Api, tmp_path: Path
-) -> None:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed")
+def test_kubectl_accepts_the_file_and_impersonates(folder: Path, api: Api, tmp_path: Path) -> None:
+    program = str(shutil.which("kubectl"))
     file = folder / "first" / "config"
     file.write_text(f"""
 contexts: [{{name: here, context: {{cluster: local, user: bob}}}}]
@@ -275,9 +334,8 @@ users: [{{name: bob, user: {{username: bob, password: bobs-password}}}}]
     role = taken(folder, "here", "ops@example.com", groups=("dba",), files=str(file))
     private = tmp_path / "role.kubeconfig"
     private.write_text(role.furnishing.texts(str(tmp_path))["role.kubeconfig"])
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    env |= role.furnishing.environment(str(tmp_path))
-    subprocess.run([kubectl, "get", "--raw", "/whoami"], env=env, check=True, timeout=60)
+    env = {"HOME": str(tmp_path), **role.furnishing.environment(str(tmp_path))}
+    subprocess.run([program, "get", "--raw", "/whoami"], env=env, check=True, timeout=60)
     asked = api.headers[-1]
     assert asked["Impersonate-User"] == "ops@example.com"
     assert asked["Impersonate-Group"] == "dba"
