@@ -253,7 +253,7 @@ def _verify(events: int) -> Workload:
     def is_complete(printed: Path) -> bool:
         return "UNSEALED" in printed.read_text()  # whole and ended, without a seal
 
-    goal = Goal("events/s", "nbrun", 300_000, at_least=True)
+    goal = Goal("events/s", "nbrun", 150_000, at_least=True)
     return Workload("verify", f"`nbrun verify` of {events:,} events", 3, prepare, [goal])
 
 

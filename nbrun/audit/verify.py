@@ -24,12 +24,8 @@ from nbrun.errors import (
 )
 from nbrun.journal import reader as reading
 from nbrun.journal import writer
-from nbrun.journal.reader import Lines, Reading, unchecked
+from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.system import forked_worker
-from nbrun.system.forked_worker import Beside, Read
-
-_LONG = 4_000_000  # bytes of a journal for which a second process is worth its start
 
 
 class Standing(StrEnum):
@@ -98,10 +94,6 @@ class _Check:
         self._digest = digest
         self._signed_by = ""  # the key of the last seal
         self._notes: list[str] = []
-        self._begin()
-
-    def _begin(self) -> None:
-        """No line has been read."""
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the first line, and those that seals name
@@ -185,53 +177,17 @@ class _Check:
         self._check_torn(torn)
 
     def _read(self, marked: set[int]) -> bytes:
-        """The bytes of a torn last line."""
-        has_ended = self._has_ended()
-        if has_ended and self._is_long():
-            torn = self._read_by_two(marked)
-            if torn is not None:
-                return torn
-            self._begin()
+        """Read every record once; return the bytes of a torn last line.
+
+        `marked`: the numbers of the records that seals name.
+        """
         reading = Reading(self._directory.journal)
-        records = self._noted(reading, marked)
-        if has_ended:
-            self._made = self._digest(records)
+        records = self._noted(reading, {0, *marked})
+        if self._has_ended():
+            self._made = self._digest(records)  # checks that each event may happen there, too
         else:
             fold(record.event for record in records)
         return reading.torn
-
-    def _is_long(self) -> bool:
-        return forked_worker.is_possible() and self._directory.journal.stat().st_size > _LONG
-
-    def _read_by_two(self, marked: set[int]) -> bytes | None:
-        """The same, the notebook being made by a second process, of the bytes that are read here.
-
-        None where either has come upon anything: what it is, and what comes first, is then found
-        by one process, from the beginning.
-        """
-        try:
-            with Beside(self._draw) as other:
-                reading = Reading(self._directory.journal, other.tell)
-                if not self._goes_by(reading.but_outputs(), marked):
-                    return None
-                self._made = other.result().decode()
-        except Exception:  # noqa: BLE001  see above
-            return None
-        return reading.torn
-
-    def _goes_by(self, records: Iterable[Record | None], marked: set[int]) -> bool:
-        """Take note of them, as `_noted` does, the outputs among them being seen by another process
-        alone. False where one of these has a seal, or stands where a deviation must."""
-        noted = {0, *marked}
-        for record in records:
-            if record is not None:
-                self._take(record, noted)
-            elif self._entailment.awaits:
-                return False
-        return marked <= self._marks.keys()
-
-    def _draw(self, read: Read) -> bytes:
-        return self._digest(unchecked(Lines(read))).encode()
 
     def _has_ended(self) -> bool:
         """By its last line alone; one that is damaged is named where it is read in its turn."""
@@ -241,19 +197,17 @@ class _Check:
             return False
         return last is not None and isinstance(last.event, ev.RunFinished)
 
-    def _noted(self, records: Iterable[Record], marked: set[int]) -> Iterator[Record]:
-        noted = {0, *marked}
+    def _noted(self, records: Iterable[Record], noted: set[int]) -> Iterator[Record]:
+        """Pass the records on, and check each after whoever takes them has: an event that can't
+        happen is reported before a deviation that it lacks."""
         for record in records:
             yield record
-            self._take(record, noted)
-
-    def _take(self, record: Record, noted: set[int]) -> None:
-        self._last = record
-        lie = self._entailment.take(record.event)
-        if lie is not None:
-            raise BrokenError(f"line {record.seq + 1}: {lie}")
-        if record.seq in noted:
-            self._note(record)
+            self._last = record
+            lie = self._entailment.take(record.event)
+            if lie is not None:
+                raise BrokenError(f"line {record.seq + 1}: {lie}")
+            if record.seq in noted:
+                self._note(record)
 
     def _note(self, record: Record) -> None:
         """The first one, or one that a seal names."""

@@ -1,5 +1,4 @@
-"""The journal read: its records in order and checked, those of one that is still written, and its
-two ends."""
+"""Read a journal: the records of a finished or growing one, each line checked."""
 
 import io
 import os
@@ -17,15 +16,15 @@ from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.journal.codec import GENESIS, digest
 from nbrun.system.files import open_regular
 
-_CHUNK = 1 << 16  # bytes that are read in one piece
+_CHUNK = 1 << 16  # bytes read from a journal at once
 _TAIL = 65536  # bytes read from a journal's end to find how the run ended
 
-# What a decoder raises of bytes that are no line of a journal.
-_NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# What msgspec raises for bytes that are not a line of a journal.
+_NOT_A_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    """What every line carries besides its event."""
+    """The fields of every line besides those of its event."""
 
     v: int
     seq: int
@@ -34,66 +33,51 @@ class _Envelope(msgspec.Struct, frozen=True):
     prev: str
 
 
-class _Put(ev.Output, frozen=True, kw_only=True, tag=False):
-    """A line that holds an output, as most do: decoded at once. Its tag is a field, since a decoder
-    for one type alone takes a line without any tag too."""
+class _OutputLine(ev.Output, frozen=True, kw_only=True, tag=False):
+    """A whole line that holds an output.
 
-    at: str
-    event: Literal["output"]
-
-
-class _Printed(_Put, frozen=True, kw_only=True, tag=False):
-    """The same, with all that the envelope has."""
+    Most lines do. They are decoded in one pass; all others in two, envelope and event. The tag is
+    a field here, because a decoder for a single tagged type also accepts a line without any tag.
+    """
 
     v: int
     seq: int
+    at: str
     mono: float
+    event: Literal["output"]
     prev: str
 
 
-class _Link(_Envelope, frozen=True):
-    """The envelope of a line that holds an output, which is left to be decoded elsewhere."""
-
-    event: Literal["output"]
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What a line tells, and when, in RFC 3339."""
-
-    event: Event
-    at: str
-
-
-_decode_link = msgspec.json.Decoder(_Link).decode
-_decode_put = msgspec.json.Decoder(_Put).decode
-_decode_printed = msgspec.json.Decoder(_Printed).decode
+_decode_output_line = msgspec.json.Decoder(_OutputLine).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_event = cast("Callable[[bytes], Event]", msgspec.json.Decoder(Event).decode)
 
 
 class Lines:
-    """The whole lines of a journal, without their newlines, as many at a time as one piece of it
-    has. `read` is that of the open file. `rest`: the bytes that follow the last newline."""
+    """The complete lines of an open file, without their newlines.
+
+    `read` is the file's `read`. `rest` holds the bytes after the last newline.
+    """
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self.rest = b""
         self._read = read
 
     def new(self) -> list[bytes]:
-        """Those that come next, none at the end of the file."""
-        said = [self.rest, self._read(_CHUNK)]
-        while said[-1] and b"\n" not in said[-1]:  # a very long line
-            said.append(self._read(_CHUNK))
-        whole = b"".join(said)
-        said.clear()  # of the line of a plan that is very long, no copy more than needed
+        """Return the next lines, or an empty list at the end of the file."""
+        parts = [self.rest, self._read(_CHUNK)]
+        while parts[-1] and b"\n" not in parts[-1]:  # a line longer than a chunk
+            parts.append(self._read(_CHUNK))
+        whole = b"".join(parts)
+        parts.clear()  # the line with the plan can be very long: do not hold it twice
         *lines, self.rest = whole.split(b"\n")
         return lines
 
 
 class Following:
-    """The records of a journal that is still written, as they come, each checked as by `Reading`.
+    """The records of a journal that is still being written, each checked as by `Reading`.
 
-    A line without its newline is still being written: it is read when it is whole.
+    A line without its newline is not complete yet. It is returned when its newline is there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,10 +89,12 @@ class Following:
         self._prev = GENESIS
 
     def new(self, through: int | None = None) -> list[Record]:
-        """Some of what has come since the last call, empty when nothing has; with `through`, no
-        record of a higher number.
+        """Return some of the records added since the last call, or an empty list.
 
-        Raises as iterating a `Reading` does.
+        With `through`, return no record with a higher number.
+
+        Raises:
+            JournalError, DamagedJournalError: as for iterating a `Reading`.
         """
         if not self._lines:
             self._lines.extend(self._open().new())
@@ -134,142 +120,88 @@ class Following:
 class Reading:
     """The records of a journal in order, each checked against the line before it.
 
-    Iterating raises DamagedJournalError, naming the line, at the first that is not as it was
-    written. A last line without its newline is what a crash leaves: it is left out, and `torn`
-    holds its bytes afterwards. `head` is the hash of the last line that was read. `listener` is
-    told each piece of the file when it is read.
+    Iterating raises DamagedJournalError, naming the line, at the first line that nbrun did not
+    write there. A crash can leave a last line without its newline: that line is not returned, and
+    `torn` holds its bytes afterwards. `head` is the hash of the last record returned.
     """
 
-    def __init__(self, path: Path, listener: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._listener = listener
         self.torn = b""
         self.head = GENESIS
 
     def __iter__(self) -> Iterator[Record]:
         with self.open() as file:
-            yield from self._records(file)
-
-    def but_outputs(self) -> Iterator[Record | None]:
-        """The same, with None for each output: of these no more is checked here than number and
-        chain, for one who has them decoded elsewhere (see `unchecked`)."""
-        with self.open() as file:
-            self.head, seq, source = GENESIS, 0, Lines(self._heard(file.read))
+            self.head, seq, source = GENESIS, 0, Lines(file.read)
             while lines := source.new():
                 for line in lines:
-                    yield self._but_output(line, seq)
+                    record = self.record(line, seq, self.head)
+                    self.head = record.hash
+                    yield record
                     seq += 1
             self.torn = source.rest
 
-    def _but_output(self, line: bytes, seq: int) -> Record | None:
-        try:
-            link = _decode_link(line)
-        except _NO_EVENT:
-            record = self._any(line, seq, self.head)
-            self.head = record.hash
-            return record
-        if link.seq != seq or link.prev != self.head or link.v != SCHEMA_VERSION:
-            self._refuse(link, seq)
-        self.head = sha256(line).hexdigest()
-        return None
-
     def open(self) -> io.BufferedReader:
-        """The file. Raises JournalError when it can't be read."""
+        """Open the file.
+
+        Raises:
+            JournalError: the file can't be read.
+        """
         try:
             return open_regular(self.path)
         except OSError as error:
             raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
 
-    def _records(self, file: io.BufferedReader) -> Iterator[Record]:
-        self.head, seq, source = GENESIS, 0, Lines(self._heard(file.read))
-        while lines := source.new():
-            for line in lines:
-                record = self.record(line, seq, self.head)
-                self.head = record.hash
-                yield record
-                seq += 1
-        self.torn = source.rest
-
-    def _heard(self, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
-        listener = self._listener
-        if listener is None:
-            return read
-
-        def heard(size: int) -> bytes:
-            piece = read(size)
-            listener(piece)
-            return piece
-
-        return heard
-
     def record(self, line: bytes, seq: int, prev: str) -> Record:
-        """The one that `line`, without its newline, holds; number `seq`, after the hash `prev`.
+        """Decode `line`, which has no newline, and check its number and the hash before it.
 
-        Of a million lines each is read here: what is called once a line is written out.
+        Raises:
+            JournalError: a newer nbrun wrote the line.
+            DamagedJournalError: it is not the line that nbrun wrote there.
         """
         try:
-            printed = _decode_printed(line)
-        except _NO_EVENT:  # another event's, or damaged
-            return self._any(line, seq, prev)
-        if printed.seq != seq or printed.prev != prev or printed.v != SCHEMA_VERSION:
-            self._refuse(printed, seq)
+            found = _decode_output_line(line)
+        except _NOT_A_LINE:  # another event, or damage
+            return self._record_in_two_passes(line, seq, prev)
+        if found.seq != seq or found.prev != prev or found.v != SCHEMA_VERSION:
+            self._refuse(found, seq)
         return Record(
             seq=seq,
-            at=printed.at,
-            mono=printed.mono,
+            at=found.at,
+            mono=found.mono,
             event=ev.Output(
-                step=printed.step,
-                attempt=printed.attempt,
-                output=printed.output,
-                display_id=printed.display_id,
-                late=printed.late,
+                step=found.step,
+                attempt=found.attempt,
+                output=found.output,
+                display_id=found.display_id,
+                late=found.late,
             ),
             prev=prev,
-            hash=sha256(line).hexdigest(),
+            hash=sha256(line).hexdigest(),  # `digest`, called a million times, costs a tenth more
         )
 
-    def _any(self, line: bytes, seq: int, prev: str) -> Record:
-        """The same, whatever the line holds."""
+    def _record_in_two_passes(self, line: bytes, seq: int, prev: str) -> Record:
+        """Do the same for any event."""
         try:
             envelope = _decode_envelope(line)
             if (envelope.v, envelope.seq, envelope.prev) != (SCHEMA_VERSION, seq, prev):
                 self._refuse(envelope, seq)
             return _joined(envelope, line)
-        except _NO_EVENT as error:
+        except _NOT_A_LINE as error:
             raise self._damage(seq, f"not an event that nbrun wrote ({error})") from error
 
-    def _refuse(self, envelope: _Envelope | _Printed, seq: int) -> NoReturn:
-        if envelope.v != SCHEMA_VERSION:
+    def _refuse(self, found: _Envelope | _OutputLine, seq: int) -> NoReturn:
+        if found.v != SCHEMA_VERSION:
             raise JournalError(
-                f"{self.path}, line {seq + 1}: journal version {envelope.v}; this nbrun reads "
+                f"{self.path}, line {seq + 1}: journal version {found.v}; this nbrun reads "
                 f"version {SCHEMA_VERSION}: use a newer nbrun"
             )
-        if envelope.seq != seq:
-            raise self._damage(seq, f"its number is {envelope.seq}, not {seq}")
+        if found.seq != seq:
+            raise self._damage(seq, f"its number is {found.seq}, not {seq}")
         raise self._damage(seq, "it does not follow from the line before")
 
     def _damage(self, seq: int, what: str) -> DamagedJournalError:
         return DamagedJournalError(f"{self.path}, line {seq + 1}: the record is damaged: {what}")
-
-
-def unchecked(lines: Lines) -> Iterator[Told]:
-    """What lines tell that a `Reading` checks elsewhere. Raises what a decoder raises of a line
-    that is no event. As there, what is called once a line is written out."""
-    while some := lines.new():
-        for line in some:
-            try:
-                put = _decode_put(line)
-            except _NO_EVENT:
-                yield Told(_decode_event(line), _decode_envelope(line).at)
-            else:
-                event = ev.Output(
-                    step=put.step,
-                    attempt=put.attempt,
-                    output=put.output,
-                    display_id=put.display_id,
-                    late=put.late,
-                )
-                yield Told(event, put.at)
 
 
 def _joined(envelope: _Envelope, line: bytes) -> Record:
@@ -309,5 +241,5 @@ def last(path: Path) -> Record | None:
 def _alone(path: Path, line: bytes) -> Record:
     try:
         return _joined(_decode_envelope(line), line)
-    except _NO_EVENT as error:
+    except _NOT_A_LINE as error:
         raise DamagedJournalError(f"{path}: a line is not an event: {error}") from error

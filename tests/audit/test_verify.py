@@ -13,7 +13,6 @@ import pytest
 
 from nbrun.audit import seals as seal
 from nbrun.audit import ssh_signatures
-from nbrun.audit import verify as verify_module
 from nbrun.audit.verify import Standing, Trust, Verification, verify
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
@@ -41,17 +40,6 @@ from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
 
 RUN = "20261123-093000-restore-ab12"
 CURRENT = {"versions": {"nbrun": __import__("nbrun").__version__}}
-
-
-def by(processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records are checked by one process, or by two, however long they are."""
-    monkeypatch.setattr(verify_module.forked_worker, "is_possible", lambda: processes > 1)
-    monkeypatch.setattr(verify_module, "_LONG", -1)
-
-
-@pytest.fixture(autouse=True, params=[1, 2], ids=["one process", "two processes"])
-def _checked_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    by(request.param, monkeypatch)
 
 
 class Kept:
@@ -385,21 +373,13 @@ def wrong_at(*places: tuple[int, str]) -> list[bytes]:
     return lines
 
 
-@pytest.mark.parametrize("_checked_by", [2], indirect=True)
 @pytest.mark.parametrize("first", WRONG)
 @pytest.mark.parametrize("second", WRONG)
-def test_of_two_wrong_lines_the_same_is_named_whoever_finds_them(
-    tmp_path: Path, first: str, second: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_two_wrong_lines_the_first_is_named(tmp_path: Path, first: str, second: str) -> None:
     made = Kept(tmp_path)
     for places in (((3, first), (3, second)), ((3, first), (4, second)), ((2, first), (5, second))):
         made.rewrite(wrong_at(*places))
-        found = []
-        for processes in (1, 2):
-            by(processes, monkeypatch)
-            found.append(made.verify())
-        assert found[0] == found[1]
-        assert is_broken(found[0], min(at for at, _ in places) + 1)
+        assert is_broken(made.verify(), min(at for at, _ in places) + 1)
 
 
 def test_a_notebook_that_the_system_keeps_from_being_made_is_no_fault_of_the_record(
@@ -412,31 +392,9 @@ def test_a_notebook_that_the_system_keeps_from_being_made_is_no_fault_of_the_rec
         verify(kept.directory, Trust(), full)
 
 
-def test_where_a_second_process_is_killed_or_can_not_be_one_alone_does_it(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = os.getpid()
-
-    def killed(records: Any) -> str:
-        if os.getpid() != here:
-            os.kill(os.getpid(), 9)
-        return notebook.digest(records)
-
-    def none() -> int:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
-    by(1, monkeypatch)
-    found = kept.verify()
-    by(2, monkeypatch)
-    assert verify(kept.directory, Trust(), killed) == found
-    monkeypatch.setattr(os, "fork", none)
-    assert kept.verify() == found
-
-
 @needs_ssh_keygen
 @pytest.mark.parametrize("at", range(6))
 def test_any_line_may_be_sealed(tmp_path: Path, key: Path, at: int) -> None:
-    """An output's too, of which two processes look at the hash only when one alone does it."""
     made = Kept(tmp_path).write(whole(sign_key=ssh_signatures.fingerprint(key)))
     made.seal(key, at)
     made.seal(key)
@@ -450,23 +408,6 @@ def test_an_output_in_the_place_of_a_deviation_is_a_lie(tmp_path: Path) -> None:
     found = Kept(tmp_path).write(ended(between)).verify()
     assert is_broken(found, at + 1)
     assert "deviation" in found.why
-
-
-def test_a_second_process_is_begun_for_long_records_alone(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    by(2, monkeypatch)
-    size = kept.directory.journal.stat().st_size
-    where = []
-
-    def told(records: Any) -> str:
-        where.append(os.getpid())
-        return notebook.digest(records)
-
-    for longest, told_here in ((size - 1, []), (size, [os.getpid()])):
-        monkeypatch.setattr(verify_module, "_LONG", longest)
-        assert verify(kept.directory, Trust(), told).standing is Standing.UNSEALED
-        assert where == told_here
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import io
 import json
 import os
 import stat
@@ -23,7 +22,7 @@ from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.journal import reader as reading_module
 from nbrun.journal import writer as journal_module
 from nbrun.journal.codec import GENESIS, digest, encode, line_schema
-from nbrun.journal.reader import Lines, Reading, first, last, unchecked
+from nbrun.journal.reader import Reading, first, last
 from nbrun.journal.writer import Clock, Journal, is_locked
 from tests.support.build_events import (
     BEGAN,
@@ -467,27 +466,7 @@ def test_a_line_that_is_read_as_an_output_at_once_says_what_it_says_to_any_reade
     """Whatever was done to it: what is accepted, what is refused, and in which words."""
     reading = Reading(Path("journal.jsonl"))
     found = told_by(reading.record, line)
-    assert found == told_by(reading._any, line)
-    by_two = told_by_two(line)
-    if isinstance(found, Record):
-        assert by_two == (found.event, found.at)
-    else:
-        assert by_two in (found, "it is left to one alone")
-
-
-def told_by_two(line: bytes) -> tuple[Event, str] | str:
-    """What comes of a line of which one checks the chain, and another decodes what is left."""
-    reading = Reading(Path("journal.jsonl"))
-    reading.head = PRINTED.prev
-    whole = line.replace(b"\n", b" ") + b"\n"  # no line has one, and to JSON it is a blank
-    try:
-        reading._but_output(line, PRINTED.seq)
-        (told,) = unchecked(Lines(io.BytesIO(whole).read))
-    except JournalError as error:
-        return f"{type(error).__name__}: {error}"
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return "it is left to one alone"
-    return told.event, told.at
+    assert found == told_by(reading._record_in_two_passes, line)
 
 
 @pytest.mark.parametrize("left_out", [key for key, _ in MEMBERS])
@@ -495,13 +474,12 @@ def test_a_line_that_lacks_something_is_an_output_to_all_readers_or_to_none(left
     line = json.dumps({key: value for key, value in MEMBERS if key != left_out}).encode()
     reading = Reading(Path("journal.jsonl"))
     found = told_by(reading.record, line)
-    assert found == told_by(reading._any, line)
-    assert isinstance(told_by_two(line), str) is isinstance(found, str)
+    assert found == told_by(reading._record_in_two_passes, line)
     assert isinstance(found, Record) is (left_out in ("display_id", "late"))
 
 
 def test_an_output_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reading, "_any", lambda *_: pytest.fail("it was not"))
+    monkeypatch.setattr(Reading, "_record_in_two_passes", lambda *_: pytest.fail("it was not"))
     read = Reading(Path("journal.jsonl")).record
     assert told_by(read, encode(PRINTED)) == PRINTED
 
@@ -583,32 +561,6 @@ def test_a_synced_append_is_on_disk_when_it_returns(path: Path, disk: Disk) -> N
     journal.append([attempt_started()], sync=False)
     assert disk.calls == ["write", "sync", "write"]
     journal.close()
-
-
-def test_what_is_checked_elsewhere_is_told_as_it_is_read(path: Path) -> None:
-    events = [*begun(), *attempted(), output("x"), note_added("é"), run_finished()]
-    write(path, events)
-    with path.open("rb") as file:
-        told = list(unchecked(Lines(file.read)))
-    assert [(each.event, each.at) for each in told] == [(r.event, r.at) for r in read(path)]
-
-
-def test_a_journal_is_read_but_for_its_outputs(path: Path) -> None:
-    events = [*begun(), attempt_started(), output("x"), output("y"), run_finished()]
-    write(path, events)
-    path.write_bytes(path.read_bytes() + b'{"v":1,')
-    reading = Reading(path)
-    found = list(reading.but_outputs())
-    whole = read(path)
-    assert found == [None if isinstance(r.event, ev.Output) else r for r in whole]
-    assert (reading.torn, reading.head) == (b'{"v":1,', whole[-1].hash)
-
-
-def test_a_listener_hears_the_file_as_it_is(small: Path) -> None:
-    small.write_bytes(small.read_bytes() + b'{"v":1,')
-    heard: list[bytes] = []
-    assert list(Reading(small, heard.append)) == read(small)
-    assert b"".join(heard) == small.read_bytes()
 
 
 def test_a_batch_is_one_write(path: Path, disk: Disk) -> None:
