@@ -31,8 +31,8 @@ def long_run(parent: Path, events: int) -> RunDirectory:
     directory = _directory(parent, 0)
     last = _write(directory, _events(directory.id, steps, _OUTPUTS))
     finished = _finished(steps)
-    pieces = notebook.pieces(Reading(directory.journal), finished)
-    sha256 = notebook.save(directory.notebook(_runbook()), pieces)
+    chunks = notebook.chunks(Reading(directory.journal), finished)
+    sha256 = notebook.save(directory.notebook(_runbook()), chunks)
     _append(directory, last, msgspec.structs.replace(finished, notebook_sha256=sha256))
     return directory
 

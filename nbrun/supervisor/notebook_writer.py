@@ -26,7 +26,7 @@ def notebook_saver(
     def save(ending: ev.RunFinished | None) -> str | None:
         records = _share_plan(plan, Reading(directory.journal))
         try:
-            digest = notebook.save(path, notebook.pieces(records, ending), directory.let_read)
+            digest = notebook.save(path, notebook.chunks(records, ending), directory.let_read)
         except OSError as error:
             with directory.log.open("a") as log:
                 log.write(f"{path}: the output notebook can't be written: {error}\n")

@@ -475,7 +475,7 @@ def test_a_notebook_that_is_gone_can_be_made_again_and_is_no_lie(kept: Kept) -> 
     found = kept.verify()
     assert found.standing is Standing.UNSEALED
     assert found.notes == ("restore.ipynb is gone: nbrun export makes it again",)
-    notebook.save(kept.notebook, notebook.pieces(Reading(kept.directory.journal)))
+    notebook.save(kept.notebook, notebook.chunks(Reading(kept.directory.journal)))
     assert kept.notebook.read_bytes() == content
     assert kept.verify().notes == ()
 

@@ -1,6 +1,6 @@
-"""A run as an account of it: each step with its attempts, and what happened between them, in order.
+"""A run as data for the report and the ticket: each step with its attempts, and the events between.
 
-What the reports are made from. A function of the journal's records alone.
+An account is a function of the journal's records alone.
 """
 
 from collections.abc import Iterable
@@ -19,44 +19,50 @@ from nbrun.views.text.event_summary import EventSummary, describe
 
 
 @dataclass
-class Attempt:
-    """One attempt: `start` and `end` in seconds since the run began, `end` None without an end.
-    `outputs` as a notebook shows them. `after`: what happened in its step from its beginning on,
-    up to the next attempt."""
+class AttemptAccount:
+    """One attempt of a step.
+
+    `start` and `end` are seconds since the run began; `end` is None if no end is recorded.
+    `outputs` are nbformat outputs. `planned` is the runbook's own source at that time. `after`
+    holds the events of the step from the start of this attempt up to the next one.
+    """
 
     started: ev.AttemptStarted
     at: str
     start: float
     outputs: list[dict[str, Any]]
-    planned: str  # the runbook's own source at that time
+    planned: str
     end: float | None = None
     finished: ev.AttemptFinished | None = None
-    told: str = "no end is recorded"
+    result: str = "no end is recorded"
     not_kept: str = ""
     deviations: list[ev.Deviated] = field(default_factory=list)
     after: list[EventSummary] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
+        """An `Outcome`, or `indeterminate`."""
         return self.finished.outcome if self.finished else "indeterminate"
 
 
 @dataclass
-class Section:
-    """One step, or one inserted cell (`step` None), with all its attempts. `before`: what happened
-    in it before there was one."""
+class StepAccount:
+    """One step, or one inserted cell (`step` is None), with all its attempts.
+
+    `before` holds the events of the step before its first attempt.
+    """
 
     id: str
     title: str
     step: Step | None
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[AttemptAccount] = field(default_factory=list)
     why_not_run: str = ""
     before: list[EventSummary] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Wait:
-    """The run stood still from `start` to `end`, waiting for the operator."""
+    """A time in which the run waited for its operator, in seconds since the run began."""
 
     start: float
     end: float
@@ -64,43 +70,47 @@ class Wait:
 
 
 @dataclass
-class Account:
-    """`head`: the hash of the journal's last line; `end`: its time in seconds."""
+class RunAccount:
+    """A run. `began`, `last`: when its first and last record were written, RFC 3339 UTC.
+
+    `end`: the time of the last record, in seconds since the run began. `head`: the hash of the
+    journal's last line.
+    """
 
     state: RunState = field(default_factory=RunState)
     began: str = ""
     last: str = ""
     end: float = 0.0
     head: str = GENESIS
-    sections: list[Section] = field(default_factory=list)
+    sections: list[StepAccount] = field(default_factory=list)
     waits: list[Wait] = field(default_factory=list)
     events: list[EventSummary] = field(default_factory=list)
 
     @property
-    def attempts(self) -> list[Attempt]:
-        """All of them, in the order they began."""
+    def attempts(self) -> list[AttemptAccount]:
+        """All attempts, in the order in which they began."""
         found = [attempt for section in self.sections for attempt in section.attempts]
         return sorted(found, key=lambda attempt: attempt.start)
 
     @property
     def waited(self) -> float:
-        """Seconds that the run waited for its operator."""
+        """Seconds in which the run waited for its operator."""
         return sum(wait.end - wait.start for wait in self.waits)
 
 
-def account(records: Iterable[Record]) -> Account:
-    """The account of a run that may still go on.
+def account(records: Iterable[Record]) -> RunAccount:
+    """Return the account of a run, which may still be going on.
 
     Raises:
-        IllegalEventError: the records are no run's.
+        IllegalEventError: the records are not those of a run.
     """
-    teller = _Teller()
+    builder = _Builder()
     for record in records:
-        teller.take(record)
-    return teller.told()
+        builder.take(record)
+    return builder.finish()
 
 
-# The attempt itself, or the stop that follows, already says so.
+# Events that an attempt, or the stop that follows them, shows already.
 _NOT_LISTED = (
     ev.AttemptIndeterminate,
     ev.KernelIdle,
@@ -110,11 +120,11 @@ _NOT_LISTED = (
 )
 
 
-class _Teller:
+class _Builder:
     def __init__(self) -> None:
-        self._account = Account()
+        self._account = RunAccount()
         self._outputs = Outputs()
-        self._sections: dict[str, Section] = {}
+        self._sections: dict[str, StepAccount] = {}
         self._stop: tuple[float, str] | None = None
         self._last: Record | None = None
 
@@ -127,37 +137,35 @@ class _Teller:
             case ev.RunbookReplaced() as event:
                 self._replan(event.steps)
             case ev.AttemptStarted() as event:
-                self._attempt(event, record)
+                self._begin_attempt(event, record)
             case (
                 ev.Output() | ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged() as event
             ):
                 self._outputs.take(event)
             case ev.OutputCapped() as event:
-                self._sections[event.step].attempts[
-                    event.attempt - 1
-                ].not_kept = phrases.capped_output(event)
+                self._attempt(event).not_kept = phrases.capped_output(event)
             case ev.AttemptFinished() as event:
-                self._end(event, phrases.attempt_result(state, event), record.mono)
+                self._end_attempt(event, phrases.attempt_result(state, event), record.mono)
             case ev.AttemptIndeterminate() as event:
-                self._end(event, f"{phrases.OUTCOMES['indeterminate']}: {event.why}", record.mono)
-            case ev.AttemptSettled() as event:
-                self._sections[event.step].attempts[event.attempt - 1].told = (
-                    f"{phrases.OUTCOMES['indeterminate']}; "
-                    + phrases.with_reason(phrases.finding(state, event), event.reason)
+                self._end_attempt(
+                    event, f"{phrases.OUTCOMES['indeterminate']}: {event.why}", record.mono
                 )
+            case ev.AttemptSettled() as event:
+                finding = phrases.with_reason(phrases.finding(state, event), event.reason)
+                self._attempt(event).result = f"{phrases.OUTCOMES['indeterminate']}; {finding}"
             case ev.Stopped() as event:
                 self._stop = record.mono, phrases.stop_reason(state, event)
             case ev.Resumed() | ev.RunFinished():
-                self._go_on(record.mono)
-        self._tell(state, record)
+                self._end_wait(record.mono)
+        self._add_event(state, record)
 
-    def told(self) -> Account:
-        """A stop without an end lasts till the last record."""
+    def finish(self) -> RunAccount:
+        """Return the account. A stop that has not ended lasts until the last record."""
         made = self._account
         if self._last is not None:
             made.last, made.end = self._last.at, self._last.mono
             made.head = digest(encode(self._last))
-        self._go_on(made.end)
+        self._end_wait(made.end)
         for step in phrases.never_run(made.state) if made.state.started else ():
             self._sections[step.step.id].why_not_run = phrases.why_not_run(made.state, step)
         return made
@@ -165,56 +173,61 @@ class _Teller:
     def _begin(self, event: ev.RunStarted, at: str) -> None:
         self._account.began = at
         for step in event.steps:
-            self._section(Section(step.id, step.title, step))
+            self._add_section(StepAccount(step.id, step.title, step))
 
     def _replan(self, steps: tuple[Step, ...]) -> None:
-        """The steps in their new order, then what has an attempt and is no step any more."""
+        """Put the steps into their new order; removed steps that have an attempt come last."""
         before = self._account.sections
         self._account.sections = []
         for step in steps:
-            known = self._sections.get(step.id) or Section(step.id, step.title, step)
+            known = self._sections.get(step.id) or StepAccount(step.id, step.title, step)
             known.step, known.title = step, step.title
-            self._section(known)
-        left = [each for each in before if each.attempts and each not in self._account.sections]
-        self._account.sections += left
+            self._add_section(known)
+        removed = [each for each in before if each.attempts and each not in self._account.sections]
+        self._account.sections += removed
 
-    def _section(self, section: Section) -> Section:
+    def _add_section(self, section: StepAccount) -> StepAccount:
         self._sections[section.id] = section
         self._account.sections.append(section)
         return section
 
-    def _attempt(self, event: ev.AttemptStarted, record: Record) -> None:
+    def _attempt(self, event: ev.OutputCapped | ev.AttemptSettled) -> AttemptAccount:
+        return self._sections[event.step].attempts[event.attempt - 1]
+
+    def _begin_attempt(self, event: ev.AttemptStarted, record: Record) -> None:
         section = self._sections.get(event.step)
         if section is None:
             title = phrases.step(self._account.state, event.step)
-            section = self._section(Section(event.step, title, None))
+            section = self._add_section(StepAccount(event.step, title, None))
         outputs = self._outputs.of(event.step, event.attempt)
         known = self._account.state.steps.get(event.step)
         planned = known.step.source if known else event.source
-        attempt = Attempt(event, record.at, record.mono, outputs, planned)
+        attempt = AttemptAccount(event, record.at, record.mono, outputs, planned)
         section.attempts.append(attempt)
 
-    def _end(
-        self, event: ev.AttemptFinished | ev.AttemptIndeterminate, told: str, mono: float
+    def _end_attempt(
+        self, event: ev.AttemptFinished | ev.AttemptIndeterminate, result: str, mono: float
     ) -> None:
         attempt = self._sections[event.step].attempts[-1]
-        attempt.end, attempt.told = mono, told
+        attempt.end, attempt.result = mono, result
         if isinstance(event, ev.AttemptFinished):
             attempt.finished = event
 
-    def _go_on(self, mono: float) -> None:
+    def _end_wait(self, mono: float) -> None:
         if self._stop is not None:
             start, why = self._stop
             self._account.waits.append(Wait(start, mono, why))
             self._stop = None
 
-    def _tell(self, state: RunState, record: Record) -> None:
-        told = None if isinstance(record.event, _NOT_LISTED) else describe(state, record)
-        if told is not None:
-            self._account.events.append(told)
+    def _add_event(self, state: RunState, record: Record) -> None:
+        listed = not isinstance(record.event, _NOT_LISTED)
+        summary = describe(state, record) if listed else None
+        if summary is None:
+            return
+        self._account.events.append(summary)
         running = state.attempt
         if isinstance(record.event, ev.Deviated) and running and running.step == record.event.step:
             self._sections[running.step].attempts[-1].deviations.append(record.event)
-        elif told is not None and told.step in self._sections:
-            section = self._sections[told.step]
-            (section.attempts[-1].after if section.attempts else section.before).append(told)
+        elif summary.step in self._sections:
+            section = self._sections[summary.step]
+            (section.attempts[-1].after if section.attempts else section.before).append(summary)

@@ -1,7 +1,7 @@
-"""The cells of an output notebook while it is made: as JSON in a temporary file, not in memory.
+"""The cells of an output notebook while it is built: as JSON in a temporary file, not in memory.
 
-A cell is put there when nothing is expected to change it any more. What changes it after all, such
-as a late output, takes it out again.
+The cell of an attempt is stored when the next attempt begins. An event that still changes the
+cell, such as late output, loads it again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,127 +10,143 @@ from typing import Any
 import msgspec
 
 from nbrun.core import events as ev
-from nbrun.views.export.outputs import AttemptOutputs, Bundle
-from nbrun.views.export.spool import Aside, Pieces
+from nbrun.views.export.outputs import AttemptOutputs, MimeBundle
+from nbrun.views.export.spool import Spool, StreamTextSpool
 
-_MOST_PRINTED = 1 << 20  # characters of an attempt's streams that are in memory at a time
+_MAX_STREAM_TEXT = 1 << 20  # characters of an attempt's streams that are in memory at a time
 
-Cell = dict[str, Any]
-Key = tuple[str, int]  # the step and the number of an attempt
+NotebookCell = dict[str, Any]
+AttemptKey = tuple[str, int]  # the id of the step, and the number of the attempt
 
 
-class _Unsettled(msgspec.Struct):
-    """The cell of an attempt with outputs that may yet change though it is over."""
+class _ChangeableCell(msgspec.Struct):
+    """The cell of an ended attempt with displays or widgets that later events may change."""
 
-    cell: Cell
-    named: list[tuple[int, str]]
+    cell: NotebookCell
+    displays: list[tuple[int, str]]
     views: list[tuple[int, str]]
     clear_next: bool
 
 
 _encode = msgspec.json.Encoder().encode
-_unsettled = msgspec.json.Decoder(_Unsettled)
+_changeable = msgspec.json.Decoder(_ChangeableCell)
 
 
-class Cells:
-    """Cells in their order. Those of attempts are known by the attempt's key."""
+class CellStore:
+    """Cells in notebook order. The cell of an attempt is found by the attempt's key."""
 
     def __init__(self) -> None:
-        self._pieces = Pieces()
-        self._aside = Aside()
-        self._numbers: dict[Key, int] = {}
-        self._open: dict[Key, tuple[Cell, AttemptOutputs]] = {}
-        self._left: set[int] = set()  # the numbers of those that are not settled
+        self._spool = Spool()
+        self._stream_texts = StreamTextSpool()
+        self._numbers: dict[AttemptKey, int] = {}
+        self._open: dict[AttemptKey, tuple[NotebookCell, AttemptOutputs]] = {}
+        self._changeable: set[int] = set()  # the numbers of stored `_ChangeableCell`s
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._spool)
 
-    def add(self, cell: Cell) -> int:
-        """One that is no attempt's; its number."""
-        return self._pieces.add(piece(cell))
+    def add(self, cell: NotebookCell) -> int:
+        """Append a cell that belongs to no attempt, and return its number."""
+        return self._spool.add(cell_json(cell))
 
-    def replace(self, number: int, cell: Cell) -> None:
-        """One that was added."""
-        self._pieces.replace(number, piece(cell))
+    def replace(self, number: int, cell: NotebookCell) -> None:
+        """Replace a cell that `add` appended."""
+        self._spool.replace(number, cell_json(cell))
 
-    def begin(self, key: Key, cell: Cell) -> None:
-        """An attempt's. Its outputs, which are empty, change with `outputs`."""
-        self._put_away()
-        self._numbers[key] = self._pieces.add(b"")
+    def begin(self, key: AttemptKey, cell: NotebookCell) -> None:
+        """Append the cell of an attempt. Its list of outputs is empty, and `outputs` fills it."""
+        self._store_open()
+        self._numbers[key] = self._spool.add(b"")
         self._open[key] = cell, AttemptOutputs(cell["outputs"])
 
-    def attempt(self, key: Key) -> Cell:
-        """The cell of an attempt, to be changed. Raises KeyError when none has begun with that."""
-        return self._opened(key)[0]
+    def attempt(self, key: AttemptKey) -> NotebookCell:
+        """Return the cell of an attempt, for the caller to change.
 
-    def put_out(self, event: ev.Output) -> dict[str, Any]:
-        """What is among its attempt's outputs for `event` now (see `AttemptOutputs.add`): of what
-        is printed without end, only the last texts. Raises KeyError as `attempt` does."""
+        Raises:
+            KeyError: no such attempt has begun.
+        """
+        return self._load(key)[0]
+
+    def add_output(self, event: ev.Output) -> dict[str, Any]:
+        """Add an output to its attempt and return its entry in the list of outputs.
+
+        Of a long stream, the entry holds only the last texts (see `AttemptOutputs.add`).
+
+        Raises:
+            KeyError: no such attempt has begun.
+        """
         outputs = self.outputs(event.step, event.attempt)
         output = outputs.add(event)
-        if outputs.printed > _MOST_PRINTED:
-            self._aside.put(output["text"])
-            outputs.printed = 0
+        if outputs.stream_characters > _MAX_STREAM_TEXT:
+            self._stream_texts.take_out(output["text"])
+            outputs.stream_characters = 0
         return output
 
     def outputs(self, step: str, attempt: int) -> AttemptOutputs:
-        """Of an attempt. Raises KeyError as `attempt` does."""
-        key = step, attempt
-        return (self._open.get(key) or self._opened(key))[1]
+        """Return the outputs of an attempt.
 
-    def settled(
-        self, bundles: Mapping[str, Bundle], texts: Mapping[str, str]
+        Raises:
+            KeyError: no such attempt has begun.
+        """
+        key = step, attempt
+        return (self._open.get(key) or self._load(key))[1]
+
+    def finish(
+        self, bundles: Mapping[str, MimeBundle], texts: Mapping[str, str]
     ) -> Iterator[Iterator[bytes]]:
-        """All of them, each as it stands in the notebook's JSON, in pieces, when `bundles` and
-        `texts` are what displays and widgets show at the end. Nothing may be changed meanwhile."""
-        self._put_away()
-        for number in range(len(self._pieces)):
-            kept = self._pieces[number]
-            if number in self._left:
-                cell, outputs = _taken_out(kept)
-                outputs.settle(bundles, texts)
-                kept = piece(cell)
-            yield self._aside.put_back(kept)
+        """Yield each cell's JSON, in chunks, as it stands in the notebook.
+
+        `bundles` and `texts` are what displays and widgets show at the end (see `DisplayState`).
+        No cell may be changed meanwhile.
+        """
+        self._store_open()
+        for number in range(len(self._spool)):
+            stored = self._spool[number]
+            if number in self._changeable:
+                cell, outputs = _load_changeable(stored)
+                outputs.finish(bundles, texts)
+                stored = cell_json(cell)
+            yield self._stream_texts.put_back(stored)
 
     def close(self) -> None:
-        self._pieces.close()
-        self._aside.close()
+        self._spool.close()
+        self._stream_texts.close()
 
-    def _opened(self, key: Key) -> tuple[Cell, AttemptOutputs]:
-        known = self._open.get(key)
-        if known is None:
+    def _load(self, key: AttemptKey) -> tuple[NotebookCell, AttemptOutputs]:
+        found = self._open.get(key)
+        if found is None:
             number = self._numbers[key]
-            kept = self._pieces[number]
-            known = self._open[key] = _taken_out(kept) if number in self._left else _read(kept)
-        return known
+            load = _load_changeable if number in self._changeable else _load_final
+            found = self._open[key] = load(self._spool[number])
+        return found
 
-    def _put_away(self) -> None:
+    def _store_open(self) -> None:
         for key, (cell, outputs) in self._open.items():
             number = self._numbers[key]
-            if outputs.named or outputs.views or outputs.clear_next:
-                self._left.add(number)
-                left = _Unsettled(cell, outputs.named, outputs.views, outputs.clear_next)
-                self._pieces.replace(number, _encode(left))
+            if outputs.displays or outputs.views or outputs.clear_next:
+                self._changeable.add(number)
+                stored = _ChangeableCell(cell, outputs.displays, outputs.views, outputs.clear_next)
+                self._spool.replace(number, _encode(stored))
             else:
-                self._left.discard(number)
-                self._pieces.replace(number, piece(cell))
+                self._changeable.discard(number)
+                self._spool.replace(number, cell_json(cell))
         self._open.clear()
 
 
-def piece(cell: Cell) -> bytes:
-    """A cell as it stands in the list of a notebook that is indented by one."""
+def cell_json(cell: NotebookCell) -> bytes:
+    """Return a cell as it stands in the list of cells of a notebook that is indented by one."""
     formatted = msgspec.json.format(_encode(cell), indent=1)
     return b"  " + formatted.replace(b"\n", b"\n  ")
 
 
-def _taken_out(kept: bytes) -> tuple[Cell, AttemptOutputs]:
-    found = _unsettled.decode(kept)
+def _load_changeable(stored: bytes) -> tuple[NotebookCell, AttemptOutputs]:
+    found = _changeable.decode(stored)
     outputs = AttemptOutputs(
-        found.cell["outputs"], found.named, found.views, clear_next=found.clear_next
+        found.cell["outputs"], found.displays, found.views, clear_next=found.clear_next
     )
     return found.cell, outputs
 
 
-def _read(kept: bytes) -> tuple[Cell, AttemptOutputs]:
-    cell: Cell = msgspec.json.decode(kept)
+def _load_final(stored: bytes) -> tuple[NotebookCell, AttemptOutputs]:
+    cell: NotebookCell = msgspec.json.decode(stored)
     return cell, AttemptOutputs(cell["outputs"])

@@ -1,6 +1,6 @@
 """The output notebook: every attempt as a code cell, in the order in which they ran.
 
-A function of the journal's events alone, so that the same journal gives the same bytes.
+The notebook is a function of the journal's events alone: the same journal gives the same bytes.
 """
 
 import hashlib
@@ -21,25 +21,29 @@ from nbrun.core.reducer import TRANSITIONS, apply, check_transition
 from nbrun.core.state import RunState
 from nbrun.system.files import sync_directory, sync_file
 from nbrun.views.export import notebook_cells
-from nbrun.views.export.cell_store import Cell, Cells, piece
-from nbrun.views.export.display_state import Shown
-from nbrun.views.export.notebook_cells import markdown, md, own_metadata
+from nbrun.views.export.cell_store import CellStore, NotebookCell, cell_json
+from nbrun.views.export.display_state import DisplayState
+from nbrun.views.export.notebook_cells import escape, markdown, own_metadata
 from nbrun.views.text import phrases
 
 NBFORMAT = (4, 5)
 _BUFFER = 1 << 18  # bytes
-_MAY_PUT_OUT = TRANSITIONS[ev.Output]
+_OUTPUT_PHASES = TRANSITIONS[ev.Output]
 
 
-def pieces(
+def chunks(
     records: Iterable[TimestampedEvent], ending: ev.RunFinished | None = None
 ) -> Iterator[bytes]:
-    """The notebook of `records`, as UTF-8 JSON, valid nbformat 4.5, piece by piece: of what cells
-    have put out, one attempt's is in memory at a time, and of what they have printed less.
+    """Yield the notebook of `records` in chunks: UTF-8 JSON, valid nbformat 4.5.
 
-    `ending`: an end that is not in the journal yet. It gives the same bytes as the journal that
-    has it: nothing here depends on when it was written. Raises OSError when the temporary file
-    that it takes can't be written.
+    At most the outputs of one attempt are in memory at a time, and only a part of a long stream.
+
+    `ending` is an end that the journal does not have yet. The result has the same bytes as the
+    notebook of the journal that has this end: nothing in it depends on when it was written.
+
+    Raises:
+        IllegalEventError: the records are not those of a run.
+        OSError: a temporary file can't be written.
     """
     builder = _Builder()
     try:
@@ -53,32 +57,37 @@ def pieces(
 
 
 def build(records: Iterable[TimestampedEvent], ending: ev.RunFinished | None = None) -> bytes:
-    """The same in one piece."""
-    return b"".join(pieces(records, ending))
+    """Return the notebook of `records` (see `chunks`)."""
+    return b"".join(chunks(records, ending))
 
 
 def digest(records: Iterable[TimestampedEvent]) -> str:
-    """The SHA-256 of the notebook of `records`."""
+    """Return the SHA-256 of the notebook of `records`, in hexadecimal."""
     found = hashlib.sha256()
-    for each in pieces(records):
-        found.update(each)
+    for chunk in chunks(records):
+        found.update(chunk)
     return found.hexdigest()
 
 
 def save(
     path: Path, content: Iterable[bytes], let_read: Callable[[Path], None] = lambda _path: None
 ) -> str:
-    """Put the pieces of `content` at `path`, all of them or none, mode 0600 but for those whom
-    `let_read` lets read the file that it is given, before that stands there. The SHA-256 of the
-    whole. Raises OSError, and what `content` raises."""
+    """Write `content` to `path`, whole or not at all, and return its SHA-256 in hexadecimal.
+
+    The file has mode 0600. `let_read` gets the temporary file before it is moved to `path`, and may
+    let others read it.
+
+    Raises:
+        OSError: the file can't be written; what `content` raises is raised too.
+    """
     found = hashlib.sha256()
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb", buffering=_BUFFER) as file:
             os.fchmod(fd, 0o600)
-            for each in content:
-                found.update(each)
-                file.write(each)
+            for chunk in content:
+                found.update(chunk)
+                file.write(chunk)
             file.flush()
             sync_file(fd)
         let_read(Path(temporary))
@@ -92,53 +101,53 @@ def save(
 
 
 class _Builder:
-    """Cells in the order of events; outputs go to the cell of their attempt, whenever they come."""
+    """Cells in the order of events; an output goes to the cell of its attempt, however late."""
 
     def __init__(self) -> None:
         self._state = RunState()
         self._began_at = ""
-        self._cells = Cells()
-        self._shown = Shown()
-        self._taken = {notebook_cells.HEAD}
+        self._cells = CellStore()
+        self._displays = DisplayState()
+        self._used_ids = {notebook_cells.HEAD}
         self._capped: dict[tuple[str, int], tuple[int, str]] = {}
         self._narrated: set[str] = set()
         self._operator: model.Operator | None = None
 
     def close(self) -> None:
         self._cells.close()
-        self._shown.bundles.close()
+        self._displays.bundles.close()
 
     def take(self, event: ev.Event, at: str) -> None:
-        if type(event) is ev.Output:  # most are, and they change no state
-            if self._state.phase not in _MAY_PUT_OUT:
+        if type(event) is ev.Output:  # most events are outputs, which change no state
+            if self._state.phase not in _OUTPUT_PHASES:
                 check_transition(self._state, event)
-            output = self._cells.put_out(event)
+            output = self._cells.add_output(event)
             if output["output_type"] != "stream":
-                self._shown.put_out(event, output)
+                self._displays.add(event, output)
         else:
-            self._take_rarer(event, at)
+            self._take_other(event, at)
 
-    def _take_rarer(self, event: ev.Event, at: str) -> None:
+    def _take_other(self, event: ev.Event, at: str) -> None:
         apply(self._state, event)
         match event:
             case ev.OutputUpdated() | ev.WidgetsChanged():
-                self._shown.change(event)
+                self._displays.change(event)
             case ev.OutputCleared(wait=wait):
                 self._cells.outputs(event.step, event.attempt).clear(wait=wait)
             case ev.RunStarted(operator=operator):
                 self._began_at, self._operator = at, operator
             case ev.AttemptStarted():
-                self._attempt(event, at)
+                self._begin_attempt(event, at)
             case ev.OutputCapped():
-                self._cap(event)
+                self._cap_output(event)
             case ev.AttemptFinished():
-                self._finish(event, at)
+                self._finish_attempt(event, at)
             case ev.Deviated():
-                self._deviate(event)
+                self._add_deviation(event)
             case _:
-                self._remark(event, at)
+                self._add_remark(event, at)
 
-    def _remark(self, event: ev.Event, at: str) -> None:
+    def _add_remark(self, event: ev.Event, at: str) -> None:
         """Add a Markdown cell about a decision, the kernel, a crash or a resume."""
         match event:
             case ev.Decided(operator=operator, decision=decision):
@@ -156,10 +165,10 @@ class _Builder:
 
     # ── cells ────────────────────────────────────────────────────────────────────────────────
 
-    def _attempt(self, event: ev.AttemptStarted, at: str) -> None:
+    def _begin_attempt(self, event: ev.AttemptStarted, at: str) -> None:
         self._narrate(event.step)
         step = self._state.steps.get(event.step)
-        cell: Cell = {
+        cell: NotebookCell = {
             "cell_type": "code",
             "id": self._next_id(),
             "execution_count": None,
@@ -181,10 +190,10 @@ class _Builder:
             "outputs": [],
             "source": event.source,
         }
-        id_ = step.step.id if step else event.step  # the plan's own text: there may be very many
-        self._cells.begin((id_, event.attempt), self._named(cell))
+        id_ = step.step.id if step else event.step  # the same string object: there may be very many
+        self._cells.begin((id_, event.attempt), self._with_unique_id(cell))
 
-    def _finish(self, event: ev.AttemptFinished, at: str) -> None:
+    def _finish_attempt(self, event: ev.AttemptFinished, at: str) -> None:
         cell = self._cells.attempt((event.step, event.attempt))
         cell["execution_count"] = event.execution_count
         own = cell["metadata"]["nbrun"]
@@ -193,27 +202,27 @@ class _Builder:
             if getattr(event, name) is not None:
                 own[name] = getattr(event, name)
 
-    def _cap(self, event: ev.OutputCapped) -> None:
-        """One remark an attempt, after it; a later event has what the one before had, and more."""
+    def _cap_output(self, event: ev.OutputCapped) -> None:
+        """Add one remark for each attempt; a later event of the attempt replaces its text."""
         key = event.step, event.attempt
         if key not in self._capped:
-            remark = self._named(markdown(self._next_id(), ""))
+            remark = self._with_unique_id(markdown(self._next_id(), ""))
             self._capped[key] = self._cells.add(remark), remark["id"]
         number, id_ = self._capped[key]
         where = f"{phrases.step(self._state, event.step)}, attempt {event.attempt}"
-        told = f"**{md(where)}**: {md(phrases.capped_output(event))}"
-        self._cells.replace(number, markdown(id_, told))
+        text = f"**{escape(where)}**: {escape(phrases.capped_output(event))}"
+        self._cells.replace(number, markdown(id_, text))
         own = self._cells.attempt(key)["metadata"]["nbrun"]
         own["not_kept"] = {"outputs": event.outputs, "bytes": event.bytes, "sha256": event.sha256}
 
-    def _deviate(self, event: ev.Deviated) -> None:
+    def _add_deviation(self, event: ev.Deviated) -> None:
         attempt = self._state.attempt
         if attempt is not None and attempt.step == event.step:
             cell = self._cells.attempt((attempt.step, attempt.attempt))
             cell["metadata"]["nbrun"]["deviations"].append(event.kind)
 
     def _narrate(self, step: str | None) -> None:
-        """The Markdown before a step, once, where the run first passed it."""
+        """Add the Markdown before a step, once: where the run first comes to the step."""
         known = self._state.steps.get(step or "")
         if known is None or step is None or step in self._narrated:
             return
@@ -227,30 +236,29 @@ class _Builder:
     def _next_id(self) -> str:
         return f"nbrun-{len(self._cells) + 1}"
 
-    def _add(self, cell: Cell) -> int:
-        """Its number."""
-        return self._cells.add(self._named(cell))
+    def _add(self, cell: NotebookCell) -> int:
+        return self._cells.add(self._with_unique_id(cell))
 
-    def _named(self, cell: Cell) -> Cell:
-        """`cell` with an id that no other has, where a runbook's own id is like one made here."""
+    def _with_unique_id(self, cell: NotebookCell) -> NotebookCell:
+        """Give `cell` another id if a cell already has it: a runbook may use ids like ours."""
         numbered = (f"{cell['id'][:50]}-{number}" for number in count(2))
-        cell["id"] = next(id_ for id_ in chain([cell["id"]], numbered) if id_ not in self._taken)
-        self._taken.add(cell["id"])
+        cell["id"] = next(id_ for id_ in chain([cell["id"]], numbered) if id_ not in self._used_ids)
+        self._used_ids.add(cell["id"])
         return cell
 
     # ── the whole ────────────────────────────────────────────────────────────────────────────
 
     def document(self) -> Iterator[bytes]:
-        """The notebook, when all has been taken."""
+        """Yield the notebook, after the last event."""
         plan = self._state.plan
         if self._state.current is None and self._state.finished is not None:
-            for told in plan.epilogue:
-                self._add(notebook_cells.narration(told))
-        for cell in notebook_cells.never_run(self._state):
-            self._add(cell)
+            for cell in plan.epilogue:
+                self._add(notebook_cells.narration(cell))
+        for never_run in notebook_cells.never_run(self._state):
+            self._add(never_run)
         yield b'{\n "cells": [\n'
-        yield piece(notebook_cells.head(self._state, self._began_at))
-        for made in self._cells.settled(self._shown.bundles, self._shown.texts):
+        yield cell_json(notebook_cells.head(self._state, self._began_at))
+        for made in self._cells.finish(self._displays.bundles, self._displays.texts):
             yield b",\n"
             yield from made
         rest = {

@@ -1,4 +1,4 @@
-"""The cells of an output notebook that are no attempt's: its head, remarks, what was never run."""
+"""The cells of an output notebook that belong to no attempt: header, remarks, steps never run."""
 
 import json
 import re
@@ -9,15 +9,15 @@ from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.core.planner import step_label
 from nbrun.core.state import RunState, StepState
-from nbrun.views.export.cell_store import Cell
+from nbrun.views.export.cell_store import NotebookCell
 from nbrun.views.text import identities, phrases
 from nbrun.views.text.event_summary import EventSummary, describe
 
 HEAD = "nbrun-head"
 
 
-def head(state: RunState, began_at: str) -> Cell:
-    """What the run was, and how it left the script."""
+def head(state: RunState, began_at: str) -> NotebookCell:
+    """Return the header: what was run, by whom, where, and how it left the script."""
     plan, finished = state.plan, state.finished
     rows = [
         ("Runbook", plan.runbook),
@@ -35,12 +35,12 @@ def head(state: RunState, began_at: str) -> Cell:
         ("Took", phrases.duration(finished.duration) if finished else ""),
         *(("Off script", phrases.deviation_and_reason(state, each)) for each in state.deviations),
     ]
-    table = "".join(f"| {md(name)} | {md(value)} |\n" for name, value in rows if value)
-    return markdown(HEAD, f"# Run {md(plan.run)}\n\n| | |\n|---|---|\n{table}")
+    table = "".join(f"| {escape(name)} | {escape(value)} |\n" for name, value in rows if value)
+    return markdown(HEAD, f"# Run {escape(plan.run)}\n\n| | |\n|---|---|\n{table}")
 
 
-def never_run(state: RunState) -> Iterator[Cell]:
-    """The steps that were never run, below a heading; nothing without any."""
+def never_run(state: RunState) -> Iterator[NotebookCell]:
+    """Yield a heading and the steps that were never run; nothing if there are none."""
     steps = phrases.never_run(state)
     if steps:
         yield markdown("nbrun-not-run", "## Steps that were never run")
@@ -48,13 +48,13 @@ def never_run(state: RunState) -> Iterator[Cell]:
         yield _not_run(state, step)
 
 
-def _not_run(state: RunState, step: StepState) -> Cell:
+def _not_run(state: RunState, step: StepState) -> NotebookCell:
     why = phrases.why_not_run(state, step)
     own = {"step": step.step.id, "outcome": "not_run", "why": why}
-    told = f"{step_label(state, step.step.id)}: {why}"
+    text = f"{step_label(state, step.step.id)}: {why}"
     id_ = f"nbrun-not-run-{step.step.number}"
     if step.step.contract.manual:
-        made = markdown(id_, f"{md(told)}\n\n{step.step.source}")
+        made = markdown(id_, f"{escape(text)}\n\n{step.step.source}")
         return made | {"metadata": {"nbrun": own, "tags": ["nbrun-not-run"]}}
     return {
         "cell_type": "code",
@@ -66,22 +66,23 @@ def _not_run(state: RunState, step: StepState) -> Cell:
             "tags": list(dict.fromkeys([*step.step.tags, "nbrun-not-run"])),
         },
         "outputs": [],
-        "source": f"# {told}\n{step.step.source}",
+        "source": f"# {text}\n{step.step.source}",
     }
 
 
-def by_hand(step: model.Step) -> Cell:
-    """A step that a person does, as the runbook has it."""
+def by_hand(step: model.Step) -> NotebookCell:
+    """Return a manual step as the runbook has it."""
     metadata = {**step.metadata, "tags": list(step.tags)}
     return markdown(step.id, step.source) | {"metadata": metadata}
 
 
-def narration(cell: model.Narration) -> Cell:
+def narration(cell: model.Narration) -> NotebookCell:
+    """Return a Markdown or raw cell of the runbook."""
     made = {"cell_type": cell.kind, "id": cell.id, "metadata": cell.metadata, "source": cell.source}
     return made | ({"attachments": cell.attachments} if cell.attachments else {})
 
 
-def markdown(id_: str, source: str) -> Cell:
+def markdown(id_: str, source: str) -> NotebookCell:
     return {"cell_type": "markdown", "id": id_, "metadata": {}, "source": source}
 
 
@@ -116,13 +117,13 @@ def remark(state: RunState, event: ev.Event, at: str) -> str:
         return ""
     text = heading.format(
         event=event,
-        what=md(summary.what),
-        what_and_why=md(phrases.with_reason(summary.what, summary.why)),
-        who=md(phrases.operator(summary.who)) if summary.who else "",
-        target=md(_target(state, event)),
-        step=md(phrases.step(state, summary.step)),
+        what=escape(summary.what),
+        what_and_why=escape(phrases.with_reason(summary.what, summary.why)),
+        who=escape(phrases.operator(summary.who)) if summary.who else "",
+        target=escape(_target(state, event)),
+        step=escape(phrases.step(state, summary.step)),
     )
-    quoted = "".join(f"\n> {md_line(line)}  " for line in _quoted(state, event, summary))
+    quoted = "".join(f"\n> {escape_line(line)}  " for line in _quoted(state, event, summary))
     return f"{text} at {phrases.timestamp(at)}" + (f"\n{quoted}" if quoted else "")
 
 
@@ -159,7 +160,7 @@ def _quoted(state: RunState, event: ev.Event, summary: EventSummary) -> list[str
 
 
 def own_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """What the runbook itself says under nbrun's key."""
+    """Return the runbook's own metadata under the key `nbrun`."""
     found = metadata.get("nbrun")
     return found if isinstance(found, dict) else {}
 
@@ -171,11 +172,11 @@ def _json(value: Any) -> str:
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>#+!|~$&"})
 
 
-def md(text: str) -> str:
-    """Text that a Markdown cell shows as it is, on one line."""
+def escape(text: str) -> str:
+    """Return `text` on one line, escaped so that Markdown shows it unchanged."""
     return " ".join(text.translate(_MARKDOWN).split())
 
 
-def md_line(text: str) -> str:
-    """The same at the start of a line, where a list or the underline of a heading may begin."""
-    return re.sub(r"^(\d*)([-=.)])", r"\1\\\2", md(text))
+def escape_line(text: str) -> str:
+    """Like `escape`, for the start of a line, where a list or an underline may begin."""
+    return re.sub(r"^(\d*)([-=.)])", r"\1\\\2", escape(text))

@@ -1,7 +1,7 @@
-"""A run as one HTML page, to be attached to a ticket. The only importer of jinja2.
+"""The report of a run: one HTML page, to attach to a ticket. The only module that imports jinja2.
 
-One file without a request to anywhere, and without scripts but those that draw charts in frames of
-their own (see `charts`). Made from the journal alone: the same journal gives the same bytes.
+The page loads nothing from a server. It has no scripts except those that draw charts, in frames of
+their own (see `charts`). It is made from the journal alone: the same journal gives the same bytes.
 """
 
 import json
@@ -15,7 +15,7 @@ from nbrun.audit.verify import Standing, Verification
 from nbrun.core.events import Record
 from nbrun.core.model import Narration
 from nbrun.views.export import timeline
-from nbrun.views.export.account import Account, Attempt, Section, account
+from nbrun.views.export.account import AttemptAccount, RunAccount, StepAccount, account
 from nbrun.views.render import charts, safe_html
 from nbrun.views.render.traceback import error_location
 from nbrun.views.render.worddiff import word_diff
@@ -32,16 +32,17 @@ _STANDINGS = {
 
 
 def build(records: Iterable[Record], found: Verification | None = None) -> bytes:
-    """The report of a run, which may still go on, as UTF-8. `found`: what a check of its record
-    found, to be said in it.
+    """Return the report of a run, which may still be going on, as UTF-8.
+
+    `found` is the result of a check of its record, for the report to state.
 
     Raises:
-        IllegalEventError: the records are no run's.
+        IllegalEventError: the records are not those of a run.
     """
-    told = account(records)
-    info = told.state.kernel_info
+    run = account(records)
+    info = run.state.kernel_info
     language = str(info.language) if info else "python"
-    sections = [_section(told, each, language) for each in told.sections]
+    sections = [_section(run, each, language) for each in run.sections]
     drawn = charts.kinds_in(
         output
         for section in sections
@@ -52,24 +53,23 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
         _environment()
         .get_template("report.html")
         .render(
-            run=told.state.plan,
-            name=PurePath(told.state.plan.runbook).name,
+            plan=run.state.plan,
+            name=PurePath(run.state.plan.runbook).name,
             style=_style(),
-            facts=facts(told, found),
-            outcome=outcome(told),
-            kind=_kind(told),
+            facts=facts(run, found),
+            outcome=outcome(run),
+            kind=_kind(run),
             standing=found.standing.value if found else "",
             standing_kind=_STANDINGS[found.standing] if found else "",
             deviations=[
-                phrases.deviation_and_reason(told.state, each) for each in told.state.deviations
+                phrases.deviation_and_reason(run.state, each) for each in run.state.deviations
             ],
-            picture=timeline.timeline(told),
-            summary=timeline.summary(told),
+            picture=timeline.timeline(run),
+            summary=timeline.summary(run),
             sections=sections,
-            anchors={each.id: f"step-{n}" for n, each in enumerate(told.sections, 1)},
-            epilogue=_narrated(told.state.plan.epilogue) if told.state.current is None else "",
-            events=told.events,
-            told=told,
+            anchors={each.id: f"step-{n}" for n, each in enumerate(run.sections, 1)},
+            epilogue=_narration(run.state.plan.epilogue) if run.state.current is None else "",
+            events=run.events,
             libraries=charts.render_libraries(drawn),
             script_policy=charts.script_policy(drawn),
         )
@@ -77,23 +77,26 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
     return str(page).encode("utf-8", "backslashreplace")
 
 
-def outcome(told: Account) -> str:
-    """How it ended, in a few words."""
-    return phrases.run_outcome(told.state.finished) if told.state.finished else "no end is recorded"
+def outcome(run: RunAccount) -> str:
+    """Return `completed, on script`, or that no end is recorded."""
+    return phrases.run_outcome(run.state.finished) if run.state.finished else "no end is recorded"
 
 
-def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
-    """What, who, when, where and why, as names and values; and how the record stands."""
-    plan, finished = told.state.plan, told.state.finished
+def facts(run: RunAccount, found: Verification | None) -> list[tuple[str, str]]:
+    """Return what ran, who ran it, when, where and why, as names and values.
+
+    `found` adds the state of the record.
+    """
+    plan, finished = run.state.plan, run.state.finished
     rows = [
         ("Runbook", plan.runbook),
         ("SHA-256 of the runbook", plan.runbook_sha256),
         ("Git commit", plan.git_commit or ""),
         ("Run", plan.run),
-        ("Started", f"{phrases.timestamp(told.began)} by {phrases.operator(plan.operator)}"),
-        ("Ended", f"{phrases.timestamp(told.last)}: {finished.why}" if finished else ""),
-        ("Took", phrases.duration(told.end)),
-        ("Waited for the operator", phrases.duration(told.waited) if told.waits else ""),
+        ("Started", f"{phrases.timestamp(run.began)} by {phrases.operator(plan.operator)}"),
+        ("Ended", f"{phrases.timestamp(run.last)}: {finished.why}" if finished else ""),
+        ("Took", phrases.duration(run.end)),
+        ("Waited for the operator", phrases.duration(run.waited) if run.waits else ""),
         ("Host", plan.host),
         *((name.capitalize(), value) for name, value in identities.rows(plan.role)),
         ("Folder", plan.cwd),
@@ -104,7 +107,7 @@ def facts(told: Account, found: Verification | None) -> list[tuple[str, str]]:
         *(("Notice", notice) for notice in plan.notices),
         *_standing(found),
         ("Key that is to sign the record", plan.sign_key),
-        ("Hash of the record's last line", told.head),
+        ("Hash of the record's last line", run.head),
     ]
     return [(visible(name), visible(value)) for name, value in rows if value]
 
@@ -115,8 +118,8 @@ def _standing(found: Verification | None) -> Iterator[tuple[str, str]]:
         yield from (("Note on the record", note) for note in found.notes)
 
 
-def _kind(told: Account) -> str:
-    finished = told.state.finished
+def _kind(run: RunAccount) -> str:
+    finished = run.state.finished
     if finished is None:
         return "unknown"
     if finished.outcome != "completed":
@@ -124,14 +127,14 @@ def _kind(told: Account) -> str:
     return "off" if finished.off_script else "ok"
 
 
-def _section(told: Account, section: Section, language: str) -> dict[str, Any]:
+def _section(run: RunAccount, section: StepAccount, language: str) -> dict[str, Any]:
     step = section.step
     return {
         "id": section.id,
         "number": step.number if step else None,
         "title": section.title,
-        "impact": phrases.impact(told.state, section.id),
-        "narration": _narrated(step.narration) if step else "",
+        "impact": phrases.impact(run.state, section.id),
+        "narration": _narration(step.narration) if step else "",
         "source": safe_html.source(step.source, language) if step and not section.attempts else "",
         "why_not_run": section.why_not_run,
         "before": section.before,
@@ -139,13 +142,13 @@ def _section(told: Account, section: Section, language: str) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
+def _attempt(attempt: AttemptAccount, language: str) -> dict[str, Any]:
     planned = attempt.planned
     changed = planned != attempt.started.source
     return {
         "number": attempt.started.attempt,
         "at": phrases.timestamp(attempt.at),
-        "told": attempt.told,
+        "result": attempt.result,
         "not_kept": attempt.not_kept,
         "kind": {"ok": "ok", "interrupted": "stopped", "indeterminate": "unknown"}.get(
             attempt.outcome, "bad"
@@ -156,13 +159,13 @@ def _attempt(attempt: Attempt, language: str) -> dict[str, Any]:
         ],
         "source": safe_html.source(attempt.started.source, language, _failed_line(attempt)),
         "diff": word_diff(visible(planned), visible(attempt.started.source)) if changed else "",
-        "outputs": [safe_html.output(_joined(each)) for each in attempt.outputs],
+        "outputs": [safe_html.output(_join_chunks(each)) for each in attempt.outputs],
         "after": attempt.after,
     }
 
 
-def _failed_line(attempt: Attempt) -> int:
-    """The line of its source that the attempt's error came up in; 0 where none is known."""
+def _failed_line(attempt: AttemptAccount) -> int:
+    """Return the line of the source in which the error was raised; 0 if unknown."""
     where = [
         error_location([each for each in output.get("traceback") or () if isinstance(each, str)])
         for output in attempt.outputs
@@ -171,16 +174,16 @@ def _failed_line(attempt: Attempt) -> int:
     return where[-1].line if where and where[-1] else 0
 
 
-def _joined(output: dict[str, Any]) -> dict[str, Any]:
-    """A stream's chunks as one text."""
+def _join_chunks(output: dict[str, Any]) -> dict[str, Any]:
+    """Join the chunks of a stream into one text."""
     if output.get("output_type") == "stream" and isinstance(output.get("text"), list):
         return output | {"text": "".join(output["text"])}
     return output
 
 
-def _narrated(cells: Iterable[Narration]) -> str:
-    told = (cell for cell in cells if cell.kind == "markdown")
-    return "".join(safe_html.markdown(cell.source, cell.attachments) for cell in told)
+def _narration(cells: Iterable[Narration]) -> str:
+    shown = (cell for cell in cells if cell.kind == "markdown")
+    return "".join(safe_html.markdown(cell.source, cell.attachments) for cell in shown)
 
 
 def _json(value: Any) -> str:
@@ -199,7 +202,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters["seen"] = visible
+    environment.filters["visible"] = visible
     environment.filters["clock"] = phrases.time_of_day
     environment.filters["who_and_what"] = who_and_what
     return environment

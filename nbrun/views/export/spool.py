@@ -1,4 +1,4 @@
-"""What an output notebook is made of while it is made: in a temporary file, not in memory."""
+"""Temporary files for the parts of an output notebook, so that they need not be in memory."""
 
 import re
 import secrets
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-_IN_MEMORY = 1 << 18  # bytes; a notebook that is larger goes to the disk
-_DEPTH = b" " * 6  # of a stream's texts in the notebook's JSON, which is indented by one
+_IN_MEMORY = 1 << 18  # bytes; a larger spool is written to the disk
+_DEPTH = b" " * 6  # indentation of a stream's texts in the notebook's JSON
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Pieces:
-    """Byte strings by number, in a temporary file that nobody else sees."""
+class Spool:
+    """Byte strings by number, in an unnamed temporary file. All methods may raise OSError."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  `close`
@@ -26,18 +26,19 @@ class Pieces:
     def __len__(self) -> int:
         return len(self._starts)
 
-    def add(self, piece: bytes) -> int:
-        """Its number. Raises OSError."""
+    def add(self, data: bytes) -> int:
+        """Append `data` and return its number."""
         self._starts.append(0)
         self._sizes.append(0)
-        self.replace(len(self) - 1, piece)
+        self.replace(len(self) - 1, data)
         return len(self) - 1
 
-    def replace(self, number: int, piece: bytes) -> None:
+    def replace(self, number: int, data: bytes) -> None:
+        """Store `data` under a number that `add` returned. The old bytes stay in the file."""
         self._file.seek(self._end)
-        self._file.write(piece)
-        self._starts[number], self._sizes[number] = self._end, len(piece)
-        self._end += len(piece)
+        self._file.write(data)
+        self._starts[number], self._sizes[number] = self._end, len(data)
+        self._end += len(data)
 
     def __getitem__(self, number: int) -> bytes:
         self._file.seek(self._starts[number])
@@ -47,30 +48,36 @@ class Pieces:
         self._file.close()
 
 
-class Aside:
-    """Texts that are taken out of the streams of cells, many at a time, and put back into the JSON
-    of these. What stands for them meanwhile is a text that begins with a number that was drawn when
-    the record that is read here had been written, so that nothing in it can be like that."""
+class StreamTextSpool:
+    """Texts of streams, taken out of cells in bulk and put back into the JSON of these cells.
+
+    A placeholder stands for the texts meanwhile. It begins with a random number that is drawn
+    after the journal was written, so no text of the journal can look like a placeholder.
+    """
 
     def __init__(self) -> None:
         self._mark = f"aside-{secrets.token_hex(16)}-"
-        self._place = re.compile(rb'"%b([0-9]+)"' % self._mark.encode())
-        self._runs = Pieces()
+        self._placeholder = re.compile(rb'"%b([0-9]+)"' % self._mark.encode())
+        self._batches = Spool()
 
-    def put(self, texts: list[str]) -> None:
-        """Take out those that are in the list themselves. Raises OSError."""
-        still = [text for text in texts if not text.startswith(self._mark)]
-        formatted = msgspec.json.format(_encode(still), indent=1)
-        run = formatted.removeprefix(b"[\n ").removesuffix(b"\n]").replace(b"\n ", b"\n" + _DEPTH)
-        texts[:] = [*texts[: len(texts) - len(still)], f"{self._mark}{self._runs.add(run)}"]
+    def take_out(self, texts: list[str]) -> None:
+        """Move the texts of the list to the spool and leave a placeholder in the list.
+
+        Raises:
+            OSError: the temporary file can't be written.
+        """
+        new = [text for text in texts if not text.startswith(self._mark)]
+        formatted = msgspec.json.format(_encode(new), indent=1)
+        batch = formatted.removeprefix(b"[\n ").removesuffix(b"\n]").replace(b"\n ", b"\n" + _DEPTH)
+        texts[:] = [*texts[: len(texts) - len(new)], f"{self._mark}{self._batches.add(batch)}"]
 
     def put_back(self, cell: bytes) -> Iterator[bytes]:
-        """A cell as it stands in the notebook, with all that was taken out of it, in pieces."""
-        if not len(self._runs) or self._mark.encode() not in cell:
+        """Yield the JSON of a cell in chunks, with the texts in place of the placeholders."""
+        if not len(self._batches) or self._mark.encode() not in cell:
             yield cell
             return
-        for place, part in enumerate(self._place.split(cell)):
-            yield self._runs[int(part)] if place % 2 else part
+        for place, part in enumerate(self._placeholder.split(cell)):
+            yield self._batches[int(part)] if place % 2 else part
 
     def close(self) -> None:
-        self._runs.close()
+        self._batches.close()

@@ -1,5 +1,8 @@
-"""A run as Markdown, short enough for a ticket: how it ended, what was done instead, what broke,
-and the beginning and end of what was printed."""
+"""The summary of a run in Markdown, short enough to paste into a ticket.
+
+It says how the run ended, how it left the script and what failed, and shows the beginning and the
+end of what each attempt printed.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,97 +12,98 @@ from nbrun.audit.verify import Verification
 from nbrun.core.events import Record
 from nbrun.core.planner import step_label
 from nbrun.views.export import report
-from nbrun.views.export.account import Account, Attempt, account
+from nbrun.views.export.account import AttemptAccount, RunAccount, account
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text import phrases
 from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import plain, visible
 
-_MOST_LINES = 30  # of what an attempt that did not succeed printed
-_FEW_LINES = 10  # of what one that did
-_MOST_CHARACTERS = 20_000  # of what those that succeeded printed, all in all: trackers take 32,767
-_WIDEST = 200  # characters of a line
+_FAILED_LINES = 30  # shown of an attempt that did not succeed
+_OK_LINES = 10  # shown of an attempt that succeeded
+# Shown of all attempts that succeeded together: trackers take at most 32,767 in a ticket.
+_OK_CHARACTERS = 20_000
+_LINE_WIDTH = 200  # characters shown of a line
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
 def build(records: Iterable[Record], found: Verification | None = None) -> bytes:
-    """The ticket's text, CommonMark with tables (GitHub, GitLab, Jira's editor take it), as UTF-8.
-    `found`: what a check of the record found, to be said in it.
+    """Return the summary as UTF-8: CommonMark with tables, as GitHub, GitLab and Jira read it.
+
+    `found` is the result of a check of the record, for the summary to state.
 
     Raises:
-        IllegalEventError: the records are no run's.
+        IllegalEventError: the records are not those of a run.
     """
-    told = account(records)
-    text = "\n".join(_lines(told, found)) + "\n"
+    text = "\n".join(_lines(account(records), found)) + "\n"
     return text.encode("utf-8", "backslashreplace")
 
 
-def _lines(told: Account, found: Verification | None) -> Iterator[str]:
-    yield f"# {_md(report.outcome(told))}: {_md(told.state.plan.runbook.rpartition('/')[2])}"
+def _lines(run: RunAccount, found: Verification | None) -> Iterator[str]:
+    yield f"# {_md(report.outcome(run))}: {_md(run.state.plan.runbook.rpartition('/')[2])}"
     yield ""
-    yield from _table(("", ""), report.facts(told, found))
-    if told.state.deviations:
+    yield from _table(("", ""), report.facts(run, found))
+    if run.state.deviations:
         yield from ("", "## Off script", "")
         yield from (
-            f"- {_md(phrases.deviation_and_reason(told.state, d))}" for d in told.state.deviations
+            f"- {_md(phrases.deviation_and_reason(run.state, d))}" for d in run.state.deviations
         )
     yield from ("", "## Steps", "")
-    yield from _table(("step", "title", "attempt", "started", "how it ended"), _rows(told))
-    if told.events:
+    yield from _table(("step", "title", "attempt", "started", "how it ended"), _rows(run))
+    if run.events:
         yield from ("", "## Stops, decisions and notes", "")
         rows = [
             (phrases.time_of_day(each.at), each.kind, who_and_what(each), each.why)
-            for each in told.events
+            for each in run.events
         ]
         yield from _table(("time", "", "what", "why"), rows)
-    yield from _attempts(told)
+    yield from _attempts(run)
 
 
-def _attempts(told: Account) -> Iterator[str]:
-    """What each printed; of those that succeeded, until there is too much of it."""
-    room = _MOST_CHARACTERS
+def _attempts(run: RunAccount) -> Iterator[str]:
+    """Yield what each attempt printed; of successful ones, only as much as there is room for."""
+    room = _OK_CHARACTERS
     left_out = 0
-    for attempt in told.attempts:
+    for attempt in run.attempts:
         if attempt.outcome != "ok":
-            yield from _failed(told, attempt)
+            yield from _failed(run, attempt)
             continue
-        printed = _shortened(_printed(attempt), _FEW_LINES // 2, _FEW_LINES // 2)
+        printed = _shortened(_printed(attempt), _OK_LINES // 2, _OK_LINES // 2)
         room -= len(printed)
         if room < 0:
             left_out += bool(printed)
         elif printed:
-            yield from (*_heading(told, attempt), *_fenced(printed))
+            yield from (*_heading(run, attempt), *_fenced(printed))
     if left_out:
         many = f"{left_out} more attempt{'s' * (left_out != 1)}"
         yield from ("", f"What {many} printed is left out here: the record has it.")
 
 
-def _rows(run: Account) -> Iterator[tuple[str, ...]]:
+def _rows(run: RunAccount) -> Iterator[tuple[str, ...]]:
     for section in run.sections:
         number = str(section.step.number) if section.step else "+"
         for each in section.attempts:
             edited = " (edited)" if each.started.edited else ""
             began = phrases.time_of_day(each.at)
-            told = "; ".join(filter(None, (each.told, each.not_kept)))
-            yield number, section.title, f"{each.started.attempt}{edited}", began, told
+            result = "; ".join(filter(None, (each.result, each.not_kept)))
+            yield number, section.title, f"{each.started.attempt}{edited}", began, result
         if section.why_not_run:
             yield number, section.title, "", "", section.why_not_run
 
 
-def _failed(told: Account, attempt: Attempt) -> Iterator[str]:
-    yield from (*_heading(told, attempt), *_fenced(visible(attempt.started.source)))
-    printed = _shortened(_printed(attempt), 0, _MOST_LINES)
+def _failed(run: RunAccount, attempt: AttemptAccount) -> Iterator[str]:
+    yield from (*_heading(run, attempt), *_fenced(visible(attempt.started.source)))
+    printed = _shortened(_printed(attempt), 0, _FAILED_LINES)
     if printed:
         yield from ("", *_fenced(printed))
 
 
-def _heading(told: Account, attempt: Attempt) -> tuple[str, ...]:
-    where = step_label(told.state, attempt.started.step)
-    return "", f"## {_md(where)}, attempt {attempt.started.attempt}: {_md(attempt.told)}", ""
+def _heading(run: RunAccount, attempt: AttemptAccount) -> tuple[str, ...]:
+    where = step_label(run.state, attempt.started.step)
+    return "", f"## {_md(where)}, attempt {attempt.started.attempt}: {_md(attempt.result)}", ""
 
 
-def _printed(attempt: Attempt) -> str:
-    """As text; of what has none, its types."""
+def _printed(attempt: AttemptAccount) -> str:
+    """Return the outputs as text; of an output without text, its mime types."""
     return "\n".join(filter(None, map(_text, attempt.outputs))).strip("\n")
 
 
@@ -118,8 +122,10 @@ def _text(output: dict[str, Any]) -> str:
 
 
 def _shortened(text: str, first: int, last: int) -> str:
-    """Its first and last lines, none too wide, and how many are between."""
-    lines = [line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in text.split("\n")]
+    """Return the first and last lines of `text`, shortened, and how many are between them."""
+    lines = [
+        line if len(line) <= _LINE_WIDTH else f"{line[:_LINE_WIDTH]}…" for line in text.split("\n")
+    ]
     left = len(lines) - first - last
     if left > 0:
         lines = [*lines[:first], f"… {left} lines …", *lines[-last:]]
@@ -140,5 +146,5 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[
 
 
 def _md(text: str) -> str:
-    """Text on one line that stands for itself."""
+    """Return `text` on one line, escaped for Markdown."""
     return _SPECIAL.sub(r"\\\1", plain(text))

@@ -72,7 +72,7 @@ def test_an_attempt_without_an_end_says_so() -> None:
     told = account(Tale(step("a")).begin("a").output(display(text_plain="x")).records)
     attempt = told.sections[0].attempts[0]
     assert (attempt.outcome, attempt.end) == ("indeterminate", None)
-    assert attempt.told == "no end is recorded"
+    assert attempt.result == "no end is recorded"
 
 
 def test_what_befell_the_kernel_and_the_record_is_told() -> None:

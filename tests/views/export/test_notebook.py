@@ -17,8 +17,7 @@ from markdown_it import MarkdownIt
 
 from nbrun.core import events as ev
 from nbrun.core import model
-from nbrun.views.export import cell_store as cells
-from nbrun.views.export import notebook
+from nbrun.views.export import cell_store, notebook
 from nbrun.views.export.outputs import Outputs
 from tests.support.build_events import approval_rejected, decision_proposed
 from tests.support.run_builder import OPERATOR, Tale, at, display, step, stream, told
@@ -222,7 +221,7 @@ def test_the_outputs_of_many_steps_are_not_in_memory_together():
         for number in range(steps):
             tale.attempt(f"s{number}", stream("x" * 400_000))
         tracemalloc.start()
-        for piece in notebook.pieces(tale.records):
+        for piece in notebook.chunks(tale.records):
             assert piece
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -235,7 +234,7 @@ def test_the_outputs_of_many_steps_are_not_in_memory_together():
 @settings(max_examples=60, deadline=None)
 def test_what_is_printed_is_the_same_bytes_whether_it_was_put_aside_or_not(tale, most):
     whole = notebook.build(tale.records)
-    with patch.object(cells, "_MOST_PRINTED", most):
+    with patch.object(cell_store, "_MAX_STREAM_TEXT", most):
         assert notebook.build(tale.records) == whole
 
 
@@ -249,7 +248,7 @@ def test_what_was_put_aside_is_still_there_where_output_goes_on_later_or_is_clea
         tale.output(stream(text), step="a", late=True).output(stream(text), step="b", late=True)
     tale.update("d", {"text/plain": "1 %"}).end("ok")
     whole = notebook.build(tale.records)
-    with patch.object(cells, "_MOST_PRINTED", 0):
+    with patch.object(cell_store, "_MAX_STREAM_TEXT", 0):
         assert notebook.build(tale.records) == whole
     assert code_cells(json.loads(whole))[1]["outputs"][0]["text"] == ["late", "later"]
 
@@ -258,7 +257,7 @@ def test_the_cells_of_very_many_steps_that_did_not_run_are_not_in_memory_togethe
     steps = 3_000
     tale = Tale(*(step(f"s{number}") for number in range(steps)))
     tracemalloc.start()
-    size = sum(map(len, notebook.pieces(tale.records)))
+    size = sum(map(len, notebook.chunks(tale.records)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 300 * steps
@@ -271,7 +270,7 @@ def test_what_a_step_prints_without_end_is_not_in_memory_together():
         tale.output(stream("x" * 1_000_000))
     tale.end("ok")
     tracemalloc.start()
-    size = sum(map(len, notebook.pieces(tale.records)))
+    size = sum(map(len, notebook.chunks(tale.records)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 40_000_000

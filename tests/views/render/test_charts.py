@@ -37,7 +37,7 @@ def test_altairs_html_holds_its_chart() -> None:
 
 def test_a_chart_that_a_notebook_keeps_as_text_is_a_figure() -> None:
     spec = {"mark": "bar", "title": "Free"}
-    bundle = outputs.valid({"application/vnd.vegalite.v6.json": spec, "text/plain": "x"})
+    bundle = outputs.valid_data({"application/vnd.vegalite.v6.json": spec, "text/plain": "x"})
     assert charts.restore_figures(bundle) == {
         "application/vnd.vegalite.v6.json": spec,
         "text/plain": "x",

@@ -66,7 +66,7 @@ def _made(
         from nbrun.views.terminal import asciicast
 
         return (asciicast.build(records),), ExitCode.COMPLETED
-    return notebook.pieces(records), ExitCode.COMPLETED
+    return notebook.chunks(records), ExitCode.COMPLETED
 
 
 def _judged(
