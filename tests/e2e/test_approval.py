@@ -1,4 +1,4 @@
-"""The approval of another person, by a second user of the machine through the run's socket."""
+"""Approvals by a second user of the machine, through the run's socket."""
 
 import grp
 import importlib
@@ -35,7 +35,7 @@ GROUP = grp.getgrgid(NOBODY.pw_gid).gr_name
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    """A desk in a folder that other users can pass through, as pytest's own is not."""
+    """A desk in a folder that other users can traverse, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="nbrun-shared-"))
     folder.chmod(0o711)
     made = Desk(folder)
@@ -55,14 +55,17 @@ _AT_USE = (
 )
 
 
-def shown_to_nobody(act: Callable[[], Any]) -> str:
-    """What `act` prints in a process of the second user."""
+def printed_for_nobody(act: Callable[[], Any]) -> str:
+    """Return what `act` prints in a process of the second user."""
     return as_nobody(act, shown=True)
 
 
 def as_nobody(act: Callable[[], Any], *, shown: bool = False) -> str:
-    """What `act` raises, or returns, in a process of the second user, to whom the checkout may be
-    closed: all that is imported at use is before. With `shown`, what it prints before."""
+    """Return what `act` raises or returns in a process of the second user.
+
+    With `shown`, the result begins with what `act` prints. The second user may not be able to
+    read the checkout: modules are imported before the switch.
+    """
     for name in _AT_USE:
         importlib.import_module(name)
     read_end, write_end = os.pipe()
@@ -97,12 +100,12 @@ def book(desk: Desk, **approve: Any) -> None:
     )
 
 
-def approving(desk: Desk, reason: str = "seen") -> str:
+def approve_as_nobody(desk: Desk, reason: str = "seen") -> str:
     run = str(desk.run)
     return as_nobody(lambda: command.approve(run, desk.runs, reason=reason, yes=True))
 
 
-def test_another_user_of_the_group_lets_a_step_run(desk: Desk) -> None:
+def test_step_runs_after_a_group_member_approves(desk: Desk) -> None:
     book(desk, group=GROUP)
     terminal = desk.start("-p", "db=green", "--group", GROUP)
     terminal.prompted("step 3>")
@@ -114,7 +117,7 @@ def test_another_user_of_the_group_lets_a_step_run(desk: Desk) -> None:
     assert told == "<ExitCode.COMPLETED: 0>"
     terminal.until("rejected by nobody")
     terminal.prompted("step 3>")
-    assert approving(desk) == "<ExitCode.COMPLETED: 0>"
+    assert approve_as_nobody(desk) == "<ExitCode.COMPLETED: 0>"
     assert terminal.wait() == 0
     assert desk.printed("drop") == "dropped green\n"
     (granted,) = desk.events(ev.ApprovalGranted)
@@ -124,8 +127,8 @@ def test_another_user_of_the_group_lets_a_step_run(desk: Desk) -> None:
     assert not desk.finish().off_script
 
 
-def test_an_edit_waits_for_an_approval_of_its_own(desk: Desk) -> None:
-    """As the step did; and what the approval is for is shown to who gives it."""
+def test_edit_of_a_step_needs_its_own_approval(desk: Desk) -> None:
+    """The approver sees the edited source."""
     book(desk)
     terminal = desk.start("--group", GROUP)
     desk.editor_does("s/dropped/renamed/")
@@ -143,7 +146,7 @@ def test_an_edit_waits_for_an_approval_of_its_own(desk: Desk) -> None:
     terminal.answer("go back):", "too broad")
     terminal.prompted("step 2, waiting>")
     run = str(desk.run)
-    shown = shown_to_nobody(lambda: command.approve(run, desk.runs, reason="", yes=True))
+    shown = printed_for_nobody(lambda: command.approve(run, desk.runs, reason="", yes=True))
     told = {" ".join(line.split()) for line in shown.splitlines()}
     assert {"decision edit", "why too broad", "+print('renamed', db)"} <= told, shown
     assert terminal.wait() == 3
@@ -155,7 +158,7 @@ def test_an_edit_waits_for_an_approval_of_its_own(desk: Desk) -> None:
     assert (granted.decision, granted.operator.uid) == ("edit", NOBODY.pw_uid)
 
 
-def test_what_a_teams_policy_wants_approved_waits_while_the_operator_is_away(desk: Desk) -> None:
+def test_policy_approval_waits_while_the_operator_is_detached(desk: Desk) -> None:
     (desk.folder / "nbrun.toml").write_text(
         f"[policy]\nneed_approval = ['skipped']\nneed_reason = ['skipped']\napprovers = '{GROUP}'\n"
     )
@@ -173,12 +176,12 @@ def test_what_a_teams_policy_wants_approved_waits_while_the_operator_is_away(des
     run = str(desk.run)
     rejected = as_nobody(lambda: command.reject(run, desk.runs, reason="look at it first"))
     assert rejected == "<ExitCode.COMPLETED: 0>"
-    assert "nothing waits for an approval" in approving(desk)
+    assert "nothing waits for an approval" in approve_as_nobody(desk)
     terminal = desk.open("attach")
     terminal.answer("step 1>", "s")
     terminal.answer("reason (needed; Ctrl-C to go back):", "looked at")
     terminal.prompted("step 1, waiting>")
-    assert approving(desk, "agreed") == "<ExitCode.COMPLETED: 0>"
+    assert approve_as_nobody(desk, "agreed") == "<ExitCode.COMPLETED: 0>"
     assert terminal.wait() == 3
     assert desk.printed("after") == "after\n"
     assert desk.decisions() == [("skip", "looked at")]
@@ -186,15 +189,15 @@ def test_what_a_teams_policy_wants_approved_waits_while_the_operator_is_away(des
     assert (granted.decision, granted.step, granted.group) == ("skip", "bad", GROUP)
 
 
-def test_who_is_not_in_the_group_approves_nothing(desk: Desk) -> None:
+def test_approval_from_outside_the_group_is_refused(desk: Desk) -> None:
     book(desk, group="root")
     terminal = desk.start("--group", GROUP)
     terminal.prompted("step 2>")
-    assert "nobody is not in the group root" in approving(desk)
+    assert "nobody is not in the group root" in approve_as_nobody(desk)
     assert desk.events(ev.ApprovalGranted) == []
 
 
-def test_the_operator_does_not_approve_their_own_run(desk: Desk) -> None:
+def test_operator_cannot_approve_their_own_run(desk: Desk) -> None:
     book(desk)
     terminal = desk.start()
     terminal.prompted("step 2>")
@@ -204,15 +207,15 @@ def test_the_operator_does_not_approve_their_own_run(desk: Desk) -> None:
     assert desk.events(ev.ApprovalGranted) == []
 
 
-def test_a_run_that_is_shared_with_nobody_is_out_of_reach(desk: Desk) -> None:
+def test_unshared_run_is_unreachable_for_other_users(desk: Desk) -> None:
     book(desk)
     terminal = desk.start()
     terminal.prompted("step 2>")
     assert stat.S_IMODE(desk.run.stat().st_mode) == 0o700
-    assert "no run called" in approving(desk)
+    assert "no run called" in approve_as_nobody(desk)
 
 
-def test_a_guest_may_look_on_and_approve_and_no_more(desk: Desk) -> None:
+def test_guest_may_only_follow_and_approve(desk: Desk) -> None:
     book(desk)
     terminal = desk.start("--group", GROUP)
     terminal.prompted("step 2>")
@@ -243,7 +246,7 @@ def test_a_guest_may_look_on_and_approve_and_no_more(desk: Desk) -> None:
     assert desk.decisions() == []
 
 
-def test_what_has_changed_since_it_was_shown_is_not_approved(desk: Desk) -> None:
+def test_approval_of_an_outdated_step_is_refused(desk: Desk) -> None:
     book(desk)
     terminal = desk.start("--group", GROUP)
     terminal.prompted("step 2>")
@@ -253,7 +256,7 @@ def test_what_has_changed_since_it_was_shown_is_not_approved(desk: Desk) -> None
     assert "has changed since you looked" in told
 
 
-def test_with_nobody_there_to_wait_the_run_ends_before_the_step(desk: Desk) -> None:
+def test_unattended_run_ends_before_a_step_to_approve(desk: Desk) -> None:
     book(desk)
     ended = desk.unattended("--yes", "--yes-destructive")
     assert ended.returncode == 4
@@ -262,7 +265,7 @@ def test_with_nobody_there_to_wait_the_run_ends_before_the_step(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("group", ["no-such-group", "a b"])
-def test_a_group_that_there_is_not_starts_nothing(desk: Desk, group: str) -> None:
+def test_invalid_group_starts_nothing(desk: Desk, group: str) -> None:
     book(desk)
     ended = desk.unattended("--group", group)
     assert ended.returncode == 2
@@ -274,7 +277,7 @@ def test_a_group_that_there_is_not_starts_nothing(desk: Desk, group: str) -> Non
 
 
 def nbrun_as_nobody(*arguments: str) -> str:
-    """What the second user's nbrun prints, to its end, and then its exit code."""
+    """Run nbrun as the second user; return what it prints, and its exit code."""
 
     def act() -> None:
         sys.argv = ["nbrun", *arguments]
@@ -287,10 +290,10 @@ def nbrun_as_nobody(*arguments: str) -> str:
     return as_nobody(act, shown=True)
 
 
-def test_a_member_of_the_group_sees_the_run_with_each_command_from_their_own_account(
+def test_group_member_can_use_each_read_only_command(
     desk: Desk,
 ) -> None:
-    """In a folder that a team shares, as docs/approve.md says to make one."""
+    """The folder for the runs is set up as docs/approve.md describes."""
     os.chown(desk.runs, -1, NOBODY.pw_gid)
     desk.runs.chmod(0o2770)
     key = desk.folder / "key"
@@ -322,7 +325,7 @@ def test_a_member_of_the_group_sees_the_run_with_each_command_from_their_own_acc
         path.unlink()
     journal = desk.run / "journal.jsonl"
     assert as_nobody(lambda: is_locked(journal)) == "True", "watch would take it for interrupted"
-    assert approving(desk) == "<ExitCode.COMPLETED: 0>"
+    assert approve_as_nobody(desk) == "<ExitCode.COMPLETED: 0>"
     assert terminal.wait() == 0
     told = {arguments: nbrun_as_nobody(*arguments) for arguments in everywhere}
     assert not [each[-2000:] for each in told.values() if "exit code 0" not in each]
@@ -339,7 +342,7 @@ def test_a_member_of_the_group_sees_the_run_with_each_command_from_their_own_acc
     assert not any(path.stat().st_mode & 0o007 for path in desk.run.iterdir())
 
 
-def test_a_shared_run_that_nobody_can_get_to_says_so(desk: Desk) -> None:
+def test_unreachable_folder_of_a_shared_run_is_reported(desk: Desk) -> None:
     desk.runs.chmod(0o700)
     desk.book(code("1", id="one"))
     ended = desk.unattended("--group", GROUP)

@@ -1,5 +1,4 @@
-"""Completion of -p in real shells, each on a terminal of its own, as `--install-completion` sets it
-up there."""
+"""Completion of -p in real shells on terminals, as set up by `--install-completion`."""
 
 import re
 import shutil
@@ -35,7 +34,7 @@ def book(desk: Desk) -> Desk:
 
 
 class Shell:
-    """A shell that has just been started, with its completion installed."""
+    """A newly started shell with nbrun's completion installed."""
 
     def __init__(self, desk: Desk, name: str) -> None:
         self._script = Path(desk.environment()["HOME"]) / (".zshrc" if name == "zsh" else ".bashrc")
@@ -73,14 +72,14 @@ class Shell:
         self.child.expect_exact("ready> ")
 
     def completes(self, typed: str, to: str) -> None:
-        """Type, and Tab: the line goes on so, without another key."""
+        """Type keys and Tab, and check what the shell appends to the line."""
         self.child.send(typed)
         self.child.expect_exact(typed.rsplit(maxsplit=1)[-1])
         self.child.send("\t")
         self.child.expect_exact(to)
 
     def words(self) -> str:
-        """The whole line, as the shell understands its words, one in brackets each."""
+        """Return the words of the line as the shell splits them, each in brackets."""
         self.child.send("\x01printf '[%s]' \n")
         self.child.expect(re.compile(r"\n?(\[nbrun\]\S*(?: \S*)*\])"))
         return str(self.child.match[1])
@@ -95,7 +94,7 @@ def shell(request: pytest.FixtureRequest, book: Desk) -> Iterator[Shell]:
     made.child.close(force=True)
 
 
-def test_a_tab_completes_a_name_or_a_value_and_what_is_in_it_stays_one_word(shell: Shell) -> None:
+def test_tab_completes_names_and_values_as_one_word(shell: Shell) -> None:
     shell.completes("nbrun start runbook.ipynb -p dat", "abase=")
     shell.completes("gree", "n")
     shell.completes("-p fu", "ll=")

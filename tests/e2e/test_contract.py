@@ -1,4 +1,4 @@
-"""What a runbook asks of whoever runs a step, at a terminal and with nobody there."""
+"""Contracts of steps, at a terminal and in unattended runs."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def parameters() -> dict[str, Any]:
     return code("db = 'blue'", id="p", tags=["parameters"])
 
 
-def test_a_destructive_step_asks_for_the_name_of_what_it_destroys(desk: Desk) -> None:
+def test_destructive_step_asks_for_its_targets_name(desk: Desk) -> None:
     desk.book(parameters(), gated())
     terminal = desk.start("-p", "db={x} $(id)", "--yes")
     terminal.prompted("step 3>")
@@ -37,7 +37,7 @@ def test_a_destructive_step_asks_for_the_name_of_what_it_destroys(desk: Desk) ->
     assert not desk.finish().off_script
 
 
-def test_a_confirmed_step_is_asked_about_wherever_it_is_run_from(desk: Desk) -> None:
+def test_confirm_is_asked_before_each_way_to_run_a_step(desk: Desk) -> None:
     desk.book(code("1", id="one"), code("print('ran')", id="two", tags=["confirm"]))
     terminal = desk.start("--step")
     terminal.answer("step 1>", "r 2")
@@ -63,7 +63,7 @@ def test_a_confirmed_step_is_asked_about_wherever_it_is_run_from(desk: Desk) -> 
         ({"confirm": False}, (), 0),
     ],
 )
-def test_with_nobody_there_a_gate_opens_only_to_who_said_so(
+def test_unattended_gate_needs_its_yes_option(
     desk: Desk, nbrun: dict[str, Any], options: tuple[str, ...], code_: int
 ) -> None:
     desk.book(parameters(), gated(nbrun))
@@ -76,7 +76,7 @@ def test_with_nobody_there_a_gate_opens_only_to_who_said_so(
         assert "confirmed beforehand: " in ended.stdout
 
 
-def test_a_person_does_a_manual_step_and_says_so(desk: Desk) -> None:
+def test_manual_step_is_done_by_the_operator(desk: Desk) -> None:
     desk.book(
         code("1", id="one"),
         markdown("## Call the bank\n\nAsk for *Mr. Ochs*.", id="call", tags=["manual"]),
@@ -99,7 +99,7 @@ def test_a_person_does_a_manual_step_and_says_so(desk: Desk) -> None:
     assert "Steps that were never run" not in str(kinds)
 
 
-def test_a_manual_step_with_nobody_there_ends_the_run(desk: Desk) -> None:
+def test_manual_step_ends_an_unattended_run(desk: Desk) -> None:
     desk.book(code("1", id="one"), markdown("Call.", id="call", tags=["manual"]), code("2"))
     ended = desk.unattended("--yes", "--yes-destructive")
     assert ended.returncode == 4
@@ -108,7 +108,7 @@ def test_a_manual_step_with_nobody_there_ends_the_run(desk: Desk) -> None:
     assert desk.attempts() == [("one", 1, "ok")]
 
 
-def test_a_step_that_takes_too_long_is_interrupted_and_retried_as_declared(desk: Desk) -> None:
+def test_step_over_its_time_limit_is_interrupted_and_retried(desk: Desk) -> None:
     slow = (
         "from pathlib import Path\nimport time\ntried = Path('tried')\n"
         "n = len(tried.read_text()) if tried.exists() else 0\ntried.write_text('x' * (n + 1))\n"
@@ -128,7 +128,7 @@ def test_a_step_that_takes_too_long_is_interrupted_and_retried_as_declared(desk:
     assert not desk.finish().off_script
 
 
-def test_defaults_of_team_and_notebook_hold_where_a_cell_says_nothing(desk: Desk) -> None:
+def test_contract_defaults_come_from_team_and_notebook(desk: Desk) -> None:
     (desk.folder / "nbrun.toml").write_text(
         "[defaults]\ntimeout = 50\nretries = 1\n"
         "[policy]\nstrict = true\nallow = ['edited']\nneed_reason = ['skipped']\n"
@@ -149,7 +149,7 @@ def test_defaults_of_team_and_notebook_hold_where_a_cell_says_nothing(desk: Desk
     assert (policy.need_approval, policy.approvers) == (("edited",), "dba")
 
 
-def test_a_gate_that_nobody_opens_can_wait_for_somebody_to_come(desk: Desk) -> None:
+def test_gate_of_an_unattended_run_can_wait_for_an_operator(desk: Desk) -> None:
     desk.book(parameters(), gated())
     ended = desk.unattended("--yes", "--on-failure", "wait")
     assert ended.returncode == 8
@@ -177,7 +177,7 @@ def test_a_gate_that_nobody_opens_can_wait_for_somebody_to_come(desk: Desk) -> N
         ({"approve": {"group": ""}}, "metadata.nbrun.approve must be true, or"),
     ],
 )
-def test_a_broken_contract_is_refused_with_its_cell(
+def test_invalid_contract_is_refused_naming_the_cell(
     desk: Desk, nbrun: dict[str, Any], said: str
 ) -> None:
     desk.variables["VAULT"] = "hunter2-hunter2"
@@ -189,7 +189,7 @@ def test_a_broken_contract_is_refused_with_its_cell(
     assert not desk.runs.exists() or not list(desk.runs.iterdir())
 
 
-def test_a_teams_policy_wants_a_reason_and_refuses_what_it_does_not_allow(desk: Desk) -> None:
+def test_policy_requires_reasons_and_refuses_other_decisions(desk: Desk) -> None:
     (desk.folder / "nbrun.toml").write_text(
         "[policy]\nallow = ['skipped', 'edited', 'retried']\nneed_reason = ['skipped']\n"
     )
@@ -204,7 +204,7 @@ def test_a_teams_policy_wants_a_reason_and_refuses_what_it_does_not_allow(desk: 
     assert desk.decisions() == [("skip", "done by hand")]
 
 
-def test_a_new_runbook_runs_as_it_stands(desk: Desk) -> None:
+def test_runbook_of_nbrun_new_runs_unchanged(desk: Desk) -> None:
     assert desk.command("new", "runbook").returncode == 0
     terminal = desk.start("-p", "service=web")
     terminal.answer("step 5>", "x")

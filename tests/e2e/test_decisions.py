@@ -1,4 +1,4 @@
-"""What an operator may decide at a stop, on the screen and in the record."""
+"""Decisions at a stop, on the screen and in the record."""
 
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code, markdown
@@ -10,12 +10,12 @@ NEEDS_DISK = code("print('disk says', open('disk.txt').read())", id="disk")
 
 
 def decide(terminal: Terminal, step: int, line: str, reason: str = "") -> None:
-    """Answer the prompt of a step, and the question why."""
+    """Answer the prompt of a step, and then the question for a reason."""
     terminal.answer(f"step {step}>", line)
     terminal.answer(REASON, reason)
 
 
-def test_a_retry_runs_the_failed_step_again_and_the_run_goes_on_off_script(desk: Desk) -> None:
+def test_retry_runs_the_failed_step_again_off_script(desk: Desk) -> None:
     desk.book(code("x = 1", id="first"), NEEDS_DISK, code("print('last')", id="last"))
     terminal = desk.start()
     terminal.prompted("step 2>")
@@ -39,7 +39,7 @@ def test_a_retry_runs_the_failed_step_again_and_the_run_goes_on_off_script(desk:
     assert [cell.execution_count for cell in desk.code_cells()] == [1, 2, 3, 4]
 
 
-def test_looking_and_mistyping_decide_nothing(desk: Desk) -> None:
+def test_viewing_and_typing_errors_decide_nothing(desk: Desk) -> None:
     desk.book(
         code("print('seen before')", id="first"),
         NEEDS_DISK,
@@ -100,7 +100,7 @@ def test_looking_and_mistyping_decide_nothing(desk: Desk) -> None:
     assert desk.finish().outcome == "cancelled"
 
 
-def test_an_edit_goes_through_the_editor_and_is_shown_before_it_runs(desk: Desk) -> None:
+def test_edit_opens_the_editor_and_shows_the_change(desk: Desk) -> None:
     desk.book(code("print(10 / 0)", id="divide"), code("print('last')", id="last"))
     desk.editor_does("s|10 / 0|10 / 4|")
     terminal = desk.start()
@@ -129,7 +129,7 @@ def test_an_edit_goes_through_the_editor_and_is_shown_before_it_runs(desk: Desk)
     assert desk.code_cells()[1].source == "print(10 / 5)"
 
 
-def test_an_editor_that_changes_nothing_leaves_the_run_where_it_is(desk: Desk) -> None:
+def test_edit_without_a_change_does_nothing(desk: Desk) -> None:
     desk.book(code("1 / 0", id="divide"))
     desk.editor_does("p;d")
     terminal = desk.start()
@@ -143,7 +143,7 @@ def test_an_editor_that_changes_nothing_leaves_the_run_where_it_is(desk: Desk) -
     assert desk.deviations() == [("skipped", "divide")]
 
 
-def test_other_steps_can_be_run_out_of_order_and_again_and_cells_inserted(desk: Desk) -> None:
+def test_steps_run_out_of_order_and_again_and_cells_inserted(desk: Desk) -> None:
     desk.book(
         code("n = globals().get('n', 0) + 1; print('first ran', n)", id="first"),
         code("assert ready", id="second"),
@@ -196,7 +196,7 @@ def test_other_steps_can_be_run_out_of_order_and_again_and_cells_inserted(desk: 
     assert len(desk.code_cells()) == 7
 
 
-def test_a_jump_moves_the_run_and_stops_there_and_runs_nothing(desk: Desk) -> None:
+def test_jump_stops_at_its_target_and_runs_nothing(desk: Desk) -> None:
     desk.book(
         code("print('one')", id="one"),
         code("import os; assert os.path.exists('go')", id="two"),
@@ -224,7 +224,7 @@ def test_a_jump_moves_the_run_and_stops_there_and_runs_nothing(desk: Desk) -> No
     assert reasons == ["three can wait", "three can wait", "now in order"]
 
 
-def test_a_restarted_kernel_gets_its_parameters_and_setup_again(desk: Desk) -> None:
+def test_restarted_kernel_runs_parameters_and_setup_again(desk: Desk) -> None:
     desk.book(
         code("host = 'default'", id="parameters", tags=["parameters"]),
         code("connection = 'to ' + host", id="setup", tags=["setup"]),
@@ -252,7 +252,7 @@ def test_a_restarted_kernel_gets_its_parameters_and_setup_again(desk: Desk) -> N
     assert [event.generation for event in desk.events(ev.KernelRestarted)] == [2]
 
 
-def test_a_strict_run_refuses_to_leave_the_script_and_says_so(desk: Desk) -> None:
+def test_strict_run_refuses_to_leave_the_script(desk: Desk) -> None:
     desk.book(code("print('one')", id="one"), NEEDS_DISK)
     desk.editor_does("s/disk/tape/")
     terminal = desk.start("--strict")

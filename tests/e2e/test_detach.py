@@ -1,4 +1,4 @@
-"""A run outlives its terminal: it goes on, waits at its next stop, and is found again."""
+"""Detaching and attaching: a run outlives its terminal, and waits at its next stop."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from tests.support.terminal import TELL_PID, Desk, Terminal, is_gone, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
-# A cell that works until the test lets it go, and leaves a line in a file each time that it runs.
-WORK = """import os, time
+# Waits until `release_step`, and appends a line to a file each time that it runs.
+WAITING_CELL = """import os, time
 open('effects', 'a').write('work\\n')
 print('at' + ' work', flush=True)
 while not os.path.exists('go'): time.sleep(0.02)
@@ -40,12 +40,12 @@ def effects(desk: Desk) -> list[str]:
     return (desk.folder / "effects").read_text().splitlines()
 
 
-def let_go(desk: Desk) -> None:
+def release_step(desk: Desk) -> None:
     (desk.folder / "go").touch()
 
 
 def finish(desk: Desk, terminal: Terminal) -> None:
-    """At the failed check: make it good, and go to the end."""
+    """Create what the failed check needs, retry it, and follow the run to its end."""
     (desk.folder / "checked").touch()
     terminal.answer("step 2>", "r")
     terminal.answer(REASON, "")
@@ -54,14 +54,14 @@ def finish(desk: Desk, terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("lose", [hang_up, kill, terminate], ids=lambda lose: str(lose.__name__))
-def test_a_terminal_lost_in_a_step_is_not_the_runs_end(desk: Desk, lose: object) -> None:
-    desk.book(code(WORK, id="work"), code(CHECK, id="check"))
+def test_run_continues_when_the_terminal_is_lost_in_a_step(desk: Desk, lose: object) -> None:
+    desk.book(code(WAITING_CELL, id="work"), code(CHECK, id="check"))
     first = desk.start()
     first.until("at work")
     assert callable(lose)
     lose(first)
     wait_until(lambda: desk.events(ev.OperatorDetached))
-    let_go(desk)
+    release_step(desk)
     wait_until(lambda: desk.events(ev.Stopped))
     again = desk.open("attach")
     again.until("STOPPED at step 2 of 2")
@@ -72,7 +72,7 @@ def test_a_terminal_lost_in_a_step_is_not_the_runs_end(desk: Desk, lose: object)
 
 
 @pytest.mark.parametrize("lose", [hang_up, kill, terminate], ids=lambda lose: str(lose.__name__))
-def test_a_terminal_lost_at_a_prompt_is_not_the_runs_end(desk: Desk, lose: object) -> None:
+def test_run_continues_when_the_terminal_is_lost_at_a_prompt(desk: Desk, lose: object) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
     first = desk.start()
     first.prompted("step 2>")
@@ -83,7 +83,7 @@ def test_a_terminal_lost_at_a_prompt_is_not_the_runs_end(desk: Desk, lose: objec
     assert desk.decisions() == [("retry", "")]
 
 
-def test_detach_leaves_and_attach_comes_back_to_what_is_new(desk: Desk) -> None:
+def test_attach_since_detach_shows_only_what_is_new(desk: Desk) -> None:
     desk.book(code("print('once' + ' only')", id="once"), code(CHECK, id="check"))
     first = desk.start()
     first.answer("step 2>", "d")
@@ -97,19 +97,19 @@ def test_detach_leaves_and_attach_comes_back_to_what_is_new(desk: Desk) -> None:
     assert len(desk.events(ev.OperatorAttached)) == 2
 
 
-def test_ctrl_backslash_leaves_a_running_step(desk: Desk) -> None:
-    desk.book(code(WORK, id="work"), code(CHECK, id="check"))
+def test_ctrl_backslash_detaches_from_a_running_step(desk: Desk) -> None:
+    desk.book(code(WAITING_CELL, id="work"), code(CHECK, id="check"))
     first = desk.start()
     first.until("at work")
     first.press("ctrl-backslash")
     assert first.wait() == 8
     assert desk.attempts() == []
-    let_go(desk)
+    release_step(desk)
     wait_until(lambda: desk.events(ev.Stopped))
     finish(desk, desk.open("attach"))
 
 
-def test_one_operator_at_a_time_and_a_take_over_is_recorded(desk: Desk) -> None:
+def test_second_operator_needs_take_over_which_is_recorded(desk: Desk) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
     first = desk.start()
     first.prompted("step 2>")
@@ -129,9 +129,9 @@ def test_one_operator_at_a_time_and_a_take_over_is_recorded(desk: Desk) -> None:
     assert {operator.uid for operator in operators} == {os.getuid()}
 
 
-def test_watchers_see_all_of_it_and_one_that_stalls_holds_up_nobody(desk: Desk) -> None:
+def test_stalled_watcher_delays_neither_run_nor_watchers(desk: Desk) -> None:
     desk.book(
-        code(WORK, id="work"),
+        code(WAITING_CELL, id="work"),
         code("for n in range(50_000): print('line', n)", id="much"),
         code("print('the' + ' end')", id="last"),
     )
@@ -140,7 +140,7 @@ def test_watchers_see_all_of_it_and_one_that_stalls_holds_up_nobody(desk: Desk) 
     watching, stalled = desk.open("watch"), desk.open("watch")
     watching.until("at work")
     stalled.until("at work")  # and is never read again
-    let_go(desk)
+    release_step(desk)
     assert first.wait() == 0
     assert watching.wait() == 0
     assert "the end" in watching.text()
@@ -148,20 +148,20 @@ def test_watchers_see_all_of_it_and_one_that_stalls_holds_up_nobody(desk: Desk) 
     assert all(event.operator.via for event in desk.events(ev.OperatorAttached))
 
 
-def test_ctrl_c_ends_the_watching_and_not_the_run(desk: Desk) -> None:
-    desk.book(code(WORK, id="work"))
+def test_ctrl_c_ends_a_watch_and_not_the_run(desk: Desk) -> None:
+    desk.book(code(WAITING_CELL, id="work"))
     first = desk.start()
     first.until("at work")
     watching = desk.open("watch")
     watching.until("at work")
     watching.press("ctrl-c")
     assert watching.wait() == 8
-    let_go(desk)
+    release_step(desk)
     assert first.wait() == 0
     assert desk.attempts() == [("work", 1, "ok")]
 
 
-def test_a_detached_start_goes_on_by_itself_and_waits(desk: Desk) -> None:
+def test_detached_start_runs_and_waits_at_a_failure(desk: Desk) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
     begun = desk.unattended("--detach")
     assert begun.returncode == 0
@@ -170,7 +170,7 @@ def test_a_detached_start_goes_on_by_itself_and_waits(desk: Desk) -> None:
     finish(desk, desk.open("attach"))
 
 
-def test_a_failure_with_nobody_there_waits_with_its_kernel(desk: Desk) -> None:
+def test_unattended_failure_waits_with_its_kernel(desk: Desk) -> None:
     desk.book(code("kept = 41", id="once"), code(CHECK + "; print(kept + 1)", id="check"))
     ended = desk.unattended("--on-failure", "wait")
     assert ended.returncode == 8
@@ -181,7 +181,7 @@ def test_a_failure_with_nobody_there_waits_with_its_kernel(desk: Desk) -> None:
     assert "42" in again.text()
 
 
-def test_waiting_for_somebody_is_bounded_while_nobody_is_there(desk: Desk) -> None:
+def test_wait_for_ends_a_run_that_nobody_attaches_to(desk: Desk) -> None:
     desk.book(code(TELL_PID + "1 / 0", id="fails"))
     assert desk.unattended("--on-failure", "wait", "--wait-for", "1s").returncode == 8
     kernel = desk.kernel()
@@ -191,11 +191,11 @@ def test_waiting_for_somebody_is_bounded_while_nobody_is_there(desk: Desk) -> No
     wait_until(lambda: is_gone(kernel))
 
 
-def test_who_is_there_is_not_hurried(desk: Desk) -> None:
+def test_wait_for_does_not_end_an_attended_run(desk: Desk) -> None:
     desk.book(code("1 / 0", id="fails"))
     terminal = desk.start("--on-failure", "wait", "--wait-for", "0.5s")
     terminal.prompted("step 1>")
-    select_nothing(1.0)
+    wait_idle(1.0)
     terminal.type("v left")
     terminal.prompted("step 1>")
     assert desk.events(ev.RunFinished) == []
@@ -204,13 +204,13 @@ def test_who_is_there_is_not_hurried(desk: Desk) -> None:
     wait_until(lambda: desk.events(ev.RunFinished))
 
 
-def select_nothing(seconds: float) -> None:
-    """The time that must pass for nothing to happen in it."""
+def wait_idle(seconds: float) -> None:
+    """Wait while nothing should happen."""
     time.sleep(seconds)
 
 
-def test_a_run_is_cancelled_from_elsewhere(desk: Desk) -> None:
-    desk.book(code(WORK, id="work"), code("print('ne' + 'ver')", id="last"))
+def test_cancel_ends_a_run_from_another_terminal(desk: Desk) -> None:
+    desk.book(code(WAITING_CELL, id="work"), code("print('ne' + 'ver')", id="last"))
     first = desk.start()
     first.until("at work")
     kernel = desk.kernel()
@@ -223,7 +223,7 @@ def test_a_run_is_cancelled_from_elsewhere(desk: Desk) -> None:
     assert desk.command("cancel", "last").returncode == 2
 
 
-def test_a_cell_that_asks_while_nobody_is_there_waits_for_somebody(desk: Desk) -> None:
+def test_input_waits_until_an_operator_attaches(desk: Desk) -> None:
     desk.book(code("print('hello', input('who? '))", id="asks"))
     assert desk.unattended("--detach").returncode == 0
     wait_until(lambda: desk.events(ev.InputRequested))
@@ -233,7 +233,7 @@ def test_a_cell_that_asks_while_nobody_is_there_waits_for_somebody(desk: Desk) -
     assert desk.printed("asks") == "hello ada\n"
 
 
-def test_a_kernel_at_work_while_nobody_looks_loses_no_output(desk: Desk) -> None:
+def test_detached_run_loses_no_output(desk: Desk) -> None:
     desk.book(
         code(
             "import os, time\n"
@@ -249,14 +249,14 @@ def test_a_kernel_at_work_while_nobody_looks_loses_no_output(desk: Desk) -> None
     first.until("\nline ")
     first.hang_up()
     wait_until(lambda: "line 1500\n" in desk.printed("work"))
-    let_go(desk)
+    release_step(desk)
     wait_until(lambda: desk.events(ev.RunFinished))
     printed = desk.printed("work").splitlines()
     count = int(printed[-1].removeprefix("lines: "))
     assert printed[1:-1] == [f"line {n}" for n in range(count)]
 
 
-def test_attach_says_what_to_do_instead_where_nothing_goes_on(desk: Desk) -> None:
+def test_attach_to_an_ended_run_names_the_log_command(desk: Desk) -> None:
     desk.book(code("1", id="one"))
     assert desk.unattended().returncode == 0
     ended = desk.open("attach")
@@ -265,7 +265,7 @@ def test_attach_says_what_to_do_instead_where_nothing_goes_on(desk: Desk) -> Non
     assert desk.command("attach").returncode == 2  # no terminal
 
 
-def test_a_module_beside_the_runbook_is_not_taken_for_one_of_pythons(desk: Desk) -> None:
+def test_modules_beside_the_runbook_do_not_shadow_pythons(desk: Desk) -> None:
     for name in ("queue.py", "socket.py", "logging.py"):
         (desk.folder / name).write_text("raise SystemExit('taken')")
     desk.book(code("print('fi' + 'ne')", id="one"))

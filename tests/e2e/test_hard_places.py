@@ -1,4 +1,4 @@
-"""Places that are hard on a program: closed pipes, odd environments, kernels that never come."""
+"""Adverse conditions: closed pipes, unusual environments, kernels that never start."""
 
 import json
 import os
@@ -19,7 +19,7 @@ NBRUN = f"{shlex.quote(sys.executable)} -m nbrun"
 
 
 @pytest.mark.parametrize("leave", ["exit(1)", "quit(2)", "exit('no')", "import sys; sys.exit(1)"])
-def test_leaving_with_an_error_fails_the_step(desk: Desk, leave: str) -> None:
+def test_cell_that_exits_with_an_error_fails(desk: Desk, leave: str) -> None:
     desk.book(code(leave, id="check"), code("print('on')", id="next"))
     ended = desk.unattended()
     assert ended.returncode == 4, ended.stdout
@@ -27,19 +27,19 @@ def test_leaving_with_an_error_fails_the_step(desk: Desk, leave: str) -> None:
 
 
 @pytest.mark.parametrize("leave", ["exit()", "quit()", "exit(0)", "exit"])
-def test_leaving_without_one_ends_the_run(desk: Desk, leave: str) -> None:
+def test_cell_that_exits_without_an_error_ends_the_run(desk: Desk, leave: str) -> None:
     desk.book(code(leave, id="check"), code("print('on')", id="next"))
     assert desk.unattended().returncode == 0
     assert desk.attempts() == [("check", 1, "ok")]
 
 
-def test_a_shell_command_that_asks_does_not_hang_an_unattended_run(desk: Desk) -> None:
+def test_shell_command_that_reads_stdin_does_not_hang(desk: Desk) -> None:
     desk.book(code("!read -p 'go? ' x", id="ask"))
     assert desk.unattended().returncode == 4
     assert desk.attempts() == [("ask", 1, "error")]
 
 
-def test_a_closed_stdout_does_not_end_the_run(desk: Desk) -> None:
+def test_run_continues_when_stdout_is_closed(desk: Desk) -> None:
     desk.book(code("for n in range(20_000): print(n)", id="much"), code("print('done')", id="last"))
     ended = subprocess.run(
         [
@@ -63,7 +63,7 @@ def test_a_closed_stdout_does_not_end_the_run(desk: Desk) -> None:
     ("name", "value"),
     [("XDG_RUNTIME_DIR", "/nonexistent"), ("TMPDIR", "long"), ("PYTHONIOENCODING", "ascii")],
 )
-def test_an_odd_environment_is_no_obstacle(desk: Desk, name: str, value: str) -> None:
+def test_run_completes_in_an_unusual_environment(desk: Desk, name: str, value: str) -> None:
     if value == "long":
         value = str(desk.folder / ("x" * 100))
         Path(value).mkdir()
@@ -82,7 +82,7 @@ def test_an_odd_environment_is_no_obstacle(desk: Desk, name: str, value: str) ->
     assert ended.stderr == b""
 
 
-def test_ctrl_c_gives_up_a_kernel_that_never_comes(
+def test_ctrl_c_aborts_a_kernel_that_never_starts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jupyter = desk.folder / "jupyter"
@@ -107,7 +107,7 @@ def test_ctrl_c_gives_up_a_kernel_that_never_comes(
     assert desk.attempts() == []
 
 
-def test_a_signal_that_ends_a_run_is_named_as_the_reason(desk: Desk) -> None:
+def test_signal_that_cancels_a_run_is_recorded_as_the_reason(desk: Desk) -> None:
     desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
     terminal = desk.start()
     terminal.until("begun")
@@ -117,7 +117,7 @@ def test_a_signal_that_ends_a_run_is_named_as_the_reason(desk: Desk) -> None:
     assert finished.why.endswith("the supervisor got SIGTERM")
 
 
-def test_late_output_takes_away_what_was_typed_rather_than_hide_it(desk: Desk) -> None:
+def test_late_output_discards_typed_text_and_asks_again(desk: Desk) -> None:
     desk.book(
         code(
             "import os, threading, time\n"
@@ -143,7 +143,7 @@ def test_late_output_takes_away_what_was_typed_rather_than_hide_it(desk: Desk) -
     assert terminal.wait() == 0
 
 
-def test_the_table_of_a_killed_run_shows_what_was_in_flight(desk: Desk) -> None:
+def test_table_of_a_killed_run_shows_the_attempt_in_flight(desk: Desk) -> None:
     desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
     terminal = desk.start()
     terminal.until("begun")
@@ -155,7 +155,7 @@ def test_the_table_of_a_killed_run_shows_what_was_in_flight(desk: Desk) -> None:
     assert desk.notebook().metadata.nbrun.outcome is None
 
 
-def test_ctrl_c_at_the_question_about_killing_does_not_take_the_question_away(desk: Desk) -> None:
+def test_ctrl_c_at_the_kill_question_keeps_the_question(desk: Desk) -> None:
     desk.book(
         code(
             "import signal, time\n"

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and kernels that die: the run stops where it should and says what it saw."""
+"""Ctrl-C, SIGTERM and dying kernels: the run stops, and records what happened."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from tests.support.terminal import TELL_PID, Desk, Terminal, is_gone, wait_until
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
 SLEEP = TELL_PID + "import time; time.sleep(600)"
-SWALLOW = """try:
+CATCHES_INTERRUPT = """try:
     import time; print('asleep', flush=True); time.sleep(600)
 except KeyboardInterrupt:
     print('swallowed it')"""
-DEAF = """import signal, os, time
+IGNORES_SIGINT = """import signal, os, time
 if not os.path.exists('heard'):
     open('heard', 'w').close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -30,10 +30,10 @@ def skip(terminal: Terminal, step: int) -> None:
     terminal.answer(REASON, "")
 
 
-def test_ctrl_c_interrupts_the_running_step_whatever_the_kernel_says_of_it(desk: Desk) -> None:
+def test_ctrl_c_interrupts_the_step_even_if_the_cell_catches_it(desk: Desk) -> None:
     desk.book(
         code(SLEEP, id="asleep"),
-        code(SWALLOW, id="swallows"),
+        code(CATCHES_INTERRUPT, id="swallows"),
         code("print('last')", id="last"),
     )
     terminal = desk.start()
@@ -64,8 +64,8 @@ def test_ctrl_c_interrupts_the_running_step_whatever_the_kernel_says_of_it(desk:
     assert outcomes == ["interrupted", "interrupted", "ok"]
 
 
-def test_a_second_ctrl_c_offers_to_kill_a_kernel_that_does_not_listen(desk: Desk) -> None:
-    desk.book(code(DEAF, id="deaf"), code("print('last')", id="last"))
+def test_second_ctrl_c_offers_to_kill_an_unresponsive_kernel(desk: Desk) -> None:
+    desk.book(code(IGNORES_SIGINT, id="deaf"), code("print('last')", id="last"))
     terminal = desk.start()
     terminal.until("\ndeaf now\n")
     terminal.press("ctrl-c")
@@ -94,7 +94,7 @@ def test_a_second_ctrl_c_offers_to_kill_a_kernel_that_does_not_listen(desk: Desk
     assert desk.deviations() == [("kernel_restarted", None), ("retried", "deaf")]
 
 
-def test_ctrl_c_among_quick_steps_stops_the_run(desk: Desk) -> None:
+def test_ctrl_c_between_quick_steps_stops_the_run(desk: Desk) -> None:
     desk.book(*(code(f"print('quick', {n} + 1000)", id=f"s{n}") for n in range(400)))
     terminal = desk.start()
     terminal.until("quick 1003")
@@ -113,7 +113,7 @@ def test_ctrl_c_among_quick_steps_stops_the_run(desk: Desk) -> None:
     assert desk.decisions() == [("interrupt", ""), ("cancel", "")]
 
 
-def test_sigterm_to_the_supervisor_cancels_the_run_and_leaves_nothing(desk: Desk) -> None:
+def test_sigterm_in_a_step_cancels_the_run_and_leaves_no_process(desk: Desk) -> None:
     desk.book(code(SLEEP, id="asleep"), code("print('la' + 'st')", id="last"))
     terminal = desk.start()
     kernel = terminal.kernel()
@@ -136,7 +136,7 @@ def test_sigterm_to_the_supervisor_cancels_the_run_and_leaves_nothing(desk: Desk
     }
 
 
-def test_sigterm_to_the_supervisor_at_the_prompt_ends_the_run_recorded(desk: Desk) -> None:
+def test_sigterm_at_a_prompt_cancels_the_run(desk: Desk) -> None:
     desk.book(code(TELL_PID + "1 / 0", id="fails"))
     terminal = desk.start()
     terminal.prompted("step 1>")
@@ -155,9 +155,7 @@ def test_sigterm_to_the_supervisor_at_the_prompt_ends_the_run_recorded(desk: Des
         ("os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
     ],
 )
-def test_a_kernel_that_dies_in_a_step_keeps_what_it_printed_before(
-    desk: Desk, death: str, told: str
-) -> None:
+def test_output_before_a_kernels_death_is_recorded(desk: Desk, death: str, told: str) -> None:
     desk.book(
         code("x = 5", id="setup", tags=["setup"]),
         code(

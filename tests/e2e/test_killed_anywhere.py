@@ -1,4 +1,4 @@
-"""The supervisor is killed at any moment, again and again: each effect comes once."""
+"""Supervisors killed at random moments: each step takes effect exactly once."""
 
 import os
 import random
@@ -34,7 +34,7 @@ def kill_supervisor(desk: Desk) -> None:
 
 
 def answer(desk: Desk, terminal: Terminal) -> None:
-    """What an honest operator says at the question that stands there, if one does."""
+    """Answer the question on the screen truthfully, if there is one."""
     row = terminal.screen.row(terminal.screen.cursor.y).strip()
     asked = re.fullmatch(r"did step (\d+) happen\?", row)
     if asked:
@@ -47,8 +47,8 @@ def answer(desk: Desk, terminal: Terminal) -> None:
             terminal.answer(REASON, "")
 
 
-def go_on(desk: Desk, terminal: Terminal, moment: float) -> None:
-    """To the end, or for so many seconds and then the supervisor is killed."""
+def follow_or_kill(desk: Desk, terminal: Terminal, moment: float) -> None:
+    """Follow the run to its end, or kill the supervisor after `moment` seconds."""
     deadline = time.monotonic() + moment
     while not terminal.ended:
         answer(desk, terminal)
@@ -68,12 +68,12 @@ def run_and_kill(desk: Desk, chance: random.Random) -> None:
     desk.book(*cells)
     terminals = [desk.start()]
     terminals[0].until("starting the kernel")
-    go_on(desk, terminals[0], chance.uniform(0.1, 3.0))
+    follow_or_kill(desk, terminals[0], chance.uniform(0.1, 3.0))
     for _ in range(20):
         if desk.events(ev.RunFinished):
             break
         terminals.append(desk.open("resume"))
-        go_on(desk, terminals[-1], chance.uniform(0.5, 3.0))
+        follow_or_kill(desk, terminals[-1], chance.uniform(0.5, 3.0))
     assert desk.finish().outcome == "completed"
     assert effects(desk) == list(range(1, STEPS + 1)), "an effect came twice, or not at all"
     recorded = {n for n in range(1, STEPS + 1) if f"done {n}\n" in desk.printed(f"s{n}")}
@@ -84,13 +84,11 @@ def run_and_kill(desk: Desk, chance: random.Random) -> None:
     assert {(event.step, event.attempt) for event in ends} == {*started}
 
 
-def test_a_run_killed_at_some_moments_is_finished_with_each_effect_once(desk: Desk) -> None:
+def test_run_killed_at_some_moments_has_each_effect_once(desk: Desk) -> None:
     run_and_kill(desk, random.Random(1))
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(2, 12))
-def test_a_run_killed_at_many_moments_is_finished_with_each_effect_once(
-    desk: Desk, seed: int
-) -> None:
+def test_run_killed_at_many_moments_has_each_effect_once(desk: Desk, seed: int) -> None:
     run_and_kill(desk, random.Random(seed))

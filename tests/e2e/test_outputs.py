@@ -1,4 +1,4 @@
-"""What cells print, as an operator sees it, and as it is kept: all of it, in order, harmless."""
+"""Outputs of cells on the screen and in the record: complete, in order, and harmless."""
 
 import re
 import signal
@@ -32,7 +32,7 @@ for state in ('half ' + 'way', 'all do' + 'ne'):
     shown.update({'text/plain': 'state: ' + state}, raw=True)"""
 
 
-def test_each_kind_of_output_is_shown_as_it_is_meant(desk: Desk) -> None:
+def test_each_kind_of_output_is_rendered(desk: Desk) -> None:
     desk.book(
         code("import sys\nprint('to out'.upper()); print('to err'.upper(), file=sys.stderr)"),
         code(BAR, id="bar"),
@@ -79,7 +79,7 @@ print('coun' + 'ted', n)"""
 ROWS = {140: r"(\d{4}x{96}\n)+", 60: r"(x{40}\n)?(\d{4}x{56}\nx{40}\n)+"}
 
 
-def test_a_terminal_resized_while_output_streams_stays_right(desk: Desk) -> None:
+def test_resize_during_output_leaves_a_correct_screen(desk: Desk) -> None:
     desk.book(code(STREAM))
     terminal = desk.start("--max-lines", "0", columns=140)
     terminal.until("0016x")
@@ -115,7 +115,7 @@ FORBIDDEN = (
 )
 
 
-def test_hostile_output_has_no_effect_on_the_screen_and_is_kept_as_it_was(desk: Desk) -> None:
+def test_hostile_output_is_harmless_and_recorded_unchanged(desk: Desk) -> None:
     attack = f"hostile = {HOSTILE!a}\n"
     desk.book(
         code("print('stays to be re' + 'ad')", id="first"),
@@ -157,7 +157,7 @@ print('x' * 150_000, 'that was' + ' all')  # more than a terminal takes before i
 
 
 def assert_nothing_is_lost(desk: Desk, count: int) -> None:
-    """Every display in the journal and in the notebook, in order."""
+    """Assert that journal and notebook hold all displays, in order."""
     wanted = [f"n{number}" for number in range(count)]
     events = [event.output for event in desk.events(ev.Output)]
     kept = [output["data"]["text/plain"] for output in events if "data" in output]
@@ -173,8 +173,10 @@ def has_ended(desk: Desk) -> bool:
 
 
 def stalled(desk: Desk, count: int, how: str = "unread") -> None:
-    """A flood onto a terminal that stands still: nobody reads it any more, Ctrl-S is pressed, or
-    its console is stopped. The run comes to its end while it does."""
+    """Run a cell that prints much while its terminal is stalled, until the run has ended.
+
+    `how`: nobody reads the terminal, Ctrl-S is pressed, or the console is stopped.
+    """
     desk.book(code(FLOOD.format(count=count), id="flood"))
     terminal = desk.start("--max-lines", "0")
     terminal.until("n7")
@@ -197,13 +199,11 @@ def stalled(desk: Desk, count: int, how: str = "unread") -> None:
 
 
 @pytest.mark.parametrize("how", ["unread", "ctrl-s", "stopped"])
-def test_a_terminal_that_stands_still_holds_up_no_run_and_loses_no_output(
-    desk: Desk, how: str
-) -> None:
+def test_stalled_terminal_delays_no_run_and_loses_no_output(desk: Desk, how: str) -> None:
     stalled(desk, 3_000, how)
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("_turn", range(10))
-def test_a_terminal_that_stalls_loses_none_of_50_000_displays(desk: Desk, _turn: int) -> None:
+def test_stalled_terminal_loses_none_of_50_000_displays(desk: Desk, _turn: int) -> None:
     stalled(desk, 50_000)

@@ -1,4 +1,4 @@
-"""Parameters by a schema: asked for at a terminal, refused elsewhere, completed by a shell."""
+"""Parameters with a schema: asked for on a terminal, validated, completed by a shell."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def book(desk: Desk) -> Desk:
     return desk
 
 
-def test_what_must_be_given_is_asked_for_until_it_fits(book: Desk) -> None:
+def test_missing_parameter_is_asked_for_until_valid(book: Desk) -> None:
     terminal = book.start("-p", "days=30")
     terminal.until("db (blue | green): which database")
     terminal.answer("db:", "red")
@@ -45,7 +45,7 @@ def test_what_must_be_given_is_asked_for_until_it_fits(book: Desk) -> None:
     assert book.events(ev.RunStarted)[0].parameters == {"db": "green", "days": 30, "mode": "dry"}
 
 
-def test_ctrl_c_at_the_question_runs_nothing(book: Desk) -> None:
+def test_ctrl_c_at_a_parameter_question_runs_nothing(book: Desk) -> None:
     terminal = book.start()
     terminal.prompted("db:")
     terminal.press("ctrl-c")
@@ -53,7 +53,7 @@ def test_ctrl_c_at_the_question_runs_nothing(book: Desk) -> None:
     assert not book.runs.exists()
 
 
-def test_keys_typed_before_the_question_are_no_answer(book: Desk) -> None:
+def test_keys_typed_before_a_question_do_not_answer_it(book: Desk) -> None:
     terminal = book.start()
     terminal.type_ahead("green\n")
     terminal.answer("db:", "blue")
@@ -73,7 +73,7 @@ def test_keys_typed_before_the_question_are_no_answer(book: Desk) -> None:
         (("-p", "db=@prompt"), "no terminal to ask on"),
     ],
 )
-def test_with_nobody_there_what_is_missing_or_wrong_is_refused(
+def test_unattended_missing_or_invalid_parameter_is_refused(
     book: Desk, options: tuple[str, ...], said: str
 ) -> None:
     ended = book.unattended(*options)
@@ -112,9 +112,7 @@ KINDS = {
         ("import=1", "is no name for a parameter"),
     ],
 )
-def test_each_key_of_a_schema_refuses_what_does_not_fit_it(
-    desk: Desk, given: str, said: str
-) -> None:
+def test_each_schema_key_refuses_an_invalid_value(desk: Desk, given: str, said: str) -> None:
     cell = code("other = 0", tags=["parameters"])
     path = desk.book(cell, metadata={**PYTHON, "nbrun": {"parameters": KINDS}})
     asked = CliRunner().invoke(app, ["plan", str(path), "-p", given])
@@ -123,7 +121,7 @@ def test_each_key_of_a_schema_refuses_what_does_not_fit_it(
     assert "hunter2" not in str(asked.exception)
 
 
-def test_what_fits_each_key_of_a_schema_is_taken_exactly(desk: Desk) -> None:
+def test_valid_values_of_each_schema_key_arrive_exactly(desk: Desk) -> None:
     path = desk.book(code("1"), metadata={**PYTHON, "nbrun": {"parameters": KINDS}})
     given = {
         "host": "db-1",
@@ -148,7 +146,7 @@ def test_what_fits_each_key_of_a_schema_is_taken_exactly(desk: Desk) -> None:
     assert "additionalProperties is false" in str(closed.exception)
 
 
-def test_the_command_line_goes_before_the_environment_and_that_before_a_file(
+def test_command_line_overrides_environment_overrides_file(
     book: Desk,
 ) -> None:
     book.variables |= {"NBRUN_PARAM_DAYS": "2", "NBRUN_PARAM_DB": "blue", "NBRUN_PARAM_DAYZ": "3"}
@@ -169,7 +167,7 @@ def test_hostile_text_arrives_exactly(desk: Desk, value: str) -> None:
     assert desk.printed("show") == ascii(value) + "\n"
 
 
-def test_help_tells_what_may_be_given_and_runs_nothing(book: Desk) -> None:
+def test_help_parameters_lists_parameters_and_runs_nothing(book: Desk) -> None:
     told = book.command("start", "runbook.ipynb", "--help-parameters")
     assert told.returncode == 0
     rows = {line.split()[0]: " ".join(line.split()) for line in told.stdout.splitlines()}
@@ -190,7 +188,7 @@ def test_help_tells_what_may_be_given_and_runs_nothing(book: Desk) -> None:
     ],
 )
 def test_bash_completes_names_and_choices(book: Desk, words: list[str], offered: list[str]) -> None:
-    """As bash asks: it divides words at the `=`, and joins them by newlines."""
+    """Complete as bash does: it splits words at `=`, and joins them by newlines."""
     line = ["nbrun", "start", "runbook.ipynb", *words]
     asked = subprocess.run(
         [sys.executable, "-m", "nbrun"],

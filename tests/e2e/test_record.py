@@ -1,4 +1,4 @@
-"""The record of a run: whole after a crash, the same whoever makes it again, and told in full."""
+"""The record of a run: complete after a crash, exported, replayed and private."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ for n in range(10_000):
 
 
 @pytest.mark.parametrize("until", [0, 7, 60])
-def test_a_run_killed_in_a_step_keeps_all_that_was_seen_of_it(desk: Desk, until: int) -> None:
+def test_killed_run_has_recorded_all_that_was_shown(desk: Desk, until: int) -> None:
     desk.book(
         code(TELL_PID + "1 / 0", id="fails"),
         code("print('this ran')", id="first"),
@@ -55,7 +55,7 @@ def test_a_run_killed_in_a_step_keeps_all_that_was_seen_of_it(desk: Desk, until:
     assert desk.code_cells()[-1].metadata.nbrun.outcome == "indeterminate"
 
 
-def test_a_torn_last_line_is_told_and_put_aside(desk: Desk) -> None:
+def test_torn_last_line_is_reported_and_saved(desk: Desk) -> None:
     desk.book(code("print('seen')", id="one"))
     assert desk.unattended().returncode == 0
     journal = desk.run / "journal.jsonl"
@@ -75,7 +75,7 @@ def test_a_torn_last_line_is_told_and_put_aside(desk: Desk) -> None:
     assert len(altered.stderr.splitlines()) == 1
 
 
-def test_the_output_notebook_shows_every_attempt_and_decision_in_order(desk: Desk) -> None:
+def test_output_notebook_shows_attempts_and_decisions_in_order(desk: Desk) -> None:
     desk.book(
         markdown("# Look at the *disk*"),
         code("print('disk ' + 'is fine')", id="look"),
@@ -135,11 +135,11 @@ def test_the_output_notebook_shows_every_attempt_and_decision_in_order(desk: Des
     assert "is the record of a run" in again.stderr
     assert len(list(desk.runs.iterdir())) == 1
 
-    tell_in_every_way(desk)
+    check_log_and_runs(desk)
 
 
-def tell_in_every_way(desk: Desk) -> None:
-    """`nbrun log` and `nbrun runs` of the run above."""
+def check_log_and_runs(desk: Desk) -> None:
+    """Check `nbrun log` and `nbrun runs` of the run above."""
     whole = desk.command("log").stdout
     for shown in ("disk is fine", "mending", "ZeroDivisionError", "perhaps a glitch", "cancelled"):
         assert shown in whole
@@ -174,7 +174,7 @@ def tell_in_every_way(desk: Desk) -> None:
     assert "cancelled" in listed.text()
 
 
-def test_the_record_is_for_its_operator_alone(desk: Desk) -> None:
+def test_record_is_readable_by_its_operator_alone(desk: Desk) -> None:
     desk.book(code("1", id="one"))
     assert desk.unattended().returncode == 0
     assert desk.run.stat().st_mode & 0o777 == 0o700
@@ -182,14 +182,14 @@ def test_the_record_is_for_its_operator_alone(desk: Desk) -> None:
         assert (desk.run / name).stat().st_mode & 0o777 == 0o600
 
 
-def test_nbrun_answers_as_a_jupyter_command(desk: Desk) -> None:
+def test_nbrun_is_a_jupyter_subcommand(desk: Desk) -> None:
     script = Path(sys.executable).with_name("jupyter-nbrun")
     told = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
     assert told.returncode == 0
     assert told.stdout == f"nbrun {__version__}\n"
 
 
-def test_keys_change_how_a_run_is_played_back(desk: Desk) -> None:
+def test_keys_control_playback(desk: Desk) -> None:
     desk.book(*(code(f"import time; time.sleep(0.4); print('dul' + 'l {n}')") for n in range(3)))
     assert desk.unattended().returncode == 0
     terminal = desk.open("log", "last", "--timing", "--speed", "0.02")
@@ -200,7 +200,7 @@ def test_keys_change_how_a_run_is_played_back(desk: Desk) -> None:
     assert "dull 2" not in terminal.text()
 
     def gone(keys: str, to: str, from_: str) -> str:
-        """What is shown from these keys on, up to the step that they go to."""
+        """Press `keys`; return what is shown after them, up to the step that they lead to."""
         since = terminal.screen.cursor_line
         terminal.type_ahead(keys)
         terminal.until(lambda: f"running step {to}" in terminal.screen.text(since))
@@ -221,7 +221,7 @@ def test_keys_change_how_a_run_is_played_back(desk: Desk) -> None:
     assert "completed, on script" in terminal.text()
 
 
-def test_a_terminal_is_given_back_its_echo_after_a_play_back(desk: Desk) -> None:
+def test_playback_restores_the_terminals_echo(desk: Desk) -> None:
     desk.book(code("1"))
     assert desk.unattended().returncode == 0
     terminal = desk.open("log", "last", "--timing")

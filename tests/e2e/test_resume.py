@@ -1,4 +1,4 @@
-"""The supervisor is killed: nothing is run again unasked, and the run is gone on with."""
+"""Resuming after the supervisor is killed: no step runs again unasked."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import pytest
 
 from nbrun.core import events as ev
 from nbrun.system import processes
-from tests.e2e.test_detach import REASON, WORK, effects, let_go
+from tests.e2e.test_detach import REASON, WAITING_CELL, effects, release_step
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk, Terminal, is_gone, kernels, wait_until
 
@@ -18,13 +18,13 @@ LAST = "print('kept:', kept); print('the' + ' end')"
 def steps() -> list[object]:
     return [
         code("kept = 41; made = 1", id="first"),
-        code(WORK, id="work"),
+        code(WAITING_CELL, id="work"),
         code(LAST, id="last"),
     ]
 
 
-def killed_at_work(desk: Desk, *cells: object) -> None:
-    """In the step `work`, with its effect in the file."""
+def kill_in_step(desk: Desk, *cells: object) -> None:
+    """Kill the supervisor in the step `work`, after its effect is in the file."""
     desk.book(*(cells or steps()))  # type: ignore[arg-type]
     terminal = desk.start()
     terminal.until("at work")
@@ -39,8 +39,8 @@ def kill_kernel(desk: Desk) -> None:
     wait_until(lambda: is_gone(pid))
 
 
-def test_a_run_killed_in_a_step_is_interrupted_and_never_says_more(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_run_killed_in_a_step_is_recorded_as_interrupted_once(desk: Desk) -> None:
+    kill_in_step(desk)
     listed = desk.command("runs")
     assert "interrupted, its kernel is still alive" in listed.stdout
     assert [event.step for event in desk.events(ev.AttemptIndeterminate)] == ["work"]
@@ -50,12 +50,12 @@ def test_a_run_killed_in_a_step_is_interrupted_and_never_says_more(desk: Desk) -
     assert effects(desk) == ["work"]
 
 
-def test_its_kernel_is_found_at_work_and_heard_to_its_end(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_resume_follows_a_running_kernel_to_its_end(desk: Desk) -> None:
+    kill_in_step(desk)
     terminal = desk.open("resume", "--plain", "--reason", "the host is back")
     terminal.until("the kernel is still there, with its variables")
     assert "at work" in terminal.text()  # what it printed until then
-    let_go(desk)
+    release_step(desk)
     terminal.until("work is done")
     terminal.until("the kernel says: it ran to its end, without an error")
     terminal.answer("did step 2 happen?", "happened")
@@ -74,15 +74,15 @@ def test_its_kernel_is_found_at_work_and_heard_to_its_end(desk: Desk) -> None:
     wait_until(lambda: not processes.is_kernel(kernels(desk.run)[0]))
 
 
-def test_its_kernel_found_at_work_can_be_interrupted(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_resumed_running_kernel_can_be_interrupted(desk: Desk) -> None:
+    kill_in_step(desk)
     terminal = desk.open("resume")
     terminal.until("the kernel is still there")
     terminal.press("ctrl-c")
     terminal.until("the kernel says: it ended in KeyboardInterrupt")
     terminal.answer("did step 2 happen?", "not")
     terminal.answer(REASON, "")
-    let_go(desk)
+    release_step(desk)
     terminal.answer("step 2>", "r")
     terminal.answer(REASON, "interrupted half way")
     terminal.until("kept: 41")
@@ -91,12 +91,12 @@ def test_its_kernel_found_at_work_can_be_interrupted(desk: Desk) -> None:
     assert desk.deviations() == [("retried", "work")]
 
 
-def test_without_its_kernel_a_new_one_is_set_up_and_says_what_is_lost(desk: Desk) -> None:
-    killed_at_work(
+def test_resume_without_the_kernel_names_the_lost_variables(desk: Desk) -> None:
+    kill_in_step(
         desk,
         code("kept = 41", id="first", tags=["setup"]),
         code(f"lost_name = 1; {LEAVES}", id="second"),
-        code(WORK, id="work"),
+        code(WAITING_CELL, id="work"),
         code(LAST, id="last"),
     )
     kill_kernel(desk)
@@ -123,11 +123,9 @@ def test_without_its_kernel_a_new_one_is_set_up_and_says_what_is_lost(desk: Desk
 
 
 @pytest.mark.parametrize("finding", ["not", "unknown"])
-def test_what_did_not_surely_happen_is_run_when_the_operator_says_so(
-    desk: Desk, finding: str
-) -> None:
-    killed_at_work(desk)
-    let_go(desk)
+def test_indeterminate_step_does_not_run_again_unasked(desk: Desk, finding: str) -> None:
+    kill_in_step(desk)
+    release_step(desk)
     terminal = desk.open("resume")
     terminal.answer("did step 2 happen?", "r")  # not before it is settled
     terminal.until("nobody saw end")
@@ -142,7 +140,7 @@ def test_what_did_not_surely_happen_is_run_when_the_operator_says_so(
     assert desk.deviations() == [("skipped", "work")]
 
 
-def test_a_run_killed_between_its_steps_goes_on_by_itself(desk: Desk) -> None:
+def test_run_killed_between_steps_resumes_without_questions(desk: Desk) -> None:
     desk.book(code("kept = 41; made = 1", id="first"), code(LAST, id="last"))
     terminal = desk.start("--step")
     terminal.answer("step 1>", "r")
@@ -156,14 +154,14 @@ def test_a_run_killed_between_its_steps_goes_on_by_itself(desk: Desk) -> None:
     assert desk.deviations() == []
 
 
-def test_a_run_killed_five_times_is_finished_all_the_same(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_run_killed_five_times_can_be_finished(desk: Desk) -> None:
+    kill_in_step(desk)
     for _ in range(4):
         terminal = desk.open("resume")
         terminal.until("the kernel is still there")
         desk.kill_supervisor()
         terminal.wait()
-    let_go(desk)
+    release_step(desk)
     terminal = desk.open("resume")
     terminal.answer("did step 2 happen?", "happened")
     terminal.answer(REASON, "")
@@ -174,8 +172,8 @@ def test_a_run_killed_five_times_is_finished_all_the_same(desk: Desk) -> None:
     assert len(desk.events(ev.AttemptIndeterminate)) == 1
 
 
-def test_two_resumes_are_one_too_many(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_second_resume_at_the_same_time_is_refused(desk: Desk) -> None:
+    kill_in_step(desk)
     first = desk.open("resume")
     first.until("the kernel is still there")
     second = desk.open("resume")
@@ -184,9 +182,9 @@ def test_two_resumes_are_one_too_many(desk: Desk) -> None:
     assert len(desk.events(ev.RunResumed)) == 1
 
 
-def test_the_runbook_is_followed_as_it_was_recorded(desk: Desk) -> None:
-    killed_at_work(desk)
-    let_go(desk)
+def test_resumed_run_follows_the_recorded_runbook(desk: Desk) -> None:
+    kill_in_step(desk)
+    release_step(desk)
     desk.book(*steps()[:2], code("print('a new' + ' last step')", id="last"))  # type: ignore[arg-type]
     terminal = desk.open("resume")
     terminal.until("the runbook has changed since the run began")
@@ -196,11 +194,11 @@ def test_the_runbook_is_followed_as_it_was_recorded(desk: Desk) -> None:
     assert terminal.wait() == 0
 
 
-def test_the_new_runbook_is_followed_when_that_is_asked_for(desk: Desk) -> None:
-    """And when the team's policy lets it, which was read as the run began."""
+def test_use_new_runbook_follows_the_file_and_the_policy(desk: Desk) -> None:
+    """The policy that was read when the run began must allow it."""
     (desk.folder / "nbrun.toml").write_text("[policy]\nneed_reason = ['runbook_replaced']\n")
-    killed_at_work(desk)
-    let_go(desk)
+    kill_in_step(desk)
+    release_step(desk)
     more = [code("print('more' + ' to do')", id="more"), code("print('a new' + ' end')", id="last")]
     changed = [code("changed_but_run = 1", id="first"), steps()[1]]
     desk.book(*changed, *more)  # type: ignore[arg-type]
@@ -223,8 +221,8 @@ def settle(terminal: Terminal) -> None:
     terminal.answer(REASON, "")
 
 
-def test_an_interrupted_run_is_cancelled_with_its_kernel(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_cancel_of_an_interrupted_run_ends_its_kernel(desk: Desk) -> None:
+    kill_in_step(desk)
     kernel, socket = desk.kernel(), desk.run.joinpath("socket").readlink()
     assert desk.command("cancel", "last", "--reason", "given up").returncode == 0
     assert desk.finish().outcome == "cancelled"
@@ -237,8 +235,8 @@ def test_an_interrupted_run_is_cancelled_with_its_kernel(desk: Desk) -> None:
     assert refused.wait() == 2
 
 
-def test_a_kernel_that_does_not_answer_is_given_up_with_ctrl_c(desk: Desk) -> None:
-    killed_at_work(desk)
+def test_ctrl_c_ends_an_unresponsive_kernel_on_resume(desk: Desk) -> None:
+    kill_in_step(desk)
     kernel = desk.kernel()
     os.kill(kernel, signal.SIGSTOP)
     terminal = desk.open("resume")

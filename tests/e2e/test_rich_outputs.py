@@ -1,4 +1,4 @@
-"""What libraries really print, run in a real kernel and read from a real terminal, cell by cell."""
+"""Outputs of real libraries, from a real kernel to a real terminal, cell by cell."""
 
 import json
 import re
@@ -43,7 +43,7 @@ DRAWN = "a terminal can't run it, and the report draws it"
 BROKEN = "import json\ndef load():\n    return json.loads('{ba' + 'd')\nload()"
 
 
-def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
+def test_output_of_real_libraries_is_rendered(desk: Desk) -> None:
     sources = (TABLE, LONG, PLOT, BARS, WIDGET_BAR, WIDGETS, RICH, CHART, VEGA, FORMULA, OTHERS)
     desk.book(*(code(source) for source in (*sources, BROKEN)))
     terminal = desk.start(columns=100)
@@ -100,7 +100,7 @@ def test_what_libraries_print_is_shown_as_it_is_meant(desk: Desk) -> None:
     assert drawn == ["plotly", "vega", "vega"]
 
 
-def test_the_last_time_of_a_step_is_told_in_the_next_run(desk: Desk) -> None:
+def test_next_run_shows_the_last_duration_of_a_step(desk: Desk) -> None:
     desk.book(code("print('wor' + 'ked')", id="only"))
     first = desk.start()
     assert first.wait() == 0
@@ -110,7 +110,7 @@ def test_the_last_time_of_a_step_is_told_in_the_next_run(desk: Desk) -> None:
     assert re.search(r"last time ok · \d+\.\d s on 20", again.text())
 
 
-def test_plain_writes_nothing_but_text(desk: Desk) -> None:
+def test_plain_writes_no_escape_sequences(desk: Desk) -> None:
     desk.book(code(TABLE), code("raise ValueError('no')"))
     terminal = desk.start("--plain", "--on-failure", "stop")
     assert terminal.wait() == 4
@@ -118,7 +118,7 @@ def test_plain_writes_nothing_but_text(desk: Desk) -> None:
     assert "eu  db1     1.50  primary" in terminal.text()
 
 
-def test_an_ascii_locale_is_written_in_ascii(desk: Desk) -> None:
+def test_ascii_locale_gets_ascii_output(desk: Desk) -> None:
     desk.book(code("print('größe · ok')\n" + TABLE))
     done = subprocess.run(
         [sys.executable, "-m", "nbrun", "start", "runbook.ipynb"],
@@ -145,7 +145,7 @@ def test_no_color_writes_no_colour(desk: Desk, monkeypatch) -> None:
     }
 
 
-def test_every_export_of_a_run_can_be_made(desk: Desk) -> None:
+def test_every_export_of_a_run_succeeds(desk: Desk) -> None:
     desk.book(code(TABLE), code(PLOT), code(WIDGETS))
     assert desk.unattended().returncode == 0
     for kind in ("--html", "--markdown", "--cast", "--notebook"):

@@ -1,4 +1,4 @@
-"""What a kernel finds in its environment with a role, and what the record says of it."""
+"""Roles: the environment of a kernel, and what the record says about it."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.sts_server import Sts
-from tests.support.terminal import Desk, held_in, wait_until
+from tests.support.terminal import Desk, files_below, wait_until
 
 ROLE = """
 [roles.dba]
@@ -34,7 +34,7 @@ def book(desk: Desk) -> Desk:
     return desk
 
 
-def test_a_kernel_has_the_environment_of_its_role(book: Desk) -> None:
+def test_kernel_gets_the_environment_of_its_role(book: Desk) -> None:
     ended = book.unattended("--role", "dba")
     assert ended.returncode == 0, ended.stdout
     assert book.printed("show") == "yes $(id) {x} [secret:PGPASSWORD] None\n"
@@ -43,11 +43,11 @@ def test_a_kernel_has_the_environment_of_its_role(book: Desk) -> None:
     assert role is not None
     assert (role.name, role.inherit) == ("dba", ("TAKEN_OVER",))
     assert role.env_from_cmd == ("PGPASSWORD",)
-    assert all(b"c4n4ry" not in data for _, data in held_in(book.runs))
+    assert all(b"c4n4ry" not in data for _, data in files_below(book.runs))
     assert "c4n4ry" not in ended.stdout
 
 
-def test_without_a_role_a_kernel_has_the_environment_of_nbrun(book: Desk) -> None:
+def test_kernel_without_a_role_gets_nbruns_environment(book: Desk) -> None:
     book.unattended()
     assert book.printed("show") == "yes None None behind\n"
     assert book.events(ev.RunStarted)[0].role is None
@@ -56,13 +56,13 @@ def test_without_a_role_a_kernel_has_the_environment_of_nbrun(book: Desk) -> Non
 @pytest.mark.parametrize(
     ("role", "said"), [("nobody", "there is no role 'nobody' in nbrun.toml (known: dba)")]
 )
-def test_a_role_that_there_is_not_starts_nothing(book: Desk, role: str, said: str) -> None:
+def test_unknown_role_starts_nothing(book: Desk, role: str, said: str) -> None:
     ended = book.unattended("--role", role)
     assert (ended.returncode, said in ended.stderr) == (2, True)
     assert not book.runs.exists()
 
 
-def test_a_role_that_can_not_be_taken_starts_nothing(book: Desk) -> None:
+def test_failing_role_starts_nothing(book: Desk) -> None:
     (book.folder / "password").unlink()
     ended = book.unattended("--role", "dba")
     assert ended.returncode == 2
@@ -102,9 +102,7 @@ def elsewhere(desk: Desk, sts: Sts) -> Desk:
     return desk
 
 
-def test_a_kernel_acts_by_its_role_and_sees_its_credentials_renewed(
-    elsewhere: Desk, sts: Sts
-) -> None:
+def test_kernel_uses_its_role_and_refreshed_credentials(elsewhere: Desk, sts: Sts) -> None:
     sts.lifetime = 8.0
     elsewhere.book(
         code(AS_WHOM, id="who"),
@@ -133,7 +131,7 @@ def test_a_kernel_acts_by_its_role_and_sees_its_credentials_renewed(
     canaries = [*sts.issued, "c4n4ry"]
     assert len(sts.issued) >= 4
     assert not [
-        name for name, data in held_in(elsewhere.runs) for c in canaries if c.encode() in data
+        name for name, data in files_below(elsewhere.runs) for c in canaries if c.encode() in data
     ]
     assert not [c for c in canaries if c in ended.stdout]
 
@@ -144,9 +142,7 @@ while not os.path.exists('go'): time.sleep(0.01)
 """
 
 
-def test_what_a_kernel_of_before_a_crash_knows_stays_out_of_the_record(
-    elsewhere: Desk, sts: Sts
-) -> None:
+def test_secrets_of_an_adopted_kernel_stay_out_of_the_record(elsewhere: Desk, sts: Sts) -> None:
     elsewhere.book(
         code("import boto3; old = boto3.Session().get_credentials().token", id="old"),
         code(HOLD, id="hold"),
@@ -164,16 +160,14 @@ def test_what_a_kernel_of_before_a_crash_knows_stays_out_of_the_record(
     assert terminal.wait() == 0
     old, new = elsewhere.printed("both").split("] ")
     assert (old, new) == ("[secret:AWS_SESSION_TOKEN 2", "[secret:AWS_SESSION_TOKEN]\n")
-    kept = b"".join(data for _, data in held_in(elsewhere.runs)) + terminal.raw
+    kept = b"".join(data for _, data in files_below(elsewhere.runs)) + terminal.raw
     assert not [each for each in sts.issued if each.encode() in kept]
     role = elsewhere.events(ev.RunResumed)[0].role
     assert role is not None
     assert [each.kind for each in role.identities] == ["aws", "kubernetes"]
 
 
-def test_a_role_that_is_refused_starts_nothing_and_in_a_plan_is_taken_too(
-    elsewhere: Desk, sts: Sts
-) -> None:
+def test_refused_role_fails_start_and_plan(elsewhere: Desk, sts: Sts) -> None:
     elsewhere.book(code())
     told = elsewhere.command("plan", "runbook.ipynb", "--role", "ops", "--json")
     assert [each["kind"] for each in json.loads(told.stdout)["identities"]] == ["aws", "kubernetes"]

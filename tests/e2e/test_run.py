@@ -1,4 +1,4 @@
-"""Runs that nobody attends: what they do, how they end, and what a shell is told."""
+"""Unattended runs: their steps, their end, and their exit codes."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.support.terminal import Desk
 SAVE = "from pathlib import Path; Path('values').write_text(repr(values))"
 
 
-def test_a_run_goes_through_every_step_in_order_and_ends_with_0(desk: Desk) -> None:
+def test_run_executes_every_step_in_order_and_exits_0(desk: Desk) -> None:
     desk.book(
         markdown("# Say **hello**"),
         code("x = 20", id="one"),
@@ -56,7 +56,7 @@ def test_a_run_goes_through_every_step_in_order_and_ends_with_0(desk: Desk) -> N
     ],
     ids=["error", "shell", "exit", "input", "debugger"],
 )
-def test_a_failed_step_ends_the_run_at_once_and_nothing_is_asked(
+def test_failed_step_ends_an_unattended_run_without_questions(
     desk: Desk, source: str, ename: str | None
 ) -> None:
     desk.book(code("print('first')", id="first"), code(source, id="bad"), code("1", id="never"))
@@ -73,7 +73,7 @@ def test_a_failed_step_ends_the_run_at_once_and_nothing_is_asked(
         assert ename in ended.stdout
 
 
-def test_on_failure_stop_ends_a_run_with_somebody_there(desk: Desk) -> None:
+def test_on_failure_stop_ends_an_attended_run(desk: Desk) -> None:
     desk.book(code("1 / 0", id="bad"), code("1", id="never"))
     terminal = desk.start("--on-failure", "stop")
     assert terminal.wait() == 4
@@ -81,7 +81,7 @@ def test_on_failure_stop_ends_a_run_with_somebody_there(desk: Desk) -> None:
     assert desk.decisions() == []
 
 
-def test_shell_errors_can_be_ignored_for_a_whole_run(desk: Desk) -> None:
+def test_shell_errors_ignore_applies_to_the_whole_run(desk: Desk) -> None:
     desk.book(code("!false", id="shell"), code("print('went ' + 'on')", id="next"))
     ended = desk.unattended("--shell-errors", "ignore")
     assert ended.returncode == 0
@@ -90,7 +90,7 @@ def test_shell_errors_can_be_ignored_for_a_whole_run(desk: Desk) -> None:
     assert desk.events(ev.AttemptFinished)[0].shell_exit == 1
 
 
-def test_a_cell_that_exits_with_0_ends_the_runbook_as_it_meant_to(desk: Desk) -> None:
+def test_cell_that_exits_with_0_completes_the_run(desk: Desk) -> None:
     desk.book(code("import sys; sys.exit(0)", id="ends"), code("print('no' + 't')", id="later"))
     ended = desk.unattended()
     assert ended.returncode == 0, ended.stdout
@@ -100,7 +100,7 @@ def test_a_cell_that_exits_with_0_ends_the_runbook_as_it_meant_to(desk: Desk) ->
     assert desk.finish().counts["not_run"] == 1
 
 
-def test_json_prints_the_journals_own_lines(desk: Desk) -> None:
+def test_json_prints_the_journals_lines(desk: Desk) -> None:
     desk.book(code("print('naïve', '\\x1b[31m')", id="one"), code("1 / 0", id="bad"))
     ended = desk.unattended("--json")
     assert ended.returncode == 4
@@ -133,7 +133,7 @@ HOSTILE = [
 ]
 
 
-def test_parameter_values_reach_the_cell_as_they_were_given(desk: Desk) -> None:
+def test_parameter_values_reach_the_cell_unchanged(desk: Desk) -> None:
     defaults = "code = 'A1'\ncount = 1\nratio = 0.5\ndry = True\nhosts = ['a']\n"
     texts = [f"text{n}" for n in range(len(HOSTILE))]
     defaults += "\n".join(f"{name} = ''" for name in texts)
@@ -170,7 +170,7 @@ def test_parameter_values_reach_the_cell_as_they_were_given(desk: Desk) -> None:
     ],
     ids=["file", "kernel", "name", "twice", "no value", "no parameters", "step", "cwd", "log"],
 )
-def test_a_mistaken_command_is_told_in_a_line_and_runs_nothing(
+def test_invalid_command_prints_one_line_and_runs_nothing(
     desk: Desk, arguments: list[str], told: str
 ) -> None:
     ran = code("open('ran', 'w')", id="ran")

@@ -1,4 +1,4 @@
-"""A canary: a secret goes to the kernel, and nowhere else, whatever the run comes to."""
+"""Secrets: a known value goes to the kernel and nowhere else."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ import pytest
 from nbrun.core import events as ev
 from tests.support.build_events import kernel_started, run_started, step, stopped, write
 from tests.support.build_notebooks import PYTHON, code
-from tests.support.terminal import Desk, held_in, is_gone, wait_until
+from tests.support.terminal import Desk, files_below, is_gone, wait_until
 
 CANARY = "c4n4ry-T0K3N/=%+é"
 SCHEMA = {"properties": {"token": {"type": "string", "writeOnly": True}}}
@@ -48,17 +48,20 @@ def book(desk: Desk) -> Desk:
 
 
 def leaks(data: bytes) -> bool:
-    """Whether any usual form of the canary is in there, the part that no form changes first."""
+    """Return True if `data` contains the secret in a common encoding.
+
+    The part that no encoding changes is searched first.
+    """
     forms = ("c4n4ry", base64.b64encode(CANARY.encode()).decode()[:-4])
     return any(form.encode() in data for form in forms)
 
 
 def leaky_files(folder: Path) -> list[Path]:
-    return [path for path, data in held_in(folder) if leaks(data)]
+    return [path for path, data in files_below(folder) if leaks(data)]
 
 
 def leaky_processes() -> list[str]:
-    """Every process of the machine whose words tell it."""
+    """Return the processes whose command line contains the secret."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -70,7 +73,7 @@ def leaky_processes() -> list[str]:
     return found
 
 
-def test_a_secret_typed_at_the_prompt_stands_nowhere_but_in_the_kernel(book: Desk) -> None:
+def test_typed_secret_is_in_the_kernel_alone(book: Desk) -> None:
     terminal = book.start("-p", "token=@prompt")
     terminal.answer("token (a secret):", CANARY)
     terminal.prompted("step 6>")
@@ -88,7 +91,7 @@ def test_a_secret_typed_at_the_prompt_stands_nowhere_but_in_the_kernel(book: Des
     assert book.events(ev.RunStarted)[0].secrets == ("token",)
 
 
-def test_what_the_operator_types_of_it_is_not_recorded(book: Desk) -> None:
+def test_secret_typed_in_a_note_or_reason_is_not_recorded(book: Desk) -> None:
     book.variables["VAULT"] = CANARY
     terminal = book.start("-p", "token=@env:VAULT")
     terminal.answer("step 6>", f"note is {CANARY} right?")
@@ -99,7 +102,7 @@ def test_what_the_operator_types_of_it_is_not_recorded(book: Desk) -> None:
     assert book.decisions() == [("skip", "[secret:token] was refused")]
 
 
-def test_unattended_neither_json_nor_log_nor_export_tells_it(book: Desk) -> None:
+def test_json_log_and_exports_do_not_show_a_secret(book: Desk) -> None:
     book.variables["VAULT"] = CANARY
     ended = book.unattended("-p", "token=@env:VAULT", "--json")
     assert ended.returncode == 4
@@ -119,7 +122,7 @@ def test_unattended_neither_json_nor_log_nor_export_tells_it(book: Desk) -> None
     assert book.printed("shell").strip() == "[secret:token]"
 
 
-def test_what_is_held_back_at_the_very_end_is_in_the_notebook_that_the_journal_names(
+def test_text_buffered_at_the_end_is_in_the_output_notebook(
     desk: Desk,
 ) -> None:
     desk.book(
@@ -137,7 +140,7 @@ def test_what_is_held_back_at_the_very_end_is_in_the_notebook_that_the_journal_n
     assert desk.printed("late") == CANARY[:5]
 
 
-def test_a_secret_comes_from_each_of_its_sources(desk: Desk) -> None:
+def test_secret_is_read_from_each_source(desk: Desk) -> None:
     names = ("env", "file", "cmd", "keyring", "plain")
     desk.book(
         code("\n".join(f"{name} = ''" for name in names), tags=["parameters"]),
@@ -186,27 +189,27 @@ class Vault(KeyringBackend):
 """
 
 
-def test_a_secret_number_arrives_as_a_number(desk: Desk) -> None:
+def test_secret_number_arrives_as_a_number(desk: Desk) -> None:
     desk.book(code("pin = 0", tags=["parameters"]), code("print(pin * 2, pin)", id="show"))
     desk.variables["PIN"] = "12345678"
     assert desk.unattended("-p", "pin=@env:PIN").returncode == 0
     assert desk.printed("show") == "24691356 [secret:pin]\n"
     assert desk.events(ev.RunStarted)[0].parameters == {"pin": "[secret:pin]"}
-    assert all(b"12345678" not in data for _, data in held_in(desk.runs))
+    assert all(b"12345678" not in data for _, data in files_below(desk.runs))
 
 
-def test_what_a_pattern_of_the_team_matches_is_redacted(desk: Desk) -> None:
+def test_matches_of_a_teams_pattern_are_redacted(desk: Desk) -> None:
     desk.book(
         code("key = 'AKIA' + '1234567'\nprint(key)\nx = 'AKIAQQQQQQQ'; print(len(x))", id="a")
     )
     (desk.folder / "nbrun.toml").write_text("[redact]\npatterns = ['AKIA[A-Z0-9]{7}']\n")
     assert desk.unattended().returncode == 0
     assert desk.printed("a") == "[redacted]\n11\n"
-    assert all(b"AKIAQQ" not in data for _, data in held_in(desk.runs))
+    assert all(b"AKIAQQ" not in data for _, data in files_below(desk.runs))
 
 
 @pytest.mark.parametrize("value", ["short", ""])
-def test_a_short_secret_is_refused_and_nothing_is_run(book: Desk, value: str) -> None:
+def test_short_secret_is_refused_and_runs_nothing(book: Desk, value: str) -> None:
     book.variables["VAULT"] = value
     ended = book.unattended("-p", "token=@env:VAULT")
     assert ended.returncode == 2
@@ -214,7 +217,7 @@ def test_a_short_secret_is_refused_and_nothing_is_run(book: Desk, value: str) ->
     assert not book.runs.exists()
 
 
-def test_a_secret_on_the_command_line_is_refused(book: Desk) -> None:
+def test_secret_on_the_command_line_is_refused(book: Desk) -> None:
     ended = book.unattended("-p", f"token={CANARY}")
     assert ended.returncode == 2
     assert "the command line shows it to everybody" in ended.stderr
@@ -222,7 +225,7 @@ def test_a_secret_on_the_command_line_is_refused(book: Desk) -> None:
 
 
 def interrupted(desk: Desk, *, kernel_too: bool) -> None:
-    """A run with two secrets whose step 3 has failed, and whose supervisor was killed then."""
+    """Interrupt a run with two secrets after step 3 has failed."""
     desk.book(
         code("token = ''; pin = 0", tags=["parameters"]),
         code("import os; print(token, pin); assert os.path.exists('go')", id="fail"),
@@ -240,7 +243,7 @@ def interrupted(desk: Desk, *, kernel_too: bool) -> None:
         wait_until(lambda: is_gone(desk.kernel()))
 
 
-def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
+def test_resumed_run_never_sends_a_redacted_placeholder(
     desk: Desk,
 ) -> None:
     interrupted(desk, kernel_too=False)
@@ -259,7 +262,7 @@ def test_a_resumed_run_never_sends_the_placeholder_of_a_secret_it_does_not_know(
     assert [event.secrets for event in desk.events(ev.RunResumed)] == [("pin",)]
 
 
-def test_with_its_kernel_gone_a_resumed_run_is_given_its_secrets_again(desk: Desk) -> None:
+def test_resume_without_the_kernel_asks_for_secrets_again(desk: Desk) -> None:
     interrupted(desk, kernel_too=True)
     resumed = desk.open("resume", "-p", "token=@env:VAULT")
     resumed.answer("pin (a secret; Enter to go on without it):", "12345678")
@@ -276,12 +279,12 @@ def test_with_its_kernel_gone_a_resumed_run_is_given_its_secrets_again(desk: Des
     assert not any(digest.encode() in journal for digest in digests)
 
 
-def test_what_is_no_secret_of_the_run_is_refused_and_nothing_goes_on(desk: Desk) -> None:
+def test_resume_refuses_a_parameter_that_is_not_secret(desk: Desk) -> None:
     refusals = {
         "db=y": "parameter 'db' (-p): was no secret as the run began, and can't be changed",
         "token=@env:OTHER": "is another value than the run began with",
     }
-    a_run_of_before(desk)
+    interrupt_and_end_kernel(desk)
     desk.variables["OTHER"] = 'with "quotes" in it'
     for given, said in refusals.items():
         refused = desk.open("resume", "-p", given)
@@ -292,8 +295,8 @@ def test_what_is_no_secret_of_the_run_is_refused_and_nothing_goes_on(desk: Desk)
     assert desk.events(ev.RunResumed) == []
 
 
-def a_run_of_before(desk: Desk) -> None:
-    """One that was interrupted at step 3, and whose kernel is gone."""
+def interrupt_and_end_kernel(desk: Desk) -> None:
+    """Interrupt a run at step 3, and end its kernel."""
     secrets = 'token = "[secret:token]"\npin = [secret:pin]\ndb = "x"'
     plan = [
         step(1, ["parameters"], source="token = ''; pin = 0"),

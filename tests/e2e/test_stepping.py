@@ -1,4 +1,4 @@
-"""Stopping where nothing has failed: before every step, and where the runbook says so."""
+"""Stops without a failure: step mode, and steps to fill in."""
 
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
@@ -7,7 +7,7 @@ from tests.support.terminal import Desk
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
 
-def test_step_mode_stops_before_every_step_until_told_to_go_on(desk: Desk) -> None:
+def test_step_mode_stops_before_every_step_until_continue(desk: Desk) -> None:
     desk.book(*(code(f"print('ran', {n} * 11)", id=f"s{n}") for n in range(1, 6)))
     terminal = desk.start("--step")
     terminal.until("this step is next")
@@ -35,7 +35,7 @@ def test_step_mode_stops_before_every_step_until_told_to_go_on(desk: Desk) -> No
     assert not desk.finish().off_script
 
 
-def test_skipping_and_failing_in_step_mode_leave_the_script(desk: Desk) -> None:
+def test_skips_and_failures_in_step_mode_are_off_script(desk: Desk) -> None:
     desk.book(code("print('one')", id="a"), code("1 / 0", id="b"), code("print('end')", id="c"))
     terminal = desk.start("--step")
     terminal.answer("step 1>", "skip")
@@ -57,7 +57,7 @@ def test_skipping_and_failing_in_step_mode_leave_the_script(desk: Desk) -> None:
     ]
 
 
-def test_a_step_to_fill_in_is_stopped_at_and_its_edit_is_on_script(desk: Desk) -> None:
+def test_fill_step_stops_and_its_edit_is_on_script(desk: Desk) -> None:
     desk.book(
         code("print('before')", id="before"),
         code("ticket = 'FILL IN'", id="blank", tags=["fill"]),
@@ -78,7 +78,7 @@ def test_a_step_to_fill_in_is_stopped_at_and_its_edit_is_on_script(desk: Desk) -
     assert [cell.source for cell in desk.code_cells()][1] == "ticket = 'OPS-7'"
 
 
-def test_a_step_to_fill_in_fails_a_run_that_nobody_attends(desk: Desk) -> None:
+def test_fill_step_fails_an_unattended_run(desk: Desk) -> None:
     desk.book(code("print('filled' + ' in')", id="blank", tags=["fill"]))
     ended = desk.unattended()
     assert ended.returncode == 4

@@ -1,13 +1,13 @@
-"""What is typed: when it counts, when it doesn't, and where it is never kept."""
+"""Typed input: when it counts, and when it must not be stored."""
 
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
-from tests.support.terminal import Desk, held_in, wait_until
+from tests.support.terminal import Desk, files_below, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
 
-def test_keys_typed_while_a_step_runs_answer_no_prompt_after_it(desk: Desk) -> None:
+def test_keys_typed_during_a_step_answer_no_prompt(desk: Desk) -> None:
     wait_for = (
         "print('waiting', flush=True)\n"
         "import os, time\n"
@@ -38,7 +38,7 @@ def test_keys_typed_while_a_step_runs_answer_no_prompt_after_it(desk: Desk) -> N
     assert [event.answer for event in desk.events(ev.InputAnswered)] == ["Ann"]
 
 
-def test_a_password_reaches_the_cell_and_is_kept_nowhere(desk: Desk) -> None:
+def test_password_reaches_the_cell_and_is_stored_nowhere(desk: Desk) -> None:
     desk.book(
         code("name = input('who is there? ')", id="name"),
         code(
@@ -57,13 +57,13 @@ def test_a_password_reaches_the_cell_and_is_kept_nowhere(desk: Desk) -> None:
     assert "answer by root: (a password, not recorded)" in terminal.text()
     assert [event.answer for event in desk.events(ev.InputAnswered)] == ["Zoë O'Hara", None]
     assert b"correct-horse" not in terminal.raw
-    kept = dict(held_in(desk.run))
+    kept = dict(files_below(desk.run))
     assert any(path.name == "supervisor.log" for path in kept)
     assert [path for path, data in kept.items() if b"correct-horse" in data] == []
     assert [path.name for path, data in kept.items() if b"O'Hara" in data] != []
 
 
-def test_ctrl_c_at_a_cells_own_question_interrupts_the_cell(desk: Desk) -> None:
+def test_ctrl_c_at_a_cells_question_interrupts_the_cell(desk: Desk) -> None:
     desk.book(code("input('really? ')", id="asks"))
     terminal = desk.start()
     terminal.prompted("really?")
@@ -77,7 +77,7 @@ def test_ctrl_c_at_a_cells_own_question_interrupts_the_cell(desk: Desk) -> None:
     assert desk.decisions() == [("interrupt", ""), ("retry", "")]
 
 
-def test_end_of_file_at_the_prompt_ends_nothing_until_it_is_said_three_times(desk: Desk) -> None:
+def test_prompt_survives_two_ends_of_file_but_not_three(desk: Desk) -> None:
     desk.book(code("1 / 0", id="fails"))
     terminal = desk.start()
     terminal.prompted("step 1>")

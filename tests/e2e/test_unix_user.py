@@ -1,4 +1,4 @@
-"""A role's kernel as another Unix user, started by an operator who is not root."""
+"""Roles with another Unix user, started by an operator who is not root."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.other_users import OtherUsers
 from tests.support.sts_server import Sts
-from tests.support.terminal import TELL_PID, Desk, held_in, is_gone, kernels, wait_until
+from tests.support.terminal import TELL_PID, Desk, files_below, is_gone, kernels, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 ROLE = """
@@ -39,7 +39,7 @@ WAIT = (
 
 
 class Operators(Desk):
-    """A desk of an operator who is not root, in a folder that others can pass through."""
+    """A desk of an operator who is not root, in a folder that other users can traverse."""
 
     def __init__(self, folder: Path, users: OtherUsers) -> None:
         super().__init__(folder)
@@ -55,8 +55,8 @@ class Operators(Desk):
             shutil.chown(path, self.users.operator)
         (self.folder / "password").chmod(0o600)
 
-    def lefts(self) -> list[Path]:
-        """What there is of kernels in the temporary folder."""
+    def leftover_directories(self) -> list[Path]:
+        """Return the kernels' directories that are left in the temporary folder."""
         owned = {pwd.getpwnam(name).pw_uid for name in (self.users.operator, self.users.user)}
         found = Path("/tmp").glob("nbrun-kernel-*")
         return [path for path in found if path.stat().st_uid in owned]
@@ -70,7 +70,7 @@ def desk(other_users: OtherUsers) -> Iterator[Operators]:
     yield made
     made.close()
     wait_until(lambda: not other_users.processes())
-    for left in (folder, *made.lefts()):
+    for left in (folder, *made.leftover_directories()):
         shutil.rmtree(left)
     for path in Path("/tmp").glob(f"{other_users.user}-*"):
         path.unlink()
@@ -82,8 +82,8 @@ def as_nobody(*words: str) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def heard_without_keys(connection: dict[str, object]) -> list[bytes]:
-    """What any user of the machine hears at the kernel's iopub while a cell prints."""
+def received_without_keys(connection: dict[str, object]) -> list[bytes]:
+    """Return what any user of the machine can receive from the kernel's iopub socket."""
     context = zmq.Context()
     listener = context.socket(zmq.SUB)
     listener.subscribe("")
@@ -94,7 +94,7 @@ def heard_without_keys(connection: dict[str, object]) -> list[bytes]:
     return heard
 
 
-def test_its_kernel_is_that_users_and_no_third_user_comes_near_it(desk: Operators) -> None:
+def test_kernel_runs_as_the_user_and_third_users_cannot_reach_it(desk: Operators) -> None:
     user = desk.users.user
     desk.book(
         code(WHO, id="who"),
@@ -103,8 +103,8 @@ def test_its_kernel_is_that_users_and_no_third_user_comes_near_it(desk: Operator
     )
     running = desk.begin("--role", "dba", "--kernel", "shared")
     wait_until(lambda: Path(f"/tmp/{user}-began").exists())
-    (theirs,) = (path for path in desk.lefts() if path.owner() == user)
-    (kept,) = (path for path in desk.lefts() if path.owner() != user)
+    (theirs,) = (path for path in desk.leftover_directories() if path.owner() == user)
+    (kept,) = (path for path in desk.leftover_directories() if path.owner() != user)
     assert theirs.name.startswith(kept.name)
     for folder, owner in ((theirs, user), (kept, desk.users.operator)):
         assert (folder.owner(), folder.stat().st_mode & 0o777) == (owner, 0o700)
@@ -114,7 +114,7 @@ def test_its_kernel_is_that_users_and_no_third_user_comes_near_it(desk: Operator
     told = json.loads(connection.read_text())
     seen = subprocess.check_output(["ps", "-eww", "-o", "args="], text=True)
     assert all(secret not in seen for secret in (SECRET, told["key"], told["curve_publickey"]))
-    assert heard_without_keys(told) == []
+    assert received_without_keys(told) == []
     Path(f"/tmp/{user}-go").touch()
     ended = running.communicate()[0]
     assert running.returncode == 0, ended
@@ -123,9 +123,9 @@ def test_its_kernel_is_that_users_and_no_third_user_comes_near_it(desk: Operator
         f"{user} {desk.folder} {home} $(id) 'x' [secret:PGPASSWORD] set()\n"
     )
     assert desk.printed("leak") == f"[secret:PGPASSWORD]\r\n{user}\r\n"
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []
     wait_until(lambda: not desk.users.processes())
-    assert all(SECRET.encode() not in data for _, data in held_in(desk.runs))
+    assert all(SECRET.encode() not in data for _, data in files_below(desk.runs))
     role = desk.events(ev.RunStarted)[0].role
     assert role is not None
     assert role.keys == {"unix_user": user}
@@ -135,7 +135,7 @@ def test_its_kernel_is_that_users_and_no_third_user_comes_near_it(desk: Operator
     assert f"acts as Unix user {user}" in " ".join(ended.split())
 
 
-def test_it_is_interrupted_stopped_killed_and_started_again(desk: Operators) -> None:
+def test_other_users_kernel_is_interrupted_killed_and_restarted(desk: Operators) -> None:
     desk.book(
         code(TELL_PID + "import time; time.sleep(600)", id="asleep"),
         code(TELL_PID + "import os, time; time.sleep(0 if os.environ.get('HOME') else 9)", id="b"),
@@ -169,10 +169,10 @@ def test_it_is_interrupted_stopped_killed_and_started_again(desk: Operators) -> 
     assert len(desk.events(ev.KernelSuspended)) == 1
     restarted = desk.events(ev.KernelRestarted)[0]
     assert restarted.identities == desk.events(ev.KernelStarted)[0].identities
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []
 
 
-def test_a_kernel_that_does_not_listen_is_killed(desk: Operators) -> None:
+def test_unresponsive_kernel_of_another_user_is_killed(desk: Operators) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + TELL_PID
     desk.book(code(deaf + "while True: time.sleep(1)", id="deaf"))
     terminal = desk.start("--role", "dba", "--kernel", "shared")
@@ -187,10 +187,10 @@ def test_a_kernel_that_does_not_listen_is_killed(desk: Operators) -> None:
     terminal.answer("end the run here? [y/N]", "y")
     terminal.answer(REASON, "")
     assert terminal.wait() == 5
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []
 
 
-def test_a_run_whose_supervisor_was_killed_finds_its_kernel_again(desk: Operators) -> None:
+def test_resume_finds_the_kernel_of_another_user(desk: Operators) -> None:
     desk.book(
         code("kept = 41", id="first"),
         code(WAIT.format(user=desk.users.user), id="work"),
@@ -209,14 +209,14 @@ def test_a_run_whose_supervisor_was_killed_finds_its_kernel_again(desk: Operator
     terminal.answer(REASON, "")
     terminal.until("kept: 41")
     assert terminal.wait() == 0
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []
     assert is_gone(kernels(desk.run)[0].pid)
     role = desk.events(ev.RunResumed)[0].role
     assert role is not None
     assert role.identities == desk.events(ev.KernelStarted)[0].identities
 
 
-def test_what_sudo_refuses_starts_nothing(desk: Operators) -> None:
+def test_sudo_refusal_starts_nothing(desk: Operators) -> None:
     desk.book(code())
     desk.users.forbid()
     try:
@@ -227,10 +227,10 @@ def test_what_sudo_refuses_starts_nothing(desk: Operators) -> None:
     assert f"the role dba: unix_user: sudo as {desk.users.user}: " in ended.stderr
     assert "without a password" in ended.stderr
     assert not desk.runs.exists()
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []
 
 
-def test_with_sudo_taken_away_meanwhile_a_step_is_interrupted_all_the_same(
+def test_step_is_interrupted_even_after_sudo_is_revoked(
     desk: Operators,
 ) -> None:
     desk.book(code(TELL_PID + "import time; time.sleep(600)", id="asleep"))
@@ -246,7 +246,7 @@ def test_with_sudo_taken_away_meanwhile_a_step_is_interrupted_all_the_same(
     terminal.answer("end the run here? [y/N]", "y")
     terminal.answer(REASON, "")
     assert terminal.wait() == 5
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []
 
 
 ALL = """
@@ -272,9 +272,7 @@ while keys.get_frozen_credentials().secret_key == first: time.sleep(0.05)
 """
 
 
-def test_all_keys_of_a_role_go_together_and_hold_in_a_kernel_that_is_started_again(
-    desk: Operators, sts: Sts
-) -> None:
+def test_role_keys_combine_and_survive_a_kernel_restart(desk: Operators, sts: Sts) -> None:
     sts.lifetime = 12.0
     (desk.folder / "nbrun.toml").write_text(ALL.format(user=desk.users.user))
     for name, text in (("kubeconfig", KUBECONFIG), ("token", SECRET)):
@@ -299,6 +297,6 @@ def test_all_keys_of_a_role_go_together_and_hold_in_a_kernel_that_is_started_aga
     assert [each.kind for each in restarted.identities] == ["unix", "aws", "kubernetes"]
     assert restarted.identities[1].until > started.identities[1].until
     assert {event.generation for event in desk.events(ev.RoleRefreshed)} >= {2}
-    kept = b"".join(data for _, data in held_in(desk.runs)) + terminal.raw
+    kept = b"".join(data for _, data in files_below(desk.runs)) + terminal.raw
     assert not [each for each in (SECRET, *sts.issued) if each.encode() in kept]
-    assert desk.lefts() == []
+    assert desk.leftover_directories() == []

@@ -1,4 +1,4 @@
-"""A record signed, sent on and verified by the real commands."""
+"""Records that are signed, forwarded and verified by the real commands."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def head_printed(out: str) -> str:
     return line.split()[1]
 
 
-def test_the_head_that_the_end_prints_is_what_verify_expects(desk: Desk) -> None:
+def test_printed_head_is_what_verify_expects(desk: Desk) -> None:
     desk.book(code("print('hello')", id="one"))
     head = head_printed(desk.unattended().stdout)
     assert head == desk.journal()[-1].hash
@@ -34,7 +34,7 @@ def test_the_head_that_the_end_prints_is_what_verify_expects(desk: Desk) -> None
 
 
 @needs_ssh_keygen
-def test_a_run_is_sealed_at_its_stops_and_at_its_end(desk: Desk) -> None:
+def test_run_is_sealed_at_stops_and_at_the_end(desk: Desk) -> None:
     key = make_key(desk.folder / "keys")
     signers = allow(desk.folder / "signers", ("ops@example.com", key))
     desk.book(code("1 / 0", id="one"))
@@ -62,7 +62,7 @@ def test_a_run_is_sealed_at_its_stops_and_at_its_end(desk: Desk) -> None:
 
 
 @needs_ssh_keygen
-def test_a_key_in_an_agent_signs_and_one_that_needs_a_passphrase_begins_no_run(
+def test_agent_key_signs_and_passphrase_key_starts_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     effect = desk.folder / "effect"
@@ -95,7 +95,7 @@ def test_a_key_in_an_agent_signs_and_one_that_needs_a_passphrase_begins_no_run(
 
 
 @needs_ssh_keygen
-def test_a_key_that_goes_away_in_mid_run_is_told_of_and_the_record_is_not_called_sealed(
+def test_missing_key_during_a_run_is_reported_as_not_sealed(
     desk: Desk,
 ) -> None:
     key = make_key(desk.folder / "keys")
@@ -110,7 +110,7 @@ def test_a_key_that_goes_away_in_mid_run_is_told_of_and_the_record_is_not_called
     assert desk.command("verify", "last").returncode == 7
 
 
-def test_every_line_is_sent_on_to_the_command_that_is_configured(desk: Desk) -> None:
+def test_every_line_is_forwarded_to_the_configured_command(desk: Desk) -> None:
     got = desk.folder / "got"
     command = ["sh", "-c", f"cat >> {got}"]
     (desk.folder / "nbrun.toml").write_text(f"[journal]\nforward = {json.dumps(command)}\n")
@@ -120,7 +120,7 @@ def test_every_line_is_sent_on_to_the_command_that_is_configured(desk: Desk) -> 
     assert not (desk.run / "unforwarded").exists()
 
 
-def test_a_target_that_is_down_stops_nothing_and_is_told_of(desk: Desk) -> None:
+def test_failing_forward_target_is_reported_and_stops_nothing(desk: Desk) -> None:
     (desk.folder / "nbrun.toml").write_text('[journal]\nforward = ["false"]\n')
     desk.book(code("import time; time.sleep(1)", id="one"), code("print('done')", id="two"))
     done = desk.unattended()

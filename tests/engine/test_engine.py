@@ -992,7 +992,7 @@ def test_an_approval_of_another_person_ends_the_stop_and_is_recorded(tmp_path: P
     assert not stage.events[-1].off_script
 
 
-def test_the_operator_does_not_approve_their_own_run(tmp_path: Path) -> None:
+def test_operator_cannot_approve_their_own_run(tmp_path: Path) -> None:
     stage = awaiting(tmp_path, ("I say so", OPERATOR))
     stage.when[ev.DecisionRefused] = [decisions.Cancel()]
     told = stage.run(stage.run_with)

@@ -1,4 +1,4 @@
-"""An operator's desk for whole-program tests: the real command on a real terminal, read back."""
+"""Run the real command on a real terminal for whole-program tests, and read its screen."""
 
 import os
 import re
@@ -25,7 +25,7 @@ from nbrun.system import processes
 from nbrun.system.peer_credentials import peer_of
 from tests.support.build_notebooks import notebook, write
 
-TIMEOUT = 60.0  # seconds; machines are slow, and every wait is for an event
+TIMEOUT = 60.0  # seconds; long, since every wait ends with an event
 
 _EDITOR = """#!/bin/sh
 here=$(dirname "$0")
@@ -34,14 +34,14 @@ exec sed -i -f "$here/edit.sed" "$1"
 """
 _KEYS = {"ctrl-backslash": b"\x1c", "ctrl-c": b"\x03", "ctrl-d": b"\x04", "enter": b"\n"}
 
-TELL_PID = "import os; print('kernel', os.getpid(), flush=True)\n"  # a cell's first line
+TELL_PID = "import os; print('kernel', os.getpid(), flush=True)\n"  # the first line of a cell
 _TOLD_PID = re.compile(r"^kernel (\d+)$", re.MULTILINE)
 
 E = TypeVar("E")
 
 
 class Desk:
-    """A folder with a runbook, a home, an editor and the runs that were made from it."""
+    """An operator's workspace: a folder with a runbook, a home, an editor and runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,11 +54,11 @@ class Desk:
         editor.write_text(_EDITOR)
         editor.chmod(0o755)
         self.terminals: list[Terminal] = []
-        self.variables: dict[str, str] = {}  # what its environment has besides
-        self.nbrun = [sys.executable, "-m", "nbrun"]  # how the command is started
+        self.variables: dict[str, str] = {}  # additional environment variables
+        self.nbrun = [sys.executable, "-m", "nbrun"]  # the command line of nbrun
 
     def close(self) -> None:
-        """Leave nothing running, whatever the test came to."""
+        """Kill everything that still runs, however the test ended."""
         for terminal in self.terminals:
             terminal.close()
         for run in self.runs.iterdir() if self.runs.exists() else ():
@@ -68,15 +68,15 @@ class Desk:
                     processes.kill_group(process.pid)
 
     def book(self, *cells: dict[str, Any], **keys: Any) -> Path:
-        """The runbook of these cells, at runbook.ipynb."""
+        """Write `cells` to runbook.ipynb, and return its path."""
         return write(self.folder, notebook(*cells, **keys))
 
     def editor_does(self, sed: str) -> None:
-        """What the operator's editor will do to the file: a sed script."""
+        """Make the operator's editor apply a sed script to the file."""
         (self._tools / "edit.sed").write_text(sed + "\n")
 
     def edited_files(self) -> list[str]:
-        """The files that the editor was opened on."""
+        """Return the files that the editor was opened with."""
         path = self._tools / "edited"
         return path.read_text().splitlines() if path.exists() else []
 
@@ -99,17 +99,17 @@ class Desk:
     # ── commands ─────────────────────────────────────────────────────────────────────────────
 
     def open(self, *arguments: str, rows: int = 40, columns: int = 100) -> "Terminal":
-        """`nbrun` with these arguments on a new terminal."""
+        """Start `nbrun` with these arguments on a new terminal."""
         terminal = Terminal(self, arguments, rows, columns)
         self.terminals.append(terminal)
         return terminal
 
     def start(self, *options: str, **size: int) -> "Terminal":
-        """`nbrun start` of the runbook on a new terminal."""
+        """Start `nbrun start runbook.ipynb` on a new terminal."""
         return self.open("start", "runbook.ipynb", *options, **size)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`nbrun` with these arguments and no terminal, to its end."""
+        """Run `nbrun` with these arguments and without a terminal to its end."""
         return subprocess.run(
             [*self.nbrun, *arguments],
             cwd=self.folder,
@@ -122,11 +122,11 @@ class Desk:
         )
 
     def unattended(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """`nbrun start` of the runbook without a terminal, to its end."""
+        """Run `nbrun start runbook.ipynb` without a terminal to its end."""
         return self.command("start", "runbook.ipynb", *options)
 
     def begin(self, *options: str) -> subprocess.Popen[str]:
-        """`nbrun start` of the runbook without a terminal, at work."""
+        """Start `nbrun start runbook.ipynb` without a terminal, and do not wait for its end."""
         return subprocess.Popen(
             [*self.nbrun, "start", "runbook.ipynb", *options],
             cwd=self.folder,
@@ -140,52 +140,52 @@ class Desk:
     # ── the run's processes ──────────────────────────────────────────────────────────────────
 
     def supervisor(self) -> int:
-        """The process id of the run's supervisor, once there is one to speak to."""
+        """Wait until the run's supervisor accepts connections, and return its process id."""
         wait_until(lambda: self.runs.exists() and any(self.runs.iterdir()))
         wait_until(lambda: supervisor_of(self.run) is not None)
         return int(supervisor_of(self.run) or 0)
 
     def kill_supervisor(self) -> None:
-        """As the machine would, when its memory runs out."""
+        """Kill the supervisor with SIGKILL, as the kernel does when memory runs out."""
         pid = self.supervisor()
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: is_gone(pid))
 
     def kernel(self) -> int:
-        """The process id of the newest kernel of the run."""
+        """Return the process id of the run's newest kernel."""
         return kernels(self.run)[-1].pid
 
     # ── the record ───────────────────────────────────────────────────────────────────────────
 
     @property
     def run(self) -> Path:
-        """The folder of the one run that was made."""
+        """The directory of the only run."""
         (found,) = self.runs.iterdir()
         return found
 
     def journal(self) -> list[Record]:
-        """The run's records, each checked against the one before it."""
+        """Return the run's records, each checked against the one before it."""
         return list(Reading(self.run / "journal.jsonl"))
 
     def events(self, kind: type[E]) -> list[E]:
-        """The run's events of one kind, in order."""
+        """Return the run's events of one kind, in order."""
         return [record.event for record in self.journal() if isinstance(record.event, kind)]
 
     def attempts(self) -> list[tuple[str, int, str]]:
-        """Every attempt that ended: its step, its number and its outcome, in order."""
+        """Return step, number and outcome of every finished attempt, in order."""
         finished = self.events(ev.AttemptFinished)
         return [(event.step, event.attempt, event.outcome) for event in finished]
 
     def decisions(self) -> list[tuple[str, str]]:
-        """Every decision and the reason given for it, in order."""
+        """Return every decision with its reason, in order."""
         return [(event.decision, event.reason) for event in self.events(ev.Decided)]
 
     def deviations(self) -> list[tuple[str, str | None]]:
-        """Every deviation and its step, in order."""
+        """Return every deviation with its step, in order."""
         return [(event.kind, event.step) for event in self.events(ev.Deviated)]
 
     def printed(self, step: str) -> str:
-        """All that the attempts of a step printed to stdout."""
+        """Return what all attempts of a step printed to stdout."""
         return "".join(
             event.output["text"]
             for event in self.events(ev.Output)
@@ -193,25 +193,25 @@ class Desk:
         )
 
     def finish(self) -> ev.RunFinished:
-        """The last event, which is the end of the run."""
+        """Return the last event, which must be the end of the run."""
         last = self.journal()[-1].event
         assert isinstance(last, ev.RunFinished), last
         return last
 
     def notebook(self) -> Any:
-        """The output notebook, which has to be a valid one."""
+        """Return the output notebook after validating it."""
         (path,) = self.run.glob("*.ipynb")
         node = nbformat.read(path, as_version=4)
         nbformat.validate(node)
         return node
 
     def code_cells(self) -> list[Any]:
-        """The code cells of the output notebook."""
+        """Return the code cells of the output notebook."""
         return [cell for cell in self.notebook().cells if cell.cell_type == "code"]
 
 
 class Screen(pyte.Screen):
-    """A terminal's screen that keeps the lines that scroll off it."""
+    """A terminal's screen with an unlimited scrollback."""
 
     def __init__(self, columns: int, lines: int) -> None:
         super().__init__(columns, lines)
@@ -229,17 +229,17 @@ class Screen(pyte.Screen):
 
     @property
     def cursor_line(self) -> int:
-        """Where the cursor is, counted from the first line that was ever on the screen."""
+        """The line of the cursor, counted from the first line of the scrollback."""
         return len(self.scrolled) + self.cursor.y
 
     def text(self, since: int = 0) -> str:
-        """What is to be read from line `since` on, what scrolled off included."""
+        """Return the text from line `since` of the scrollback to the end of the screen."""
         rows = [self.row(number) for number in range(self.lines)]
         return "\n".join((self.scrolled + rows)[since:]).rstrip()
 
 
 class Terminal:
-    """One command on a terminal of its own. Nothing is read while nobody waits."""
+    """One command on its own terminal. Output is read only while a method waits for something."""
 
     def __init__(self, desk: Desk, arguments: tuple[str, ...], rows: int, columns: int) -> None:
         self.desk = desk
@@ -265,33 +265,33 @@ class Terminal:
 
     @property
     def fd(self) -> int:
-        """The test's end of the terminal."""
+        """The file descriptor of the test's end of the terminal."""
         return int(self._child.child_fd)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def text(self) -> str:
-        """Everything that was ever to be read on this terminal."""
+        """Return everything that was ever shown on this terminal."""
         return self.screen.text()
 
     def words(self) -> str:
-        """The same, on one line, with single spaces."""
+        """Return `text` on one line, with single spaces."""
         return " ".join(self.text().split())
 
     def since_typed(self) -> str:
-        """What is to be read below the line that was typed last."""
+        """Return what is shown below the line that was typed last."""
         return self.screen.text(self._since)
 
     def until(self, wanted: str | Callable[[], object], timeout: float = TIMEOUT) -> None:
-        """Read on until a text stands below the last line typed, or a condition holds."""
+        """Read until a text appears below the last typed line, or until a condition holds."""
         deadline = time.monotonic() + timeout
         while not self._holds(wanted):
-            assert not self.ended, f"it ended before {wanted!r}:\n{self.text()}"
-            assert time.monotonic() < deadline, f"no {wanted!r} on this screen:\n{self.text()}"
+            assert not self.ended, f"the command ended before {wanted!r}:\n{self.text()}"
+            assert time.monotonic() < deadline, f"{wanted!r} is not on the screen:\n{self.text()}"
             self.read(0.1)
 
     def prompted(self, question: str, timeout: float = TIMEOUT) -> None:
-        """Read on until the cursor stands after this question, waiting for a line."""
+        """Read until the cursor is behind this question."""
 
         def asked() -> bool:
             row = self.screen.row(self.screen.cursor.y)
@@ -307,19 +307,19 @@ class Terminal:
         return wanted in self.since_typed() if isinstance(wanted, str) else bool(wanted())
 
     def kernel(self) -> int:
-        """The process id of the kernel, once a cell has told it (`TELL_PID`)."""
+        """Return the kernel's process id once a cell has printed it (`TELL_PID`)."""
         found: list[re.Match[str]] = []
         self.until(lambda: found.extend(_TOLD_PID.finditer(self.since_typed())) or found)
         return int(found[-1][1])
 
     def read(self, timeout: float) -> None:
-        """Take what comes within `timeout` seconds, as far as it goes in one piece."""
+        """Wait at most `timeout` seconds for output, and read one piece of it."""
         fd = self._child.child_fd
         if not select.select([fd], [], [], timeout)[0]:
             return
         try:
             data = os.read(fd, 65536)
-        except OSError:  # EIO: nobody holds the other end any more
+        except OSError:  # EIO: the other end is closed
             data = b""
         self.ended = not data
         self.raw += data
@@ -328,12 +328,12 @@ class Terminal:
     # ── typing ───────────────────────────────────────────────────────────────────────────────
 
     def answer(self, question: str, line: str) -> None:
-        """Wait for a question, and answer it."""
+        """Wait for a question, and type `line`."""
         self.prompted(question)
         self.type(line)
 
     def type(self, line: str) -> None:
-        """A line and Enter, until the terminal has moved on to the line below."""
+        """Type a line and Enter, and wait for the newline to appear."""
         before = len(self.raw)
         wrapped = (self.screen.cursor.x + len(line)) // self.screen.columns
         self._since = self.screen.cursor_line + wrapped + 1
@@ -341,7 +341,7 @@ class Terminal:
         self.until(lambda: b"\n" in self.raw[before:])
 
     def type_ahead(self, keys: str) -> None:
-        """Keys that nobody asked for."""
+        """Send keys without waiting for a question."""
         self._child.send(keys.encode())
 
     def press(self, key: str) -> None:
@@ -349,7 +349,10 @@ class Terminal:
         self._child.send(_KEYS[key])
 
     def resize(self, columns: int) -> None:
-        """Another width, for screen and command at once: nothing is on its way between the two."""
+        """Change the width for screen and command at once.
+
+        The command is stopped meanwhile, so that no output for the old width is pending.
+        """
         self.signal(signal.SIGSTOP)
         wait_until(lambda: _state(self.pid) == "T")
         while select.select([self.fd], [], [], 0)[0]:
@@ -364,15 +367,15 @@ class Terminal:
         os.kill(self.pid, number)
 
     def hang_up(self) -> None:
-        """The terminal goes away, as when a window is closed or a line is lost."""
+        """Close the terminal, as a closed window or a lost connection does."""
         self._child.ptyproc.fileobj.close()
         self.ended = True
 
     def wait(self, timeout: float = TIMEOUT) -> int:
-        """Read to the end; the exit code, or the negative number of the signal that ended it."""
+        """Read to the end; return the exit code, or the negative number of the fatal signal."""
         deadline = time.monotonic() + timeout
         while self._status is None:
-            assert time.monotonic() < deadline, f"it has not ended:\n{self.text()}"
+            assert time.monotonic() < deadline, f"the command has not ended:\n{self.text()}"
             if self.ended:
                 select.select([], [], [], 0.02)
             else:
@@ -388,7 +391,7 @@ class Terminal:
             self._status = os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        """Leave nothing running, whatever the test came to."""
+        """Kill everything that still runs, however the test ended."""
         if self._status is None:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -399,7 +402,7 @@ class Terminal:
 
 
 def supervisor_of(run: Path) -> int | None:
-    """The process that listens at the run's socket; None when nobody does."""
+    """Return the id of the process that listens on the run's socket, or None."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str((run / "socket").readlink()))
@@ -416,10 +419,10 @@ def end_supervisor(run: Path) -> None:
 
 
 def kernels(run: Path) -> list[ev.KernelProcess]:
-    """Every kernel that the run's journal tells of."""
+    """Return every kernel process that the run's journal names."""
     started = ev.KernelStarted | ev.KernelRestarted
     found = []
-    with suppress(DamagedJournalError):  # a test's own doing
+    with suppress(DamagedJournalError):  # damaged by the test itself
         for record in Reading(run / "journal.jsonl"):
             if isinstance(record.event, started) and record.event.process:
                 found.append(record.event.process)
@@ -427,7 +430,7 @@ def kernels(run: Path) -> list[ev.KernelProcess]:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, reaped or not."""
+    """Return True if a process has ended, reaped or not."""
     try:
         return _state(pid) in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
@@ -435,20 +438,20 @@ def is_gone(pid: int) -> bool:
 
 
 def _state(pid: int) -> str:
-    """One letter, as proc_pid_stat(5) has it."""
+    """Return the state of a process as one letter (see proc_pid_stat(5))."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def wait_until(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
-    """Come back when `condition` holds, where no terminal is there to tell."""
+    """Wait until `condition` holds, without reading a terminal."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"{condition} has not come true"
         select.select([], [], [], 0.02)
 
 
-def held_in(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every file below `folder`, with its bytes."""
+def files_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield every file below `folder` with its contents."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path, path.read_bytes()

@@ -109,8 +109,8 @@ def test_the_page_itself_could_run_no_script(browser: Browser, tmp_path: Path) -
     opened = browser.open(path)
     opened.page.wait_for_load_state("networkidle")
     assert opened.page.evaluate("window.owned") is None
-    assert any("Content Security Policy" in complaint for complaint in opened.complaints)
-    opened.complaints.clear()
+    assert any("Content Security Policy" in error for error in opened.errors)
+    opened.errors.clear()
 
 
 def test_a_formula_is_laid_out_as_one(browser: Browser, tmp_path: Path) -> None:

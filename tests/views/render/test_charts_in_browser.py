@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nbrun.views.export import report
-from tests.support.browser import Browser, Opened, chromium, launched
+from tests.support.browser import Browser, Page, chromium, launched
 from tests.support.run_builder import Tale, step
 
 OWN = "window.owned = 1; top.owned = 1; parent.owned = 1"
@@ -57,7 +57,7 @@ def elsewhere() -> Iterator[Server]:
     made.close()
 
 
-def shown(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Opened:
+def shown(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Page:
     tale = Tale(step("a")).begin("a")
     for bundle in bundles:
         tale.output({"output_type": "display_data", "data": bundle, "metadata": {}})
@@ -66,7 +66,7 @@ def shown(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Opened:
     return browser.open(path)
 
 
-def frames(opened: Opened) -> list[Any]:
+def frames(opened: Page) -> list[Any]:
     """The frames that hold charts, each once it has drawn or said why not."""
     found = [each for each in opened.page.frames[1:] if each.query_selector("#figure") is not None]
     for each in found:
@@ -106,7 +106,7 @@ def test_charts_are_drawn_each_in_a_frame_and_the_library_is_there_once(
         assert frame.locator(".gtitle").text_content() == "Free"
     assert third.locator("g.mark-rect path[aria-roledescription=bar]").count() == 2
     assert "Left" in third.locator("svg").text_content()
-    assert (opened.outside(), opened.complaints) == ([], [])
+    assert (opened.external_requests(), opened.errors) == ([], [])
     assert (tmp_path / "report.html").stat().st_size < 3_000_000
     for frame in opened.page.frames[1:]:
         assert frame.evaluate("window.origin") == "null"
