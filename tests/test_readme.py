@@ -49,9 +49,11 @@ def parameters_of(command):
 
 
 def lines_of(text):
-    """Every command line that a page shows: in a block, or in running text."""
-    indented = re.findall(r"^(?:    |)(?:\$ |)((?:\.venv/bin/)?nbrun [^\n`]*)$", text, re.M)
-    return indented + re.findall(r"`(nbrun [^`]+)`", text)
+    """Return every command line that a page shows: in a block, or in running text."""
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
+    blocks += re.findall(r"^    (.*)$", text, re.M)
+    shown = re.findall(r"^(?:\$ |)((?:\.venv/bin/)?nbrun [^\n`]*)$", "\n".join(blocks), re.M)
+    return shown + re.findall(r"`(nbrun [^`]+)`", text)
 
 
 def test_the_commands_are_those_of_the_program():

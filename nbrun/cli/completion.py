@@ -1,4 +1,4 @@
-"""What a shell offers for `-p`: the names of a runbook's parameters, and the values of a choice."""
+"""Shell completion of `-p`: the names of a runbook's parameters, and the choices of a value."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,40 +12,46 @@ from nbrun.views.terminal.parameters import spelled, takes
 
 
 def parameter(environ: Mapping[str, str], incomplete: str) -> list[tuple[str, str]]:
-    """What `incomplete`, the word after `-p`, may become, each with a few words about it.
+    """Return the completions of `incomplete`, the word after `-p`, each with a description.
 
-    `environ` holds what the shell says of the line. Nothing where the notebook can't be read: a
-    shell that completes has nowhere to say why.
+    `environ` holds the command line, as the shell passes it. The result is empty if the notebook
+    can't be read: a shell has no place for an error.
     """
-    runbook = _runbook(environ)
+    runbook = _runbook_path(environ)
     try:
         declared = declared_in(runbook, None) if runbook else {}
     except NbrunError:
         return []
     if environ.get(NAME) in declared:
         return list(_values(declared[environ[NAME]], incomplete))
-    return list(_offers(declared, incomplete))
+    return list(_names_or_values(declared, incomplete))
 
 
-def _runbook(environ: Mapping[str, str]) -> Path | None:
-    """The notebook on the line. While an option has no value yet, Typer knows no argument."""
+def _runbook_path(environ: Mapping[str, str]) -> Path | None:
+    """Return the notebook on the command line.
+
+    Typer does not parse the arguments while an option has no value yet.
+    """
     line = environ.get("COMP_WORDS") or environ.get("_TYPER_COMPLETE_ARGS", "")
     try:
         words = shlex.split(line)
-    except ValueError:  # an open quote
+    except ValueError:  # a quote that is not closed
         return None
     return next((Path(word).expanduser() for word in words if word.endswith(".ipynb")), None)
 
 
-def _offers(declared: dict[str, Parameter], incomplete: str) -> Iterator[tuple[str, str]]:
-    name, divider, typed = incomplete.partition("=")
-    if divider and name in declared:
-        yield from ((f"{name}={value}", told) for value, told in _values(declared[name], typed))
-    elif not divider:
-        names = (each for each in declared.values() if each.name.startswith(name))
-        yield from ((f"{each.name}=", each.help or takes(each)) for each in names)
+def _names_or_values(declared: dict[str, Parameter], incomplete: str) -> Iterator[tuple[str, str]]:
+    """Yield names with a `=`, or after the `=` whole assignments."""
+    name, equals, value = incomplete.partition("=")
+    if equals and name in declared:
+        yield from ((f"{name}={text}", about) for text, about in _values(declared[name], value))
+    elif not equals:
+        matches = (each for each in declared.values() if each.name.startswith(name))
+        yield from ((f"{each.name}=", each.help or takes(each)) for each in matches)
 
 
-def _values(parameter: Parameter, typed: str) -> Iterator[tuple[str, str]]:
-    values = parameter.choices or [True, False] * (parameter.type == "bool")
-    yield from ((text, parameter.help) for text in map(spelled, values) if text.startswith(typed))
+def _values(parameter: Parameter, incomplete: str) -> Iterator[tuple[str, str]]:
+    choices = parameter.choices or [True, False] * (parameter.type == "bool")
+    for text in map(spelled, choices):
+        if text.startswith(incomplete):
+            yield text, parameter.help

@@ -1,8 +1,7 @@
-"""What `--install-completion` writes for bash and zsh, in place of Typer's own scripts, and how an
-answer to them comes quickly.
+"""Completion scripts for bash and zsh, which `--install-completion` writes instead of Typer's.
 
-Typer's lose the first Tab of each zsh session, put a space after `NAME=`, and leave a choice with a
-space or a `*` in it to the shell to divide and expand.
+Typer's scripts ignore the first Tab of a zsh session, add a space after `NAME=`, and let the shell
+split and expand a choice that contains a space or a `*`.
 """
 
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from typer import _completion_shared as shared
 from typer import core
 
-# `%q` spells a word as bash reads it. Descriptions are not shown: bash has no place for them.
+# `%q` quotes a word for bash. bash can't show descriptions.
 _BASH = r"""
 %(complete_func)s() {
     local word
@@ -25,8 +24,8 @@ _BASH = r"""
 
 complete -o default -F %(complete_func)s %(prog_name)s
 """
-# What is asked for is fish's form: a word, and behind a tab what it means. When zsh has loaded the
-# file, it takes it for the completion itself: so the last line calls that.
+# The script asks for fish's format: a word, a tab, and a description. zsh runs the file itself as
+# the completion when it loads the file for the first Tab, so the last line calls the function.
 _ZSH = r"""
 #compdef %(prog_name)s
 
@@ -52,13 +51,15 @@ if [[ $funcstack[1] == _%(prog_name)s ]]; then %(complete_func)s "$@"; fi
 
 
 def register() -> None:
-    """Let Typer write these."""
+    """Replace Typer's scripts."""
     shared._completion_scripts |= {"bash": _BASH, "zsh": _ZSH}
 
 
-def leave_values_alone() -> None:
-    """For a press of Tab: which parameters there are is asked then, and not what their values mean.
-    To tell that, Typer from 0.29 on imports pydantic, which takes as long as all the rest."""
+def skip_value_conversion() -> None:
+    """Keep Typer from converting the values of options, which completion does not need.
+
+    Typer from 0.29 on imports pydantic to convert them, which doubles the time of a Tab.
+    """
     parameter: Any = getattr(core, "_TyperParameter", None)
     if parameter is not None:
         parameter.process_value = lambda _self, _ctx, value: value

@@ -1,4 +1,4 @@
-"""The command line as a whole, and the one place that maps errors to exit codes."""
+"""The command line: the commands in their groups, and exit codes for errors."""
 
 import io
 import os
@@ -10,7 +10,7 @@ import typer
 from nbrun import __version__
 from nbrun.cli import completion_scripts, operate, records, write
 from nbrun.errors import ExitCode, NbrunError
-from nbrun.views.text import encoding as spelling
+from nbrun.views.text import encoding
 
 if TYPE_CHECKING:
     from nbrun.supervisor.spawn import SupervisorProcess
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"nbrun {__version__}")
         raise typer.Exit
@@ -34,14 +34,16 @@ def _version(wanted: bool) -> None:
 def _nbrun(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass
 
 
 _GROUPS = {
-    "Make and operate runs": (
+    "Operate runs": (
         operate.start,
         operate.attach,
         operate.watch,
@@ -68,14 +70,14 @@ for _group, _commands in _GROUPS.items():
 
 def main(supervisor: "SupervisorProcess | None" = None) -> None:
     """Run the command line. `nbrun start` uses `supervisor`, if `entry` has started one."""
-    spelling.register()
+    encoding.register()
     completion_scripts.register()
-    sys.stdout, sys.stderr = _mended(sys.stdout), _mended(sys.stderr)
+    sys.stdout, sys.stderr = _reliable(sys.stdout), _reliable(sys.stderr)
     if "_NBRUN_COMPLETE" in os.environ:
         from nbrun.cli import completion_words
 
-        completion_scripts.leave_values_alone()
-        completion_words.leave_the_value(os.environ)
+        completion_scripts.skip_value_conversion()
+        completion_words.separate_value(os.environ)
     try:
         app(prog_name="nbrun", obj=supervisor)
     except NbrunError as error:
@@ -86,15 +88,18 @@ def main(supervisor: "SupervisorProcess | None" = None) -> None:
         sys.exit(ExitCode.INTERRUPTED)
 
 
-def _mended(stream: TextIO) -> TextIO:
-    """`stream`, where what the locale can't write is written plainer, and nothing is lost: with
-    PYTHONUNBUFFERED Python takes no notice of a write that a signal (Ctrl-Z and back, a resize)
-    has cut short, and drops the rest."""
+def _reliable(stream: TextIO) -> TextIO:
+    """Return `stream` so that no output is lost or raises an error.
+
+    Characters that the locale can't encode are replaced by plainer ones. With PYTHONUNBUFFERED,
+    Python drops the rest of a write that a signal interrupts (a resize, Ctrl-Z and fg). A buffered
+    writer retries.
+    """
     if not isinstance(stream, io.TextIOWrapper):
         return stream
-    stream.reconfigure(errors=spelling.ERRORS)
+    stream.reconfigure(errors=encoding.ERRORS)
     if not isinstance(stream.buffer, io.RawIOBase):
         return stream
-    encoding = stream.encoding
+    name = stream.encoding
     buffered = io.BufferedWriter(stream.detach())
-    return io.TextIOWrapper(buffered, encoding, spelling.ERRORS, line_buffering=True)
+    return io.TextIOWrapper(buffered, name, encoding.ERRORS, line_buffering=True)

@@ -1,4 +1,4 @@
-"""What the commands that show runs have in common: the screen, raw lines, and the exit code."""
+"""Output that commands share: a rich console, journal lines as JSON, exit codes of runs."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from nbrun.audit import seals as seal
+from nbrun.audit import seals
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.state import RunState
@@ -17,28 +17,31 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
-_NO_SCREEN = (160, 25)  # columns, rows
+_SIZE_WITHOUT_TERMINAL = (160, 25)  # columns and rows; wide enough not to wrap most paths
 
 
-def screen(display: DisplayOptions | None = None, *, stderr: bool = False) -> Console:
-    """The terminal on stdout; where that is none, plain text, wide enough to keep paths whole."""
-    is_one = (sys.stderr if stderr else sys.stdout).isatty()
-    width, height = (None, None) if is_one else _NO_SCREEN
-    return Screen(
+def open_console(display: DisplayOptions | None = None, *, stderr: bool = False) -> Console:
+    """Return a console on stdout or `stderr`. It writes plain text if that is not a terminal."""
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width, height = (None, None) if is_terminal else _SIZE_WITHOUT_TERMINAL
+    return CommandConsole(
         highlight=False,
         emoji=False,
         markup=False,
         width=width,
-        height=height,  # where it isn't told, rich asks the system for it again and again
+        height=height,  # without one, rich asks the system again for each line
         stderr=stderr,
         color_system=None if display is not None and display.plain else "auto",
-        _environ=dict(os.environ),  # looked at for each line; os.environ decodes what it is asked
+        _environ=dict(os.environ),  # rich reads it for each line, and os.environ decodes each time
     )
 
 
-class Screen(Console):
-    """rich's console, which would end the whole program, and so the run, on a closed pipe, and
-    asks the system at each line whether it is a terminal."""
+class CommandConsole(Console):
+    """A rich console that raises BrokenPipeError on a closed pipe.
+
+    rich would exit the program, and so end the run. This console also asks the system only once
+    whether it is a terminal. rich asks for each line.
+    """
 
     _terminal: bool | None = None
 
@@ -53,14 +56,14 @@ class Screen(Console):
 
 
 class JsonView:
-    """The journal's own lines, one an event. On a terminal their controls are made visible."""
+    """A view that prints the journal's lines. On a terminal, control characters are escaped."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._safe = plain if file.isatty() else str
+        self._sanitize = plain if file.isatty() else str
 
     def show(self, _state: RunState, record: Record) -> None:
-        self._file.write(self._safe(encode(record).decode()) + "\n")
+        self._file.write(self._sanitize(encode(record).decode()) + "\n")
 
     def flush(self) -> None:
         self._file.flush()
@@ -81,23 +84,23 @@ class JsonView:
         self._file.flush()
 
 
-def say_if_sealed(started: ev.RunStarted, directory: RunDirectory) -> None:
-    """On stderr, of a run that has ended and was to be signed."""
+def print_seal_status(started: ev.RunStarted, directory: RunDirectory) -> None:
+    """Print to stderr whether the record of an ended run was sealed, if it was to be signed."""
     if not started.sign_key:
         return
-    last, seals = reader.last(directory.journal), seal.read(directory.seals)
-    if last is not None and seals and (seals[-1].seq, seals[-1].head) == (last.seq, last.hash):
-        told = f"sealed with {started.sign_key}"
+    end, made = reader.last(directory.journal), seals.read(directory.seals)
+    if end is not None and made and (made[-1].seq, made[-1].head) == (end.seq, end.hash):
+        status = f"sealed with {started.sign_key}"
     else:
-        told = (
-            f"NOT SEALED: the end of the record could not be signed; see {directory.log}. When it "
-            f"can be: nbrun seal {directory.id}"
+        status = (
+            f"NOT SEALED: signing the end of the record failed; see {directory.log}. "
+            f"To sign it later: nbrun seal {directory.id}"
         )
-    print(told, file=sys.stderr)  # noqa: T201
+    print(status, file=sys.stderr)  # noqa: T201
 
 
 def exit_code(state: RunState) -> ExitCode:
-    """What a run's end says to a shell (DESIGN, "Exit codes")."""
+    """Return the exit code for a run in `state`: INTERNAL if the run has no end."""
     finished = state.finished
     if finished is None:
         return ExitCode.INTERNAL

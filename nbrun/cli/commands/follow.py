@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 
-from nbrun.cli.commands.console_output import JsonView, exit_code, say_if_sealed, screen
+from nbrun.cli.commands.console_output import JsonView, exit_code, open_console, print_seal_status
 from nbrun.core.state import Phase
 from nbrun.errors import ExitCode
 from nbrun.journal.history import last_times
@@ -24,7 +24,7 @@ def operate(
 ) -> ExitCode:
     """Show the run and ask the operator for decisions, until it ends or the operator detaches."""
     view, out = _view(directory, display)
-    asking = out if out.is_terminal else screen(display, stderr=True)
+    asking = out if out.is_terminal else open_console(display, stderr=True)
     asker: Asker = Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),
@@ -63,7 +63,7 @@ def watch(directory: RunDirectory, *, display: DisplayOptions, json: bool = Fals
 
 
 def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichConsole]:
-    out = screen(display)
+    out = open_console(display)
     view = TerminalView(
         out,
         live=out.is_terminal and not out.is_dumb_terminal,
@@ -97,7 +97,7 @@ def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> 
         return ExitCode.WAITING
     client.close()
     if state.finished is not None:
-        say_if_sealed(state.plan, directory)
+        print_seal_status(state.plan, directory)
         return exit_code(state)
     return _explain_missing_end(directory, client, running=state.phase is Phase.RUNNING)
 

@@ -14,7 +14,7 @@ from nbrun.runbook.parameters import resolve, sources
 from nbrun.runbook.parameters.resolve import Given, Parameter
 
 if TYPE_CHECKING:
-    from nbrun.cli.commands.console_output import Screen
+    from nbrun.cli.commands.console_output import CommandConsole
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _secret_asker() -> Callable[[str], str]:
     return ask
 
 
-def _typed(screen: "Screen", prompt: str, *, secret: bool) -> Given:
+def _typed(screen: "CommandConsole", prompt: str, *, secret: bool) -> Given:
     """The line typed after `prompt`: keys pressed before are no answer to it, and the echo of a
     secret is off before it is asked for."""
 
@@ -151,8 +151,10 @@ def _typed(screen: "Screen", prompt: str, *, secret: bool) -> Given:
     return resolve.as_text(line or "", "typed")
 
 
-def _asking_screen() -> "Screen":
+def _asking_screen() -> "CommandConsole":
     """Questions go to the terminal, also where stdout is a file."""
-    from nbrun.cli.commands.console_output import Screen
+    from nbrun.cli.commands.console_output import CommandConsole
 
-    return Screen(stderr=not sys.stdout.isatty(), highlight=False, emoji=False, markup=False)
+    return CommandConsole(
+        stderr=not sys.stdout.isatty(), highlight=False, emoji=False, markup=False
+    )

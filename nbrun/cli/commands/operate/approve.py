@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from nbrun import config
-from nbrun.cli.commands.console_output import screen
+from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.operate.attach import explain_no_supervisor
 from nbrun.core import approval, decisions, model
 from nbrun.core import events as ev
@@ -67,7 +67,7 @@ def _find_awaited(
 
 def _show(state: RunState, awaited: PendingApproval) -> None:
     """Print everything that an approval covers."""
-    plan, out = state.plan, screen()
+    plan, out = state.plan, open_console()
     step = state.steps.get(awaited.step or "")
     rows = [
         ("run", plan.run),
@@ -107,7 +107,7 @@ def _decision_rows(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]
 def _confirm() -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on: read the step, and pass --yes")
-    answer = screen().input(Text("approve this? [y/N] "))
+    answer = open_console().input(Text("approve this? [y/N] "))
     if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was approved")
 
@@ -132,7 +132,7 @@ def _send(
     if isinstance(result, ev.DecisionRefused):
         raise RefusedAttachError(f"{directory.id}: {result.why}")
     verb = "approved" if isinstance(result, ev.ApprovalGranted) else "rejected"
-    screen().print(Text(plain(f"{directory.id}: {about}: {verb}")))
+    open_console().print(Text(plain(f"{directory.id}: {about}: {verb}")))
     return ExitCode.COMPLETED
 
 

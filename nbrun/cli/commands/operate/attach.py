@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.cli.commands import follow
-from nbrun.cli.commands.operate.start import someone_is_there
+from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import recovery, run_directory, writer
@@ -28,7 +28,7 @@ def attach(
         UsageError: there is no terminal, or the run has ended or was interrupted.
         RefusedAttachError: another operator is attached.
     """
-    if not someone_is_there():
+    if not has_terminal():
         raise UsageError("attach asks questions, and there is no terminal: use nbrun watch")
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     show_from = _last_detach(directory) if since_detach else 0

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from nbrun import config
 from nbrun.cli.commands import follow, gather_parameters
-from nbrun.cli.commands.console_output import screen
-from nbrun.cli.commands.operate.start import someone_is_there
+from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
@@ -50,7 +50,7 @@ def resume(
         ParameterError: a secret is refused, or can't be read from its source.
         DeclinedError: the run can't be continued; nothing was changed.
     """
-    if not someone_is_there():
+    if not has_terminal():
         raise UsageError("resume asks questions, and there is no terminal")
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.note_interruption(directory.journal)
@@ -89,7 +89,7 @@ def _collect_secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str,
     unknown = ", ".join(name for name in state.plan.secrets if name not in given)
     if unknown:
         warning = f"\nunknown secrets, recorded in clear text if a cell prints them: {unknown}"
-        screen().print(Text(plain(warning), style="bold yellow"))
+        open_console().print(Text(plain(warning), style="bold yellow"))
     return given
 
 
@@ -97,7 +97,7 @@ def _show_state(
     records: list[Record], state: RunState, display: DisplayOptions, *, new_runbook: bool
 ) -> None:
     """Show what was done, the attempts that are indeterminate, and what is left."""
-    out = screen(display)
+    out = open_console(display)
     out.print(replay.steps_table(records))
     for attempt in state.unsettled:
         where = phrases.step(state, attempt.step)

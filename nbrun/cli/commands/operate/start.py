@@ -1,4 +1,4 @@
-"""`nbrun start`: run a notebook as a runbook, in a supervisor of its own."""
+"""`nbrun start`: run a notebook in a supervisor process, and follow the run on this terminal."""
 
 import sys
 
@@ -20,19 +20,21 @@ def start(
     detach: bool,
     display: DisplayOptions,
 ) -> ExitCode:
-    """Have the supervisor check everything and run. What shows the run is imported meanwhile.
+    """Send the request to the supervisor, and follow the run to its end.
 
-    What needs this terminal comes first: secrets are fetched, and missing parameters asked for.
+    This function fills in the request's `attended` and `given`. The supervisor checks the rest.
 
     Raises:
-        UsageError: a parameter is refused, or missing.
-        DeclinedError: something is wrong with the request; nothing was made or run.
+        UsageError: a parameter is refused or missing.
+        DeclinedError: something is wrong with the request. Nothing was created or run.
         NbrunError: the supervisor ended before the run began.
     """
     if json and detach:
         raise UsageError("--json follows the run, and --detach does not: choose one")
-    attended = detach or (not json and someone_is_there())
-    interactive = not json and someone_is_there()
+    attended = detach or (not json and has_terminal())
+    interactive = not json and has_terminal()
+    # Secrets are fetched and missing parameters asked for on this terminal, before the supervisor,
+    # which has none, receives anything.
     given = gather(wanted, request.runbook, request.options.kernel, interactive=interactive)
     supervisor.send(msgspec.structs.replace(request, attended=attended, given=given))
     try:
@@ -50,21 +52,22 @@ def start(
 def _follow(
     supervisor: SupervisorProcess, *, attended: bool, json: bool, display: DisplayOptions
 ) -> ExitCode:
+    # These imports take as long as the supervisor's own: import first, then wait for its reply.
     from nbrun.cli.commands import follow
     from nbrun.supervisor.client import SocketClient
     from nbrun.views.render import source
 
-    source.preload()  # the supervisor is at its own imports meanwhile
+    source.preload()
     directory = supervisor.wait_until_started()
     try:
         client = SocketClient(directory, "operate" if attended else "follow")
-    except NoSupervisorError:  # it has ended as quickly as that
+    except NoSupervisorError:  # the run has ended already
         return follow.watch(directory, json=json, display=display)
     if attended:
         return follow.operate(directory, client, display=display)
     return follow.unattended(directory, client, json=json, display=display)
 
 
-def someone_is_there() -> bool:
-    """A person can be asked: the keyboard is a terminal, and so is somewhere to ask on."""
+def has_terminal() -> bool:
+    """Return True if a person can be asked: stdin is a terminal, and so is stdout or stderr."""
     return sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())

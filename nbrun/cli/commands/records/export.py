@@ -1,4 +1,4 @@
-"""`nbrun export`: make a view of a run again from its journal alone."""
+"""`nbrun export`: write a notebook, report, summary or recording of a run from its journal."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal
 
 from nbrun import config
 from nbrun.audit.verify import Standing, Trust, verify
-from nbrun.cli.commands.records.verify import allowed_signers
+from nbrun.cli.commands.records.verify import check_allowed_signers
 from nbrun.errors import ExitCode, JournalError, UsageError
 from nbrun.journal import recovery, run_directory
 from nbrun.journal.reader import Reading
@@ -15,7 +15,7 @@ from nbrun.views.export import notebook
 
 ExportFormat = Literal["notebook", "html", "markdown", "cast"]
 
-SUFFIXES: dict[ExportFormat, str] = {
+_SUFFIXES: dict[ExportFormat, str] = {
     "notebook": ".ipynb",
     "html": ".html",
     "markdown": ".md",
@@ -28,39 +28,43 @@ def export(
     format_: ExportFormat,
     path: Path | None,
     runs_dir: Path | None,
-    signers: Path | None = None,
+    allowed_signers: Path | None = None,
 ) -> tuple[ExitCode, Path]:
-    """Write that view of `run` to `path`, or into the run's folder; where that is. `signers`: who
-    may sign, for the views that say how the record stands. ALTERED: it says that it is broken.
+    """Write `run` in that format to `path`, by default into the run's folder.
+
+    `allowed_signers` is for the formats that state whether the record verifies, html and markdown.
+
+    Returns:
+        ALTERED if the written file says that the record is broken, else COMPLETED; and the path.
 
     Raises:
-        UsageError: `path` can't be written, or is a folder; `signers` can't be used.
-        RunNotFoundError, DamagedJournalError: see their messages.
+        UsageError: `path` can't be written or is a folder, or `allowed_signers` can't be used.
+        RunNotFoundError: no run, or more than one, has that name.
+        DamagedJournalError: the journal is damaged.
+        JournalError: the journal is empty.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.note_interruption(directory.journal)
-    own = directory.notebook(_runbook(directory.journal)).with_suffix(SUFFIXES[format_])
-    target = path or own
+    default = directory.notebook(_runbook_path(directory.journal)).with_suffix(_SUFFIXES[format_])
+    target = path or default
     try:
-        content, code = _made(format_, directory, signers)
+        content, code = _build(format_, directory, allowed_signers)
         if target.is_dir():
-            raise UsageError(f"{target}: is a folder; name the file")
+            raise UsageError(f"{target}: is a folder: name a file")
         notebook.save(target.absolute(), content)
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror}") from error
     return code, target
 
 
-def _made(
-    format_: ExportFormat, directory: RunDirectory, signers: Path | None
+def _build(
+    format_: ExportFormat, directory: RunDirectory, allowed_signers: Path | None
 ) -> tuple[Iterable[bytes], ExitCode]:
-    """The view, in pieces, and what it says to a shell. What makes it is imported when it is asked
-    for."""
+    """Return the file's content, in parts, and the exit code."""
     if format_ in ("html", "markdown"):
-        content, code = _judged(format_, directory, allowed_signers(signers, [directory]))
-        return (content,), code
-    if signers is not None:
-        raise UsageError(f"--allowed-signers: what --{format_} makes says nothing of signatures")
+        return _build_verified(format_, directory, allowed_signers)
+    if allowed_signers is not None:
+        raise UsageError(f"--allowed-signers: --{format_} says nothing about signatures")
     records = Reading(directory.journal)
     if format_ == "cast":
         from nbrun.views.terminal import asciicast
@@ -69,20 +73,21 @@ def _made(
     return notebook.chunks(records), ExitCode.COMPLETED
 
 
-def _judged(
-    format_: ExportFormat, directory: RunDirectory, signers: Path | None
-) -> tuple[bytes, ExitCode]:
-    """A view that says how the record stands."""
+def _build_verified(
+    format_: ExportFormat, directory: RunDirectory, allowed_signers: Path | None
+) -> tuple[Iterable[bytes], ExitCode]:
+    """Verify the record, and build a report or summary that states the result."""
     from nbrun.views.export import report, ticket
 
-    found = verify(directory, Trust(allowed_signers=signers), notebook.digest)
+    trusted = check_allowed_signers(allowed_signers, [directory])
+    verification = verify(directory, Trust(allowed_signers=trusted), notebook.digest)
     build = report.build if format_ == "html" else ticket.build
-    broken = found.standing is Standing.BROKEN
-    code = ExitCode.ALTERED if broken else ExitCode.COMPLETED
-    return build(Reading(directory.journal), found), code
+    is_broken = verification.standing is Standing.BROKEN
+    code = ExitCode.ALTERED if is_broken else ExitCode.COMPLETED
+    return (build(Reading(directory.journal), verification),), code
 
 
-def _runbook(journal: Path) -> str:
+def _runbook_path(journal: Path) -> str:
     for record in Reading(journal):
         return str(getattr(record.event, "runbook", ""))
     raise JournalError(f"{journal}: the journal is empty: nbrun ended before the run began")

@@ -1,4 +1,4 @@
-"""`nbrun log`: tell a run again from its journal."""
+"""`nbrun log`: replay a run from its journal."""
 
 import sys
 import time
@@ -11,13 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from nbrun import config
-from nbrun.cli.commands.console_output import JsonView, screen
+from nbrun.cli.commands.console_output import JsonView, open_console
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError
-from nbrun.journal import reader as reading
-from nbrun.journal import recovery, run_directory, writer
+from nbrun.journal import reader, recovery, run_directory, writer
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.terminal import menu, replay
@@ -25,10 +24,17 @@ from nbrun.views.terminal.playback import HELP, Keys, Player, Tempo, terminal_ke
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
 
+_TORN = "{path}: the last line is torn ({size} bytes, not shown): nbrun was killed while writing it"
+_STILL_RUNNING = "the run is still running: this is what has happened so far"
+_INTERRUPTED = (
+    "the record ends here without an end of the run. A step that started above and has no end may "
+    "have taken effect, in whole or in part. To continue the run: nbrun resume {run}"
+)
+
 
 @dataclass(frozen=True)
 class LogOptions:
-    """What was asked for on the command line (see `nbrun log --help`)."""
+    """The command line of `nbrun log`; `nbrun log --help` describes the options."""
 
     run: str = "last"
     runs_dir: Path | None = None
@@ -46,108 +52,109 @@ def show(options: LogOptions) -> ExitCode:
     """Print the run.
 
     Raises:
-        RunNotFoundError, DamagedJournalError, UsageError: see their messages.
+        RunNotFoundError: no run, or more than one, has that name.
+        DamagedJournalError: the journal is damaged. What precedes the damage has been printed.
+        UsageError: the run has no step called `options.step`.
     """
     directory = run_directory.find(config.runs_dir(options.runs_dir), options.run)
-    with suppress(DamagedJournalError):  # what is whole before the damage is told first
+    with suppress(DamagedJournalError):  # print the intact part first: reading it raises again
         recovery.note_interruption(directory.journal)
-    reading = Reading(directory.journal)
+    records = Reading(directory.journal)
     if options.steps:
-        screen(options.display).print(replay.steps_table(reading))
+        open_console(options.display).print(replay.steps_table(records))
     elif options.json:
-        replay.replay(reading, JsonView(sys.stdout), step=_step(reading, options.step))
+        replay.replay(records, JsonView(sys.stdout), step=_step_id(records, options.step))
     else:
-        _replay(options, reading, str(directory.path))
-    _say_how_it_stands(directory, reading)
+        _replay(options, records, str(directory.path))
+    _explain_missing_end(directory, records)
     return ExitCode.COMPLETED
 
 
-def _say_how_it_stands(directory: RunDirectory, read: Reading) -> None:
-    """On stderr, what a record without an end means."""
-    last = reading.last(directory.journal)
+def _explain_missing_end(directory: RunDirectory, records: Reading) -> None:
+    """Print to stderr why the record has no end, if it has none."""
+    last = reader.last(directory.journal)
     if last is not None and isinstance(last.event, ev.RunFinished):
         return
     if writer.is_locked(directory.journal):
-        print(_GOES_ON, file=sys.stderr)  # noqa: T201
+        print(_STILL_RUNNING, file=sys.stderr)  # noqa: T201
         return
-    if read.torn:
-        print(_TORN.format(path=directory.journal, size=len(read.torn)), file=sys.stderr)  # noqa: T201
-    print(_INTERRUPTED, file=sys.stderr)  # noqa: T201
+    if records.torn:
+        torn = _TORN.format(path=directory.journal, size=len(records.torn))
+        print(torn, file=sys.stderr)  # noqa: T201
+    print(_INTERRUPTED.format(run=directory.id), file=sys.stderr)  # noqa: T201
 
 
-_TORN = "{path}: the last line is torn ({size} bytes, left out): nbrun ended while it wrote"
-_GOES_ON = "the run goes on: this is what has happened so far"
-_INTERRUPTED = (
-    "the record ends here, without an end of the run. A step that was started and has no end above "
-    "may have happened, wholly or in part; nbrun resume goes on with the run"
-)
-
-
-def _replay(options: LogOptions, reading: Reading, where: str) -> None:
-    out = screen(options.display)
-    if not options.timing:
-        view = TerminalView(
-            out, live=False, held=True, output=options.output, display=options.display
-        )
-        view.describe_record(where)
-        replay.replay(reading, view, step=_step(reading, options.step))
+def _replay(options: LogOptions, records: Reading, record_path: str) -> None:
+    console = open_console(options.display)
+    if options.timing:
+        with terminal_keys() as keys:
+            _play(options, records, record_path, keys if console.is_terminal else None)
         return
-    with terminal_keys() as keys:
-        _play(options, reading, where, keys if out.is_terminal else None)
+    view = TerminalView(
+        console, live=False, held=True, output=options.output, display=options.display
+    )
+    view.describe_record(record_path)
+    replay.replay(records, view, step=_step_id(records, options.step))
 
 
-def _play(options: LogOptions, reading: Reading, where: str, keys: Keys | None) -> None:
-    """In the time it took, faster or slower as keys say. To go back, it is played from its
-    beginning again, unseen up to where it is to be seen from."""
-    out = screen(options.display)
+def _play(options: LogOptions, records: Reading, record_path: str, keys: Keys | None) -> None:
+    """Replay with the original timing. `keys` reads the keys that pause, seek or change the speed.
 
-    def say(text: str) -> None:
-        out.quiet = False
-        out.print(Text(text, style="dim"))
+    To go back, the player starts again at the first record, and shows nothing before the target.
+    """
+    console = open_console(options.display)
+
+    def print_notice(text: str) -> None:
+        console.quiet = False
+        console.print(Text(text, style="dim"))
 
     tempo = Tempo(options.speed, options.max_wait)
-    player = Player(reading, tempo, keys=keys or _sleep, say=say)
+    player = Player(records, tempo, keys=keys or _wait_without_keys, say=print_notice)
     if keys is not None:
-        say(HELP)
-    step = _step(reading, options.step)
+        print_notice(HELP)
+    step = _step_id(records, options.step)
     while True:
         view = TerminalView(
-            out,
-            live=out.is_terminal and not out.is_dumb_terminal,
+            console,
+            live=console.is_terminal and not console.is_dumb_terminal,
             output=options.output,
             display=options.display,
             clock=lambda: player.now,
         )
-        view.describe_record(where)
+        view.describe_record(record_path)
         player.on_turn = view.tick
-        replay.replay(_seen(player, out), view, step=step, each=True)
+        replay.replay(_mute_while_seeking(player, console), view, step=step, each=True)
         if not player.goes_back:
             return
 
 
-def _seen(player: Player, out: Console) -> Iterator[Record]:
-    """What is played, the screen silent while it is only on the way back to a step."""
-    back = player.goes_back
+def _mute_while_seeking(player: Player, console: Console) -> Iterator[Record]:
+    """Yield the records of `player`. The console is quiet until a seek backwards has arrived."""
+    seeks_back = player.goes_back
     for record in player:
-        back = back and player.is_seeking
-        out.quiet = back
+        seeks_back = seeks_back and player.is_seeking
+        console.quiet = seeks_back
         yield record
 
 
-def _sleep(seconds: float) -> str:
+def _wait_without_keys(seconds: float) -> str:
     time.sleep(seconds)
     return ""
 
 
-def _step(reading: Reading, called: str | None) -> str | None:
-    """The id of the step called so, by number or id; an inserted cell by its id."""
-    if called is None:
+def _step_id(records: Reading, name: str | None) -> str | None:
+    """Return the id of the step with this number or id. Inserted cells are named by id only.
+
+    Raises:
+        UsageError: the run has no such step.
+    """
+    if name is None:
         return None
-    state = fold(record.event for record in reading)
+    state = fold(record.event for record in records)
     attempted = {
-        event.step for record in reading if (event := record.event) and hasattr(event, "step")
+        event.step for record in records if (event := record.event) and hasattr(event, "step")
     }
-    step = menu.step_id(called, state) or (called if called in attempted else None)
+    step = menu.step_id(name, state) or (name if name in attempted else None)
     if step is None:
-        raise UsageError(f"--step {called}: the run has no such step (1 to {len(state.order)})")
+        raise UsageError(f"--step {name}: the run has no such step (1 to {len(state.order)})")
     return step

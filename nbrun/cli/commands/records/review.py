@@ -1,4 +1,4 @@
-"""`nbrun review`: what the runs of a runbook tell of it."""
+"""`nbrun review`: summarize the runs of one runbook."""
 
 import sys
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nbrun import config
-from nbrun.cli.commands.console_output import screen
+from nbrun.cli.commands.console_output import open_console
 from nbrun.core.events import Record
 from nbrun.core.run_statistics import advice, review_runs
 from nbrun.errors import ExitCode, JournalError, RunNotFoundError
@@ -21,7 +21,7 @@ from nbrun.views.text.options import DisplayOptions
 
 @dataclass(frozen=True)
 class ReviewOptions:
-    """What was asked for on the command line (see `nbrun review --help`)."""
+    """The command line of `nbrun review`; `nbrun review --help` describes the options."""
 
     runbook: Path
     runs_dir: Path | None = None
@@ -32,29 +32,30 @@ class ReviewOptions:
 
 
 def show(options: ReviewOptions) -> ExitCode:
-    """Print the review. A run whose journal is damaged is named, and left out.
+    """Print the review. A run whose journal is damaged is named on stderr and left out.
 
     Raises:
-        RunNotFoundError: there is no run of it.
+        RunNotFoundError: there is no run of the runbook.
     """
-    parent = config.runs_dir(options.runs_dir)
+    runs_dir = config.runs_dir(options.runs_dir)
     runbook = str(options.runbook.absolute())
-    found = islice(history.runs_of(parent, runbook), options.newest)
-    made = review_runs(records for directory in found if (records := _records(directory)))
-    if not made.runs:
-        raise RunNotFoundError(f"{parent}: holds no run of {runbook}")
+    runs = islice(history.runs_of(runs_dir, runbook), options.newest)
+    summary = review_runs(records for directory in runs if (records := _records(directory)))
+    if not summary.runs:
+        raise RunNotFoundError(f"{runs_dir}: holds no run of {runbook}")
     if options.json:
-        told = msgspec.to_builtins(made)
-        for step, each in zip(told["steps"], made.steps, strict=True):
-            step["advice"] = advice(each)
-        print(msgspec.json.encode(told | {"runbook": runbook}).decode())  # noqa: T201
+        data = msgspec.to_builtins(summary)
+        for step, statistics in zip(data["steps"], summary.steps, strict=True):
+            step["advice"] = advice(statistics)
+        print(msgspec.json.encode(data | {"runbook": runbook}).decode())  # noqa: T201
     else:
-        screen(options.display).print(view.renderable(made, runbook, diffs=options.diffs))
+        rendered = view.renderable(summary, runbook, diffs=options.diffs)
+        open_console(options.display).print(rendered)
     return ExitCode.COMPLETED
 
 
 def _records(directory: RunDirectory) -> list[Record]:
-    """Those of one run; none, and a line that says why, where they can't be read."""
+    """Return the records of one run. If they can't be read, print why and return none."""
     try:
         recovery.note_interruption(directory.journal)
         return list(Reading(directory.journal))

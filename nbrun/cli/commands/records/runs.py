@@ -1,11 +1,15 @@
-"""`nbrun runs`: the runs there are, newest first, from the first and last line of each journal."""
+"""`nbrun runs`: list runs, newest first.
+
+The command reads the first and last line of each journal. It reads a whole journal only if the run
+has no end.
+"""
 
 from pathlib import Path
 
 import msgspec
 
 from nbrun import config
-from nbrun.cli.commands.console_output import screen
+from nbrun.cli.commands.console_output import open_console
 from nbrun.errors import ExitCode, JournalError
 from nbrun.journal import run_directory
 from nbrun.journal.reader import Reading
@@ -17,35 +21,19 @@ from nbrun.views.terminal.runs import RunLine
 
 
 def show(runs_dir: Path | None, *, json: bool) -> ExitCode:
-    """Print the runs, two lines each, or one JSON object a line."""
+    """Print the runs: two lines each, or with `json` one JSON object each."""
     parent = config.runs_dir(runs_dir)
-    lines = (_line(directory) for directory in run_directory.all_runs(parent))
+    lines = (_summarize(directory) for directory in run_directory.all_runs(parent))
     if json:
         for line in lines:
             print(msgspec.json.encode(line).decode())  # noqa: T201
     else:
-        screen().print(view.listing(list(lines), str(parent)), crop=False)
+        open_console().print(view.listing(list(lines), str(parent)), crop=False)
     return ExitCode.COMPLETED
 
 
-def _without_an_end(directory: RunDirectory, line: RunLine) -> RunLine:
-    from nbrun.core.reducer import fold
-    from nbrun.journal import recovery  # which a list of ended runs doesn't wait for
-    from nbrun.system import processes
-
-    try:
-        recovery.note_interruption(directory.journal)
-        if is_locked(directory.journal):
-            return line
-        state = fold(record.event for record in Reading(directory.journal))
-    except (JournalError, OSError) as error:
-        return msgspec.structs.replace(line, status=f"unreadable: {error}")
-    alive = state.process is not None and processes.is_kernel(state.process)
-    return msgspec.structs.replace(line, status="interrupted", kernel_alive=alive)
-
-
-def _line(directory: RunDirectory) -> RunLine:
-    """What the head and the tail of the journal say."""
+def _summarize(directory: RunDirectory) -> RunLine:
+    """Summarize a run by the first and last line of its journal."""
     try:
         began, ended = glance(directory.journal)
     except (JournalError, OSError) as error:
@@ -62,4 +50,21 @@ def _line(directory: RunDirectory) -> RunLine:
         off_script=ended.off_script if ended else None,
         duration=ended.duration if ended else None,
     )
-    return line if ended else _without_an_end(directory, line)
+    return line if ended else _running_or_interrupted(directory, line)
+
+
+def _running_or_interrupted(directory: RunDirectory, line: RunLine) -> RunLine:
+    """Complete the line of a run that has no end."""
+    from nbrun.core.reducer import fold
+    from nbrun.journal import recovery  # imported here: a list of ended runs needs neither
+    from nbrun.system import processes
+
+    try:
+        recovery.note_interruption(directory.journal)
+        if is_locked(directory.journal):
+            return line
+        state = fold(record.event for record in Reading(directory.journal))
+    except (JournalError, OSError) as error:
+        return msgspec.structs.replace(line, status=f"unreadable: {error}")
+    alive = state.process is not None and processes.is_kernel(state.process)
+    return msgspec.structs.replace(line, status="interrupted", kernel_alive=alive)

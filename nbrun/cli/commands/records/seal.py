@@ -1,4 +1,4 @@
-"""`nbrun seal`: the signature of a record, made after its run."""
+"""`nbrun seal`: sign the record of a run that has ended."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +12,16 @@ from nbrun.views.export import notebook
 
 
 def seal(run: str, runs_dir: Path | None, sign: Path | None) -> str:
-    """Sign the end of the record of `run` with `sign`, else with the key that the run was to sign
-    with, else with the team's; what was done, in a line. A seal that is there is left alone.
+    """Sign the end of the record of `run`, and return a line that says so.
+
+    The key is `sign`, else the key that the run was configured to sign with, else `sign_key` of
+    nbrun.toml. An existing seal is left alone.
 
     Raises:
         UsageError: the run has not ended, or there is no key.
-        DamagedJournalError: the record is not what nbrun wrote.
-        SignatureError: the key can't sign.
-        JournalError: the seal can't be kept.
+        DamagedJournalError: the record is damaged or was altered.
+        SignatureError: signing failed.
+        JournalError: the seal can't be written.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     found = end(directory, notebook.digest)
@@ -30,14 +32,14 @@ def seal(run: str, runs_dir: Path | None, sign: Path | None) -> str:
     try:
         seals.keep(directory.seals, made)
     except OSError as error:
-        raise JournalError(f"{directory.seals}: can't keep the seal: {error.strerror}") from error
+        raise JournalError(f"{directory.seals}: can't write the seal: {error.strerror}") from error
     by = ssh_signatures.fingerprint(key)
     return f"{directory.id} was sealed later, at {made.later}, with {by}, up to its end {made.head}"
 
 
 def _key(found: End, sign: Path | None) -> Path:
-    named = found.started.policy.sign
-    key = sign or (Path(named) if named else None)
+    configured = found.started.policy.sign
+    key = sign or (Path(configured) if configured else None)
     key = key or config.load_for(Path(found.started.runbook)).sign_key
     if key is None:
         raise UsageError("there is no key to sign with: name one with --sign")

@@ -1,4 +1,4 @@
-"""`nbrun verify`: whether records are what nbrun wrote."""
+"""`nbrun verify`: check that records are complete, unaltered and signed."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ import msgspec
 
 from nbrun import config
 from nbrun.audit.verify import Standing, Trust, Verification, verify
-from nbrun.cli.commands.console_output import screen
+from nbrun.cli.commands.console_output import open_console
 from nbrun.errors import ExitCode, RunNotFoundError, UsageError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
@@ -21,7 +21,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What was asked for on the command line (see `nbrun verify --help`)."""
+    """The command line of `nbrun verify`; `nbrun verify --help` describes the options."""
 
     runs: Sequence[str]
     runs_dir: Path | None = None
@@ -32,33 +32,33 @@ class VerifyOptions:
 
 
 def show(options: VerifyOptions) -> ExitCode:
-    """Check the records and print what was found.
+    """Verify the records and print the results.
 
     Raises:
-        UsageError: an option can't be meant so; nothing was checked.
-        RunNotFoundError: see its message.
+        UsageError: an option is wrong; nothing was verified.
+        RunNotFoundError: a name is neither a run nor a folder of runs.
     """
     directories = list(_directories(options))
     trust = _trust(options, directories)
-    found = [verify(directory, trust, notebook.digest) for directory in directories]
+    results = [verify(directory, trust, notebook.digest) for directory in directories]
     if options.json:
-        for each in found:
-            print(msgspec.json.encode(each).decode())  # noqa: T201
-    elif len(found) == 1:
-        screen().print(verification.one(found[0]))
+        for result in results:
+            print(msgspec.json.encode(result).decode())  # noqa: T201
+    elif len(results) == 1:
+        open_console().print(verification.one(results[0]))
     else:
-        screen().print(verification.table(found))
-    return _exit_code(found, require_seal=options.require_seal)
+        open_console().print(verification.table(results))
+    return _exit_code(results, require_seal=options.require_seal)
 
 
 def _directories(options: VerifyOptions) -> Iterator[RunDirectory]:
-    """The runs that are meant, those of a folder of runs each."""
-    parent = config.runs_dir(options.runs_dir)
-    for called in options.runs:
+    """Yield the run that each name stands for, or all runs of the folder with that name."""
+    runs_dir = config.runs_dir(options.runs_dir)
+    for name in options.runs:
         try:
-            yield run_directory.find(parent, called)
+            yield run_directory.find(runs_dir, name)
         except RunNotFoundError:
-            path = Path(called)
+            path = Path(name)
             if not path.is_dir():
                 raise
             yield from run_directory.folders(path.absolute())
@@ -68,35 +68,35 @@ def _trust(options: VerifyOptions, directories: Sequence[RunDirectory]) -> Trust
     head = options.expect_head
     if head is not None:
         if not _SHA256.fullmatch(head):
-            raise UsageError(f"--expect-head {head}: is no SHA-256 (64 characters 0-9, a-f)")
+            raise UsageError(f"--expect-head {head}: not a SHA-256 hash (64 characters 0-9, a-f)")
         if len(directories) > 1:
-            raise UsageError("--expect-head: is the head of one run; name that run alone")
-    signers = allowed_signers(options.allowed_signers, directories)
+            raise UsageError("--expect-head: the hash is the head of one run: name only that run")
+    signers = check_allowed_signers(options.allowed_signers, directories)
     return Trust(allowed_signers=signers, head=head)
 
 
-def allowed_signers(signers: Path | None, directories: Sequence[RunDirectory]) -> Path | None:
-    """The file of those who may sign, which lies in none of the runs' folders.
+def check_allowed_signers(path: Path | None, directories: Sequence[RunDirectory]) -> Path | None:
+    """Return `path`, the file of those who may sign, if it can be trusted.
 
     Raises:
-        UsageError: it is not there, or lies where nobody can trust it.
+        UsageError: there is no such file, or it lies in the folder of one of the runs.
     """
-    if signers is None:
+    if path is None:
         return None
-    if not signers.is_file():
-        raise UsageError(f"--allowed-signers {signers}: there is no such file")
+    if not path.is_file():
+        raise UsageError(f"--allowed-signers {path}: there is no such file")
     for directory in directories:
-        if signers.resolve().is_relative_to(directory.path.resolve()):
+        if path.resolve().is_relative_to(directory.path.resolve()):
             raise UsageError(
-                f"--allowed-signers {signers}: lies in the folder of the run {directory.id}, where "
-                "whoever can write the record can write it too; keep it elsewhere"
+                f"--allowed-signers {path}: the file lies in the folder of the run {directory.id}. "
+                "Whoever can write the record there can write this file, too: keep it elsewhere"
             )
-    return signers
+    return path
 
 
-def _exit_code(found: Sequence[Verification], *, require_seal: bool) -> ExitCode:
-    """The worst of them."""
-    standings = {each.standing for each in found}
+def _exit_code(results: Sequence[Verification], *, require_seal: bool) -> ExitCode:
+    """Return the exit code of the worst result."""
+    standings = {result.standing for result in results}
     if Standing.BROKEN in standings or (require_seal and Standing.UNSEALED in standings):
         return ExitCode.ALTERED
     return ExitCode.WAITING if Standing.OPEN in standings else ExitCode.COMPLETED

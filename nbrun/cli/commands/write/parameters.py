@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nbrun.cli.commands.console_output import screen
+from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.gather_parameters import declared_in
 from nbrun.errors import ExitCode
 from nbrun.views.terminal import parameters as view
@@ -16,7 +16,7 @@ def show(path: Path, kernel: str | None) -> ExitCode:
     """
     declared = declared_in(path, kernel)
     if declared:
-        screen().print(view.table(declared))
+        open_console().print(view.table(declared))
     else:
-        screen().print("this runbook declares no parameters")
+        open_console().print("this runbook declares no parameters")
     return ExitCode.COMPLETED

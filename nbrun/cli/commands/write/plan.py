@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from nbrun.cli.commands.console_output import screen
+from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.gather_parameters import Wanted, gather
-from nbrun.cli.commands.operate.start import someone_is_there
+from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.errors import ExitCode
 from nbrun.runbook.loader import Runbook
 from nbrun.supervisor import kernel_plan, prepare
@@ -24,7 +24,7 @@ def show(request: StartRequest, wanted: Wanted, *, json: bool) -> ExitCode:
         UsageError: something is wrong with the request.
     """
     given = gather(
-        wanted, request.runbook, request.options.kernel, interactive=not json and someone_is_there()
+        wanted, request.runbook, request.options.kernel, interactive=not json and has_terminal()
     )
     request = msgspec.structs.replace(request, given=given)
     checked = prepare.check(request, kernel_plan.of(request))
@@ -33,10 +33,10 @@ def show(request: StartRequest, wanted: Wanted, *, json: bool) -> ExitCode:
     role = checked.role.taken.told() if checked.role else None
     if json:
         data = view.as_data(book, values, checked.policy, rows, role)
-        screen().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
+        open_console().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
     else:
         told = [*rows, *identities.rows(role)]
-        screen().print(view.shown(book, values, checked.policy, told))
+        open_console().print(view.shown(book, values, checked.policy, told))
     return ExitCode.COMPLETED
 
 

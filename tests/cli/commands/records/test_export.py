@@ -87,7 +87,7 @@ def test_a_report_says_how_the_record_stands_and_who_signed_it(kind, runs_dir, t
         code, target = export("last", kind, None, runs_dir, **options)
         return int(code), target.read_text()
 
-    code, text = made(signers=allow(tmp_path / "signers", ("ops.example", key)))
+    code, text = made(allowed_signers=allow(tmp_path / "signers", ("ops.example", key)))
     assert (code, "SEALED: whole, ended and signed by ops.example" in text) == (0, True)
     code, text = made()
     assert (code, "UNSEALED: whole, ended and signed with SHA256:" in text) == (0, True)
@@ -103,9 +103,9 @@ def test_a_file_of_signers_that_tells_nothing_is_refused(keep, tale, runs_dir, t
     own = runs_dir / RUN / "signers"
     own.touch()
     for kind, signers, why in (
-        ("notebook", tmp_path, "says nothing of signatures"),
+        ("notebook", tmp_path, "says nothing about signatures"),
         ("html", tmp_path / "none", "no such file"),
         ("html", own, "lies in the folder of the run"),
     ):
         with pytest.raises(UsageError, match=why):
-            export("last", kind, None, runs_dir, signers=signers)
+            export("last", kind, None, runs_dir, allowed_signers=signers)

@@ -115,7 +115,7 @@ def test_a_file_of_signers_in_the_runs_own_folder_is_refused(
 def test_what_cannot_be_meant_is_refused(runs_dir: Path, check: Any, tmp_path: Path) -> None:
     keep(runs_dir, 1)
     keep(runs_dir, 2)
-    with pytest.raises(UsageError, match="no SHA-256"):
+    with pytest.raises(UsageError, match="not a SHA-256"):
         check(expect_head="abc")
     with pytest.raises(UsageError, match="the head of one run"):
         check(str(runs_dir), expect_head="0" * 64)
