@@ -97,7 +97,7 @@ class _Check:
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
         self._marks: dict[int, str] = {}  # the hashes of the first line, and those that seals name
-        self._entailment = DeviationChecker()
+        self._deviations = DeviationChecker()
         self._made = ""  # the hash of the notebook that the record makes, once it has ended
 
     def run(self) -> Verification:
@@ -203,7 +203,7 @@ class _Check:
         for record in records:
             yield record
             self._last = record
-            lie = self._entailment.take(record.event)
+            lie = self._deviations.add(record.event)
             if lie is not None:
                 raise BrokenError(f"line {record.seq + 1}: {lie}")
             if record.seq in noted:
@@ -246,9 +246,9 @@ class _Check:
 
     def _check_end(self, finished: ev.RunFinished) -> None:
         line = self._line_after() - 1
-        if not self._entailment.is_judged:
+        if not self._deviations.is_checked:
             self._notes.append("another nbrun wrote it: what is off script was not derived again")
-        if finished.off_script != self._entailment.state.off_script:
+        if finished.off_script != self._deviations.state.off_script:
             raise BrokenError(f"line {line}: says off_script where the deviations say otherwise")
         notebook = KeptNotebook(self._directory, self._digest, self._made, self._notes)
         notebook.check(self._plan, finished, line)

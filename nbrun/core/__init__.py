@@ -1,1 +1,1 @@
-"""What a run is: frozen events and decisions, and pure functions over them."""
+"""The data model of a run: frozen events and decisions, and pure functions over them."""

@@ -1,4 +1,4 @@
-"""The approval of another person: what waits for one, what it is bound to, and who may give it."""
+"""Approval by another person: what waits for it, what it covers, and who may give it."""
 
 import hashlib
 from collections.abc import Collection
@@ -15,9 +15,13 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 @dataclass(frozen=True)
 class PendingApproval:
-    """What waits for an approval: a decision by its name, the step that it is about and the source
-    that it sends, None for neither. `group`: whose members may approve it; empty for anybody but
-    the operator. `binding`: what the approval will hold for."""
+    """A decision, or the step that the run stopped at, that waits for an approval.
+
+    - `decision`: the decision's name.
+    - `step`, `source`: the step that it is about and the source that it sends; None for neither.
+    - `group`: the group whose members may approve; empty for anybody except the operator.
+    - `binding`: what the approval will cover (see `binding`).
+    """
 
     decision: str
     step: str | None
@@ -27,24 +31,25 @@ class PendingApproval:
 
 
 def pending_approval(state: RunState) -> PendingApproval | None:
-    """What waits for an approval now: what the operator has decided; else the step that the run has
-    stopped at, as it stands."""
+    """Return what waits for an approval now; None if nothing does.
+
+    An operator's proposed decision comes first, then the step that the run has stopped at.
+    """
     proposal, current = state.proposal, state.current
     if proposal is not None:
-        what = (proposal.decision, proposal.step, proposal.source)
-        return PendingApproval(*what, proposal.group, binding(state, *what))
+        subject = (proposal.decision, proposal.step, proposal.source)
+        return PendingApproval(*subject, proposal.group, binding(state, *subject))
     if state.stop is None or state.stop.reason != "approval" or current is None:
         return None
-    what = ("run", current.step.id, current.step.source)
-    return PendingApproval(*what, current.step.contract.approve or "", binding(state, *what))
+    subject = ("run", current.step.id, current.step.source)
+    return PendingApproval(*subject, current.step.contract.approve or "", binding(state, *subject))
 
 
 def binding(state: RunState, decision: str, step: str | None, source: str | None) -> str:
-    """What an approval holds for: this run, this decision, about this step, with this exact source,
-    the parameters that were given, and the other parameters cells as they ran. SHA-256, in
-    hexadecimal digits.
+    """Return the SHA-256, in hexadecimal, of everything that an approval covers.
 
-    Secrets count by their placeholders, as they are recorded.
+    It covers this run, this decision, this step, this exact source, the given parameters, and the
+    other parameters cells as they ran. Secrets count by their placeholders, as they are recorded.
     """
     cells = [
         each.last_source
@@ -56,28 +61,34 @@ def binding(state: RunState, decision: str, step: str | None, source: str | None
 
 
 def is_approved(state: RunState, step: StepState, source: str) -> bool:
-    """Whether `step` may be run, or done, with `source`, as far as its own contract says: it needs
-    no approval, or it has one, in whatever way it was to be run then."""
+    """Return True if the contract of `step` lets `source` be run, or the step be done.
+
+    That is so if the step needs no approval, or has one for this source. An approval covers every
+    way to run the step: `run`, `retry`, `edit` and the others of `RUNS_STEP`.
+    """
     if step.step.contract.approve is None:
         return True
-    granted = step.approved
-    return granted is not None and any(
-        granted.binding == binding(state, decision, step.step.id, source) for decision in RUNS_STEP
+    approval = step.approved
+    return approval is not None and any(
+        approval.binding == binding(state, decision, step.step.id, source) for decision in RUNS_STEP
     )
 
 
 def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | None:
-    """Why `who`, a member of `groups`, may not approve what waits for it; None when they may.
-    Nobody may who has a hand in the run: who started it, is attached to it or has decided."""
-    waiting = pending_approval(state)
-    if waiting is None:
+    """Return why `who`, a member of `groups`, may not approve; None if they may.
+
+    Nobody may approve who takes part in the run: who started it, has attached to it, has decided in
+    it, or is the Unix user that its cells act as.
+    """
+    pending = pending_approval(state)
+    if pending is None:
         return "nothing waits for an approval"
-    if who.uid == state.plan.operator.uid or who.uid in state.hands:
+    if who.uid == state.plan.operator.uid or who.uid in state.participants:
         return f"{who.name} has a hand in this run: another person has to approve it"
     if any(each.kind == "unix" and each.who == who.name for each in _identities(state)):
         return f"this run's own cells act as {who.name}: another person has to approve it"
-    if waiting.group and waiting.group not in groups:
-        return f"{who.name} is not in the group {waiting.group}, which has to approve it"
+    if pending.group and pending.group not in groups:
+        return f"{who.name} is not in the group {pending.group}, which has to approve it"
     return None
 
 

@@ -1,5 +1,7 @@
-"""What an operator, or another person who has a say, may decide: as frozen data, which a console
-sends as JSON."""
+"""Decisions that an operator or an approver can make, as frozen data.
+
+A console sends a decision to the run's process as JSON; the struct's tag is the decision's name.
+"""
 
 from typing import Literal
 
@@ -9,39 +11,42 @@ Settlement = Literal["happened", "did_not_happen", "unknown"]
 
 
 class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision"):
-    """One choice of an operator. `reason` says why, and may be empty."""
+    """A decision. `reason` says why, and may be empty."""
 
     reason: str = ""
 
 
 class Run(_Decision, frozen=True, kw_only=True, tag="run"):
-    """Run `step` exactly as the runbook has it; None for the step the run stands at. `typed`: the
-    text that the step asks for, here and below."""
+    """Run `step` exactly as in the runbook; None for the current step.
+
+    `typed` is the confirmation text that the step's contract asks for, here and in the classes
+    below.
+    """
 
     step: str | None = None
     typed: str = ""
 
 
 class Continue(_Decision, frozen=True, kw_only=True, tag="continue"):
-    """Run the step the run stands at, and stop going step by step."""
+    """Run the current step and leave step mode."""
 
     typed: str = ""
 
 
 class Retry(_Decision, frozen=True, kw_only=True, tag="retry"):
-    """Run again what was last run of the step the run stands at."""
+    """Run the source of the current step's last attempt again."""
 
     typed: str = ""
 
 
 class Done(_Decision, frozen=True, kw_only=True, tag="done"):
-    """Say that a person has done what the step that the run stands at asks for."""
+    """State that a person has done what the current step asks for."""
 
     typed: str = ""
 
 
 class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
-    """Run `source` in place of `step`; None for the step the run stands at."""
+    """Run `source` in place of `step`; None for the current step."""
 
     source: str
     step: str | None = None
@@ -49,18 +54,20 @@ class Edit(_Decision, frozen=True, kw_only=True, tag="edit"):
 
 
 class Skip(_Decision, frozen=True, kw_only=True, tag="skip"):
-    """Pass over the step the run stands at."""
+    """Pass over the current step."""
 
 
 class Jump(_Decision, frozen=True, kw_only=True, tag="jump"):
-    """Move the run to `step` and stop there: forward, passing over those between; back, to run
-    them again. Nothing is run by it."""
+    """Move the run to `step` and stop there, without running anything.
+
+    A jump forward skips the steps between; a jump back lets the run execute them again.
+    """
 
     step: str
 
 
 class Insert(_Decision, frozen=True, kw_only=True, tag="insert"):
-    """Run `source`, which is not in the runbook, and come back to this stop."""
+    """Run `source`, which is not in the runbook, and return to this stop."""
 
     source: str
 
@@ -70,6 +77,8 @@ class RestartKernel(_Decision, frozen=True, kw_only=True, tag="restart"):
 
 
 class AddNote(_Decision, frozen=True, kw_only=True, tag="note"):
+    """Add a text to the record."""
+
     text: str
 
 
@@ -78,40 +87,43 @@ class Withdraw(_Decision, frozen=True, kw_only=True, tag="withdraw"):
 
 
 class Approve(_Decision, frozen=True, kw_only=True, tag="approve"):
-    """Let what waits for it be done. `binding`: what was shown to who approves (see
-    `approval.binding`); when that has changed meanwhile, nothing is approved."""
+    """Approve the pending decision or step.
+
+    `binding` identifies what the approver was shown (see `approval.binding`). The approval is
+    refused if that has changed since.
+    """
 
     binding: str
 
 
 class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
-    """Say that what waits for an approval should not be done."""
+    """State that the pending decision or step should not be carried out."""
 
 
 class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
-    """Say what came of the attempt that nobody saw end."""
+    """State what became of an attempt whose end nobody saw."""
 
     finding: Settlement
 
 
 class Detach(_Decision, frozen=True, kw_only=True, tag="detach"):
-    """Leave the run to go on without this operator, up to its next stop."""
+    """Leave the run, which continues without this operator up to its next stop."""
 
 
 class Cancel(_Decision, frozen=True, kw_only=True, tag="cancel"):
-    """End the run here; a running step is interrupted."""
+    """End the run here; interrupt a running step."""
 
 
 class Interrupt(_Decision, frozen=True, kw_only=True, tag="interrupt"):
-    """Interrupt the running step; between steps, pause before the next."""
+    """Interrupt the running step; between steps, pause before the next one."""
 
 
 class KillKernel(_Decision, frozen=True, kw_only=True, tag="kill"):
-    """End a kernel that does not answer an interrupt."""
+    """Kill a kernel that does not react to an interrupt."""
 
 
 class Answer(_Decision, frozen=True, kw_only=True, tag="answer"):
-    """The operator's line for a cell that asks for input."""
+    """Send one line to a cell that asks for input."""
 
     text: str
 
@@ -140,5 +152,5 @@ Decision = (
 
 
 def decision_name(decision: Decision) -> str:
-    """The decision's tag: `retry`, `skip`, …"""
+    """Return the decision's name, which is its tag: `retry`, `skip`, …"""
     return str(decision.__struct_config__.tag)

@@ -1,4 +1,4 @@
-"""Whether a record tells the deviations that its events entail, each where it belongs."""
+"""The check that a record has every deviation that its events imply, in its place."""
 
 from collections import deque
 
@@ -11,53 +11,54 @@ from nbrun.core.state import RunState
 
 
 class DeviationChecker:
-    """Follows a record from its first event, and derives again what is off script.
+    """Follows a record from its first event and derives its deviations again.
 
-    What another version of nbrun wrote is followed and not judged: its rules may have been others.
+    Only events written by this version of nbrun are checked: other versions may have had other
+    rules.
     """
 
     def __init__(self) -> None:
         self.state = RunState()
-        self.is_judged = False
-        self._due: deque[ev.Deviated] = deque()
+        self.is_checked = False
+        self._missing: deque[ev.Deviated] = deque()
 
     @property
-    def due(self) -> list[ev.Deviated]:
-        """What the last event entails and the record does not tell yet: it was cut short there."""
-        return list(self._due)
+    def missing(self) -> list[ev.Deviated]:
+        """Return the deviations that the last event implies and that have not followed yet."""
+        return list(self._missing)
 
     @property
-    def awaits(self) -> bool:
-        """Whether the next event must be one of those."""
-        return bool(self._due)
+    def is_incomplete(self) -> bool:
+        """Return True if the next event must be a deviation."""
+        return bool(self._missing)
 
-    def take(self, event: Event) -> str | None:
-        """Go on with the record's next event; what is wrong with it, if something is.
+    def add(self, event: Event) -> str | None:
+        """Take the record's next event; return what is wrong with it, or None.
 
         Raises:
-            IllegalEventError: it can't happen there.
+            IllegalEventError: the event is illegal in the current state.
         """
         if not changes_state(event):
-            return self._wrong(event) if self._due else None
-        wrong = self._wrong(event) if self._due or isinstance(event, ev.Deviated) else None
-        entailed = deviations_of(self.state, event)
+            return self._fault(event) if self._missing else None
+        fault = self._fault(event) if self._missing or isinstance(event, ev.Deviated) else None
+        implied = deviations_of(self.state, event)
         apply(self.state, event)
-        self._heed_version(event)
-        self._due.extend(entailed if self.is_judged else ())
-        return wrong
+        self._check_version(event)
+        self._missing.extend(implied if self.is_checked else ())
+        return fault
 
-    def _heed_version(self, event: Event) -> None:
+    def _check_version(self, event: Event) -> None:
         if isinstance(event, ev.RunStarted | ev.RunResumed):
-            self.is_judged = event.versions.get("nbrun") == __version__
+            self.is_checked = event.versions.get("nbrun") == __version__
 
-    def _wrong(self, event: Event) -> str | None:
-        if not self.is_judged:
+    def _fault(self, event: Event) -> str | None:
+        if not self.is_checked:
             return None
-        expected = self._due.popleft() if self._due else None
+        expected = self._missing.popleft() if self._missing else None
         if event == expected:
             return None
         if expected is None:
-            return "a deviation that nothing before it led to"
-        self._due.clear()
-        what = f"{expected.kind} of {expected.step}" if expected.step else expected.kind
-        return f"it does not tell what came before it entails: the deviation {what}"
+            return "a deviation that no event before it implies"
+        self._missing.clear()
+        missing = f"{expected.kind} of {expected.step}" if expected.step else expected.kind
+        return f"the deviation {missing} is missing, which an event before it implies"

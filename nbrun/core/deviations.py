@@ -14,15 +14,16 @@ from nbrun.core.state import RunState, StepState
 
 
 def deviations_of(state: RunState, event: Event) -> list[Deviated]:
-    """The ways in which `event`, about to happen to `state`, leaves the script."""
+    """Return the deviations that `event`, about to be applied to `state`, implies."""
     reason = _reason(state, event)
     return [
-        msgspec.structs.replace(departure, reason=reason) for departure in _departures(state, event)
+        msgspec.structs.replace(deviation, reason=reason)
+        for deviation in _unexplained(state, event)
     ]
 
 
 def _reason(state: RunState, event: Event) -> str:
-    """What the operator said when deciding what leads to `event`."""
+    """Return the reason that the operator gave for the decision behind `event`."""
     match event:
         case ev.Decided(reason=reason) | ev.KernelRestarted(why=reason):
             return reason
@@ -31,16 +32,19 @@ def _reason(state: RunState, event: Event) -> str:
     return ""
 
 
-def _departures(state: RunState, event: Event) -> list[Deviated]:
+def _unexplained(state: RunState, event: Event) -> list[Deviated]:
+    """Return the deviations that `event` implies, still without their reason."""
     match event:
         case ev.AttemptStarted():
-            return _of_attempt(state, event)
+            return _attempt_deviations(state, event)
         case ev.Decided(decision="skip") if state.current is not None:
             return [Deviated(kind="skipped", step=state.current.step.id)]
         case ev.Decided(decision="done") if state.current is not None and state.current.done:
             return [Deviated(kind="reran", step=state.current.step.id)]
         case ev.Decided(decision="jump", step=str(step)):
-            return [Deviated(kind="skipped", step=passed) for passed in _between(state, step)]
+            return [
+                Deviated(kind="skipped", step=id_) for id_ in _steps_skipped_by_jump(state, step)
+            ]
         case ev.KernelRestarted():
             return [Deviated(kind="kernel_restarted")]
         case ev.RunbookReplaced(diff=changed):
@@ -48,17 +52,17 @@ def _departures(state: RunState, event: Event) -> list[Deviated]:
     return []
 
 
-def _between(state: RunState, step: str) -> list[str]:
-    """The steps not passed that a jump forward to `step` passes over."""
+def _steps_skipped_by_jump(state: RunState, step: str) -> list[str]:
+    """Return the steps, not passed yet, that a jump forward to `step` skips."""
     upto = state.steps[step].step.number - 1
     return [id_ for id_ in state.order[state.position : upto] if not state.steps[id_].passed]
 
 
-def _of_attempt(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
+def _attempt_deviations(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
     step = state.steps.get(event.step)
     if step is None:
         return [Deviated(kind="inserted", step=event.step)]
-    if event.cause in ("setup", "retry"):  # a part of the restart; declared by the runbook
+    if event.cause in ("setup", "retry"):  # part of a restart; declared by the runbook
         return []
     kinds: list[DeviationKind] = []
     if step.attempts:
@@ -67,11 +71,11 @@ def _of_attempt(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
     if current is not None and current.step.number < step.step.number:
         kinds.append("out_of_order")
     found = [Deviated(kind=kind, step=event.step) for kind in kinds]
-    return found + _edit(step, event)
+    return found + _edit_deviation(step, event)
 
 
-def _edit(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:
-    """An edit, unless it is what a `fill` step asks for."""
+def _edit_deviation(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:
+    """Return the deviation `edited`, unless a `fill` step asks for the edit."""
     if event.source == step.step.source or "fill" in step.step.tags:
         return []
     return [
@@ -80,7 +84,7 @@ def _edit(step: StepState, event: ev.AttemptStarted) -> list[Deviated]:
 
 
 def unified_diff(old: str, new: str) -> str:
-    """A unified diff from the runbook's source to what ran."""
+    """Return a unified diff from the runbook's source to the source that ran."""
     lines = difflib.unified_diff(
         old.splitlines(), new.splitlines(), "runbook", "run", lineterm="", n=3
     )
@@ -88,32 +92,32 @@ def unified_diff(old: str, new: str) -> str:
 
 
 def implied_deviations(state: RunState, decision: Decision) -> list[Deviated]:
-    """The deviations that `decision`, an allowed one, leads to at once."""
+    """Return the deviations that `decision`, an allowed one, implies at once."""
     match decision:
         case decisions.Run(step=step):
-            return _of_planned(state, "run", step, None)
+            return _planned_deviations(state, "run", step, None)
         case decisions.Continue() | decisions.Retry():
-            return _of_planned(state, decision_name(decision), None, None)
+            return _planned_deviations(state, decision_name(decision), None, None)
         case decisions.Edit(source=source, step=step):
-            return _of_planned(state, "edit", step, source)
+            return _planned_deviations(state, "edit", step, source)
         case decisions.Insert(source=source):
-            return _of_planned(state, "insert", None, source)
+            return _planned_deviations(state, "insert", None, source)
         case decisions.Skip() | decisions.Done():
             return deviations_of(
-                state, ev.Decided(operator=_NOBODY, decision=decision_name(decision))
+                state, ev.Decided(operator=_ANYBODY, decision=decision_name(decision))
             )
         case decisions.Jump(step=step):
-            jump = ev.Decided(operator=_NOBODY, decision="jump", step=step)
+            jump = ev.Decided(operator=_ANYBODY, decision="jump", step=step)
             return deviations_of(state, jump)
         case decisions.RestartKernel():
             return [Deviated(kind="kernel_restarted")]
     return []
 
 
-_NOBODY = model.Operator(uid=-1, name="", via="")
+_ANYBODY = model.Operator(uid=-1, name="", via="")
 
 
-def _of_planned(
+def _planned_deviations(
     state: RunState, decision: str, step: str | None, source: str | None
 ) -> list[Deviated]:
     planned = planned_attempt(state, decision, step, source)
@@ -124,12 +128,12 @@ def deviation_kinds(state: RunState, decision: Decision) -> set[DeviationKind]:
     """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
     is run."""
     kinds = {each.kind for each in implied_deviations(state, decision)}
-    if isinstance(decision, decisions.Jump) and _passed_from(state, decision.step):
+    if isinstance(decision, decisions.Jump) and _any_passed_from(state, decision.step):
         kinds.add("reran")
     return kinds
 
 
-def _passed_from(state: RunState, step: str) -> bool:
-    """Whether a step from `step` on was passed, which a move to `step` has run again."""
+def _any_passed_from(state: RunState, step: str) -> bool:
+    """Return True if a step from `step` on was passed, so that a jump there reruns it."""
     behind = state.order[state.steps[step].step.number - 1 :]
     return any(state.steps[id_].passed and not state.steps[id_].declared_skip for id_ in behind)

@@ -1,7 +1,8 @@
-"""What happens in a run, as frozen data: the journal's schema.
+"""Events of a run, as frozen data: the journal's schema.
 
-Every event is one line of the journal; its tag is the line's `event`. Times within events are
-seconds. Text is kept as the kernel sent it: a view makes it safe to show, never the record.
+Every event is one line of the journal, and the struct's tag is the line's `event`. Times within
+events are in seconds. Text is recorded as the kernel sent it: views sanitize it for display, the
+record never does.
 """
 
 from typing import Any, Literal, Protocol
@@ -25,47 +26,52 @@ SCHEMA_VERSION = 1
 Outcome = Literal["ok", "error", "interrupted", "timed_out", "kernel_died"]
 RunOutcome = Literal["completed", "cancelled", "failed"]
 StopReason = Literal[
-    "step_failed",  # the last attempt of the next step did not succeed
-    "kernel_died",  # nothing can run until the kernel is restarted
-    "kernel_restarted",  # setup steps were run again; the operator says how to go on
+    "step_failed",  # the last attempt of the current step did not succeed
+    "kernel_died",  # no step can run until the kernel is restarted
+    "kernel_restarted",  # setup steps were run again; the operator decides what to do next
     "fill",  # the runbook asks the operator to complete this cell
     "step_mode",  # `--step`, or the operator asked to go step by step
     "paused",  # the operator pressed Ctrl-C between steps
-    "returned",  # a step or cell run aside has ended; back where the run stood
-    "moved",  # the operator moved the run to this step
-    "indeterminate",  # nobody saw an attempt end: the operator says what came of it
+    "returned",  # a cell run out of order has ended; the run is back at the step where it was
+    "moved",  # the operator jumped to this step
+    "indeterminate",  # nobody saw an attempt end: the operator states what became of it
     "confirm",  # the runbook asks for a confirmation before this step
     "manual",  # this step is for a person to do
-    "approval",  # the runbook asks for the approval of another person than the operator
+    "approval",  # the runbook asks for the approval of a person other than the operator
 ]
 AttemptCause = Literal[
     "script",  # the runbook's next step, in order
     "operator",  # an operator's decision at a stop
-    "setup",  # a `setup` or `parameters` step, run again to rebuild a new kernel's state
-    "retry",  # the runbook's own: it declares `retries`
+    "setup",  # a `setup` or `parameters` step, run again in a new kernel
+    "retry",  # an automatic retry that the runbook declares with `retries`
 ]
 
 
 class KernelProcess(EventPart, frozen=True, kw_only=True):
-    """How a kernel is found again. `connection_file` is Jupyter's: its path, which is in the
-    process's command line, tells it from a later process with the same `pid`."""
+    """The process of a kernel, with what is needed to find it again.
+
+    `connection_file` is the path of Jupyter's connection file. It appears in the process's command
+    line and so distinguishes the kernel from a later process with the same `pid`.
+    """
 
     pid: int
     connection_file: str
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """One thing that happened."""
+    """One thing that happened in a run."""
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
-    """The whole plan, so that the journal needs no other file.
+    """A run began. The event holds the whole plan, so that the journal needs no other file.
 
-    `metadata` is the notebook's own; `epilogue` the cells after the last step; `git_commit` that
-    of the runbook's folder, or None outside a checkout; `boot_id` names the machine's boot, of
-    which `mono` counts the seconds; `sign_key` is the fingerprint of the key that is to sign the
-    record, empty when none was named; `secrets` the names of the parameters whose values stand
-    nowhere in the record; `role` is None where the kernels have nbrun's own environment.
+    - `metadata`: the notebook's own metadata.
+    - `epilogue`: the Markdown and raw cells after the last step.
+    - `git_commit`: the commit checked out in the runbook's folder; None outside a checkout.
+    - `boot_id`: the machine's boot, from which `mono` counts the seconds.
+    - `sign_key`: fingerprint of the key that will sign the record; empty for no signature.
+    - `secrets`: names of the parameters whose values are not recorded.
+    - `role`: None when the kernels have nbrun's own environment.
     """
 
     run: str
@@ -92,7 +98,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
-    """`identities`: as whom it acts by its role, here and where a kernel is restarted."""
+    """A kernel became ready. `identities`: the identities that the run's role gives it."""
 
     generation: int
     kernelspec: str
@@ -104,27 +110,32 @@ class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
 
 
 class KernelDied(_Event, frozen=True, kw_only=True, tag="kernel.died"):
+    """A kernel's process ended unasked, or a kernel could not be started."""
+
     generation: int
     why: str
 
 
 class KernelSuspended(_Event, frozen=True, kw_only=True, tag="kernel.suspended"):
-    """Something outside has stopped its process: it is there, and does nothing."""
+    """Something outside nbrun stopped the kernel's process, for example with SIGSTOP."""
 
     generation: int
     pid: int
 
 
 class KernelContinued(_Event, frozen=True, kw_only=True, tag="kernel.continued"):
-    """Its process goes on again."""
+    """The kernel's stopped process continues."""
 
     generation: int
     pid: int
 
 
 class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted"):
-    """A new kernel in place of the one before. `lost`: the names that steps had made in that one
-    and that no setup step makes again; None where the language can't be read."""
+    """A new kernel replaced the previous one.
+
+    `lost`: names that steps had defined in the previous kernel and that no setup step defines
+    again; None when the kernel's language is not supported for this.
+    """
 
     generation: int
     kernelspec: str
@@ -135,24 +146,30 @@ class KernelRestarted(_Event, frozen=True, kw_only=True, tag="kernel.restarted")
 
 
 class KernelReattached(_Event, frozen=True, kw_only=True, tag="kernel.reattached"):
-    """The kernel of before the interruption, with its variables. `gap`: seconds, ending now, in
-    which nobody listened; what it printed in them is lost."""
+    """A resumed run connected to the kernel that it had before, variables included.
+
+    `gap`: seconds up to now in which no process listened. Output printed in that time is lost.
+    """
 
     generation: int
     gap: float
 
 
 class KernelIdle(_Event, frozen=True, kw_only=True, tag="kernel.idle"):
-    """A kernel that was reattached to has ended what it was doing. `told`: what it says of the
-    attempt that nobody saw end, as far as it knows; empty where it knows nothing."""
+    """A reattached kernel has finished what it was doing.
+
+    `told`: what the kernel knows about the attempt whose end nobody saw; empty if it knows nothing.
+    """
 
     generation: int
     told: str = ""
 
 
 class KernelInterrupted(_Event, frozen=True, kw_only=True, tag="kernel.interrupted"):
-    """SIGINT or an interrupt request was sent; `kill` when the kernel was ended instead;
-    `timeout` when it was the step's own time limit that sent it."""
+    """nbrun sent the kernel SIGINT or an interrupt request.
+
+    `kill`: nbrun killed the kernel instead. `timeout`: the step's own time limit caused it.
+    """
 
     generation: int
     why: str
@@ -161,7 +178,10 @@ class KernelInterrupted(_Event, frozen=True, kw_only=True, tag="kernel.interrupt
 
 
 class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt.started"):
-    """On disk before the kernel is sent `source`. `edited`: it differs from the runbook's."""
+    """An attempt is about to start: on disk before the kernel receives `source`.
+
+    `edited`: `source` differs from the runbook's.
+    """
 
     step: str
     attempt: int
@@ -171,9 +191,9 @@ class AttemptStarted(_Event, frozen=True, kw_only=True, tag="attempt.started"):
 
 
 class Output(_Event, frozen=True, kw_only=True, tag="output"):
-    """One nbformat 4 output (stream text as a plain string), in the order it came.
+    """One nbformat 4 output (stream text as a plain string), in the order of arrival.
 
-    `late`: it came after its attempt had finished. `display_id` names it for later updates.
+    `late`: it arrived after its attempt had finished. `display_id` names it for later updates.
     """
 
     step: str
@@ -184,7 +204,7 @@ class Output(_Event, frozen=True, kw_only=True, tag="output"):
 
 
 class OutputUpdated(_Event, frozen=True, kw_only=True, tag="output.updated"):
-    """Every output shown under `display_id`, in whatever attempt, is now this bundle."""
+    """Every output shown under `display_id`, of any attempt, changed to this mime bundle."""
 
     step: str
     attempt: int
@@ -195,7 +215,7 @@ class OutputUpdated(_Event, frozen=True, kw_only=True, tag="output.updated"):
 
 
 class OutputCleared(_Event, frozen=True, kw_only=True, tag="output.cleared"):
-    """The attempt's outputs are cleared: at once, or (`wait`) when its next one comes."""
+    """The attempt's outputs were cleared: at once or, if `wait`, when its next output arrives."""
 
     step: str
     attempt: int
@@ -204,6 +224,8 @@ class OutputCleared(_Event, frozen=True, kw_only=True, tag="output.cleared"):
 
 
 class InputRequested(_Event, frozen=True, kw_only=True, tag="input.requested"):
+    """The running cell asked for a line of input."""
+
     step: str
     attempt: int
     prompt: str
@@ -211,7 +233,7 @@ class InputRequested(_Event, frozen=True, kw_only=True, tag="input.requested"):
 
 
 class InputAnswered(_Event, frozen=True, kw_only=True, tag="input.answered"):
-    """`answer` is None for a password, which is never recorded."""
+    """An operator answered. `answer` is None for a password, which is never recorded."""
 
     step: str
     attempt: int
@@ -220,9 +242,13 @@ class InputAnswered(_Event, frozen=True, kw_only=True, tag="input.answered"):
 
 
 class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished"):
-    """`duration` in seconds. `shell_exit`: the first non-zero exit of the cell's shell commands,
-    0 when all succeeded, None when there were none or the kernel can't tell. `ended_run`: the
-    cell asked for the run to end here (`sys.exit(0)`, `exit()`)."""
+    """An attempt ended.
+
+    - `duration`: in seconds.
+    - `shell_exit`: the first non-zero exit code of the cell's shell commands; 0 when all succeeded;
+      None when there were none or the kernel can't tell.
+    - `ended_run`: the cell asked for the run to end here (`sys.exit(0)`, `exit()`).
+    """
 
     step: str
     attempt: int
@@ -236,7 +262,7 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
 
 
 class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indeterminate"):
-    """It was started and nobody saw it end."""
+    """An attempt was started and nobody saw it end."""
 
     step: str
     attempt: int
@@ -244,7 +270,7 @@ class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indet
 
 
 class AttemptSettled(_Event, frozen=True, kw_only=True, tag="attempt.settled"):
-    """What the operator says came of an indeterminate attempt."""
+    """An operator stated what became of an indeterminate attempt."""
 
     step: str
     attempt: int
@@ -254,8 +280,10 @@ class AttemptSettled(_Event, frozen=True, kw_only=True, tag="attempt.settled"):
 
 
 class Stopped(_Event, frozen=True, kw_only=True, tag="stopped"):
-    """The run waits for a decision about `step`: the first one not yet passed, or that of an
-    indeterminate attempt."""
+    """The run waits for a decision about `step`.
+
+    `step` is the first step not yet passed, or the step of an indeterminate attempt.
+    """
 
     reason: StopReason
     step: str | None
@@ -263,12 +291,15 @@ class Stopped(_Event, frozen=True, kw_only=True, tag="stopped"):
 
 
 class Resumed(_Event, frozen=True, kw_only=True, tag="resumed"):
-    """A decision has ended the stop."""
+    """A decision ended the stop."""
 
 
 class Decided(_Event, frozen=True, kw_only=True, tag="decision"):
-    """What the operator chose. `step` and `source` where the choice names them; `typed` where the
-    step asks for a text to be typed."""
+    """An operator's decision.
+
+    `step` and `source` are set when the decision names them, `typed` when the step asks for a text
+    to be typed.
+    """
 
     operator: Operator
     decision: str
@@ -279,7 +310,7 @@ class Decided(_Event, frozen=True, kw_only=True, tag="decision"):
 
 
 class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused"):
-    """A decision that reached the engine and is not allowed where the run stands."""
+    """A decision reached the engine and was not allowed in the current state."""
 
     operator: Operator
     decision: str
@@ -287,8 +318,11 @@ class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused")
 
 
 class Deviated(_Event, frozen=True, kw_only=True, tag="deviation"):
-    """One way in which the run left the script. `diff` is a unified diff, for an edit; `reason`
-    what the operator said of the decision that led to it."""
+    """The run left the script in one way.
+
+    `diff` is a unified diff, for an edit. `reason` is the reason the operator gave for the decision
+    behind it.
+    """
 
     kind: DeviationKind
     step: str | None = None
@@ -297,17 +331,24 @@ class Deviated(_Event, frozen=True, kw_only=True, tag="deviation"):
 
 
 class OperatorAttached(_Event, frozen=True, kw_only=True, tag="operator.attached"):
+    """An operator's console attached to the run."""
+
     operator: Operator
 
 
 class OperatorDetached(_Event, frozen=True, kw_only=True, tag="operator.detached"):
+    """An operator's console left the run."""
+
     operator: Operator
     why: str
 
 
 class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):
-    """The process that wrote the journal is gone, found by a later command. `cut`: bytes of a torn
-    last line, which are kept in `kept_in`, a file beside the journal."""
+    """A later command found that the process writing the journal is gone.
+
+    `cut`: length in bytes of a torn last line. It was moved to `kept_in`, a file beside the
+    journal.
+    """
 
     why: str
     cut: int = 0
@@ -315,9 +356,11 @@ class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):
 
 
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
-    """An interrupted run goes on, in a new process, which has taken the run's role again. `boot_id`
-    names the machine's boot in which `mono` counts from here on; `secrets` the parameters whose
-    values were given again, and are kept out of the record from here on."""
+    """A new process continues an interrupted run and has taken the run's role again.
+
+    `boot_id`: the machine's boot from which `mono` counts from here on. `secrets`: the parameters
+    whose values were entered again; they are redacted from here on.
+    """
 
     operator: Operator
     host: str
@@ -329,8 +372,11 @@ class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
 
 
 class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced"):
-    """From here on the run follows these steps: those that were run as they were recorded, the
-    others from the runbook as it is now. `diff` is a unified diff."""
+    """The run follows these steps from here on.
+
+    Steps that were run stay as recorded; the others come from the runbook as it is now. `diff` is a
+    unified diff.
+    """
 
     operator: Operator
     runbook_sha256: str
@@ -341,9 +387,11 @@ class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced")
 
 
 class ApprovalGranted(_Event, frozen=True, kw_only=True, tag="approval.granted"):
-    """Another person than the operator lets `decision` be carried out, about `step`: with this
-    source, in this run, with these parameters. `binding` is the SHA-256 of all of it (see
-    `approval.binding`). `group`: whose members may."""
+    """A person other than the operator approved `decision` about `step`.
+
+    `binding`: SHA-256 of what was approved: this run, this decision and step, this source, these
+    parameters (see `approval.binding`). `group`: the group whose members may approve.
+    """
 
     operator: Operator
     step: str | None
@@ -354,8 +402,10 @@ class ApprovalGranted(_Event, frozen=True, kw_only=True, tag="approval.granted")
 
 
 class ApprovalRejected(_Event, frozen=True, kw_only=True, tag="approval.rejected"):
-    """Another person than the operator does not. What the operator had decided is void; the run
-    still waits."""
+    """A person other than the operator rejected `decision` about `step`.
+
+    The operator's pending decision is void; the run still waits.
+    """
 
     operator: Operator
     step: str | None
@@ -364,13 +414,19 @@ class ApprovalRejected(_Event, frozen=True, kw_only=True, tag="approval.rejected
 
 
 class NoteAdded(_Event, frozen=True, kw_only=True, tag="note.added"):
+    """An operator added a note to the record."""
+
     operator: Operator
     text: str
 
 
 class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
-    """`counts`: attempts, and steps by how they ended. `notebook_sha256`: of the output notebook,
-    None when it could not be written. `why`: one sentence for a person."""
+    """The run ended.
+
+    - `counts`: attempts, and steps by how they ended.
+    - `notebook_sha256`: of the output notebook; None if it could not be written.
+    - `why`: one sentence for a person.
+    """
 
     outcome: RunOutcome
     off_script: bool
@@ -381,9 +437,12 @@ class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
 
 
 class OutputCapped(_Event, frozen=True, kw_only=True, tag="output.capped"):
-    """More came of the attempt than `limit` bytes, and what came past them is not kept: `outputs`
-    of them so far, of `bytes` bytes together, with this SHA-256 (see `output_cap`). Said when it
-    begins and when the attempt has ended; a later one of an attempt replaces the one before."""
+    """An attempt's output exceeded `limit` bytes, and nbrun dropped the rest.
+
+    So far it dropped `outputs` outputs of `bytes` bytes in all, with this SHA-256 (see
+    `kernel.output_limit`). Recorded when dropping begins and when the attempt has ended; an
+    attempt's later event replaces its earlier one.
+    """
 
     step: str
     attempt: int
@@ -395,14 +454,17 @@ class OutputCapped(_Event, frozen=True, kw_only=True, tag="output.capped"):
 
 
 class SealFailed(_Event, frozen=True, kw_only=True, tag="seal.failed"):
-    """The record up to its line `upto` could not be signed."""
+    """The record could not be signed up to line `upto`."""
 
     upto: int
     why: str
 
 
 class ForwardingFailed(_Event, frozen=True, kw_only=True, tag="forwarding.failed"):
-    """The lines from `since` on could not be sent to `target`; they will be when they can be."""
+    """The lines from `since` on could not be sent to `target`.
+
+    nbrun sends them once the sink accepts lines again.
+    """
 
     target: str
     since: int
@@ -410,14 +472,14 @@ class ForwardingFailed(_Event, frozen=True, kw_only=True, tag="forwarding.failed
 
 
 class ForwardingResumed(_Event, frozen=True, kw_only=True, tag="forwarding.resumed"):
-    """The lines up to `upto` have been sent to `target`, those that had failed too."""
+    """All lines up to `upto` have been sent to `target`, including those that had failed."""
 
     target: str
     upto: int
 
 
 class RoleRefreshed(_Event, frozen=True, kw_only=True, tag="role.refreshed"):
-    """The role was taken again before its credentials ended, and the kernel has the new ones."""
+    """The role was taken again before its credentials expired; the kernel has the new ones."""
 
     generation: int
     role: str
@@ -425,8 +487,10 @@ class RoleRefreshed(_Event, frozen=True, kw_only=True, tag="role.refreshed"):
 
 
 class RoleNotRefreshed(_Event, frozen=True, kw_only=True, tag="role.not_refreshed"):
-    """The role could not be taken again; it is tried again. `until`: when the kernel's credentials
-    end, RFC 3339 UTC."""
+    """The role could not be taken again; nbrun will retry.
+
+    `until`: when the kernel's credentials expire, RFC 3339 UTC.
+    """
 
     role: str
     why: str
@@ -434,8 +498,11 @@ class RoleNotRefreshed(_Event, frozen=True, kw_only=True, tag="role.not_refreshe
 
 
 class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
-    """What bars of ipywidgets, and the words beside them, show now: of each model (its id) the
-    changed ones of `value`, `min`, `max`, `description`, `children`, `bar_style`."""
+    """Progress bars of ipywidgets, or the text beside them, changed.
+
+    `models` maps a model's id to its changed values of `value`, `min`, `max`, `description`,
+    `children`, `bar_style`.
+    """
 
     step: str
     attempt: int
@@ -444,16 +511,19 @@ class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
 
 
 class ProcessLeft(EventPart, frozen=True, kw_only=True):
-    """A process that is running: its number and its command line, shortened."""
+    """A running process: its pid and its command line, shortened."""
 
     pid: int
     command: str
 
 
 class ProcessesLeft(_Event, frozen=True, kw_only=True, tag="processes.left"):
-    """What an attempt that was cut short had started is still running, a moment after it, or
-    (`at_end`) after the run's kernel has ended. `more`: how many there are besides. `step` is None
-    where the kernel was gone when the run was resumed: then some step of it had started them."""
+    """Processes that a cut-short attempt had started are still running.
+
+    Checked a moment after the attempt or, with `at_end`, after the run's kernel has ended. `more`:
+    how many processes there are besides. `step` is None if the kernel was gone when the run was
+    resumed: some step of that kernel started them.
+    """
 
     step: str | None = None
     attempt: int = 0
@@ -463,10 +533,12 @@ class ProcessesLeft(_Event, frozen=True, kw_only=True, tag="processes.left"):
 
 
 class KernelUnresponsive(_Event, frozen=True, kw_only=True, tag="kernel.unresponsive"):
-    """A kernel that is at work has answered nothing for `silent` seconds, though it can answer
-    while it works. `heartbeat`: whether its heartbeat does, None where it was not asked; `state`:
-    what the system says of its process (`running`, `sleeping`, `disk-sleep`, …); `cpu`: seconds of
-    processor time that it used meanwhile, None where they can't be read."""
+    """A busy kernel has not answered for `silent` seconds, though it can answer while it works.
+
+    - `heartbeat`: True if its heartbeat channel answers; None if that was not probed.
+    - `state`: the process state that the system reports (`running`, `sleeping`, `disk-sleep`, …).
+    - `cpu`: seconds of processor time used meanwhile; None if it can't be read.
+    """
 
     generation: int
     pid: int
@@ -477,25 +549,30 @@ class KernelUnresponsive(_Event, frozen=True, kw_only=True, tag="kernel.unrespon
 
 
 class KernelResponded(_Event, frozen=True, kw_only=True, tag="kernel.responded"):
-    """It answers again, after `silent` seconds."""
+    """An unresponsive kernel answers again, after `silent` seconds."""
 
     generation: int
     silent: float
 
 
 class InterruptUnheeded(_Event, frozen=True, kw_only=True, tag="interrupt.unheeded"):
-    """The step still runs, `waited` seconds after the operator interrupted it, who is offered to
-    end the kernel."""
+    """The step still runs `waited` seconds after the operator interrupted it.
+
+    Consoles now offer to kill the kernel.
+    """
 
     generation: int
     waited: float
 
 
 class DecisionProposed(_Event, frozen=True, kw_only=True, tag="decision.proposed"):
-    """A decision that needs the approval of another person, and waits for it: `step` that it is
-    about, and the exact `source` that it sends. `kinds`: the ways of leaving the script that need
-    the approval, none where the step itself does; `group`: whose members may give it, empty for
-    anybody else."""
+    """An operator's decision that waits for another person's approval.
+
+    - `step`: the step that it is about.
+    - `source`: the exact source that it sends.
+    - `kinds`: the kinds of deviation that need the approval; empty if the step itself needs it.
+    - `group`: the group whose members may approve; empty for anybody else than the operator.
+    """
 
     operator: Operator
     decision: str
@@ -556,11 +633,11 @@ Event = (
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """An event where it stands in the journal: one line.
+    """One line of the journal: an event, its position, its time and its hash.
 
-    `seq` counts from 0 without holes; `at` is RFC 3339 UTC with microseconds; `mono` is seconds
-    since the run began by the monotonic clock; `prev` the SHA-256 of the line before, `hash` that
-    of this one, which the next will have as its `prev`.
+    `seq` counts from 0 without gaps. `at` is RFC 3339 UTC with microseconds. `mono` is seconds
+    since the run began by the monotonic clock. `prev` is the SHA-256 of the line before; `hash` is
+    that of this line, and the next line's `prev`.
     """
 
     seq: int
@@ -572,7 +649,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimestampedEvent(Protocol):
-    """An event, and when it was recorded, as a `Record` has it."""
+    """An event and the time it was recorded, as a `Record` has them."""
 
     @property
     def event(self) -> Event: ...

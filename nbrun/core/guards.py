@@ -1,4 +1,7 @@
-"""What may be decided where a run stands, and why not; what a decision still needs."""
+"""Guards: whether a decision is allowed in the current state, and what it still needs.
+
+The texts returned here are recorded, as the reason in `decision.refused`.
+"""
 
 from collections.abc import Collection
 
@@ -10,7 +13,7 @@ from nbrun.core.model import DeviationKind
 from nbrun.core.planner import needs_confirmation, step_label, target_step
 from nbrun.core.state import Phase, RunState, StepState
 
-# The phases in which each decision is heard at all; `refusal` knows the finer conditions.
+# The phases in which each decision is possible; `decision_refusal` checks the finer conditions.
 ALLOWED_PHASES: dict[type[Decision], frozenset[Phase]] = {
     decisions.Run: frozenset({Phase.STOPPED}),
     decisions.Continue: frozenset({Phase.STOPPED}),
@@ -41,7 +44,7 @@ _CHANGES_COURSE = (
 
 
 def decision_refusal(state: RunState, decision: Decision) -> str | None:
-    """Why `decision` is not allowed where the run stands; None when it is."""
+    """Return why `decision` is not allowed in the current state; None if it is."""
     if state.phase not in ALLOWED_PHASES[type(decision)]:
         return f"{decision_name(decision)} is not possible now: the run is {state.phase.value}"
     if state.unsettled and isinstance(decision, _CHANGES_COURSE):
@@ -51,15 +54,15 @@ def decision_refusal(state: RunState, decision: Decision) -> str | None:
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
         return "the kernel is dead: restart it first"
     return (
-        _misplaced(state, decision)
-        or _by_hand(state, decision)
-        or _unapproved(state, decision)
-        or _not_allowed(state, decision)
+        _state_refusal(state, decision)
+        or _manual_refusal(state, decision)
+        or _approval_refusal(state, decision)
+        or _policy_refusal(state, decision)
     )
 
 
-def _by_hand(state: RunState, decision: Decision) -> str | None:
-    """A person's step can't be run, and another can't be said to be done."""
+def _manual_refusal(state: RunState, decision: Decision) -> str | None:
+    """Refuse to run a manual step, and to call any other step done."""
     if isinstance(decision, decisions.Insert):
         return None
     target = target_step(state, decision)
@@ -72,34 +75,44 @@ def _by_hand(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _unapproved(state: RunState, decision: Decision) -> str | None:
-    """What is approved is what was looked at. What waits for an approval as it stands need not be
-    put up for one."""
+def _approval_refusal(state: RunState, decision: Decision) -> str | None:
+    """Refuse decisions that bypass a pending approval, and approvals of nothing.
+
+    A step that already waits for an approval as it stands need not be proposed for one.
+    """
     if isinstance(decision, decisions.Approve | decisions.Reject):
-        return _misdirected(state, decision)
+        return _stale_approval_refusal(state, decision)
     if isinstance(decision, decisions.Withdraw) and state.proposal is None:
         return "nothing that was decided waits for an approval"
-    target, waiting = target_step(state, decision), pending_approval(state)
-    if target is None or waiting is None or waiting.step != target.step.id:
+    target, pending = target_step(state, decision), pending_approval(state)
+    if target is None or pending is None or pending.step != target.step.id:
         return None
-    if isinstance(decision, decisions.Edit) and decision.source != waiting.source:
+    if isinstance(decision, decisions.Edit) and decision.source != pending.source:
         return None
     return f"{step_label(state, target.step.id)} waits for an approval: see nbrun approve"
 
 
-def _misdirected(state: RunState, decision: decisions.Approve | decisions.Reject) -> str | None:
-    waiting = pending_approval(state)
-    if waiting is None:
+def _stale_approval_refusal(
+    state: RunState, decision: decisions.Approve | decisions.Reject
+) -> str | None:
+    """Refuse an approval if nothing waits for one, or if what waits has changed since."""
+    pending = pending_approval(state)
+    if pending is None:
         return "nothing waits for an approval"
-    if isinstance(decision, decisions.Approve) and decision.binding != waiting.binding:
+    if isinstance(decision, decisions.Approve) and decision.binding != pending.binding:
         return "what waits for an approval has changed since you looked: look again"
     return None
 
 
 def missing_input(state: RunState, decision: Decision) -> str | None:
-    """What an otherwise allowed decision still needs: a text to be typed, or a reason."""
+    """Return what an otherwise allowed decision still needs; None if nothing.
+
+    A decision may need the confirmation text that the step asks for, or a reason.
+    """
     target = target_step(state, decision)
-    typed = target.step.contract.typed if target is not None and _asks(state, target) else ""
+    typed = (
+        target.step.contract.typed if target is not None and _asks_to_type(state, target) else ""
+    )
     if typed and getattr(decision, "typed", "") != typed:
         return f"type {typed!r} to confirm it"
     needed = set(state.plan.policy.need_reason) & deviation_kinds(state, decision)
@@ -108,16 +121,18 @@ def missing_input(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _asks(state: RunState, step: StepState) -> bool:
+def _asks_to_type(state: RunState, step: StepState) -> bool:
+    """Return True if the step's contract asks for its confirmation text now."""
     return step.step.contract.manual or needs_confirmation(state, step)
 
 
-def _misplaced(state: RunState, decision: Decision) -> str | None:
+def _state_refusal(state: RunState, decision: Decision) -> str | None:
+    """Refuse decisions that make no sense where the run is, such as retrying a success."""
     current = state.current
     match decision:
         case decisions.Settle() if not state.unsettled:
             return "every attempt was seen to end"
-        case decisions.KillKernel() if state.phase is Phase.READY and not state.busy:
+        case decisions.KillKernel() if state.phase is Phase.READY and not state.kernel_busy:
             return "the kernel is doing nothing that could be ended"
         case decisions.Cancel() if state.cancelled:
             return "the run is being cancelled already"
@@ -132,7 +147,7 @@ def _misplaced(state: RunState, decision: Decision) -> str | None:
             | decisions.Edit(step=str(step))
             | decisions.Jump(step=step)
         ):
-            return _bad_target(state, step, jump=isinstance(decision, decisions.Jump))
+            return _target_refusal(state, step, jump=isinstance(decision, decisions.Jump))
         case decisions.Retry() if current is not None and not current.failed:
             return f"{step_label(state, current.step.id)} has not failed: use run"
         case decisions.Run() | decisions.Continue() if current is not None and current.failed:
@@ -140,7 +155,8 @@ def _misplaced(state: RunState, decision: Decision) -> str | None:
     return None
 
 
-def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
+def _target_refusal(state: RunState, step: str, *, jump: bool) -> str | None:
+    """Refuse a `step` that does not exist, must not run, or is the current one already."""
     if step not in state.steps:
         return f"there is no step {step!r}"
     if state.steps[step].declared_skip:
@@ -150,25 +166,29 @@ def _bad_target(state: RunState, step: str, *, jump: bool) -> str | None:
     return None
 
 
-def _not_allowed(state: RunState, decision: Decision) -> str | None:
-    return _left_by(state, decision_name(decision), deviation_kinds(state, decision))
+def _policy_refusal(state: RunState, decision: Decision) -> str | None:
+    """Refuse deviations that the run's policy does not allow."""
+    return _disallowed(state, decision_name(decision), deviation_kinds(state, decision))
 
 
-def _left_by(state: RunState, what: str, kinds: Collection[DeviationKind]) -> str | None:
-    """Why `--strict`, or the team's policy, does not allow `what` to leave the script so."""
+def _disallowed(state: RunState, subject: str, kinds: Collection[DeviationKind]) -> str | None:
+    """Return why `--strict` or the team's policy does not allow `kinds`; None if it does."""
     policy = state.plan.policy
     allowed = () if policy.strict else policy.allow
     if allowed is None:
         return None
-    over = sorted({*kinds} - {*allowed})
-    if not over:
+    disallowed = sorted({*kinds} - {*allowed})
+    if not disallowed:
         return None
     by = "this run is --strict" if policy.strict else "the policy in nbrun.toml does not allow it"
-    return f"{what} would leave the script ({', '.join(over)}), and {by}"
+    return f"{subject} would leave the script ({', '.join(disallowed)}), and {by}"
 
 
 def new_runbook_refusal(state: RunState, reason: str) -> str | None:
-    """Why a resume, for this `reason`, may not take the runbook's new version; None when it may."""
+    """Return why a resume may not take the runbook's new version; None if it may.
+
+    `reason` is the reason that the operator gave for the resume.
+    """
     kind: DeviationKind = "runbook_replaced"
     policy = state.plan.policy
     if kind in policy.need_approval:
@@ -178,4 +198,4 @@ def new_runbook_refusal(state: RunState, reason: str) -> str | None:
         )
     if kind in policy.need_reason and not reason.strip():
         return f"a reason is needed: {kind}; say it with --reason"
-    return _left_by(state, "the new runbook", (kind,))
+    return _disallowed(state, "the new runbook", (kind,))

@@ -1,5 +1,7 @@
-"""On what terms a run is made, as frozen data within its events: who operates it, the steps and
-what they ask for, how it is to behave, and under which role."""
+"""Data inside events: operators, steps and their contracts, the run's policy, roles.
+
+Everything here is frozen and is written to the journal as part of an event.
+"""
 
 from typing import Any, Literal
 
@@ -21,11 +23,15 @@ Impact = Literal["none", "changes", "destructive"]
 
 
 class EventPart(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an event."""
+    """A struct that is a field of an event."""
 
 
 class Operator(EventPart, frozen=True, kw_only=True):
-    """Who decides: the real uid of the process, its account name, and how it is attached."""
+    """A person who decides.
+
+    `uid` is the real uid of the person's process, `name` the account name, `via` how the person is
+    attached: a terminal's path, or `socket`.
+    """
 
     uid: int
     name: str
@@ -33,7 +39,7 @@ class Operator(EventPart, frozen=True, kw_only=True):
 
 
 class Narration(EventPart, frozen=True, kw_only=True):
-    """A Markdown or raw cell of the runbook, shown before the step that it precedes."""
+    """A Markdown or raw cell of the runbook, shown before the step that follows it."""
 
     id: str
     kind: Literal["markdown", "raw"]
@@ -43,12 +49,15 @@ class Narration(EventPart, frozen=True, kw_only=True):
 
 
 class Contract(EventPart, frozen=True, kw_only=True):
-    """What the runbook asks of whoever runs a step.
+    """The conditions that the runbook sets for one step.
 
-    `manual`: a person does what its Markdown says; `confirm`: the question before it, None for
-    none; `typed`: what the operator has to type then; `timeout` and `retry_delay` in seconds;
-    `retries`: how often it is run again by itself when it has failed or timed out; `approve`: the
-    group of those who may approve it, empty for anybody but the operator, None when nobody has to.
+    - `manual`: a person does what the step's Markdown says.
+    - `confirm`: the question to answer before the step runs; None for no question.
+    - `typed`: the text that the operator must type to confirm.
+    - `timeout`, `retry_delay`: in seconds.
+    - `retries`: how often nbrun runs the step again by itself after it failed or timed out.
+    - `approve`: the group whose members may approve the step; an empty string for anybody except
+      the operator; None when no approval is needed.
     """
 
     manual: bool = False
@@ -65,8 +74,10 @@ _ASKS_NOTHING = Contract()
 
 
 class Step(EventPart, frozen=True, kw_only=True):
-    """A code cell of the runbook that the run passes, or a Markdown cell that a person acts on.
-    `number` counts from 1 in runbook order."""
+    """A code cell of the runbook that the run executes, or a Markdown cell that a person acts on.
+
+    `number` counts from 1 in runbook order.
+    """
 
     id: str
     number: int
@@ -78,7 +89,7 @@ class Step(EventPart, frozen=True, kw_only=True):
     contract: Contract = _ASKS_NOTHING
 
     def __post_init__(self) -> None:
-        """What steps have in common they share: a runbook may have very many."""
+        """Share equal values between steps to save memory: a runbook may have thousands."""
         if self.contract == _ASKS_NOTHING:
             msgspec.structs.force_setattr(self, "contract", _ASKS_NOTHING)
         if self.title == self.source:
@@ -86,15 +97,21 @@ class Step(EventPart, frozen=True, kw_only=True):
 
 
 class Policy(EventPart, frozen=True, kw_only=True):
-    """How this run was asked to behave. `wait_for`: seconds that a stop waits with nobody
-    attached before the run ends as failed; None for ever. `max_output`: bytes of output that
-    are kept of a step, with its own retries; 0 for all. `sign`: the file of the key that signs
-    the record; `forward`: where each line of the record is sent (see `targets`); empty for
-    neither. `yes`: questions before steps are answered beforehand, but for destructive steps,
-    which `yes_destructive` answers. `allow`: the ways in which the run may leave the script,
-    None for all; `need_reason`: those that need a reason; `need_approval`: those that need the
-    approval of another person, of the group `approvers` if it is not empty. `group`: whose
-    members may look on and approve; empty for nobody."""
+    """The options that control a run.
+
+    - `wait_for`: seconds that a stop waits with nobody attached before the run ends as failed; None
+      to wait for ever.
+    - `max_output`: bytes of output kept per step, its automatic retries included; 0 for no limit.
+    - `sign`: path of the key that signs the record; empty for no signature.
+    - `forward`: the sinks that receive each line of the record (see `audit.sinks`).
+    - `yes`: confirm the questions before steps in advance, except before destructive steps.
+    - `yes_destructive`: confirm the questions before destructive steps in advance.
+    - `allow`: the kinds of deviation that are allowed; None for all.
+    - `need_reason`: the kinds of deviation that need a reason.
+    - `need_approval`: the kinds of deviation that need another person's approval, given by a member
+      of the group `approvers` unless that is empty.
+    - `group`: the Unix group whose members may watch and approve; empty for none.
+    """
 
     attended: bool = True
     on_failure: OnFailure = "ask"
@@ -115,9 +132,12 @@ class Policy(EventPart, frozen=True, kw_only=True):
 
 
 class Identity(EventPart, frozen=True, kw_only=True):
-    """As whom a kernel acts: `kind` says where, and `who` is the name there: a Unix user, an AWS
-    ARN, a Kubernetes user. `detail` is what else tells it from others. `until`: when its
-    credentials end, RFC 3339 UTC; empty where they do not, or do not say."""
+    """The identity that a kernel acts under in one system.
+
+    `who` is the name in that system: a Unix user, an AWS ARN, a Kubernetes user. `detail` tells it
+    from others of that name. `until` is when its credentials expire, RFC 3339 UTC; empty when they
+    do not expire or do not say.
+    """
 
     kind: Literal["unix", "aws", "kubernetes"]
     who: str
@@ -126,9 +146,13 @@ class Identity(EventPart, frozen=True, kw_only=True):
 
 
 class RoleTaken(EventPart, frozen=True, kw_only=True):
-    """The role that a run's kernels have: the names of the variables that it takes over, sets, and
-    has commands print. The values of the last are secrets. `keys` are its other keys, as they stand
-    in nbrun.toml, and `identities` what these came to when the role was taken."""
+    """The role that a run's kernels have, without its secrets.
+
+    `inherit`, `env` and `env_from_cmd` name the environment variables that the role inherits, sets,
+    and obtains from commands. The values of the last are secrets. `keys` holds the role's other
+    keys as written in nbrun.toml, `identities` the identities that they led to when the role was
+    taken.
+    """
 
     name: str
     inherit: tuple[str, ...] = ()

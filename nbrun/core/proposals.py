@@ -1,4 +1,4 @@
-"""Decisions that need the approval of another person: put up for it, and carried out with it."""
+"""Proposals: decisions that need another person's approval before they are carried out."""
 
 from dataclasses import dataclass
 
@@ -15,49 +15,53 @@ from nbrun.core.state import RunState, StepState
 
 @dataclass(frozen=True)
 class RequiredApproval:
-    """Why a decision needs an approval: `kinds` are the ways of leaving the script that the team's
-    policy wants one for; with none, it is the step's own contract. `group` may give it."""
+    """The approval that a decision needs.
+
+    `kinds` are the kinds of deviation for which the team's policy requires it; empty if the step's
+    own contract does. Members of `group` may give it; anybody except the operator if it is empty.
+    """
 
     kinds: tuple[DeviationKind, ...]
     group: str
 
 
 def required_approval(state: RunState, decision: Decision) -> RequiredApproval | None:
-    """The approval that `decision`, an otherwise allowed one, needs and does not have."""
+    """Return the approval that `decision`, otherwise allowed, needs and lacks; None if none."""
     policy = state.plan.policy
     target = target_step(state, decision)
     kinds = deviation_kinds(state, decision) & {*policy.need_approval}
-    if target is not None and target.redo:  # by a move, which was approved then
+    if target is not None and target.rerun_requested:  # approved with the jump back
         kinds -= {"reran"}
-    if not kinds and _has_its_own(state, decision, target):
+    if not kinds and _is_covered(state, decision, target):
         return None
-    about = target or state.current
-    own = about.step.contract.approve if about is not None else None
-    return RequiredApproval(tuple(sorted(kinds)), own or policy.approvers)
+    subject = target or state.current
+    own_group = subject.step.contract.approve if subject is not None else None
+    return RequiredApproval(tuple(sorted(kinds)), own_group or policy.approvers)
 
 
-def _has_its_own(state: RunState, decision: Decision, target: StepState | None) -> bool:
-    """Whether the step that is run asks for no approval, or has it for what is sent."""
+def _is_covered(state: RunState, decision: Decision, target: StepState | None) -> bool:
+    """Return True if the step to run needs no approval, or has one for the source to send."""
     return target is None or is_approved(state, target, _source(state, decision) or "")
 
 
 def proposal_event(
-    state: RunState, decision: Decision, operator: Operator, why: RequiredApproval
+    state: RunState, decision: Decision, operator: Operator, required: RequiredApproval
 ) -> ev.DecisionProposed:
-    """`decision` put up for the approval `why`, with all that it will do."""
+    """Return the event that puts `decision` up for the approval `required`."""
     return ev.DecisionProposed(
         operator=operator,
         decision=decision_name(decision),
-        step=_about(state, decision),
+        step=_subject(state, decision),
         source=_source(state, decision),
         typed=getattr(decision, "typed", ""),
         reason=decision.reason,
-        kinds=why.kinds,
-        group=why.group,
+        kinds=required.kinds,
+        group=required.group,
     )
 
 
-def _about(state: RunState, decision: Decision) -> str | None:
+def _subject(state: RunState, decision: Decision) -> str | None:
+    """Return the id of the step that `decision` is about; None if it is about no step."""
     match decision:
         case decisions.Insert() | decisions.RestartKernel():
             return None
@@ -69,7 +73,7 @@ def _about(state: RunState, decision: Decision) -> str | None:
 
 
 def _source(state: RunState, decision: Decision) -> str | None:
-    """What is sent to the kernel, or read by the person who does the step."""
+    """Return the source that `decision` sends to the kernel, or that a person acts on."""
     match decision:
         case decisions.Insert(source=source):
             return source
@@ -77,39 +81,41 @@ def _source(state: RunState, decision: Decision) -> str | None:
             return None
     if target_step(state, decision) is None:
         return None
-    named = (getattr(decision, "step", None), getattr(decision, "source", None))
-    return planned_attempt(state, decision_name(decision), *named).source
+    arguments = (getattr(decision, "step", None), getattr(decision, "source", None))
+    return planned_attempt(state, decision_name(decision), *arguments).source
 
 
 def approval_events(
     state: RunState, operator: Operator, decision: decisions.Approve | decisions.Reject
 ) -> list[Event]:
-    """What happens when `operator`, who may, says so of what waits: a yes ends the stop, and has
-    what was decided carried out."""
-    waiting = pending_approval(state)
-    if waiting is None:
+    """Return the events that follow when `operator`, who may, approves or rejects.
+
+    An approval ends the stop and carries out the proposed decision, if there is one.
+    """
+    pending = pending_approval(state)
+    if pending is None:
         return []
     if isinstance(decision, decisions.Reject):
         rejected = ev.ApprovalRejected(
             operator=operator,
-            step=waiting.step,
-            decision=waiting.decision,
+            step=pending.step,
+            decision=pending.decision,
             reason=decision.reason,
         )
         return [rejected]
     granted = ev.ApprovalGranted(
         operator=operator,
-        step=waiting.step,
-        decision=waiting.decision,
-        group=waiting.group,
-        binding=waiting.binding,
+        step=pending.step,
+        decision=pending.decision,
+        group=pending.group,
+        binding=pending.binding,
         reason=decision.reason,
     )
     return [granted, *([approved_decision(state.proposal)] if state.proposal else []), ev.Resumed()]
 
 
 def approved_decision(proposal: ev.DecisionProposed) -> ev.Decided:
-    """The decision, as the operator made it when it was put up."""
+    """Return the proposed decision as the operator originally made it."""
     names_source = proposal.decision in ("edit", "insert")
     return ev.Decided(
         operator=proposal.operator,

@@ -1,8 +1,8 @@
-"""Secret values never pass here: every event of a run goes through before anything else sees it.
+"""Redaction of secrets: every event of a run passes through here before it is recorded or shown.
 
-Each form of a secret has a placeholder of its own, so that the source that the kernel is sent can
-be made again from the one that is recorded. Streams are held back by what may be the beginning of a
-secret. What a cell makes of a secret in other ways (encrypted, hashed, drawn) passes.
+Each encoding of a secret has its own placeholder, so that the source to send to the kernel can be
+restored from the recorded source. Stream text that may be the beginning of a secret is held back.
+What a cell makes of a secret in other ways (encryption, hashes, images) is not detected.
 """
 
 import itertools
@@ -18,243 +18,269 @@ from nbrun.core.events import Event
 from nbrun.core.secret_encodings import encoded_forms
 from nbrun.errors import SecretUnknownError
 
-_MATCHED = "[redacted]"
-_LONGEST_LINE = 65536  # characters held back for a pattern at most
+_PATTERN_PLACEHOLDER = "[redacted]"
+_MAX_HELD_LINE = 65536  # characters: a longer unfinished line is not held back for a pattern
 _SECRET = re.compile(r"\[secret:([^\]:\n]+)(?::[^\]\n]+)?\]")
 _PLACEHOLDER = re.compile(r"(\[(?:secret|redacted):[^\]\n]+\])")
 
-# What nbrun itself reads in events: words of its own, and names that hold a plan together.
-_OWN_WORDS = frozenset(
+# Fields that nbrun itself reads: its own words, and ids that connect events to the plan.
+_UNREDACTED_FIELDS = frozenset(
     ("run", "step", "id", "tags", "kind", "kinds", "outcome", "cause", "decision")
 )
 
 
 class Redaction:
-    """Knows the secrets of one run: by parameter, `secrets` their values and `literals` how the
-    language writes them. `patterns` are regular expressions of what is redacted besides. `lost`
-    are the parameters whose secrets only the process knew that began the run."""
+    """The redaction for one run.
+
+    - `secrets`: the values of the secret parameters, by name.
+    - `literals`: how the kernel's language writes each of them, by name.
+    - `patterns`: regular expressions; their matches are redacted too.
+    - `unknown`: names of parameters whose secrets only the process knew that began the run.
+    """
 
     def __init__(
         self,
         secrets: Mapping[str, Any] | None = None,
         literals: Mapping[str, str] | None = None,
         patterns: Iterable[str] = (),
-        lost: Iterable[str] = (),
+        unknown: Iterable[str] = (),
     ) -> None:
         self._names = frozenset(secrets or ())
-        self._lost = frozenset(lost) - self._names
+        self._unknown = frozenset(unknown) - self._names
         self._forms = encoded_forms(secrets or {}, literals or {})
-        self._texts = {placeholder: text for text, placeholder in self._forms.items()}
-        self._known = _any_of(self._forms)
+        self._originals = {placeholder: text for text, placeholder in self._forms.items()}
+        self._known = _longest_first_pattern(self._forms)
         self._patterns = re.compile("|".join(f"(?:{each})" for each in patterns) or r"(?!)")
         self._has_patterns = bool(self._patterns.pattern != r"(?!)")
         self._held: dict[tuple[str, int, str, bool], ev.Output] = {}
 
     @property
-    def knows_all(self) -> bool:
-        """Whether no secret of the run is unknown to this process."""
-        return not self._lost
+    def knows_all_secrets(self) -> bool:
+        """Return True if this process knows every secret of the run."""
+        return not self._unknown
 
-    def learn(self, secrets: Mapping[str, str]) -> None:
-        """Secrets that come up while the run goes on. One whose value has changed is known by both,
-        the later by a name with a number. May be called from any thread."""
-        fresh: dict[str, str] = {}
+    def add_secrets(self, secrets: Mapping[str, str]) -> None:
+        """Redact further secrets from now on. May be called from any thread.
+
+        If the value of a secret has changed, both values are redacted, the new one under its name
+        with a number.
+        """
+        new: dict[str, str] = {}
         for name, value in secrets.items():
             if value not in self._forms:
-                fresh[_unused(name, self._names | fresh.keys())] = value
-        forms = encoded_forms(fresh, {})
-        self._names |= fresh.keys()
-        self._texts.update((told, text) for text, told in forms.items())
-        self._forms = forms | self._forms  # another thread may be going through the old ones
-        self._known = _any_of(self._forms)
+                new[_unused_name(name, self._names | new.keys())] = value
+        forms = encoded_forms(new, {})
+        self._names |= new.keys()
+        self._originals.update((placeholder, text) for text, placeholder in forms.items())
+        self._forms = forms | self._forms  # a new dict: another thread may iterate over the old one
+        self._known = _longest_first_pattern(self._forms)
 
     # ── texts ────────────────────────────────────────────────────────────────────────────────
 
-    def text(self, text: str) -> str:
-        """`text` without what must not be seen."""
-        return self._matched(self._without_secrets(text), lambda _match: _MATCHED)
+    def redact_text(self, text: str) -> str:
+        """Return `text` with secrets and matches of patterns replaced by placeholders."""
+        return self._redact_patterns(
+            self._redact_secrets(text), lambda _match: _PATTERN_PLACEHOLDER
+        )
 
-    def _without_secrets(self, text: str) -> str:
+    def _redact_secrets(self, text: str) -> str:
         return self._known.sub(lambda match: self._forms[match[0]], text)
 
-    def _matched(self, text: str, instead: Callable[[str], str]) -> str:
-        """A match of nothing, such as of `x*`, hides nothing; what is hidden already stays so."""
+    def _redact_patterns(self, text: str, replacement: Callable[[str], str]) -> str:
+        """Apply `replacement` to each match of a pattern, outside placeholders.
+
+        Empty matches, such as of `x*`, are ignored.
+        """
         if not self._has_patterns:
             return text
         parts = _PLACEHOLDER.split(text)
         parts[::2] = [
-            self._patterns.sub(lambda match: instead(match[0]) if match[0] else "", part)
+            self._patterns.sub(lambda match: replacement(match[0]) if match[0] else "", part)
             for part in parts[::2]
         ]
         return "".join(parts)
 
-    def scrub(self, data: bytes) -> bytes:
-        """The same for what a process wrote; nothing of it where not all secrets are known."""
-        if self._lost and data:
-            names = ", ".join(sorted(self._lost))
+    def redact_bytes(self, data: bytes) -> bytes:
+        """Return a process's output redacted; drop it all if some secrets are unknown here."""
+        if self._unknown and data:
+            names = ", ".join(sorted(self._unknown))
             return f"(output not kept: the secrets {names} are not known here)\n".encode()
         text = data.decode("utf-8", "surrogateescape")
-        return self.text(text).encode("utf-8", "surrogateescape")
+        return self.redact_text(text).encode("utf-8", "surrogateescape")
 
-    def _source(self, source: str) -> str:
-        """Code, which `reveal` has to make again: what a pattern matched is remembered."""
-        return self._matched(self._without_secrets(source), self._remembered)
+    def _redact_source(self, source: str) -> str:
+        """Redact code, and remember what patterns matched, so that `restore` can undo it."""
+        return self._redact_patterns(self._redact_secrets(source), self._remember)
 
-    def _remembered(self, text: str) -> str:
-        known = (each for each, original in self._texts.items() if original == text)
-        placeholder = next(known, f"[redacted:{len(self._texts) + 1}]")
-        self._texts[placeholder] = text
+    def _remember(self, text: str) -> str:
+        known = (each for each, original in self._originals.items() if original == text)
+        placeholder = next(known, f"[redacted:{len(self._originals) + 1}]")
+        self._originals[placeholder] = text
         return placeholder
 
-    def reveal(self, source: str) -> str:
-        """What the kernel is sent for the recorded `source`.
+    def restore(self, source: str) -> str:
+        """Return the source to send to the kernel for the recorded `source`.
 
         Raises:
-            SecretUnknownError: a secret in it is not known here.
+            SecretUnknownError: a secret in it is not known to this process.
         """
         for name in _SECRET.findall(source):
-            if name in self._lost:
+            if name in self._unknown:
                 raise SecretUnknownError(
                     f"the secret {name} is not known to this process: give it again"
                 )
-        if not self._texts:
+        if not self._originals:
             return source
-        return _any_of(self._texts).sub(lambda match: self._texts[match[0]], source)
+        return _longest_first_pattern(self._originals).sub(
+            lambda match: self._originals[match[0]], source
+        )
 
     # ── events ───────────────────────────────────────────────────────────────────────────────
 
-    def let_through(self, event: Event) -> list[Event]:
-        """What may be recorded when `event` happens: it, redacted, after what was held back; or
-        less, when it ends in what may be a secret's beginning."""
+    def redact_event(self, event: Event) -> list[Event]:
+        """Return the events that may be recorded now that `event` has happened.
+
+        These are the redacted event, after any text held back before. A stream output whose end may
+        be the beginning of a secret is returned without that end.
+        """
         if not self._forms and not self._has_patterns:
             return [event]
         if isinstance(event, ev.Output) and event.output.get("output_type") == "stream":
-            return self._streamed(event)
-        return [*self._released(), self.clean(event)]
+            return self._redact_stream(event)
+        return [*self._release_held(), self.redact(event)]
 
-    def release(self) -> list[Event]:
-        """What is held back, as it is recorded when nothing more of it can come."""
-        return list(self._released())
+    def flush(self) -> list[Event]:
+        """Return all text held back, redacted: nothing will complete it any more."""
+        return list(self._release_held())
 
-    def _released(self, keep: ev.Output | None = None) -> Iterator[Event]:
-        """What is held of every attempt but that of `keep`."""
+    def _release_held(self, keep: ev.Output | None = None) -> Iterator[Event]:
+        """Release the text held back for every attempt except that of `keep`."""
         for key, held in list(self._held.items()):
             if keep is None or (held.step, held.attempt) != (keep.step, keep.attempt):
                 del self._held[key]
-                yield _with_text(held, self.text(_text(held)))
+                yield _with_text(held, self.redact_text(_stream_text(held)))
 
-    def _streamed(self, event: ev.Output) -> list[Event]:
-        """The other stream of the same attempt stays held: a process may write both at once."""
-        released = list(self._released(keep=event))
+    def _redact_stream(self, event: ev.Output) -> list[Event]:
+        """Redact one chunk of a stream.
+
+        The other stream of the same attempt stays held back: a process may write both at once.
+        """
+        released = list(self._release_held(keep=event))
         key = (event.step, event.attempt, str(event.output.get("name")), event.late)
         before = self._held.pop(key, None)
-        text = (_text(before) if before else "") + _text(event)
-        upto = self._safe_end(text)
-        if upto < len(text):
-            self._held[key] = _with_text(event, text[upto:])
-        safe = [_with_text(event, self.text(text[:upto]))] if upto else []
+        text = (_stream_text(before) if before else "") + _stream_text(event)
+        length = self._safe_length(text)
+        if length < len(text):
+            self._held[key] = _with_text(event, text[length:])
+        safe = [_with_text(event, self.redact_text(text[:length]))] if length else []
         return [*released, *safe]
 
-    def _safe_end(self, text: str) -> int:
-        """Where the part of `text` begins that more text could make a secret of, or a match."""
-        upto = self._first_beginning(text)
+    def _safe_length(self, text: str) -> int:
+        """Return the length of the part of `text` that more text can't turn into a secret."""
+        length = self._first_partial_form(text)
         if self._has_patterns:
-            line = max(text.rfind("\n"), text.rfind("\r")) + 1
-            upto = min(upto, line) if len(text) - line <= _LONGEST_LINE else upto
-        return upto
+            line_start = max(text.rfind("\n"), text.rfind("\r")) + 1
+            length = min(length, line_start) if len(text) - line_start <= _MAX_HELD_LINE else length
+        return length
 
-    def _first_beginning(self, text: str) -> int:
-        """Where the first end of `text` begins that a form begins with, outside the forms that are
-        whole already, and can't be the beginning of a longer one."""
+    def _first_partial_form(self, text: str) -> int:
+        """Return where the first suffix of `text` starts that may be the beginning of a form.
+
+        Suffixes inside a complete form don't count, unless a longer form may begin there.
+        """
         start = 0
         while True:
-            upto = min((_beginning(text, form, start) for form in self._forms), default=len(text))
-            if upto == len(text):
-                return upto
-            ends = (m.end() for m in self._known.finditer(text) if m.start() < upto < m.end())
-            whole = next(ends, None)
-            if whole is None:
-                return upto
-            start = whole
+            partial = min(
+                (_partial_form_start(text, form, start) for form in self._forms), default=len(text)
+            )
+            if partial == len(text):
+                return partial
+            ends = (m.end() for m in self._known.finditer(text) if m.start() < partial < m.end())
+            form_end = next(ends, None)
+            if form_end is None:
+                return partial
+            start = form_end
 
-    def clean(self, value: Any) -> Any:
-        """An event, or a part of one, without what must not be seen."""
+    def redact(self, value: Any) -> Any:
+        """Return an event, or a part of one, redacted."""
         match value:
             case str():
-                return self.text(value)
+                return self.redact_text(value)
             case int() | float() if str(value) in self._forms:
                 return self._forms[str(value)]
             case ev.RunStarted():
-                return self._struct(value, parameters=self.parameters(value.parameters))
+                return self._redact_struct(
+                    value, parameters=self.redact_parameters(value.parameters)
+                )
             case ev.Output(output=output):
-                own = {key: output[key] for key in ("output_type",) if key in output}
-                return self._struct(value, output=self.clean(output) | own)
+                output_type = {key: output[key] for key in ("output_type",) if key in output}
+                return self._redact_struct(value, output=self.redact(output) | output_type)
             case ev.Stopped():
-                return self._struct(value, reason=value.reason)
+                return self._redact_struct(value, reason=value.reason)
             case msgspec.Struct():
-                return self._struct(value)
+                return self._redact_struct(value)
             case dict():
-                return {self.clean(key): self.clean(item) for key, item in value.items()}
+                return {self.redact(key): self.redact(item) for key, item in value.items()}
             case list() | tuple():
-                return type(value)(map(self.clean, value))
+                return type(value)(map(self.redact, value))
         return value
 
-    def _struct(self, value: Any, **ready: Any) -> Any:
+    def _redact_struct(self, value: Any, **preset: Any) -> Any:
         changed = {
-            name: self._field(name, getattr(value, name))
+            name: self._redact_field(name, getattr(value, name))
             for name in value.__struct_fields__
-            if name not in _OWN_WORDS
+            if name not in _UNREDACTED_FIELDS
         }
-        return msgspec.structs.replace(value, **changed | ready)
+        return msgspec.structs.replace(value, **changed | preset)
 
-    def _field(self, name: str, value: Any) -> Any:
+    def _redact_field(self, name: str, value: Any) -> Any:
         if name == "source" and value:
-            return self._source(value)
-        return value if isinstance(value, int | float) else self.clean(value)
+            return self._redact_source(value)
+        return value if isinstance(value, int | float) else self.redact(value)
 
-    def parameters(self, values: dict[str, Any]) -> dict[str, Any]:
-        """A secret number is no text in which it could be found."""
+    def redact_parameters(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Redact parameter values by name: a secret number can't be found in text."""
         return {
-            name: f"[secret:{name}]" if name in self._names else self.clean(value)
+            name: f"[secret:{name}]" if name in self._names else self.redact(value)
             for name, value in values.items()
         }
 
 
 class RedactingFormatter(logging.Formatter):
-    """Writes warnings without what must not be seen."""
+    """A log formatter that redacts."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redaction.text(super().format(record))
+        return self._redaction.redact_text(super().format(record))
 
 
-# ── where a secret stands in a text ───────────────────────────────────────────────────────────
+# ── finding secrets in text ───────────────────────────────────────────────────────────────────
 
 
-def _unused(name: str, names: Collection[str]) -> str:
-    """`name`, or it with a number."""
+def _unused_name(name: str, names: Collection[str]) -> str:
+    """Return `name`, with a number if `names` has it already."""
     numbered = (f"{name} {number}" for number in itertools.count(2))
     return next(each for each in itertools.chain([name], numbered) if each not in names)
 
 
-def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """The longest of `texts` at each place; of none, nothing."""
+def _longest_first_pattern(texts: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern that matches the longest of `texts` at each place; nothing if empty."""
     longest_first = sorted(texts, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
 
-def _beginning(text: str, form: str, start: int) -> int:
-    """Where, from `start` on, the longest end of `text` stands that `form` begins with."""
+def _partial_form_start(text: str, form: str, start: int) -> int:
+    """Return where the longest suffix of `text`, from `start` on, begins that starts `form`."""
     at = text.find(form[0], max(start, len(text) - len(form) + 1))
     while at >= 0 and not form.startswith(text[at:]):
         at = text.find(form[0], at + 1)
     return len(text) if at < 0 else at
 
 
-def _text(event: ev.Output) -> str:
+def _stream_text(event: ev.Output) -> str:
     return str(event.output.get("text", ""))
 
 

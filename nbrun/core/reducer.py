@@ -1,4 +1,4 @@
-"""How events change where a run stands: every legal transition in one table, and what each does."""
+"""The reducer: a table of the legal transitions of a run, and how each event changes the state."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ def _stay(*phases: Phase) -> dict[Phase, Phase]:
     return {phase: phase for phase in phases}
 
 
-# What may happen where, and the phase it leads to. Anything not here is illegal.
+# The events that are legal in each phase, and the phase that each leads to. All others are illegal.
 TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.RunStarted: {Phase.NEW: Phase.READY},
     ev.KernelStarted: _stay(Phase.READY),
@@ -28,7 +28,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.KernelIdle: _stay(Phase.READY),
     ev.KernelInterrupted: _stay(Phase.READY, Phase.RUNNING),
     ev.AttemptStarted: {Phase.READY: Phase.RUNNING},
-    ev.Output: _stay(*_LIVE),  # an output may be late
+    ev.Output: _stay(*_LIVE),  # also after its attempt has ended
     ev.OutputUpdated: _stay(*_LIVE),
     ev.OutputCleared: _stay(*_LIVE),
     ev.WidgetsChanged: _stay(*_LIVE),
@@ -68,10 +68,10 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
 
 
 def fold(events: Iterable[Event]) -> RunState:
-    """The state that `events`, in order from the first, lead to.
+    """Return the state that `events`, in order from the first, lead to.
 
     Raises:
-        IllegalEventError: an event can't happen where it stands.
+        IllegalEventError: an event is illegal in the state that it meets.
     """
     state = RunState()
     for event in events:
@@ -80,11 +80,12 @@ def fold(events: Iterable[Event]) -> RunState:
 
 
 def apply(state: RunState, event: Event) -> RunState:
-    """Let `event` happen to `state`, which is changed in place (a copy of 10,000 steps an event
-    would make the fold quadratic) and returned.
+    """Apply `event` to `state` in place and return `state`.
+
+    In place, since a copy of 10,000 steps per event would make a fold quadratic.
 
     Raises:
-        IllegalEventError: it can't happen here; the state is as it was.
+        IllegalEventError: the event is illegal here; `state` is unchanged.
     """
     kind = type(event)
     change = _CHANGES.get(kind)
@@ -92,16 +93,16 @@ def apply(state: RunState, event: Event) -> RunState:
         phase = check_transition(state, event)
         change(state, event)
         state.phase = phase
-    elif state.phase not in TRANSITIONS[kind]:  # where it may happen, it leads nowhere
+    elif state.phase not in TRANSITIONS[kind]:  # it raises
         check_transition(state, event)
     return state
 
 
 def check_transition(state: RunState, event: Event) -> Phase:
-    """The phase that `event` leads to.
+    """Return the phase that `event` leads to.
 
     Raises:
-        IllegalEventError: it can't happen here.
+        IllegalEventError: the event is illegal in this state.
     """
     kind = type(event)
     phase = TRANSITIONS[kind].get(state.phase)
@@ -109,44 +110,44 @@ def check_transition(state: RunState, event: Event) -> Phase:
         raise IllegalEventError(
             f"{event.__struct_config__.tag} can't happen in a run that is {state.phase.value}"
         )
-    place = _PLACES.get(kind)
-    if place is not None:
-        place(state, event)
+    check = _CHECKS.get(kind)
+    if check is not None:
+        check(state, event)
     return phase
 
 
-# What the phase alone does not tell of an event's place. Each raises IllegalEventError.
+# Checks beyond the phase. Each raises IllegalEventError.
 
 
-def _is_next(state: RunState, event: ev.AttemptStarted) -> None:
+def _check_is_next(state: RunState, event: ev.AttemptStarted) -> None:
     expected = state.steps[event.step].attempts + 1 if event.step in state.steps else 1
     if event.attempt != expected:
         raise IllegalEventError(f"attempt {event.attempt} of {event.step} where {expected} is next")
 
 
-def _is_running(state: RunState, event: ev.AttemptFinished | ev.AttemptIndeterminate) -> None:
+def _check_is_running(state: RunState, event: ev.AttemptFinished | ev.AttemptIndeterminate) -> None:
     running = state.attempt
     if running is None or (running.step, running.attempt) != (event.step, event.attempt):
         raise IllegalEventError(f"attempt {event.attempt} of {event.step} is not running")
 
 
-def _is_asked_for(state: RunState, event: ev.AttemptSettled) -> None:
-    asked = state.unsettled[0] if state.unsettled else None
-    if asked is None or (asked.step, asked.attempt) != (event.step, event.attempt):
+def _check_is_unsettled(state: RunState, event: ev.AttemptSettled) -> None:
+    unsettled = state.unsettled[0] if state.unsettled else None
+    if unsettled is None or (unsettled.step, unsettled.attempt) != (event.step, event.attempt):
         raise IllegalEventError(f"attempt {event.attempt} of {event.step} was not asked for")
 
 
-def _was_asked(state: RunState, _event: ev.InputAnswered) -> None:
+def _check_was_asked(state: RunState, _event: ev.InputAnswered) -> None:
     if state.input_wanted is None:
         raise IllegalEventError("an answer to a question that was not asked")
 
 
-_PLACES: dict[type[Event], Callable[[RunState, Any], None]] = {
-    ev.AttemptStarted: _is_next,
-    ev.AttemptFinished: _is_running,
-    ev.AttemptIndeterminate: _is_running,
-    ev.AttemptSettled: _is_asked_for,
-    ev.InputAnswered: _was_asked,
+_CHECKS: dict[type[Event], Callable[[RunState, Any], None]] = {
+    ev.AttemptStarted: _check_is_next,
+    ev.AttemptFinished: _check_is_running,
+    ev.AttemptIndeterminate: _check_is_running,
+    ev.AttemptSettled: _check_is_unsettled,
+    ev.InputAnswered: _check_was_asked,
 }
 
 
@@ -154,7 +155,7 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.started = event
     state.steps = {step.id: StepState(step) for step in event.steps}
     state.order = tuple(state.steps)
-    state.stepping = event.policy.step
+    state.step_mode = event.policy.step
     for step in state.steps.values():
         step.passed = step.declared_skip
 
@@ -164,32 +165,32 @@ def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
     state.kernel_info = event
     state.generation = event.generation
     state.process = event.process
-    state.sent = 0
+    state.attempts_sent = 0
     state.resumed = False
 
 
 def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
-    """What was decided but not begun is forgotten: it was decided for a kernel that is gone.
+    """Forget decisions not yet carried out: they were made for a kernel that is gone.
 
-    A resumed run makes one attempt at a new kernel by itself: a second death ends that.
+    A resumed run starts one new kernel by itself; if that dies too, the run stops.
     """
     state.resumed = state.resumed and state.kernel == "alive"
     state.kernel = "dead"
     state.suspended = False
     state.decision = state.proposal = None
-    state.busy = False
+    state.kernel_busy = False
 
 
 def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.kernel = "alive"
     state.generation = event.generation
     state.process = event.process
-    state.sent = 0
+    state.attempts_sent = 0
     state.suspended = False
     state.restarted = True
     state.resumed = False
     state.decision = None
-    state.rebuild = deque(
+    state.setup_queue = deque(
         step.step.id
         for step in state.steps.values()
         if step.passed and step.succeeded and step.attempts
@@ -199,12 +200,12 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
 
 def _kernel_reattached(state: RunState, _event: ev.KernelReattached) -> None:
     state.resumed = False
-    state.busy = True
+    state.kernel_busy = True
 
 
 def _kernel_idle(state: RunState, event: ev.KernelIdle) -> None:
-    state.busy = False
-    state.told = event.told
+    state.kernel_busy = False
+    state.kernel_report = event.told
 
 
 def _kernel_suspended(state: RunState, _event: ev.KernelSuspended) -> None:
@@ -225,21 +226,27 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     state.attempt = state.last_attempt = event
     state.interrupted = state.timed_out = False
     state.decision = None
-    state.sent += 1
-    state.aside = event.cause == "operator" and (current is None or current.step.id != event.step)
+    state.attempts_sent += 1
+    state.ran_aside = event.cause == "operator" and (
+        current is None or current.step.id != event.step
+    )
     step = state.steps.get(event.step)
     if step is None:
         state.inserted += 1
         return
     step.attempts += 1
-    own = step.step.source  # one text, where it is the runbook's: there may be very many
+    own = step.step.source  # one shared string saves memory when it equals the runbook's
     step.last_source = own if event.source == own else event.source
-    step.redo = step.vouched = False
+    step.rerun_requested = step.settled_as_happened = False
     step.retries_left = _retries_left(step, event.cause)
 
 
 def _retries_left(step: StepState, cause: ev.AttemptCause) -> int:
-    """Only what the script runs is retried by it: who decides to run a step sees it through."""
+    """Return how many automatic retries remain.
+
+    Only an attempt by the script is retried automatically: an operator who runs a step decides
+    about its failure.
+    """
     if cause == "script":
         return step.step.contract.retries
     return step.retries_left - 1 if cause == "retry" else 0
@@ -256,10 +263,10 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.skipped = False
     if step.succeeded:
         step.passed = True
-        step.approved = None  # used up: another time needs another
-        _rebuilt(state, step)
+        step.approved = None  # used up: another attempt needs another approval
+        _mark_setup_done(state, step)
         return
-    state.unpass(step)
+    state.mark_not_passed(step)
     state.setup_failed = attempt is not None and attempt.cause == "setup"
 
 
@@ -269,15 +276,15 @@ def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> N
     step = state.steps.get(event.step)
     if step is not None:
         step.outcome = "indeterminate"
-        state.unpass(step)
+        state.mark_not_passed(step)
 
 
 def _attempt_settled(state: RunState, event: ev.AttemptSettled) -> None:
     state.unsettled.popleft()
     step = state.steps.get(event.step)
     if step is not None and event.finding == "happened":
-        step.passed = step.vouched = True
-        _rebuilt(state, step)
+        step.passed = step.settled_as_happened = True
+        _mark_setup_done(state, step)
 
 
 def _input_requested(state: RunState, event: ev.InputRequested) -> None:
@@ -289,10 +296,10 @@ def _input_answered(state: RunState, _event: ev.InputAnswered) -> None:
 
 
 def _stopped(state: RunState, event: ev.Stopped) -> None:
-    """A stop is said once: what led to it is forgotten, and no old decision outlives it."""
+    """Forget what led to the stop, so that it is announced once, and any older decision."""
     state.stop = event
     state.decision = None
-    state.paused = state.aside = state.moved = False
+    state.paused = state.ran_aside = state.jumped = False
     state.restarted = state.setup_failed = False
 
 
@@ -302,7 +309,7 @@ def _resumed(state: RunState, _event: ev.Resumed) -> None:
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
     state.operators.append(event.operator)
-    state.hands.add(event.operator.uid)
+    state.participants.add(event.operator.uid)
 
 
 def _detached(state: RunState, event: ev.OperatorDetached) -> None:
@@ -315,31 +322,33 @@ def _run_interrupted(state: RunState, _event: ev.RunInterrupted) -> None:
 
 
 def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
-    """What was decided but not begun is not done now. The run stops again where it waited, unless
-    its state says so anyway."""
-    waited = state.decision is not None or (state.stop and state.stop.reason in _SAID_ONCE)
+    """Drop decisions not yet carried out, and stop again where the run waited.
+
+    A stop in `_ONE_TIME_STOPS` does not follow from the state: `paused` makes the run stop again.
+    """
+    waited = state.decision is not None or (state.stop and state.stop.reason in _ONE_TIME_STOPS)
     state.paused = state.paused or bool(waited)
     state.resumed = True
     state.stop = state.decision = state.proposal = None
 
 
-_SAID_ONCE = frozenset({"paused", "returned", "moved", "kernel_restarted"})
+_ONE_TIME_STOPS = frozenset({"paused", "returned", "moved", "kernel_restarted"})
 
 
 def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
-    known, state.steps = state.steps, {}
+    old_steps, state.steps = state.steps, {}
     for step in event.steps:
-        state.steps[step.id] = known.get(step.id, StepState(step))
+        state.steps[step.id] = old_steps.get(step.id, StepState(step))
         state.steps[step.id].step = step
         state.steps[step.id].passed |= state.steps[step.id].declared_skip
     state.order = tuple(state.steps)
     state.position = 0
-    state.rebuild = deque(id_ for id_ in state.rebuild if id_ in state.steps)
+    state.setup_queue = deque(id_ for id_ in state.setup_queue if id_ in state.steps)
 
 
 def _proposed(state: RunState, event: ev.DecisionProposed) -> None:
     state.proposal = event
-    state.hands.add(event.operator.uid)
+    state.participants.add(event.operator.uid)
 
 
 def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
@@ -352,7 +361,7 @@ def _approval_rejected(state: RunState, _event: ev.ApprovalRejected) -> None:
 
 
 def _decided(state: RunState, event: ev.Decided) -> None:
-    state.hands.add(event.operator.uid)
+    state.participants.add(event.operator.uid)
     state.proposal = None
     match event.decision:
         case "cancel":
@@ -369,38 +378,38 @@ def _decided(state: RunState, event: ev.Decided) -> None:
             pass
         case _:
             state.decision = event
-            state.stepping = state.stepping and event.decision != "continue"
+            state.step_mode = state.step_mode and event.decision != "continue"
 
 
 def _skip(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.passed = step.skipped = True
-        _rebuilt(state, step)
+        _mark_setup_done(state, step)
 
 
 def _done(step: StepState | None) -> None:
     if step is not None:
         step.passed = step.done = True
-        step.skipped = step.redo = False
+        step.skipped = step.rerun_requested = False
         step.approved = None
 
 
-def _rebuilt(state: RunState, step: StepState) -> None:
-    """The new kernel has of `step` what it will have, whoever ran it or passed over it."""
+def _mark_setup_done(state: RunState, step: StepState) -> None:
+    """Take `step` off the setup steps that a new kernel still needs."""
     with suppress(ValueError):
-        state.rebuild.remove(step.step.id)
+        state.setup_queue.remove(step.step.id)
 
 
 def _jump(state: RunState, target: str | None) -> None:
-    """Forward: pass over what lies between. Back: what was passed from there on comes again."""
+    """Skip the steps before `target`, or let the run execute those from `target` on again."""
     destination = state.steps[str(target)].step.number
     for step in map(state.steps.__getitem__, state.order):
         if step.step.number < destination and not step.passed:
             _skip(state, step)
         elif step.step.number >= destination and step.passed and not step.declared_skip:
-            step.redo = True
-            state.unpass(step)
-    state.moved = True
+            step.rerun_requested = True
+            state.mark_not_passed(step)
+    state.jumped = True
 
 
 def _deviated(state: RunState, event: ev.Deviated) -> None:
@@ -412,7 +421,7 @@ def _run_finished(state: RunState, event: ev.RunFinished) -> None:
     state.stop = None
 
 
-# Each takes the state and the event of its key; the one union type can't say that.
+# Each value takes the state and an event of its key's type, which `Callable` can't express.
 _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.RunStarted: _run_started,
     ev.KernelStarted: _kernel_started,
@@ -446,6 +455,5 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
 
 
 def changes_state(event: Event) -> bool:
-    """Whether where the run stands depends on it. On outputs, the most of a long record, it does
-    not."""
+    """Return True if `event` changes the state. Outputs, the bulk of a journal, do not."""
     return type(event) in _CHANGES

@@ -1,5 +1,8 @@
-"""What the runs of one runbook tell of it: where it fails, where operators leave it and why, and
-what that says of how it should change. A fold over the records of many runs."""
+"""Statistics over many runs of one runbook: where it fails, and where and why operators deviate.
+
+`advice` derives from them how the runbook should change. Shown by `nbrun review`, whose `--json`
+prints these structs: their field names are part of its interface.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -15,8 +18,10 @@ _OFTEN = 2  # runs that make a habit of what one run may do by accident
 
 
 class DeviationInRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One way in which a run left the script. `by`: who decided it; `source`: what was run in
-    place of the runbook's, or beside it, and empty where nothing was."""
+    """One deviation in one run.
+
+    `by` is who decided it. `source` is the edited or inserted code that ran; empty for other kinds.
+    """
 
     run: str
     at: str
@@ -28,9 +33,15 @@ class DeviationInRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepReview(msgspec.Struct, kw_only=True):
-    """One step over all runs. Each count is of runs, but for `attempts`; `seconds` are those of
-    each attempt that succeeded, `waited` those that operators took at its stops; `errors` how often
-    each came. `cured`: runs in which it succeeded when it was only run again."""
+    """One step over all runs.
+
+    - `runs`, `failed`, `cured`: counts of runs. `cured` counts those in which the step succeeded
+      after it was only run again.
+    - `attempts`: attempts in all runs.
+    - `seconds`: the duration of each successful attempt.
+    - `waited`: seconds that operators spent at its stops.
+    - `errors`: how often each exception name or outcome occurred.
+    """
 
     id: str
     title: str
@@ -46,17 +57,21 @@ class StepReview(msgspec.Struct, kw_only=True):
 
     @property
     def usual(self) -> float | None:
-        """The median of its seconds."""
+        """Return the median duration in seconds; None without a successful attempt."""
         return median(self.seconds) if self.seconds else None
 
     def left(self, kind: DeviationKind) -> int:
-        """The runs that left the script here in this way."""
+        """Return the number of runs that deviated here in this way."""
         return len({each.run for each in self.departures if each.kind == kind})
 
 
 class Review(msgspec.Struct, kw_only=True):
-    """`outcomes`: how many runs ended so, those without an end as `unfinished`; `versions`: how
-    many texts the runbook had; `steps` in the order of the newest run, then those it lacks."""
+    """All runs of one runbook.
+
+    - `outcomes`: number of runs by outcome, `unfinished` for runs without an end.
+    - `versions`: number of different texts that the runbook had.
+    - `steps`: in the order of the newest run, then those that it lacks.
+    """
 
     runs: int = 0
     off_script: int = 0
@@ -68,19 +83,19 @@ class Review(msgspec.Struct, kw_only=True):
 
 
 def review_runs(runs: Iterable[Iterable[Record]]) -> Review:
-    """The review of `runs`, each the records of one, newest first.
+    """Return the review of `runs`, newest first; each item holds the records of one run.
 
     Raises:
-        DamagedJournalError: one can't be read.
+        DamagedJournalError: a journal can't be read.
     """
-    reviewer = _Reviewer()
+    reviewer = _Collector()
     for records in runs:
-        reviewer.take(records)
-    return reviewer.told()
+        reviewer.add(records)
+    return reviewer.result()
 
 
 def advice(step: StepReview) -> list[str]:
-    """What its runs say of how the runbook should change: one rule a line."""
+    """Return what its runs suggest about a step: one rule a line."""
     rules = (
         (_same_edit(step), "{} runs made the same edit: take it into the runbook"),
         (step.cured, "{} runs had only to run it again: let it declare `retries`"),
@@ -90,110 +105,112 @@ def advice(step: StepReview) -> list[str]:
         (step.left("out_of_order"), "{} runs ran it before its turn: it may stand too late"),
         (step.left("kernel_restarted"), "{} runs lost or restarted the kernel here"),
     )
-    return [told.format(count) for count, told in rules if count >= _OFTEN]
+    return [text.format(count) for count, text in rules if count >= _OFTEN]
 
 
 def _same_edit(step: StepReview) -> int:
-    """The runs that made the edit which most runs made."""
+    """Return how many runs made the most common edit of the step."""
     edits = {(each.run, each.source) for each in step.departures if each.kind == "edited"}
     most = Counter(source for _, source in edits).most_common(1)
     return most[0][1] if most else 0
 
 
-class _Reviewer:
+class _Collector:
+    """Collects the statistics of all runs."""
+
     def __init__(self) -> None:
         self._review = Review()
         self._steps: dict[str, StepReview] = {}
         self._outcomes: Counter[str] = Counter()
         self._versions: set[str] = set()
 
-    def take(self, records: Iterable[Record]) -> None:
-        run = _OneRun(self._step)
+    def add(self, records: Iterable[Record]) -> None:
+        run = _RunCollector(self._find_step)
         for record in records:
-            run.take(record)
-        run.close()
+            run.add(record)
+        run.add_run_counts()
         if run.started is None:
             return
         self._review.runs += 1
-        self._review.off_script += run.left_script
+        self._review.off_script += run.off_script
         self._review.first = run.began
         self._review.last = self._review.last or run.began
         self._outcomes[run.outcome] += 1
         self._versions.add(run.started.runbook_sha256)
 
-    def told(self) -> Review:
-        made = self._review
-        made.outcomes = dict(self._outcomes)
-        made.versions = len(self._versions)
-        made.steps = list(self._steps.values())
-        return made
+    def result(self) -> Review:
+        result = self._review
+        result.outcomes = dict(self._outcomes)
+        result.versions = len(self._versions)
+        result.steps = list(self._steps.values())
+        return result
 
-    def _step(self, step: Step) -> StepReview:
+    def _find_step(self, step: Step) -> StepReview:
         """The review of it, which the newest run that has it begins."""
-        fresh = StepReview(id=step.id, title=step.title, number=step.number)
-        return self._steps.setdefault(step.id, fresh)
+        new = StepReview(id=step.id, title=step.title, number=step.number)
+        return self._steps.setdefault(step.id, new)
 
 
-class _OneRun:
-    """Tells one run to the reviews of its steps, which `find` gives."""
+class _RunCollector:
+    """Adds one run to the reviews of its steps, which `find_step` returns."""
 
-    def __init__(self, find: Callable[[Step], StepReview]) -> None:
-        self._find = find
+    def __init__(self, find_step: Callable[[Step], StepReview]) -> None:
+        self._find_step = find_step
         self.started: ev.RunStarted | None = None
         self.began = ""
         self.outcome = "unfinished"
-        self.left_script = False
+        self.off_script = False
         self._steps: dict[str, StepReview] = {}
-        self._stop: tuple[str | None, float] = (None, 0.0)  # where, and since when
-        self._by = ""
+        self._stop: tuple[str | None, float] = (None, 0.0)  # the step and its `mono`
+        self._decided_by = ""
         self._last: ev.AttemptStarted | None = None
-        self._ran: set[str] = set()
+        self._steps_run: set[str] = set()
         self._failed: set[str] = set()
         self._cured: set[str] = set()
 
-    def take(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         match record.event:
             case ev.RunStarted() as event:
                 self.started, self.began = event, record.at
-                self._plan(event.steps)
+                self._add_steps(event.steps)
             case ev.RunbookReplaced(steps=steps):
-                self._plan(steps)
+                self._add_steps(steps)
             case ev.Stopped(step=step):
                 self._stop = step, record.mono
             case ev.Resumed():
-                self._go_on(record.mono)
+                self._end_stop(record.mono)
             case ev.Decided(operator=operator):
-                self._by = operator.name
+                self._decided_by = operator.name
             case ev.AttemptStarted() as event:
-                self._begin(event)
+                self._start_attempt(event)
             case ev.AttemptFinished() as event:
-                self._end(event)
+                self._end_attempt(event)
             case ev.Deviated() as event:
-                self._depart(event, record.at)
+                self._add_deviation(event, record.at)
             case ev.RunFinished(outcome=outcome):
                 self.outcome = outcome
 
-    def close(self) -> None:
+    def add_run_counts(self) -> None:
         for id_, step in self._steps.items():
-            step.runs += id_ in self._ran
+            step.runs += id_ in self._steps_run
             step.failed += id_ in self._failed
             step.cured += id_ in self._cured
 
-    def _plan(self, steps: tuple[Step, ...]) -> None:
-        self._steps |= {step.id: self._find(step) for step in steps}
+    def _add_steps(self, steps: tuple[Step, ...]) -> None:
+        self._steps |= {step.id: self._find_step(step) for step in steps}
 
-    def _go_on(self, mono: float) -> None:
-        where, since = self._stop
-        if where in self._steps:
-            self._steps[where].waited += mono - since
+    def _end_stop(self, mono: float) -> None:
+        step, since = self._stop
+        if step in self._steps:
+            self._steps[step].waited += mono - since
 
-    def _begin(self, event: ev.AttemptStarted) -> None:
+    def _start_attempt(self, event: ev.AttemptStarted) -> None:
         self._last = event
-        self._ran.add(event.step)
+        self._steps_run.add(event.step)
         if event.step in self._steps:
             self._steps[event.step].attempts += 1
 
-    def _end(self, event: ev.AttemptFinished) -> None:
+    def _end_attempt(self, event: ev.AttemptFinished) -> None:
         step = self._steps.get(event.step)
         if step is None or self._last is None:
             return
@@ -206,18 +223,18 @@ class _OneRun:
         if event.step in self._failed and not self._last.edited:
             self._cured.add(event.step)
 
-    def _depart(self, event: ev.Deviated, at: str) -> None:
-        """An inserted cell, and a new kernel, are told of the step that the run stood at."""
-        self.left_script = True
-        where = self._steps.get(event.step or "") or self._steps.get(self._stop[0] or "")
-        if where is None or self.started is None:
+    def _add_deviation(self, event: ev.Deviated, at: str) -> None:
+        """Count an inserted cell or a new kernel for the step that the run had stopped at."""
+        self.off_script = True
+        step = self._steps.get(event.step or "") or self._steps.get(self._stop[0] or "")
+        if step is None or self.started is None:
             return
-        where.departures.append(
+        step.departures.append(
             DeviationInRun(
                 run=self.started.run,
                 at=at,
                 kind=event.kind,
-                by=self._by,
+                by=self._decided_by,
                 reason=event.reason,
                 diff=event.diff,
                 source=self._source(event),

@@ -1,6 +1,6 @@
-"""How a secret may stand in what a run prints: by itself, and as the usual encodings write it.
+"""The forms in which a secret may appear in output: as it is, and in common encodings.
 
-A form is exact: what it matches tells the secret, and nothing else does. Each has a placeholder.
+A form is an exact text: a match reveals the secret. Each form has its own placeholder.
 """
 
 import base64
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-MIN_SECRET_LENGTH = 6  # characters: less would be found everywhere, and guessed from what is left
-_LINE = 8  # characters of a line of a secret that is redacted alone, as in a traceback
+MIN_SECRET_LENGTH = 6  # characters: a shorter one is found everywhere, and can be guessed
+_MIN_LINE_LENGTH = 8  # characters: shorter lines of a secret are not redacted on their own
 
 
 def secret_fault(value: Any) -> str | None:
@@ -36,30 +36,34 @@ def secret_fault(value: Any) -> str | None:
 
 
 def encoded_forms(secrets: Mapping[str, Any], literals: Mapping[str, str]) -> dict[str, str]:
-    """Each text that tells one of `secrets`, with its placeholder: `[secret:token]`, or
-    `[secret:token:base64 2]` where it is encoded so. `literals`: how the kernel's language writes
-    the secret of that name."""
+    """Return each text that reveals one of `secrets`, mapped to its placeholder.
+
+    A placeholder is `[secret:token]` or, for an encoding, `[secret:token:base64 2]`. `literals`
+    holds, by the secret's name, how the kernel's language writes it.
+    """
     forms: dict[str, str] = {}
     for name, value in secrets.items():
         counts: dict[str, int] = {}
-        for label, text in _spellings(str(value), literals.get(name, "")):
+        for label, text in _encodings(str(value), literals.get(name, "")):
             if len(text) < MIN_SECRET_LENGTH or text in forms:
                 continue
             counts[label] = counts.get(label, 0) + 1
-            which = f"{label} {counts[label]}".strip() if counts[label] > 1 else label
-            forms[text] = f"[secret:{name}:{which}]" if which else f"[secret:{name}]"
+            label_and_number = f"{label} {counts[label]}".strip() if counts[label] > 1 else label
+            forms[text] = (
+                f"[secret:{name}:{label_and_number}]" if label_and_number else f"[secret:{name}]"
+            )
     return forms
 
 
-def _spellings(value: str, literal: str) -> Iterator[tuple[str, str]]:
-    """Each spelling of `value`, with a word for which: empty for the value itself."""
+def _encodings(value: str, literal: str) -> Iterator[tuple[str, str]]:
+    """Yield each form of `value` with the label of its encoding; "" for the value itself."""
     yield "", value
     yield "", value.strip()
     yield "code", _unquoted(literal)
-    for label, spell in _ENCODINGS.items():
-        yield from ((label, text) for text in spell(value))
+    for label, encode in _ENCODINGS.items():
+        yield from ((label, text) for text in encode(value))
     for line in value.splitlines() if "\n" in value else ():
-        if len(line.strip()) >= _LINE:
+        if len(line.strip()) >= _MIN_LINE_LENGTH:
             yield "line", line.strip()
 
 
@@ -69,7 +73,7 @@ def _unquoted(literal: str) -> str:
 
 
 def _repr(value: str) -> Iterator[str]:
-    """Python's, of text and of bytes, within either quotes."""
+    """Yield Python's representations of text and of bytes, in either quotes."""
     yield repr(value)[1:-1]
     yield repr(value + "'")[1:-2]
     yield repr(value.encode())[2:-1]
@@ -78,7 +82,7 @@ def _repr(value: str) -> Iterator[str]:
 
 
 def _json(value: str) -> Iterator[str]:
-    """RFC 8259, and JSON within a text of JSON."""
+    """Yield the forms of RFC 8259, and of JSON inside a JSON string."""
     for ascii_only in (True, False):
         once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
         yield once
@@ -87,7 +91,7 @@ def _json(value: str) -> Iterator[str]:
 
 
 def _shell(value: str) -> Iterator[str]:
-    """As `shlex.quote`, as people and `set -x` write it, as `printf %q`, within double quotes."""
+    """Yield the quoting of `shlex.quote`, `set -x`, `printf %q`, and of double quotes."""
     yield shlex.quote(value).strip("'")
     yield value.replace("'", "'\\''")
     yield re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", value)
@@ -95,7 +99,7 @@ def _shell(value: str) -> Iterator[str]:
 
 
 def _html(value: str) -> Iterator[str]:
-    """As Python, Jinja and Go, and XML's libraries write it."""
+    """Yield the escapes of Python, of Jinja and Go, and of XML libraries."""
     bare = html.escape(value, quote=False)
     yield html.escape(value)
     yield bare
@@ -105,8 +109,11 @@ def _html(value: str) -> Iterator[str]:
 
 
 def _url(value: str) -> Iterator[str]:
-    """RFC 3986, 2.1, whose hexadecimal digits may be of either case: of a path, of a part of one,
-    of a form, as JavaScript's encodeURIComponent, and with a space as `+` in a path."""
+    """Yield the percent-encodings of RFC 3986, 2.1, with hexadecimal digits in either case.
+
+    They are those of a path, of a path segment, of a form, of JavaScript's encodeURIComponent, and
+    of a path with `+` for a space.
+    """
     path = quote(value)
     for text in (
         path,
@@ -126,11 +133,18 @@ def _hexadecimal(value: str) -> Iterator[str]:
 
 
 def _base64(value: str) -> Iterator[str]:
-    """What base64 makes of `value` wherever it stands in a longer text: the characters that depend
-    on nothing before or after it, for each of the three places it can begin at (RFC 4648, 4, 5)."""
+    """Yield the base64 forms of `value` wherever it stands in a longer text (RFC 4648, 4 and 5).
+
+    For each of the three offsets it can begin at, these are the characters that do not depend on
+    what is before or after it.
+    """
     data = value.encode()
     whole = base64.b64encode(data).decode()
-    for text in (whole, whole.rstrip("="), *(_core(data, before) for before in range(3))):
+    for text in (
+        whole,
+        whole.rstrip("="),
+        *(_context_free_part(data, offset) for offset in range(3)),
+    ):
         yield text
         yield text.translate(_URL_SAFE)
 
@@ -138,10 +152,11 @@ def _base64(value: str) -> Iterator[str]:
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def _core(data: bytes, before: int) -> str:
-    first = math.ceil(before * 8 / 6)
-    upto = (before + len(data)) * 8 // 6
-    return base64.b64encode(bytes(before) + data).decode()[first:upto]
+def _context_free_part(data: bytes, offset: int) -> str:
+    """Return the base64 characters that depend on `data` alone, `offset` bytes into a group."""
+    first = math.ceil(offset * 8 / 6)
+    end = (offset + len(data)) * 8 // 6
+    return base64.b64encode(bytes(offset) + data).decode()[first:end]
 
 
 def _reversed(value: str) -> Iterator[str]:

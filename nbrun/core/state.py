@@ -1,4 +1,4 @@
-"""Where a run stands, as its events so far tell it."""
+"""The state of a run, computed from its events."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -11,28 +11,33 @@ from nbrun.core.events import Outcome
 from nbrun.core.model import Step
 from nbrun.errors import IllegalEventError
 
-# The decisions that run a step of the runbook, or say that a person has done it.
+# Decisions that run a step of the runbook, or state that a person has done it.
 RUNS_STEP = ("run", "continue", "retry", "edit", "done")
 
 
 class Phase(Enum):
+    """The phases of a run: `reducer.TRANSITIONS` says which event is legal in which."""
+
     NEW = "new"
-    READY = "ready"  # between attempts: the engine does what comes next
+    READY = "ready"  # between attempts: `planner.what_next` says what the engine does
     RUNNING = "running"  # an attempt is in flight
     STOPPED = "stopped"  # waiting for a decision
     FINISHED = "finished"
 
-    __hash__ = object.__hash__  # Enum's own is written in Python, and asked for at every event
+    __hash__ = object.__hash__  # Enum's is written in Python, and every event calls it
 
 
 @dataclass(slots=True)
 class StepState:
-    """What has become of one step. `passed`: the run need not run it any more.
+    """The state of one step.
 
-    `redo`: the operator asked for it to be run again when the run comes by; `vouched`: nobody saw
-    its last attempt end, and the operator says that it happened; `done`: a person
-    has done it; `retries_left`: how often the runbook itself would have it run again now;
-    `approved`: what another person said of it last.
+    - `passed`: the run need not run the step any more.
+    - `rerun_requested`: the operator jumped back before the step, so the run executes it again.
+    - `settled_as_happened`: nobody saw its last attempt end, and the operator states that it
+      happened.
+    - `done`: a person has done it.
+    - `retries_left`: how many automatic retries are left.
+    - `approved`: the last approval given for it, not yet used up.
     """
 
     step: Step
@@ -40,8 +45,8 @@ class StepState:
     outcome: Outcome | Literal["indeterminate"] | None = None
     passed: bool = False
     skipped: bool = False
-    redo: bool = False
-    vouched: bool = False
+    rerun_requested: bool = False
+    settled_as_happened: bool = False
     done: bool = False
     retries_left: int = 0
     approved: ev.ApprovalGranted | None = None
@@ -49,24 +54,24 @@ class StepState:
 
     @property
     def declared_skip(self) -> bool:
-        """The runbook itself says that this cell is not executed (nbclient's tag)."""
+        """Return True if the runbook says not to execute this cell (nbclient's tag)."""
         return "skip-execution" in self.step.tags
 
     @property
     def succeeded(self) -> bool:
-        """Its last attempt did what the runbook expects of it."""
+        """Return True if its last attempt did what the runbook expects of it."""
         allowed = self.outcome == "error" and "raises-exception" in self.step.tags
-        return self.outcome == "ok" or allowed or self.vouched or self.done
+        return self.outcome == "ok" or allowed or self.settled_as_happened or self.done
 
     @property
     def failed(self) -> bool:
-        """Its last attempt did not succeed, and nobody has asked for another."""
-        return self.outcome is not None and not self.passed and not self.redo
+        """Return True if its last attempt did not succeed and no other was asked for."""
+        return self.outcome is not None and not self.passed and not self.rerun_requested
 
 
 @dataclass
 class RunState:
-    """A run as its events so far tell it. Changed by `reducer.apply` alone."""
+    """The state of a run. Only `reducer.apply` changes it."""
 
     phase: Phase = Phase.NEW
     started: ev.RunStarted | None = None
@@ -75,13 +80,13 @@ class RunState:
     order: tuple[str, ...] = ()
     position: int = 0
     kernel: Literal["none", "alive", "dead"] = "none"
-    generation: int = 0
+    generation: int = 0  # counts kernels from 1
     kernel_info: ev.KernelStarted | None = None
     process: ev.KernelProcess | None = None
-    sent: int = 0  # attempts that this kernel was given
-    suspended: bool = False  # something outside has stopped its process
-    busy: bool = False  # a kernel that was reattached to is still at what it did before
-    told: str = ""  # what such a kernel says of the attempt that nobody saw end
+    attempts_sent: int = 0  # to the current kernel
+    suspended: bool = False  # something outside nbrun has stopped the kernel's process
+    kernel_busy: bool = False  # a reattached kernel still executes an earlier request
+    kernel_report: str = ""  # what that kernel knows about an attempt whose end nobody saw
     attempt: ev.AttemptStarted | None = None
     last_attempt: ev.AttemptStarted | None = None
     interrupted: bool = False
@@ -89,29 +94,29 @@ class RunState:
     input_wanted: ev.InputRequested | None = None
     stop: ev.Stopped | None = None
     decision: ev.Decided | None = None
-    proposal: ev.DecisionProposed | None = None  # what was decided here waits for an approval
-    stepping: bool = False
-    paused: bool = False
-    aside: bool = False
-    moved: bool = False
-    restarted: bool = False
-    resumed: bool = False  # and what the run needs of a kernel is yet to be found or made
-    setup_failed: bool = False
-    rebuild: deque[str] = field(default_factory=deque)  # what a new kernel has yet to run again
+    proposal: ev.DecisionProposed | None = None  # a decision that waits for an approval
+    step_mode: bool = False  # stop before every step
+    paused: bool = False  # stop before the next step
+    ran_aside: bool = False  # the last attempt was not of the current step
+    jumped: bool = False  # the operator jumped to the current step
+    restarted: bool = False  # the kernel was restarted since the last stop
+    resumed: bool = False  # the run was resumed, and no kernel has been found or started since
+    setup_failed: bool = False  # a setup step failed in a restarted kernel
+    setup_queue: deque[str] = field(default_factory=deque)  # setup steps left for a new kernel
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
     operators: list[model.Operator] = field(default_factory=list)  # attached now
-    hands: set[int] = field(default_factory=set)  # the uids of all who were attached or decided
+    participants: set[int] = field(default_factory=set)  # uids of all who attached or decided
     cancel: ev.Decided | None = None
-    ended_by: str | None = None
-    inserted: int = 0
+    ended_by: str | None = None  # the step that asked for the run to end
+    inserted: int = 0  # inserted cells that were run
     deviations: list[ev.Deviated] = field(default_factory=list)
 
     @property
     def plan(self) -> ev.RunStarted:
-        """What was started.
+        """Return the event that started the run.
 
         Raises:
-            IllegalEventError: nothing was.
+            IllegalEventError: the run has not started.
         """
         if self.started is None:
             raise IllegalEventError("the record does not begin with run.started")
@@ -119,13 +124,13 @@ class RunState:
 
     @property
     def current(self) -> StepState | None:
-        """The first step not yet passed, which the next stop is about; None at the end."""
+        """Return the first step not yet passed, which the next stop is about; None at the end."""
         while self.position < len(self.order) and self._at(self.position).passed:
             self.position += 1
         return self._at(self.position) if self.position < len(self.order) else None
 
-    def order_of_steps(self) -> list[Step]:
-        """The steps as the run follows them, in order."""
+    def ordered_steps(self) -> list[Step]:
+        """Return the steps in the order in which the run follows them."""
         return [self.steps[id_].step for id_ in self.order]
 
     @property
@@ -137,7 +142,7 @@ class RunState:
         return bool(self.deviations)
 
     def counts(self) -> dict[str, int]:
-        """Attempts, and steps by how they ended, as `run.finished` has them."""
+        """Count attempts, and steps by how they ended, for `run.finished`."""
         steps = self.steps.values()
         return {
             "attempts": sum(step.attempts for step in steps) + self.inserted,
@@ -153,7 +158,7 @@ class RunState:
     def _at(self, position: int) -> StepState:
         return self.steps[self.order[position]]
 
-    def unpass(self, step: StepState) -> None:
-        """Let the run come by `step` again."""
+    def mark_not_passed(self, step: StepState) -> None:
+        """Let the run execute `step` again."""
         step.passed = False
         self.position = min(self.position, step.step.number - 1)

@@ -64,7 +64,7 @@ class DecisionHandler:
 
     def _carry_out(self, decision: Decision) -> None:
         """What a decision does at once; the rest follows from the state."""
-        at_work = self._state.phase is Phase.RUNNING or self._state.busy
+        at_work = self._state.phase is Phase.RUNNING or self._state.kernel_busy
         match decision:
             case decisions.Interrupt() if at_work:
                 self._control.interrupt("the operator pressed Ctrl-C")

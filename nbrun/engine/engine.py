@@ -97,7 +97,7 @@ class Engine:
         """`state`: where the run stands that the journal holds already."""
         self.inbox = inbox
         self.state = state or RunState()
-        redaction = redaction or Redaction(lost=_secrets(self.state))
+        redaction = redaction or Redaction(unknown=_secrets(self.state))
         self._recorder = Recorder(journal, self.state, redaction, publish)
         self._emit, self._emit_all = self._recorder.emit, self._recorder.emit_all
         self._cap = output_cap
@@ -170,7 +170,7 @@ class Engine:
 
     def _do_next(self) -> None:
         self._hear_waiting()
-        if self.state.busy:
+        if self.state.kernel_busy:
             self._hear(self._wait())
             return
         following = what_next(self.state)
@@ -186,9 +186,9 @@ class Engine:
                 self._finish = following
 
     def _waited(self, planned: NextAttempt) -> bool:
-        """Let `planned.after` pass; False when something else is to be done now."""
-        due = self._attempt_ended + planned.after
-        while planned.after and time.monotonic() < due:
+        """Let `planned.delay` pass; False when something else is to be done now."""
+        due = self._attempt_ended + planned.delay
+        while planned.delay and time.monotonic() < due:
             self._hear(self._wait(due))
             if what_next(self.state) != planned:
                 return False
@@ -202,7 +202,7 @@ class Engine:
         self._attempt_began = time.monotonic()
         self._control.begin(self._attempt_began)
         try:
-            source = self._recorder.redaction.reveal(planned.source)
+            source = self._recorder.redaction.restore(planned.source)
             self._cap.next_request(goes_on=planned.cause == "retry")
             self._transcript.sent(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # it was not sent
@@ -368,7 +368,7 @@ class Engine:
             )
 
     def _idled(self, idled: Idled) -> None:
-        if self.state.busy and idled.generation == self.state.generation:
+        if self.state.kernel_busy and idled.generation == self.state.generation:
             self._control.ended()
             told = _told(self.state, idled)
             self._emit(ev.KernelIdle(generation=idled.generation, told=told))
@@ -403,9 +403,9 @@ def _told(state: RunState, idled: Idled) -> str:
     the last of those that were recorded as sent."""
     if not state.unsettled or idled.ended is None:
         return ""
-    if idled.ended == state.sent - 1:
+    if idled.ended == state.attempts_sent - 1:
         return "this code never reached it"
-    if idled.ended != state.sent:
+    if idled.ended != state.attempts_sent:
         return ""
     return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
 

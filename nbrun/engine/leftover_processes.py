@@ -129,8 +129,8 @@ class LeftoverProcesses:
     def _command(self, words: Iterable[str]) -> str:
         """Cut after it is redacted: half a secret is none that would be known. Where secrets are
         not known to this process, the program alone."""
-        known = list(words) if self._redaction.knows_all else [*words][:1]
-        line = self._redaction.text(shlex.join(map(self._redaction.text, known)))
+        known = list(words) if self._redaction.knows_all_secrets else [*words][:1]
+        line = self._redaction.redact_text(shlex.join(map(self._redaction.redact_text, known)))
         brief = " ".join(line.split())
         return (
             brief

@@ -57,7 +57,7 @@ class Recorder:
         piece."""
         together: list[Event] = []
         for event in said:
-            for each in self.redaction.let_through(event):
+            for each in self.redaction.redact_event(event):
                 if not changes_state(each):  # and so entails nothing
                     check_transition(self.state, each)
                     together.append(each)
@@ -70,7 +70,7 @@ class Recorder:
 
     def release(self) -> None:
         """Record what was held back: nothing more will come."""
-        for held in self.redaction.release():
+        for held in self.redaction.flush():
             self._append([held])
 
     def elapsed(self) -> float:

@@ -77,7 +77,7 @@ def open_again(path: Path, clock: Clock | None = None) -> Reopened:
         kept_in = _cut(path, fd, reading.torn)
         end = _end(last, reading.head, clock or Clock())
         writer = Journal(path, fd, clock or Clock(), end)
-        told = [*followed.due, *_told(state, last, reading.torn, kept_in)]
+        told = [*followed.missing, *_told(state, last, reading.torn, kept_in)]
         if told:
             writer.append(told, sync=True)
             for event in told:
@@ -100,7 +100,7 @@ def _read(path: Path) -> tuple[Reading, DeviationChecker, Record, float]:
     alive."""
     reading, followed, last, seen = Reading(path), DeviationChecker(), None, 0.0
     for record in reading:
-        followed.take(record.event)
+        followed.add(record.event)
         last = record
         if not isinstance(record.event, ev.AttemptIndeterminate | ev.RunInterrupted):
             seen = record.mono

@@ -138,8 +138,8 @@ def build_engine(
     records before the subscribers do; `on_loss`, the error if the journal can't be written.
     """
     cap = OutputCap(inbox.put)
-    log = KernelLog(directory.log, redaction.scrub)
-    kernel = LocalKernel(launcher, cap, log=log, learn=redaction.learn)
+    log = KernelLog(directory.log, redaction.redact_bytes)
+    kernel = LocalKernel(launcher, cap, log=log, learn=redaction.add_secrets)
     subscribers = Recipients(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:

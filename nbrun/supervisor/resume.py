@@ -137,7 +137,7 @@ def redaction_for(
         {**(role.taken.secrets if role else {}), **secrets},
         secret_reentry.spellings(state, secrets),
         patterns=_load_config(state).redact_patterns,
-        lost=(*state.plan.secrets, *unknown),
+        unknown=(*state.plan.secrets, *unknown),
     )
 
 
@@ -168,7 +168,7 @@ def runbook_diff(state: RunState) -> str:
     """
     if not _has_changed(state):
         return ""
-    return _diff(state.order_of_steps(), _load_current_runbook(state).steps)
+    return _diff(state.ordered_steps(), _load_current_runbook(state).steps)
 
 
 def _has_changed(state: RunState) -> bool:
@@ -186,7 +186,7 @@ def runbook_replacement(state: RunState) -> ev.RunbookReplaced:
         git_commit=provenance.git_commit(book.path.parent),
         steps=steps,
         epilogue=book.epilogue,
-        diff=_diff(state.order_of_steps(), steps),
+        diff=_diff(state.ordered_steps(), steps),
     )
 
 

@@ -55,7 +55,7 @@ def values(state: RunState, given: Mapping[str, Given]) -> dict[str, Any]:
     spelled = spellings(state, found)
     redacting, recorded = Redaction(found, spelled), _injected(state)
     for name, literal in spelled.items():
-        shape = redacting.text(literal)
+        shape = redacting.redact_text(literal)
         if not any(line.rstrip("; ").endswith(shape) for line in recorded):
             raise ParameterError(
                 f"parameter {name!r} ({given[name].where}): is another value than the run began "

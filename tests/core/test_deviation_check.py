@@ -31,7 +31,7 @@ def written(chance: random.Random) -> list[Event]:
 
 def faults(events: Iterable[Event]) -> list[str]:
     followed = DeviationChecker()
-    return [wrong for event in events if (wrong := followed.take(event)) is not None]
+    return [wrong for event in events if (wrong := followed.add(event)) is not None]
 
 
 def deviations(events: list[Event]) -> list[int]:
@@ -70,10 +70,10 @@ def test_of_a_record_that_is_cut_anywhere_it_is_known_what_it_lacks(chance: rand
     for at in range(1, len(events)):
         followed = DeviationChecker()
         for event in events[:at]:
-            assert followed.take(event) is None
+            assert followed.add(event) is None
         rest = events[at:]
         count = next((n for n, each in enumerate(rest) if not isinstance(each, ev.Deviated)), None)
-        assert followed.due == rest[:count]
+        assert followed.missing == rest[:count]
 
 
 @pytest.mark.parametrize("versions", [{}, {"nbrun": "0.0.1"}])
@@ -88,12 +88,12 @@ def test_what_another_version_wrote_is_followed_and_not_judged(versions: dict[st
         ev.Resumed(),
     ]
     followed = DeviationChecker()
-    assert [followed.take(event) for event in lies] == [None] * len(lies)
-    assert not followed.is_judged
-    assert followed.due == []
+    assert [followed.add(event) for event in lies] == [None] * len(lies)
+    assert not followed.is_checked
+    assert followed.missing == []
     lies[0] = msgspec.structs.replace(plan, versions=OWN)
     assert faults(lies) == [
-        "it does not tell what came before it entails: the deviation skipped of s1"
+        "the deviation skipped of s1 is missing, which an event before it implies"
     ]
 
 
@@ -101,6 +101,6 @@ def test_who_resumes_a_run_answers_for_what_comes_then() -> None:
     followed = DeviationChecker()
     plan, kernel = begun(2)
     for event in (plan, kernel, ev.RunInterrupted(why="killed")):
-        followed.take(event)
-    followed.take(run_resumed(versions=OWN))
-    assert followed.is_judged
+        followed.add(event)
+    followed.add(run_resumed(versions=OWN))
+    assert followed.is_checked

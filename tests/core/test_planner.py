@@ -44,7 +44,7 @@ from tests.support.run_states import failed, following, state_of, waiting
 
 
 STUBBORN = step(1, contract=model.Contract(retries=2, retry_delay=5.0))
-AGAIN = NextAttempt("s1", "step_1()", "retry", after=5.0)
+AGAIN = NextAttempt("s1", "step_1()", "retry", delay=5.0)
 
 
 def test_a_step_is_retried_as_often_as_the_runbook_says_and_stays_on_script() -> None:

@@ -93,7 +93,7 @@ def tells(text: str, secret: str) -> bool:
 def test_no_usual_form_of_a_secret_passes(secret: str) -> None:
     redaction = Redaction({"token": secret})
     for form in spelled(secret):
-        seen = redaction.text(f"before {form} after")
+        seen = redaction.redact_text(f"before {form} after")
         assert "[secret:token" in seen, form
         assert not tells(seen, secret), seen
         assert seen.startswith("before ")
@@ -120,14 +120,14 @@ def test_base64_is_found_wherever_the_secret_stands_in_it(
     form: str, before: str, after: str
 ) -> None:
     encoded = base64.b64encode((before + form + after).encode()).decode()
-    seen = Redaction({"token": form}).text(encoded)
+    seen = Redaction({"token": form}).redact_text(encoded)
     left = re.sub(r"\[secret:token:base64( \d)?\]", "", seen)
     assert len(left) < len(encoded) / 2, seen
 
 
 @pytest.mark.parametrize("line", KEY.splitlines()[1:3])
 def test_a_line_of_a_secret_of_many_is_one(line: str) -> None:
-    assert line not in Redaction({"key": KEY}).text(f"  ---> {line} <---")
+    assert line not in Redaction({"key": KEY}).redact_text(f"  ---> {line} <---")
 
 
 @example(secret="0000000 ", cuts=[7], before="", after="")
@@ -139,7 +139,7 @@ def test_a_secret_passes_no_stream_however_it_is_cut(
     redaction = Redaction({"token": secret})
     whole = before + secret + after
     seen = streamed(redaction, whole, cuts)
-    assert seen == redaction.text(whole)
+    assert seen == redaction.redact_text(whole)
     assert "[secret:token" in seen
 
 
@@ -147,8 +147,8 @@ def streamed(redaction: Redaction, whole: str, cuts: Sequence[int]) -> str:
     """What is recorded of a stream that brings `whole`, cut at these places."""
     ends = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})
     chunks = [whole[a:b] for a, b in pairwise(ends)]
-    events = [each for chunk in chunks for each in redaction.let_through(output(chunk))]
-    events += redaction.let_through(attempt_finished())
+    events = [each for chunk in chunks for each in redaction.redact_event(output(chunk))]
+    events += redaction.redact_event(attempt_finished())
     assert isinstance(events[-1], ev.AttemptFinished)
     return "".join(each.output["text"] for each in events[:-1] if isinstance(each, ev.Output))
 
@@ -156,50 +156,50 @@ def streamed(redaction: Redaction, whole: str, cuts: Sequence[int]) -> str:
 @given(st.lists(st.text(max_size=8)))
 def test_what_is_no_secret_comes_through_whole_and_in_order(chunks: Sequence[str]) -> None:
     redaction = Redaction({"token": "\ue000" * 8})
-    events = [each for chunk in chunks for each in redaction.let_through(output(chunk))]
-    events += redaction.let_through(run_finished())
+    events = [each for chunk in chunks for each in redaction.redact_event(output(chunk))]
+    events += redaction.redact_event(run_finished())
     seen = "".join(each.output["text"] for each in events if isinstance(each, ev.Output))
     assert seen == "".join(chunks)
 
 
 def test_only_what_may_be_a_beginning_is_held_back() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
-    (first,) = redaction.let_through(output("login: hun"))
+    (first,) = redaction.redact_event(output("login: hun"))
     assert isinstance(first, ev.Output)
     assert first.output["text"] == "login: "
-    assert [each.output["text"] for each in redaction.let_through(output("gry\n"))] == [  # type: ignore[union-attr]
+    assert [each.output["text"] for each in redaction.redact_event(output("gry\n"))] == [  # type: ignore[union-attr]
         "hungry\n"
     ]
 
 
 def test_one_stream_waits_while_the_other_goes_on() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
-    assert redaction.let_through(output("hunter2-")) == []
+    assert redaction.redact_event(output("hunter2-")) == []
     error = output(stream("warning\n", "stderr"))
-    assert redaction.let_through(error) == [error]
-    (rest,) = redaction.let_through(output("hunter2"))
+    assert redaction.redact_event(error) == [error]
+    (rest,) = redaction.redact_event(output("hunter2"))
     assert isinstance(rest, ev.Output)
     assert rest.output["text"] == "[secret:token]"
 
 
 def test_at_the_end_what_is_held_is_let_go_of_before_the_last_event() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
-    redaction.let_through(output("hun"))
-    assert redaction.release() == [output("hun")]
-    assert redaction.release() == []
+    redaction.redact_event(output("hun"))
+    assert redaction.flush() == [output("hun")]
+    assert redaction.flush() == []
 
 
 def test_any_other_event_lets_go_what_was_held() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
-    redaction.let_through(output("hun"))
-    assert redaction.let_through(stopped()) == [output("hun"), stopped()]
-    assert redaction.let_through(stopped()) == [stopped()]
+    redaction.redact_event(output("hun"))
+    assert redaction.redact_event(stopped()) == [output("hun"), stopped()]
+    assert redaction.redact_event(stopped()) == [stopped()]
 
 
 def test_the_late_output_of_an_attempt_is_never_put_to_another() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
-    redaction.let_through(output("hunter2-", late=True))
-    told = redaction.let_through(output("hunter2!", step="s2"))
+    redaction.redact_event(output("hunter2-", late=True))
+    told = redaction.redact_event(output("hunter2!", step="s2"))
     assert told == [output("hunter2-", late=True), output("hunter2!", step="s2")]
 
 
@@ -226,7 +226,7 @@ ERROR = {"output_type": "error", "ename": "E", "evalue": IT, "traceback": [f"at 
     ids=lambda event: type(event).__name__,
 )
 def test_no_field_of_an_event_tells_it(event: ev.Event) -> None:
-    (seen,) = Redaction({"token": "hunter2-hunter2"}).let_through(event)
+    (seen,) = Redaction({"token": "hunter2-hunter2"}).redact_event(event)
     assert b"hunter2" not in msgspec.json.encode(seen)
     assert msgspec.json.decode(msgspec.json.encode(seen), type=ev.Event) == seen
 
@@ -237,19 +237,19 @@ def test_nbruns_own_words_are_left_alone(build: Any) -> None:
     words = ("completed", "step_failed", "display_data", "retried", "stream", "stdout", "markdown")
     redaction = Redaction({f"s{number}": word for number, word in enumerate(words)})
     event = build()
-    seen = redaction.let_through(event)[-1]
+    seen = redaction.redact_event(event)[-1]
     assert type(seen) is type(event)
     assert msgspec.json.decode(msgspec.json.encode(seen), type=ev.Event) == seen
 
 
 def test_a_secret_number_is_found_as_number_and_as_text() -> None:
     redaction = Redaction({"pin": 12345678})
-    (started,) = redaction.let_through(run_started(parameters={"pin": 12345678, "n": 5}))
+    (started,) = redaction.redact_event(run_started(parameters={"pin": 12345678, "n": 5}))
     assert isinstance(started, ev.RunStarted)
     assert started.parameters == {"pin": "[secret:pin]", "n": 5}
-    (shown,) = redaction.let_through(output(display(application_json={"pin": 12345678})))
+    (shown,) = redaction.redact_event(output(display(application_json={"pin": 12345678})))
     assert b"12345678" not in msgspec.json.encode(shown)
-    assert redaction.text("pin = 12345678") == "pin = [secret:pin]"
+    assert redaction.redact_text("pin = 12345678") == "pin = [secret:pin]"
 
 
 # ── what the kernel gets ─────────────────────────────────────────────────────────────────────
@@ -261,25 +261,25 @@ def test_the_source_that_is_sent_is_the_one_that_was_written(
 ) -> None:
     redaction = Redaction({"token": secret}, {"token": repr(secret)}, [r"pass\w+"])
     source = f"{before}{secret} {secret!r} password1 {json.dumps(secret)}{after}"
-    (started,) = redaction.let_through(attempt_started(source=source))
+    (started,) = redaction.redact_event(attempt_started(source=source))
     assert isinstance(started, ev.AttemptStarted)
-    assert redaction.reveal(started.source) == source
-    (again,) = redaction.let_through(started)
+    assert redaction.restore(started.source) == source
+    (again,) = redaction.redact_event(started)
     assert again == started
 
 
 def test_what_the_operator_makes_of_the_recorded_source_gets_the_secret() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
-    assert redaction.reveal("login('[secret:token]', 2)") == "login('hunter2-hunter2', 2)"
+    assert redaction.restore("login('[secret:token]', 2)") == "login('hunter2-hunter2', 2)"
 
 
 def test_a_secret_that_another_process_knew_is_never_sent_as_its_placeholder() -> None:
-    redaction = Redaction(lost=["token"])
+    redaction = Redaction(unknown=["token"])
     with pytest.raises(SecretUnknownError, match="token"):
-        redaction.reveal("login('[secret:token]')")
+        redaction.restore("login('[secret:token]')")
     with pytest.raises(SecretUnknownError, match="token"):
-        redaction.reveal("login('[secret:token:repr]')")
-    assert redaction.reveal("'[secret:other]'") == "'[secret:other]'"
+        redaction.restore("login('[secret:token:repr]')")
+    assert redaction.restore("'[secret:other]'") == "'[secret:other]'"
 
 
 # ── patterns ─────────────────────────────────────────────────────────────────────────────────
@@ -287,19 +287,19 @@ def test_a_secret_that_another_process_knew_is_never_sent_as_its_placeholder() -
 
 def test_what_a_pattern_matches_is_redacted_and_a_line_waits_until_it_is_whole() -> None:
     redaction = Redaction(patterns=[r"AKIA\w{4,}"])
-    assert redaction.let_through(output("key AKIA")) == []
-    (line,) = redaction.let_through(output("1234\nkey"))
+    assert redaction.redact_event(output("key AKIA")) == []
+    (line,) = redaction.redact_event(output("1234\nkey"))
     assert isinstance(line, ev.Output)
     assert line.output["text"] == "key [redacted]\n"
 
 
 def test_a_long_line_is_not_held_for_ever() -> None:
     redaction = Redaction(patterns=[r"AKIA\w{4,}"])
-    assert redaction.let_through(output("x" * 100_000))
+    assert redaction.redact_event(output("x" * 100_000))
 
 
 def test_bytes_are_scrubbed_whatever_else_is_in_them() -> None:
-    assert Redaction({"t": "hunter2-é"}).scrub("\xff hunter2-é".encode() + b"\xff") == (
+    assert Redaction({"t": "hunter2-é"}).redact_bytes("\xff hunter2-é".encode() + b"\xff") == (
         "\xff [secret:t]".encode() + b"\xff"
     )
 
@@ -324,8 +324,8 @@ def test_secret_of_six_characters_is_accepted(value: Any) -> None:
 
 def test_a_secret_whose_value_changes_is_known_by_both_and_sent_as_it_was_written() -> None:
     redaction = Redaction({"TOKEN": "first-token"})
-    redaction.learn({"TOKEN": "second-token", "KEY": "first-key"})
-    redaction.learn({"TOKEN": "third-token", "KEY": "first-key"})
-    told = redaction.text("first-token second-token third-token first-key")
+    redaction.add_secrets({"TOKEN": "second-token", "KEY": "first-key"})
+    redaction.add_secrets({"TOKEN": "third-token", "KEY": "first-key"})
+    told = redaction.redact_text("first-token second-token third-token first-key")
     assert told == "[secret:TOKEN] [secret:TOKEN 2] [secret:TOKEN 3] [secret:KEY]"
-    assert redaction.reveal(told) == "first-token second-token third-token first-key"
+    assert redaction.restore(told) == "first-token second-token third-token first-key"

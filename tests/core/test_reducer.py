@@ -334,20 +334,20 @@ def test_a_stop_is_said_once() -> None:
 
 def test_going_step_by_step_ends_with_continue() -> None:
     begin = [*begun(policy=policy(step=True)), stopped("step_mode")]
-    assert fold(begin).stepping
-    assert after(decided("run"), resumed(), begin=begin).stepping
-    assert not after(decided("continue"), resumed(), begin=begin).stepping
+    assert fold(begin).step_mode
+    assert after(decided("run"), resumed(), begin=begin).step_mode
+    assert not after(decided("continue"), resumed(), begin=begin).step_mode
 
 
 def test_continue_does_not_turn_a_plain_run_into_a_stepping_one() -> None:
-    assert not after(decided("run"), resumed(), begin=failed_at(1)).stepping
+    assert not after(decided("run"), resumed(), begin=failed_at(1)).step_mode
 
 
 def test_a_step_run_aside_is_known_to_have_been_aside() -> None:
-    assert after(attempt_started("s3", cause="operator")).aside
-    assert after(attempt_started("inserted-1", cause="operator")).aside
-    assert not after(attempt_started("s1", cause="operator")).aside
-    assert not after(attempt_started("s1")).aside
+    assert after(attempt_started("s3", cause="operator")).ran_aside
+    assert after(attempt_started("inserted-1", cause="operator")).ran_aside
+    assert not after(attempt_started("s1", cause="operator")).ran_aside
+    assert not after(attempt_started("s1")).ran_aside
 
 
 # ── Skip and jump ────────────────────────────────────────────────────────────────────────────
@@ -363,14 +363,14 @@ def test_a_jump_forward_skips_what_lies_between_and_no_more() -> None:
     state = after(decided("jump", "s4"), begin=failed_at(2, begun(5)))
     assert current(state) == "s4"
     assert [id_ for id_, each in state.steps.items() if each.skipped] == ["s2", "s3"]
-    assert state.moved
+    assert state.jumped
 
 
 def test_a_jump_back_lets_what_was_passed_come_again() -> None:
     state = after(decided("jump", "s2"), begin=failed_at(4, begun(5)))
     assert current(state) == "s2"
     assert passed(state) == ["s1"]
-    assert [id_ for id_, each in state.steps.items() if each.redo] == ["s2", "s3"]
+    assert [id_ for id_, each in state.steps.items() if each.rerun_requested] == ["s2", "s3"]
 
 
 def test_a_jump_back_does_not_ask_for_a_failed_step_again() -> None:
@@ -396,7 +396,7 @@ def test_a_step_that_came_again_is_passed_like_any_other() -> None:
         attempt_finished("s1", 2),
         begin=failed_at(2),
     )
-    assert not state.steps["s1"].redo
+    assert not state.steps["s1"].rerun_requested
     assert current(state) == "s2"
 
 
@@ -450,7 +450,7 @@ def test_a_new_kernel_is_rebuilt_from_the_setup_steps_that_had_run() -> None:
     tags = {"s1": ["parameters"], "s2": ["setup"], "s4": ["injected-parameters"], "s5": ["setup"]}
     told = [*failed_at(5, begun(steps(6, **tags))), decided("restart"), resumed()]
     state = after(kernel_restarted(), begin=told)
-    assert list(state.rebuild) == ["s1", "s2", "s4"]
+    assert list(state.setup_queue) == ["s1", "s2", "s4"]
     assert state.restarted
     assert state.decision is None
 
@@ -458,7 +458,7 @@ def test_a_new_kernel_is_rebuilt_from_the_setup_steps_that_had_run() -> None:
 def test_a_setup_step_that_failed_and_was_skipped_is_not_sent_to_a_new_kernel() -> None:
     begin = failed_at(1, begun(steps(2, s1=["setup"])))
     state = after(decided("skip"), resumed(), kernel_died(), kernel_restarted(), begin=begin)
-    assert list(state.rebuild) == []
+    assert list(state.setup_queue) == []
 
 
 def rebuilding(*events: Event) -> RunState:
@@ -473,7 +473,7 @@ def rebuilding(*events: Event) -> RunState:
 def test_a_setup_step_that_fails_in_a_new_kernel_is_the_one_the_run_stands_at() -> None:
     state = rebuilding()
     assert current(state) == "s1"
-    assert list(state.rebuild) == ["s1", "s2"]
+    assert list(state.setup_queue) == ["s1", "s2"]
 
 
 def test_the_rebuild_stands_still_until_its_failed_step_is_seen_to() -> None:
@@ -494,12 +494,12 @@ def test_a_setup_step_that_the_operator_ran_by_hand_is_not_run_once_more() -> No
         attempt_started("s2", 2, cause="operator"),
         attempt_finished("s2", 2),
     )
-    assert list(state.rebuild) == ["s1"]
+    assert list(state.setup_queue) == ["s1"]
 
 
 def test_a_jump_over_the_failed_setup_step_takes_it_out_of_the_rebuild() -> None:
     state = rebuilding(decided("jump", "s3"))
-    assert list(state.rebuild) == ["s2"]
+    assert list(state.setup_queue) == ["s2"]
     assert current(state) == "s3"
 
 
@@ -640,7 +640,7 @@ def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
                 assert approved or cause == "setup"
             case ev.Decided(decision=decision) if state.proposal and decision not in _ENDS_WAITING:
                 assert isinstance(before, ev.ApprovalGranted)
-                assert before.operator.uid not in state.hands
+                assert before.operator.uid not in state.participants
                 assert (before.decision, before.step) == (event.decision, event.step)
         apply(state, event)
         before = event
@@ -743,9 +743,9 @@ def test_the_operator_is_asked_before_anything_else_is_done() -> None:
 
 def test_a_kernel_that_was_found_again_keeps_its_generation_and_what_it_tells() -> None:
     state = fold(cut_short(kernel_reattached()))
-    assert (state.kernel, state.generation, state.busy) == ("alive", 1, True)
+    assert (state.kernel, state.generation, state.kernel_busy) == ("alive", 1, True)
     apply(state, kernel_idle(told="it ended: ok"))
-    assert not state.busy
+    assert not state.kernel_busy
     assert what_next(state) == NextStop("indeterminate", "it ended: ok", step="s1")
 
 

@@ -198,7 +198,7 @@ def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, b
 
 
 def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -> None:
-    found = LeftoverProcesses(Redaction(lost=("password",)))
+    found = LeftoverProcesses(Redaction(unknown=("password",)))
     kernel.starts("sleep", "670")
     told = found.of_gone(kernel.known)
     assert told is not None

@@ -69,10 +69,10 @@ def test_what_is_sent_again_is_what_was_sent_before(secret: str) -> None:
     """The recorded cell, with the secret put back into it, is the cell that was run."""
     literal = spellings(PLAIN, {"token": secret})["token"]
     sent = f"# Parameters\ntoken = {literal}"
-    recorded = Redaction({"token": secret}, {"token": literal}).text(sent)
+    recorded = Redaction({"token": secret}, {"token": literal}).redact_text(sent)
     state = run(recorded)
     found = again(state, token=secret)
-    assert Redaction(found, spellings(state, found)).reveal(recorded) == sent
+    assert Redaction(found, spellings(state, found)).restore(recorded) == sent
 
 
 def test_two_secrets_of_one_value_are_given_again_together() -> None:

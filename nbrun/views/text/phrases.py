@@ -156,11 +156,11 @@ def _first_line(text: str) -> str:
 
 def next_retry(state: RunState, step: str) -> str:
     """Return `next attempt in 5.0 s: the runbook declares retries (2 left)`; "" without one."""
-    following = what_next(state) if state.phase is Phase.READY and not state.rebuild else None
+    following = what_next(state) if state.phase is Phase.READY and not state.setup_queue else None
     if not isinstance(following, NextAttempt) or following.cause != "retry":
         return ""
     left = state.steps[step].retries_left
-    when = f"in {duration(following.after)}" if following.after else "at once"
+    when = f"in {duration(following.delay)}" if following.delay else "at once"
     return f"next attempt {when}: the runbook declares retries ({left} left)"
 
 

@@ -44,5 +44,5 @@ def _redacted(checked: Checked, book: Runbook) -> tuple[Runbook, dict[str, Any]]
     """The plan and the parameters as a record would have them: secrets stay out of here, too."""
     redaction = checked.redaction()
     notices = (*book.notices, *checked.given.notices)
-    seen = replace(book, steps=redaction.clean(book.steps), notices=notices)
-    return seen, redaction.parameters(checked.given.values)
+    seen = replace(book, steps=redaction.redact(book.steps), notices=notices)
+    return seen, redaction.redact_parameters(checked.given.values)
