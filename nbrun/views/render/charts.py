@@ -1,10 +1,12 @@
-"""Charts that need scripts: plotly's and Vega's. What they hold, in words; and a page's frames that
-draw them. The only importer of plotly and vl_convert.
+"""Plotly and Vega charts: described in words, and drawn in sandboxed frames of the report.
 
-A frame is sandboxed into an origin of its own: its scripts reach neither the page nor, by the
-page's Content Security Policy, any server. That policy names the scripts that may run by their
-hashes: two of ours, and the libraries, which stand in the page once, each in a hidden frame that
-hands it to those with charts. Nothing that a kernel wrote is a script there: a figure is data.
+The only importer of plotly and vl_convert.
+
+A frame is sandboxed into an origin of its own, so its scripts cannot reach the page. The page's
+Content Security Policy keeps them from any server. The policy lists the hashes of the scripts that
+may run: two of nbrun's own, and the chart libraries. The page contains each library once, in a
+hidden frame that sends it to the frames with charts. No script comes from a kernel: a figure is
+data.
 """
 
 import base64
@@ -19,41 +21,47 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
+from nbrun.views.render.nbformat_text import join, truncate
+
 Kind = Literal["plotly", "vega"]
 
-_LONGEST = 5_000_000  # characters of a figure that is drawn
-_HEIGHT = {"plotly": 450, "vega": 360}  # pixels, where a figure says none
-_LOWEST, _HIGHEST = 120, 900
+_MAX_FIGURE = 5_000_000  # characters of JSON; a longer figure is not drawn
+_DEFAULT_HEIGHT = {"plotly": 450, "vega": 360}  # pixels
+_MIN_HEIGHT, _MAX_HEIGHT = 120, 900  # pixels
 _PACKAGES: dict[Kind, str] = {"plotly": "plotly", "vega": "vl_convert"}
-_MARKS: dict[Kind, str] = {
+_MIME_PREFIXES: dict[Kind, str] = {
     "plotly": "application/vnd.plotly",
     "vega": "application/vnd.vega",
 }
-_ANY_MARK = tuple(_MARKS.values())
+_ANY_MIME_PREFIX = tuple(_MIME_PREFIXES.values())
 _NAMES: dict[Kind, str] = {"plotly": "plotly", "vega": "Vega"}
 _VEGA_LITE = "application/vnd.vegalite.v6+json"
-# How altair's own HTML calls its script: `(function(spec, embedOpt){…})({…}, {"mode": …});`
-_ALTAIR = re.compile(r"\(function\(spec, embedOpt\)\s*\{.*?\}\)\((?=\{)", re.S)
+# The call in altair's HTML: `(function(spec, embedOpt){…})({…}, {"mode": …});`
+_ALTAIR_CALL = re.compile(r"\(function\(spec, embedOpt\)\s*\{.*?\}\)\((?=\{)", re.S)
 
 _FRAME = re.compile(r'^<iframe class="chart" data-library="(\w+)"')
 
 
 def kind_of(mime: str) -> Kind | None:
-    if not mime.startswith(_ANY_MARK):
+    """Return the library that draws a mime type, or None if it is not a chart."""
+    if not mime.startswith(_ANY_MIME_PREFIX):
         return None
-    return next((each for each in get_args(Kind) if mime.startswith(_MARKS[each])), None)
+    return next((each for each in get_args(Kind) if mime.startswith(_MIME_PREFIXES[each])), None)
 
 
 def restore_figures(data: dict[str, Any]) -> dict[str, Any]:
-    """A mime bundle, its charts as figures. A notebook keeps altair's `….v6.json` as text, since
-    nbformat knows `+json` alone; and by default altair's chart stands in a script of its HTML."""
+    """Return a mime bundle whose charts are parsed figures.
+
+    Two forms need parsing. A notebook stores altair's `….v6.json` as text, since nbformat treats
+    only `+json` types as JSON. And by default altair puts its chart into a script of its HTML.
+    """
     if any(map(kind_of, data)):
         return {mime: _parsed(value) if kind_of(mime) else value for mime, value in data.items()}
     source = data.get("text/html")
     text = "".join(source) if isinstance(source, list) else source
     if not isinstance(text, str) or "vega-embed" not in text:
         return data
-    call = _ALTAIR.search(text)
+    call = _ALTAIR_CALL.search(text)
     if call is None:
         return data
     try:
@@ -65,52 +73,49 @@ def restore_figures(data: dict[str, Any]) -> dict[str, Any]:
 
 def _parsed(value: Any) -> Any:
     try:
-        text = "".join(value) if isinstance(value, list) else value
-        return json.loads(text) if isinstance(text, str) else value
+        return json.loads(join(value))
     except (TypeError, ValueError, RecursionError):
         return value
 
 
 def describe(kind: Kind, figure: dict[str, Any]) -> str:
-    """`a plotly chart (1 × bar) “Free”`."""
-    told = _traces(figure) if kind == "plotly" else _named(figure.get("title"))
-    return f"a {_NAMES[kind]} chart{told}"
+    """Return a description such as `a plotly chart (1 × bar) “Free”`."""
+    details = _plotly_details(figure) if kind == "plotly" else _quoted(figure.get("title"))
+    return f"a {_NAMES[kind]} chart{details}"
 
 
-def _traces(figure: dict[str, Any]) -> str:
+def _plotly_details(figure: dict[str, Any]) -> str:
     data = figure.get("data")
     traces = [each for each in data if isinstance(each, dict)] if isinstance(data, list) else []
-    kinds = sorted({_cut(str(each.get("type", "scatter")), 40) for each in traces})
+    types = sorted({truncate(str(each.get("type", "scatter")), 40) for each in traces})
     layout = figure.get("layout")
     title = layout.get("title") if isinstance(layout, dict) else None
-    return f" ({len(traces)} × {', '.join(kinds[:5])})" * bool(kinds) + _named(title)
+    return f" ({len(traces)} × {', '.join(types[:5])})" * bool(types) + _quoted(title)
 
 
-def _named(title: Any) -> str:
+def _quoted(title: Any) -> str:
     text = title.get("text") if isinstance(title, dict) else title
-    return f" “{_cut(text, 80)}”" if isinstance(text, str) and text else ""
+    return f" “{truncate(text, 80)}”" if isinstance(text, str) and text else ""
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[:longest] + "…"
-
-
-# ── a page's frames ──────────────────────────────────────────────────────────────────────────
+# ── frames of the report ─────────────────────────────────────────────────────────────────────
 
 
 def render_frame(kind: Kind, figure: dict[str, Any], title: str) -> str | None:
-    """A frame that draws a figure, named `title`; None where its library is not installed, or the
-    figure is too long."""
+    """Return a frame, with a title, that draws a figure.
+
+    Return None if the library is not installed, or if the figure is too long.
+    """
     if importlib.util.find_spec(_PACKAGES[kind]) is None:
         return None
     data = json.dumps(figure)
-    if len(data) > _LONGEST:
+    if len(data) > _MAX_FIGURE:
         return None
     inside = (
-        f'<body data-library="{kind}"><style>{_script("frame.css")}</style><div id="chart">'
-        f"<p>This chart is drawn by scripts, and they are off here.</p></div>"
-        f'<script type="application/json" id="figure">{_inert(data)}</script>'
-        f"<script>{_script('frame.js')}</script>"
+        f'<body data-library="{kind}"><style>{_template("frame.css")}</style><div id="chart">'
+        f"<p>Scripts draw this chart, and they are switched off here.</p></div>"
+        f'<script type="application/json" id="figure">{_escape_json(data)}</script>'
+        f"<script>{_template('frame.js')}</script>"
     )
     height = _height(kind, figure)
     opening = f'<iframe class="chart" data-library="{kind}" height="{height}"'
@@ -118,23 +123,23 @@ def render_frame(kind: Kind, figure: dict[str, Any], title: str) -> str | None:
 
 
 def kinds_in(outputs: Iterable[str]) -> set[Kind]:
-    """The kinds of the charts that frames among these pieces of HTML draw."""
+    """Return the kinds of the charts whose frames are among these pieces of HTML."""
     found = {mark for each in outputs for mark in _FRAME.findall(each)}
     return {each for each in get_args(Kind) if each in found}
 
 
 def render_libraries(kinds: Iterable[Kind]) -> str:
-    """The hidden frames that hand the libraries to the others, for the end of the page."""
+    """Return the hidden frames that send the libraries to the others, for the page's end."""
     pages = ((f"the {_NAMES[each]} library", _library_page(each)) for each in sorted(kinds))
     return "".join(f"<iframe hidden {_attributes(*page)}></iframe>" for page in pages)
 
 
 def script_policy(kinds: Iterable[Kind]) -> str:
-    """The page's `script-src`: nothing, or these scripts to the letter."""
-    allowed = sorted(kinds)
-    if not allowed:
+    """Return the page's `script-src`: the hashes of the scripts that charts of `kinds` need."""
+    needed = sorted(kinds)
+    if not needed:
         return "'none'"
-    scripts = [_script("frame.js"), _script("library.js"), *map(_library, allowed)]
+    scripts = [_template("frame.js"), _template("library.js"), *map(_library, needed)]
     return " ".join(f"'sha256-{_hash(each)}'" for each in scripts)
 
 
@@ -149,21 +154,21 @@ def _height(kind: Kind, figure: dict[str, Any]) -> int:
     layout = figure.get("layout") if kind == "plotly" else figure
     wanted = layout.get("height") if isinstance(layout, dict) else None
     if not isinstance(wanted, int | float) or isinstance(wanted, bool):
-        return _HEIGHT[kind]
-    return int(max(_LOWEST, min(_HIGHEST, wanted))) + (60 if kind == "vega" else 0)
+        return _DEFAULT_HEIGHT[kind]
+    return int(max(_MIN_HEIGHT, min(_MAX_HEIGHT, wanted))) + (60 if kind == "vega" else 0)
 
 
-def _inert(data: str) -> str:
-    """JSON that ends no script element."""
+def _escape_json(data: str) -> str:
+    """Escape JSON so that it cannot end its script element."""
     return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _library_page(kind: Kind) -> str:
     packed = base64.b64encode(gzip.compress(_library(kind).encode(), 9, mtime=0)).decode()
     return (
-        f'<!--{_script(f"{kind}-licence.txt")}--><body data-library="{kind}">'
+        f'<!--{_template(f"{kind}-licence.txt")}--><body data-library="{kind}">'
         f'<script type="text/plain" id="library">{packed}</script>'
-        f"<script>{_script('library.js')}</script>"
+        f"<script>{_template('library.js')}</script>"
     )
 
 
@@ -179,7 +184,7 @@ def _library(kind: Kind) -> str:
 
 
 @lru_cache
-def _script(name: str) -> str:
+def _template(name: str) -> str:
     return (resources.files("nbrun.views.render") / "templates" / name).read_text("utf-8").strip()
 
 

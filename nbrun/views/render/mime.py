@@ -1,7 +1,7 @@
-"""A Jupyter output or a Markdown cell as something rich can print, and safe to print.
+"""A Jupyter output or Markdown cell as a rich renderable that is safe to print on a terminal.
 
-Outputs are those of nbformat 4 (nbformat.readthedocs.io, "The Notebook file format"). Whatever is
-malformed is shown as the JSON that it is: a view never hides an output and never fails on one.
+Outputs have the form of nbformat 4 (nbformat.readthedocs.io, "The Notebook file format"). A
+malformed output is shown as JSON: a view never hides an output and never fails on one.
 """
 
 import base64
@@ -15,25 +15,28 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nbrun.views.render import charts, html, images, json_tree, latex, traceback
+from nbrun.views.render import charts, html, images, latex, traceback
 from nbrun.views.render.html_table import MAX_ROWS, TableView
+from nbrun.views.render.json_tree import render_json
+from nbrun.views.render.nbformat_text import join, truncate
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain, visible
 
-_LONGEST_DUMP = 2_000
-_IMAGE_HEAD = 400_000  # characters of base64: metadata may stand before a JPEG's size
-_REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")  # says nothing but a class
-_PROGRAM = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
-_WHOLE = DisplayOptions()
+_MAX_DUMP = 2_000  # characters of JSON
+_IMAGE_HEAD = 400_000  # characters of base64: metadata may come before a JPEG's size
+_DEFAULT_REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")
+_NOT_TEXT = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
+_DEFAULTS = DisplayOptions()
 
 
 def render_output(
-    output: dict[str, Any], *, record_hint: str = "", display: DisplayOptions = _WHOLE
+    output: dict[str, Any], *, record_hint: str = "", display: DisplayOptions = _DEFAULTS
 ) -> RenderableType:
-    """Return one nbformat output dict as something to print; `record_hint` says where it is kept.
+    """Return a renderable of one nbformat output dict.
 
-    Never raises: an output that isn't well formed is shown as JSON, cut at 2,000 characters.
+    `record_hint` says where the reader finds an output that a terminal cannot show. Never raises: a
+    malformed output is shown as JSON, cut at 2,000 characters.
     """
     try:
         return _output(output, record_hint, display)
@@ -42,8 +45,8 @@ def render_output(
 
 
 def render_markdown(source: str) -> RenderableType:
-    """Return a Markdown cell as something to print. No link in it is active, no text concealed."""
-    from nbrun.views.render.markdown import TerminalMarkdown  # what reads Markdown takes its time
+    """Return a renderable of a Markdown cell, without active links or concealed text."""
+    from nbrun.views.render.markdown import TerminalMarkdown  # slow to import
 
     return TerminalMarkdown(visible(source))
 
@@ -51,7 +54,7 @@ def render_markdown(source: str) -> RenderableType:
 def _output(output: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
     match output["output_type"]:
         case "stream":
-            return _text(_string(output["text"]), display)
+            return _text(join(output["text"]), display)
         case "error":
             return _error(output, display)
         case "display_data" | "execute_result":
@@ -60,51 +63,43 @@ def _output(output: dict[str, Any], hint: str, display: DisplayOptions) -> Rende
 
 
 def _error(output: dict[str, Any], display: DisplayOptions) -> RenderableType:
-    """The cell's own frames first, unless all are asked for."""
+    """Render a traceback: the cell's own frames first, unless every frame is asked for."""
     lines = output["traceback"]
     if isinstance(lines, list) and not display.full_traceback:
-        lines = traceback.shorten([_string(line) for line in lines])
-    text = _string(lines, between="\n")
+        lines = traceback.shorten([join(line) for line in lines])
+    text = join(lines, "\n")
     return screen_text(text if text.strip() else f"{output['ename']}: {output['evalue']}")
 
 
 def _bundle(data: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
-    """Return the richest part of a mime bundle that a terminal can show, if any."""
+    """Render the richest part of a mime bundle that a terminal can show."""
     data = charts.restore_figures(data)
-    said = {mime: value for mime, value in data.items() if not _says_nothing(mime, value)} or data
-    for mime, shower in _best_first(tuple(said)):
-        shown = shower(said[mime], mime, display) if shower else _described(said, mime, hint)
-        if shown is not None:
-            return shown
+    data = {mime: value for mime, value in data.items() if not _is_bare_repr(mime, value)} or data
+    for mime, renderer in _best_first(tuple(data)):
+        rendered = renderer(data[mime], mime, display) if renderer else _describe(data, mime, hint)
+        if rendered is not None:
+            return rendered
     return Text()
 
 
 @lru_cache
 def _best_first(mimes: tuple[str, ...]) -> list[tuple[str, "Renderer | None"]]:
-    """Which of these mime types may be shown, and by what."""
+    """Return each of these mime types with the renderers to try, in order of preference."""
     return [
-        (mime, shower)
-        for pattern, shower in RENDERERS
+        (mime, renderer)
+        for pattern, renderer in RENDERERS
         for mime in mimes
         if fnmatchcase(mime, pattern)
     ]
 
 
-def _says_nothing(mime: str, value: Any) -> bool:
-    return mime == "text/plain" and bool(_REPR.fullmatch(_string(value)))
-
-
-def _string(value: Any, between: str = "") -> str:
-    """Return a multi-line string of nbformat, which may be a list of its parts."""
-    if isinstance(value, list):
-        return between.join(value)
-    if not isinstance(value, str):
-        raise TypeError(f"text expected, not {type(value).__name__}")
-    return value
+def _is_bare_repr(mime: str, value: Any) -> bool:
+    """Return True for text that names nothing but a class, such as `<Foo object at 0x7f…>`."""
+    return mime == "text/plain" and bool(_DEFAULT_REPR.fullmatch(join(value)))
 
 
 def _text(text: str, display: DisplayOptions) -> Text:
-    """A block of text, without the middle of what is longer than the options allow."""
+    """Render a block of text. Lines past `display.max_lines` are left out of its middle."""
     shown = screen_text(text)
     lines = shown.plain.count("\n") + 1
     if not display.max_lines or lines <= display.max_lines:
@@ -117,77 +112,68 @@ def _text(text: str, display: DisplayOptions) -> Text:
 
 
 def _html(value: str, display: DisplayOptions) -> RenderableType | None:
-    """The text and the tables of a page; None where nothing of it can be read."""
+    """Render the text and the tables of a page, or return None if it has nothing readable."""
+    rows = min(MAX_ROWS, display.max_lines) if display.max_lines else 0
     shown = [
-        Text(visible(part)) if isinstance(part, str) else TableView(part, max_rows=_rows(display))
+        Text(visible(part)) if isinstance(part, str) else TableView(part, max_rows=rows)
         for part in html.text_and_tables(value)
     ]
     if shown:
         return shown[0] if len(shown) == 1 else Group(*shown)
-    return None if _PROGRAM.search(value) or not value.strip() else Text(visible(value))
-
-
-def _rows(display: DisplayOptions) -> int:
-    return min(MAX_ROWS, display.max_lines) if display.max_lines else 0
+    return None if _NOT_TEXT.search(value) or not value.strip() else Text(visible(value))
 
 
 def _table(value: Any, _mime: str, display: DisplayOptions) -> RenderableType | None:
-    """HTML that is worth more than the text beside it: it holds a table."""
-    source = _string(value)
+    """Render HTML that holds a table. Other HTML is shown by the text in its bundle, if any."""
+    source = join(value)
     return _html(source, display) if "<table" in source[: html.MAX_CHARACTERS].lower() else None
 
 
 def _chart(value: Any, mime: str, _display: DisplayOptions) -> RenderableType | None:
-    """What a chart that needs scripts is; the text that comes with one names its class at most."""
+    """Describe a chart that needs scripts. The text in its bundle names at most its class."""
     kind = charts.kind_of(mime)
     if kind is None or not isinstance(value, dict):
         return None
-    told = charts.describe(kind, value)
-    return Text(plain(f"{told}: a terminal can't run it, and the report draws it"), "dim")
+    description = charts.describe(kind, value)
+    return Text(plain(f"{description}: a terminal can't run it, and the report draws it"), "dim")
 
 
-def _picture(value: Any, mime: str, display: DisplayOptions) -> RenderableType | None:
-    return images.render(mime, _string(value)) if display.pictures else None
+def _image(value: Any, mime: str, display: DisplayOptions) -> RenderableType | None:
+    return images.render(mime, join(value)) if display.pictures else None
 
 
-def _described(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
-    """Return one line on something that a terminal can't show: its type, its size, where it is."""
+def _describe(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
+    """Return one line about what a terminal cannot show: its type, its size, where to find it."""
     value = data[mime]
-    content = _string(value) if isinstance(value, str | list) else json.dumps(value)
+    content = join(value) if isinstance(value, str | list) else json.dumps(value)
     binary = mime.startswith("image/") and mime != "image/svg+xml"
     size = f"{max(1, round(len(content) * (0.75 if binary else 1) / 1000))} kB"
     pixels = _pixels(content) if binary else ""
-    title = _cut(plain(_string(data.get("text/plain", "")).strip()), 200)
+    title = truncate(plain(join(data.get("text/plain", "")).strip()), 200)
     line = f"{plain(mime)}{pixels}, {size}" + (f": {title}" if title else "")
     return Text(line + (f" (see {plain(hint)})" if hint else ""), "dim")
 
 
-# What is shown of a bundle: its first mime type that matches the first pattern, by the function
-# beside it, unless that can't show it (None). No function: one line says what it is.
+# Patterns of mime types, the preferred ones first, each with the function that renders such data. A
+# function returns None for data that it cannot render: then the next pattern is tried. No function
+# means that one line describes the data.
 Renderer = Callable[[Any, str, DisplayOptions], RenderableType | None]
 RENDERERS: tuple[tuple[str, Renderer | None], ...] = (
-    ("text/markdown", lambda value, _mime, _display: render_markdown(_string(value))),
-    (
-        "application/json",
-        lambda value, _mime, display: json_tree.render_json(value, display.max_lines),
-    ),
-    ("image/*", _picture),
+    ("text/markdown", lambda value, _mime, _display: render_markdown(join(value))),
+    ("application/json", lambda value, _mime, display: render_json(value, display.max_lines)),
+    ("image/*", _image),
     ("application/vnd.plotly.*", _chart),
     ("application/vnd.vega*", _chart),
     ("image/*", None),
     ("text/html", _table),
-    ("text/plain", lambda value, _mime, display: _text(_string(value), display)),
-    ("text/latex", lambda value, _mime, display: _text(latex.to_unicode(_string(value)), display)),
-    ("application/vnd.*", None),  # widgets: with text, the text is shown
-    ("text/html", lambda value, _mime, display: _html(_string(value), display)),
+    ("text/plain", lambda value, _mime, display: _text(join(value), display)),
+    ("text/latex", lambda value, _mime, display: _text(latex.to_unicode(join(value)), display)),
+    ("application/vnd.*", None),  # after text/plain: a widget with text is shown by its text
+    ("text/html", lambda value, _mime, display: _html(join(value), display)),
     ("text/html", None),
-    ("text/*", lambda value, _mime, display: _text(_string(value), display)),
+    ("text/*", lambda value, _mime, display: _text(join(value), display)),
     ("*", None),
 )
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def _dump(output: Any) -> str:
@@ -195,11 +181,11 @@ def _dump(output: Any) -> str:
         text = json.dumps(output, ensure_ascii=False, default=repr)
     except (TypeError, ValueError, RecursionError):
         text = f"an output that can't be shown: {type(output).__name__}"
-    return _cut(text, _LONGEST_DUMP)
+    return truncate(text, _MAX_DUMP)
 
 
 def _pixels(content: str) -> str:
-    """Return " 640×480" of a PNG, GIF or JPEG in base64, or "" where its header isn't readable."""
+    """Return " 640×480" for a PNG, GIF or JPEG in base64, or "" if its header is unreadable."""
     digits = re.sub(r"[^A-Za-z0-9+/]", "", content[:_IMAGE_HEAD])
     head = base64.b64decode(digits[: len(digits) // 4 * 4])
     size = None
@@ -217,9 +203,9 @@ def _pixels(content: str) -> str:
 
 def _jpeg_size(head: bytes) -> tuple[bytes, bytes] | None:
     """Walk a JPEG's segments to its frame header (ITU-T T.81, B.2.2): width and height."""
-    at = 2
-    while head[at : at + 1] == b"\xff" and at + 9 <= len(head):
-        if 0xC0 <= head[at + 1] <= 0xCF and head[at + 1] not in {0xC4, 0xC8, 0xCC}:
-            return head[at + 7 : at + 9], head[at + 5 : at + 7]
-        at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+    start = 2
+    while head[start : start + 1] == b"\xff" and start + 9 <= len(head):
+        if 0xC0 <= head[start + 1] <= 0xCF and head[start + 1] not in {0xC4, 0xC8, 0xCC}:
+            return head[start + 7 : start + 9], head[start + 5 : start + 7]
+        start += 2 + int.from_bytes(head[start + 2 : start + 4], "big")
     return None

@@ -1,8 +1,8 @@
-"""Outputs, Markdown and sources as HTML that can do nothing. The only importer of nh3.
+"""Sanitized HTML of outputs, Markdown and sources, for the report. The only importer of nh3.
 
-What a kernel calls HTML is cut down to text, tables, links and pictures that it carries itself: no
-script, no form, no frame, no style that could cover the page, nothing loaded from anywhere. Charts
-that need scripts get frames (see `charts`).
+A kernel's HTML is reduced to text, tables, links and embedded images. It keeps no script, form or
+frame, no style that could cover the page, and nothing that a browser would load from elsewhere.
+Charts that need scripts get frames (see `charts`).
 """
 
 import base64
@@ -17,11 +17,13 @@ from rich.console import Console
 from nbrun.views.render import charts, latex, mathml, traceback
 from nbrun.views.render.html import limit_nesting
 from nbrun.views.render.lexers import find_lexer
+from nbrun.views.render.nbformat_text import join
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.sanitize import visible
 
-MOST_CHARACTERS = 200_000  # of one text; more is in the journal, and no browser scrolls it well
-_LONG = 40  # lines from which on an output is folded away
+MAX_CHARACTERS = 200_000  # of one text: browsers scroll longer ones badly, and the journal has all
+_MAX_HTML = 5_000_000  # characters of an HTML output that are read
+_MAX_UNFOLDED_LINES = 40  # a longer output is folded away
 
 _TEXT_TAGS = """
 a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption
@@ -40,7 +42,7 @@ _ATTRIBUTES = {
     "ol": {"start"},
     "details": {"open"},
 }
-# MathML Core's, but for what loads, links, hides (`mphantom`) or runs (`maction`).
+# MathML Core, without the elements that load, link, hide (`mphantom`) or run (`maction`).
 _MATH = """
 math mfrac mi mn mo mover mroot mrow mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr
 munder munderover
@@ -58,18 +60,18 @@ _MATH_ATTRIBUTES = {
     "mtd": {"columnalign", "columnspan"},
     "munder": {"accentunder"},
 }
-# Words, and measures that stay near the line.
-_MEASURE = re.compile(
+# Keywords, and lengths too small to move anything far from its line.
+_MATH_VALUE = re.compile(
     r"(?:(?:[a-z-]{1,24}|-?[0-9]{1,2}(?:\.[0-9]{1,4})?(?:em|ex|pt)?)(?: |$)){1,12}"
 )
 _STYLES = {"text-align", "font-weight", "font-style"}
-_CARRIED = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
-_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
-_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
+_EMBEDDED_IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
+_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
 
 
 def clean(source: str) -> str:
-    """HTML of anybody, made harmless."""
+    """Return untrusted HTML with nothing but harmless tags, attributes and links."""
     import nh3
 
     return nh3.clean(
@@ -77,74 +79,77 @@ def clean(source: str) -> str:
         tags=_TAGS,
         clean_content_tags=_DROPPED,
         attributes=_ATTRIBUTES,
-        attribute_filter=_filtered,
+        attribute_filter=_filter_attribute,
         url_schemes={"http", "https", "mailto", "data"},
         filter_style_properties=_STYLES,
         link_rel="noopener noreferrer",
     )
 
 
-def _filtered(tag: str, name: str, value: str) -> str | None:
+def _filter_attribute(tag: str, name: str, value: str) -> str | None:
     if (tag, name) == ("img", "src"):
-        return value if _CARRIED.fullmatch(value.strip()) else None
+        return value if _EMBEDDED_IMAGE.fullmatch(value.strip()) else None
     if (tag, name) == ("a", "href"):
         return value if re.match(r"(https?|mailto):", value, re.I) else None
     return value
 
 
 def markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
-    """A Markdown cell. Its headings stand below those of the page."""
+    """Return a Markdown cell as HTML, its headings three levels below where they were.
+
+    `attachments` maps the names of a cell's images to mime bundles, as in nbformat.
+    """
     from markdown_it import MarkdownIt
 
-    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    tokens = reader.parse(visible(source))
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    tokens = parser.parse(visible(source))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
         for child in token.children or ():
             if child.type == "image":
-                child.attrs["src"] = _attached(str(child.attrs.get("src")), attachments or {})
-    return clean(reader.renderer.render(tokens, reader.options, {}))
+                child.attrs["src"] = _embed(str(child.attrs.get("src")), attachments or {})
+    return clean(parser.renderer.render(tokens, parser.options, {}))
 
 
-def _attached(src: str, attachments: dict[str, Any]) -> str:
+def _embed(src: str, attachments: dict[str, Any]) -> str:
     bundle = attachments.get(src.removeprefix("attachment:"))
     for mime, content in bundle.items() if isinstance(bundle, dict) else ():
-        if mime in _PICTURES and isinstance(content, str):
-            return f"data:{mime};base64,{_BASE64.sub('', content)}"
+        if mime in _IMAGE_TYPES and isinstance(content, str):
+            return f"data:{mime};base64,{_NOT_BASE64.sub('', content)}"
     return src
 
 
 def source(code: str, language: str, marked: int = 0) -> str:
-    """Code with spans of Pygments' classes, the line of the number `marked` in one of `hll`."""
+    """Return code with spans of Pygments' classes. The line number `marked` has the class `hll`."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
-    style = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
-    read = visible(code)
-    return str(highlight(read, find_lexer(read, language), style)).rstrip("\n")
+    formatter = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
+    safe = visible(code)
+    return str(highlight(safe, find_lexer(safe, language), formatter)).rstrip("\n")
 
 
 def text(content: str) -> str:
-    """Terminal text: what was overwritten is gone, colours are classes `ansi31`, …"""
+    """Return terminal text as HTML: as it is after overwriting, with classes such as `ansi31`."""
     from ansi2html import Ansi2HTMLConverter
 
-    shown = screen_text(content[:MOST_CHARACTERS])
+    shown = screen_text(content[:MAX_CHARACTERS])
     console = Console(
         file=io.StringIO(), force_terminal=True, color_system="standard", width=10_000,
         legacy_windows=False, highlight=False, emoji=False, markup=False,
     )  # fmt: skip
     with console.capture() as captured:
         console.print(shown, end="", soft_wrap=True, crop=False)
-    told = str(Ansi2HTMLConverter(dark_bg=False).convert(captured.get(), full=False)).rstrip("\n")
-    if len(content) > MOST_CHARACTERS:
-        left = len(content) - MOST_CHARACTERS
-        told += f"\n<em>… {left:,} characters more are in the journal</em>"
-    return told
+    made = str(Ansi2HTMLConverter(dark_bg=False).convert(captured.get(), full=False)).rstrip("\n")
+    if len(content) > MAX_CHARACTERS:
+        left = len(content) - MAX_CHARACTERS
+        made += f"\n<em>… {left:,} more characters are in the journal</em>"
+    return made
 
 
 def _math(source: str) -> str:
-    """LaTeX as MathML of shapes and letters alone, else as Unicode."""
+    """Return LaTeX as sanitized MathML, or as Unicode if it cannot be converted."""
     import nh3
 
     made = mathml.to_mathml(source)
@@ -155,7 +160,7 @@ def _math(source: str) -> str:
         tags=_MATH_TAGS,
         clean_content_tags=_DROPPED - {"math"},
         attributes=_MATH_ATTRIBUTES,
-        attribute_filter=lambda _tag, _name, value: value if _MEASURE.fullmatch(value) else None,
+        attribute_filter=lambda _tag, _name, value: value if _MATH_VALUE.fullmatch(value) else None,
         link_rel=None,
     )
 
@@ -163,101 +168,94 @@ def _math(source: str) -> str:
 # ── outputs ──────────────────────────────────────────────────────────────────────────────────
 
 
-def output(shown: dict[str, Any]) -> str:
-    """One nbformat output as HTML. Never raises: what is malformed is shown as the JSON it is."""
+def output(raw: dict[str, Any]) -> str:
+    """Return one nbformat output as HTML. Never raises: a malformed output is shown as JSON."""
     try:
-        return _output(shown)
+        return _output(raw)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-        return f"<pre>{html.escape(visible(json.dumps(shown, default=repr)[:2_000]))}</pre>"
+        return f"<pre>{html.escape(visible(json.dumps(raw, default=repr)[:2_000]))}</pre>"
 
 
-def _output(shown: dict[str, Any]) -> str:
-    match shown["output_type"]:
+def _output(raw: dict[str, Any]) -> str:
+    match raw["output_type"]:
         case "stream":
-            name = "stderr" if shown["name"] == "stderr" else "stdout"
-            return _folded(f'<pre class="{name}">{text(_string(shown["text"]))}</pre>', name)
+            name = "stderr" if raw["name"] == "stderr" else "stdout"
+            return _fold_if_long(f'<pre class="{name}">{text(join(raw["text"]))}</pre>', name)
         case "error":
-            return _error(shown)
+            return _error(raw)
         case "display_data" | "execute_result":
-            return _bundle(shown["data"])
-    raise ValueError(shown["output_type"])
+            return _bundle(raw["data"])
+    raise ValueError(raw["output_type"])
 
 
-def _error(shown: dict[str, Any]) -> str:
-    whole = "\n".join(_string(line) for line in shown["traceback"])
-    brief = "\n".join(traceback.shorten([_string(line) for line in shown["traceback"]]))
-    told = brief if brief.strip() else f"{shown['ename']}: {shown['evalue']}"
-    made = f'<pre class="error">{text(told)}</pre>'
-    if whole.strip() and whole != brief:
-        made += f"<details><summary>whole traceback</summary><pre>{text(whole)}</pre></details>"
+def _error(raw: dict[str, Any]) -> str:
+    lines = [join(line) for line in raw["traceback"]]
+    full, short = "\n".join(lines), "\n".join(traceback.shorten(lines))
+    error = short if short.strip() else f"{raw['ename']}: {raw['evalue']}"
+    made = f'<pre class="error">{text(error)}</pre>'
+    if full.strip() and full != short:
+        made += f"<details><summary>full traceback</summary><pre>{text(full)}</pre></details>"
     return made
 
 
 def _bundle(data: dict[str, Any]) -> str:
-    for mime in _PICTURES:
+    """Render the richest part of a mime bundle that a page without scripts can show."""
+    for mime in _IMAGE_TYPES:
         if mime in data:
-            return _picture(mime, _string(data[mime]), data)
+            return _image(mime, join(data[mime]), data)
     for mime, content in charts.restore_figures(data).items():
         kind = charts.kind_of(mime)
         if kind is not None and isinstance(content, dict):
             return _chart(kind, content)
     if "text/html" in data:
-        made = clean(_string(data["text/html"])[:5_000_000])
+        made = clean(join(data["text/html"])[:_MAX_HTML])
         if re.sub(r"<[^>]*>", "", made).strip() or "<img" in made:
             return f'<div class="html">{made}</div>'
     if "text/markdown" in data:
-        return f'<div class="html">{markdown(_string(data["text/markdown"]))}</div>'
+        return f'<div class="html">{markdown(join(data["text/markdown"]))}</div>'
     if "application/json" in data:
         return _json(data["application/json"], "JSON")
     if "text/latex" in data:
-        return f'<div class="math">{_math(_string(data["text/latex"]))}</div>'
+        return f'<div class="math">{_math(join(data["text/latex"]))}</div>'
     if "text/plain" in data:
-        return _folded(f"<pre>{text(_string(data['text/plain']))}</pre>", "output")
-    told = ", ".join(sorted(data)) or "nothing"
-    return f'<p class="hint">{html.escape(visible(told))}: not shown in a report</p>'
+        return _fold_if_long(f"<pre>{text(join(data['text/plain']))}</pre>", "output")
+    types = ", ".join(sorted(data)) or "nothing"
+    return f'<p class="hint">{html.escape(visible(types))}: not shown in a report</p>'
 
 
-def _picture(mime: str, content: str, data: dict[str, Any]) -> str:
-    """A picture within the page; an SVG too, where no script of it runs and nothing is loaded."""
+def _image(mime: str, content: str, data: dict[str, Any]) -> str:
+    """Embed an image in the page. A browser neither runs nor loads anything for an SVG in `img`."""
     if mime == "image/svg+xml":
-        carried = base64.b64encode(content.encode()).decode()
+        encoded = base64.b64encode(content.encode()).decode()
     else:
-        carried = _BASE64.sub("", content)
-    alt = _string(data.get("text/plain", "")).strip()[:200] or mime
-    return f'<img alt="{html.escape(visible(alt), quote=True)}" src="data:{mime};base64,{carried}">'
+        encoded = _NOT_BASE64.sub("", content)
+    alt = join(data.get("text/plain", "")).strip()[:200] or mime
+    return f'<img alt="{html.escape(visible(alt), quote=True)}" src="data:{mime};base64,{encoded}">'
 
 
 def _chart(kind: charts.Kind, figure: dict[str, Any]) -> str:
-    """Drawn in a frame of its own, where what draws it is installed; and what it holds."""
-    told = visible(charts.describe(kind, figure))
-    held = _json(figure, "what the chart holds")
-    drawn = charts.render_frame(kind, figure, told)
-    if drawn is not None:
-        return f'{drawn}<div class="held">{held}</div>'
+    """Return the frame that draws a chart, and the chart's data."""
+    description = visible(charts.describe(kind, figure))
+    data = _json(figure, "chart data")
+    frame = charts.render_frame(kind, figure, description)
+    if frame is not None:
+        return f'{frame}<div class="held">{data}</div>'  # `held` is hidden in print
     return (
-        f'<p class="hint">{html.escape(told)}: what draws it was not there when this report was '
-        f"made (nbrun-cli[charts]), or it is too large.</p>{held}"
+        f'<p class="hint">{html.escape(description)}: not drawn, since it is too large, or '
+        f"nbrun-cli[charts] was not installed when this report was made.</p>{data}"
     )
 
 
 def _json(value: Any, name: str) -> str:
-    laid_out = json.dumps(value, indent=2, ensure_ascii=False, default=repr)
-    shown = html.escape(visible(laid_out[:MOST_CHARACTERS]))
-    if len(laid_out) > MOST_CHARACTERS:
+    indented = json.dumps(value, indent=2, ensure_ascii=False, default=repr)
+    shown = html.escape(visible(indented[:MAX_CHARACTERS]))
+    if len(indented) > MAX_CHARACTERS:
         shown += "\n…"
     return f"<details><summary>{name}</summary><pre>{shown}</pre></details>"
 
 
-def _folded(made: str, name: str) -> str:
+def _fold_if_long(made: str, name: str) -> str:
     lines = made.count("\n") + 1
-    if lines <= _LONG:
+    if lines <= _MAX_UNFOLDED_LINES:
         return made
     return f"<details><summary>{name}: {lines:,} lines</summary>{made}</details>"
-
-
-def _string(value: Any) -> str:
-    if isinstance(value, list):
-        return "".join(value)
-    if not isinstance(value, str):
-        raise TypeError(f"text expected, not {type(value).__name__}")
-    return value

@@ -221,7 +221,7 @@ def test_pictures_and_tables_stay_within_the_page(browser: Browser, tmp_path: Pa
 
 def test_a_traceback_folds_and_opens_by_the_keyboard(browser: Browser, tmp_path: Path) -> None:
     page = browser.open(write(tmp_path, eventful())).page
-    folded = page.locator("details", has_text="whole traceback")
+    folded = page.locator("details", has_text="full traceback")
     assert not folded.locator("pre").is_visible()
     folded.locator("summary").focus()
     page.keyboard.press("Enter")

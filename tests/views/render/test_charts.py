@@ -90,13 +90,13 @@ def test_the_policy_names_the_scripts_of_the_page_and_no_others() -> None:
 def test_what_can_not_be_drawn_is_said_and_given_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = display() | {"data": {"application/vnd.plotly.v1+json": BAR}}
     assert "<iframe" in safe_html.output(bundle)
-    monkeypatch.setattr(charts, "_LONGEST", 10)
+    monkeypatch.setattr(charts, "_MAX_FIGURE", 10)
     made = safe_html.output(bundle)
     assert "<iframe" not in made
     assert "a plotly chart (1 × bar) “Free”" in made
     assert "nbrun-cli[charts]" in made
     assert html_of(BAR) in made
-    monkeypatch.setattr(charts, "_LONGEST", 10**6)
+    monkeypatch.setattr(charts, "_MAX_FIGURE", 10**6)
     monkeypatch.setitem(charts._PACKAGES, "plotly", "no_such_package")
     assert safe_html.output(bundle) == made
 

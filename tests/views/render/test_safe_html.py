@@ -90,7 +90,7 @@ def test_controls_are_visible() -> None:
 
 
 def test_a_long_text_is_cut_and_counted() -> None:
-    assert "50,000 characters more" in safe_html.text("x" * (safe_html.MOST_CHARACTERS + 50_000))
+    assert "50,000 more characters" in safe_html.text("x" * (safe_html.MAX_CHARACTERS + 50_000))
 
 
 def latex(source: str) -> str:
