@@ -1,1 +1,1 @@
-"""Render one Jupyter output or source with rich or as HTML."""
+"""Renderers of one Jupyter output, Markdown cell or source, for a terminal (rich) or as HTML."""

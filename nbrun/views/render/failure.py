@@ -1,4 +1,4 @@
-"""What broke a step: the error in a line, and the source around the line that it came up in."""
+"""The error of a failed step: its message, and the source lines around the one that failed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,44 +12,48 @@ from nbrun.views.render.traceback import ErrorLocation, error_location
 from nbrun.views.text import phrases
 from nbrun.views.text.sanitize import plain
 
-_AROUND = 2  # lines of the source before the one that failed, and after it
+_CONTEXT_LINES = 2  # source lines before the one that failed, and after it
 
 
 @dataclass(frozen=True)
 class CellError:
-    """The error as it is told, and where in the cell it came up, where that is known."""
+    """An error's message, and its location in the cell if the traceback has one."""
 
-    error: str
-    where: ErrorLocation | None
+    message: str
+    location: ErrorLocation | None
 
 
 def parse_error(output: dict[str, Any]) -> CellError:
-    """What an nbformat output of the type `error` says."""
+    """Read an nbformat output of type `error`."""
     lines = output.get("traceback")
     texts = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
-    error = phrases.error_line(str(output.get("ename", "")), str(output.get("evalue", "")))
-    return CellError(error, error_location(texts))
+    message = phrases.error_line(str(output.get("ename", "")), str(output.get("evalue", "")))
+    return CellError(message, error_location(texts))
 
 
 def render_error(
-    cause: CellError, source: str, language: str, *, boxes: bool = True
+    error: CellError, source: str, language: str, *, boxes: bool = True
 ) -> Iterator[RenderableType]:
-    """The error, and the lines of `source` around it, the failing one marked. `boxes`: drawn with
-    lines and arrows. What is not in `source` as it was sent (a magic changes it) is quoted."""
+    """Yield the message, and the lines of `source` around the one that failed, which is marked.
+
+    A magic can change the code that a kernel runs. A failed line that is not in `source` is quoted
+    instead. `boxes`: draw with arrows and lines of Unicode.
+    """
     marker, edge = ("→", "│") if boxes else (">", "|")
-    yield Text(f"  {plain(cause.error)}", "red")
-    where = cause.where
-    if where is None:
+    yield Text(f"  {plain(error.message)}", "red")
+    location = error.location
+    if location is None:
         return
     lines = highlight(source, language).split("\n")
-    known = 0 < where.line <= len(lines) and where.code in lines[where.line - 1].plain
+    known = 0 < location.line <= len(lines) and location.code in lines[location.line - 1].plain
     if not known:
-        yield Text(plain(f"  {marker} line {where.line}: {where.code}").rstrip(" :"), "red")
+        quoted = f"  {marker} line {location.line}: {location.code}"
+        yield Text(plain(quoted).rstrip(" :"), "red")
         return
-    first = max(1, where.line - _AROUND)
-    last = min(len(lines), where.line + _AROUND)
+    first = max(1, location.line - _CONTEXT_LINES)
+    last = min(len(lines), location.line + _CONTEXT_LINES)
     for number in range(first, last + 1):
-        failed = number == where.line
+        failed = number == location.line
         gutter = f"  {marker if failed else ' '} {number:>{len(str(last))}} {edge} "
         line = Text(gutter, "bold red" if failed else "dim", no_wrap=True, overflow="ignore")
         yield line.append_text(lines[number - 1])

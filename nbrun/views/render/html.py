@@ -1,57 +1,61 @@
-"""HTML as a person reads it: its text and its tables, in order. The only importer of selectolax.
+"""The readable text and the tables of an HTML page. The only importer of selectolax.
 
-Nothing of a page takes effect: scripts, styles and what is not displayed are left out.
+The page is only read: scripts, styles and hidden elements are skipped.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_CHARACTERS = 5_000_000  # characters of a page that are read
+MAX_CHARACTERS = 5_000_000  # of a page; the rest is not read
 
-_SKIPPED = {"script", "style", "title", "head", "template", "iframe", "object", "svg"}
-_BLOCK = re.compile(
+_SKIPPED_TAGS = {"script", "style", "title", "head", "template", "iframe", "object", "svg"}
+_BLOCK_TAG = re.compile(
     "address|article|aside|blockquote|br|caption|d[dlt]|details|div|figcaption|figure|footer|form"
     "|h[1-6]|header|hr|li|main|nav|ol|p|pre|section|summary|table|tbody|tfoot|thead|tr|ul"
 )
 _HIDDEN = re.compile(r"display\s*:\s*none", re.I)
-_ALIGNED = re.compile(r"text-align\s*:\s*(left|right|center)", re.I)
-_DEEPEST = 2_000  # elements within one another: a parser's time grows with the square of it
+_TEXT_ALIGN = re.compile(r"text-align\s*:\s*(left|right|center)", re.I)
+_MAX_DEPTH = 2_000  # nested elements: the parser's time grows with the square of the depth
 _TAG = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.I)
-_RAW = {"script", "style"}
-_UNNESTED = """
+_RAW_TEXT_TAGS = {"script", "style"}
+_NEVER_NESTED = """
 area base br col colgroup dd dt hr img input li link meta option p source tbody td tfoot th thead tr
 wbr
 """
-_NEVER_DEEP = set(_UNNESTED.split())  # never open, or closed by what follows
-_MOST_ROWS = 500  # read from a table's head, and as many from its foot
+_NEVER_NESTED_TAGS = set(_NEVER_NESTED.split())  # void, or closed implicitly by the next tag
+_MAX_ROWS_EACH_END = 500  # rows read from a table's start, and as many from its end
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One cell of a table; `rows` and `columns` are its spans, at least 1."""
+    """A cell of an HTML table. `rowspan` and `colspan` are at least 1."""
 
     text: str
     header: bool = False
     align: str = ""
-    rows: int = 1
-    columns: int = 1
+    rowspan: int = 1
+    colspan: int = 1
 
 
 @dataclass
 class HtmlTable:
-    """Rows of cells as they are written. `skipped`: rows left out in the middle of them."""
+    """The cells of an HTML table, row by row, as in the source.
+
+    The first `header_rows` rows are the table's head. `skipped_rows` counts the rows that were left
+    out of the middle of `rows`.
+    """
 
     rows: list[list[TableCell]] = field(default_factory=list)
-    headers: int = 0
+    header_rows: int = 0
     caption: str = ""
-    skipped: int = 0
+    skipped_rows: int = 0
 
 
 def text_and_tables(html: str) -> list[str | HtmlTable]:
-    """The readable text and the tables of a page, in order. Text has no blank lines."""
+    """Return the readable text and the tables of a page, in order. Text has no blank lines."""
     from selectolax.lexbor import LexborHTMLParser
 
     reader = _Reader()
@@ -61,38 +65,56 @@ def text_and_tables(html: str) -> list[str | HtmlTable]:
     return reader.parts()
 
 
+def to_text(html: str) -> str:
+    """Return only the text of a page. Each row of a table becomes a line of its cells."""
+    parts = text_and_tables(html)
+    return "\n".join(part if isinstance(part, str) else _table_text(part) for part in parts)
+
+
+def _table_text(table: HtmlTable) -> str:
+    rows = ("  ".join(cell.text for cell in row).strip() for row in table.rows)
+    return "\n".join([table.caption] * bool(table.caption) + [row for row in rows if row])
+
+
+# ── pages that are nested too deep ───────────────────────────────────────────────────────────
+
+
 def limit_nesting(page: str) -> str:
-    """A page as it is, or what stands between its tags, where it is nested without measure: no
-    parser comes to the end of that."""
-    return " ".join(_texts(page)) if _is_too_deep(page) else page
+    """Return a page unchanged, or only the text between its tags if it is nested too deep.
+
+    For 150,000 nested elements the parser needs about an hour, and ignores Ctrl-C.
+    """
+    return " ".join(_text_between_tags(page)) if _is_too_deep(page) else page
 
 
 def _is_too_deep(page: str) -> bool:
-    """Whether more elements are open at once than a page for people has, or than can be told: one
-    that is closed in another's place counts as open still."""
-    if page.count("<") <= _DEEPEST:
+    """Return True if more than `_MAX_DEPTH` elements are open at once.
+
+    An element that is closed by the end tag of another one still counts as open.
+    """
+    if page.count("<") <= _MAX_DEPTH:
         return False
-    opened: Counter[str] = Counter()
+    open_tags: Counter[str] = Counter()
     depth, raw = 0, ""
     for closes, written in _TAG.findall(page):
         name = written.lower()
         if raw:
             raw = "" if closes and name == raw else raw
-        elif name in _RAW:
+        elif name in _RAW_TEXT_TAGS:
             raw = "" if closes else name
-        elif closes and opened[name]:
-            opened[name] -= 1
+        elif closes and open_tags[name]:
+            open_tags[name] -= 1
             depth -= 1
-        elif not closes and name not in _NEVER_DEEP:
-            opened[name] += 1
+        elif not closes and name not in _NEVER_NESTED_TAGS:
+            open_tags[name] += 1
             depth += 1
-            if depth > _DEEPEST:
+            if depth > _MAX_DEPTH:
                 return True
     return False
 
 
-def _texts(page: str) -> Iterator[str]:
-    """What stands between the tags, but in scripts and styles."""
+def _text_between_tags(page: str) -> Iterator[str]:
+    """Yield the text between tags, without the content of scripts and styles."""
     first, *pieces = page.split("<")
     yield first
     raw = ""
@@ -101,24 +123,16 @@ def _texts(page: str) -> Iterator[str]:
         if raw:
             raw = "" if tag.lower().startswith(f"/{raw}") else raw
         else:
-            raw = next((name for name in _RAW if tag.lower().startswith(name)), "")
+            raw = next((name for name in _RAW_TEXT_TAGS if tag.lower().startswith(name)), "")
         if not raw:
             yield text
 
 
-def to_text(html: str) -> str:
-    """A page's text alone, its tables as rows of words."""
-    told = (part if isinstance(part, str) else _as_text(part) for part in text_and_tables(html))
-    return "\n".join(told)
-
-
-def _as_text(table: HtmlTable) -> str:
-    rows = ("  ".join(cell.text for cell in row).strip() for row in table.rows)
-    return "\n".join([table.caption] * bool(table.caption) + [row for row in rows if row])
+# ── text ─────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Reader:
-    """Walks a tree without recursion: a page may be nested deeper than Python's stack."""
+    """Collects text and tables from a tree. With `tables=False`, tables are read as text."""
 
     def __init__(self, *, tables: bool = True) -> None:
         self._tables = tables
@@ -126,26 +140,29 @@ class _Reader:
         self._words: list[str] = []
 
     def read(self, root: Any) -> None:
-        within_pre = 0
+        pre_depth = 0
         for opens, node in _walk(root, self._enter):
             if node.tag == "-text":
-                self._say(node.text(deep=False) or "", kept=within_pre > 0)
-            elif _BLOCK.fullmatch(node.tag or ""):
-                self._break()
+                self._add_text(node.text(deep=False) or "", keep_spaces=pre_depth > 0)
+            elif _BLOCK_TAG.fullmatch(node.tag or ""):
+                self._words.append("\n")
             if node.tag == "pre":
-                within_pre += 1 if opens else -1
+                pre_depth += 1 if opens else -1
             elif node.tag in ("td", "th") and opens:
-                self._say("  ", kept=True)
+                self._add_text("  ", keep_spaces=True)
             elif node.tag == "img" and opens:
-                self._say(f" [image: {node.attributes.get('alt') or 'without a text'}] ")
+                self._add_text(f" [image: {node.attributes.get('alt') or 'without a text'}] ")
 
     def parts(self) -> list[str | HtmlTable]:
         self._flush()
         return self._parts
 
     def _enter(self, node: Any) -> bool:
-        """Whether the walk goes into `node`: not into what isn't shown, nor into a table again."""
-        if node.tag in _SKIPPED or _HIDDEN.search(node.attributes.get("style") or ""):
+        """Return True if the walk must visit the children of `node`.
+
+        The children of hidden elements are skipped. A table is read here as a whole.
+        """
+        if node.tag in _SKIPPED_TAGS or _HIDDEN.search(node.attributes.get("style") or ""):
             return False
         if node.tag != "table" or not self._tables:
             return True
@@ -156,16 +173,14 @@ class _Reader:
         self._parts.append(table)
         return False
 
-    def _say(self, text: str, *, kept: bool = False) -> None:
-        if kept:
+    def _add_text(self, text: str, *, keep_spaces: bool = False) -> None:
+        """Add text as a browser lays it out: a run of white space is one space."""
+        if keep_spaces:
             self._words.append(text)
             return
         text = re.sub(r"[ \t\r\n\f]+", " ", text)
-        begins = not self._words or self._words[-1].endswith(("\n", " "))
-        self._words.append(text.lstrip(" ") if begins else text)
-
-    def _break(self) -> None:
-        self._words.append("\n")
+        at_start = not self._words or self._words[-1].endswith(("\n", " "))
+        self._words.append(text.lstrip(" ") if at_start else text)
 
     def _flush(self) -> None:
         lines = "".join(self._words).split("\n")
@@ -175,9 +190,12 @@ class _Reader:
             self._parts.append(text)
 
 
-def _walk(root: Any, enter: Any) -> Iterator[tuple[bool, Any]]:
-    """Every node below `root` that `enter` admits: (True, node) as it opens, (False, node) as it
-    closes, text only once."""
+def _walk(root: Any, enter: Callable[[Any], bool]) -> Iterator[tuple[bool, Any]]:
+    """Yield (True, node) as a node below `root` opens, and (False, node) as it closes.
+
+    A text node is yielded once. A node that `enter` rejects is left out with all its children.
+    There is no recursion, since a page may be nested deeper than Python's stack.
+    """
     node = root.child
     depth = 0
     while node is not None:
@@ -198,7 +216,25 @@ def _walk(root: Any, enter: Any) -> Iterator[tuple[bool, Any]]:
         node = node.next if node is not None else None
 
 
+# ── tables ───────────────────────────────────────────────────────────────────────────────────
+
+
 def _table(node: Any) -> HtmlTable:
+    caption, heads, rows, feet = _sections(node)
+    # A browser shows the foot last, wherever the source has it.
+    all_rows = [*heads, *rows, *feet]
+    table = HtmlTable(header_rows=len(heads), caption=caption)
+    if len(all_rows) > 2 * _MAX_ROWS_EACH_END:
+        table.skipped_rows = len(all_rows) - 2 * _MAX_ROWS_EACH_END
+        all_rows = all_rows[:_MAX_ROWS_EACH_END] + all_rows[-_MAX_ROWS_EACH_END:]
+    table.rows = [_row(each) for each in all_rows]
+    if not heads:
+        table.header_rows = _leading_header_rows(table.rows)
+    return table
+
+
+def _sections(node: Any) -> tuple[str, list[Any], list[Any], list[Any]]:
+    """Return a table's caption, and the `tr` nodes of its head, its body and its foot."""
     heads: list[Any] = []
     rows: list[Any] = []
     feet: list[Any] = []
@@ -207,23 +243,15 @@ def _table(node: Any) -> HtmlTable:
         if child.tag == "caption":
             caption = _text(child)
         elif child.tag in ("thead", "tbody", "tfoot"):
-            kind = {"thead": heads, "tbody": rows, "tfoot": feet}[child.tag]
-            kind.extend(each for each in child.iter() if each.tag == "tr")
+            section = {"thead": heads, "tbody": rows, "tfoot": feet}[child.tag]
+            section.extend(each for each in child.iter() if each.tag == "tr")
         elif child.tag == "tr":
             rows.append(child)
-    written = [*heads, *rows, *feet]
-    table = HtmlTable(headers=len(heads), caption=caption)
-    if len(written) > 2 * _MOST_ROWS:
-        table.skipped = len(written) - 2 * _MOST_ROWS
-        written = written[:_MOST_ROWS] + written[-_MOST_ROWS:]
-    table.rows = [_row(each) for each in written]
-    if not heads:
-        table.headers = _leading_headers(table.rows)
-    return table
+    return caption, heads, rows, feet
 
 
-def _leading_headers(rows: list[list[TableCell]]) -> int:
-    """How many rows at the top hold nothing but headers, where the page marks no head."""
+def _leading_header_rows(rows: list[list[TableCell]]) -> int:
+    """Count the rows of nothing but `th` at the top, for a table without `thead`."""
     count = 0
     for row in rows[:5]:
         if not row or not all(cell.header for cell in row):
@@ -233,23 +261,23 @@ def _leading_headers(rows: list[list[TableCell]]) -> int:
 
 
 def _row(node: Any) -> list[TableCell]:
-    aligned = _align(node)
+    row_align = _align(node)
     cells = [each for each in node.iter() if each.tag in ("td", "th")]
-    return [_cell(each, aligned) for each in cells]
+    return [_cell(each, row_align) for each in cells]
 
 
-def _cell(node: Any, aligned: str) -> TableCell:
+def _cell(node: Any, row_align: str) -> TableCell:
     return TableCell(
         text=_text(node),
         header=node.tag == "th",
-        align=_align(node) or aligned,
-        rows=_span(node, "rowspan"),
-        columns=_span(node, "colspan"),
+        align=_align(node) or row_align,
+        rowspan=_span(node, "rowspan"),
+        colspan=_span(node, "colspan"),
     )
 
 
 def _align(node: Any) -> str:
-    found = _ALIGNED.search(node.attributes.get("style") or "")
+    found = _TEXT_ALIGN.search(node.attributes.get("style") or "")
     return found[1].lower() if found else ""
 
 

@@ -1,19 +1,21 @@
-"""Which of Pygments' lexers tells the parts of a source apart. What it takes is imported at use."""
+"""The choice of the Pygments lexer that colours a source. Pygments is imported at use."""
 
 import re
 from functools import lru_cache
 from typing import Any
 
-# What IPython adds to Python, or looks like it: `%magic`, `!command`, `help?`.
+# IPython's additions to Python (`%magic`, `!command`, `help?`), and whatever looks like one.
 _MAGIC = re.compile(r"[%!?]")
 
 
 def find_lexer(code: str, language: str, tabs: int = 0) -> Any:
-    """The lexer for `code` in `language`, by one of Pygments' names for that; one that finds
-    nothing but text where there is none. `tabs`: columns that a tab is replaced by; 0: it stays.
+    """Return the lexer for `code` in `language`, one of Pygments' names of a language.
 
-    IPython's own lexer needs those of a dozen languages, a tenth of a second: what has no magic in
-    it is Python, and looks the same by Python's.
+    An unknown language gets a lexer that finds nothing but text. `tabs` is the number of columns
+    that replace a tab; 0 leaves tabs alone.
+
+    Importing IPython's own lexer takes 0.1 s, since it needs those of a dozen languages. Code
+    without magics is Python, and Python's lexer gives the same result.
     """
     is_python = language in ("ipython", "ipython3") and not _MAGIC.search(code)
     return _named("python" if is_python else language, tabs)
@@ -21,7 +23,7 @@ def find_lexer(code: str, language: str, tabs: int = 0) -> Any:
 
 @lru_cache
 def _named(language: str, tabs: int) -> Any:
-    """Pygments looks for a lexer among all that are installed, which takes longer than the rest."""
+    """Find a lexer by its name, once: Pygments searches all that are installed, which is slow."""
     from pygments.lexers import get_lexer_by_name
     from pygments.util import ClassNotFound
 

@@ -1,6 +1,6 @@
-r"""LaTeX as MathML, which browsers lay out by themselves. The only importer of latex2mathml.
+r"""LaTeX formulas as MathML for the report. The only importer of latex2mathml.
 
-What is made is not safe yet: `\text{<b>}` is passed on as it stands. See `safe_html`.
+The result is not sanitized: `\text{<b>}` is passed on. `safe_html` does that afterwards.
 """
 
 import html
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from nbrun.views.render import latex
 from nbrun.views.text.sanitize import visible
 
-_LONGEST = 5_000  # characters; nobody reads a longer formula, and the parser is recursive
+_MAX_CHARACTERS = 5_000  # nobody reads a longer formula, and the parser is recursive
 _FORMULA = re.compile(
     r"\$\$(?P<display>.+?)\$\$|\\\[(?P<bracket>.+?)\\\]"
     r"|\\begin\{(?P<name>equation|displaymath|math)\*?\}(?P<equation>.+?)\\end\{(?P=name)\*?\}"
@@ -19,15 +19,17 @@ _FORMULA = re.compile(
     re.S,
 )
 _INLINE = ("inline", "paren")
-_UNSURE = re.compile(r"\\(text|mbox|operatorname)[^<&]*[<&]")  # would become a tag, or an entity
+# A "<" or "&" in a text macro would become a tag or an entity.
+_MARKUP_IN_TEXT = re.compile(r"\\(text|mbox|operatorname)[^<&]*[<&]")
 
 
 def to_mathml(source: str) -> str | None:
-    """A text with formulas (`$…$`, `\\[…\\]`, `equation`, …) as HTML with MathML, not sanitised.
+    """Convert text with formulas (`$…$`, `\\[…\\]`, `equation`, …) to HTML with MathML.
 
-    None where there is no formula, or one that isn't understood: nothing is shown half.
+    The HTML is not sanitized. Return None if there is no formula, or if any formula cannot be
+    converted: a text with half of its formulas would mislead.
     """
-    if len(source) > _LONGEST:
+    if len(source) > _MAX_CHARACTERS:
         return None
     parts = list(_parts(source))
     if not any(part is None or part.startswith("<math") for part in parts):
@@ -36,7 +38,7 @@ def to_mathml(source: str) -> str | None:
 
 
 def _parts(source: str) -> Iterator[str | None]:
-    """Texts and formulas in their order; None for a formula that isn't understood."""
+    """Yield text and formulas in order, with None for a formula that cannot be converted."""
     end = 0
     for found in _FORMULA.finditer(source):
         yield _text(source[end : found.start()])
@@ -51,18 +53,18 @@ def _parts(source: str) -> Iterator[str | None]:
 
 
 def _text(source: str) -> str:
-    """Between formulas: the spaces at its ends stand between words."""
+    """Convert the text between formulas. The spaces at its ends separate it from them."""
     words = source.strip()
     return source.replace(words, html.escape(visible(latex.to_unicode(words)))) if words else source
 
 
 def _formula(source: str, display: str) -> str | None:
-    if _UNSURE.search(source):
+    if _MARKUP_IN_TEXT.search(source):
         return None
     from latex2mathml.converter import convert
 
     try:
-        made = str(convert(visible(source), display=display))
-    except Exception:  # noqa: BLE001  its parser raises whatever it comes to
+        mathml = str(convert(visible(source), display=display))
+    except Exception:  # noqa: BLE001  the parser raises errors of many kinds
         return None
-    return None if "\\" in made else made  # a macro that it does not know is passed on
+    return None if "\\" in mathml else mathml  # unknown macros are left in the result

@@ -1,4 +1,4 @@
-"""A source as something rich can print, and safe to print."""
+"""Source code as a rich renderable, highlighted and safe to print on a terminal."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -12,23 +12,26 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from rich.syntax import Syntax
 
-_TAB = 4
+_TAB = 4  # columns
 
 
 def preload() -> None:
-    """Import what colours a Python source, which takes longer than to colour one."""
+    """Import the modules that highlight Python, which takes longer than highlighting."""
     _highlighter(find_lexer("", "python", tabs=_TAB))
 
 
 def highlight(code: str, language: str) -> Text:
-    """Return code with colours and no background; without, in an unknown language or in none."""
+    """Return code with colours and without a background.
+
+    `language` is one of Pygments' names. An unknown or empty language gives no colours.
+    """
     if not language:
         return Text(visible(code).rstrip(), no_wrap=True, overflow="ignore")
-    read = visible(code).rstrip("\n")
-    shown = _highlighter(find_lexer(read, language, tabs=_TAB)).highlight(read)
-    shown.rstrip()
-    shown.no_wrap, shown.overflow = True, "ignore"
-    return shown
+    safe = visible(code).rstrip("\n")
+    text = _highlighter(find_lexer(safe, language, tabs=_TAB)).highlight(safe)
+    text.rstrip()
+    text.no_wrap, text.overflow = True, "ignore"
+    return text
 
 
 @lru_cache

@@ -1,7 +1,7 @@
-"""What the terminal itself answers when it is asked: its name, and what it can do.
+"""Queries to the terminal for its name and its features.
 
-A question ends with DA1, which every terminal answers, and last: so no answer is waited for that
-never comes. What is typed meanwhile is lost.
+Every query ends with DA1. Every terminal answers DA1, and answers in order, so its answer ends the
+wait even if the terminal ignores the query before it. Keys typed during a query are lost.
 """
 
 import os
@@ -13,57 +13,64 @@ import time
 import tty
 from functools import lru_cache
 
-_PATIENCE = 0.5  # seconds that a terminal has for its answer
-_XTVERSION = "\x1b[>q"  # its name (invisible-island.net/xterm/ctlseqs, "CSI > Ps q")
-_DA1 = "\x1b[c"
-_ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
-# Those that break rows anew when they become narrower. xterm, PuTTY and screen cut them off.
+_TIMEOUT = 0.5  # seconds
+_XTVERSION = "\x1b[>q"  # the terminal's name (invisible-island.net/xterm/ctlseqs, "CSI > Ps q")
+_DA1 = "\x1b[c"  # "primary device attributes"
+_DA1_ANSWER = re.compile(r"\x1b\[\?([\d;]*)c")
+# Terminals that wrap rows anew when they become narrower. xterm, PuTTY and screen cut rows off.
 _REFLOWING = re.compile(r">\|(?:foot|ghostty|iterm2|kitty|konsole|tmux|vte|wezterm)\b", re.I)
 
 
 @lru_cache(maxsize=1)
 def identity() -> str:
-    """The answer to XTVERSION and DA1, asked once; empty where no terminal is there to answer."""
+    """Return the answer to XTVERSION and DA1, asked once; empty without a terminal."""
     return ask(_XTVERSION)
 
 
-def device_attributes(answered: str) -> list[str]:
-    """The numbers of a DA1 answer behind the first, which is the terminal's class: `4`, sixels."""
-    found = _ATTRIBUTES.search(answered)
+def device_attributes(answer: str) -> list[str]:
+    """Return the numbers in a DA1 answer, such as `4` for sixels.
+
+    The first number, which is the terminal's class, is left out.
+    """
+    found = _DA1_ANSWER.search(answer)
     return found[1].split(";")[1:] if found else []
 
 
 def reflows() -> bool:
-    """Whether the rows on the screen are broken anew when it becomes narrower."""
+    """Return True if the terminal wraps its rows anew when it becomes narrower."""
     return _REFLOWING.search(identity()) is not None
 
 
 def ask(query: str) -> str:
-    """What the terminal says, or as much as it has said when its time is up."""
+    """Send `query` and return the answer, or the part of it that comes before the timeout.
+
+    Return an empty answer without a terminal, or if this process is in the background.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return ""
     fd = sys.stdin.fileno()
     try:
-        if os.tcgetpgrp(fd) != os.getpgrp():  # in the background, to ask is to be stopped
+        if os.tcgetpgrp(fd) != os.getpgrp():  # setting the terminal up would stop this process
             return ""
-        return _asked(fd, query + _DA1)
+        return _exchange(fd, query + _DA1)
     except (OSError, termios.error):
         return ""
 
 
-def _asked(fd: int, question: str) -> str:
+def _exchange(fd: int, query: str) -> str:
+    """Write `query`, and read until the answer to DA1 or the timeout, without echo."""
     before = termios.tcgetattr(fd)
-    said = b""
-    deadline = time.monotonic() + _PATIENCE
+    answer = b""
+    deadline = time.monotonic() + _TIMEOUT
     tty.setcbreak(fd, termios.TCSAFLUSH)
     try:
-        sys.stdout.write(question)
+        sys.stdout.write(query)
         sys.stdout.flush()
-        while not _ATTRIBUTES.search(said.decode("latin-1")):
+        while not _DA1_ANSWER.search(answer.decode("latin-1")):
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([fd], [], [], left)[0]:
                 break
-            said += os.read(fd, 1024)
+            answer += os.read(fd, 1024)
     finally:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
-    return said.decode("latin-1")
+    return answer.decode("latin-1")

@@ -1,7 +1,8 @@
-"""IPython's tracebacks read: which frames are the cell's own, and where in it the error is.
+"""IPython tracebacks: the frames of the cell, and the line that failed.
 
-The form is that of `IPython.core.ultratb` (its "Context" mode): one text a frame, headed
-`Cell In[3], line 8, in f(x)` or `File /path/to.py:12, in g()`, the failing line after `---->`.
+The format is that of `IPython.core.ultratb` in its "Context" mode: one string a frame. A frame
+starts with `Cell In[3], line 8, in f(x)` or `File /path/to.py:12, in g()`, and marks the failing
+line with `---->`.
 """
 
 import re
@@ -10,42 +11,48 @@ from dataclasses import dataclass
 
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _HEAD = re.compile(r"\s*(?:Cell\s+(?P<cell>In\s?\[\d+\]), line (?P<line>\d+)|File (?P<file>\S.*))")
-_OWN = re.compile(r"[/\\](IPython|ipykernel|tornado|traitlets)[/\\]|<decorator-gen")
+_IPYTHON_FRAME = re.compile(r"[/\\](IPython|ipykernel|tornado|traitlets)[/\\]|<decorator-gen")
 _ARROW = re.compile(r"^-+> ?(?P<line>\d+) (?P<code>.*)$", re.M)
 _RULE = re.compile(r"-{20,}\s*")
 
 
 @dataclass(frozen=True)
 class ErrorLocation:
-    """Where in the cell an error came up, and the line's text; line 0: not known."""
+    """The line of the cell where an error occurred: its number, from 1, and its text.
+
+    The number is 0 if it is unknown.
+    """
 
     line: int
     code: str
 
 
 def shorten(traceback: Sequence[str]) -> list[str]:
-    """The parts of a traceback that help first: of each error, the cell's frames, then one line for
-    each frame of a library, none for IPython's own. What has another form stays as it is."""
+    """Return the parts of a traceback that help most, for each error of a chain.
+
+    The cell's frames come first, then one line for each frame of a library. IPython's own frames
+    are left out. A traceback in another format is returned unchanged.
+    """
     if not any(_frame(part) for part in traceback):
         return list(traceback)
-    told: list[str] = []
+    shown: list[str] = []
     cells: list[str] = []
-    others: list[str] = []
+    libraries: list[str] = []
     for part in traceback:
         head = _frame(part)
         if head is None:
-            told += [*cells, *others]
-            cells, others = [], []
-            told += [] if _RULE.fullmatch(_SGR.sub("", part)) else [part]
+            shown += [*cells, *libraries]
+            cells, libraries = [], []
+            shown += [] if _RULE.fullmatch(_SGR.sub("", part)) else [part]
         elif head["cell"]:
             cells.append(part.rstrip("\n"))
-        elif not _OWN.search(head["file"]):
-            others.append("  in " + _first_line(part))
-    return [*told, *cells, *others]
+        elif not _IPYTHON_FRAME.search(head["file"]):
+            libraries.append("  in " + _first_line(part))
+    return [*shown, *cells, *libraries]
 
 
 def error_location(traceback: Sequence[str]) -> ErrorLocation | None:
-    """The last line of the cell that the error came through."""
+    """Return the innermost line of the cell in a traceback, or None if no frame is the cell's."""
     found = None
     for part in traceback:
         head = _frame(part)
@@ -55,7 +62,7 @@ def error_location(traceback: Sequence[str]) -> ErrorLocation | None:
 
 
 def _code(frame: str) -> str:
-    """The failing line: after the arrow; of a syntax error, the line above the caret."""
+    """Return the line after the arrow or, for a syntax error, the line above the caret."""
     arrow = _ARROW.search(frame)
     caret = re.search(r"^(.*)\n +\^", frame, re.M)
     found = arrow["code"] if arrow else caret[1] if caret else ""

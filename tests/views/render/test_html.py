@@ -31,14 +31,14 @@ def test_spans_headers_and_alignment_of_a_table_are_read() -> None:
         "<table><caption>Disks</caption><thead><tr style='text-align: right'><th colspan=2>a</tr>"
         "</thead><tbody><tr><th rowspan=2>x<td>1</td></tr><tr><td>2</tbody></table>"
     )
-    assert (table.caption, table.headers) == ("Disks", 1)
-    assert table.rows[0] == [TableCell("a", header=True, align="right", columns=2)]
-    assert table.rows[1] == [TableCell("x", header=True, rows=2), TableCell("1")]
+    assert (table.caption, table.header_rows) == ("Disks", 1)
+    assert table.rows[0] == [TableCell("a", header=True, align="right", colspan=2)]
+    assert table.rows[1] == [TableCell("x", header=True, rowspan=2), TableCell("1")]
 
 
 def test_leading_rows_of_headers_are_a_head_without_being_marked() -> None:
-    assert only_table("<table><tr><th>a<th>b<tr><td>1<td>2</table>").headers == 1
-    assert only_table("<table><tr><th>a<td>b<tr><td>1<td>2</table>").headers == 0
+    assert only_table("<table><tr><th>a<th>b<tr><td>1<td>2</table>").header_rows == 1
+    assert only_table("<table><tr><th>a<td>b<tr><td>1<td>2</table>").header_rows == 0
 
 
 def test_a_table_within_a_cell_is_the_cells_text() -> None:
@@ -57,7 +57,7 @@ def test_what_a_browser_does_not_show_is_not_read(hidden: str) -> None:
 
 def test_the_middle_of_a_very_long_table_is_left_out_and_counted() -> None:
     table = only_table("<table>" + "<tr><td>1" * 3_000 + "</table>")
-    assert (len(table.rows), table.skipped) == (1_000, 2_000)
+    assert (len(table.rows), table.skipped_rows) == (1_000, 2_000)
 
 
 def test_depth_does_not_matter() -> None:
@@ -81,7 +81,7 @@ def test_a_long_page_that_is_not_deep_keeps_its_tables() -> None:
     rows = "<tr><td>1<td>2" * 3_000
     (table,) = text_and_tables(f"{script}{'<p>' * 3_000}<table>{rows}</table>{'<br>' * 3_000}")
     assert isinstance(table, HtmlTable)
-    assert len(table.rows) + table.skipped == 3_000
+    assert len(table.rows) + table.skipped_rows == 3_000
 
 
 def test_a_picture_is_named() -> None:

@@ -97,13 +97,13 @@ CELLS = st.builds(
     TableCell,
     text=st.text(max_size=9),
     header=st.booleans(),
-    rows=st.integers(1, 4),
-    columns=st.integers(1, 4),
+    rowspan=st.integers(1, 4),
+    colspan=st.integers(1, 4),
     align=st.sampled_from(["", "left", "right", "center"]),
 )
 TABLES = st.builds(
-    HtmlTable, rows=st.lists(st.lists(CELLS, max_size=5), max_size=8), headers=st.integers(0, 2)
-).filter(lambda table: table.headers <= len(table.rows))
+    HtmlTable, rows=st.lists(st.lists(CELLS, max_size=5), max_size=8), header_rows=st.integers(0, 2)
+).filter(lambda table: table.header_rows <= len(table.rows))
 
 
 @given(TABLES, st.integers(12, 100), st.integers(0, 5))

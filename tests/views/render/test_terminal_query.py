@@ -13,7 +13,7 @@ ASK = (
     "print('said', ascii(it.identity()), it.reflows())"
 )
 PATIENT = (
-    f"import nbrun.views.render.terminal_query as it; it._PATIENCE = 30\n{ASK}"  # machines are slow
+    f"import nbrun.views.render.terminal_query as it; it._TIMEOUT = 30\n{ASK}"  # machines are slow
 )
 QUESTION = "\x1b[>q\x1b[c"
 

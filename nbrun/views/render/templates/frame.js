@@ -1,4 +1,4 @@
-// In the frame of a chart: takes the library when it is handed over, and draws the figure.
+// In the frame of a chart: receives the library, and draws the figure with it.
 (() => {
   "use strict";
   const library = document.body.dataset.library;
@@ -14,14 +14,14 @@
   }
 
   function drawVega(figure) {
-    delete figure.usermeta; // it could say how the chart is embedded
+    delete figure.usermeta; // it could set options of vegaEmbed
     return window.vegaEmbed(place, figure, { ast: true, actions: false, renderer: "svg", tooltip: false });
   }
 
   async function draw(source) {
     const script = document.createElement("script");
     script.textContent = source;
-    document.head.append(script); // runs here, if the page's policy names it
+    document.head.append(script); // runs only if the Content Security Policy lists its hash
     const figure = JSON.parse(document.getElementById("figure").textContent);
     place.textContent = "";
     await (library === "plotly" ? drawPlotly : drawVega)(figure);

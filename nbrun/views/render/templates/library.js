@@ -1,4 +1,4 @@
-// In a hidden frame: hands the library over to every frame that draws with it.
+// In a hidden frame: sends the library to every frame that draws with it.
 (async () => {
   "use strict";
   const library = document.body.dataset.library;
