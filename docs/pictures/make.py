@@ -143,7 +143,7 @@ def terminal(records: list[Record], width: int, theme: str) -> str:
         record=True, width=width, file=io.StringIO(), force_terminal=True,
         color_system="truecolor", highlight=False, emoji=False, markup=False, height=22,
     )  # fmt: skip
-    view = TerminalView(console, live=False, held=True)
+    view = TerminalView(console, live=False, buffered=True)
     state = RunState()
     for record in records:
         apply(state, record.event)

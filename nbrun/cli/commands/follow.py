@@ -68,9 +68,9 @@ def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichC
         out,
         live=out.is_terminal and not out.is_dumb_terminal,
         display=display,
-        look_back=lambda runbook: last_times(directory, runbook),
+        load_last_times=lambda runbook: last_times(directory, runbook),
     )
-    view.describe_record(str(directory.path))
+    view.set_record_path(str(directory.path))
     return view, out
 
 

@@ -229,7 +229,7 @@ class Dialogue:
             self._say(plain(f"{phrases.step(state, step)}, as the runbook has it:"))
             self._show(highlight(state.steps[step].step.source, self._language(state)))
         else:
-            view = TerminalView(self._console, live=False, held=True, display=self._display)
+            view = TerminalView(self._console, live=False, buffered=True, display=self._display)
             replay.replay(self._records(), view, step=step)
 
     def _language(self, state: RunState) -> str:

@@ -1,7 +1,7 @@
-"""The outputs of an attempt held while it runs, so that they change in place as in a notebook.
+"""The outputs of a running attempt, buffered so that they change in place as in a notebook.
 
-While the attempt runs their end is shown, in a region of a few rows; once it has ended they are
-printed whole, or without the middle of what is longer than anyone reads.
+While the attempt runs, the live region shows the last rows of its outputs. When the attempt has
+ended, the outputs are printed, without the middle of those that are too long.
 """
 
 from collections import deque
@@ -21,29 +21,31 @@ from nbrun.views.render.terminal_text import (
 )
 
 Render = Callable[[dict[str, Any]], RenderableType]
-Lines = list[list[Segment]]
+Rows = list[list[Segment]]  # rows of the screen
 
-_MOST_WAITING = 65_536  # characters of a stream that are not looked at yet
-_SLACK = 3  # times as many outputs are held as are printed, before the middle is let go
+_MAX_UNPARSED = 65_536  # characters of a stream
+_SLACK = 3  # how many times as many outputs are buffered as are printed
 
 
-class Held:
-    """Takes output events. `most`: lines of one stream, and outputs, that are printed; 0 for all.
+class LiveOutput:
+    """Buffer the outputs of one attempt.
 
-    `render` makes an output printable for good, `sketch` for the region. `rest` says how to see
-    what was left out.
+    `max_lines`: how many lines of one stream, and how many outputs, are printed; 0 prints all.
+    `render` makes an output printable for good, `render_live` for the live region. `rest` is the
+    command that shows everything.
     """
 
-    def __init__(self, most: int, render: Render, sketch: Render, rest: str) -> None:
-        self._most = most
+    def __init__(self, max_lines: int, render: Render, render_live: Render, rest: str) -> None:
+        self._max_lines = max_lines
         self._render = render
-        self._sketch = sketch
+        self._render_live = render_live
         self._rest = rest
-        self._items: list[_Printed | _Displayed] = []
-        self._let_go = 0
+        self._items: list[_StreamText | _DisplayedOutput] = []
+        self._dropped = 0
         self._clear_next = False
 
     def take(self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared) -> None:
+        """Apply an output event."""
         match event:
             case ev.Output():
                 self._add(event)
@@ -55,39 +57,35 @@ class Held:
                 self._update(event)
 
     def redraw(self) -> None:
-        """Something that the outputs show has changed by itself."""
+        """Draw the outputs anew: a widget that they show has changed."""
         for item in self._items:
-            if isinstance(item, _Displayed):
-                item.forget()
+            if isinstance(item, _DisplayedOutput):
+                item.redraw()
 
-    def region(self, console: Console, rows: int) -> Lines:
-        """The last rows of what is held, no more than `rows`."""
-        lines: Lines = []
+    def last_rows(self, console: Console, rows: int) -> Rows:
+        """Return the last rows of the outputs, at most `rows`."""
+        lines: Rows = []
         for item in reversed(self._items):
             if len(lines) >= rows:
                 break
-            lines = item.region(console, rows) + lines
+            lines = item.last_rows(console, rows) + lines
         return lines[-rows:]
 
-    def whole(self) -> list[RenderableType]:
-        """All that is held, to be printed; nothing is held any more."""
-        items, let_go = self._items, self._let_go
-        middle: list[RenderableType] = []
-        if self._most and len(items) + let_go > self._most:
-            head = (self._most + 1) // 2
-            tail = items[-(self._most - head) :] if self._most > head else []
-            let_go += len(items) - head - len(tail)
-            middle = [_left_out(f"{let_go:,} outputs", self._rest)]
-            items = [*items[:head], *tail]
-        head = (self._most + 1) // 2
-        shown = [part for item in items[:head] for part in item.whole()] if middle else []
-        shown += middle
-        shown += [part for item in items[head if middle else 0 :] for part in item.whole()]
+    def finish(self) -> list[RenderableType]:
+        """Return all outputs, ready to print, and empty the buffer."""
+        items, dropped = self._items, self._dropped
         self._clear()
-        return shown
+        limit = self._max_lines
+        if not limit or len(items) + dropped <= limit:
+            return _finished(items)
+        head = (limit + 1) // 2
+        tail = limit - head
+        dropped += len(items) - head - tail
+        omission = _omission(f"{dropped:,} outputs", self._rest)
+        return [*_finished(items[:head]), omission, *_finished(items[-tail:] if tail else [])]
 
     def _clear(self) -> None:
-        self._items, self._let_go, self._clear_next = [], 0, False
+        self._items, self._dropped, self._clear_next = [], 0, False
 
     def _add(self, event: ev.Output) -> None:
         if self._clear_next:
@@ -98,162 +96,169 @@ class Held:
             return
         if event.display_id is not None:
             self._replace(event.display_id, output)
-        self._append(_Displayed(output, event.display_id, self._render, self._sketch))
+        self._append_display(output, event.display_id)
 
     def _stream(self, name: str, text: str) -> None:
         last = self._items[-1] if self._items else None
-        if not isinstance(last, _Printed) or last.name != name:
-            last = _Printed(name, self._most, self._rest)
+        if not isinstance(last, _StreamText) or last.name != name:
+            last = _StreamText(name, self._max_lines, self._rest)
             self._append(last)
         last.feed(text)
 
     def _update(self, event: ev.OutputUpdated) -> None:
-        """In place; what was shown before this attempt's outputs is shown again, changed."""
+        """Change the display in place. A display of an earlier attempt is shown here again."""
         output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
         if not self._replace(event.display_id, output):
-            self._append(_Displayed(output, event.display_id, self._render, self._sketch))
+            self._append_display(output, event.display_id)
 
     def _replace(self, display_id: str, output: dict[str, Any]) -> bool:
         named = [
             item
             for item in self._items
-            if isinstance(item, _Displayed) and item.display_id == display_id
+            if isinstance(item, _DisplayedOutput) and item.display_id == display_id
         ]
         for item in named:
             item.output = output
         return bool(named)
 
-    def _append(self, item: "_Printed | _Displayed") -> None:
+    def _append_display(self, output: dict[str, Any], display_id: str | None) -> None:
+        self._append(_DisplayedOutput(output, display_id, self._render, self._render_live))
+
+    def _append(self, item: "_StreamText | _DisplayedOutput") -> None:
         self._items.append(item)
-        if self._most and len(self._items) > _SLACK * self._most:
-            self._let_go += len(self._items) - 2 * self._most
-            del self._items[self._most : -self._most]
+        if self._max_lines and len(self._items) > _SLACK * self._max_lines:
+            self._dropped += len(self._items) - 2 * self._max_lines
+            del self._items[self._max_lines : -self._max_lines]
 
 
-class _Displayed:
-    """One output that is no stream."""
+def _finished(items: "list[_StreamText | _DisplayedOutput]") -> list[RenderableType]:
+    return [part for item in items for part in item.finish()]
+
+
+class _DisplayedOutput:
+    """One output that is not a stream."""
 
     def __init__(
-        self, output: dict[str, Any], display_id: str | None, render: Render, sketch: Render
+        self, output: dict[str, Any], display_id: str | None, render: Render, render_live: Render
     ) -> None:
         self.output = output
         self.display_id = display_id
         self._render = render
-        self._sketch = sketch
-        self._sketched: tuple[int, int, Lines] | None = None
+        self._render_live = render_live
+        self._drawn: tuple[int, int, Rows] | None = None
 
-    def forget(self) -> None:
-        """What it looked like."""
-        self._sketched = None
+    def redraw(self) -> None:
+        """Forget the rows drawn before."""
+        self._drawn = None
 
-    def whole(self) -> list[RenderableType]:
+    def finish(self) -> list[RenderableType]:
         return [self._render(self.output)]
 
-    def region(self, console: Console, _rows: int) -> Lines:
-        """Drawn once for a width: laying out a table takes longer than a turn of the clock."""
-        known = self._sketched
+    def last_rows(self, console: Console, _rows: int) -> Rows:
+        """Return the rows, cached for a width: laying out a table takes longer than a refresh."""
+        known = self._drawn
         if known is not None and known[:2] == (id(self.output), console.width):
             return known[2]
-        lines = _drawn(self._sketch(self.output), console)
-        self._sketched = (id(self.output), console.width, lines)
+        lines = _draw_rows(self._render_live(self.output), console)
+        self._drawn = (id(self.output), console.width, lines)
         return lines
 
 
-class _Printed:
-    """A stream's text: its first lines, its last ones, and how many there were."""
+class _StreamText:
+    """The text of a stream: its first lines, its last lines, and how many there were."""
 
-    def __init__(self, name: str, most: int, rest: str) -> None:
+    def __init__(self, name: str, max_lines: int, rest: str) -> None:
         self.name = name
-        self._most = most
+        self._max_lines = max_lines
         self._rest = rest
         self._stream = TerminalBuffer(REWRITABLE_LINES)
         self._head: list[Text] = []
         self._tail: deque[tuple[Text, int]] = deque()
         self._head_lines = self._tail_lines = self._lines = self._characters = 0
-        self._waiting: list[str] = []
-        self._many_waiting = 0
+        self._unparsed: list[str] = []
+        self._unparsed_size = 0
 
     def feed(self, text: str) -> None:
-        """Nobody looks at each chunk: they are taken together when somebody does."""
-        self._waiting.append(text)
-        self._many_waiting += len(text)
-        if self._many_waiting > _MOST_WAITING:
-            self._take()
+        """Add a chunk. Chunks are parsed together, when the text is needed."""
+        self._unparsed.append(text)
+        self._unparsed_size += len(text)
+        if self._unparsed_size > _MAX_UNPARSED:
+            self._parse()
 
-    def _take(self) -> None:
-        text = "".join(self._waiting)
-        self._waiting.clear()
-        self._characters += self._many_waiting
-        self._many_waiting = 0
+    def _parse(self) -> None:
+        text = "".join(self._unparsed)
+        self._unparsed.clear()
+        self._characters += self._unparsed_size
+        self._unparsed_size = 0
         done = self._stream.feed(text) if text else None
         if done is not None:
-            self._keep(done)
+            self._add_text(done)
 
-    def region(self, console: Console, rows: int) -> Lines:
-        self._take()
-        lines: Lines = []
+    def last_rows(self, console: Console, rows: int) -> Rows:
+        self._parse()
+        lines: Rows = []
         pending = self._stream.pending
         if pending.plain.endswith("\n"):
             pending.right_crop(1)
         for text in (*([pending] if pending else []), *reversed(self._texts())):
-            lines = _drawn(_end_of(text, rows, console.width), console) + lines
+            lines = _draw_rows(_visible_end(text, rows, console.width), console) + lines
             if len(lines) >= rows:
                 return lines
         return lines
 
-    def whole(self) -> list[RenderableType]:
-        if not self._characters and not self._most:
-            text = screen_text("".join(self._waiting))
+    def finish(self) -> list[RenderableType]:
+        if not self._characters and not self._max_lines:
+            text = screen_text("".join(self._unparsed))
             return [text] if text.plain else []
-        self._take()
+        self._parse()
         rest = self._stream.finish()
         if rest is not None:
-            self._keep(rest)
+            self._add_text(rest)
         texts = self._texts()
-        if not self._most or self._lines <= self._most:
+        if not self._max_lines or self._lines <= self._max_lines:
             return list(texts)
-        head = (self._most + 1) // 2
-        tail = self._most - head
-        size = f"{self._lines - self._most:,} of {self._lines:,} lines"
+        head = (self._max_lines + 1) // 2
+        tail = self._max_lines - head
+        size = f"{self._lines - self._max_lines:,} of {self._lines:,} lines"
         return [
-            _first_lines(_joined(self._head), head),
-            _left_out(f"{size} ({_size(self._characters)} in all)", self._rest),
-            *([_last_lines(_joined(texts), tail)] if tail else []),
+            _first_lines(_join(self._head), head),
+            _omission(f"{size} ({_size(self._characters)} in all)", self._rest),
+            *([_last_lines(_join(texts), tail)] if tail else []),
         ]
 
     def _texts(self) -> list[Text]:
-        """What is kept, in order; a text may be the end of the head and the start of the tail."""
+        """The kept texts, in order. One text may end the head and begin the tail."""
         tail = [text for text, _ in self._tail]
         return self._head[:-1] + tail if tail and tail[0] is self._head[-1] else self._head + tail
 
-    def _keep(self, text: Text) -> None:
+    def _add_text(self, text: Text) -> None:
         lines = max(text.plain.count("\n") + 1, len(text) // MAX_UNFINISHED_COLUMNS)
         self._lines += lines
-        if not self._most or self._head_lines < self._most:
+        if not self._max_lines or self._head_lines < self._max_lines:
             self._head.append(text)
             self._head_lines += lines
-            if self._most and self._head_lines > self._most:
-                self._tail.append((text, lines))  # it is the beginning and the end at once
+            if self._max_lines and self._head_lines > self._max_lines:
+                self._tail.append((text, lines))  # a long text may be both
                 self._tail_lines += lines
             return
         self._tail.append((text, lines))
         self._tail_lines += lines
-        while self._tail_lines - self._tail[0][1] >= self._most:
+        while self._tail_lines - self._tail[0][1] >= self._max_lines:
             self._tail_lines -= self._tail.popleft()[1]
 
 
-def _drawn(shown: RenderableType, console: Console) -> Lines:
-    """The rows of something on this screen, none longer than it is wide."""
+def _draw_rows(shown: RenderableType, console: Console) -> Rows:
+    """Return the rows that `shown` takes on this screen, none wider than the screen."""
     if isinstance(shown, Text):
         shown = shown.copy()
         shown.no_wrap, shown.overflow = False, "fold"
     try:
         return console.render_lines(shown, pad=False)
-    except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
+    except Exception as error:  # noqa: BLE001  a library may raise anything on a kernel's output
         return [[Segment(f"(can't be shown here: {type(error).__name__})")]]
 
 
-def _joined(texts: list[Text]) -> Text:
+def _join(texts: list[Text]) -> Text:
     return Text("\n", no_wrap=True, overflow="ignore").join(texts)
 
 
@@ -275,13 +280,13 @@ def _last_lines(text: Text, many: int) -> Text:
     return text[start + 1 :]
 
 
-def _end_of(text: Text, rows: int, width: int) -> Text:
-    """What of `text` may be seen in so many rows."""
+def _visible_end(text: Text, rows: int, width: int) -> Text:
+    """Return the end of `text` that may be visible in so many rows."""
     end = _last_lines(text, rows)
     return end[-rows * width :] if len(end) > rows * width else end
 
 
-def _left_out(what: str, rest: str) -> Text:
+def _omission(what: str, rest: str) -> Text:
     return Text(f"… {what} left out here: {rest}", style="dim")
 
 

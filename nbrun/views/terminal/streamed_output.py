@@ -1,4 +1,4 @@
-"""The outputs of an attempt printed as they come, where nothing is redrawn in place."""
+"""The outputs of an attempt, printed as they come, for terminals where nothing is redrawn."""
 
 import time
 from collections.abc import Callable
@@ -10,15 +10,18 @@ from nbrun.core import events as ev
 from nbrun.views.render.terminal_text import TerminalBuffer
 from nbrun.views.render.widgets import model_id_of
 
-UPDATES = 5.0  # seconds between two printings of a display that changes
+UPDATE_INTERVAL = 5.0  # seconds between two printings of a display that changes
 
 Render = Callable[[dict[str, Any]], RenderableType]
 Put = Callable[[RenderableType], None]
 
 
-class Passing:
-    """Takes output events, and puts what is done. What may still change, an unfinished line, a
-    display, a widget, is put in the end, or now and then in its newest state."""
+class StreamedOutput:
+    """Take output events and print finished outputs at once.
+
+    Unfinished lines, displays and widgets may still change. They are printed at the end; a display
+    also every `UPDATE_INTERVAL`, in its newest state. `put` prints.
+    """
 
     def __init__(self, render: Render, put: Put) -> None:
         self._render = render
@@ -30,6 +33,7 @@ class Passing:
         self._updated = 0.0
 
     def take(self, event: ev.Output) -> None:
+        """Take an output, and print it if it can't change any more."""
         output = event.output
         model = model_id_of(output)
         if output.get("output_type") == "stream":
@@ -41,21 +45,21 @@ class Passing:
             self._put(self._render(output))
 
     def update(self, event: ev.OutputUpdated) -> None:
-        """The newest state now and then, and the last one."""
+        """Take the newest state of a display, and print it if the last printing is long ago."""
         output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
         self._updates[event.display_id] = self._render(output)
-        if time.monotonic() - self._updated >= UPDATES:
+        if time.monotonic() - self._updated >= UPDATE_INTERVAL:
             self._updated = time.monotonic()
             self.end()
 
     def end_line(self) -> None:
-        """Put an unfinished line."""
+        """Print an unfinished line."""
         rest = self._stream.finish()
         if rest is not None:
             self._put(rest)
 
     def end(self) -> None:
-        """Put all that is left."""
+        """Print everything that is left."""
         self.end_line()
         for shown in (*self._updates.values(), *map(self._render, self._widgets.values())):
             self._put(shown)

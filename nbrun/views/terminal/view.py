@@ -1,4 +1,4 @@
-"""A run on a terminal: each record becomes what an operator sees, live or replayed."""
+"""The view of a run on a terminal: prints each record, live or replayed."""
 
 import time
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from nbrun.views.render import mime, source
 from nbrun.views.render.terminal_text import skip_layout
 from nbrun.views.terminal import event_lines
 from nbrun.views.terminal.event_lines import line
-from nbrun.views.terminal.live_region import Region
-from nbrun.views.terminal.step_header import LookBack, Steps, title
-from nbrun.views.terminal.step_output import Change, StepOutput
+from nbrun.views.terminal.live_region import LiveRegion
+from nbrun.views.terminal.step_header import LoadLastTimes, StepHeader, title
+from nbrun.views.terminal.step_output import OutputChange, StepOutput
 from nbrun.views.text import header_footer, phrases
 from nbrun.views.text.event_summary import EventSummary, describe
 from nbrun.views.text.options import DisplayOptions
@@ -26,10 +26,12 @@ _OUTCOME_STYLES = {"ok": "green", "interrupted": "yellow"}
 
 
 class TerminalView:
-    """Prints records as they come. `live`: the terminal can redraw its last lines, so that what
-    a step prints changes in place, and is printed when it ends; `held`: the same, but for what is
-    shown before. `output`: what cells print is shown. `look_back`: see `Steps`. `clock`: what the
-    running step is timed by, in seconds.
+    """Print records as they come.
+
+    `live`: show the running step's output in a region that is redrawn in place, and print it when
+    the step ends. `buffered`: print output only when the step ends, without a region. `output`:
+    show what cells print. `load_last_times`: see `StepHeader`. `clock` times the running step, in
+    seconds.
     """
 
     def __init__(
@@ -37,90 +39,90 @@ class TerminalView:
         console: Console,
         *,
         live: bool,
-        held: bool = False,
+        buffered: bool = False,
         output: bool = True,
         display: DisplayOptions | None = None,
-        look_back: LookBack | None = None,
+        load_last_times: LoadLastTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
-        possible = _possible(display or DisplayOptions(), console)
-        self._with_live = live and not possible.plain
+        supported = _supported(display or DisplayOptions(), console)
+        self._with_live = live and not supported.plain
         self._with_output = output
         self._pending: list[RenderableType] = []
-        self._steps = Steps(console, possible, look_back)
-        self._output = StepOutput(possible, self._put, held=self._with_live or held)
-        self._region = Region(console, self._output.region, clock)
+        self._header = StepHeader(console, supported, load_last_times)
+        self._output = StepOutput(supported, self._put, buffered=self._with_live or buffered)
+        self._region = LiveRegion(console, self._output.last_rows, clock)
         self._now = clock
         self._running = ""
         self._began = 0.0
-        self._where = ""
+        self._record_path = ""
         self._run = "last"
         self._head = ""
 
     def show(self, state: RunState, record: Record) -> None:
-        """Take one record, with the state it led to. What it prints is out after `flush`."""
+        """Take a record and the state after it. `flush` prints what it shows."""
         self._head = record.hash
         event = record.event
         if type(event) is ev.Output:  # most events are outputs, and have no summary
-            self._output_came(state, event)
+            self._show_output(state, event)
             return
-        shower = _SHOWERS.get(type(event))
-        if shower is not None:
-            shower(self, state, event, record.at)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, state, event, record.at)
         summary = describe(state, record)
         if summary is not None and summary.kind != "stop":  # a stop has a block of its own
             self._summarise(summary)
 
     def flush(self) -> None:
-        """Print what has been taken, in one piece."""
+        """Print what the records taken so far show, in one write."""
         pending = self._pending.copy()
         self._pending.clear()
         if pending:
-            self._region.settle()
+            self._region.erase_reflowed()
             self._print(pending)
         self._region.draw(force=bool(pending))
 
     def _print(self, pending: list[RenderableType]) -> None:
-        """A picture of an output must never end a run: what can't be drawn is said to be there."""
+        """Print, and say so where an output can't be shown: an output must never end a run."""
         try:
             self._console.print(Group(*skip_layout(pending, self._console.width)), crop=False)
         except OSError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever a library makes of a kernel's output
+        except Exception as error:  # noqa: BLE001  a library may raise anything on a kernel's output
             for each in pending if len(pending) > 1 else ():
                 self._print([each])
             if len(pending) == 1:
                 self._console.print(Text(f"(can't be shown here: {error!r}; the record has it)"))
 
     def tick(self) -> None:
-        """Let the clock of a running step go on."""
+        """Redraw the clock of a running step, if it is due."""
         self._region.draw(force=False)
 
     def interject(self) -> None:
-        """Begin a new line: a question stands on this one."""
+        """Begin a new line, below the question that the cursor is at."""
         self._console.print()
 
     def suspend(self) -> None:
-        """Leave the screen's last lines to a question."""
+        """Print buffered output and erase the live region: a question follows."""
         self._output.end()
         self._region.stop()
         self.flush()
 
     def resume(self) -> None:
-        """Show a running step's progress again."""
+        """Show the live region of a running step again, after a question."""
         if self._running:
             self._start_live()
 
     def close(self) -> None:
-        """Print what is held, and give the terminal back."""
+        """Print buffered output and erase the live region."""
         self._output.end()
         self._region.stop()
         self.flush()
 
-    def describe_record(self, where: str) -> None:
-        """Where the record is kept, for the header and for outputs that can't be shown."""
-        self._where = self._output.where = where
+    def set_record_path(self, path: str) -> None:
+        """Set the path of the record, for the header and for outputs that can't be shown."""
+        self._record_path = self._output.record_path = path
 
     # ── what each event shows ────────────────────────────────────────────────────────────────
 
@@ -136,18 +138,18 @@ class TerminalView:
             self._put(source.highlight(summary.diff, "diff"))
 
     def _start_live(self) -> None:
-        """Once what stands above is printed: of steps that end before that, nothing is drawn."""
+        """Show the region from the next `flush` on: none for a step that ends before it."""
         if self._with_live:
             self._region.start(self._running, self._began)
 
     def _end_attempt(self) -> None:
-        """Its output is out, and nothing runs any more."""
+        """Print the rest of the attempt's output."""
         self._output.end(attempt=True)
         self._running = ""
 
     def _run_started(self, _state: RunState, event: ev.RunStarted, at: str) -> None:
         self._run = event.run
-        self._put(header_footer.header(event, at, self._where), Text())
+        self._put(header_footer.header(event, at, self._record_path), Text())
         for notice in event.notices:
             self._line(f"note: {notice}", "yellow")
         self._line(f"starting the kernel {event.kernelspec} …", "dim")
@@ -155,17 +157,17 @@ class TerminalView:
     def _kernel_started(self, state: RunState, _event: ev.KernelStarted, _at: str) -> None:
         if state.kernel_info is not None:
             info = state.kernel_info.language_info
-            self._steps.language = str(info.get("pygments_lexer") or state.kernel_info.language)
+            self._header.language = str(info.get("pygments_lexer") or state.kernel_info.language)
 
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
-        self._put(*self._steps.begun(state, event, at))
+        self._put(*self._header.attempt(state, event, at))
         self._running, self._began = title(state, event), self._now()
         self._output.begin(rest=f"nbrun log {self._run} --step {event.step}")
         self._start_live()
 
-    def _output_came(self, state: RunState, event: ev.Output) -> None:
+    def _show_output(self, state: RunState, event: ev.Output) -> None:
         if event.output.get("output_type") == "error" and not event.late:
-            self._steps.broke(event.output)
+            self._header.remember_error(event.output)
         if not self._with_output:
             return
         if event.late:
@@ -173,7 +175,7 @@ class TerminalView:
         else:
             self._output.take(event)
 
-    def _output_changed(self, _state: RunState, event: Change, _at: str) -> None:
+    def _output_changed(self, _state: RunState, event: OutputChange, _at: str) -> None:
         if self._with_output:
             self._output.change(event)
 
@@ -186,9 +188,9 @@ class TerminalView:
         if phrases.is_allowed_error(state, event):
             style = "yellow"
         self._line(phrases.attempt_result(state, event), f"bold {style}")
-        again = phrases.next_retry(state, event.step)
-        if again:
-            self._line(again, "yellow")
+        retry = phrases.next_retry(state, event.step)
+        if retry:
+            self._line(retry, "yellow")
         self._region.stop()
 
     def _indeterminate(self, _state: RunState, _event: ev.AttemptIndeterminate, _at: str) -> None:
@@ -196,7 +198,7 @@ class TerminalView:
         self._region.stop()
 
     def _stopped(self, state: RunState, event: ev.Stopped, at: str) -> None:
-        self._put(*self._steps.stopped(state, event, at))
+        self._put(*self._header.stop(state, event, at))
 
     def _run_finished(self, state: RunState, event: ev.RunFinished, at: str) -> None:
         self._output.end()
@@ -204,16 +206,16 @@ class TerminalView:
         epilogue = [cell.source for cell in state.plan.epilogue if cell.kind == "markdown"]
         if state.current is None:
             self._put(*map(mime.render_markdown, epilogue))
-        self._put(Text(), header_footer.footer(state, event, at, self._where, self._head))
+        self._put(Text(), header_footer.footer(state, event, at, self._record_path, self._head))
 
 
-def _possible(display: DisplayOptions, console: Console) -> DisplayOptions:
+def _supported(display: DisplayOptions, console: Console) -> DisplayOptions:
     """Return `display` without pictures if the console can't show them: they need colours."""
     in_colour = console.color_system is not None and not console.no_color
     return replace(display, pictures=display.pictures and in_colour and not display.plain)
 
 
-_SHOWERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
+_HANDLERS: dict[type, Callable[[TerminalView, RunState, Any, str], None]] = {
     ev.RunStarted: TerminalView._run_started,
     ev.KernelStarted: TerminalView._kernel_started,
     ev.KernelDied: TerminalView._end_output,

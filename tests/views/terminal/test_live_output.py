@@ -8,25 +8,25 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nbrun.views.render.mime import render_output
-from nbrun.views.terminal.live_output import Held
+from nbrun.views.terminal.live_output import LiveOutput
 from tests.support import build_events
 from tests.support.build_events import display, stream
 
 
-def held(most: int = 10) -> Held:
-    return Held(most, render_output, render_output, "ask for it")
+def held(most: int = 10) -> LiveOutput:
+    return LiveOutput(most, render_output, render_output, "ask for it")
 
 
-def printed(shown: Held) -> list[str]:
+def printed(shown: LiveOutput) -> list[str]:
     console = Console(file=io.StringIO(), width=80)
-    for each in shown.whole():
+    for each in shown.finish():
         console.print(each)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
-def region(shown: Held, rows: int = 5, width: int = 80) -> list[str]:
-    drawn = shown.region(Console(width=width, height=50), rows)
+def region(shown: LiveOutput, rows: int = 5, width: int = 80) -> list[str]:
+    drawn = shown.last_rows(Console(width=width, height=50), rows)
     return ["".join(segment.text for segment in row).rstrip() for row in drawn]
 
 

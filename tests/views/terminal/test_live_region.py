@@ -8,7 +8,7 @@ from rich.cells import chop_cells
 from rich.console import Console
 from rich.segment import Segment
 
-from nbrun.views.terminal.live_region import Region
+from nbrun.views.terminal.live_region import LiveRegion
 
 HEIGHT = 40
 OUTPUT = ("é" * 100, "日" * 65, "short")
@@ -25,7 +25,7 @@ class Screen:
         self.asked = 0
         self.reflows = reflows
         self.clock = 0.0
-        self.region = Region(self.console, self._tail, lambda: self.clock, self._answer)
+        self.region = LiveRegion(self.console, self._tail, lambda: self.clock, self._answer)
         self.screen = pyte.Screen(columns, HEIGHT)
 
     def _answer(self) -> bool:

@@ -91,7 +91,7 @@ def plan(**fields):
 def test_the_head_says_what_runs_for_whom_and_where():
     tale = plan(parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
     screen = Screen()
-    screen.view.describe_record("/var/runs/x")
+    screen.view.set_record_path("/var/runs/x")
     text = screen.show(tale).close().text
     for said in (
         "/srv/runbooks/restore.ipynb",
@@ -374,7 +374,7 @@ def test_hostile_text_takes_no_effect_wherever_it_stands():
     tale.stop("step_failed").note(HOSTILE).decide("skip", reason=HOSTILE)
     tale.finish(why=HOSTILE)
     screen = Screen(width=120)
-    screen.view.describe_record(HOSTILE)
+    screen.view.set_record_path(HOSTILE)
     written = screen.show(tale).close().file.getvalue()
     own = r"\x1b\[[0-9;]*m|\x1b\[\?25[hl]|\x1b\[2K|\x1b\[1A"  # colours and the live region's moves
     assert not re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202e]", re.sub(own, "", written))
@@ -443,7 +443,7 @@ def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
     tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
     text = shown(
         tale.attempt("a", cause="operator"),
-        look_back={"/srv/runbooks/restore.ipynb": before}.__getitem__,
+        load_last_times={"/srv/runbooks/restore.ipynb": before}.__getitem__,
     )
     assert "step 1 of 2 · Title of a · destructive ─" in text
     assert text.count("last time failed · 1 min 15 s on 2026-11-20") == 1

@@ -103,7 +103,7 @@ def _show_state(
         where = phrases.step(state, attempt.step)
         heading = f"{where}, attempt {attempt.attempt}, until nbrun was gone:"
         out.print(Text(), Text(plain(heading)))
-        view = TerminalView(out, live=False, held=True, display=display)
+        view = TerminalView(out, live=False, buffered=True, display=display)
         replay.replay(records, view, step=attempt.step)
     _show_runbook_changes(out, state, new_runbook=new_runbook)
 

@@ -91,9 +91,9 @@ def _replay(options: LogOptions, records: Reading, record_path: str) -> None:
             _play(options, records, record_path, keys if console.is_terminal else None)
         return
     view = TerminalView(
-        console, live=False, held=True, output=options.output, display=options.display
+        console, live=False, buffered=True, output=options.output, display=options.display
     )
-    view.describe_record(record_path)
+    view.set_record_path(record_path)
     replay.replay(records, view, step=_step_id(records, options.step))
 
 
@@ -121,7 +121,7 @@ def _play(options: LogOptions, records: Reading, record_path: str, keys: Keys | 
             display=options.display,
             clock=lambda: player.now,
         )
-        view.describe_record(record_path)
+        view.set_record_path(record_path)
         player.on_turn = view.tick
         replay.replay(_mute_while_seeking(player, console), view, step=step, each=True)
         if not player.goes_back:
