@@ -1,1 +1,1 @@
-"""The run loop: decisions in, events out."""
+"""The run loop: takes decisions and kernel messages, records events."""

@@ -1,5 +1,4 @@
-"""What a decision does: refused, put up for another person's approval, or recorded and carried
-out."""
+"""Handling of a decision: refuse it, propose it for approval, or record it and carry it out."""
 
 from collections.abc import Callable
 
@@ -15,23 +14,25 @@ from nbrun.system import provenance
 
 
 class DecisionHandler:
-    """`answer` gives the kernel a line that a cell has asked for."""
+    """Handles decisions; `send_answer` sends the kernel a line that a cell asked for."""
 
     def __init__(
-        self, recorder: Recorder, control: KernelController, answer: Callable[[str], None]
+        self,
+        recorder: Recorder,
+        controller: KernelController,
+        send_answer: Callable[[str], None],
     ) -> None:
         self._emit, self._emit_all = recorder.emit, recorder.emit_all
         self._state: RunState = recorder.state
-        self._control = control
-        self._answer_kernel = answer
+        self._controller = controller
+        self._send_answer = send_answer
 
-    def take(self, decision: Decision, operator: Operator, *, ending: bool) -> None:
-        """Let `decision` happen where the run stands. `ending`: only notes are taken any more.
-        Leaving is no decision about the run, and not taken here."""
-        why_not = self._why_not(decision, operator, ending=ending)
-        if why_not is not None:
+    def handle(self, decision: Decision, operator: Operator, *, ending: bool) -> None:
+        """Handle `decision`, which is not `Detach`. If `ending`, only notes are accepted."""
+        refusal = self._refusal(decision, operator, ending=ending)
+        if refusal is not None:
             self._emit(
-                ev.DecisionRefused(operator=operator, decision=decision_name(decision), why=why_not)
+                ev.DecisionRefused(operator=operator, decision=decision_name(decision), why=refusal)
             )
             return
         match decision:
@@ -46,41 +47,41 @@ class DecisionHandler:
             case _:
                 self._decide(operator, decision)
 
-    def _why_not(self, decision: Decision, operator: Operator, *, ending: bool) -> str | None:
+    def _refusal(self, decision: Decision, operator: Operator, *, ending: bool) -> str | None:
         if ending and not isinstance(decision, decisions.AddNote):
             return "the run is ending"
-        why_not = decision_refusal(self._state, decision) or missing_input(self._state, decision)
-        if why_not is None and isinstance(decision, decisions.Approve | decisions.Reject):
+        refusal = decision_refusal(self._state, decision) or missing_input(self._state, decision)
+        if refusal is None and isinstance(decision, decisions.Approve | decisions.Reject):
             return approval.approver_refusal(self._state, operator, provenance.groups(operator.uid))
-        return why_not
+        return refusal
 
     def _decide(self, operator: Operator, decision: Decision) -> None:
-        need = proposals.required_approval(self._state, decision)
-        if need is not None:
-            self._emit(proposals.proposal_event(self._state, decision, operator, need))
+        required = proposals.required_approval(self._state, decision)
+        if required is not None:
+            self._emit(proposals.proposal_event(self._state, decision, operator, required))
             return
-        self._emit(_decided(decision, operator))
+        self._emit(_decided_event(decision, operator))
         self._carry_out(decision)
 
     def _carry_out(self, decision: Decision) -> None:
-        """What a decision does at once; the rest follows from the state."""
-        at_work = self._state.phase is Phase.RUNNING or self._state.kernel_busy
+        """Do what a decision does at once; `planner.what_next` does the rest."""
+        busy = self._state.phase is Phase.RUNNING or self._state.kernel_busy
         match decision:
-            case decisions.Interrupt() if at_work:
-                self._control.interrupt("the operator pressed Ctrl-C")
+            case decisions.Interrupt() if busy:
+                self._controller.interrupt("the operator pressed Ctrl-C")
             case decisions.KillKernel():
-                self._control.kill("the operator asked for it")
-            case decisions.Cancel() if at_work:
-                self._control.cancel("the operator cancelled the run")
+                self._controller.kill("the operator asked for it")
+            case decisions.Cancel() if busy:
+                self._controller.cancel("the operator cancelled the run")
         if self._state.phase is Phase.STOPPED and not isinstance(decision, decisions.Withdraw):
             self._emit(ev.Resumed())
 
     def _settle(self, operator: Operator, decision: decisions.Settle) -> None:
-        asked = self._state.unsettled[0]
+        attempt = self._state.unsettled[0]
         self._emit(
             ev.AttemptSettled(
-                step=asked.step,
-                attempt=asked.attempt,
+                step=attempt.step,
+                attempt=attempt.attempt,
                 finding=decision.finding,
                 operator=operator,
                 reason=decision.reason,
@@ -89,21 +90,21 @@ class DecisionHandler:
         self._emit(ev.Resumed())
 
     def _answer(self, operator: Operator, text: str) -> None:
-        wanted = self._state.input_wanted
-        if wanted is None:
+        request = self._state.input_wanted
+        if request is None:
             return
         self._emit(
             ev.InputAnswered(
-                step=wanted.step,
-                attempt=wanted.attempt,
+                step=request.step,
+                attempt=request.attempt,
                 operator=operator,
-                answer=None if wanted.password else text,
+                answer=None if request.password else text,
             )
         )
-        self._answer_kernel(text)
+        self._send_answer(text)
 
 
-def _decided(decision: Decision, operator: Operator) -> ev.Decided:
+def _decided_event(decision: Decision, operator: Operator) -> ev.Decided:
     return ev.Decided(
         operator=operator,
         decision=decision_name(decision),

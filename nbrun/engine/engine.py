@@ -1,4 +1,4 @@
-"""The run loop: the state says what comes next, the kernel does it, events say what happened."""
+"""The run loop: the state says what comes next, the kernel does it, events record what happened."""
 
 import queue
 import time
@@ -52,33 +52,34 @@ from nbrun.kernel.output_limit import OutputCap
 
 @dataclass(frozen=True)
 class ReportedEvent:
-    """What those who keep and send on the record have to say of it, for the record."""
+    """An event that a subscriber of the record (signing, forwarding) asks the engine to record."""
 
     event: Event
 
 
 @dataclass(frozen=True)
 class SubmittedDecision:
-    """A decision and who made it, as it waits in the engine's inbox."""
+    """A decision and the operator who made it, as the engine's inbox holds them."""
 
     decision: Decision
     operator: Operator
 
 
-AttachmentEvent = ev.OperatorAttached | ev.OperatorDetached  # reported by whoever lets operators in
-_MAX_OUTPUT_BATCH = 32  # outputs that are recorded in one piece: each may be of some megabytes
+AttachmentEvent = ev.OperatorAttached | ev.OperatorDetached  # sent by the supervisor's server
+_MAX_OUTPUT_BATCH = 32  # outputs per journal write: each may have several megabytes
 
 InboxMessage = Message | SubmittedDecision | AttachmentEvent | ReportedEvent
 Inbox = queue.SimpleQueue[InboxMessage]
 
 
 class Engine:
-    """Runs one plan from its first event to its last. One thread calls `run`; anybody may put
-    decisions into `inbox`. `kernel` sends its messages there too, through `output_cap`.
-    `publish` gets each batch of records after the journal has it;
-    `save_notebook` writes the output notebook as the journal has it, with the end that is about
-    to be recorded if there is one, and returns its SHA-256, or None when it can't be written.
-    `redaction` knows the run's secrets: only the kernel gets those.
+    """Runs one plan from its first event to its last.
+
+    One thread calls `run` or `resume`. Any thread may put decisions into `inbox`; `kernel` puts its
+    messages there too, through `output_cap`. `publish` receives each batch of records once the
+    journal has it. `save_notebook` writes the output notebook as of the journal, plus the end about
+    to be recorded if there is one. It returns the notebook's SHA-256, or None if it could not be
+    written. Only the kernel receives the secrets that `redaction` knows.
     """
 
     def __init__(
@@ -90,160 +91,171 @@ class Engine:
         output_cap: OutputCap,
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
-        on_loss: Callable[[JournalError], None] = lambda _error: None,
+        on_journal_error: Callable[[JournalError], None] = lambda _error: None,
         state: RunState | None = None,
         redaction: Redaction | None = None,
     ) -> None:
-        """`state`: where the run stands that the journal holds already."""
+        """Create the engine. `state` is the state that the journal's events already lead to.
+
+        `on_journal_error` is called when the journal can't be written, before the kernel is shut
+        down.
+        """
         self.inbox = inbox
         self.state = state or RunState()
-        redaction = redaction or Redaction(unknown=_secrets(self.state))
+        redaction = redaction or Redaction(unknown=_secret_names(self.state))
         self._recorder = Recorder(journal, self.state, redaction, publish)
         self._emit, self._emit_all = self._recorder.emit, self._recorder.emit_all
-        self._cap = output_cap
+        self._output_cap = output_cap
         self._kernel = kernel
-        self._control = KernelController(self._kernel, self._recorder, self._asked_to_stop)
-        self._deciding = DecisionHandler(self._recorder, self._control, self._kernel.answer)
+        self._controller = KernelController(self._kernel, self._recorder, self._stop_requested)
+        self._decision_handler = DecisionHandler(
+            self._recorder, self._controller, self._kernel.answer
+        )
         self._save_notebook = save_notebook
-        self._on_loss = on_loss
-        self._transcript = OutputCollector()
-        self._kept: deque[InboxMessage] = deque()  # taken from the inbox, and not heard yet
-        self._stop_due: float | None = None
+        self._on_journal_error = on_journal_error
+        self._collector = OutputCollector()
+        self._pending: deque[InboxMessage] = deque()  # taken from the inbox, not handled yet
+        self._stop_deadline: float | None = None
         self._attempt_began = 0.0
         self._attempt_ended = 0.0
         self._finish: NextFinish | None = None
 
     def run(self, started: ev.RunStarted) -> RunState:
-        """Run `started` to its end and return the state it ended in.
+        """Run the plan `started` to its end and return the final state.
 
         Raises:
-            JournalError: the record can't be kept; the running step was interrupted and the
-                kernel is gone.
+            JournalError: the journal can't be written. By then the running step has been
+                interrupted and the kernel shut down.
         """
-        self._cap.limit = started.policy.max_output
-        self._to_the_end(lambda: self._begin(started))
+        self._output_cap.limit = started.policy.max_output
+        self._run_loop(lambda: self._begin(started))
         return self.state
 
     def resume(
-        self, resumed: ev.RunResumed, seen: float, replaced: ev.RunbookReplaced | None = None
+        self, resumed: ev.RunResumed, last_seen: float, replaced: ev.RunbookReplaced | None = None
     ) -> RunState:
-        """Go on to the run's end, with the kernel it had if that is still there. `seen`: when
-        something was last seen of it, in seconds since it began. Raises as `run` does."""
-        self._cap.limit = self.state.plan.policy.max_output
-        self._to_the_end(lambda: self._begin_again(resumed, seen, replaced))
+        """Continue an interrupted run to its end, with the kernel it had if that still exists.
+
+        `last_seen` is when the run's last sign of life was, in seconds since it began.
+
+        Raises:
+            JournalError: as in `run`.
+        """
+        self._output_cap.limit = self.state.plan.policy.max_output
+        self._run_loop(lambda: self._begin_resumed(resumed, last_seen, replaced))
         return self.state
 
-    def _to_the_end(self, begin: Callable[[], None]) -> None:
+    def _run_loop(self, begin: Callable[[], None]) -> None:
         try:
             begin()
             while self._finish is None:
                 self._do_next()
             self._end(self._finish)
         except JournalError as error:
-            lost = type(error)(f"{error}. {_fate(self.state)}")
+            loss = type(error)(f"{error}. {_describe_loss(self.state)}")
             with suppress(KernelError):
                 self._kernel.interrupt()
-            self._on_loss(lost)  # the kernel may take seconds to end
-            raise lost from error
+            self._on_journal_error(loss)  # before the shutdown below, which may take seconds
+            raise loss from error
         finally:
             self._kernel.shutdown()
             self._recorder.close()
 
     def _begin(self, started: ev.RunStarted) -> None:
-        self._emit(started)
+        self._emit(started)  # first: no kernel starts for a run that can't be recorded
         self._save_notebook(None)
-        self._control.start()
+        self._controller.start()
 
-    def _begin_again(
-        self, resumed: ev.RunResumed, seen: float, replaced: ev.RunbookReplaced | None
+    def _begin_resumed(
+        self, resumed: ev.RunResumed, last_seen: float, replaced: ev.RunbookReplaced | None
     ) -> None:
         self._emit(resumed)
         if replaced is not None:
             self._emit(replaced)
         if self.state.last_attempt is not None:
-            self._transcript.went_before(self.state.last_attempt)
+            self._collector.set_previous(self.state.last_attempt)
         self._save_notebook(None)
         if self.state.kernel == "alive":
-            self._control.adopt(seen)
+            self._controller.adopt(last_seen)
 
-    # ── doing ────────────────────────────────────────────────────────────────────────────────
+    # ── the loop ────────────────────────────────────────────────────────────────────────────────
 
     def _do_next(self) -> None:
-        self._hear_waiting()
+        self._handle_queued()
         if self.state.kernel_busy:
-            self._hear(self._wait())
+            self._handle(self._wait())
             return
-        following = what_next(self.state)
-        match following:
+        next_action = what_next(self.state)
+        match next_action:
             case NextAttempt():
-                if self._waited(following):
-                    self._attempt(following)
+                if self._wait_before(next_action):
+                    self._attempt(next_action)
             case NextRestart():
-                self._control.restart(following.why)
+                self._controller.restart(next_action.why)
             case NextStop():
-                self._stop(following)
+                self._stop(next_action)
             case NextFinish():
-                self._finish = following
+                self._finish = next_action
 
-    def _waited(self, planned: NextAttempt) -> bool:
-        """Let `planned.delay` pass; False when something else is to be done now."""
-        due = self._attempt_ended + planned.delay
-        while planned.delay and time.monotonic() < due:
-            self._hear(self._wait(due))
-            if what_next(self.state) != planned:
+    def _wait_before(self, attempt: NextAttempt) -> bool:
+        """Wait for `attempt.delay`; return False if something else has to be done first."""
+        due = self._attempt_ended + attempt.delay
+        while attempt.delay and time.monotonic() < due:
+            self._handle(self._wait(due))
+            if what_next(self.state) != attempt:
                 return False
         return True
 
-    def _attempt(self, planned: NextAttempt) -> None:
-        """Send one step and see it through. Its start is on disk before the kernel has the code."""
-        self._emit(attempt_started_event(self.state, planned))
-        started = self.state.attempt  # as it is recorded
+    def _attempt(self, attempt: NextAttempt) -> None:
+        """Execute one step to its end. Its start is on disk before the kernel receives the code."""
+        self._emit(attempt_started_event(self.state, attempt))
+        started = self.state.attempt  # with its source redacted
         assert started is not None  # noqa: S101  emitted above
         self._attempt_began = time.monotonic()
-        self._control.begin(self._attempt_began)
+        self._controller.attempt_started(self._attempt_began)
         try:
-            source = self._recorder.redaction.restore(planned.source)
-            self._cap.next_request(goes_on=planned.cause == "retry")
-            self._transcript.sent(self._kernel.execute(source), started)
-        except (KernelError, UnicodeEncodeError) as error:  # it was not sent
-            self._finished(
+            source = self._recorder.redaction.restore(attempt.source)
+            self._output_cap.next_request(goes_on=attempt.cause == "retry")
+            self._collector.add_request(self._kernel.execute(source), started)
+        except (KernelError, UnicodeEncodeError) as error:  # the code was not sent
+            self._finish_attempt(
                 AttemptResult(outcome="error", ename=type(error).__name__, evalue=str(error))
             )
             return
         while self.state.phase is Phase.RUNNING:
-            self._hear(self._wait())
+            self._handle(self._wait())
 
     def _stop(self, stop: NextStop) -> None:
-        """Say why the run waits, write the notebook, and wait, where somebody can decide."""
+        """Record why the run stops, save the notebook and wait, if somebody can decide."""
         current = self.state.current
-        wait = waits_for_decision(self.state, stop)
+        can_wait = waits_for_decision(self.state, stop)
         step = stop.step or (current.step.id if current else None)
         self._emit(ev.Stopped(reason=stop.reason, step=step, detail=stop.detail))
-        if not wait:
+        if not can_wait:
             self._finish = unattended_end(self.state, stop)
             return
         self._save_notebook(None)
-        self._await_somebody()
+        self._update_stop_deadline()
         while self.state.phase is Phase.STOPPED and self._finish is None:
-            self._hear(self._wait())
-            if self._stop_due is not None and time.monotonic() >= self._stop_due:
+            self._handle(self._wait())
+            if self._stop_deadline is not None and time.monotonic() >= self._stop_deadline:
                 self._finish = unattended_end(self.state, stop)
-        self._stop_due = None
+        self._stop_deadline = None
 
-    def _await_somebody(self) -> None:
-        """Begin the time that a stop waits with nobody attached, or end it."""
-        patience = self.state.plan.policy.wait_for
-        alone = self.state.phase is Phase.STOPPED and not self.state.operators
-        self._stop_due = time.monotonic() + patience if patience is not None and alone else None
+    def _update_stop_deadline(self) -> None:
+        """Start the deadline of a stop that nobody attends, or cancel it."""
+        limit = self.state.plan.policy.wait_for
+        unattended = self.state.phase is Phase.STOPPED and not self.state.operators
+        self._stop_deadline = time.monotonic() + limit if limit is not None and unattended else None
 
     def _end(self, finish: NextFinish) -> None:
-        """The kernel ends first: what it still has to say belongs to the run."""
-        self._kernel.shutdown()
-        self._cap.tell_all()
-        self._hear_waiting()
-        self._release()
-        self._recorder.release()
-        self._control.look_last()
+        """Shut down the kernel, record its last output, then record the run's end."""
+        self._kernel.shutdown()  # delivers the kernel's last messages to the inbox
+        self._output_cap.tell_all()
+        self._handle_queued()
+        self._flush_outputs()  # into the recorder, which may hold back a part of them
+        self._recorder.flush()
+        self._controller.report_leftovers()
         finished = ev.RunFinished(
             outcome=finish.outcome,
             off_script=self.state.off_script,
@@ -251,130 +263,143 @@ class Engine:
             duration=round(self._recorder.elapsed(), 6),
             why=finish.why,
         )
-        digest = self._save_notebook(finished)
+        digest = self._save_notebook(finished)  # before the event, which records its SHA-256
         self._emit(msgspec.structs.replace(finished, notebook_sha256=digest))
 
-    # ── hearing ──────────────────────────────────────────────────────────────────────────────
+    # ── messages ──────────────────────────────────────────────────────────────────────────────
 
     def _wait(self, until: float | None = None) -> InboxMessage | None:
-        """What comes in next; None when something is due, at `until` at the latest. What is due
-        goes first: a kernel that never stops to speak must not keep a time limit waiting."""
-        moments = (self._transcript.due, *self._control.due, self._stop_due, until)
-        due = [moment for moment in moments if moment is not None]
+        """Return the next message; None if a deadline, `until` at the latest, comes first.
+
+        Deadlines go first: a kernel that never stops printing must not delay a time limit.
+        """
+        deadlines = (
+            self._collector.deadline,
+            *self._controller.deadlines,
+            self._stop_deadline,
+            until,
+        )
+        due = [moment for moment in deadlines if moment is not None]
         timeout = min(due) - time.monotonic() if due else None
         if timeout is not None and timeout <= 0:
             return None
-        if self._kept:
-            return self._kept.popleft()
+        if self._pending:
+            return self._pending.popleft()
         try:
             return self.inbox.get(timeout=timeout)
         except queue.Empty:
             return None
 
-    def _asked_to_stop(self) -> bool:
-        """Whether the operator has interrupted or cancelled; heard properly a little later."""
+    def _stop_requested(self) -> bool:
+        """Return True if the operator has interrupted or cancelled; that is handled later."""
         while not self.inbox.empty():
-            self._kept.append(self.inbox.get())
+            self._pending.append(self.inbox.get())
         return any(
-            isinstance(kept, SubmittedDecision)
-            and isinstance(kept.decision, decisions.Interrupt | decisions.Cancel)
-            for kept in self._kept
+            isinstance(pending, SubmittedDecision)
+            and isinstance(pending.decision, decisions.Interrupt | decisions.Cancel)
+            for pending in self._pending
         )
 
-    def _hear_waiting(self) -> None:
-        while self._kept or not self.inbox.empty():
-            self._hear(self._kept.popleft() if self._kept else self.inbox.get())
+    def _handle_queued(self) -> None:
+        while self._pending or not self.inbox.empty():
+            self._handle(self._pending.popleft() if self._pending else self.inbox.get())
 
-    def _outputs_behind(self) -> list[KernelOutput]:
-        """Of a kernel that puts out more than is written one by one, what waits already: it is
-        recorded in one piece with what came before."""
+    def _take_queued_outputs(self) -> list[KernelOutput]:
+        """Take the outputs that are queued already, up to `_MAX_OUTPUT_BATCH`.
+
+        They are written in one batch, since a kernel may print faster than single writes.
+        """
         found: list[KernelOutput] = []
-        while len(found) < _MAX_OUTPUT_BATCH and not self._kept and not self.inbox.empty():
-            following = self.inbox.get()
-            if not isinstance(following, KernelOutput):
-                self._kept.append(following)
+        while len(found) < _MAX_OUTPUT_BATCH and not self._pending and not self.inbox.empty():
+            message = self.inbox.get()
+            if not isinstance(message, KernelOutput):
+                self._pending.append(message)
                 break
-            found.append(following)
+            found.append(message)
         return found
 
-    def _hear(self, message: InboxMessage | None) -> None:
+    def _handle(self, message: InboxMessage | None) -> None:
+        """Handle one message; None when a deadline has passed.
+
+        Stream text that the collector still buffers is recorded before whatever came after it.
+        """
         now = time.monotonic()
         match message:
             case None:
-                self._overdue(now)
+                self._act_on_deadlines(now)
             case SubmittedDecision():
-                self._release()
+                self._flush_outputs()
                 self._decide(message)
             case ReportedEvent(event=event):
                 self._emit(event)
             case Suspended() | Unresponsive() | Responded():
-                self._control.seen(message)
+                self._controller.record_status(message)
             case Replied():
-                self._release()
-                self._replied(message)
+                self._flush_outputs()
+                self._handle_reply(message)
             case Died():
-                self._release()
-                self._died(message)
+                self._flush_outputs()
+                self._handle_death(message)
             case Idled():
-                self._release()
-                self._idled(message)
+                self._flush_outputs()
+                self._handle_idle(message)
             case ev.OperatorAttached() | ev.OperatorDetached():
-                self._release()
+                self._flush_outputs()
                 self._emit(message)
-                self._await_somebody()
+                self._update_stop_deadline()
             case PrintedMuch():
                 for piece in message.pieces():
-                    self._put_down(piece)
-                    self._overdue(time.monotonic())
+                    self._record_outputs(piece)
+                    self._act_on_deadlines(time.monotonic())
             case _:
-                self._put_down(message, *self._outputs_behind())
+                self._record_outputs(message, *self._take_queued_outputs())
 
-    def _put_down(self, *said: AttemptMessage) -> None:
+    def _record_outputs(self, *messages: AttemptMessage) -> None:
         now = time.monotonic()
-        heard = (self._transcript.hear(each, self.state.attempt, now) for each in said)
-        self._emit_all(list(chain.from_iterable(heard)))
+        events = (self._collector.collect(each, self.state.attempt, now) for each in messages)
+        self._emit_all(list(chain.from_iterable(events)))
 
-    def _overdue(self, now: float) -> None:
-        if self._transcript.due is not None and now >= self._transcript.due:
-            self._release()
-        self._control.act_if_due(now)
+    def _act_on_deadlines(self, now: float) -> None:
+        if self._collector.deadline is not None and now >= self._collector.deadline:
+            self._flush_outputs()
+        self._controller.act_on_deadlines(now)
 
-    def _release(self) -> None:
-        self._emit_all(self._transcript.release())
+    def _flush_outputs(self) -> None:
+        self._emit_all(self._collector.flush())
 
-    def _replied(self, reply: Replied) -> None:
+    def _handle_reply(self, reply: Replied) -> None:
         attempt = self.state.attempt
-        if attempt is None or self._transcript.attempt_of(reply.request) is not attempt:
+        if attempt is None or self._collector.attempt_of(reply.request) is not attempt:
             return
         step = self.state.steps.get(attempt.step)
-        excused = step is not None and "shell-errors-ok" in step.step.tags
-        strict = self.state.plan.policy.shell_errors == "fail" and not excused
-        self._finished(
+        shell_errors_ok = step is not None and "shell-errors-ok" in step.step.tags
+        strict = self.state.plan.policy.shell_errors == "fail" and not shell_errors_ok
+        self._finish_attempt(
             attempt_result(
                 reply,
                 interrupted=self.state.interrupted,
                 shell_errors_fail=strict,
-                timeout=self._control.limit if self.state.timed_out else None,
+                timeout=self._controller.time_limit if self.state.timed_out else None,
             )
         )
 
-    def _died(self, death: Died) -> None:
-        if death.generation < self.state.generation:  # it was ended to start the one that runs
+    def _handle_death(self, died: Died) -> None:
+        if died.generation < self.state.generation:  # a restart ended that kernel
             return
-        self._emit(ev.KernelDied(generation=death.generation, why=death.why))
+        self._emit(ev.KernelDied(generation=died.generation, why=died.why))
         if self.state.phase is Phase.RUNNING:
-            self._finished(
-                AttemptResult(outcome="kernel_died", ename="KernelDied", evalue=death.why)
+            self._finish_attempt(
+                AttemptResult(outcome="kernel_died", ename="KernelDied", evalue=died.why)
             )
 
-    def _idled(self, idled: Idled) -> None:
+    def _handle_idle(self, idled: Idled) -> None:
         if self.state.kernel_busy and idled.generation == self.state.generation:
-            self._control.ended()
-            told = _told(self.state, idled)
-            self._emit(ev.KernelIdle(generation=idled.generation, told=told))
+            self._controller.clear_deadlines()
+            report = _describe_idle(self.state, idled)
+            self._emit(ev.KernelIdle(generation=idled.generation, told=report))
 
-    def _finished(self, verdict: AttemptResult) -> None:
-        self._control.ended()
+    def _finish_attempt(self, result: AttemptResult) -> None:
+        self._controller.clear_deadlines()
         self._attempt_ended = time.monotonic()
         attempt = self.state.attempt
         if attempt is None:
@@ -384,23 +409,25 @@ class Engine:
                 step=attempt.step,
                 attempt=attempt.attempt,
                 duration=round(time.monotonic() - self._attempt_began, 6),
-                **msgspec.structs.asdict(verdict),
+                **msgspec.structs.asdict(result),
             )
         )
-        self._control.attempt_ended(verdict.outcome)
+        self._controller.watch_leftovers(result.outcome)
 
-    def _decide(self, ordered: SubmittedDecision) -> None:
-        decision, operator = ordered.decision, ordered.operator
+    def _decide(self, submitted: SubmittedDecision) -> None:
+        decision, operator = submitted.decision, submitted.operator
         if isinstance(decision, decisions.Detach) and self._finish is None:
             why = decision.reason or "as they asked"
-            self._hear(ev.OperatorDetached(operator=operator, why=why))
+            self._handle(ev.OperatorDetached(operator=operator, why=why))
             return
-        self._deciding.take(decision, operator, ending=self._finish is not None)
+        self._decision_handler.handle(decision, operator, ending=self._finish is not None)
 
 
-def _told(state: RunState, idled: Idled) -> str:
-    """What a kernel knows of the attempt that nobody saw end: requests go one at a time, so it was
-    the last of those that were recorded as sent."""
+def _describe_idle(state: RunState, idled: Idled) -> str:
+    """Return what an idle kernel knows about the attempt whose end nobody saw.
+
+    Requests are sent one at a time, so it was the last of those recorded as sent.
+    """
     if not state.unsettled or idled.ended is None:
         return ""
     if idled.ended == state.attempts_sent - 1:
@@ -410,8 +437,8 @@ def _told(state: RunState, idled: Idled) -> str:
     return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
 
 
-def _fate(state: RunState) -> str:
-    """What is safe and what is not when the record can't go on."""
+def _describe_loss(state: RunState) -> str:
+    """Return what is and is not certain about the running step when the journal fails."""
     if state.attempt is None:
         return "No step was running, and none was sent"
     running = f"{step_label(state, state.attempt.step)}, attempt {state.attempt.attempt}"
@@ -421,6 +448,6 @@ def _fate(state: RunState) -> str:
     )
 
 
-def _secrets(state: RunState) -> tuple[str, ...]:
-    """The parameters whose values the record of the run so far does not hold."""
+def _secret_names(state: RunState) -> tuple[str, ...]:
+    """Return the names of the parameters whose values the record does not hold."""
     return state.started.secrets if state.started is not None else ()

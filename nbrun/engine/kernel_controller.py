@@ -1,5 +1,7 @@
-"""What a run does to its kernel besides sending it code, and the record of it: it is started,
-restarted, found again, interrupted and killed, and what it leaves running is named."""
+"""Control of the kernel apart from sending it code: start, restart, adopt, interrupt, kill.
+
+Each action is recorded. So are processes that a cut-short attempt left running.
+"""
 
 import time
 from collections.abc import Callable
@@ -15,46 +17,48 @@ from nbrun.engine.recorder import Recorder
 from nbrun.errors import KernelError
 from nbrun.kernel.messages import Kernel, KernelInfo, Responded, Suspended, Unresponsive
 
-CANCEL_GRACE = 8.0  # seconds that a cancelled or timed-out step has to answer the interrupt
-SUSPENDED_GRACE = 2.0  # the same for a kernel that something has stopped: it can't
-UNHEEDED_AFTER = (
-    5.0  # seconds after an operator's interrupt that nothing came of, till that is said
-)
+KILL_GRACE = 8.0  # seconds from the interrupt of a cancelled or timed-out step to the kill
+SUSPENDED_KILL_GRACE = 2.0  # the same for a suspended kernel, which can't react
+UNHEEDED_AFTER = 5.0  # seconds from an operator's interrupt to `interrupt.unheeded`
 
 
 class KernelController:
-    """`asked_to_stop`: whether the operator wants a kernel that does not become ready to be given
-    up. Moments are of `time.monotonic()`."""
+    """Controls the kernel of one run and records what it does.
+
+    While a kernel starts, `stop_requested` is polled: True means that the operator wants to give
+    up. Deadlines are times of `time.monotonic()`.
+    """
 
     def __init__(
-        self, kernel: Kernel, recorder: Recorder, asked_to_stop: Callable[[], bool]
+        self, kernel: Kernel, recorder: Recorder, stop_requested: Callable[[], bool]
     ) -> None:
         self._kernel = kernel
         self._recorder = recorder
-        self._asked_to_stop = asked_to_stop
-        self._kill_due: float | None = None
-        self._timeout_due: float | None = None
-        self._unheeded_due: float | None = None
-        self._runaways = LeftoverProcesses(recorder.redaction)
+        self._stop_requested = stop_requested
+        self._kill_deadline: float | None = None
+        self._timeout_deadline: float | None = None
+        self._unheeded_deadline: float | None = None
+        self._leftovers = LeftoverProcesses(recorder.redaction)
 
     @property
     def _state(self) -> RunState:
         return self._recorder.state
 
-    # ── from one kernel to the next ──────────────────────────────────────────────────────────
+    # ── starting and adopting kernels ────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        info = self._new()
+        """Start the run's first kernel."""
+        info = self._start_kernel()
         if info is not None:
             self._recorder.emit(ev.KernelStarted(**msgspec.structs.asdict(info)))
 
     def restart(self, why: str) -> None:
-        """A new kernel in the old one's place; the first, where there never was one."""
+        """Start a new kernel in place of the old one; the first one if there was none."""
         if self._state.kernel_info is None:
             self.start()
             return
         lost = lost_names.lost_names(self._state)
-        info = self._new()
+        info = self._start_kernel()
         if info is None:
             return
         self._recorder.emit(
@@ -68,138 +72,147 @@ class KernelController:
             )
         )
 
-    def adopt(self, seen: float) -> None:
-        """Find the kernel again that the run had. `seen`: when something was last seen of the run,
-        in seconds since it began."""
+    def adopt(self, last_seen: float) -> None:
+        """Reconnect to the kernel that the run had.
+
+        `last_seen` is when the run's last sign of life was, in seconds since it began.
+        """
         generation, process = self._state.generation, self._state.process
         try:
             if process is None:
                 raise KernelError("the record does not say where it is")
-            self._kernel.adopt(process, _info_of(self._state), self._asked_to_stop)
+            self._kernel.adopt(process, _info_of(self._state), self._stop_requested)
         except KernelError as error:
             why = f"the kernel is gone since the run was interrupted: {error}"
             self._recorder.emit(ev.KernelDied(generation=generation, why=why))
-            left = self._runaways.of_gone(process) if process else None
+            left = self._leftovers.report_of_kernel(process) if process else None
             self._recorder.emit_all([left] if left else [])
         else:
-            gap = round(self._recorder.elapsed() - seen, 6)
+            gap = round(self._recorder.elapsed() - last_seen, 6)
             self._recorder.emit(ev.KernelReattached(generation=generation, gap=gap))
 
-    def _new(self) -> KernelInfo | None:
-        """A kernel that is ready; None, and the event that says why, when there is none."""
+    def _start_kernel(self) -> KernelInfo | None:
+        """Return a ready kernel; None, after recording why, if it did not start."""
         try:
-            return self._kernel.start(self._asked_to_stop)
+            return self._kernel.start(self._stop_requested)
         except KernelError as error:
             generation = self._state.generation + 1
             self._recorder.emit(ev.KernelDied(generation=generation, why=str(error)))
             return None
 
-    # ── a step that is to end ────────────────────────────────────────────────────────────────
+    # ── ending a step ────────────────────────────────────────────────────────────────────────
 
     @property
-    def limit(self) -> float | None:
-        """The seconds that the running step may take; None for as many as it likes."""
+    def time_limit(self) -> float | None:
+        """Return the seconds that the running step may take; None for no limit."""
         attempt = self._state.attempt
         step = self._state.steps.get(attempt.step) if attempt else None
         return step.step.contract.timeout if step else None
 
     @property
-    def due(self) -> tuple[float | None, ...]:
-        """The moments when `act_if_due` has something to do."""
-        return self._kill_due, self._timeout_due, self._unheeded_due, self._runaways.due
+    def deadlines(self) -> tuple[float | None, ...]:
+        """Return the times at which `act_on_deadlines` has something to do."""
+        return (
+            self._kill_deadline,
+            self._timeout_deadline,
+            self._unheeded_deadline,
+            self._leftovers.deadline,
+        )
 
-    def begin(self, now: float) -> None:
-        """The running step's time begins."""
-        self._timeout_due = now + self.limit if self.limit else None
+    def attempt_started(self, now: float) -> None:
+        """Start the running step's time limit."""
+        self._timeout_deadline = now + self.time_limit if self.time_limit else None
         if self._state.attempt is not None:
-            self._runaways.began(self._state.attempt, self._state.process)
+            self._leftovers.attempt_started(self._state.attempt, self._state.process)
 
-    def ended(self) -> None:
-        """The kernel has ended what it did: there is nothing to wait for."""
-        self._kill_due = self._timeout_due = self._unheeded_due = None
+    def clear_deadlines(self) -> None:
+        """Drop all deadlines: the kernel has finished what it was doing."""
+        self._kill_deadline = self._timeout_deadline = self._unheeded_deadline = None
 
-    def attempt_ended(self, outcome: ev.Outcome) -> None:
-        """Its end is recorded; what it left running is looked for a moment later."""
-        self._runaways.ended(outcome)
+    def watch_leftovers(self, outcome: ev.Outcome) -> None:
+        """Schedule the check for processes that the ended attempt left running."""
+        self._leftovers.attempt_ended(outcome)
 
-    def look_last(self) -> None:
-        """The kernel has ended for good: what is left of those whose attempts were cut short."""
-        self._recorder.emit_all(self._runaways.look_last())
+    def report_leftovers(self) -> None:
+        """Record the processes left running after the kernel has ended for good."""
+        self._recorder.emit_all(self._leftovers.report_at_end())
 
-    def seen(self, message: Suspended | Unresponsive | Responded) -> None:
-        """What became known of its process."""
-        self._recorder.emit(_told(message))
-        if self._state.suspended and self._kill_due is not None:
-            self._be_patient()
+    def record_status(self, message: Suspended | Unresponsive | Responded) -> None:
+        """Record what became known of the kernel's process."""
+        self._recorder.emit(_status_event(message))
+        if self._state.suspended and self._kill_deadline is not None:
+            self._set_kill_deadline()
 
-    def act_if_due(self, now: float) -> None:
-        if self._kill_due is not None and now >= self._kill_due:
+    def act_on_deadlines(self, now: float) -> None:
+        """Kill, time out or report, whatever is due at `now`."""
+        if self._kill_deadline is not None and now >= self._kill_deadline:
             self.kill("the step did not answer the interrupt")
-        if self._timeout_due is not None and now >= self._timeout_due:
+        if self._timeout_deadline is not None and now >= self._timeout_deadline:
             self._time_out()
-        if self._unheeded_due is not None and now >= self._unheeded_due:
-            self._unheeded_due = None
+        if self._unheeded_deadline is not None and now >= self._unheeded_deadline:
+            self._unheeded_deadline = None
             generation = self._state.generation
             self._recorder.emit(ev.InterruptUnheeded(generation=generation, waited=UNHEEDED_AFTER))
-        self._recorder.emit_all(self._runaways.look())
+        self._recorder.emit_all(self._leftovers.report_due())
 
     def interrupt(self, why: str) -> None:
-        """As the operator asked. When nothing comes of it, that is said after a while."""
+        """Interrupt the kernel for the operator; record it if nothing comes of that."""
         self._send_interrupt(why)
-        self._unheeded_due = time.monotonic() + UNHEEDED_AFTER
+        self._unheeded_deadline = time.monotonic() + UNHEEDED_AFTER
 
     def cancel(self, why: str) -> None:
-        """Interrupt it, and kill it if it does not answer that in time."""
+        """Interrupt the kernel, and kill it if it does not react in time."""
         self.interrupt(why)
-        self._be_patient()
+        self._set_kill_deadline()
 
     def kill(self, why: str) -> None:
-        self._kill_due = self._unheeded_due = None
-        self._runaways.about_to_end()
+        """Kill the kernel."""
+        self._kill_deadline = self._unheeded_deadline = None
+        self._leftovers.snapshot()  # before the kill, which orphans the kernel's children
         generation = self._state.generation
         self._recorder.emit(ev.KernelInterrupted(generation=generation, why=why, kill=True))
         self._kernel.kill()
 
     def _time_out(self) -> None:
-        """Interrupt the step that has taken too long; what does not answer that is killed."""
-        self._send_interrupt(f"the step has taken its {self.limit:g} s", timeout=True)
-        self._be_patient()
+        """Interrupt the step that exceeded its time limit; kill it if that has no effect."""
+        self._send_interrupt(f"the step has taken its {self.time_limit:g} s", timeout=True)
+        self._set_kill_deadline()
 
     def _send_interrupt(self, why: str, *, timeout: bool = False) -> None:
-        self._timeout_due = None
-        self._runaways.about_to_end()
+        self._timeout_deadline = None
+        self._leftovers.snapshot()
         generation = self._state.generation
         self._recorder.emit(ev.KernelInterrupted(generation=generation, why=why, timeout=timeout))
         self._kernel.interrupt()
 
-    def _be_patient(self) -> None:
-        """Only so long: less with a kernel that can't answer."""
-        grace = SUSPENDED_GRACE if self._state.suspended else CANCEL_GRACE
-        due = time.monotonic() + grace
-        self._kill_due = due if self._kill_due is None else min(self._kill_due, due)
+    def _set_kill_deadline(self) -> None:
+        """Set the kill deadline: sooner for a suspended kernel, and never later."""
+        grace = SUSPENDED_KILL_GRACE if self._state.suspended else KILL_GRACE
+        deadline = time.monotonic() + grace
+        self._kill_deadline = min(self._kill_deadline or deadline, deadline)
 
 
-def _told(seen: Suspended | Unresponsive | Responded) -> Event:
-    """What was seen of the kernel's process, as it is recorded."""
-    match seen:
+def _status_event(status: Suspended | Unresponsive | Responded) -> Event:
+    """Return the event that records `status`."""
+    match status:
         case Suspended(generation=generation, pid=pid, suspended=True):
             return ev.KernelSuspended(generation=generation, pid=pid)
         case Suspended(generation=generation, pid=pid):
             return ev.KernelContinued(generation=generation, pid=pid)
         case Unresponsive():
-            return ev.KernelUnresponsive(**msgspec.structs.asdict(seen))
+            return ev.KernelUnresponsive(**msgspec.structs.asdict(status))
         case Responded():
-            return ev.KernelResponded(**msgspec.structs.asdict(seen))
+            return ev.KernelResponded(**msgspec.structs.asdict(status))
 
 
 def _info_of(state: RunState) -> KernelInfo:
-    """What the kernel that the run has said of itself when it started."""
-    first = state.kernel_info
-    assert first is not None  # noqa: S101  a run has an alive kernel after kernel.started only
+    """Return what the run's kernel said of itself when it started."""
+    started = state.kernel_info
+    assert started is not None  # noqa: S101  a run has an alive kernel after kernel.started only
     return KernelInfo(
         generation=state.generation,
-        kernelspec=first.kernelspec,
-        language=first.language,
-        language_info=first.language_info,
-        implementation=first.implementation,
+        kernelspec=started.kernelspec,
+        language=started.language,
+        language_info=started.language_info,
+        implementation=started.implementation,
     )

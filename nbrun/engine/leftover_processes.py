@@ -1,4 +1,4 @@
-"""Processes that outlive the attempt that started them, where it was cut short: found and named."""
+"""Detection of processes that outlive the attempt that started them, where it was cut short."""
 
 import shlex
 import time
@@ -11,129 +11,148 @@ from nbrun.core.redaction import Redaction
 from nbrun.system import processes
 from nbrun.system.processes import Relative
 
-GRACE = 1.0  # seconds that processes have to end after the attempt has
-MAX_NAMED = 20  # processes that are named at once
+GRACE = 1.0  # seconds that processes have to end after their attempt
+MAX_NAMED = 20  # processes listed in one event
 MAX_COMMAND_LENGTH = 160  # characters of a command line
 _CUT_SHORT = ("interrupted", "timed_out", "kernel_died")
-_POLL = 0.05  # seconds
+_POLL_INTERVAL = 0.05  # seconds
 
 
 @dataclass
-class _Watch:
-    """One attempt. `since` and `until`: when it began and ended, by the clock of `processes`."""
+class _AttemptWatch:
+    """The processes of one attempt.
+
+    `started_at` and `ended_at` are when the attempt began and ended, by the clock of
+    `system.processes`; `deadline` is when to check, by the monotonic clock.
+    """
 
     attempt: ev.AttemptStarted
     kernel: KernelProcess
-    since: float
+    started_at: float
     seen: dict[int, Relative] = field(default_factory=dict)
-    until: float = 0.0
-    due: float = 0.0
+    ended_at: float = 0.0
+    deadline: float = 0.0
 
-    def note(self) -> None:
-        self.seen |= {each.pid: each for each in processes.relatives(self.kernel, self.since)}
+    def add_running(self) -> None:
+        """Remember the kernel's processes that started since the attempt did."""
+        self.seen |= {each.pid: each for each in processes.relatives(self.kernel, self.started_at)}
 
-    def left(self) -> list[Relative]:
-        """Those that it started and that are running now."""
+    def still_running(self) -> list[Relative]:
+        """Return the remembered processes that are still running."""
         return [each for each in self.seen.values() if processes.is_there(each)]
 
 
 class LeftoverProcesses:
-    """Told of an attempt's course, it says which of the processes that began while it ran are
-    there a moment after an attempt that did not end by itself. They are named and left alone."""
+    """Reports processes left by attempts that were interrupted, timed out, or lost their kernel.
+
+    A moment after such an attempt, it reports those processes that started during the attempt and
+    still run. nbrun never ends them.
+    """
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
-        self._running: _Watch | None = None
-        self._waiting: list[_Watch] = []
-        self._named: list[_Watch] = []
+        self._running: _AttemptWatch | None = None
+        self._waiting: list[_AttemptWatch] = []
+        self._reported: list[_AttemptWatch] = []
 
     @property
-    def due(self) -> float | None:
-        """When the next look is due, by the monotonic clock."""
-        return min((watch.due for watch in self._waiting), default=None)
+    def deadline(self) -> float | None:
+        """Return when the next check is due, by the monotonic clock."""
+        return min((watch.deadline for watch in self._waiting), default=None)
 
-    def began(self, attempt: ev.AttemptStarted, kernel: KernelProcess | None) -> None:
-        """`kernel` runs `attempt` from now on."""
+    def attempt_started(self, attempt: ev.AttemptStarted, kernel: KernelProcess | None) -> None:
+        """Note that `kernel` runs `attempt` from now on."""
         self._running = None
         if kernel is not None:
-            self._running = _Watch(attempt, kernel, processes.now())
+            self._running = _AttemptWatch(attempt, kernel, processes.now())
 
-    def about_to_end(self) -> None:
-        """It will be interrupted or killed: those that lose their parents by that are found now."""
+    def snapshot(self) -> None:
+        """List the attempt's processes before it is interrupted or killed.
+
+        Processes that lose their parent by that can't be attributed afterwards.
+        """
         if self._running is not None:
-            self._running.note()
+            self._running.add_running()
 
-    def ended(self, outcome: ev.Outcome) -> None:
+    def attempt_ended(self, outcome: ev.Outcome) -> None:
+        """Schedule the check, if the attempt was cut short."""
         watch, self._running = self._running, None
         if watch is not None and outcome in _CUT_SHORT:
-            watch.until = processes.now()
-            watch.due = time.monotonic() + GRACE
+            watch.ended_at = processes.now()
+            watch.deadline = time.monotonic() + GRACE
             self._waiting.append(watch)
 
-    def look(self) -> list[ev.ProcessesLeft]:
-        """What is left of the attempts whose look is due."""
+    def report_due(self) -> list[ev.ProcessesLeft]:
+        """Return the events for attempts whose check is due."""
         now = time.monotonic()
-        due = [watch for watch in self._waiting if watch.due <= now]
-        return [told for watch in due if (told := self._look(watch))]
+        due = [watch for watch in self._waiting if watch.deadline <= now]
+        return [event for watch in due if (event := self._report(watch))]
 
-    def look_last(self) -> list[ev.ProcessesLeft]:
-        """The run's kernel has ended: what is left of all attempts, those too that were named."""
+    def report_at_end(self) -> list[ev.ProcessesLeft]:
+        """Return the events for all attempts, after the run's kernel has ended.
+
+        Attempts that were reported before are reported again, with `at_end`.
+        """
         for watch in list(self._waiting):
-            self._wait_for(watch)
+            self._wait_until_ended(watch)
         return [
-            self._told(watch.attempt, left, at_end=True)
-            for watch in self._named
-            if (left := watch.left())
+            self._event(watch.attempt, still_running, at_end=True)
+            for watch in self._reported
+            if (still_running := watch.still_running())
         ]
 
-    def _wait_for(self, watch: _Watch) -> None:
-        """Until all that it left have ended, or have had their time."""
-        watch.seen = {each.pid: each for each in self._found(watch)}
-        while watch.left() and time.monotonic() < watch.due:
-            time.sleep(_POLL)
+    def _wait_until_ended(self, watch: _AttemptWatch) -> None:
+        """Wait until all processes have ended or the deadline has passed."""
+        watch.seen = {each.pid: each for each in self._find(watch)}
+        while watch.still_running() and time.monotonic() < watch.deadline:
+            time.sleep(_POLL_INTERVAL)
         self._waiting.remove(watch)
-        self._named.append(watch)
+        self._reported.append(watch)
 
-    def _look(self, watch: _Watch) -> ev.ProcessesLeft | None:
+    def _report(self, watch: _AttemptWatch) -> ev.ProcessesLeft | None:
         self._waiting.remove(watch)
-        watch.seen = {each.pid: each for each in self._found(watch)}
+        watch.seen = {each.pid: each for each in self._find(watch)}
         if not watch.seen:
             return None
-        self._named.append(watch)
-        return self._told(watch.attempt, watch.left())
+        self._reported.append(watch)
+        return self._event(watch.attempt, watch.still_running())
 
-    def _found(self, watch: _Watch) -> list[Relative]:
-        """Not those that a later attempt has started since."""
-        watch.note()
-        return [each for each in watch.left() if each.began <= watch.until]
+    def _find(self, watch: _AttemptWatch) -> list[Relative]:
+        """Return the attempt's running processes, without those of later attempts."""
+        watch.add_running()
+        return [each for each in watch.still_running() if each.began <= watch.ended_at]
 
-    def of_gone(self, kernel: KernelProcess) -> ev.ProcessesLeft | None:
-        """What is left of a kernel that was found gone."""
-        left = processes.marked(kernel)
-        return self._told(None, left) if left else None
+    def report_of_kernel(self, kernel: KernelProcess) -> ev.ProcessesLeft | None:
+        """Return the event for a kernel that was found gone; None if nothing is left."""
+        still_running = processes.marked(kernel)
+        return self._event(None, still_running) if still_running else None
 
-    def _told(
-        self, attempt: ev.AttemptStarted | None, left: Sequence[Relative], *, at_end: bool = False
+    def _event(
+        self,
+        attempt: ev.AttemptStarted | None,
+        still_running: Sequence[Relative],
+        *,
+        at_end: bool = False,
     ) -> ev.ProcessesLeft:
         return ev.ProcessesLeft(
             step=attempt.step if attempt else None,
             attempt=attempt.attempt if attempt else 0,
-            processes=tuple(self._named_process(each) for each in left[:MAX_NAMED]),
-            more=max(0, len(left) - MAX_NAMED),
+            processes=tuple(self._describe_process(each) for each in still_running[:MAX_NAMED]),
+            more=max(0, len(still_running) - MAX_NAMED),
             at_end=at_end,
         )
 
-    def _named_process(self, relative: Relative) -> ProcessLeft:
-        return ProcessLeft(pid=relative.pid, command=self._command(relative.command))
+    def _describe_process(self, relative: Relative) -> ProcessLeft:
+        return ProcessLeft(pid=relative.pid, command=self._describe_command(relative.command))
 
-    def _command(self, words: Iterable[str]) -> str:
-        """Cut after it is redacted: half a secret is none that would be known. Where secrets are
-        not known to this process, the program alone."""
-        known = list(words) if self._redaction.knows_all_secrets else [*words][:1]
-        line = self._redaction.redact_text(shlex.join(map(self._redaction.redact_text, known)))
-        brief = " ".join(line.split())
-        return (
-            brief
-            if len(brief) <= MAX_COMMAND_LENGTH
-            else brief[: MAX_COMMAND_LENGTH - 2].rstrip() + " …"
-        )
+    def _describe_command(self, arguments: Iterable[str]) -> str:
+        """Return a command line, redacted, then cut: half a secret would not be recognized.
+
+        If some secrets are unknown to this process, only the program is shown.
+        """
+        shown = list(arguments) if self._redaction.knows_all_secrets else [*arguments][:1]
+        line = self._redaction.redact_text(shlex.join(map(self._redaction.redact_text, shown)))
+        one_line = " ".join(line.split())
+        if len(one_line) <= MAX_COMMAND_LENGTH:
+            return one_line
+        return one_line[: MAX_COMMAND_LENGTH - 2].rstrip() + " …"

@@ -1,4 +1,4 @@
-"""The names that steps bind in a Python kernel: what is lost when it is."""
+"""Names bound in a Python kernel by the steps that ran: what a restart loses."""
 
 import ast
 from collections.abc import Iterable
@@ -6,36 +6,38 @@ from collections.abc import Iterable
 from nbrun.core.reducer import SETUP_TAGS
 from nbrun.core.state import RunState
 
-_SHOWN = 40  # names
+_MAX_NAMES = 40
 
 
 def lost_names(state: RunState) -> tuple[str, ...] | None:
-    """What the steps that ran bound, and no setup step binds again, in order; None where the
-    language is not Python."""
+    """Return the names that the steps that ran have bound and no setup step binds again.
+
+    They are in order and at most 40. Return None if the kernel's language is not Python.
+    """
     if state.kernel_info is None or state.kernel_info.language != "python":
         return None
-    made: dict[str, None] = {}
-    again: set[str] = set()
+    bound: dict[str, None] = {}
+    rebound: set[str] = set()
     for step in state.steps.values():
         names = bound_names(step.last_source or "")
         if step.succeeded and SETUP_TAGS.intersection(step.step.tags):
-            again.update(names)
+            rebound.update(names)
         else:
-            made.update(dict.fromkeys(names))
-    return tuple(name for name in made if name not in again)[:_SHOWN]
+            bound.update(dict.fromkeys(names))
+    return tuple(name for name in bound if name not in rebound)[:_MAX_NAMES]
 
 
 def bound_names(source: str) -> list[str]:
-    """The names that a cell binds at its top level, in order; none of one that is no Python."""
-    plain = "\n".join("" if line.lstrip()[:1] in "!%" else line for line in source.split("\n"))
+    """Return the names that a cell binds at its top level, in order; none if it is not Python."""
+    python = "\n".join("" if line.lstrip()[:1] in "!%" else line for line in source.split("\n"))
     try:
-        tree = ast.parse(plain)
+        tree = ast.parse(python)
     except (SyntaxError, ValueError, RecursionError):
         return []
-    return list(dict.fromkeys(_names(tree.body)))
+    return list(dict.fromkeys(_bound_in(tree.body)))
 
 
-def _names(body: Iterable[ast.AST]) -> Iterable[str]:
+def _bound_in(body: Iterable[ast.AST]) -> Iterable[str]:
     for node in body:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -47,8 +49,8 @@ def _names(body: Iterable[ast.AST]) -> Iterable[str]:
             case ast.Name(id=name, ctx=ast.Store()):
                 yield name
             case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp():
-                pass  # these have a scope of their own
+                pass  # these have their own scope
             case ast.GeneratorExp():
                 pass
             case _:
-                yield from _names(ast.iter_child_nodes(node))
+                yield from _bound_in(ast.iter_child_nodes(node))

@@ -1,4 +1,4 @@
-"""How an attempt ended: the kernel's reply, and what nbrun itself knows, made into one outcome."""
+"""The outcome of an attempt, from the kernel's reply and from what nbrun itself knows."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from nbrun.kernel.messages import Replied
 
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of `attempt.finished` that has to be judged (see `events.AttemptFinished`)."""
+    """The result of an attempt: fields of `events.AttemptFinished`."""
 
     outcome: Outcome
     execution_count: int | None = None
@@ -20,13 +20,13 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
 def attempt_result(
     reply: Replied, *, interrupted: bool, shell_errors_fail: bool, timeout: float | None = None
 ) -> AttemptResult:
-    """Success and failure come from the reply, never from what the outputs look like.
+    """Return the result that `reply` means. Outputs never decide success or failure.
 
-    An interrupt is nbrun's own knowledge: kernels answer one with an error, with ok or not at all.
-    `timeout`: the seconds after which nbrun interrupted it by itself.
+    `interrupted`: nbrun interrupted the attempt. Kernels answer an interrupt with an error, with
+    ok, or not at all. `timeout`: the seconds after which nbrun interrupted the attempt by itself.
     """
     failed_exit = next((code for code in reply.shell_exits if code), None)
-    ended = _asked_to_end(reply)
+    asked_to_end = _asks_to_end_run(reply)
     outcome: Outcome = "ok"
     ename, evalue = reply.ename, reply.evalue
     if timeout is not None:
@@ -34,30 +34,30 @@ def attempt_result(
         evalue = f"the step did not end within its {timeout:g} s"
     elif interrupted:
         outcome = "interrupted"
-    elif reply.status != "ok" and not ended:
+    elif reply.status != "ok" and not asked_to_end:
         outcome, ename = "error", ename or reply.status
     elif failed_exit and shell_errors_fail:
-        outcome, ename, evalue = "error", "ShellError", _story(reply.shell_exits)
+        outcome, ename, evalue = "error", "ShellError", _describe_exits(reply.shell_exits)
     return AttemptResult(
         outcome=outcome,
         execution_count=reply.execution_count,
         ename=ename,
         evalue=evalue,
         shell_exit=failed_exit or (0 if reply.shell_exits else None),
-        ended_run=ended and outcome == "ok",
+        ended_run=asked_to_end and outcome == "ok",
     )
 
 
-def _asked_to_end(reply: Replied) -> bool:
-    """`sys.exit()`, `sys.exit(0)`, `exit()`: the cell ends the run, and nothing has failed."""
+def _asks_to_end_run(reply: Replied) -> bool:
+    """Return True if the cell ended the run without an error: `sys.exit(0)`, `exit()`."""
     clean_exit = reply.ename == "SystemExit" and reply.evalue in ("", "0", "None")
     return clean_exit or (reply.exit_asked and reply.status == "ok")
 
 
-def _story(exits: tuple[int, ...]) -> str:
-    """Which of the cell's shell commands failed, and how."""
+def _describe_exits(exits: tuple[int, ...]) -> str:
+    """Return which of the cell's shell commands failed, with their exit codes."""
     failed = [(number, code) for number, code in enumerate(exits, 1) if code]
-    told = ", ".join(
+    text = ", ".join(
         f"shell command {number} of {len(exits)} exited with {code}" for number, code in failed[:5]
     )
-    return told + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+    return text + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")

@@ -1,4 +1,4 @@
-"""What the kernel says, made into events: each message put to the attempt that caused it."""
+"""Conversion of kernel messages to events, each attributed to the attempt that caused it."""
 
 import logging
 import sys
@@ -15,27 +15,26 @@ from nbrun.kernel.messages import (
     Displayed,
     DisplayUpdated,
     InputWanted,
+    KernelOutput,
     Printed,
     WidgetChanged,
 )
 
-MAX_STREAM_CHARS = 2**20  # characters of stream text that become one event
-COALESCE_SECONDS = 0.05  # seconds that stream text may wait for more of it
+MAX_STREAM_CHARS = 2**20  # stream text in one event
+MAX_DELAY = 0.05  # how long stream text is buffered for more
 
-AttemptMessage = (
-    Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped | InputWanted
-)
+AttemptMessage = KernelOutput | InputWanted
 
 
 @dataclass
-class _Stream:
-    """Stream text held back for a moment, so that a loop that prints makes few events."""
+class _StreamBuffer:
+    """Stream text buffered briefly, so that a loop that prints makes few events."""
 
     step: str
     attempt: int
     name: str
     late: bool
-    due: float
+    deadline: float
     chunks: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -49,13 +48,13 @@ class _Stream:
 
 
 @dataclass
-class _Widgets:
-    """Changes of widgets held back for a moment: a bar moves more often than anyone looks."""
+class _WidgetBuffer:
+    """Widget changes buffered briefly: a progress bar may change more often than anyone can see."""
 
     step: str
     attempt: int
     late: bool
-    due: float
+    deadline: float
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def event(self) -> ev.WidgetsChanged:
@@ -65,81 +64,90 @@ class _Widgets:
 
 
 class OutputCollector:
-    """Knows which attempt each request was. Times are seconds of one monotonic clock."""
+    """Converts messages to events. It knows which attempt each request belongs to.
+
+    Times are seconds of one monotonic clock.
+    """
 
     def __init__(self) -> None:
         self._requests: dict[str, ev.AttemptStarted] = {}
         self._last: ev.AttemptStarted | None = None
-        self._held: _Stream | _Widgets | None = None
+        self._buffer: _StreamBuffer | _WidgetBuffer | None = None
 
-    def sent(self, request: str, attempt: ev.AttemptStarted) -> None:
-        """From here on, messages about `request` belong to `attempt`."""
+    def add_request(self, request: str, attempt: ev.AttemptStarted) -> None:
+        """Attribute messages about `request` to `attempt` from now on."""
         self._requests[sys.intern(request)] = self._last = attempt
 
-    def went_before(self, attempt: ev.AttemptStarted) -> None:
-        """What ran last before this process: a message that names no request of ours is of it."""
+    def set_previous(self, attempt: ev.AttemptStarted) -> None:
+        """Attribute messages that name no known request to `attempt`.
+
+        It is the last attempt that ran before this process.
+        """
         self._last = attempt
 
     def attempt_of(self, request: str) -> ev.AttemptStarted | None:
-        """The attempt that `request` was; None for a request that was no attempt."""
+        """Return the attempt that `request` executes; None if it executes none."""
         return self._requests.get(request)
 
     @property
-    def due(self) -> float | None:
-        """When what is held back must be let go."""
-        return self._held.due if self._held else None
+    def deadline(self) -> float | None:
+        """Return when buffered output must be flushed; None without any."""
+        return self._buffer.deadline if self._buffer else None
 
-    def release(self) -> list[Event]:
-        """What was held back."""
-        held, self._held = self._held, None
-        return [held.event()] if held else []
+    def flush(self) -> list[Event]:
+        """Return the event for buffered output, if any."""
+        buffer, self._buffer = self._buffer, None
+        return [buffer.event()] if buffer else []
 
-    def hear(
-        self, said: AttemptMessage, running: ev.AttemptStarted | None, now: float
+    def collect(
+        self, message: AttemptMessage, running: ev.AttemptStarted | None, now: float
     ) -> list[Event]:
-        """The events that `said` makes, in order, while `running` is in flight.
+        """Return the events that `message` makes, in order, while `running` is in flight.
 
-        A message that names no request of ours comes of what ran last.
+        A message that names no known request is attributed to the last attempt.
         """
-        attempt = self._requests.get(said.request, self._last)
+        attempt = self._requests.get(message.request, self._last)
         if attempt is None:
-            logging.getLogger(__name__).warning("output before any step: %r", said)
+            logging.getLogger(__name__).warning("output before any step: %r", message)
             return []
         late = attempt is not running
-        if isinstance(said, Printed):
-            return self._gather(said, attempt, late, now)
-        if isinstance(said, WidgetChanged):
-            return self._merge(said, attempt, late, now)
-        return self.release() + _as_events(said, attempt, late)
+        if isinstance(message, Printed):
+            return self._buffer_stream(message, attempt, late, now)
+        if isinstance(message, WidgetChanged):
+            return self._buffer_widgets(message, attempt, late, now)
+        return self.flush() + _as_events(message, attempt, late)
 
-    def _gather(
-        self, said: Printed, attempt: ev.AttemptStarted, late: bool, now: float
+    def _buffer_stream(
+        self, message: Printed, attempt: ev.AttemptStarted, late: bool, now: float
     ) -> list[Event]:
         events: list[Event] = []
-        stream = _Stream(attempt.step, attempt.attempt, said.name, late, now + COALESCE_SECONDS)
-        if not isinstance(self._held, _Stream) or not _same(self._held, stream):
-            events = self.release()
-            self._held = stream
-        self._held.add(said.text)
-        full = now >= self._held.due or self._held.size >= MAX_STREAM_CHARS
-        return events + self.release() if full else events
+        stream = _StreamBuffer(attempt.step, attempt.attempt, message.name, late, now + MAX_DELAY)
+        if not isinstance(self._buffer, _StreamBuffer) or not _same_stream(self._buffer, stream):
+            events = self.flush()
+            self._buffer = stream
+        self._buffer.add(message.text)
+        full = now >= self._buffer.deadline or self._buffer.size >= MAX_STREAM_CHARS
+        return events + self.flush() if full else events
 
-    def _merge(
-        self, said: WidgetChanged, attempt: ev.AttemptStarted, late: bool, now: float
+    def _buffer_widgets(
+        self, message: WidgetChanged, attempt: ev.AttemptStarted, late: bool, now: float
     ) -> list[Event]:
-        """The newest state of each model is what counts."""
+        """Merge changes: only the newest state of each model counts."""
         events: list[Event] = []
         key = (attempt.step, attempt.attempt, late)
-        held = self._held
-        if not isinstance(held, _Widgets) or (held.step, held.attempt, held.late) != key:
-            events = self.release()
-            self._held = held = _Widgets(*key, due=now + COALESCE_SECONDS)
-        held.models.setdefault(said.model, {}).update(said.state)
-        return events + self.release() if now >= held.due else events
+        buffer = self._buffer
+        if (
+            not isinstance(buffer, _WidgetBuffer)
+            or (buffer.step, buffer.attempt, buffer.late) != key
+        ):
+            events = self.flush()
+            self._buffer = buffer = _WidgetBuffer(*key, deadline=now + MAX_DELAY)
+        buffer.models.setdefault(message.model, {}).update(message.state)
+        return events + self.flush() if now >= buffer.deadline else events
 
 
-def _same(held: _Stream, new: _Stream) -> bool:
-    return (held.step, held.attempt, held.name, held.late) == (
+def _same_stream(buffer: _StreamBuffer, new: _StreamBuffer) -> bool:
+    return (buffer.step, buffer.attempt, buffer.name, buffer.late) == (
         new.step,
         new.attempt,
         new.name,
@@ -148,12 +156,12 @@ def _same(held: _Stream, new: _Stream) -> bool:
 
 
 def _as_events(
-    said: Displayed | DisplayUpdated | Cleared | Capped | InputWanted,
-    by: ev.AttemptStarted,
+    message: Displayed | DisplayUpdated | Cleared | Capped | InputWanted,
+    source_attempt: ev.AttemptStarted,
     late: bool,
 ) -> list[Event]:
-    step, attempt = by.step, by.attempt
-    match said:
+    step, attempt = source_attempt.step, source_attempt.attempt
+    match message:
         case Displayed(output=output, display_id=name):
             return [
                 ev.Output(step=step, attempt=attempt, output=output, display_id=name, late=late)
@@ -172,9 +180,9 @@ def _as_events(
         case Cleared(wait=wait):
             return [ev.OutputCleared(step=step, attempt=attempt, wait=wait, late=late)]
         case Capped():
-            told = msgspec.structs.asdict(said)
-            del told["request"]
-            return [ev.OutputCapped(step=step, attempt=attempt, late=late, **told)]
+            fields = msgspec.structs.asdict(message)
+            del fields["request"]
+            return [ev.OutputCapped(step=step, attempt=attempt, late=late, **fields)]
         case InputWanted(prompt=prompt, password=password) if not late:
             return [ev.InputRequested(step=step, attempt=attempt, prompt=prompt, password=password)]
     return []

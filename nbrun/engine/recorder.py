@@ -1,5 +1,8 @@
-"""The one way into the record: an event is redacted, appended with the deviations that it entails,
-folded into the state, and only then shown."""
+"""The single way into the record.
+
+The order matters: an event is redacted, appended to the journal with the deviations it implies,
+applied to the state, and only then published.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -11,8 +14,8 @@ from nbrun.core.reducer import apply, changes_state, check_transition
 from nbrun.core.state import RunState
 from nbrun.journal.writer import Journal
 
-# Events after which the operator or the kernel acts: they are on disk before anything else happens.
-_SYNCED = (
+# Events that the operator or the kernel acts on: synced to disk before anything else happens.
+_SYNCED_EVENTS = (
     ev.RunStarted,
     ev.AttemptStarted,
     ev.AttemptFinished,
@@ -28,8 +31,11 @@ _SYNCED = (
 
 
 class Recorder:
-    """Keeps the record of one run. `state`: where it stands that the journal holds already; changed
-    here alone. `publish` gets each batch of records after the journal has it."""
+    """Records the events of one run and keeps its state.
+
+    `state` is what the journal's events already lead to; only the recorder changes it. `publish`
+    receives each batch of records once the journal has it.
+    """
 
     def __init__(
         self,
@@ -44,47 +50,50 @@ class Recorder:
         self._publish = publish
 
     def emit(self, event: Event) -> None:
-        """Record it, and what it entails. What may be a part of a secret is held back meanwhile.
+        """Append `event` and the deviations it implies. Text that may begin a secret is held back.
 
         Raises:
-            JournalError: it can't be kept.
-            IllegalEventError: it can't happen where the run stands.
+            JournalError: the journal can't be written.
+            IllegalEventError: the event is illegal in the current state.
         """
         self.emit_all([event])
 
-    def emit_all(self, said: Sequence[Event]) -> None:
-        """The same, in order. Those that change no state, as outputs, go to the journal in one
-        piece."""
-        together: list[Event] = []
-        for event in said:
+    def emit_all(self, events: Sequence[Event]) -> None:
+        """Append `events` in order, as `emit` does.
+
+        Consecutive events that change no state, such as outputs, go to the journal in one write.
+        """
+        batch: list[Event] = []
+        for event in events:
             for each in self.redaction.redact_event(event):
-                if not changes_state(each):  # and so entails nothing
+                if not changes_state(each):  # and so implies no deviation
                     check_transition(self.state, each)
-                    together.append(each)
+                    batch.append(each)
                     continue
-                self._append(together)
-                together = []
+                self._append(batch)
+                batch = []
                 check_transition(self.state, each)
                 self._append([each, *deviations_of(self.state, each)])
-        self._append(together)
+        self._append(batch)
 
-    def release(self) -> None:
-        """Record what was held back: nothing more will come."""
+    def flush(self) -> None:
+        """Append text that was held back: nothing will complete it any more."""
         for held in self.redaction.flush():
             self._append([held])
 
     def elapsed(self) -> float:
-        """Seconds since the run began."""
+        """Return the seconds since the run began."""
         return self._journal.elapsed()
 
     def close(self) -> None:
+        """Close the journal."""
         self._journal.close()
 
     def _append(self, events: Sequence[Event]) -> None:
         if not events:
             return
-        sync = any(isinstance(event, _SYNCED) for event in events)
-        records = self._journal.append(events, sync=sync)
+        sync = any(isinstance(event, _SYNCED_EVENTS) for event in events)
+        records = self._journal.append(events, sync=sync)  # if this fails, nothing has changed
         for event in events:
             apply(self.state, event)
         self._publish(records)

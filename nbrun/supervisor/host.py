@@ -115,7 +115,7 @@ def create(
         redaction=redaction,
         state=state,
         publish=server.publish,
-        on_loss=server.fail,
+        on_journal_error=server.fail,
     )
     return RunHost(engine, server, subscribers, directory, redaction, kernel, launcher.role)
 
@@ -130,12 +130,13 @@ def build_engine(
     redaction: Redaction,
     state: RunState | None = None,
     publish: Callable[[Sequence[Record]], None] = lambda _records: None,
-    on_loss: Callable[[JournalError], None] = lambda _error: None,
+    on_journal_error: Callable[[JournalError], None] = lambda _error: None,
 ) -> tuple[Engine, LocalKernel, Recipients]:
     """Connect an engine to its kernel, its journal, its output notebook and its subscribers.
 
     The caller closes the subscribers after the engine has ended. `publish` receives each batch of
-    records before the subscribers do; `on_loss`, the error if the journal can't be written.
+    records before the subscribers do. `on_journal_error` receives the error if the journal can't
+    be written.
     """
     cap = OutputCap(inbox.put)
     log = KernelLog(directory.log, redaction.redact_bytes)
@@ -152,7 +153,7 @@ def build_engine(
         kernel=kernel,
         output_cap=cap,
         publish=publish_to_all,
-        on_loss=on_loss,
+        on_journal_error=on_journal_error,
         save_notebook=notebook_saver(directory, plan),
         state=state,
         redaction=redaction,

@@ -172,7 +172,7 @@ class Stage:
             output_cap=cap,
             publish=self.publish,
             save_notebook=self.save,
-            on_loss=self.losses.append,
+            on_journal_error=self.losses.append,
             redaction=Redaction(secrets),
         )
 
@@ -732,7 +732,7 @@ def test_a_cancelled_step_that_answers_is_not_killed(tmp_path: Path) -> None:
 def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_controller, "CANCEL_GRACE", 0.1)
+    monkeypatch.setattr(kernel_controller, "KILL_GRACE", 0.1)
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
@@ -753,7 +753,7 @@ def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
 def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel_controller, "CANCEL_GRACE", 0.1)
+    monkeypatch.setattr(kernel_controller, "KILL_GRACE", 0.1)
     stage = Stage(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
@@ -763,7 +763,7 @@ def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
             case ev.KernelInterrupted(kill=False) if len(stage.of(ev.Decided)) == 1:
                 stage.order(decisions.Cancel())
             case ev.DecisionRefused():
-                monkeypatch.setattr(kernel_controller, "CANCEL_GRACE", 3600)
+                monkeypatch.setattr(kernel_controller, "KILL_GRACE", 3600)
 
     stage.at_publish = insist
     assert stage.run(1)[-2:] == ["s1/1 kernel_died", "cancelled"]

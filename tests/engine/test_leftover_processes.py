@@ -83,11 +83,11 @@ def pids(found: list[processes.Relative]) -> set[int]:
 
 
 def looked(found: LeftoverProcesses) -> list[leftover_processes.ev.ProcessesLeft]:
-    due = found.due
+    due = found.deadline
     assert due is not None
     while time.monotonic() < due:
         time.sleep(0.01)
-    return found.look()
+    return found.report_due()
 
 
 def test_whatever_it_does_to_get_away_a_process_is_its_kernels(kernel: Kernel) -> None:
@@ -111,13 +111,13 @@ def commands(found: list[processes.Relative]) -> list[str]:
 def test_a_process_without_the_mark_is_found_while_its_parents_are_there(kernel: Kernel) -> None:
     """`about_to_end` is the moment."""
     found = LeftoverProcesses(Redaction())
-    found.began(attempt_started(), kernel.known)
+    found.attempt_started(attempt_started(), kernel.known)
     away = kernel.starts("env", "-i", "setsid", "sleep", "613")
     while commands(processes.relatives(kernel.known, 0.0)) != ["sleep 613"]:
         time.sleep(0.01)
-    found.about_to_end()
+    found.snapshot()
     kernel.dies()
-    found.ended("kernel_died")
+    found.attempt_ended("kernel_died")
     (told,) = looked(found)
     assert [each.pid for each in told.processes] == [away]
 
@@ -126,12 +126,12 @@ def test_what_began_before_the_attempt_or_after_it_is_not_of_it(kernel: Kernel) 
     found = LeftoverProcesses(Redaction())
     kernel.starts("sleep", "620")
     time.sleep(0.05)  # more than the hundredth of a second that beginnings are told in
-    found.began(attempt_started("s1"), kernel.known)
+    found.attempt_started(attempt_started("s1"), kernel.known)
     own = kernel.starts("sleep", "621")
     time.sleep(0.05)
-    found.ended("interrupted")
+    found.attempt_ended("interrupted")
     time.sleep(0.05)
-    found.began(attempt_started("s2"), kernel.known)
+    found.attempt_started(attempt_started("s2"), kernel.known)
     kernel.starts("sleep", "622")
     (told,) = looked(found)
     assert told.step == "s1"
@@ -143,27 +143,27 @@ def test_an_attempt_that_ended_by_itself_is_not_looked_after(
     kernel: Kernel, outcome: leftover_processes.ev.Outcome
 ) -> None:
     found = LeftoverProcesses(Redaction())
-    found.began(attempt_started(), kernel.known)
+    found.attempt_started(attempt_started(), kernel.known)
     kernel.starts("sleep", "630")
-    found.ended(outcome)
-    assert found.due is None
-    assert found.look_last() == []
+    found.attempt_ended(outcome)
+    assert found.deadline is None
+    assert found.report_at_end() == []
 
 
 def test_at_the_end_those_are_told_of_that_are_still_there(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction())
-    found.began(attempt_started(), kernel.known)
+    found.attempt_started(attempt_started(), kernel.known)
     stays = kernel.starts("sleep", "640", start_new_session=True)
     goes = kernel.starts("sleep", "641", start_new_session=True)
-    found.ended("interrupted")
+    found.attempt_ended("interrupted")
     (told,) = looked(found)
     assert {each.pid for each in told.processes} == {stays, goes}
     end(goes)
-    (at_end,) = found.look_last()
+    (at_end,) = found.report_at_end()
     assert at_end.at_end
     assert [each.pid for each in at_end.processes] == [stays]
     end(stays)
-    assert found.look_last() == []
+    assert found.report_at_end() == []
 
 
 def end(pid: int) -> None:
@@ -174,10 +174,10 @@ def end(pid: int) -> None:
 
 def test_many_are_counted_and_only_some_named(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction())
-    found.began(attempt_started(), kernel.known)
+    found.attempt_started(attempt_started(), kernel.known)
     for _ in range(MAX_NAMED + 3):
         kernel.starts("sleep", "650")
-    found.ended("timed_out")
+    found.attempt_ended("timed_out")
     (told,) = looked(found)
     assert (len(told.processes), told.more) == (MAX_NAMED, 3)
 
@@ -188,9 +188,9 @@ SECRET = "c4n4ry-c4n4ry"
 @pytest.mark.parametrize("before", [0, *range(MAX_COMMAND_LENGTH - 58, MAX_COMMAND_LENGTH - 38, 3)])
 def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, before: int) -> None:
     found = LeftoverProcesses(Redaction({"password": SECRET}))
-    found.began(attempt_started(), kernel.known)
+    found.attempt_started(attempt_started(), kernel.known)
     kernel.starts("sh", "-c", "sleep 660; exit 0", "x" * before, f"--password={SECRET}")
-    found.ended("interrupted")
+    found.attempt_ended("interrupted")
     (told,) = looked(found)
     line = next(each.command for each in told.processes if each.command.startswith("sh -c"))
     assert len(line) <= MAX_COMMAND_LENGTH
@@ -200,7 +200,7 @@ def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, b
 def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction(unknown=("password",)))
     kernel.starts("sleep", "670")
-    told = found.of_gone(kernel.known)
+    told = found.report_of_kernel(kernel.known)
     assert told is not None
     assert (told.step, told.attempt) == (None, 0)
     assert "sleep" in [each.command for each in told.processes]
@@ -208,9 +208,9 @@ def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -
 
 def test_of_a_kernel_that_left_nothing_nothing_is_said(tmp_path: Path) -> None:
     gone = KernelProcess(pid=2**22 + 1, connection_file=str(tmp_path / "kernel.json"))
-    assert LeftoverProcesses(Redaction()).of_gone(gone) is None
+    assert LeftoverProcesses(Redaction()).report_of_kernel(gone) is None
     found = LeftoverProcesses(Redaction())
-    found.began(attempt_started(), gone)
-    found.about_to_end()
-    found.ended("kernel_died")
+    found.attempt_started(attempt_started(), gone)
+    found.snapshot()
+    found.attempt_ended("kernel_died")
     assert looked(found) == []

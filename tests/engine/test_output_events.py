@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun.core import events as ev
-from nbrun.engine.output_events import COALESCE_SECONDS, AttemptMessage, OutputCollector
+from nbrun.engine.output_events import MAX_DELAY, AttemptMessage, OutputCollector
 from nbrun.kernel.messages import (
     Cleared,
     Displayed,
@@ -36,10 +36,10 @@ def printed(text: str, name: str = "stdout", request: str = "r1") -> Printed:
 
 
 @pytest.fixture
-def transcript() -> OutputCollector:
+def collector() -> OutputCollector:
     """The request `r1` is the first attempt."""
     made = OutputCollector()
-    made.sent("r1", FIRST)
+    made.add_request("r1", FIRST)
     return made
 
 
@@ -64,98 +64,101 @@ def transcript() -> OutputCollector:
     ],
 )
 def test_what_is_no_stream_is_an_event_at_once(
-    transcript: OutputCollector, said: AttemptMessage, event: ev.Event
+    collector: OutputCollector, said: AttemptMessage, event: ev.Event
 ) -> None:
-    assert transcript.hear(said, FIRST, 0.0) == [event]
-    assert transcript.due is None
+    assert collector.collect(said, FIRST, 0.0) == [event]
+    assert collector.deadline is None
 
 
-def test_stream_text_waits_a_moment_for_more_of_it(transcript: OutputCollector) -> None:
-    assert transcript.hear(printed("a"), FIRST, 1.0) == []
-    assert transcript.due == 1.0 + COALESCE_SECONDS
-    assert transcript.hear(printed("b"), FIRST, 1.0 + COALESCE_SECONDS / 2) == []
-    assert transcript.due == 1.0 + COALESCE_SECONDS, "more text must not put it off"
-    assert transcript.release() == [output("ab")]
-    assert transcript.due is None
-    assert transcript.release() == []
+def test_stream_text_waits_a_moment_for_more_of_it(collector: OutputCollector) -> None:
+    assert collector.collect(printed("a"), FIRST, 1.0) == []
+    assert collector.deadline == 1.0 + MAX_DELAY
+    assert collector.collect(printed("b"), FIRST, 1.0 + MAX_DELAY / 2) == []
+    assert collector.deadline == 1.0 + MAX_DELAY, "more text must not put it off"
+    assert collector.flush() == [output("ab")]
+    assert collector.deadline is None
+    assert collector.flush() == []
 
 
 def test_text_that_comes_when_the_moment_is_over_goes_with_what_waited(
-    transcript: OutputCollector,
+    collector: OutputCollector,
 ) -> None:
-    transcript.hear(printed("a"), FIRST, 1.0)
-    assert transcript.hear(printed("b"), FIRST, 1.0 + COALESCE_SECONDS) == [output("ab")]
-    assert transcript.due is None
+    collector.collect(printed("a"), FIRST, 1.0)
+    assert collector.collect(printed("b"), FIRST, 1.0 + MAX_DELAY) == [output("ab")]
+    assert collector.deadline is None
 
 
-def test_stdout_and_stderr_keep_their_order(transcript: OutputCollector) -> None:
-    assert transcript.hear(printed("out"), FIRST, 0.0) == []
-    assert transcript.hear(printed("err", "stderr"), FIRST, 0.0) == [output("out")]
-    assert transcript.release() == [output(stream("err", "stderr"))]
+def test_stdout_and_stderr_keep_their_order(collector: OutputCollector) -> None:
+    assert collector.collect(printed("out"), FIRST, 0.0) == []
+    assert collector.collect(printed("err", "stderr"), FIRST, 0.0) == [output("out")]
+    assert collector.flush() == [output(stream("err", "stderr"))]
 
 
 def test_a_display_does_not_overtake_what_was_printed_before_it(
-    transcript: OutputCollector,
+    collector: OutputCollector,
 ) -> None:
-    transcript.hear(printed("before"), FIRST, 0.0)
+    collector.collect(printed("before"), FIRST, 0.0)
     shown = Displayed(request="r1", output=display(text_plain="3"))
-    assert transcript.hear(shown, FIRST, 0.0) == [output("before"), output(display(text_plain="3"))]
+    assert collector.collect(shown, FIRST, 0.0) == [
+        output("before"),
+        output(display(text_plain="3")),
+    ]
 
 
 @pytest.mark.parametrize("running", [None, SECOND], ids=["nothing", "another step"])
 def test_what_comes_after_its_attempt_is_late_and_still_its_own(
-    transcript: OutputCollector, running: ev.AttemptStarted | None
+    collector: OutputCollector, running: ev.AttemptStarted | None
 ) -> None:
-    transcript.sent("r2", SECOND)
-    transcript.hear(printed("thread"), running, 0.0)
-    assert transcript.release() == [output("thread", late=True)]
+    collector.add_request("r2", SECOND)
+    collector.collect(printed("thread"), running, 0.0)
+    assert collector.flush() == [output("thread", late=True)]
     said = Displayed(request="r1", output=display())
-    assert transcript.hear(said, running, 0.0) == [output(display(), late=True)]
+    assert collector.collect(said, running, 0.0) == [output(display(), late=True)]
     cleared = Cleared(request="r1", wait=False)
-    assert transcript.hear(cleared, running, 0.0) == [output_cleared(late=True)]
+    assert collector.collect(cleared, running, 0.0) == [output_cleared(late=True)]
     updated = DisplayUpdated(request="r1", display_id="d1", data={}, metadata={})
-    assert transcript.hear(updated, running, 0.0) == [output_updated("d1", {}, late=True)]
+    assert collector.collect(updated, running, 0.0) == [output_updated("d1", {}, late=True)]
 
 
 def test_text_before_and_after_the_end_of_an_attempt_is_not_mixed(
-    transcript: OutputCollector,
+    collector: OutputCollector,
 ) -> None:
-    transcript.hear(printed("in time "), FIRST, 0.0)
-    assert transcript.hear(printed("too late"), None, 0.0) == [output("in time ")]
-    assert transcript.release() == [output("too late", late=True)]
+    collector.collect(printed("in time "), FIRST, 0.0)
+    assert collector.collect(printed("too late"), None, 0.0) == [output("in time ")]
+    assert collector.flush() == [output("too late", late=True)]
 
 
-def test_a_second_attempt_of_a_step_has_its_own_outputs(transcript: OutputCollector) -> None:
+def test_a_second_attempt_of_a_step_has_its_own_outputs(collector: OutputCollector) -> None:
     again = attempt_started("s1", 2)
-    transcript.sent("r2", again)
-    transcript.hear(printed("old"), again, 0.0)
-    assert transcript.hear(printed("new", request="r2"), again, 0.0) == [output("old", late=True)]
-    assert transcript.release() == [output("new", attempt=2)]
+    collector.add_request("r2", again)
+    collector.collect(printed("old"), again, 0.0)
+    assert collector.collect(printed("new", request="r2"), again, 0.0) == [output("old", late=True)]
+    assert collector.flush() == [output("new", attempt=2)]
 
 
 def test_nobody_is_asked_for_input_that_no_running_cell_waits_for(
-    transcript: OutputCollector,
+    collector: OutputCollector,
 ) -> None:
     asked = InputWanted(request="r1", prompt="? ", password=False)
-    assert transcript.hear(asked, None, 0.0) == []
+    assert collector.collect(asked, None, 0.0) == []
 
 
-def test_what_names_no_request_of_ours_comes_of_what_ran_last(transcript: OutputCollector) -> None:
-    transcript.sent("r2", SECOND)
+def test_what_names_no_request_of_ours_comes_of_what_ran_last(collector: OutputCollector) -> None:
+    collector.add_request("r2", SECOND)
     said = Displayed(request="", output=display())
-    assert transcript.hear(said, SECOND, 0.0) == [output(display(), step="s2")]
+    assert collector.collect(said, SECOND, 0.0) == [output(display(), step="s2")]
 
 
 def test_what_comes_before_any_step_is_told_to_the_log_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert OutputCollector().hear(printed("hello from the kernel"), None, 0.0) == []
+    assert OutputCollector().collect(printed("hello from the kernel"), None, 0.0) == []
     assert "hello from the kernel" in caplog.text
 
 
-def test_each_request_is_known_by_its_attempt(transcript: OutputCollector) -> None:
-    assert transcript.attempt_of("r1") is FIRST
-    assert transcript.attempt_of("r9") is None
+def test_each_request_is_known_by_its_attempt(collector: OutputCollector) -> None:
+    assert collector.attempt_of("r1") is FIRST
+    assert collector.attempt_of("r9") is None
 
 
 CHUNKS = st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=5), st.floats(0, 0.04))
@@ -163,13 +166,13 @@ CHUNKS = st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=5), s
 
 @given(st.lists(CHUNKS))
 def test_no_text_is_lost_or_put_out_of_order(chunks: list[tuple[str, str, float]]) -> None:
-    transcript, now, told = OutputCollector(), 0.0, list[ev.Event]()
-    transcript.sent("r1", FIRST)
+    collector, now, told = OutputCollector(), 0.0, list[ev.Event]()
+    collector.add_request("r1", FIRST)
     for name, text, pause in chunks:
         now += pause
-        told += transcript.hear(printed(text, name), FIRST, now)
-        assert transcript.due is None or now < transcript.due <= now + COALESCE_SECONDS
-    told += transcript.release()
+        told += collector.collect(printed(text, name), FIRST, now)
+        assert collector.deadline is None or now < collector.deadline <= now + MAX_DELAY
+    told += collector.flush()
     outputs: list[Any] = [event.output for event in told if isinstance(event, ev.Output)]
     assert joined((each["name"], each["text"]) for each in outputs) == joined(
         (name, text) for name, text, _ in chunks
@@ -188,14 +191,14 @@ def joined(chunks: Any) -> list[tuple[str, str]]:
 
 
 def test_changes_of_widgets_are_joined_to_the_newest_state_of_each() -> None:
-    transcript, running = OutputCollector(), FIRST
-    transcript.sent("r1", running)
+    collector, running = OutputCollector(), FIRST
+    collector.add_request("r1", running)
     for value in range(100):
         said = WidgetChanged(request="r1", model="m", state={"value": value})
-        assert transcript.hear(said, running, 0.0) == []
-    transcript.hear(WidgetChanged(request="r1", model="n", state={"max": 3}), running, 0.0)
+        assert collector.collect(said, running, 0.0) == []
+    collector.collect(WidgetChanged(request="r1", model="n", state={"max": 3}), running, 0.0)
     printed = Printed(request="r1", name="stdout", text="x")
-    assert transcript.hear(printed, running, 0.01) == [
+    assert collector.collect(printed, running, 0.01) == [
         widgets_changed({"m": {"value": 99}, "n": {"max": 3}})
     ]
-    assert transcript.release() == [output("x")]
+    assert collector.flush() == [output("x")]

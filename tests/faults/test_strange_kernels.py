@@ -138,8 +138,8 @@ def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
 def test_a_step_that_ignores_its_time_limit_is_killed(
     live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert kernel_controller.CANCEL_GRACE < WITHIN - 1
-    monkeypatch.setattr(kernel_controller, "CANCEL_GRACE", 1.0)
+    assert kernel_controller.KILL_GRACE < WITHIN - 1
+    monkeypatch.setattr(kernel_controller, "KILL_GRACE", 1.0)
     run = live().start(IGNORES, policy=ALONE, timeout=0.5)
     assert run.ended().outcome == "failed"
     assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
