@@ -27,7 +27,9 @@ def test_version_is_printed_without_importing_the_command_line() -> None:
     )
     version, loaded = done.stdout.splitlines()
     assert version == f"nbrun {__version__}"
-    assert not {"typer", "rich", "msgspec", "subprocess", "pathlib"}.intersection(loaded.split())
+    assert not {"typer", "rich", "msgspec", "subprocess", "pathlib", "typing"}.intersection(
+        loaded.split()
+    )
 
 
 def test_python_m_nbrun_is_nbrun() -> None:
