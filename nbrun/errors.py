@@ -1,25 +1,25 @@
-"""What can go wrong, and the exit code that says so."""
+"""The errors that nbrun raises, and its exit codes."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How `nbrun` ends, for scripts and schedulers."""
+    """The exit codes of `nbrun`, for scripts and schedulers."""
 
-    COMPLETED = 0
-    INTERNAL = 1
-    USAGE = 2
-    OFF_SCRIPT = 3
+    COMPLETED = 0  # on script
+    INTERNAL = 1  # nbrun itself failed
+    USAGE = 2  # nothing was run
+    OFF_SCRIPT = 3  # completed, with deviations
     FAILED = 4
     CANCELLED = 5
-    INDETERMINATE = 6
-    ALTERED = 7
-    WAITING = 8
-    INTERRUPTED = 130
+    INDETERMINATE = 6  # nobody saw how an attempt ended
+    ALTERED = 7  # the record was altered or is damaged
+    WAITING = 8  # the run waits for a decision, or continues detached
+    INTERRUPTED = 130  # Ctrl-C before the run began
 
 
 class NbrunError(Exception):
-    """The root: its message says what is wrong, where, and what to do about it."""
+    """The root of all errors: the message says what is wrong, where, and what to do about it."""
 
     exit_code = ExitCode.INTERNAL
 
@@ -35,11 +35,11 @@ class RunbookError(UsageError):
 
 
 class ParameterError(UsageError):
-    """A parameter's name or value is refused."""
+    """A parameter's name or value is not accepted."""
 
 
 class RunNotFoundError(UsageError):
-    """No run, or more than one, answers to the name given."""
+    """No run, or more than one, matches the given name."""
 
 
 class JournalError(NbrunError):
@@ -47,34 +47,38 @@ class JournalError(NbrunError):
 
 
 class DamagedJournalError(JournalError):
-    """The journal holds something nbrun did not write there, or lacks something it wrote."""
+    """The journal was altered, or a part of it is missing."""
 
     exit_code = ExitCode.ALTERED
 
 
 class SignatureError(NbrunError):
-    """A signature can't be made, or is not what it should be."""
+    """A signature can't be made, or is not valid."""
 
 
 class ForwardingError(NbrunError):
-    """Lines of the record can't be sent to where they should go."""
+    """Lines of the record can't be sent to a sink."""
 
 
 class KernelError(NbrunError):
-    """The kernel can't be started or spoken to."""
+    """The kernel can't be started or reached."""
 
 
 class SecretUnknownError(KernelError):
-    """Code can't be sent: a secret in it is known only to the process that began the run."""
+    """Code can't be sent to the kernel: this process does not know a secret in it.
+
+    Secrets are not recorded: only the process that began the run knows them, until they are entered
+    again.
+    """
 
 
 class NoSupervisorError(NbrunError):
-    """Nobody listens at the run's socket."""
+    """No process listens at the run's socket."""
 
 
 class RefusedAttachError(UsageError):
-    """The run's supervisor does not let this operator in; the message says why."""
+    """The run's supervisor does not let this operator attach; the message says why."""
 
 
 class IllegalEventError(NbrunError):
-    """An event that can't happen in the state the run is in: a defect, or a record that lies."""
+    """An event that is illegal in the run's state: a defect of nbrun, or a forged record."""

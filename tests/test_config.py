@@ -96,7 +96,7 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
         ("[policy]\napprovers = ['dba']", "policy.approvers must be the name of a group"),
         ("[policy]\napprovers = ''", "policy.approvers must be the name of a group"),
         ("[journal]\nto = 'x'", "unknown key 'journal.to' (known: forward, max_output)"),
-        ("[journal]\nmax_output = 'much'", "[journal] max_output much: is no size"),
+        ("[journal]\nmax_output = 'much'", "[journal] max_output much: not a size"),
         ("[journal]\nmax_output = -1", "[journal] max_output must be a size such as"),
         ("[journal]\nmax_output = true", "[journal] max_output must be a size, not True"),
         ("redact = 1", "redact must be a table"),
