@@ -1,4 +1,4 @@
-"""What a team has set down in `nbrun.toml`."""
+"""Read a team's settings from `nbrun.toml`."""
 
 import os
 import re
@@ -22,11 +22,13 @@ FILE_NAME = "nbrun.toml"
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one `nbrun.toml`; all unset where there is none.
+    """The settings of one `nbrun.toml`, or of none: then every setting has its default.
 
-    `redact_patterns`: regular expressions of what is kept out of every record; `max_output` in
-    bytes, 0 for no limit; `defaults` of the contracts of steps (see `contract`); `strict` to
-    `approvers` as in `terms.Policy`.
+    Attributes:
+        max_output: bytes; 0 for no limit, None if the file does not set it.
+        redact_patterns: regular expressions of text to keep out of every record.
+        defaults: contract settings of all steps (see `runbook.contract`).
+        strict, allow, need_reason, need_approval, approvers: as in `core.model.Policy`.
     """
 
     runs_dir: Path | None = None
@@ -43,7 +45,11 @@ class Config:
     roles: "Mapping[str, Role]" = field(default_factory=dict)
 
     def role(self, name: str) -> "Role":
-        """The role called `name`. UsageError, with the names there are, when there is none."""
+        """Return the role `name`.
+
+        Raises:
+            UsageError: the file has no such role. The message lists the roles that it has.
+        """
         if name not in self.roles:
             known = ", ".join(sorted(self.roles)) or "none"
             raise UsageError(f"there is no role {name!r} in {FILE_NAME} (known: {known})")
@@ -51,17 +57,19 @@ class Config:
 
 
 def load(start: Path) -> Config:
-    """The nearest `nbrun.toml` at or above the folder `start`.
+    """Return the settings of the nearest `nbrun.toml` in the folder `start` or above it.
 
     Raises:
-        UsageError: it can't be read, or has a key that nbrun does not know.
+        UsageError: the file can't be read, has an unknown key, or a wrong value.
     """
     return _nearest(start) or Config()
 
 
 def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder that holds the runs: `option` (`--runs-dir`), else `NBRUN_RUNS_DIR`, else
-    `runs_dir` in the nearest nbrun.toml, else the platform's folder for state.
+    """Return the folder that contains the runs.
+
+    It is `option` (`--runs-dir`), else `NBRUN_RUNS_DIR`, else `runs_dir` in the nearest nbrun.toml,
+    else the platform's folder for state.
 
     Raises:
         UsageError: an nbrun.toml can't be read.
@@ -79,7 +87,8 @@ def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
 
 
 def load_for(runbook: Path) -> Config:
-    """What holds for a runbook: the nearest file to it, else the nearest to the working folder.
+    """Return the settings for a runbook: of the nearest file to the runbook, else to the working
+    folder.
 
     Raises:
         UsageError: as `load` does.
@@ -133,13 +142,13 @@ def _sign_key(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _path(path: Path, key: str, value: Any, kind: str) -> Path:
-    """A relative one is below the file's own folder."""
+    """Return the path that `key` sets. A relative path starts at the folder of nbrun.toml."""
     if not isinstance(value, str) or not value:
         raise UsageError(f"{path}: {key} must be the path of a {kind}, not {value!r}")
     try:
         return path.parent / Path(value).expanduser()
     except RuntimeError as error:
-        raise UsageError(f"{path}: {key} {value!r}: that home can't be found") from error
+        raise UsageError(f"{path}: {key} {value!r}: its home directory can't be found") from error
 
 
 def _journal(path: Path, value: Any) -> dict[str, Any]:
@@ -148,7 +157,7 @@ def _journal(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
-    """`"64MiB"`, or a number of bytes; 0 for no limit."""
+    """Return a limit in bytes from a size such as `"64MiB"` or a number; 0 for no limit."""
     match journal.get("max_output"):
         case None:
             return None
@@ -165,7 +174,7 @@ def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
 
 
 def _forward(path: Path, journal: Mapping[str, Any]) -> tuple[str, ...]:
-    """`syslog`, `syslog://HOST:PORT`, or the words of a command."""
+    """Return `syslog`, `syslog://HOST:PORT`, or the words of a command."""
     match journal.get("forward"):
         case None:
             return ()
@@ -182,7 +191,7 @@ def _forward(path: Path, journal: Mapping[str, Any]) -> tuple[str, ...]:
 def _redact(path: Path, value: Any) -> dict[str, Any]:
     patterns = _table(path, "redact", value, {"patterns": list}).get("patterns", [])
     if not isinstance(patterns, list):
-        raise UsageError(f"{path}: redact.patterns must be a list of texts, not {patterns!r}")
+        raise UsageError(f"{path}: redact.patterns must be a list of strings, not {patterns!r}")
     for pattern in patterns:
         _check_pattern(path, pattern)
     return {"redact_patterns": tuple(patterns)}
@@ -191,17 +200,17 @@ def _redact(path: Path, value: Any) -> dict[str, Any]:
 def _check_pattern(path: Path, pattern: Any) -> None:
     where = f"{path}: redact.patterns: {pattern!r}"
     if not isinstance(pattern, str):
-        raise UsageError(f"{where} is no text")
+        raise UsageError(f"{where} is not a string")
     try:
         found = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"{where} is no regular expression: {error}") from None
+        raise UsageError(f"{where} is not a regular expression: {error}") from None
     if found.search(""):
-        raise UsageError(f"{where} matches the empty text, and so everywhere")
+        raise UsageError(f"{where} matches the empty string, and so everywhere")
 
 
 def _defaults(path: Path, value: Any) -> dict[str, Any]:
-    for fault in contract.wrong_values("defaults", value, contract.DEFAULTS):
+    for fault in contract.setting_faults("defaults", value, contract.DEFAULTS):
         raise UsageError(f"{path}: {fault}")
     return {"defaults": value}
 
@@ -214,15 +223,15 @@ def _policy(path: Path, value: Any) -> dict[str, Any]:
     if not isinstance(approvers, str) or not approvers:
         raise UsageError(f"{path}: policy.approvers must be the name of a group, not {approvers!r}")
     return {
-        key: _kinds(path, f"policy.{key}", said) if key in _POLICY else said
-        for key, said in table.items()
+        key: _deviation_kinds(path, f"policy.{key}", setting) if key in _POLICY else setting
+        for key, setting in table.items()
     }
 
 
-_POLICY = ("allow", "need_reason", "need_approval")  # lists of ways to leave the script
+_POLICY = ("allow", "need_reason", "need_approval")  # lists of kinds of deviations
 
 
-def _kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:
+def _deviation_kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:
     kinds = get_args(DeviationKind)
     if not isinstance(value, list) or not all(kind in kinds for kind in value):
         raise UsageError(
@@ -233,15 +242,15 @@ def _kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, ...]:
 
 def _roles(path: Path, value: Any) -> dict[str, Any]:
     named = _table(path, "roles", value, value if isinstance(value, dict) else {})
-    return {"roles": {name: _role(path, name, said) for name, said in named.items()}}
+    return {"roles": {name: _role(path, name, settings) for name, settings in named.items()}}
 
 
 def _role(path: Path, name: str, value: Any) -> "Role":
-    from nbrun.kernel.roles import config  # most commands need none
+    from nbrun.kernel.roles import config  # only for a file that has roles
 
     key = f"roles.{name}"
-    said = _table(path, key, value, dict.fromkeys(config.KEYS))
-    return config.role(f"{path}: {key}", name, said)
+    settings = _table(path, key, value, dict.fromkeys(config.KEYS))
+    return config.role(f"{path}: {key}", name, settings)
 
 
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {

@@ -175,8 +175,8 @@ def test_engine_prints_nothing(module: str) -> None:
             },
         ),  # the prelude runs within the kernel
         (("IPython", "ipykernel"), {"kernel.ipython_prelude"}),
-        (("papermill",), {"runbook.parameters.resolve"}),
-        (("nbformat",), {"runbook.loader", "kernel.process", "runbook.parameters.resolve"}),
+        (("papermill",), {"runbook.parameters.injection"}),
+        (("nbformat",), {"runbook.loader", "kernel.process", "runbook.parameters.injection"}),
         (("jsonlines",), {"journal.writer"}),
         (
             ("typer",),
@@ -206,9 +206,9 @@ def test_foreign_library_imported_only_by_its_owners(
     assert importers(*libraries) == owners
 
 
-@pytest.mark.parametrize("module", ["runbook.parameters.resolve", "runbook.loader"])
+@pytest.mark.parametrize("module", ["runbook.parameters.injection", "runbook.loader"])
 def test_nbformat_is_not_loaded_before_it_is_needed(module: str) -> None:
-    """The loader imports nbformat to read a notebook, `resolve` to hand one to papermill."""
+    """The loader imports nbformat to read a notebook, `injection` to give one to papermill."""
     code = f"import nbrun.{module}, sys; print('nbformat' in sys.modules)"
     assert _python("-c", code).strip() == "False"
 

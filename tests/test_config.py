@@ -1,4 +1,4 @@
-"""What a team has set down in `nbrun.toml`."""
+"""The settings of `nbrun.toml`, and where runs are stored."""
 
 from pathlib import Path
 
@@ -16,27 +16,27 @@ def configure(folder: Path, text: str) -> Path:
     return path
 
 
-def test_everything_is_unset_where_there_is_no_file(tmp_path: Path) -> None:
+def test_settings_have_defaults_without_file(tmp_path: Path) -> None:
     assert load(tmp_path) == Config(runs_dir=None)
 
 
-def test_a_relative_runs_dir_is_below_the_files_own_folder(tmp_path: Path) -> None:
+def test_relative_runs_dir_starts_at_folder_of_file(tmp_path: Path) -> None:
     configure(tmp_path, "runs_dir = 'kept/runs'")
     assert load(tmp_path / "a" / "b") == Config(runs_dir=tmp_path / "kept/runs")
 
 
-def test_an_absolute_runs_dir_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_absolute_runs_dir_is_unchanged(tmp_path: Path) -> None:
     configure(tmp_path, "runs_dir = '/srv/runs'")
     assert load(tmp_path).runs_dir == Path("/srv/runs")
 
 
-def test_a_runs_dir_below_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tilde_in_runs_dir_is_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     configure(tmp_path, "runs_dir = '~/runs'")
     assert load(tmp_path).runs_dir == Path("/home/ada/runs")
 
 
-def test_the_nearest_file_counts_and_alone(tmp_path: Path) -> None:
+def test_only_nearest_file_is_read(tmp_path: Path) -> None:
     configure(tmp_path, "runs_dir = '/far'")
     configure(tmp_path / "team", "runs_dir = '/near'")
     configure(tmp_path / "team" / "empty", "")
@@ -44,7 +44,7 @@ def test_the_nearest_file_counts_and_alone(tmp_path: Path) -> None:
     assert load(tmp_path / "team" / "empty").runs_dir is None
 
 
-def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
+def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "nbrun.toml").mkdir()
     assert load(tmp_path) == Config()
 
@@ -102,18 +102,16 @@ def test_a_folder_of_that_name_is_no_file(tmp_path: Path) -> None:
         ("redact = 1", "redact must be a table"),
         ("[redact]\npattern = []", "unknown key 'redact.pattern' (known: patterns)"),
         ("[redact]\npatterns = 'x'", "redact.patterns must be a list"),
-        ("[redact]\npatterns = [1]", "redact.patterns: 1 is no text"),
-        ("[redact]\npatterns = ['(']", "is no regular expression"),
-        ("[redact]\npatterns = ['x*']", "matches the empty text"),
+        ("[redact]\npatterns = [1]", "redact.patterns: 1 is not a string"),
+        ("[redact]\npatterns = ['(']", "is not a regular expression"),
+        ("[redact]\npatterns = ['x*']", "matches the empty string"),
         ("runs_dir = 3", "must be the path of a folder, not 3"),
         ("runs_dir = ''", "must be the path of a folder, not ''"),
         ("runs_dir = ['a']", "must be the path of a folder"),
         ("runs_dir = '~nobody-of-this-name/runs'", "can't be found"),
     ],
 )
-def test_a_file_that_makes_no_sense_is_an_error_that_names_it(
-    tmp_path: Path, text: str, why: str
-) -> None:
+def test_invalid_file_refused_with_its_path(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "nbrun.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(UsageError) as raised:
         load(tmp_path)
@@ -124,14 +122,12 @@ def test_a_file_that_makes_no_sense_is_an_error_that_names_it(
 @pytest.mark.parametrize(
     ("text", "limit"), [("'1MiB'", 2**20), ("'0'", 0), ("0", 0), ("1000", 1000)]
 )
-def test_how_much_output_is_kept_is_said_as_a_size(tmp_path: Path, text: str, limit: int) -> None:
+def test_max_output_read_as_size_or_number(tmp_path: Path, text: str, limit: int) -> None:
     (tmp_path / "nbrun.toml").write_text(f"[journal]\nmax_output = {text}")
     assert load(tmp_path).max_output == limit
 
 
-def test_what_holds_for_a_runbook_is_the_file_nearest_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runbook_uses_file_nearest_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "books").mkdir()
     (tmp_path / "desk").mkdir()
     monkeypatch.chdir(tmp_path / "desk")
@@ -146,7 +142,7 @@ def test_what_holds_for_a_runbook_is_the_file_nearest_to_it(
 # ── Where runs are kept ──────────────────────────────────────────────────────────────────────
 
 
-def test_the_option_comes_first_then_the_environment_then_the_file_then_the_platform(
+def test_runs_dir_from_option_then_environment_then_file_then_platform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -160,7 +156,7 @@ def test_the_option_comes_first_then_the_environment_then_the_file_then_the_plat
     assert runs_dir(Path("from-option"), environ) == tmp_path / "from-option"
 
 
-def test_a_file_that_makes_no_sense_matters_only_where_it_is_asked(
+def test_invalid_file_does_not_matter_with_option(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nbrun.cli.commands.gather_parameters import declared_in
+from nbrun.cli.commands.gather_parameters import read_declarations
 from nbrun.cli.completion_words import NAME
 from nbrun.errors import NbrunError
-from nbrun.runbook.parameters.resolve import Parameter
+from nbrun.runbook.parameters.types import Parameter
 from nbrun.views.terminal.parameters import spelled, takes
 
 
@@ -19,7 +19,7 @@ def parameter(environ: Mapping[str, str], incomplete: str) -> list[tuple[str, st
     """
     runbook = _runbook_path(environ)
     try:
-        declared = declared_in(runbook, None) if runbook else {}
+        declared = read_declarations(runbook, None).parameters if runbook else {}
     except NbrunError:
         return []
     if environ.get(NAME) in declared:

@@ -48,15 +48,15 @@ def start(
 
     # `entry` has started the supervisor already, unless another program calls this command.
     supervisor = context.obj or spawn()
-    from nbrun.cli.commands.gather_parameters import Wanted
+    from nbrun.cli.commands.gather_parameters import ParameterOptions
     from nbrun.cli.commands.operate import start as command
     from nbrun.supervisor.requests import StartRequest
 
     # `start` finds out whether the run is attended
     request = StartRequest(runbook=runbook, attended=False, options=options)
-    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
+    given = ParameterOptions(assignments=tuple(parameter or ()), file=parameters_file)
     raise typer.Exit(
-        command.start(request, wanted, supervisor, json=json, detach=detach, display=display)
+        command.start(request, given, supervisor, json=json, detach=detach, display=display)
     )
 
 

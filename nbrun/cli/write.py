@@ -25,13 +25,13 @@ def plan(
     options: RunOptions,
 ) -> None:
     """Show what a run would do: its steps, questions, limits and parameters. Runs nothing."""
-    from nbrun.cli.commands.gather_parameters import Wanted
+    from nbrun.cli.commands.gather_parameters import ParameterOptions
     from nbrun.cli.commands.write import plan as command
     from nbrun.supervisor.requests import StartRequest
 
     request = StartRequest(runbook=runbook, attended=True, options=options)
-    wanted = Wanted(assignments=tuple(parameter or ()), file=parameters_file)
-    raise typer.Exit(command.show(request, wanted, json=json))
+    parameters = ParameterOptions(assignments=tuple(parameter or ()), file=parameters_file)
+    raise typer.Exit(command.show(request, parameters, json=json))
 
 
 def check(

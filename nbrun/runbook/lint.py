@@ -1,4 +1,4 @@
-"""What is wrong or unwise in a notebook that is to be a runbook: rules, each a small function."""
+"""Check a notebook for errors and risks as a runbook. Each rule is a small function."""
 
 import ast
 import difflib
@@ -11,34 +11,39 @@ from typing import Any, Literal
 
 from nbrun.errors import NbrunError
 from nbrun.runbook import contract, notebook
-from nbrun.runbook.contract import Ground
-from nbrun.runbook.parameters import resolve
-from nbrun.runbook.parameters.declarations import Parameter
-from nbrun.runbook.parameters.languages import PYTHON, tongue
+from nbrun.runbook.contract import ContractContext
+from nbrun.runbook.parameters.declarations import Declarations, declarations_of
+from nbrun.runbook.parameters.languages import PYTHON, language_name
 
 Level = Literal["error", "warning"]
 _MAGIC = re.compile(
     r"""^([ \t]*)(?:(?:[\w.\[\]"', ]+=[ \t]*)?[%!](?:.*\\\n)*.*|.*\?\??[ \t]*)$""", re.MULTILINE
 )
-_ASKS = re.compile(r"(?<![\w.])(?:input|getpass|getpass\.getpass)\s*\(")
-# As providers print them; what is named like a secret and assigned a plain text
+_INPUT_CALL = re.compile(r"(?<![\w.])(?:input|getpass|getpass\.getpass)\s*\(")
+# Tokens and keys in the form in which providers issue them
 _TOKENS = re.compile(
     r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{36,}|xox[abprs]-[\w-]{10,}|glpat-[\w-]{20,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"
 )
-_NAMED = re.compile(
+# A variable that is named like a secret, with text assigned to it
+_NAMED_SECRET = re.compile(
     r"(?i)\b\w*(?:password|passwd|secret|token|api_?key|private_?key)\w*\s*(?::\s*\w+\s*)?=\s*"
     r"[rbuf]?([\"'])(?P<value>[^\"'\n]{6,})\1"
 )
-_HARMLESS = re.compile(
+_PLACEHOLDER = re.compile(
     r"(?i)^(?:<.*>|\{.*\}|\$.*|x+|\*+|.*(?:example|changeme|placeholder|todo).*)$"
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found. `cell` counts from 1 in the file, `line` from 1 in the cell; None for the
-    whole. `rule` names the rule."""
+    """One problem that a rule found.
+
+    Attributes:
+        cell: counts from 1 in the file; None for the whole notebook.
+        line: counts from 1 in the cell; None for the whole cell.
+        rule: the name of the rule.
+    """
 
     path: str
     cell: int | None
@@ -55,123 +60,125 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Book:
-    """A notebook as the rules see it: `cells` as nbrun reads them, `raw` as the file has them."""
+class _Subject:
+    """A notebook to check: `cells` as nbrun reads them, `raw` as they are in the file."""
 
     path: Path
     cells: list[dict[str, Any]]
     raw: list[Any]
     metadata: Mapping[str, Any]
-    language: str
-    declared: Mapping[str, Parameter]
-    ground: Ground
+    declarations: Declarations
+    context: ContractContext
 
     @property
     def is_python(self) -> bool:
-        return self.language in PYTHON
+        return self.declarations.language in PYTHON
 
 
 def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> list[Finding]:
-    """Everything found in the notebook at `path`, in the order of its cells. `defaults` are those
-    of the team's contracts; `unattended`: nobody will be there to answer a cell."""
+    """Return the findings in the notebook at `path`: those of the whole, then those of each cell.
+
+    `defaults`: the contract defaults of nbrun.toml. `unattended`: no person will answer a cell.
+    """
     try:
-        book = _opened(path, defaults)
+        subject = _load(path, defaults)
     except NbrunError as error:
         message = str(error).removeprefix(str(path)).lstrip(":, ")
         return [Finding(str(path), None, None, "error", "notebook", message)]
-    found = [*_of_notebook(book)]
-    for number, cell in enumerate(book.cells, start=1):
-        for line, level, rule, message in _of_cell(book, number, cell, unattended=unattended):
+    found = [*_of_notebook(subject)]
+    for number, cell in enumerate(subject.cells, start=1):
+        for line, level, rule, message in _of_cell(subject, number, cell, unattended=unattended):
             found.append(Finding(str(path), number, line, level, rule, message))
     return found
 
 
-def _opened(path: Path, defaults: Mapping[str, Any]) -> _Book:
+def _load(path: Path, defaults: Mapping[str, Any]) -> _Subject:
     data = notebook.read_bytes(path)
     document = notebook.parse(path, data)
     notebook.check_metadata(path, document)
     metadata = document["metadata"]
-    names = [metadata.get(key) for key in ("language_info", "kernelspec")]
-    language, kernel = (each.get("name") if isinstance(each, dict) else None for each in names)
-    spoken = tongue(kernel, language)
-    declared = resolve.declared(document, language, kernel)
+    language = language_name(notebook.kernel_name(metadata), notebook.language(metadata))
+    declarations = declarations_of(document, language)
     own = metadata.get("nbrun", {}).get("defaults", {})
-    known = dict.fromkeys(declared, "") | resolve.known_values(declared, {}, spoken)
-    hidden = frozenset(name for name, each in declared.items() if each.secret)
+    # A question may name any declared parameter: the operator can give its value.
+    known = dict.fromkeys(declarations.parameters, "") | declarations.literal_defaults()
     merged = {**defaults, **(own if isinstance(own, dict) else {})}
-    ground = Ground(merged, known, hidden)
+    context = ContractContext(merged, known, declarations.secrets)
     raw = notebook.saved_cells(path, data)
-    return _Book(path, document["cells"], raw, metadata, spoken, declared, ground)
+    return _Subject(path, document["cells"], raw, metadata, declarations, context)
 
 
-# ── rules about the whole ────────────────────────────────────────────────────────────────────
+# ── rules for the whole notebook ─────────────────────────────────────────────────────────────────
 
 
-def _of_notebook(book: _Book) -> Iterator[Finding]:
+def _of_notebook(subject: _Subject) -> Iterator[Finding]:
     def whole(level: Level, rule: str, message: str) -> Finding:
-        return Finding(str(book.path), None, None, level, rule, message)
+        return Finding(str(subject.path), None, None, level, rule, message)
 
-    own = book.metadata.get("nbrun", {})
-    faults = [
-        *contract.wrong_values("metadata.nbrun", own, contract.NOTEBOOK),
-        *contract.wrong_values(
-            "metadata.nbrun.defaults", own.get("defaults", {}), contract.DEFAULTS
-        ),
-    ]
-    yield from (whole("error", "contract", fault) for fault in faults)
-    if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in book.cells):
-        yield whole("error", "notebook", "nothing to run: it has no code cell with any source")
-    counts = [cell.get("execution_count", cell.get("prompt_number")) for cell in book.raw]
+    for fault in contract.notebook_faults(subject.metadata):
+        yield whole("error", "contract", fault)
+    if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in subject.cells):
+        yield whole("error", "notebook", "nothing to run: no code cell has any source")
+    counts = [cell.get("execution_count", cell.get("prompt_number")) for cell in subject.raw]
     run = [count for count in counts if isinstance(count, int)]
     if run != sorted(run):
-        yield whole("warning", "execution-count", "its cells were last run in another order; clear")
-    for name in _unused(book):
+        yield whole(
+            "warning", "execution-count", "its cells were last run in another order: clear them"
+        )
+    for name in _unused(subject):
         yield whole("warning", "unused-parameter", f"no cell uses the parameter {name}")
 
 
-def _unused(book: _Book) -> list[str]:
-    """The declared parameters that no other cell names, as a word."""
+def _unused(subject: _Subject) -> list[str]:
+    """Return the declared parameters whose names are words of no other code cell."""
     rest = [
         cell["source"]
-        for cell in book.cells
+        for cell in subject.cells
         if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ())
     ]
     words = set(re.findall(r"[^\W\d]\w*", "\n".join(rest)))
-    return [name for name in book.declared if name not in words]
+    return [name for name in subject.declarations.parameters if name not in words]
 
 
-# ── rules about a cell ───────────────────────────────────────────────────────────────────────
+# ── rules for a cell ─────────────────────────────────────────────────────────────────────────────
 
-Told = tuple[int | None, Level, str, str]
+CellFinding = tuple[int | None, Level, str, str]  # line, level, rule, message
 
 
-def _of_cell(book: _Book, number: int, cell: dict[str, Any], *, unattended: bool) -> Iterator[Told]:
+def _of_cell(
+    subject: _Subject, number: int, cell: dict[str, Any], *, unattended: bool
+) -> Iterator[CellFinding]:
     metadata, source = cell["metadata"], cell["source"]
-    for fault in contract.faults(cell["cell_type"], metadata, book.ground):
+    for fault in contract.faults(cell["cell_type"], metadata, subject.context):
         yield None, "error", "contract", fault
     yield from _tags(metadata)
     yield from _secrets(source)
     if cell["cell_type"] != "code":
         return
-    yield from _saved(book.raw[number - 1])
-    impact = metadata.get("nbrun", {}).get("impact", book.ground.defaults.get("impact"))
+    yield from _saved_outputs(subject.raw[number - 1])
+    impact = metadata.get("nbrun", {}).get("impact", subject.context.defaults.get("impact"))
     asked = {"confirm", "type"} & {*metadata.get("nbrun", {})} or "confirm" in _tags_of(metadata)
     if impact == "destructive" and not asked:
-        yield None, "warning", "destructive", "it destroys something and does not ask: add confirm"
-    if book.is_python:
+        yield (
+            None,
+            "warning",
+            "destructive",
+            "its impact is destructive, and it does not ask: add confirm",
+        )
+    if subject.is_python:
         yield from _syntax(source)
     if unattended:
-        yield from _questions(source)
+        yield from _input_calls(source)
         if asked:
-            yield None, "warning", "unattended", "it asks to be confirmed: it needs --yes"
+            yield None, "warning", "unattended", "it asks for confirmation: the run needs --yes"
 
 
 def _tags_of(metadata: Mapping[str, Any]) -> list[str]:
     return list(metadata.get("tags", ()))
 
 
-def _tags(metadata: Mapping[str, Any]) -> Iterator[Told]:
-    """A tag that is one of nbrun's but for its spelling takes no effect."""
+def _tags(metadata: Mapping[str, Any]) -> Iterator[CellFinding]:
+    """Find tags that are almost one of nbrun's: a misspelled tag has no effect."""
     for tag in _tags_of(metadata):
         plain = tag.strip().lower().replace("_", "-")
         near = (
@@ -184,24 +191,29 @@ def _tags(metadata: Mapping[str, Any]) -> Iterator[Told]:
                 None,
                 "warning",
                 "tag",
-                f"the tag {tag!r} means nothing; did you mean {near[0]!r}?",
+                f"the tag {tag!r} has no effect; did you mean {near[0]!r}?",
             )
 
 
-def _saved(raw: Any) -> Iterator[Told]:
+def _saved_outputs(raw: Any) -> Iterator[CellFinding]:
     if isinstance(raw, dict) and raw.get("outputs"):
-        yield None, "warning", "output", "it was saved with outputs, which may tell secrets; clear"
+        yield (
+            None,
+            "warning",
+            "output",
+            "it was saved with outputs, which may contain secrets: clear them",
+        )
 
 
-def _secrets(source: str) -> Iterator[Told]:
+def _secrets(source: str) -> Iterator[CellFinding]:
     for number, line in enumerate(source.splitlines(), start=1):
-        named = _NAMED.search(line)
-        if _TOKENS.search(line) or (named and not _HARMLESS.match(named["value"])):
-            yield number, "error", "secret", "looks like a secret; make it a secret parameter"
+        named = _NAMED_SECRET.search(line)
+        if _TOKENS.search(line) or (named and not _PLACEHOLDER.match(named["value"])):
+            yield number, "error", "secret", "looks like a secret: make it a secret parameter"
 
 
-def _syntax(source: str) -> Iterator[Told]:
-    """Python that does not parse, IPython's magics aside."""
+def _syntax(source: str) -> Iterator[CellFinding]:
+    """Find Python that does not parse after IPython's magics are replaced by `pass`."""
     if source.lstrip().startswith("%%"):
         return
     without = _MAGIC.sub(lambda magic: magic[1] + "pass" + "\n" * magic[0].count("\n"), source)
@@ -209,9 +221,9 @@ def _syntax(source: str) -> Iterator[Told]:
         return
     error = _parse_error(without)
     if isinstance(error, SyntaxError):
-        yield error.lineno, "error", "syntax", f"is not Python: {error.msg}"
+        yield error.lineno, "error", "syntax", f"not valid Python: {error.msg}"
     elif error is not None:
-        yield None, "error", "syntax", f"can't be read as Python: {error}"
+        yield None, "error", "syntax", f"can't be parsed as Python: {error}"
 
 
 def _parse_error(source: str) -> Exception | None:
@@ -224,12 +236,12 @@ def _parse_error(source: str) -> Exception | None:
     return None
 
 
-def _questions(source: str) -> Iterator[Told]:
+def _input_calls(source: str) -> Iterator[CellFinding]:
     for number, line in enumerate(source.splitlines(), start=1):
-        if _ASKS.search(line.split("#", 1)[0]):
+        if _INPUT_CALL.search(line.split("#", 1)[0]):
             yield (
                 number,
                 "error",
                 "unattended",
-                "asks a person, and nobody is there; use a parameter",
+                "asks a person, and an unattended run has none: use a parameter",
             )

@@ -1,4 +1,4 @@
-"""A notebook, accepted or refused; and the runbook of steps that it holds."""
+"""Load a notebook, refuse one that can't be a runbook, and plan its steps."""
 
 import hashlib
 import re
@@ -10,13 +10,12 @@ from typing import Any
 
 from nbrun.core.model import Contract, Narration, Step
 from nbrun.errors import RunbookError
-from nbrun.runbook import contract
-from nbrun.runbook import notebook as notebook_json
-from nbrun.runbook.contract import Ground
+from nbrun.runbook import contract, notebook
+from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.notebook import short
 
 _TITLE_LENGTH = 60
-_HEADING_LENGTH = 200  # more is no title, and the patterns below are slow on a hostile line
+_HEADING_LENGTH = 200  # characters: the patterns below are slow on a hostile line
 _HEADING = re.compile(r" {0,3}#{1,6}\s+")  # CommonMark's ATX heading
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _INLINE = (
@@ -29,10 +28,13 @@ _INLINE = (
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook as its file has it, in nbformat 4.5, without outputs and execution counts.
+    """A valid notebook in nbformat 4.5, without outputs and execution counts.
 
-    `path` is absolute, `sha256` the hex digest of the file's bytes, `notices` what was put right.
-    `node` is its JSON, in plain dicts: of a large notebook, nbformat's own take several times that.
+    Attributes:
+        path: absolute.
+        sha256: the hex digest of the file's bytes.
+        node: the notebook's JSON in plain dicts. nbformat's nodes need several times the memory.
+        notices: what was corrected.
     """
 
     path: Path
@@ -41,13 +43,14 @@ class Notebook:
     notices: tuple[str, ...] = ()
 
     @property
-    def metadata(self) -> Any:
-        return self.node["metadata"]
+    def metadata(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.node["metadata"]
+        return found
 
 
 @dataclass(frozen=True)
 class Runbook:
-    """The notebook as planned: its steps in order, and the cells after the last of them."""
+    """A planned notebook: its steps in order, and the cells after the last step (`epilogue`)."""
 
     path: Path
     sha256: str
@@ -58,8 +61,8 @@ class Runbook:
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """A notebook file's JSON, made uniform, and not yet held against nbformat's schema."""
+class ParsedNotebook:
+    """A notebook file's normalized JSON, which nbformat's schema has not checked yet."""
 
     path: Path
     sha256: str
@@ -73,55 +76,66 @@ class Parsed:
 
 
 def read(path: Path) -> Notebook:
-    """Read the notebook at `path`. The same bytes give the same cell ids every time.
+    """Read and validate the notebook at `path`. The same bytes give the same cell ids every time.
 
-    RunbookError, in one line with the file, the cell (from 1) and what to do, when it can't be a
-    runbook.
+    Raises:
+        RunbookError: the notebook can't be a runbook. The message is one line with the file, the
+            cell (from 1) and the remedy.
     """
-    return validated(parse(path))
+    return validate(parse(path))
 
 
-def parse(path: Path) -> Parsed:
-    """As far as nbformat is not needed, which takes its time to import. Raises as `read` does."""
+def parse(path: Path) -> ParsedNotebook:
+    """Read the notebook at `path`, without nbformat, which is slow to import.
+
+    Raises:
+        RunbookError: as `read` does.
+    """
     path = path.absolute()
-    data = notebook_json.read_bytes(path)
-    document = notebook_json.parse(path, data)
+    data = notebook.read_bytes(path)
+    document = notebook.parse(path, data)
     document, upgraded = _upgraded(path, document)
-    notebook_json.check_metadata(path, document)
+    notebook.check_metadata(path, document)
     _refuse_nothing_to_run(path, document["cells"])
-    notices = upgraded + notebook_json.give_ids(document["cells"])
-    return Parsed(path, hashlib.sha256(data).hexdigest(), document, notices)
+    notices = upgraded + notebook.give_ids(document["cells"])
+    return ParsedNotebook(path, hashlib.sha256(data).hexdigest(), document, notices)
 
 
-def validated(parsed: Parsed) -> Notebook:
-    """The rest of `read`."""
+def validate(parsed: ParsedNotebook) -> Notebook:
+    """Check a parsed notebook against nbformat's schema.
+
+    Raises:
+        RunbookError: as `read` does.
+    """
     _refuse_invalid(parsed.path, parsed.document)
     return Notebook(parsed.path, parsed.sha256, parsed.document, parsed.notices)
 
 
-def plan(notebook: Notebook, ground: Ground | None = None) -> Runbook:
-    """The steps of `notebook`: its code cells that are not blank, and its Markdown cells that a
-    person acts on, numbered from 1.
+def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
+    """Return the steps of a notebook, numbered from 1.
 
-    As in nbclient a blank code cell does not run, so it is no step. The Markdown and raw cells
-    before a step are its narration. RunbookError names the cell whose contract is broken.
+    A step is a code cell that is not blank, or a Markdown cell that a person follows. A blank code
+    cell does not run, as in nbclient. The Markdown and raw cells before a step are its narration.
+
+    Raises:
+        RunbookError: a cell's contract is not valid. The message names the cell.
     """
-    ground = _grounded(notebook, ground or Ground())
+    context = _with_own_defaults(source, context or ContractContext())
     steps: list[Step] = []
     narration: list[Narration] = []
     position = 0
-    for cell in notebook.node["cells"]:
-        position += not _is_injected(cell)  # counted as in the file
-        where = f"{notebook.path}, cell {position}"
-        own = contract.of_cell(where, cell["cell_type"], cell["metadata"], ground)
+    for cell in source.node["cells"]:
+        position += not _is_injected(cell)  # messages count the cells of the file
+        where = f"{source.path}, cell {position}"
+        own = contract.contract_of(where, cell["cell_type"], cell["metadata"], context)
         if cell["cell_type"] != "code" and not own.manual:
             narration.append(_narration(cell))
         elif cell["source"].strip():
             steps.append(_step(cell, len(steps) + 1, tuple(narration), own))
             narration = []
-    metadata = _without(notebook.metadata, "papermill")
+    metadata = _without(source.metadata, "papermill")
     return Runbook(
-        notebook.path, notebook.sha256, metadata, tuple(steps), tuple(narration), notebook.notices
+        source.path, source.sha256, metadata, tuple(steps), tuple(narration), source.notices
     )
 
 
@@ -129,39 +143,16 @@ def _is_injected(cell: Any) -> bool:
     return "injected-parameters" in cell["metadata"].get("tags", ())
 
 
-def _grounded(notebook: Notebook, ground: Ground) -> Ground:
-    """`ground` with the notebook's own defaults."""
-    own = notebook.metadata.get("nbrun", {})
-    faults = [
-        *contract.wrong_values("metadata.nbrun", own, contract.NOTEBOOK),
-        *contract.wrong_values(
-            "metadata.nbrun.defaults", own.get("defaults", {}), contract.DEFAULTS
-        ),
-    ]
-    for fault in faults:
-        raise RunbookError(f"{notebook.path}: {fault}")
-    return replace(ground, defaults={**ground.defaults, **own.get("defaults", {})})
-
-
-def kernel_name(notebook: Notebook | Parsed, override: str | None) -> str | None:
-    """The kernelspec to start: `override`, else the notebook's own; None when it names none."""
-    return override or _named(notebook, "kernelspec", "name")
-
-
-def language(notebook: Notebook) -> str | None:
-    """The language that the notebook says it is in; None when it says none."""
-    return _named(notebook, "language_info", "name") or _named(notebook, "kernelspec", "language")
-
-
-def _named(notebook: Notebook | Parsed, *keys: str) -> str | None:
-    value: Any = notebook.metadata
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) and value else None
+def _with_own_defaults(source: Notebook, context: ContractContext) -> ContractContext:
+    """Return `context` with the notebook's own defaults, which take precedence."""
+    for fault in contract.notebook_faults(source.metadata):
+        raise RunbookError(f"{source.path}: {fault}")
+    own = source.metadata.get("nbrun", {}).get("defaults", {})
+    return replace(context, defaults={**context.defaults, **own})
 
 
 def _upgraded(path: Path, document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """`document` in nbformat 4.5, and notices of what it was."""
+    """Return `document` in nbformat 4.5, and notices of the upgrade for the record."""
     if document["nbformat"] == 3:
         return _upgraded_from_3(path, document), ("upgraded from nbformat 3",)
     minor = document.get("nbformat_minor", 0)
@@ -179,20 +170,20 @@ def _upgraded_from_3(path: Path, document: dict[str, Any]) -> dict[str, Any]:
         with _quiet():
             node = nbformat.from_dict({**document, "worksheets": [sheet]})  # type: ignore[no-untyped-call]
             upgraded: dict[str, Any] = _plain(nbformat.convert(node, 4))  # type: ignore[no-untyped-call]
-    except Exception as error:  # noqa: BLE001  # whatever its converter trips over in a bad file
+    except Exception as error:  # noqa: BLE001  # a bad file can make the converter raise anything
         why = short(str(error))
         raise RunbookError(
-            f"{path}: nbformat 3 that can't be upgraded ({why}); save it as nbformat 4"
+            f"{path}: can't be upgraded from nbformat 3 ({why}): save it as nbformat 4"
         ) from None
     for cell in upgraded["cells"]:
-        del cell["id"]  # a random one
+        del cell["id"]  # a random one: `give_ids` makes the same one at every load
     return upgraded
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """nbformat logs what is wrong before and after it converts; it is refused here anyway."""
-    from traitlets.log import get_logger  # the one that nbformat writes to
+    """Silence nbformat's log of faults: the validation that follows reports them."""
+    from traitlets.log import get_logger  # nbformat logs to this one
 
     logger: Any = get_logger()
     disabled, logger.disabled = logger.disabled, True
@@ -204,7 +195,7 @@ def _quiet() -> Iterator[None]:
 
 def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:
     if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells):
-        raise RunbookError(f"{path}: nothing to run: it has no code cell with any source; add one")
+        raise RunbookError(f"{path}: nothing to run: no code cell has any source. Add one")
 
 
 def _refuse_invalid(path: Path, document: dict[str, Any]) -> None:
@@ -225,7 +216,7 @@ def _schema_fault(path: Path, error: Any) -> str:
     key = f"{'.'.join(map(str, place))}: " if place else ""
     message = " ".join(str(error.message).split())
     message = message if len(message) <= 160 else f"{message[:159]}…"
-    return f"{where}: no valid notebook: {key}{message}; correct it in Jupyter"
+    return f"{where}: not a valid notebook: {key}{message}: correct it in Jupyter"
 
 
 def _narration(cell: Any) -> Narration:
@@ -256,13 +247,13 @@ def _without(metadata: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Plain dicts and lists, copied: a step shares nothing with the notebook it came from."""
+    """Return a copy in plain dicts and lists, so that a step shares nothing with its notebook."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-# What a cell is when no heading of its own says so: the one before it is the notebook's title.
+# The heading before these cells is the notebook's title, so they get a title by their tag.
 _TITLES = {"parameters": "Parameters", "injected-parameters": "Parameters given"}
 
 
@@ -281,23 +272,23 @@ def _title(cell: Any, narration: tuple[Narration, ...]) -> str:
     if headings:
         return headings[-1]
     line: str = cell["source"].strip().splitlines()[0]
-    first = line.lstrip("#/ ").strip() or line  # a comment says what follows
+    first = line.lstrip("#/ ").strip() or line  # the text of a comment
     return first if len(first) <= _TITLE_LENGTH else first[: _TITLE_LENGTH - 1].rstrip() + "…"
 
 
 def _headings(markdown: str) -> Iterator[str]:
-    """The texts of the Markdown's headings, in order, without their inline markup."""
+    """Yield the texts of the headings in order, without inline markup."""
     fenced = False
     for line in markdown.splitlines():
         if _FENCE.match(line):
             fenced = not fenced
         match = None if fenced else _HEADING.match(line)
-        text = _unmarked(line[match.end() :][:_HEADING_LENGTH]) if match else ""
+        text = _without_markup(line[match.end() :][:_HEADING_LENGTH]) if match else ""
         if text:
             yield text
 
 
-def _unmarked(text: str) -> str:
+def _without_markup(text: str) -> str:
     text = re.sub(r"(^|\s)#+\s*$", "", text)
     for pattern, replacement in _INLINE:
         text = pattern.sub(replacement, text)

@@ -1,4 +1,7 @@
-"""What of an order to start a run its kernel is started by: so much is found out first."""
+"""Plan the kernel of a new run: the part of a request that has to be known to launch it.
+
+The rest of the request is checked while the kernel boots (see `prepare`).
+"""
 
 import os
 from dataclasses import dataclass
@@ -11,26 +14,34 @@ from nbrun.journal import run_directory
 from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_of
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import Ground, Held, Role
-from nbrun.runbook import loader
-from nbrun.runbook.loader import Parsed
+from nbrun.runbook import loader, notebook
+from nbrun.runbook.loader import ParsedNotebook
 from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
 
 
 @dataclass(frozen=True)
-class Outline:
-    """What of an order a kernel is started by. The rest is checked while that boots."""
+class KernelPlan:
+    """How to launch a run's kernel, and what was read to find that out.
 
-    parsed: Parsed
+    Attributes:
+        language: the kernelspec's.
+        attended: the kernel may ask for input.
+        run: the id that the run will have.
+        role: the role that the kernel acts as, already taken.
+    """
+
+    parsed: ParsedNotebook
     kernelspec: str
-    language: str  # of the kernelspec
+    language: str
     cwd: Path
     attended: bool
     config: Config
-    run: str  # its id, if it comes to be one
+    run: str
     role: Held | None
 
     def launcher(self) -> KernelLauncher:
+        """Return the launcher of the kernel, which is not running yet."""
         return KernelLauncher(
             self.kernelspec,
             cwd=self.cwd,
@@ -39,33 +50,37 @@ class Outline:
         )
 
 
-def of(order: StartRequest) -> Outline:
-    """Raises UsageError when something is wrong with that much of the order."""
-    parsed = loader.parse(order.runbook)
-    options = order.options
-    name = loader.kernel_name(parsed, options.kernel)
+def plan_kernel(request: StartRequest) -> KernelPlan:
+    """Check as much of `request` as a kernel needs, and take the role that it names.
+
+    Raises:
+        UsageError: that part of the request is wrong.
+    """
+    options = request.options
+    parsed = loader.parse(request.runbook)
+    name = options.kernel or notebook.kernel_name(parsed.metadata)
     spec = find_kernelspec(name)
     settings = config.load_for(parsed.path)
     if options.group:
         group_access.gid_of(options.group)
     run, cwd = run_directory.new_id(parsed.path), _cwd(options.cwd, parsed.path)
-    return Outline(
+    return KernelPlan(
         parsed=parsed,
         kernelspec=str(name),
         language=str(spec.language),
         cwd=cwd,
-        attended=order.attended,
+        attended=request.attended,
         config=settings,
         run=run,
-        role=held(settings.role(options.role), str(name), cwd, run) if options.role else None,
+        role=take_role(settings.role(options.role), str(name), cwd, run) if options.role else None,
     )
 
 
-def held(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
-    """`role`, taken for kernels of that kernelspec in the folder `cwd`.
+def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
+    """Take `role` for the kernels of a run, which start in the folder `cwd`.
 
     Raises:
-        UsageError: it can't be.
+        UsageError: the role can't be taken.
     """
     if role.unix_user:
         check_encryption(kernelspec)
@@ -83,5 +98,5 @@ def held(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
 def _cwd(option: Path | None, runbook: Path) -> Path:
     cwd = (option or runbook.parent).absolute()
     if not cwd.is_dir():
-        raise UsageError(f"--cwd {cwd}: there is no such folder")
+        raise UsageError(f"--cwd {cwd}: no such folder")
     return cwd

@@ -40,13 +40,13 @@ def _start(request: StartRequest) -> int:
     """Start a run. The kernel boots while this process imports, checks and prepares the rest."""
     from nbrun.supervisor import kernel_plan
 
-    outline = kernel_plan.of(request)
-    launcher = outline.launcher()
+    plan = kernel_plan.plan_kernel(request)
+    launcher = plan.launcher()
     launcher.launch()
     try:
         from nbrun.supervisor import host, prepare
 
-        checked = prepare.check(request, outline)
+        checked = prepare.check(request, plan)
         run = prepare.prepare(request, checked)
         run_host = host.create(
             run.directory,
@@ -55,8 +55,8 @@ def _start(request: StartRequest) -> int:
             run.started,
             redaction=checked.redaction(),
         )
-        # They hold the parsed notebook, which is several times the size of the plan.
-        del outline, checked
+        # They hold the parsed notebook, which is several times the size of the run's plan.
+        del plan, checked
         return run_host.run(lambda: run_host.engine.run(run.started))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the shutdown must not be interrupted

@@ -1,4 +1,4 @@
-"""An order to start a run, checked and made ready: what is to run, where it is kept, its kernel."""
+"""Check a request to start a run, and create the run's directory and journal."""
 
 import os
 import socket
@@ -16,26 +16,31 @@ from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.roles.roles import Held
-from nbrun.runbook import loader
+from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Notebook, Runbook
-from nbrun.runbook.parameters import resolve
-from nbrun.supervisor import bound_parameters
-from nbrun.supervisor.bound_parameters import Values
-from nbrun.supervisor.kernel_plan import Outline
+from nbrun.runbook.parameters import injection, sources
+from nbrun.runbook.parameters.declarations import declarations_of
+from nbrun.runbook.parameters.languages import language_name
+from nbrun.runbook.parameters.resolve import ResolvedParameters, resolve
+from nbrun.supervisor.kernel_plan import KernelPlan
 from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
 
-MAX_OUTPUT = 64 * 2**20  # bytes
+MAX_OUTPUT = 64 * 2**20  # bytes, if neither the request nor nbrun.toml sets a limit
 
 
 @dataclass(frozen=True)
-class Checked:
-    """An order with nothing wrong in it. Nothing has been made or started for it yet."""
+class CheckedRequest:
+    """A valid request, with all that it refers to. Nothing was created or started for it yet.
+
+    Attributes:
+        sign_key: the fingerprint of the key that signs the record; empty without one.
+        run: the id that the run will have.
+    """
 
     notebook: Notebook
     kernelspec: str
-    language: str
-    given: Values
+    parameters: ResolvedParameters
     cwd: Path
     policy: model.Policy
     sign_key: str
@@ -44,71 +49,91 @@ class Checked:
     role: Held | None
 
     def redaction(self) -> Redaction:
-        """What keeps out of the record what nobody may see."""
-        return self.given.redaction(
-            self.kernelspec,
-            self.language,
+        """Return the redaction of the run's secrets and of what the team's patterns match."""
+        parameters = self.parameters
+        secrets = parameters.secret_values
+        return Redaction(
+            {**(self.role.taken.secrets if self.role else {}), **secrets},
+            injection.source_literals(secrets, parameters.declarations.language),
             self.config.redact_patterns,
-            self.role.taken.secrets if self.role else None,
+        )
+
+    def notices(self) -> tuple[str, ...]:
+        """Return what the operator should know before the run, for the record."""
+        unmatched = sources.unmatched_variables(os.environ, self.parameters.declarations.parameters)
+        return self.notebook.notices + tuple(
+            f"{variable} is set, and this runbook has no such parameter" for variable in unmatched
         )
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A run that only has to begin."""
+class PreparedRun:
+    """A run that is ready to begin."""
 
     started: ev.RunStarted
     directory: RunDirectory
     journal: Journal
 
 
-def check(order: StartRequest, outline: Outline) -> Checked:
-    """Raises UsageError when something is wrong with the rest of the order."""
-    policy = _policy(order, outline.config)
-    read = loader.validated(outline.parsed)
-    language = loader.language(read) or outline.language
-    return Checked(
-        notebook=read,
-        kernelspec=outline.kernelspec,
-        language=language,
-        given=bound_parameters.resolved(
-            order.given,
-            read.node,
-            kernel_name=outline.kernelspec,
-            language=language,
-            undeclared=order.options.undeclared,
-        ),
-        cwd=outline.cwd,
+def check(request: StartRequest, kernel: KernelPlan) -> CheckedRequest:
+    """Check the part of `request` that `kernel` does not cover.
+
+    Raises:
+        UsageError: that part of the request, the notebook or a parameter is wrong.
+    """
+    policy = _policy(request, kernel.config)
+    valid = loader.validate(kernel.parsed)
+    own_language = notebook.language(valid.metadata) or kernel.language
+    declarations = declarations_of(valid.node, language_name(kernel.kernelspec, own_language))
+    return CheckedRequest(
+        notebook=valid,
+        kernelspec=kernel.kernelspec,
+        parameters=resolve(declarations, request.given, undeclared=request.options.undeclared),
+        cwd=kernel.cwd,
         policy=policy,
         sign_key=_fingerprint(policy),
-        config=outline.config,
-        run=outline.run,
-        role=outline.role,
+        config=kernel.config,
+        run=kernel.run,
+        role=kernel.role,
     )
 
 
-def prepare(order: StartRequest, checked: Checked) -> Prepared:
-    """Make the run's folder and its journal.
+def prepare(request: StartRequest, checked: CheckedRequest) -> PreparedRun:
+    """Plan the run, and create its directory and its journal.
 
     Raises:
-        UsageError: something is wrong with the notebook after all; nothing was made.
-        JournalError: the record can't be kept.
+        UsageError: the notebook can't be planned. Nothing was created.
+        JournalError: the journal can't be created.
     """
-    book = planned(checked)
-    runs_dir = config.runs_dir(order.options.runs_dir)
+    runbook = plan(checked)
+    runs_dir = config.runs_dir(request.options.runs_dir)
     directory = run_directory.create(runs_dir, checked.run)
     journal = Journal.create(directory.journal)
-    if order.options.group:
-        directory.share(group_access.gid_of(order.options.group))
-    return Prepared(
-        started=_started(order, checked, book, directory),
+    if request.options.group:
+        directory.share(group_access.gid_of(request.options.group))
+    return PreparedRun(
+        started=_run_started(request, checked, runbook, directory),
         directory=directory,
         journal=journal,
     )
 
 
-def _unreached(group: str, directory: RunDirectory) -> tuple[str, ...]:
-    """That those whom the run is shared with can't get to it, and what to do."""
+def plan(checked: CheckedRequest) -> Runbook:
+    """Return the runbook's steps, with the one that assigns the parameters.
+
+    Raises:
+        ParameterError: the notebook's language can't express a value.
+        RunbookError: the contract of a step is not valid.
+    """
+    parameters = checked.parameters
+    language = parameters.declarations.language
+    node = injection.inject(checked.notebook.node, parameters.values, language)
+    context = parameters.contract_context(checked.config.defaults)
+    return loader.plan(replace(checked.notebook, node=node), context)
+
+
+def _group_access_notice(group: str, directory: RunDirectory) -> tuple[str, ...]:
+    """Return a notice if the members of `group` can't reach the run's directory."""
     folder = group_access.obstacle(directory.path, group_access.gid_of(group)) if group else None
     if folder is None:
         return ()
@@ -118,26 +143,18 @@ def _unreached(group: str, directory: RunDirectory) -> tuple[str, ...]:
     )
 
 
-def planned(checked: Checked) -> Runbook:
-    """The steps, with a cell that sets the parameters."""
-    given = checked.given
-    node = resolve.inject(checked.notebook.node, given.values, checked.kernelspec, checked.language)
-    ground = given.ground(checked.config.defaults, checked.language)
-    return loader.plan(replace(checked.notebook, node=node), ground)
-
-
-def _policy(order: StartRequest, settings: Config) -> model.Policy:
+def _policy(request: StartRequest, settings: Config) -> model.Policy:
     """Combine the options of the command line with the settings of nbrun.toml.
 
     Raises:
         UsageError: --step was given and there is no terminal.
     """
-    options = order.options
-    if options.step and not order.attended:
+    options = request.options
+    if options.step and not request.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
     key = options.sign or settings.sign_key
     return model.Policy(
-        attended=order.attended,
+        attended=request.attended,
         on_failure=options.on_failure,
         step=options.step,
         strict=options.strict or settings.strict,
@@ -157,15 +174,17 @@ def _policy(order: StartRequest, settings: Config) -> model.Policy:
 
 
 def _max_output(option: int | None, setting: int | None) -> int:
-    """Return the bytes of output that are kept of a step: the option goes before nbrun.toml."""
+    """Return the limit of a step's recorded output in bytes. The option takes precedence."""
     if option is not None:
         return option
     return MAX_OUTPUT if setting is None else setting
 
 
 def _fingerprint(policy: model.Policy) -> str:
-    """Of the key that is to sign, tried now: at the end of a run it is too late to find that it
-    can't. Empty when there is none."""
+    """Return the fingerprint of the signing key; empty without one.
+
+    The key signs a test now. At the end of the run, it would be too late to find that it can't.
+    """
     if not policy.sign:
         return ""
     key = Path(policy.sign)
@@ -174,33 +193,33 @@ def _fingerprint(policy: model.Policy) -> str:
         return ssh_signatures.fingerprint(key)
     except SignatureError as error:
         raise UsageError(
-            f"--sign {key}: can't sign: {error}. A key with a passphrase has to be in an agent"
+            f"--sign {key}: can't sign: {error}. Add a key with a passphrase to ssh-agent"
         ) from error
 
 
-def _started(
-    order: StartRequest, checked: Checked, book: Runbook, directory: RunDirectory
+def _run_started(
+    request: StartRequest, checked: CheckedRequest, runbook: Runbook, directory: RunDirectory
 ) -> ev.RunStarted:
     return ev.RunStarted(
         run=directory.id,
-        runbook=str(book.path),
-        runbook_sha256=book.sha256,
-        git_commit=provenance.git_commit(book.path.parent),
-        metadata=book.metadata,
-        steps=book.steps,
-        epilogue=book.epilogue,
-        parameters=checked.given.values,
+        runbook=str(runbook.path),
+        runbook_sha256=runbook.sha256,
+        git_commit=provenance.git_commit(runbook.path.parent),
+        metadata=runbook.metadata,
+        steps=runbook.steps,
+        epilogue=runbook.epilogue,
+        parameters=checked.parameters.values,
         kernelspec=checked.kernelspec,
         cwd=str(checked.cwd),
         operator=provenance.operator(os.getppid()),
         host=socket.gethostname(),
         versions=provenance.versions(),
         policy=checked.policy,
-        reason=order.options.reason,
-        ticket=order.options.ticket,
-        notices=book.notices + checked.given.notices + _unreached(order.options.group, directory),
+        reason=request.options.reason,
+        ticket=request.options.ticket,
+        notices=checked.notices() + _group_access_notice(request.options.group, directory),
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
-        secrets=tuple(sorted(checked.given.secret)),
+        secrets=tuple(sorted(checked.parameters.secrets)),
         role=checked.role.taken.told() if checked.role else None,
     )

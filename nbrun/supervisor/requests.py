@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nbrun.core.run_options import RunOptions
-from nbrun.runbook.parameters.types import Given
+from nbrun.runbook.parameters.types import RawValue
 
 
 class _SupervisorRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="order"):
@@ -27,7 +27,7 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
     runbook: Path
     attended: bool
     options: RunOptions = RunOptions()
-    given: dict[str, Given] = {}
+    given: dict[str, RawValue] = {}
 
 
 class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume"):
@@ -41,7 +41,7 @@ class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume")
     directory: Path
     new_runbook: bool = False
     reason: str = ""
-    given: dict[str, Given] = {}
+    given: dict[str, RawValue] = {}
 
 
 SupervisorRequest = StartRequest | ResumeRequest

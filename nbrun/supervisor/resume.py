@@ -25,10 +25,12 @@ from nbrun.journal.writer import Journal
 from nbrun.kernel.jupyter_adapter import find_kernelspec
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import Held
-from nbrun.runbook import loader
-from nbrun.runbook.contract import Ground
+from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Runbook
-from nbrun.runbook.parameters import resolve
+from nbrun.runbook.parameters import injection
+from nbrun.runbook.parameters.declarations import declarations_of
+from nbrun.runbook.parameters.languages import language_name
+from nbrun.runbook.parameters.resolve import ResolvedParameters
 from nbrun.supervisor import kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.system import provenance
@@ -120,7 +122,7 @@ def retake_role(state: RunState) -> Held | None:
             f"the role {role.name}: unix_user is {role.unix_user!r} now, but was {before!r} when "
             "the run began, and its kernel runs as that user: restore it in nbrun.toml"
         )
-    return kernel_plan.held(role, plan.kernelspec, Path(plan.cwd), plan.run)
+    return kernel_plan.take_role(role, plan.kernelspec, Path(plan.cwd), plan.run)
 
 
 def redaction_for(
@@ -135,7 +137,7 @@ def redaction_for(
     unknown = taken.env_from_cmd if taken and role is None else ()
     return Redaction(
         {**(role.taken.secrets if role else {}), **secrets},
-        secret_reentry.spellings(state, secrets),
+        secret_reentry.source_literals(state, secrets),
         patterns=_load_config(state).redact_patterns,
         unknown=(*state.plan.secrets, *unknown),
     )
@@ -193,18 +195,13 @@ def runbook_replacement(state: RunState) -> ev.RunbookReplaced:
 def _load_current_runbook(state: RunState) -> Runbook:
     plan = state.plan
     read = loader.read(Path(plan.runbook))
-    language = state.kernel_info.language if state.kernel_info else loader.language(read)
-    node = resolve.inject(read.node, plan.parameters, plan.kernelspec, language)
-    return loader.plan(replace(read, node=node), _ground(state, read.node, language))
-
-
-def _ground(state: RunState, node: Any, language: str | None) -> Ground:
-    """Return the values that questions of the contracts may name, as when the run began."""
-    declared = resolve.declared(node, language, state.plan.kernelspec)
-    hidden = {*state.plan.secrets, *(name for name, each in declared.items() if each.secret)}
-    known = resolve.known_values(declared, state.plan.parameters, language)
-    shown = {name: value for name, value in known.items() if name not in hidden}
-    return Ground(_load_config(state).defaults, shown, frozenset(hidden))
+    kernel = state.kernel_info
+    own_language = kernel.language if kernel else notebook.language(read.metadata)
+    declarations = declarations_of(read.node, language_name(plan.kernelspec, own_language))
+    parameters = ResolvedParameters(declarations, plan.parameters, frozenset(plan.secrets))
+    node = injection.inject(read.node, plan.parameters, declarations.language)
+    context = parameters.contract_context(_load_config(state).defaults)
+    return loader.plan(replace(read, node=node), context)
 
 
 def merge_steps(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:

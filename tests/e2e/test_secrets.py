@@ -75,7 +75,7 @@ def leaky_processes() -> list[str]:
 
 def test_typed_secret_is_in_the_kernel_alone(book: Desk) -> None:
     terminal = book.start("-p", "token=@prompt")
-    terminal.answer("token (a secret):", CANARY)
+    terminal.answer("token (secret):", CANARY)
     terminal.prompted("step 6>")
     assert leaky_processes() == []
     assert leaky_files(book.folder) == []
@@ -220,7 +220,7 @@ def test_short_secret_is_refused_and_runs_nothing(book: Desk, value: str) -> Non
 def test_secret_on_the_command_line_is_refused(book: Desk) -> None:
     ended = book.unattended("-p", f"token={CANARY}")
     assert ended.returncode == 2
-    assert "the command line shows it to everybody" in ended.stderr
+    assert "every user can read the command line" in ended.stderr
     assert not leaks(ended.stderr.encode())
 
 
@@ -265,7 +265,7 @@ def test_resumed_run_never_sends_a_redacted_placeholder(
 def test_resume_without_the_kernel_asks_for_secrets_again(desk: Desk) -> None:
     interrupted(desk, kernel_too=True)
     resumed = desk.open("resume", "-p", "token=@env:VAULT")
-    resumed.answer("pin (a secret; Enter to go on without it):", "12345678")
+    resumed.answer("pin (secret; Enter to continue without it):", "12345678")
     (desk.folder / "go").touch()
     resumed.answer("step 3>", "r")
     resumed.answer("go back):", "")
@@ -281,15 +281,15 @@ def test_resume_without_the_kernel_asks_for_secrets_again(desk: Desk) -> None:
 
 def test_resume_refuses_a_parameter_that_is_not_secret(desk: Desk) -> None:
     refusals = {
-        "db=y": "parameter 'db' (-p): was no secret as the run began, and can't be changed",
-        "token=@env:OTHER": "is another value than the run began with",
+        "db=y": "parameter 'db' (-p): was not a secret when the run began, so its value",
+        "token=@env:OTHER": "is not the value that the run began with",
     }
     interrupt_and_end_kernel(desk)
     desk.variables["OTHER"] = 'with "quotes" in it'
     for given, said in refusals.items():
         refused = desk.open("resume", "-p", given)
         if given == "token=@env:OTHER":
-            refused.answer("go on without it):", "")
+            refused.answer("continue without it):", "")
         assert refused.wait() == 2
         assert said in refused.words()
     assert desk.events(ev.RunResumed) == []

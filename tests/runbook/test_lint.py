@@ -1,4 +1,4 @@
-"""What `nbrun check` finds, where, and what it leaves alone."""
+"""The rules of `nbrun check`: what they find, where, and what they accept."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ ROOT = Path(__file__).parent.parent.parent
 def found(
     folder: Path, *cells: dict[str, Any], unattended: bool = False, **nbrun: Any
 ) -> list[tuple[int | None, int | None, str, str]]:
-    """Cell, line, level and rule of each finding in a notebook of `cells`."""
+    """Return cell, line, level and rule of each finding in a notebook of `cells`."""
     own = {"nbrun": nbrun} if nbrun else {}
     path = write(folder, notebook(*cells, metadata=PYTHON | own))
     told = findings(path, {}, unattended=unattended)
     return [(each.cell, each.line, each.level, each.rule) for each in told]
 
 
-def test_a_good_runbook_has_nothing_to_find(tmp_path: Path) -> None:
+def test_good_runbook_has_no_findings(tmp_path: Path) -> None:
     cells = [
         markdown("# Title"),
         code("db = 'blue'", tags=["parameters"]),
@@ -41,15 +41,13 @@ def test_a_good_runbook_has_nothing_to_find(tmp_path: Path) -> None:
         {"additionalProperties": True},
     ],
 )
-def test_a_schema_that_would_not_be_kept_to_is_an_error(
-    tmp_path: Path, schema: dict[str, Any]
-) -> None:
+def test_invalid_schema_is_an_error(tmp_path: Path, schema: dict[str, Any]) -> None:
     told = found(tmp_path, code("db = 'blue'", tags=["parameters"]), parameters=schema)
     assert told == [(None, None, "error", "notebook")]
 
 
 @pytest.mark.parametrize("name", ["disk-triage", "certificate-rotation", "sqlite-maintenance"])
-def test_the_examples_are_good_runbooks(name: str) -> None:
+def test_examples_have_no_findings(name: str) -> None:
     assert findings(ROOT / f"examples/{name}.ipynb", {}, unattended=True) == []
 
 
@@ -72,7 +70,7 @@ def test_the_examples_are_good_runbooks(name: str) -> None:
         (code("1", outputs=[{"output_type": "stream"}]), None, "warning", "output"),
     ],
 )
-def test_each_rule_finds_what_it_is_for(
+def test_each_rule_finds_its_fault(
     tmp_path: Path, cell: dict[str, Any], line: int | None, level: str, rule: str
 ) -> None:
     assert found(tmp_path, code("1"), cell) == [(2, line, level, rule)]
@@ -96,17 +94,17 @@ def test_each_rule_finds_what_it_is_for(
         "tokens = 5",
     ],
 )
-def test_what_is_right_is_left_alone(tmp_path: Path, source: str) -> None:
+def test_valid_source_has_no_findings(tmp_path: Path, source: str) -> None:
     assert found(tmp_path, code(source)) == []
 
 
-def test_other_languages_are_not_read_as_python(tmp_path: Path) -> None:
+def test_other_languages_are_not_parsed_as_python(tmp_path: Path) -> None:
     bash = {"language_info": {"name": "bash"}, "kernelspec": {"name": "bash", "display_name": ""}}
     path = write(tmp_path, notebook(code("if true; then ls; fi"), metadata=bash))
     assert findings(path, {}, unattended=True) == []
 
 
-def test_what_asks_a_person_is_found_where_nobody_will_be_there(tmp_path: Path) -> None:
+def test_input_calls_found_only_if_unattended(tmp_path: Path) -> None:
     cells = [
         code("a = 1\nb = input('? ')  # ask"),
         code("raw_input_of(x)  # input()"),
@@ -121,21 +119,21 @@ def test_what_asks_a_person_is_found_where_nobody_will_be_there(tmp_path: Path) 
     ]
 
 
-def test_a_parameter_that_no_cell_uses_is_found(tmp_path: Path) -> None:
+def test_unused_parameter_found(tmp_path: Path) -> None:
     schema = {"properties": {"host": {"type": "string"}, "used": {}}}
     cells = [code("days = 7\ndb = ''", tags=["parameters"]), code("f'{db} {used}'")]
     told = found(tmp_path, *cells, parameters=schema)
     assert told == [(None, None, "warning", "unused-parameter")] * 2
 
 
-def test_counts_of_another_order_are_found(tmp_path: Path) -> None:
+def test_execution_counts_out_of_order_found(tmp_path: Path) -> None:
     in_order = [code("1", execution_count=1), code("2"), code("3", execution_count=4)]
     assert found(tmp_path, *in_order) == []
     other = [code("1", execution_count=4), code("2", execution_count=2)]
     assert found(tmp_path, *other) == [(None, None, "warning", "execution-count")]
 
 
-def test_defaults_hold_for_the_rules_too(tmp_path: Path) -> None:
+def test_rules_apply_to_notebook_defaults(tmp_path: Path) -> None:
     told = found(tmp_path, code("1"), defaults={"impact": "destructive"})
     assert told == [(1, None, "warning", "destructive")]
     assert found(tmp_path, code("1"), defaults={"retry": 1})[0][2:] == ("error", "contract")
@@ -146,11 +144,13 @@ def test_defaults_hold_for_the_rules_too(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"{", "not JSON"),
-        (b"{}", "no notebook"),
+        (b"{}", "not a notebook"),
         (b'{"nbformat": 4, "cells": []}', "nothing to run"),
     ],
 )
-def test_what_is_no_runbook_is_one_finding(tmp_path: Path, content: bytes, said: str) -> None:
+def test_file_that_is_not_a_runbook_is_one_finding(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     path = write(tmp_path, content)
     (finding,) = findings(path, {}, unattended=False)
     assert (finding.level, finding.rule) == ("error", "notebook")
@@ -158,7 +158,15 @@ def test_what_is_no_runbook_is_one_finding(tmp_path: Path, content: bytes, said:
     assert str(finding).count(str(path)) == 1
 
 
-def test_a_finding_is_told_as_a_linter_does(tmp_path: Path) -> None:
+def test_finding_is_printed_as_a_linter_does(tmp_path: Path) -> None:
     path = write(tmp_path, notebook(code("1"), code("a\nif:"), metadata=PYTHON))
     (finding,) = findings(path, {}, unattended=False)
-    assert str(finding) == f"{path}, cell 2, line 2: error: is not Python: invalid syntax [syntax]"
+    assert (
+        str(finding) == f"{path}, cell 2, line 2: error: not valid Python: invalid syntax [syntax]"
+    )
+
+
+def test_kernelspec_language_decides_without_language_info(tmp_path: Path) -> None:
+    spec = {"name": "conda-env-py", "display_name": "", "language": "python"}
+    path = write(tmp_path, notebook(code("if:"), metadata={"kernelspec": spec}))
+    assert [each.rule for each in findings(path, {}, unattended=False)] == ["syntax"]

@@ -1,4 +1,4 @@
-"""What makes a notebook a runbook, what is refused, and how its steps are planned."""
+"""Loading notebooks: which are refused, what is corrected, and how steps are planned."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbrun.errors import RunbookError
-from nbrun.runbook.loader import kernel_name, language, plan, read
+from nbrun.runbook.loader import plan, read
+from nbrun.runbook.notebook import kernel_name, language
 from tests.support.build_notebooks import PYTHON, code, markdown, notebook, raw, write
 
 REUSED_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -39,7 +40,7 @@ def steps_of(folder: Path, *cells: dict[str, Any]) -> Any:
 
 
 def refusal(folder: Path, nb: Any) -> str:
-    """The one line with which a notebook is refused, after its path."""
+    """Return the message, without the path, with which reading `nb` fails."""
     path = write(folder, nb)
     with pytest.raises(RunbookError) as caught:
         read(path)
@@ -49,7 +50,7 @@ def refusal(folder: Path, nb: Any) -> str:
     return message[len(str(path)) :]
 
 
-def test_a_notebook_is_read_with_its_absolute_path_and_the_digest_of_its_bytes(
+def test_notebook_has_absolute_path_and_digest_of_its_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path, notebook(code("x = 1", id="a")))
@@ -77,47 +78,47 @@ def test_saved_outputs_are_dropped_whatever_they_are(tmp_path: Path, output: Any
     assert nb.node["cells"][0]["execution_count"] is None
 
 
-def test_outputs_that_are_no_list_do_not_matter(tmp_path: Path) -> None:
+def test_outputs_that_are_not_a_list_are_dropped(tmp_path: Path) -> None:
     assert read(write(tmp_path, notebook(code(outputs=None)))).node["cells"][0]["outputs"] == []
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b'\xef\xbb\xbf{"nbformat": 4}', "byte order mark"),
         ("{}".encode("utf-16"), "byte order mark"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
-        (b'{"a":\n "b', "line 2, column 2: not JSON, or cut short"),
+        (b'{"a":\n "b', "line 2, column 2: not JSON, or incomplete"),
         (b"import os", "line 1, column 1: not JSON"),
         (b"[" * 100_000, "nested too deep"),
         (b'{"a": ' + b"9" * 5000 + b"}", "can't be read"),
-        (b"[]", "no notebook"),
-        (b'"text"', "no notebook"),
+        (b"[]", "not a notebook"),
+        (b'"text"', "not a notebook"),
         (b'{"cells": []}', "no nbformat"),
     ],
 )
-def test_a_file_that_is_no_notebook_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
-    assert said in refusal(tmp_path, content)
+def test_file_that_is_not_a_notebook_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    assert message in refusal(tmp_path, content)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"nbformat": 5}, "nbformat 5 is not known"),
+        ({"nbformat": 5}, "nbformat 5 is not supported"),
         ({"nbformat": 2}, "nbformat 2 is too old"),
         ({"nbformat": 1}, "nbformat 1 is too old"),
-        ({"nbformat": "4"}, "nbformat is '4', no version"),
-        ({"nbformat": True}, "nbformat is True, no version"),
-        ({"nbformat": -1}, "nbformat is -1, no version"),
+        ({"nbformat": "4"}, "nbformat is '4', which is not a version"),
+        ({"nbformat": True}, "nbformat is True, which is not a version"),
+        ({"nbformat": -1}, "nbformat is -1, which is not a version"),
         ({"nbformat": 3}, "worksheets"),
-        ({"nbformat": 3, "worksheets": [{"cells": 1}]}, "cells are no list"),
-        ({"cells": {}}, "cells are no list"),
-        ({"cells": None}, "cells are no list"),
-        ({"metadata": []}, "metadata is no object"),
-        ({"metadata": {"nbrun": "x"}}, "metadata.nbrun is no object"),
-        ({"metadata": {"nbrun": {"run": "20250101"}}}, "is the record of a run"),
+        ({"nbformat": 3, "worksheets": [{"cells": 1}]}, "cells must be a list"),
+        ({"cells": {}}, "cells must be a list"),
+        ({"cells": None}, "cells must be a list"),
+        ({"metadata": []}, "metadata must be an object"),
+        ({"metadata": {"nbrun": "x"}}, "metadata.nbrun must be an object"),
+        ({"metadata": {"nbrun": {"run": "20250101"}}}, "this is the record of a run"),
         ({"metadata": {"x": float("nan")}}, "the number nan"),
         ({"metadata": {"x": float("-inf")}}, "the number -inf"),
         ({"metadata": {"x": 2**63}}, "more than 64 bits"),
@@ -127,48 +128,48 @@ def test_a_file_that_is_no_notebook_is_refused(tmp_path: Path, content: bytes, s
         ({"surplus": 1}, "surplus"),
     ],
 )
-def test_a_wrong_notebook_is_refused(tmp_path: Path, changes: Any, said: str) -> None:
-    assert said in refusal(tmp_path, notebook(code(), **changes))
+def test_invalid_notebook_refused(tmp_path: Path, changes: Any, message: str) -> None:
+    assert message in refusal(tmp_path, notebook(code(), **changes))
 
 
 @pytest.mark.parametrize(
-    ("cell", "said"),
+    ("cell", "expected"),
     [
-        (3, "is no object but 3"),
-        ({"cell_type": "code"}, "its source is no text but None"),
-        (code(7), "its source is no text but 7"),
-        (code(["a", 7]), "its source is no text"),
+        (3, "must be an object, not 3"),
+        ({"cell_type": "code"}, "its source must be text, not None"),
+        (code(7), "its source must be text, not 7"),
+        (code(["a", 7]), "its source must be text"),
         (code("\ud83d"), "surrogate"),
         (code(cell_type="heading"), "unknown cell type 'heading'"),
         (code(cell_type=["code"]), "unknown cell type ['code']"),
-        (code(tags="parameters"), "its tags are no list of texts but 'parameters'"),
-        (code(tags=["a", 1]), "its tags are no list of texts"),
+        (code(tags="parameters"), "its tags must be a list of strings, not 'parameters'"),
+        (code(tags=["a", 1]), "its tags must be a list of strings"),
         (code(tags=["a", "a"]), "metadata.tags"),
-        (code(metadata={"nbrun": []}), "metadata.nbrun is no object but []"),
-        (code() | {"metadata": 1}, "its metadata is no object but 1"),
+        (code(metadata={"nbrun": []}), "metadata.nbrun must be an object, not []"),
+        (code() | {"metadata": 1}, "its metadata must be an object, not 1"),
         (code(metadata={"name": 5}), "metadata.name"),
         (code(surplus=1), "surplus"),
         (markdown("x", attachments=5), "attachments"),
     ],
 )
-def test_a_wrong_cell_is_refused_by_its_number(tmp_path: Path, cell: Any, said: str) -> None:
+def test_invalid_cell_refused_by_its_number(tmp_path: Path, cell: Any, expected: str) -> None:
     message = refusal(tmp_path, notebook(code(), cell))
     assert message.startswith(", cell 2: ")
-    assert said in message
+    assert expected in message
 
 
-def test_metadata_nested_too_deep_is_refused(tmp_path: Path) -> None:
+def test_metadata_nested_too_deep_refused(tmp_path: Path) -> None:
     deep = b"[" * 400 + b"]" * 400
     content = json.dumps(notebook(code(metadata={"x": "DEEP"}))).encode()
     assert "nested more than" in refusal(tmp_path, content.replace(b'"DEEP"', deep))
 
 
 @pytest.mark.parametrize("cells", [(), (markdown("# A"),), (code(""), code(" \n\t"))])
-def test_a_notebook_with_no_source_has_nothing_to_run(tmp_path: Path, cells: Any) -> None:
+def test_notebook_without_source_refused(tmp_path: Path, cells: Any) -> None:
     assert "nothing to run" in refusal(tmp_path, notebook(*cells))
 
 
-def test_a_missing_file_and_a_directory_are_told_apart(tmp_path: Path) -> None:
+def test_missing_file_and_directory_have_their_own_messages(tmp_path: Path) -> None:
     with pytest.raises(RunbookError, match="is a directory"):
         read(tmp_path)
     with pytest.raises(RunbookError, match="no such file"):
@@ -179,7 +180,7 @@ def test_a_missing_file_and_a_directory_are_told_apart(tmp_path: Path) -> None:
         read(tmp_path / "a\0b")
 
 
-def test_nbformat_3_is_upgraded_with_a_notice(tmp_path: Path) -> None:
+def test_nbformat_3_upgraded_with_notice(tmp_path: Path) -> None:
     heading = {"cell_type": "heading", "level": 2, "source": ["Drain"], "metadata": {}}
     path = write(tmp_path, sheet(heading, code_3(["a = 1", "b = 2"]), code_3(["c\n", "d"])))
     nb = read(path)
@@ -198,22 +199,22 @@ def test_nbformat_3_is_upgraded_with_a_notice(tmp_path: Path) -> None:
         code_3("x", surplus=3),
     ],
 )
-def test_an_nbformat_3_that_is_wrong_is_refused(tmp_path: Path, cell: Any) -> None:
+def test_invalid_nbformat_3_refused(tmp_path: Path, cell: Any) -> None:
     refusal(tmp_path, sheet(code_3("y"), cell))
 
 
 @pytest.mark.parametrize("minor", [0, 1, 4])
-def test_an_older_nbformat_4_is_upgraded_with_a_notice(tmp_path: Path, minor: int) -> None:
+def test_older_nbformat_4_upgraded_with_notice(tmp_path: Path, minor: int) -> None:
     nb = read(write(tmp_path, notebook(code(), nbformat_minor=minor)))
     assert nb.node["nbformat_minor"] == 5
     assert nb.notices[0] == f"upgraded from nbformat 4.{minor} to 4.5"
 
 
-def test_a_source_of_lines_is_joined_as_it_is(tmp_path: Path) -> None:
+def test_source_lines_joined_unchanged(tmp_path: Path) -> None:
     assert steps_of(tmp_path, code(["a\n", "b", "c"]))[0].source == "a\nbc"
 
 
-def test_cells_without_ids_get_the_same_ones_at_every_load(tmp_path: Path) -> None:
+def test_missing_ids_are_the_same_at_every_load(tmp_path: Path) -> None:
     path = write(tmp_path, notebook(code("x"), code("x"), markdown("x")))
     first, second = read(path), read(path)
     ids = [cell["id"] for cell in first.node["cells"]]
@@ -222,7 +223,7 @@ def test_cells_without_ids_get_the_same_ones_at_every_load(tmp_path: Path) -> No
     assert first.notices == ("3 cells had no id: given ids from their position and source",)
 
 
-def test_the_first_holder_of_an_id_keeps_it(tmp_path: Path) -> None:
+def test_first_cell_keeps_a_duplicate_id(tmp_path: Path) -> None:
     nb = read(write(tmp_path, notebook(code(), code("x", id="a"), code("y", id="a"))))
     ids = [cell["id"] for cell in nb.node["cells"]]
     assert ids[1] == "a"
@@ -234,13 +235,13 @@ def test_the_first_holder_of_an_id_keeps_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["with space", "a" * 65, "a\n", "é", 7, None, ["a"], {}])
-def test_an_id_that_is_not_valid_is_replaced(tmp_path: Path, wrong: Any) -> None:
+def test_invalid_id_is_replaced(tmp_path: Path, wrong: Any) -> None:
     nb = read(write(tmp_path, notebook(code() | {"id": wrong})))
     assert nb.node["cells"][0]["id"] != wrong
     assert nb.notices[0].startswith("1 cell had an id that is not valid")
 
 
-def test_a_made_id_gives_way_to_one_already_there(tmp_path: Path) -> None:
+def test_made_id_avoids_existing_id(tmp_path: Path) -> None:
     made = read(write(tmp_path, notebook(code("x")))).node["cells"][0]["id"]
     nb = read(write(tmp_path, notebook(code("x"), code("y", id=made))))
     assert [cell["id"] for cell in nb.node["cells"]][1] == made
@@ -252,7 +253,7 @@ any_id = st.one_of(st.none(), st.integers(0, 9), st.text(max_size=3), st.sampled
 
 @REUSED_FOLDER
 @given(st.lists(st.tuples(any_id, st.text("ab\n", max_size=4)), min_size=1))
-def test_any_ids_end_up_valid_unique_and_the_same_each_time(
+def test_any_ids_become_valid_unique_and_stable(
     tmp_path: Path, cells: list[tuple[Any, str]]
 ) -> None:
     path = write(tmp_path, notebook(code("1"), *(code(s) | {"id": i} for i, s in cells)))
@@ -278,7 +279,7 @@ keys = ["cell_type", "source", "metadata", "id", "outputs", "attachments", "inpu
     st.just({}) | anything,
     st.just(4) | anything,
 )
-def test_any_json_is_read_or_refused_and_what_is_read_is_valid(
+def test_any_json_is_refused_or_read_as_valid_notebook(
     tmp_path: Path, version: int, key: str, value: Any, metadata: Any, minor: Any
 ) -> None:
     cell = (code() if version == 4 else code_3("x")) | {key: value}
@@ -293,7 +294,7 @@ def test_any_json_is_read_or_refused_and_what_is_read_is_valid(
         json.dumps(nb.node, allow_nan=False).encode()
 
 
-def test_reading_is_silent_about_what_nbformat_would_warn_of(tmp_path: Path) -> None:
+def test_reading_prints_no_warnings_of_nbformat(tmp_path: Path) -> None:
     first = write(tmp_path, notebook(code(), code(id="a"), code(id="a")), "a.ipynb")
     second = write(tmp_path, sheet(code_3("x", surplus=1), code_3("y")), "b.ipynb")
     script = (
@@ -308,7 +309,7 @@ def test_reading_is_silent_about_what_nbformat_would_warn_of(tmp_path: Path) -> 
     assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
-def test_of_a_notebook_of_very_many_cells_there_is_its_json_in_memory_and_no_more(
+def test_large_notebook_needs_no_memory_for_nbformat_nodes(
     tmp_path: Path,
 ) -> None:
     cells = 3_000
@@ -323,12 +324,12 @@ def test_of_a_notebook_of_very_many_cells_there_is_its_json_in_memory_and_no_mor
     assert peak / cells < 1_200, "nbformat's nodes of a cell alone take as much"
 
 
-def test_importing_the_module_loads_no_nbformat() -> None:
+def test_import_loads_no_nbformat() -> None:
     script = "import sys, nbrun.runbook.loader; sys.exit('nbformat' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_steps_are_the_code_cells_that_are_not_blank_numbered_from_one(tmp_path: Path) -> None:
+def test_steps_are_code_cells_that_are_not_blank(tmp_path: Path) -> None:
     nb = notebook(code("a"), code(" \n"), markdown("m"), code("b"), raw("r"), markdown("end"))
     book = plan(read(write(tmp_path, nb)))
     assert [(s.number, s.source) for s in book.steps] == [(1, "a"), (2, "b")]
@@ -336,7 +337,7 @@ def test_steps_are_the_code_cells_that_are_not_blank_numbered_from_one(tmp_path:
     assert [(n.kind, n.source) for n in book.epilogue] == [("raw", "r"), ("markdown", "end")]
 
 
-def test_narration_before_a_blank_cell_belongs_to_the_next_step(tmp_path: Path) -> None:
+def test_narration_before_blank_cell_belongs_to_next_step(tmp_path: Path) -> None:
     steps = steps_of(tmp_path, markdown("one"), code(""), markdown("two"), code("a"))
     assert [n.source for n in steps[0].narration] == ["one", "two"]
 
@@ -355,37 +356,35 @@ def test_narration_before_a_blank_cell_belongs_to_the_next_step(tmp_path: Path) 
         ("text", "first()"),
     ],
 )
-def test_a_title_is_the_last_heading_of_the_narration(
-    tmp_path: Path, before: str, title: str
-) -> None:
+def test_title_is_last_heading_of_narration(tmp_path: Path, before: str, title: str) -> None:
     assert steps_of(tmp_path, markdown(before), code("\n  first()\nsecond()"))[0].title == title
 
 
-def test_a_heading_belongs_to_the_step_that_follows_it_only(tmp_path: Path) -> None:
+def test_heading_is_title_of_next_step_only(tmp_path: Path) -> None:
     steps = steps_of(tmp_path, markdown("# A"), code("x"), code("y"))
     assert [s.title for s in steps] == ["A", "y"]
 
 
-def test_a_raw_cell_gives_no_title(tmp_path: Path) -> None:
+def test_raw_cell_gives_no_title(tmp_path: Path) -> None:
     assert steps_of(tmp_path, raw("# A"), code("x"))[0].title == "x"
 
 
-def test_the_title_of_the_metadata_comes_first_when_it_says_something(tmp_path: Path) -> None:
+def test_title_in_metadata_takes_precedence_unless_blank(tmp_path: Path) -> None:
     titled = [code("x", metadata={"nbrun": {"title": t}}) for t in ("Own", " ")]
     assert [s.title for s in steps_of(tmp_path, markdown("# A"), *titled)] == ["Own", "x"]
 
 
-def test_a_long_source_line_is_cut_for_the_title(tmp_path: Path) -> None:
+def test_long_source_line_is_cut_for_title(tmp_path: Path) -> None:
     title = steps_of(tmp_path, code("x" * 200))[0].title
     assert title == "x" * 59 + "…"
 
 
-def test_a_hostile_heading_is_titled_at_once(tmp_path: Path) -> None:
+def test_hostile_heading_takes_no_time(tmp_path: Path) -> None:
     hostile = ["# " + " " * 50_000 + "x", "# " + "[" * 50_000, "# " + "`" * 50_000 + "x"]
     assert len(steps_of(tmp_path, markdown("\n".join(hostile)), code("x"))[0].title) <= 200
 
 
-def test_a_step_keeps_its_metadata_without_tags_and_papermills_additions(tmp_path: Path) -> None:
+def test_step_metadata_lacks_tags_and_papermill_keys(tmp_path: Path) -> None:
     metadata = {"nbrun": {"timeout": 5}, "papermill": {"status": "completed"}, "scrolled": True}
     nb = notebook(
         markdown("m", tags=["mine"], metadata={"papermill": {}}),
@@ -400,13 +399,13 @@ def test_a_step_keeps_its_metadata_without_tags_and_papermills_additions(tmp_pat
     assert type(book.steps[0].metadata["nbrun"]) is dict
 
 
-def test_a_plan_keeps_a_cells_attachments(tmp_path: Path) -> None:
+def test_plan_keeps_attachments(tmp_path: Path) -> None:
     pictures = {"a.png": {"image/png": "AAAA"}}
     steps = steps_of(tmp_path, markdown("m", attachments=pictures), code("x"))
     assert steps[0].narration[0].attachments == pictures
 
 
-def test_a_plan_is_of_the_node_it_is_given(tmp_path: Path) -> None:
+def test_plan_uses_replaced_node(tmp_path: Path) -> None:
     nb = read(write(tmp_path, notebook(code("x", id="a"))))
     changed = nbformat.from_dict(notebook(code("y", id="b")))
     book = plan(dataclasses.replace(nb, node=changed))
@@ -414,18 +413,23 @@ def test_a_plan_is_of_the_node_it_is_given(tmp_path: Path) -> None:
     assert (book.path, book.sha256, book.notices) == (nb.path, nb.sha256, nb.notices)
 
 
-def test_the_kernel_is_the_override_or_the_notebooks_own(tmp_path: Path) -> None:
+def test_kernel_name_read_from_kernelspec(tmp_path: Path) -> None:
     nb = read(write(tmp_path, notebook(code())))
-    assert kernel_name(nb, None) == "python3"
-    assert kernel_name(nb, "bash") == "bash"
+    assert kernel_name(nb.metadata) == "python3"
     bare = read(write(tmp_path, notebook(code(), metadata={})))
-    assert kernel_name(bare, None) is None
-    assert language(bare) is None
+    assert kernel_name(bare.metadata) is None
+    assert language(bare.metadata) is None
 
 
-def test_the_language_is_that_of_the_language_info_or_of_the_kernelspec(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spec", [3, {"name": 3, "language": []}, {"name": "", "language": ""}])
+def test_kernel_name_and_language_of_a_wrong_type_are_ignored(spec: Any) -> None:
+    metadata = {"kernelspec": spec, "language_info": spec}
+    assert (kernel_name(metadata), language(metadata)) == (None, None)
+
+
+def test_language_read_from_language_info_before_kernelspec(tmp_path: Path) -> None:
     spec = {"name": "ir", "display_name": "R", "language": "R"}
     of_spec = read(write(tmp_path, notebook(code(), metadata={"kernelspec": spec})))
-    assert language(of_spec) == "R"
+    assert language(of_spec.metadata) == "R"
     both = {"kernelspec": spec, "language_info": {"name": "r4"}}
-    assert language(read(write(tmp_path, notebook(code(), metadata=both)))) == "r4"
+    assert language(read(write(tmp_path, notebook(code(), metadata=both))).metadata) == "r4"

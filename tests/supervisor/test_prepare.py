@@ -1,4 +1,4 @@
-"""An order with what the team has set down: whose word counts."""
+"""A request to start a run, checked together with the settings of nbrun.toml."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import pytest
 
 from nbrun.core.run_options import RunOptions
 from nbrun.supervisor import kernel_plan
-from nbrun.supervisor.prepare import MAX_OUTPUT, Checked, check
+from nbrun.supervisor.prepare import MAX_OUTPUT, CheckedRequest, check
 from nbrun.supervisor.requests import StartRequest
 from tests.support.build_notebooks import code, notebook, write
 
 
-def checked(order: StartRequest) -> Checked:
-    return check(order, kernel_plan.of(order))
+def checked(request: StartRequest) -> CheckedRequest:
+    return check(request, kernel_plan.plan_kernel(request))
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,20 @@ def checked(order: StartRequest) -> Checked:
         ("[journal]\nmax_output = '2MiB'", 0, 0),
     ],
 )
-def test_how_much_output_is_kept_is_the_orders_word_then_the_teams_then_nbruns(
+def test_output_limit_from_request_then_config_then_default(
     tmp_path: Path, team: str, asked: int | None, limit: int
 ) -> None:
     (tmp_path / "nbrun.toml").write_text(team)
     book = write(tmp_path, notebook(code("1")))
-    order = StartRequest(runbook=book, attended=False, options=RunOptions(max_output=asked))
-    assert checked(order).policy.max_output == limit
+    request = StartRequest(runbook=book, attended=False, options=RunOptions(max_output=asked))
+    assert checked(request).policy.max_output == limit
+
+
+def test_unmatched_variable_is_in_the_notices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NBRUN_PARAM_DAYZ", "7")
+    monkeypatch.setenv("NBRUN_PARAM_DAYS", "7")
+    book = write(tmp_path, notebook(code("days = 1", tags=["parameters"], id="p")))
+    found = checked(StartRequest(runbook=book, attended=False))
+    assert found.notices() == ("NBRUN_PARAM_DAYZ is set, and this runbook has no such parameter",)

@@ -1,4 +1,4 @@
-"""Small builders of notebook JSON, as plain dicts, for tests."""
+"""Builders of notebook JSON, as plain dicts, for tests."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ PYTHON = {
 def notebook(
     *cells: dict[str, Any], metadata: dict[str, Any] | None = None, **keys: Any
 ) -> dict[str, Any]:
-    """An nbformat 4.5 notebook; `keys` replace its top-level keys."""
+    """Return a notebook in nbformat 4.5. `keys` replace its top-level keys."""
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -35,7 +35,7 @@ def code(
     metadata: dict[str, Any] | None = None,
     **keys: Any,
 ) -> dict[str, Any]:
-    """A code cell, without an id unless one is given; `keys` replace its own keys."""
+    """Return a code cell, without an id unless one is given. `keys` replace its own keys."""
     empty = {"outputs": [], "execution_count": None}
     return _cell("code", source, id, tags, metadata) | empty | keys
 
@@ -48,17 +48,17 @@ def markdown(
     metadata: dict[str, Any] | None = None,
     **keys: Any,
 ) -> dict[str, Any]:
-    """A Markdown cell, without an id unless one is given."""
+    """Return a Markdown cell, without an id unless one is given."""
     return _cell("markdown", source, id, tags, metadata) | keys
 
 
 def raw(source: Any, *, id: str | None = None, **keys: Any) -> dict[str, Any]:
-    """A raw cell, without an id unless one is given."""
+    """Return a raw cell, without an id unless one is given."""
     return _cell("raw", source, id, None, None) | keys
 
 
 def write(folder: Path, nb: dict[str, Any] | bytes, name: str = "runbook.ipynb") -> Path:
-    """Write `nb`, a notebook or a file's bytes, and return its path."""
+    """Write `nb`, a notebook or the bytes of a file, and return its path."""
     path = folder / name
     path.write_bytes(nb if isinstance(nb, bytes) else json.dumps(nb).encode())
     return path

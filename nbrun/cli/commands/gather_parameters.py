@@ -1,9 +1,13 @@
-"""The values of a runbook's parameters, as a command line, its environment and its terminal give
-them."""
+"""Gather parameter values: from the command line, the environment, a file, and prompts.
+
+The values stay raw here. The supervisor resolves them (see `runbook.parameters.resolve`), because
+it knows the kernel. Fetching and prompting need the operator's terminal and environment, so they
+happen in this process, which loads no nbformat.
+"""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,148 +15,157 @@ from typing import TYPE_CHECKING
 from nbrun.errors import ParameterError, UsageError
 from nbrun.runbook import notebook
 from nbrun.runbook.parameters import resolve, sources
-from nbrun.runbook.parameters.resolve import Given, Parameter
+from nbrun.runbook.parameters.declarations import Declarations, declarations_of
+from nbrun.runbook.parameters.languages import language_name
+from nbrun.runbook.parameters.types import Parameter, RawValue, raw_text
+from nbrun.runbook.parameters.yaml_file import read_file
 
 if TYPE_CHECKING:
     from nbrun.cli.commands.console_output import CommandConsole
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What was asked for on the command line."""
+class ParameterOptions:
+    """The options `-p` (`assignments`) and `-f` (`file`) of a command line."""
 
     assignments: tuple[str, ...] = ()
     file: Path | None = None
 
 
 def gather(
-    wanted: Wanted, runbook: Path, kernel: str | None, *, interactive: bool
-) -> dict[str, Given]:
-    """Everything given for the parameters of the notebook at `runbook`, by precedence: -p, the
-    environment, the file; secrets fetched, and what must be given and was not asked for.
+    options: ParameterOptions, runbook: Path, kernel: str | None, *, interactive: bool
+) -> dict[str, RawValue]:
+    """Return the raw values for the parameters of the notebook at `runbook`, by name.
 
-    This needs the operator's terminal and environment, and little else: it loads no nbformat.
-    `interactive`: there is a terminal to ask on.
+    `-p` takes precedence over the environment, and the environment over the file. Secrets are
+    fetched. With `interactive`, the operator is asked for each required value that is missing.
 
     Raises:
-        ParameterError: a value is refused, or can't be fetched.
+        ParameterError: a value is refused, missing, or a secret that can't be fetched.
+        RunbookError: the file is not a notebook.
     """
-    declared = declared_in(runbook, kernel)
-    given = _given(wanted, declared)
-    ask = _secret_asker() if interactive else None
-    fetched = {name: sources.fetch(name, each, ask) for name, each in given.items()}
-    for name, each in fetched.items():
-        resolve.refuse_unrecordable(name, each)
-        if name in declared and declared[name].secret:
-            sources.refuse_in_plain_view(name, each)
-    missing = resolve.missing(declared, given)
+    declarations = read_declarations(runbook, kernel)
+    given = _given(options, declarations)
+    fetched = _fetch(given, declarations.parameters, interactive=interactive)
+    missing = declarations.missing(given)
     if not interactive:
         resolve.refuse_missing(missing)
-    return fetched | {each.name: _ask_until_right(each) for each in missing}
+    return fetched | {each.name: _ask_until_valid(each) for each in missing}
 
 
-def given_again(
-    assignments: tuple[str, ...], declared: dict[str, Parameter], *, ask_for: bool
-) -> dict[str, Given]:
-    """The secrets of a run that goes on, `declared` as it recorded them: those of `-p`, fetched,
-    and with `ask_for` the others, asked for without an echo. Enter goes on without one.
+def gather_secrets(
+    assignments: tuple[str, ...], secrets: Mapping[str, Parameter], *, ask: bool
+) -> dict[str, RawValue]:
+    """Return the raw values of a resumed run's `secrets`, by name, fetched as `-p` says.
+
+    With `ask`, the operator is asked for the others. Enter leaves a secret out.
 
     Raises:
-        ParameterError: one is refused, or can't be fetched.
+        ParameterError: a secret is refused, or can't be fetched.
     """
-    given = sources.parse_assignments(assignments)
-    ask = _secret_asker()
-    fetched = {name: sources.fetch(name, each, ask) for name, each in given.items()}
-    for name, each in fetched.items():
-        resolve.refuse_unrecordable(name, each)
-        sources.refuse_in_plain_view(name, each)
-    asked = [name for name in declared if name not in fetched] if ask_for else []
-    typed = {name: _typed_again(name) for name in asked}
-    return fetched | {name: each for name, each in typed.items() if each is not None}
+    fetched = _fetch(sources.parse_assignments(assignments), secrets, interactive=True)
+    asked = [name for name in secrets if name not in fetched] if ask else []
+    entered = {name: _ask_for_optional_secret(name) for name in asked}
+    return fetched | {name: raw for name, raw in entered.items() if raw is not None}
 
 
-def _typed_again(name: str) -> Given | None:
-    from nbrun.views.text.sanitize import plain
-
-    prompt = f"{plain(name)} (a secret; Enter to go on without it): "
-    given = replace(_typed(_asking_screen(), prompt, secret=True), secret=True)
-    return given if given.text else None
-
-
-def declared_in(path: Path, kernel: str | None) -> dict[str, Parameter]:
-    """The parameters of the notebook at `path`, read as far as it takes to know them.
+def read_declarations(path: Path, kernel: str | None) -> Declarations:
+    """Return the parameters that the notebook at `path` declares, for the kernelspec `kernel`.
 
     Raises:
-        RunbookError: it is no notebook.
+        RunbookError: the file is not a notebook, or its schema is not valid.
     """
     document = notebook.parse(path, notebook.read_bytes(path))
     notebook.check_metadata(path, document)
     metadata = document["metadata"]
-    names = (metadata.get(key) for key in ("language_info", "kernelspec"))
-    language, own = (each.get("name") if isinstance(each, dict) else None for each in names)
-    return resolve.declared(document, language, kernel or own)
+    kernel_name = kernel or notebook.kernel_name(metadata)
+    return declarations_of(document, language_name(kernel_name, notebook.language(metadata)))
 
 
-def _given(wanted: Wanted, declared: dict[str, Parameter]) -> dict[str, Given]:
-    from_file = resolve.read_file(wanted.file) if wanted.file else {}
-    from_environment = sources.from_environment(os.environ, declared)
-    return from_file | from_environment | sources.parse_assignments(wanted.assignments)
+def _given(options: ParameterOptions, declarations: Declarations) -> dict[str, RawValue]:
+    from_file = read_file(options.file) if options.file else {}
+    from_environment = sources.from_environment(os.environ, declarations.parameters)
+    return from_file | from_environment | sources.parse_assignments(options.assignments)
 
 
-# ── asking ───────────────────────────────────────────────────────────────────────────────────
+def _fetch(
+    given: Mapping[str, RawValue], declared: Mapping[str, Parameter], *, interactive: bool
+) -> dict[str, RawValue]:
+    """Replace each `@SOURCE` in `given` by its secret, and refuse secrets in plain text."""
+    ask = _ask_for_secret if interactive else None
+    fetched = {name: sources.fetch(name, raw, ask) for name, raw in given.items()}
+    for name, raw in fetched.items():
+        resolve.refuse_unencodable(name, raw)
+        if name in declared and declared[name].secret:
+            sources.refuse_secret_in_argv(name, raw)
+    return fetched
 
 
-def _ask_until_right(parameter: Parameter) -> Given:
-    """A line that fits; what does not is said, and it is asked again."""
+# ── prompts ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _ask_until_valid(parameter: Parameter) -> RawValue:
+    """Ask for a required value. Print why an answer is refused, and ask again."""
     from rich.text import Text
 
     from nbrun.views.terminal import parameters as view
     from nbrun.views.text.sanitize import plain
 
-    screen = _asking_screen()
+    screen = _prompt_screen()
     while True:
         screen.print(view.question(parameter))
-        given = _typed(screen, f"{plain(parameter.name)}: ", secret=parameter.secret)
+        raw = _read_line(screen, f"{plain(parameter.name)}: ", secret=parameter.secret)
         try:
-            resolve.value_of(parameter.name, given, parameter)
+            resolve.value_of(parameter.name, raw, parameter)
         except ParameterError as error:
             screen.print(Text(plain(str(error))))
         else:
-            return given
+            return raw
 
 
-def _secret_asker() -> Callable[[str], str]:
-    def ask(name: str) -> str:
-        from nbrun.views.text.sanitize import plain
+def _ask_for_secret(name: str) -> str:
+    from nbrun.views.text.sanitize import plain
 
-        return _typed(_asking_screen(), f"{plain(name)} (a secret): ", secret=True).text or ""
-
-    return ask
+    return _read_line(_prompt_screen(), f"{plain(name)} (secret): ", secret=True).text or ""
 
 
-def _typed(screen: "CommandConsole", prompt: str, *, secret: bool) -> Given:
-    """The line typed after `prompt`: keys pressed before are no answer to it, and the echo of a
-    secret is off before it is asked for."""
+def _ask_for_optional_secret(name: str) -> RawValue | None:
+    from nbrun.views.text.sanitize import plain
 
+    prompt = f"{plain(name)} (secret; Enter to continue without it): "
+    raw = replace(_read_line(_prompt_screen(), prompt, secret=True), secret=True)
+    return raw if raw.text else None
+
+
+def _read_line(screen: "CommandConsole", prompt: str, *, secret: bool) -> RawValue:
+    """Return the line that the operator types after `prompt`.
+
+    Input from before the prompt is dropped. The echo is off before a secret's prompt appears.
+
+    Raises:
+        UsageError: the input ends without a line.
+    """
     from nbrun.views.terminal.line_input import Keyboard
 
     def write(text: str) -> None:
         screen.file.write(text)
         screen.file.flush()
 
-    nothing, end = os.pipe()  # that `ask` could have to tell of meanwhile
+    never_ready, end = os.pipe()  # `ask` waits for events of a run too; here there are none
     try:
-        line = Keyboard(sys.stdin.fileno(), write).ask(prompt, nothing, lambda: None, secret=secret)
+        line = Keyboard(sys.stdin.fileno(), write).ask(
+            prompt, never_ready, lambda: None, secret=secret
+        )
     except EOFError:
         raise UsageError("no answer was given: nothing was run") from None
     finally:
-        os.close(nothing)
+        os.close(never_ready)
         os.close(end)
-    return resolve.as_text(line or "", "typed")
+    return raw_text(line or "", "typed")
 
 
-def _asking_screen() -> "CommandConsole":
-    """Questions go to the terminal, also where stdout is a file."""
+def _prompt_screen() -> "CommandConsole":
+    """Return a screen for prompts: the terminal, also if stdout is redirected to a file."""
     from nbrun.cli.commands.console_output import CommandConsole
 
     return CommandConsole(

@@ -1,4 +1,4 @@
-"""The languages that parameters can be written in, and which names one may have there."""
+"""The languages that nbrun can write parameters in, and the names that a parameter may have."""
 
 import keyword
 import re
@@ -17,14 +17,15 @@ _ALIASES = {
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _R_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._]*")
-# bash runs or obeys what these hold, so only a runbook that declares one may be given it
-_BASH_OWN = re.compile(r"PROMPT_COMMAND|PS[0-4]|ENV|PATH|IFS|SHELLOPTS|BASH.*|LD_.*")
+# bash runs or obeys the contents of these variables: the notebook must declare them itself.
+_BASH_BUILTIN = re.compile(r"PROMPT_COMMAND|PS[0-4]|ENV|PATH|IFS|SHELLOPTS|BASH.*|LD_.*")
 
 
-def tongue(kernel_name: str | None, language: str | None) -> str:
-    """The name that papermill knows the language by: the kernel's comes first, as in papermill.
+def language_name(kernel_name: str | None, language: str | None) -> str:
+    """Return the name under which papermill knows a notebook's language.
 
-    Python where nothing is said; what nobody knows is given back as it is.
+    As in papermill, the kernel's name takes precedence. Python is the default. A language that
+    neither nbrun nor papermill knows is returned unchanged.
     """
     for name in (kernel_name, language):
         known = _ALIASES.get((name or "").lower(), (name or "").lower())
@@ -35,20 +36,22 @@ def tongue(kernel_name: str | None, language: str | None) -> str:
     return language or kernel_name or ""
 
 
-def check_form(name: str, spoken: str) -> None:
-    """ParameterError when a variable of the language `spoken` can't be called so."""
-    if spoken in PYTHON:
+def check_name(name: str, language: str) -> None:
+    """Raise ParameterError if a variable of `language` can't have this name."""
+    if language in PYTHON:
         dunder = name.startswith("__") and name.endswith("__")
-        good = name.isidentifier() and not keyword.iskeyword(name) and not dunder
+        valid = name.isidentifier() and not keyword.iskeyword(name) and not dunder
     else:
-        good = bool((_R_NAME if DIALECTS.get(spoken) is DIALECTS["R"] else _NAME).fullmatch(name))
-    if not good:
-        raise ParameterError(f"is no name for a parameter in {spoken or 'this language'}")
+        valid = bool(
+            (_R_NAME if DIALECTS.get(language) is DIALECTS["R"] else _NAME).fullmatch(name)
+        )
+    if not valid:
+        raise ParameterError(f"not a valid parameter name in {language or 'this language'}")
 
 
-def refuse_shells_own(name: str, spoken: str) -> None:
-    """ParameterError for a name that the shell itself acts on."""
-    if spoken == "bash" and _BASH_OWN.fullmatch(name):
+def check_undeclared_name(name: str, language: str) -> None:
+    """Raise ParameterError if only a notebook that declares this name may be given it."""
+    if language == "bash" and _BASH_BUILTIN.fullmatch(name):
         raise ParameterError(
-            "bash itself acts on it: it can be set only where the notebook declares it"
+            "bash itself uses this variable: you can set it only if the notebook declares it"
         )

@@ -1,10 +1,11 @@
-"""How a parameter's value is written in each language so that no part of it can be read as code.
+"""Write a value as a literal of a language, so that no part of the value can be read as code.
 
-papermill's translator writes Python rightly. Those of other languages let a value run code (Julia
-and PowerShell read `$(...)` in their strings) or change it (Python's escapes mean other things
-elsewhere), so every one of them is replaced by what is here.
-Every literal is one line of printable ASCII: kernels that sit behind a terminal, as bash's does,
-act on control characters before the shell reads the quotes around them.
+papermill's translator for Python is safe. Its translators for other languages let a value run code
+(Julia and PowerShell read `$(...)` in their strings) or change it (Python's escapes mean other
+things elsewhere). The dialects here replace all of those.
+
+Every literal is one line of printable ASCII. A kernel behind a terminal, such as bash's, acts on
+control characters before the shell reads the quotes around them.
 """
 
 import shlex
@@ -21,10 +22,15 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one language writes values; None where it can't.
+    """The syntax of one language's literals. None where the language has no such literal.
 
-    `string` takes any text; `array` the literals of the items; `mapping` pairs of a raw key and
-    the literal of its value. `exact` is the largest integer that the language keeps exactly.
+    Attributes:
+        string: writes any text.
+        array: joins the literals of a list's items.
+        mapping: joins pairs of a key (its text) and the literal of the key's value.
+        integer: writes an int.
+        exact: the largest absolute value of an int that the language represents exactly.
+        nests: a list or a mapping can contain another.
     """
 
     string: Callable[[str], str]
@@ -39,9 +45,12 @@ class Dialect:
 
 
 def literal(dialect: Dialect, value: Any, *, inside: bool = False) -> str:
-    """`value` (JSON's types, numbers finite) in the language's source.
+    """Return the literal of `value`, which is of JSON's types with finite numbers.
 
-    ParameterError when the language has no way to write it; the message lacks the name.
+    `inside`: the value is an item of a list or a mapping.
+
+    Raises:
+        ParameterError: the language has no literal for it. The message lacks the parameter's name.
     """
     if value is None and dialect.null is None:
         raise ParameterError("null can't be written in this language")
@@ -62,7 +71,7 @@ def literal(dialect: Dialect, value: Any, *, inside: bool = False) -> str:
 
 def _integer(dialect: Dialect, value: int) -> str:
     if abs(value) > dialect.exact:
-        raise ParameterError(f"{value} is more than this language keeps exactly; pass it as text")
+        raise ParameterError(f"{value} is too large for this language to be exact; pass it as text")
     return dialect.integer(value)
 
 
@@ -75,7 +84,7 @@ def _container(dialect: Dialect, value: Any) -> str:
 
 
 def _units(text: str) -> list[int]:
-    """UTF-16 code units: what a character is to the JVM, .NET and MATLAB."""
+    """Return UTF-16 code units, which the JVM, .NET and MATLAB count as characters."""
     data = text.encode("utf-16-be")
     return [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
 
@@ -85,7 +94,11 @@ def _is_plain(char: str) -> bool:
 
 
 def _quoted(escapes: Mapping[str, str], *, by_units: bool = False) -> Callable[[str], str]:
-    """Double-quoted strings with backslash escapes. `by_units`: no `\\U`, two `\\u` instead."""
+    """Return a writer of double-quoted strings with backslash escapes.
+
+    `escapes`: characters that have an escape of their own. `by_units`: write two `\\u` in place of
+    one `\\U`, which the language lacks.
+    """
 
     def escaped(char: str) -> str:
         if char in escapes or _is_plain(char):
@@ -106,9 +119,10 @@ def _bash_string(text: str) -> str:
 
 
 def _concatenated(text: str, quote: str, codes: Callable[[list[int]], str], coded: str = "") -> str:
-    """Literals between `quote`s, which know no escapes, joined by `+` with characters by code.
+    """Join pieces in `quote`s, which have no escapes, and characters by their code with `+`.
 
-    A quote within is doubled; ASCII's printable characters but those in `coded` are plain.
+    A quote inside a piece is doubled. `codes` writes the UTF-16 code units of all characters that
+    are not printable ASCII, and of those in `coded`.
     """
     pieces = [quote * 2]
     for plain, run in groupby(text, lambda char: _is_plain(char) and char not in coded):
@@ -122,17 +136,17 @@ def _concatenated(text: str, quote: str, codes: Callable[[list[int]], str], code
 
 
 def _powershell_string(text: str) -> str:
-    # typographic quotes end a single-quoted string too: they are among the characters by code
+    # A typographic quote ends a single-quoted string too. Not being ASCII, it is written by code.
     return _concatenated(text, "'", lambda us: " + ".join(f"[char]0x{unit:04x}" for unit in us))
 
 
 def _powershell_array(items: list[str]) -> str:
-    # without the comma a list that is another's only item would be unrolled
+    # Without the comma, PowerShell unrolls a list that is the only item of another.
     return f"@(, {items[0]})" if len(items) == 1 else f"@({', '.join(items)})"
 
 
 def _matlab_string(text: str) -> str:
-    # a backslash is plain in MATLAB, but escapes in Octave
+    # A backslash is literal in MATLAB, but an escape in Octave.
     return _concatenated(text, '"', _matlab_codes, coded="\\")
 
 
@@ -167,7 +181,7 @@ def _r_mapping(pairs: Pairs) -> str:
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _C_STRING = _quoted(_ESCAPES)
-# Scala 2 reads \u000a before it looks for the end of a line: what has a name is written by it
+# Scala 2 replaces \u000a before it looks for line ends, so control characters need named escapes.
 _SCALA_STRING = _quoted({**_ESCAPES, "\b": "\\b", "\f": "\\f"}, by_units=True)
 _JULIA_STRING = _quoted({**_ESCAPES, "$": "\\$"})
 
@@ -246,7 +260,7 @@ _BASH = Dialect(
     nests=False,
 )
 
-# By the names under which papermill registers its translators; its Python is right as it is.
+# By the names under which papermill registers its translators. Python needs no dialect.
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
         "R": _R,

@@ -1,7 +1,8 @@
-"""The JSON Schema that a notebook's metadata may hold for its parameters (`nbrun.parameters`).
+"""The JSON Schema of a notebook's parameters, in its metadata under `nbrun.parameters`.
 
-JSON Schema 2020-12, one object whose `properties` are the parameters. The only importer of
-jsonschema, which never looks for a schema elsewhere: a notebook can't make nbrun open an address.
+The schema is of JSON Schema 2020-12 and describes one object, whose `properties` are the
+parameters. This is the only importer of jsonschema. References outside the schema are never loaded:
+a notebook can't make nbrun open an address.
 """
 
 import re
@@ -9,16 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nbrun.errors import RunbookError
-from nbrun.runbook.parameters.declarations import Parameter
-from nbrun.runbook.parameters.types import Type
+from nbrun.runbook.parameters.types import Parameter, ParameterType
 
 _WHERE = "the notebook's metadata.nbrun.parameters"
+# Other keys of an object's schema have no meaning for a single parameter.
 _TOP = frozenset(("$schema", "$defs", "type", "title", "description", "properties", "required")) | {
     "additionalProperties"
-}  # what an object's schema may say besides has no meaning for a parameter alone
+}
 FORMATS = ("date", "date-time", "email", "hostname", "ipv4", "ipv6", "uri", "uuid")
-_LOCAL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+", re.ASCII)  # HTML's, of an address before its @
-_TYPES: dict[Any, Type] = {
+# The part of an email address before its @, as the HTML standard defines it
+_EMAIL_LOCAL_PART = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+", re.ASCII)
+_TYPES: dict[Any, ParameterType] = {
     "string": "str",
     "integer": "int",
     "number": "float",
@@ -28,13 +30,13 @@ _TYPES: dict[Any, Type] = {
 }
 
 
-def in_metadata(metadata: Mapping[str, Any]) -> dict[str, Parameter]:
-    """The parameters that the schema in a notebook's metadata declares; none without one.
+def parameters_in(metadata: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Return the parameters that a notebook's schema declares, by name; none without a schema.
 
-    RunbookError names the key when it is no such schema.
+    Raises:
+        RunbookError: the schema is not valid. The message names the key.
     """
-    own = metadata.get("nbrun")
-    schema = own.get("parameters") if isinstance(own, Mapping) else None
+    schema = _schema_in(metadata)
     if schema is None:
         return {}
     _check(schema)
@@ -44,25 +46,31 @@ def in_metadata(metadata: Mapping[str, Any]) -> dict[str, Parameter]:
     properties: Mapping[str, Any] = schema.get("properties", {})
     for name in required:
         if name not in properties:
-            raise RunbookError(f"{_WHERE}.required: {name!r} is not among the properties; add it")
+            raise RunbookError(f"{_WHERE}.required: {name!r} is not among the properties: add it")
     return {
-        name: _parameter(name, _whole(schema, each), required=name in required)
+        name: _parameter(name, _standalone(schema, each), required=name in required)
         for name, each in properties.items()
     }
 
 
 def is_closed(metadata: Mapping[str, Any]) -> bool:
-    """Whether the schema in a notebook's metadata, a right one, takes no other parameters than its
-    own."""
-    own = metadata.get("nbrun")
-    schema = own.get("parameters") if isinstance(own, Mapping) else None
+    """Return True if a notebook's schema, which is valid, accepts no other parameters."""
+    schema = _schema_in(metadata)
     return isinstance(schema, Mapping) and schema.get("additionalProperties") is False
 
 
-def fault(parameter: Parameter, value: Any) -> str | None:
-    """Why `value` does not fit the parameter's schema; None when it does.
+def _schema_in(metadata: Mapping[str, Any]) -> Any:
+    own = metadata.get("nbrun")
+    return own.get("parameters") if isinstance(own, Mapping) else None
 
-    RunbookError when the schema refers to what is not in it.
+
+def schema_fault(parameter: Parameter, value: Any) -> str | None:
+    """Return why the parameter's schema does not allow `value`; None if it does.
+
+    The text does not quote the value of a secret.
+
+    Raises:
+        RunbookError: the schema refers to something that is not in it.
     """
     if not parameter.schema:
         return None
@@ -78,7 +86,7 @@ def fault(parameter: Parameter, value: Any) -> str | None:
     if error is None:
         return None
     if parameter.secret:
-        return f"it does not fit {error.validator!r} of its schema"
+        return f"its schema's {error.validator!r} does not allow it"
     return _short(error.message)
 
 
@@ -86,17 +94,17 @@ def _check(schema: Any) -> None:
     from jsonschema import Draft202012Validator, SchemaError
 
     if not isinstance(schema, Mapping):
-        raise RunbookError(f"{_WHERE} is no object: write a JSON Schema with properties")
+        raise RunbookError(f"{_WHERE} must be an object: write a JSON Schema with properties")
     unknown = sorted(set(schema) - _TOP)
     if unknown or schema.get("type", "object") != "object":
         raise RunbookError(
-            f"{_WHERE}: {unknown[0] if unknown else 'type'!r} is not read there "
+            f"{_WHERE}: {unknown[0] if unknown else 'type'!r} is not supported there "
             f"(known: {', '.join(sorted(_TOP))}; the type is object)"
         )
     if schema.get("additionalProperties", False) is not False:
         raise RunbookError(
-            f"{_WHERE}.additionalProperties may be false, so that nothing else is taken; without "
-            "it, other parameters are taken with --undeclared"
+            f"{_WHERE}.additionalProperties can only be false, which refuses other parameters; "
+            "without it, --undeclared accepts them"
         )
     try:
         Draft202012Validator.check_schema(_plain(schema))
@@ -106,51 +114,51 @@ def _check(schema: Any) -> None:
 
 
 def _check_formats(name: str, schema: Any) -> None:
-    """RunbookError for a `format` that would say something, and not be checked."""
+    """Raise RunbookError for a `format` that nbrun can't check, here or in a subschema."""
     from referencing.jsonschema import DRAFT202012
 
-    told = schema.get("format") if isinstance(schema, Mapping) else None
-    if told is not None and told not in FORMATS:
+    name_of_format = schema.get("format") if isinstance(schema, Mapping) else None
+    if name_of_format is not None and name_of_format not in FORMATS:
         raise RunbookError(
-            f"{_WHERE}: {name}: the format {told!r} is not checked (there are "
-            f"{', '.join(FORMATS)}); write a pattern"
+            f"{_WHERE}: {name}: nbrun can't check the format {name_of_format!r} (known: "
+            f"{', '.join(FORMATS)}): write a pattern instead"
         )
     for inner in DRAFT202012.subresources_of(schema):
         _check_formats(name, inner)
 
 
-def _whole(schema: Mapping[str, Any], own: Any) -> dict[str, Any]:
-    """The schema of one parameter, with what it may refer to."""
-    whole = _plain(own) if isinstance(own, Mapping) else {} if own else {"not": {}}
-    return whole | ({"$defs": _plain(schema["$defs"])} if "$defs" in schema else {})
+def _standalone(schema: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """Return the schema `own` of one parameter, with the definitions that it may refer to."""
+    standalone = _plain(own) if isinstance(own, Mapping) else {} if own else {"not": {}}
+    return standalone | ({"$defs": _plain(schema["$defs"])} if "$defs" in schema else {})
 
 
 def _parameter(name: str, schema: dict[str, Any], *, required: bool) -> Parameter:
-    told = _referred(schema) | schema
-    types = told.get("type")
+    merged = _referenced(schema) | schema
+    types = merged.get("type")
     listed = types if isinstance(types, list) else [types]
     kinds = [kind for kind in listed if kind != "null"]
     kind = _TYPES.get(kinds[0], "any") if len(kinds) == 1 else "any"
     return Parameter(
         name,
-        _of_choices(told.get("enum")) if kinds == [None] else kind,
-        help=" ".join(str(told.get("description", "")).split()),
+        _enum_type(merged.get("enum")) if kinds == [None] else kind,
+        help=" ".join(str(merged.get("description", "")).split()),
         optional="null" in listed,
-        required=required and "default" not in told,
-        secret=told.get("writeOnly") is True,
-        schema=told,
+        required=required and "default" not in merged,
+        secret=merged.get("writeOnly") is True,
+        schema=merged,
     )
 
 
-def _of_choices(choices: Any) -> Type:
-    """The type of an enum that names none, where all its values are of one."""
+def _enum_type(choices: Any) -> ParameterType:
+    """Return the type that all values of an `enum` share; "any" if they share none."""
     kinds = {type(choice).__name__ for choice in choices or ()}
     kind = kinds.pop() if len(kinds) == 1 else "any"
     return next((each for each in _TYPES.values() if each == kind), "any")
 
 
-def _referred(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What `$ref` names among the schema's own definitions."""
+def _referenced(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the definition in `$defs` that `$ref` names; empty if there is none."""
     reference = schema.get("$ref")
     prefix = "#/$defs/"
     if not isinstance(reference, str) or not reference.startswith(prefix):
@@ -169,29 +177,32 @@ def _validator(schema: Mapping[str, Any]) -> Any:
 
 
 def _formats() -> Any:
-    """What checks `FORMATS`: jsonschema's, some of which let a newline at the end pass; its `email`
-    lets all pass that has an @."""
+    """Return the checks of FORMATS, stricter than jsonschema's own.
+
+    Some of jsonschema's checks accept a newline at the end, and its `email` accepts any text that
+    contains an @.
+    """
     from jsonschema import FormatChecker
 
-    checker = FormatChecker(formats=FORMATS)  # KeyError where what it takes is not installed
-    theirs = {name: check for name, (check, _raises) in checker.checkers.items()}
+    checker = FormatChecker(formats=FORMATS)  # KeyError if a library for a format is not installed
+    originals = {name: check for name, (check, _raises) in checker.checkers.items()}
 
-    def has(name: str, value: str) -> bool:
+    def conforms(name: str, value: str) -> bool:
         if name == "email":
             local, _, domain = value.rpartition("@")
-            return bool(_LOCAL.fullmatch(local)) and has("hostname", domain)
-        return bool(value) and not value[-1].isspace() and bool(theirs[name](value))
+            return bool(_EMAIL_LOCAL_PART.fullmatch(local)) and conforms("hostname", domain)
+        return bool(value) and not value[-1].isspace() and bool(originals[name](value))
 
     def check(name: str) -> tuple[Any, Any]:
         raises = checker.checkers[name][1]
-        return (lambda value: not isinstance(value, str) or has(name, value)), raises
+        return (lambda value: not isinstance(value, str) or conforms(name, value)), raises
 
     checker.checkers = {name: check(name) for name in FORMATS}
     return checker
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
-    """`pattern` as JSON Schema means it: Python's `$` would let a last newline pass."""
+    """Check `pattern` as JSON Schema defines it. Python's `$` would accept a newline at the end."""
     from jsonschema import ValidationError
 
     if isinstance(value, str) and not re.search(_with_true_ends(pattern), value):
@@ -199,13 +210,13 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterato
 
 
 def _with_true_ends(pattern: str) -> str:
-    """`pattern` with its `$` written as Python's `\\Z`: the end, and nothing after it."""
+    """Return `pattern` with each `$` as Python's `\\Z`, which matches only at the very end."""
     parts = re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
     return "".join(r"\Z" if part == "$" else part for part in parts)
 
 
 def _plain(value: Any) -> Any:
-    """Plain dicts and lists, which share nothing with the notebook."""
+    """Return a copy in plain dicts and lists, which shares nothing with the notebook."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,6 +1,7 @@
-"""Where values come from: the command line, the environment, a file; and secrets, from elsewhere.
+"""Read parameter values from the command line and the environment, and fetch secrets.
 
-Secrets are fetched in the process that has the operator's terminal and environment.
+A secret's source is written as `@env:VAR`, `@file:PATH`, `@prompt`, `@keyring:SERVICE/NAME` or
+`@cmd:COMMAND`. Secrets are fetched in the process that has the operator's terminal and environment.
 """
 
 import os
@@ -8,31 +9,40 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbrun.errors import ParameterError, UsageError
-from nbrun.runbook.parameters.types import Given, as_text
+from nbrun.runbook.parameters.types import RawValue, raw_text
 from nbrun.system.secret_command import printed
 
 PREFIX = "NBRUN_PARAM_"
 
-# Asks the operator for the secret of this name; None where nobody can be asked.
-Ask = Callable[[str], str] | None
+# Asks the operator for the secret with this name; None if there is no terminal to ask on.
+AskSecret = Callable[[str], str] | None
 
 
-def parse_assignments(assignments: Sequence[str]) -> dict[str, Given]:
-    """`["name=text"]` by name; the first `=` divides. ParameterError when one has no such form."""
-    found: dict[str, Given] = {}
+def parse_assignments(assignments: Sequence[str]) -> dict[str, RawValue]:
+    """Split each `name=text` at the first `=`, and return the texts by name.
+
+    Raises:
+        ParameterError: one has no name or no `=`, or two have the same name.
+    """
+    found: dict[str, RawValue] = {}
     for assignment in assignments:
         name, divider, text = assignment.partition("=")
         if not divider or not name:
             raise ParameterError(f"-p {assignment!r}: expected name=value, such as -p host=db1")
         if name in found:
-            raise ParameterError(f"parameter {name!r} (-p): given twice; keep one")
-        found[name] = as_text(text, "-p")
+            raise ParameterError(f"parameter {name!r} (-p): given twice: keep one")
+        found[name] = raw_text(text, "-p")
     return found
 
 
-def from_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, Given]:
-    """What `NBRUN_PARAM_<NAME>` says of the parameters `names`: the name as it is goes before the
-    name in capitals. ParameterError when capitals could mean two of them."""
+def from_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, RawValue]:
+    """Return the values of `NBRUN_PARAM_<NAME>` for the parameters `names`, by name.
+
+    The name as it is written takes precedence over the name in capitals.
+
+    Raises:
+        ParameterError: a name in capitals could mean two of `names`.
+    """
     names = list(names)
     capitals = [name.upper() for name in names]
     found = {}
@@ -42,48 +52,56 @@ def from_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[s
             continue
         if spelled != name and (capitals.count(spelled) > 1 or spelled in names):
             raise ParameterError(
-                f"{PREFIX}{spelled} could mean more than one parameter; set {PREFIX}{name}"
+                f"{PREFIX}{spelled} could mean more than one parameter: set {PREFIX}{name}"
             )
-        found[name] = as_text(environ[PREFIX + spelled], PREFIX + spelled)
+        found[name] = raw_text(environ[PREFIX + spelled], PREFIX + spelled)
     return found
 
 
-def unheard(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """The variables `NBRUN_PARAM_…` that none of `names` answers to: told, lest one is a typing
-    error that leaves a default in force."""
-    heard = {PREFIX + spelled for name in names for spelled in (name, name.upper())}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in heard)
+def unmatched_variables(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
+    """Return the variables `NBRUN_PARAM_…` that match none of `names`.
+
+    One of them may be a typing error, and the parameter would keep its default unnoticed.
+    """
+    matched = {PREFIX + spelled for name in names for spelled in (name, name.upper())}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in matched)
 
 
-def fetch(name: str, given: Given, ask: Ask, environ: Mapping[str, str] = os.environ) -> Given:
-    """`given` itself; or, where its text begins with @, what it refers to, which is a secret.
+def fetch(
+    name: str, raw: RawValue, ask: AskSecret, environ: Mapping[str, str] = os.environ
+) -> RawValue:
+    """Return the secret that the text of `raw` names with `@SOURCE`; without one, `raw` itself.
+
     `@@` stands for a text that begins with one @.
 
-    ParameterError says what is wrong, never what was fetched.
+    Raises:
+        ParameterError: the secret can't be fetched. The message never contains a part of it.
     """
-    text = given.text
+    text = raw.text
     if text is None or not text.startswith("@"):
-        return given
+        return raw
     if text.startswith("@@"):
-        return as_text(text[1:], given.where, secret=given.secret)
+        return raw_text(text[1:], raw.origin, secret=raw.secret)
     source, _, rest = text[1:].partition(":")
     try:
-        return as_text(_fetched(source, rest, name, ask, environ), f"@{source}", secret=True)
+        return raw_text(_fetched(source, rest, name, ask, environ), f"@{source}", secret=True)
     except ParameterError as error:
-        raise ParameterError(f"parameter {name!r} ({given.where}): {error}") from None
+        raise ParameterError(f"parameter {name!r} ({raw.origin}): {error}") from None
 
 
-def refuse_in_plain_view(name: str, given: Given) -> None:
-    """ParameterError for a secret that stands on the command line, where every user of the
-    machine can read it."""
-    if given.where == "-p" and not given.secret:
+def refuse_secret_in_argv(name: str, raw: RawValue) -> None:
+    """Raise ParameterError if the secret `raw` is on the command line as plain text.
+
+    Every user of the machine can read the command line.
+    """
+    if raw.origin == "-p" and not raw.secret:
         raise ParameterError(
-            f"parameter {name!r} (-p): is a secret, and the command line shows it to everybody; "
-            f"use -p {name}=@prompt, @env:VAR, @file:PATH, @keyring:SERVICE/NAME or @cmd:COMMAND"
+            f"parameter {name!r} (-p): is a secret, and every user can read the command line: use "
+            f"-p {name}=@prompt, @env:VAR, @file:PATH, @keyring:SERVICE/NAME or @cmd:COMMAND"
         )
 
 
-def _fetched(source: str, rest: str, name: str, ask: Ask, environ: Mapping[str, str]) -> str:
+def _fetched(source: str, rest: str, name: str, ask: AskSecret, environ: Mapping[str, str]) -> str:
     match source:
         case "prompt" if not rest:
             if ask is None:
@@ -91,7 +109,7 @@ def _fetched(source: str, rest: str, name: str, ask: Ask, environ: Mapping[str, 
             return ask(name)
         case "env":
             if rest not in environ:
-                raise ParameterError(f"@env:{rest}: there is no such environment variable")
+                raise ParameterError(f"@env:{rest}: no such environment variable")
             return environ[rest]
         case "file":
             return _from_file(rest)
@@ -100,25 +118,25 @@ def _fetched(source: str, rest: str, name: str, ask: Ask, environ: Mapping[str, 
         case "cmd":
             return _from_command(rest)
     raise ParameterError(
-        f"@{source} is no source of secrets (there are @env:, @file:, @prompt, @keyring: and "
-        "@cmd:); for a text that begins with @, write @@"
+        f"@{source} is not a source of secrets (known: @env:, @file:, @prompt, @keyring: and "
+        "@cmd:). For a text that begins with @, write @@"
     )
 
 
 def _from_file(path: str) -> str:
     try:
-        return _line(Path(path).expanduser().read_bytes())
+        return _without_last_newline(Path(path).expanduser().read_bytes())
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ParameterError(f"@file:{path}: can't be read ({why}); check the path") from None
+        raise ParameterError(f"@file:{path}: can't be read ({why}): check the path") from None
 
 
-def _line(data: bytes) -> str:
-    """Text without the one newline that editors and commands put at its end."""
+def _without_last_newline(data: bytes) -> str:
+    """Decode `data`, without the one newline that editors put at the end of a file."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise ParameterError("what was fetched is not UTF-8") from None
+        raise ParameterError("the secret is not UTF-8 text") from None
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -133,12 +151,12 @@ def _from_keyring(place: str) -> str:
             "@keyring: needs the package keyring: pip install 'nbrun-cli[keyring]'"
         ) from None
     try:
-        found = keyring.get_password(service, user)
+        secret = keyring.get_password(service, user)
     except keyring.errors.KeyringError as error:
         raise ParameterError(f"@keyring:{place}: {error or type(error).__name__}") from None
-    if found is None:
+    if secret is None:
         raise ParameterError(f"@keyring:{place}: the keyring has no such entry")
-    return found
+    return secret
 
 
 def _from_command(command: str) -> str:

@@ -1,25 +1,25 @@
-"""What is given for parameters: which text or value fits a type, and what is refused in any.
+"""Parameters, the types that one can have, and how given text becomes a value of a type.
 
-Every refusal is a ParameterError that says only what is expected: the caller knows the
-parameter's name and where the value came from.
+Every refusal here is a ParameterError that says only what is expected. The caller adds the
+parameter's name and the origin of the value.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nbrun.errors import ParameterError
 
-Type = Literal["str", "int", "float", "bool", "list", "dict", "any"]
+ParameterType = Literal["str", "int", "float", "bool", "list", "dict", "any"]
 
 _MAX_DEPTH = 50
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_TOO_BIG = "it is beyond 64 bits, which no record holds exactly; expected fewer digits"
-_OF_TYPE: dict[Type, tuple[type[Any], ...]] = {
+_TOO_BIG = "it needs more than 64 bits, which no record stores exactly; expected fewer digits"
+_PYTHON_TYPES: dict[ParameterType, tuple[type[Any], ...]] = {
     "str": (str,),
     "int": (int,),
     "float": (float, int),
@@ -38,56 +38,92 @@ _EXPECTED = {
 
 
 @dataclass(frozen=True)
-class Given:
-    """One value as it was given. `where`: `-p`, `NBRUN_PARAM_X` or `path:line`.
+class Parameter:
+    """One declared parameter.
 
-    `text` is that of a scalar, None of others. `value` is by YAML 1.2's core schema, but digits
-    that an int would not give back as they are (`007`, `+1`) stay text. `secret`: it came from
-    where secrets come from.
+    Attributes:
+        default: the source text of the default; empty if there is none.
+        optional: null is a valid value too.
+        required: the operator must give a value.
+        secret: the value must not be recorded or shown.
+        schema: the parameter's JSON Schema; empty if the notebook has none for it.
+    """
+
+    name: str
+    type: ParameterType
+    default: str = ""
+    help: str = ""
+    optional: bool = False
+    required: bool = False
+    secret: bool = False
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> list[Any]:
+        """The values that the schema's `enum` lists; empty if there is no `enum`."""
+        return list(self.schema.get("enum", ()))
+
+
+@dataclass(frozen=True)
+class RawValue:
+    """A value as the operator gave it, before it is converted to its parameter's type.
+
+    Attributes:
+        value: the value by YAML 1.2's core schema. Digits that an int would not print in the same
+            way (`007`, `+1`) stay text.
+        text: the text of a scalar; None for a list or a mapping.
+        origin: `-p`, `NBRUN_PARAM_X`, `PATH:LINE` and the like, for messages.
+        secret: the value came from a source of secrets.
     """
 
     value: Any
     text: str | None
-    where: str
+    origin: str
     secret: bool = False
 
 
-def as_text(text: str, where: str, *, secret: bool = False) -> Given:
-    """A text that was given as such."""
-    return Given(text, text, where, secret)
+def raw_text(text: str, origin: str, *, secret: bool = False) -> RawValue:
+    """Return the raw value of a text, such as one from the command line."""
+    return RawValue(text, text, origin, secret)
 
 
-def from_text(text: str, kind: Type) -> Any:
-    """The value that `text` is for a parameter of type `kind`: `str` and `any` keep it as it is."""
+def from_text(text: str, kind: ParameterType) -> Any:
+    """Convert `text` to a value of type `kind`. The types `str` and `any` leave it unchanged.
+
+    Raises:
+        ParameterError: the text is not a value of that type.
+    """
     refuse_unsafe(text)
     if kind in ("str", "any"):
         return text
     try:
-        value = _READ[kind](text)
+        value = _PARSERS[kind](text)
     except (ValueError, RecursionError):
         raise ParameterError(f"expected {_EXPECTED[kind]}") from None
     return of_type(value, kind)
 
 
-def of_type(value: Any, kind: Type) -> Any:
-    """`value` where it is of type `kind`, an int made a float for one; else it is refused."""
+def of_type(value: Any, kind: ParameterType) -> Any:
+    """Return `value` if it is of type `kind`. Convert an int to a float where a float is expected.
+
+    Raises:
+        ParameterError: the value is of another type.
+    """
     refuse_unsafe(value)
     if kind == "any":
         return value
-    if not isinstance(value, _OF_TYPE[kind]) or (isinstance(value, bool) and kind != "bool"):
+    if not isinstance(value, _PYTHON_TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
         raise ParameterError(f"expected {_EXPECTED[kind]}")
     return float(value) if kind == "float" else value
 
 
-def json_value(text: str) -> Any:
-    """Strict JSON: ValueError for NaN and for a key given twice as for what is not JSON."""
-    return json.loads(text, parse_constant=_not_json, object_pairs_hook=_unique)
-
-
 def refuse_unsafe(value: Any, depth: int = 0) -> None:
-    """Refuse what no record can hold exactly or no language can be given."""
+    """Raise ParameterError if a record can't store `value` exactly, or no language can receive it.
+
+    `value` is of JSON's types. `depth` counts the lists and mappings around it.
+    """
     if depth > _MAX_DEPTH:
-        raise ParameterError(f"it is nested more than {_MAX_DEPTH} deep")
+        raise ParameterError(f"it is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, str):
         _refuse_unsafe_text(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -101,16 +137,16 @@ def refuse_unsafe(value: Any, depth: int = 0) -> None:
 
 def _refuse_unsafe_text(text: str) -> None:
     if "\0" in text:
-        raise ParameterError("it holds a NUL character, which cuts text short; remove it")
+        raise ParameterError("it holds a NUL character, where some languages cut text: remove it")
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise ParameterError("it holds half a character or a byte that is not UTF-8; correct it")
+        raise ParameterError("it holds a lone surrogate or a byte that is not UTF-8: correct it")
 
 
 def _int(text: str) -> int:
     if not _INT.fullmatch(text):
         raise ValueError(text)
     digits = text.lstrip("+-").lstrip("0") or "0"
-    if len(digits) > 19:  # int() refuses thousands of them with an error of its own
+    if len(digits) > 19:  # int() raises an error of its own for thousands of digits
         raise ParameterError(_TOO_BIG)
     return -int(digits) if text[0] == "-" else int(digits)
 
@@ -127,21 +163,26 @@ def _bool(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _not_json(constant: str) -> None:
+def _strict_json(text: str) -> Any:
+    """Parse JSON. Raise ValueError for NaN and for a duplicate key too."""
+    return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+
+
+def _refuse_constant(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) != len(pairs):
-        raise ValueError("a key is given twice")
+        raise ValueError("duplicate key")
     return mapping
 
 
-_READ: dict[Type, Callable[[str], Any]] = {
+_PARSERS: dict[ParameterType, Callable[[str], Any]] = {
     "int": _int,
     "float": _float,
     "bool": _bool,
-    "list": json_value,
-    "dict": json_value,
+    "list": _strict_json,
+    "dict": _strict_json,
 }

@@ -1,8 +1,8 @@
-"""A file of parameters: YAML, or JSON as a part of it, that keeps each value's text.
+"""Read a parameters file: YAML, or JSON, which is a part of YAML.
 
-YAML's events are read, not a loader's objects: `007`, `no` and `1.10` stay what was written until
-the parameter's type is known. Tags, anchors and aliases, which can build anything and any amount
-of it, are refused.
+The events of YAML's parser are read, not the objects of a loader: `007`, `no` and `1.10` stay text
+until the parameter's type is known. Tags, anchors and aliases are refused, because they can build
+objects of any class and of any size.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun.errors import ParameterError
-from nbrun.runbook.parameters.types import Given
+from nbrun.runbook.parameters.types import RawValue
 
 _MAX_DEPTH = 50
 _CORE: tuple[tuple[re.Pattern[str], Any], ...] = (
@@ -23,15 +23,19 @@ _INT = re.compile(r"-?(0|[1-9][0-9]{0,600})")
 _FLOAT = re.compile(r"[+-]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][+-]?[0-9]+)?|[+-]?[0-9]+[eE][+-]?[0-9]+")
 
 
-def read_file(path: Path) -> dict[str, Given]:
-    """The top mapping of the file. ParameterError names the file and the line."""
+def read_file(path: Path) -> dict[str, RawValue]:
+    """Return the values of the file's mapping, by name.
+
+    Raises:
+        ParameterError: the file can't be read as one mapping. The message names file and line.
+    """
     events = _events(path, _text(path))
     first = next(events, None)
     if _kind(first) != "MappingStart":
-        raise ParameterError(f"{path}: has no mapping at its top; write lines as `name: value`")
+        raise ParameterError(f"{path}: not a mapping: write lines such as `name: value`")
     found = _mapping(path, events)
     if next(events, None) is not None:
-        raise ParameterError(f"{path}: holds more than one document; keep one")
+        raise ParameterError(f"{path}: more than one YAML document: keep one")
     return found
 
 
@@ -39,14 +43,14 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ParameterError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+        raise ParameterError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ParameterError(f"{path}: can't be read ({why}); check the path") from None
+        raise ParameterError(f"{path}: can't be read ({why}): check the path") from None
 
 
 def _events(path: Path, text: str) -> Iterator[Any]:
-    """The YAML events that carry content."""
+    """Yield the YAML events that carry content."""
     import yaml
 
     try:
@@ -58,9 +62,9 @@ def _events(path: Path, text: str) -> Iterator[Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         why = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise ParameterError(f"{where}: not YAML ({why}); correct it") from None
+        raise ParameterError(f"{where}: not YAML ({why}): correct it") from None
     except RecursionError:
-        raise ParameterError(f"{path}: is nested too deep; flatten it") from None
+        raise ParameterError(f"{path}: nested too deep: flatten it") from None
 
 
 def _kind(event: Any) -> str:
@@ -69,10 +73,10 @@ def _kind(event: Any) -> str:
 
 def _refuse_constructions(path: Path, event: Any) -> None:
     if getattr(event, "tag", None):
-        raise ParameterError(f"{_at(path, event)}: the tag {event.tag} is refused; remove it")
+        raise ParameterError(f"{_at(path, event)}: the tag {event.tag} is refused: remove it")
     if getattr(event, "anchor", None):
         raise ParameterError(
-            f"{_at(path, event)}: anchors and aliases are refused; write the value out"
+            f"{_at(path, event)}: anchors and aliases are refused: write the value out"
         )
 
 
@@ -80,39 +84,41 @@ def _at(path: Path, event: Any) -> str:
     return f"{path}:{event.start_mark.line + 1}"
 
 
-def _mapping(path: Path, events: Iterator[Any], depth: int = 1) -> dict[str, Given]:
-    """The mapping whose start was just taken from `events`, to its end."""
-    found: dict[str, Given] = {}
+def _mapping(path: Path, events: Iterator[Any], depth: int = 1) -> dict[str, RawValue]:
+    """Read a mapping to its end. `events` has just yielded its start."""
+    found: dict[str, RawValue] = {}
     for event in events:
         if _kind(event) == "MappingEnd":
             break
         key = _key(path, event)
         if key in found:
-            raise ParameterError(f"{_at(path, event)}: the key {key!r} is given twice; keep one")
+            raise ParameterError(f"{_at(path, event)}: duplicate key {key!r}: keep one")
         found[key] = _value(path, next(events), events, depth)
     return found
 
 
 def _key(path: Path, event: Any) -> str:
     if _kind(event) != "Scalar":
-        raise ParameterError(f"{_at(path, event)}: a key is no text; write it as one name")
+        raise ParameterError(f"{_at(path, event)}: mapping keys must be strings: write one name")
     key = _joined(event.value)
     if event.style is None and not isinstance(_core(key), str):
-        raise ParameterError(f"{_at(path, event)}: the key {key} is no text; quote it")
+        raise ParameterError(
+            f"{_at(path, event)}: mapping keys must be strings: quote the key {key}"
+        )
     return key
 
 
-def _value(path: Path, event: Any, events: Iterator[Any], depth: int) -> Given:
+def _value(path: Path, event: Any, events: Iterator[Any], depth: int) -> RawValue:
     where = _at(path, event)
     if depth > _MAX_DEPTH:
-        raise ParameterError(f"{where}: nested more than {_MAX_DEPTH} deep; flatten it")
+        raise ParameterError(f"{where}: nested more than {_MAX_DEPTH} levels deep: flatten it")
     if _kind(event) == "Scalar":
-        text, quoted = _joined(event.value), event.style is not None
-        return Given(text if quoted else _core(text), text, where)
+        text, is_quoted = _joined(event.value), event.style is not None
+        return RawValue(text if is_quoted else _core(text), text, where)
     if _kind(event) == "MappingStart":
         mapping = _mapping(path, events, depth + 1)
-        return Given({key: item.value for key, item in mapping.items()}, None, where)
-    return Given(list(_items(path, events, depth + 1)), None, where)
+        return RawValue({key: item.value for key, item in mapping.items()}, None, where)
+    return RawValue(list(_items(path, events, depth + 1)), None, where)
 
 
 def _items(path: Path, events: Iterator[Any], depth: int) -> Iterator[Any]:
@@ -123,11 +129,13 @@ def _items(path: Path, events: Iterator[Any], depth: int) -> Iterator[Any]:
 
 
 def _joined(text: str) -> str:
-    """JSON writes characters beyond U+FFFF as two escapes, which PyYAML leaves apart."""
+    """Join surrogate pairs. JSON writes a character beyond U+FFFF as two escapes, PyYAML as two
+    characters."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 def _core(text: str) -> Any:
+    """Return the value of a plain scalar by YAML 1.2's core schema."""
     for pattern, value in _CORE:
         if pattern.fullmatch(text):
             return value

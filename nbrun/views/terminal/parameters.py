@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from nbrun.runbook.parameters.declarations import Parameter
+from nbrun.runbook.parameters.types import Parameter
 from nbrun.views.text.sanitize import plain
 
 _TYPES = {

@@ -1,4 +1,4 @@
-"""What a JSON Schema in the notebook says of parameters, and what does not fit it."""
+"""Parameters that a JSON Schema in the notebook declares, and values that it refuses."""
 
 from typing import Any
 
@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun.errors import ParameterError, RunbookError
-from nbrun.runbook.parameters.resolve import Given, as_text, declared, missing, resolve
-from nbrun.runbook.parameters.schema import FORMATS, in_metadata
-from nbrun.supervisor.bound_parameters import resolved
+from nbrun.runbook.parameters.declarations import Declarations, declarations_of
+from nbrun.runbook.parameters.resolve import resolve
+from nbrun.runbook.parameters.schema import FORMATS, parameters_in
+from nbrun.runbook.parameters.types import RawValue, raw_text
 from tests.support.build_notebooks import code, notebook
 
 
@@ -21,14 +22,17 @@ def book(schema: Any, source: str = "") -> dict[str, Any]:
     return notebook(code(source, tags=["parameters"]), metadata=metadata(schema))
 
 
+def declared(document: dict[str, Any]) -> Declarations:
+    return declarations_of(document, "python")
+
+
 def given_as(schema: dict[str, Any], text: str, **top: Any) -> Any:
-    """What `-p x=text` gives where `schema` is that of x."""
-    known = declared(book({"properties": {"x": schema}, **top}), "python")
-    values = resolve(known, {"x": as_text(text, "-p")}, language="python", undeclared=False)
-    return values["x"]
+    """Return the value of `-p x=text` if `schema` is the schema of x."""
+    declarations = declared(book({"properties": {"x": schema}, **top}))
+    return resolve(declarations, {"x": raw_text(text, "-p")}).values["x"]
 
 
-RIGHT_FORMS = [
+VALID_TEXTS = [
     ("date", "2026-02-28"),
     ("date-time", "2026-02-28T23:59:59.5+01:00"),
     ("date-time", "2026-02-28T23:59:59Z"),
@@ -39,7 +43,7 @@ RIGHT_FORMS = [
     ("uri", "https://example.org/a?b=c#d"),
     ("uuid", "00000000-0000-0000-0000-00000000000a"),
 ]
-WRONG_FORMS = [
+INVALID_TEXTS = [
     ("date", "2026-02-29"),
     ("date", "20260228"),
     ("date-time", "2026-02-28 23:59:59"),
@@ -65,34 +69,31 @@ WRONG_FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "text"), RIGHT_FORMS)
-def test_a_format_lets_through_what_has_it(kind: str, text: str) -> None:
+@pytest.mark.parametrize(("kind", "text"), VALID_TEXTS)
+def test_format_accepts_valid_text(kind: str, text: str) -> None:
     assert given_as({"type": "string", "format": kind}, text) == text
 
 
-def test_every_format_is_tried() -> None:
-    assert {*FORMATS} == {kind for kind, _ in RIGHT_FORMS} == {kind for kind, _ in WRONG_FORMS}
+def test_every_format_has_valid_and_invalid_examples() -> None:
+    assert {*FORMATS} == {kind for kind, _ in VALID_TEXTS} == {kind for kind, _ in INVALID_TEXTS}
 
 
-def test_a_parameter_or_a_property_called_format_is_none() -> None:
+def test_property_named_format_is_not_a_format() -> None:
     inner = {"type": "object", "properties": {"format": {"enum": ["csv"]}}}
     assert given_as(inner, '{"format": "csv"}') == {"format": "csv"}
-    assert list(in_metadata(metadata({"properties": {"format": {"enum": ["csv"]}}}))) == ["format"]
+    assert list(parameters_in(metadata({"properties": {"format": {"enum": ["csv"]}}}))) == [
+        "format"
+    ]
 
 
-def test_a_closed_schema_takes_its_own_parameters_and_no_others() -> None:
+def test_closed_schema_refuses_other_parameters() -> None:
     schema = {"properties": {"db": {"type": "string"}}, "additionalProperties": False}
-    closed = book(schema, "db = 'a'\nother = 1")
-    assert list(declared(closed, "python")) == ["db"]
-    for undeclared, said in ((False, "is not declared"), (True, "additionalProperties is false")):
-        with pytest.raises(ParameterError, match=said):
-            resolved(
-                {"other": as_text("2", "-p")},
-                closed,
-                kernel_name="python3",
-                language="python",
-                undeclared=undeclared,
-            )
+    closed = declared(book(schema, "db = 'a'\nother = 1"))
+    assert list(closed.parameters) == ["db"]
+    given = {"other": raw_text("2", "-p")}
+    for undeclared, message in ((False, "not declared"), (True, "additionalProperties is false")):
+        with pytest.raises(ParameterError, match=message):
+            resolve(closed, given, undeclared=undeclared)
 
 
 @pytest.mark.parametrize(
@@ -115,14 +116,14 @@ def test_a_closed_schema_takes_its_own_parameters_and_no_others() -> None:
         ({"type": "string", "pattern": r"\$$"}, "5$", "5$"),
     ],
 )
-def test_a_text_becomes_a_value_that_fits(schema: Any, text: str, value: Any) -> None:
+def test_text_converted_as_schema_allows(schema: Any, text: str, value: Any) -> None:
     port = {"type": "integer", "minimum": 1}
     got = given_as(schema, text, **{"$defs": {"port": port}})
     assert (got, type(got)) == (value, type(value))
 
 
 @pytest.mark.parametrize(
-    ("schema", "text", "said"),
+    ("schema", "text", "message"),
     [
         ({"type": "integer", "minimum": 1}, "0", "minimum of 1"),
         ({"type": "integer"}, "nan", "expected an int"),
@@ -136,22 +137,22 @@ def test_a_text_becomes_a_value_that_fits(schema: Any, text: str, value: Any) ->
         (False, "x", "should not be valid"),
         *(
             ({"type": "string", "format": kind}, text, f"is not a {kind!r}")
-            for kind, text in WRONG_FORMS
+            for kind, text in INVALID_TEXTS
         ),
         ({"type": "array", "items": {"format": "ipv4"}}, '["10.0.0.256"]', "is not a 'ipv4'"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_parameter_and_value(
-    schema: Any, text: str, said: str
+def test_disallowed_value_refused_with_parameter_and_value(
+    schema: Any, text: str, message: str
 ) -> None:
     with pytest.raises(ParameterError, match=r"^parameter 'x' \(-p\): ") as caught:
         given_as(schema, text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["hunter2\nhunter2", "hunter2"])
-def test_a_secret_that_does_not_fit_is_not_shown(text: str) -> None:
+def test_disallowed_secret_is_not_shown(text: str) -> None:
     for schema in ({"type": "integer"}, {"type": "string", "pattern": "^x$"}):
         with pytest.raises(ParameterError) as caught:
             given_as({**schema, "writeOnly": True}, text)
@@ -159,35 +160,38 @@ def test_a_secret_that_does_not_fit_is_not_shown(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"),
+    ("schema", "message"),
     [
-        ([], "is no object"),
-        ({"type": "array"}, "'type' is not read"),
-        ({"additionalProperties": True}, "additionalProperties may be false"),
-        ({"additionalProperties": {"type": "string"}}, "additionalProperties may be false"),
-        ({"patternProperties": {"^x": {}}}, "'patternProperties' is not read"),
-        ({"properties": {"x": {"format": "iri"}}}, "x: the format 'iri' is not checked"),
-        ({"properties": {"x": {"items": {"format": "time"}}}}, "the format 'time' is not checked"),
-        ({"$defs": {"y": {"anyOf": [{"format": "nope"}]}}}, "y: the format 'nope' is not"),
+        ([], "must be an object"),
+        ({"type": "array"}, "'type' is not supported"),
+        ({"additionalProperties": True}, "additionalProperties can only be false"),
+        ({"additionalProperties": {"type": "string"}}, "additionalProperties can only be false"),
+        ({"patternProperties": {"^x": {}}}, "'patternProperties' is not supported"),
+        ({"properties": {"x": {"format": "iri"}}}, "x: nbrun can't check the format 'iri'"),
+        ({"properties": {"x": {"items": {"format": "time"}}}}, "can't check the format 'time'"),
+        (
+            {"$defs": {"y": {"anyOf": [{"format": "nope"}]}}},
+            "y: nbrun can't check the format 'nope'",
+        ),
         ({"properties": {"x": {"type": "strng"}}}, "properties.x.type"),
         ({"properties": {"x": {"pattern": "("}}}, "properties.x.pattern"),
         ({"properties": {"x": 5}}, "properties.x"),
         ({"required": ["x"]}, "'x' is not among the properties"),
     ],
 )
-def test_what_is_no_schema_is_refused_with_its_place(schema: Any, said: str) -> None:
+def test_invalid_schema_refused_with_its_key(schema: Any, message: str) -> None:
     with pytest.raises(RunbookError) as caught:
-        in_metadata(metadata(schema))
+        parameters_in(metadata(schema))
     assert "metadata.nbrun.parameters" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_schema_can_not_make_nbrun_look_elsewhere() -> None:
+def test_reference_outside_schema_is_not_loaded() -> None:
     with pytest.raises(RunbookError, match="which is not in the schema"):
         given_as({"$ref": "http://127.0.0.1:1/x"}, "a")
 
 
-def test_a_parameter_is_what_schema_and_cell_say_together() -> None:
+def test_schema_and_cell_declare_parameter_together() -> None:
     schema = {
         "properties": {
             "days": {"type": "integer", "description": "how\nlong"},
@@ -196,9 +200,8 @@ def test_a_parameter_is_what_schema_and_cell_say_together() -> None:
         },
         "required": ["db", "mode"],
     }
-    found = declared(
-        book(schema, "other = 1\ndays = '7'  # in the cell\ndb = ''  # which"), "python"
-    )
+    declarations = declared(book(schema, "other = 1\ndays = '7'  # in the cell\ndb = ''  # which"))
+    found = declarations.parameters
     assert list(found) == ["days", "db", "mode", "other"]
     assert (found["days"].type, found["days"].default, found["days"].help) == (
         "int",
@@ -206,25 +209,26 @@ def test_a_parameter_is_what_schema_and_cell_say_together() -> None:
         "how long",
     )
     assert found["db"].help == "which"
-    assert [each.name for each in missing(found, {})] == ["db"]
-    assert missing(found, {"db": as_text("x", "-p")}) == []
-    assert resolve(found, {}, language="python", undeclared=False) == {"mode": "dry"}
+    assert [each.name for each in declarations.missing({})] == ["db"]
+    given = {"db": raw_text("x", "-p")}
+    assert declarations.missing(given) == []
+    assert resolve(declarations, given).values == {"db": "x", "mode": "dry"}
 
 
-def test_a_default_of_the_schema_has_to_fit_it() -> None:
-    known = declared(book({"properties": {"x": {"type": "integer", "default": "a"}}}), "python")
+def test_schema_default_must_be_allowed_by_schema() -> None:
+    declarations = declared(book({"properties": {"x": {"type": "integer", "default": "a"}}}))
     with pytest.raises(ParameterError, match="the schema's default"):
-        resolve(known, {}, language="python", undeclared=False)
+        resolve(declarations, {})
 
 
-def test_null_is_given_in_a_file_where_the_schema_allows_it() -> None:
-    known = declared(book({"properties": {"x": {"type": ["string", "null"]}}}), "python")
-    null = Given(None, "null", "v.yaml:1")
-    assert resolve(known, {"x": null}, language="python", undeclared=False) == {"x": None}
+def test_null_in_file_accepted_if_schema_allows_it() -> None:
+    declarations = declared(book({"properties": {"x": {"type": ["string", "null"]}}}))
+    null = RawValue(None, "null", "v.yaml:1")
+    assert resolve(declarations, {"x": null}).values == {"x": None}
 
 
 @given(st.text())
-def test_no_text_passes_a_pattern_by_its_last_newline(text: str) -> None:
+def test_pattern_never_accepts_newline_at_end(text: str) -> None:
     try:
         got = given_as({"type": "string", "pattern": "^[a-z]*$"}, text)
     except ParameterError:

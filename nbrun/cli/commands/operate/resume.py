@@ -17,7 +17,7 @@ from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import recovery, run_directory
 from nbrun.journal.reader import Reading
 from nbrun.runbook.parameters import sources
-from nbrun.runbook.parameters.resolve import Given
+from nbrun.runbook.parameters.types import RawValue
 from nbrun.supervisor import secret_reentry
 from nbrun.supervisor.client import SocketClient
 from nbrun.supervisor.requests import ResumeRequest
@@ -79,12 +79,12 @@ def resume(
     return follow.operate(directory, client, show_from=len(records), display=display)
 
 
-def _collect_secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, Given]:
+def _collect_secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, RawValue]:
     """Return the secrets given again. They are asked for only if a new kernel will need them."""
     kernel = state.process
     is_gone = kernel is None or not processes.is_kernel(kernel)
-    given = gather_parameters.given_again(
-        assignments, secret_reentry.declared(state), ask_for=is_gone
+    given = gather_parameters.gather_secrets(
+        assignments, secret_reentry.secret_parameters(state), ask=is_gone
     )
     unknown = ", ".join(name for name in state.plan.secrets if name not in given)
     if unknown:

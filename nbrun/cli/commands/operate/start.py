@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 
-from nbrun.cli.commands.gather_parameters import Wanted, gather
+from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.supervisor.requests import StartRequest
 from nbrun.supervisor.spawn import SupervisorProcess
@@ -13,7 +13,7 @@ from nbrun.views.text.options import DisplayOptions
 
 def start(
     request: StartRequest,
-    wanted: Wanted,
+    parameters: ParameterOptions,
     supervisor: SupervisorProcess,
     *,
     json: bool,
@@ -35,7 +35,7 @@ def start(
     interactive = not json and has_terminal()
     # Secrets are fetched and missing parameters asked for on this terminal, before the supervisor,
     # which has none, receives anything.
-    given = gather(wanted, request.runbook, request.options.kernel, interactive=interactive)
+    given = gather(parameters, request.runbook, request.options.kernel, interactive=interactive)
     supervisor.send(msgspec.structs.replace(request, attended=attended, given=given))
     try:
         if detach:

@@ -1,1 +1,1 @@
-"""Commands that help to write runbooks. They run nothing."""
+"""Commands that help to write runbooks. None of them runs a step."""

@@ -1,4 +1,4 @@
-"""`nbrun check`: what is wrong or unwise in runbooks, as a linter prints it."""
+"""`nbrun check`: print the errors and risks in runbooks, one a line, as a linter does."""
 
 import sys
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from nbrun.views.text.sanitize import plain
 
 
 def check(runbooks: Sequence[Path], *, json: bool, unattended: bool, strict: bool) -> ExitCode:
-    """Print every finding, one a line; USAGE when one is an error, or with `strict` any.
+    """Print every finding. Return USAGE if one is an error, or if there is any with `strict`.
 
     Raises:
-        UsageError: an nbrun.toml makes no sense.
+        UsageError: an nbrun.toml can't be read, or a setting in it is wrong.
     """
     found = [
         finding
@@ -29,8 +29,8 @@ def check(runbooks: Sequence[Path], *, json: bool, unattended: bool, strict: boo
     ]
     for finding in found:
         sys.stdout.write((_as_json(finding) if json else plain(str(finding))) + "\n")
-    wrong = any(strict or finding.level == "error" for finding in found)
-    return ExitCode.USAGE if wrong else ExitCode.COMPLETED
+    failed = any(strict or finding.level == "error" for finding in found)
+    return ExitCode.USAGE if failed else ExitCode.COMPLETED
 
 
 def _as_json(finding: Finding) -> str:

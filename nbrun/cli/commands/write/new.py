@@ -1,4 +1,4 @@
-"""`nbrun new`: a good runbook to start from."""
+"""`nbrun new`: write a new runbook from a template."""
 
 import json
 from importlib import resources
@@ -8,10 +8,10 @@ from nbrun.errors import UsageError
 
 
 def new(path: Path) -> Path:
-    """Write a new runbook called `path`, with .ipynb at its end; where it is.
+    """Write a new runbook to `path`, and return its path, which always ends in .ipynb.
 
     Raises:
-        UsageError: there is something of that name already, or it can't be written.
+        UsageError: the file exists already, or can't be written.
     """
     target = path if path.suffix == ".ipynb" else path.with_name(f"{path.name}.ipynb")
     template = (
@@ -22,7 +22,7 @@ def new(path: Path) -> Path:
         with target.open("x", encoding="utf-8") as file:
             file.write(template.replace("TITLE", _in_json(title)))
     except FileExistsError:
-        raise UsageError(f"{target}: is there already; choose another name") from None
+        raise UsageError(f"{target}: exists already: choose another name") from None
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror}") from error
     return target

@@ -1,9 +1,9 @@
-"""`nbrun start RUNBOOK --help-parameters`: what may be given to a runbook."""
+"""`nbrun start RUNBOOK --help-parameters`: list the parameters that a runbook takes."""
 
 from pathlib import Path
 
 from nbrun.cli.commands.console_output import open_console
-from nbrun.cli.commands.gather_parameters import declared_in
+from nbrun.cli.commands.gather_parameters import read_declarations
 from nbrun.errors import ExitCode
 from nbrun.views.terminal import parameters as view
 
@@ -12,9 +12,9 @@ def show(path: Path, kernel: str | None) -> ExitCode:
     """Print the parameters of the notebook at `path`.
 
     Raises:
-        UsageError: it is no runbook.
+        RunbookError: the file is not a notebook, or its schema is not valid.
     """
-    declared = declared_in(path, kernel)
+    declared = read_declarations(path, kernel).parameters
     if declared:
         open_console().print(view.table(declared))
     else:

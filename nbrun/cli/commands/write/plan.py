@@ -1,4 +1,4 @@
-"""`nbrun plan`: what a run would do, without running anything."""
+"""`nbrun plan`: show what a run would do, without running anything."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,43 +6,41 @@ from typing import Any
 import msgspec
 
 from nbrun.cli.commands.console_output import open_console
-from nbrun.cli.commands.gather_parameters import Wanted, gather
+from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.errors import ExitCode
 from nbrun.runbook.loader import Runbook
 from nbrun.supervisor import kernel_plan, prepare
-from nbrun.supervisor.prepare import Checked
+from nbrun.supervisor.prepare import CheckedRequest
 from nbrun.supervisor.requests import StartRequest
 from nbrun.views.terminal import plan as view
 from nbrun.views.text import identities
 
 
-def show(request: StartRequest, wanted: Wanted, *, json: bool) -> ExitCode:
-    """Check the request as `nbrun start` does, and print what would happen; no kernel is started.
+def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> ExitCode:
+    """Check the request as `nbrun start` does, and print the plan. No kernel is started.
 
     Raises:
-        UsageError: something is wrong with the request.
+        UsageError: the request, the notebook or a parameter is wrong.
     """
-    given = gather(
-        wanted, request.runbook, request.options.kernel, interactive=not json and has_terminal()
-    )
+    interactive = not json and has_terminal()
+    given = gather(parameters, request.runbook, request.options.kernel, interactive=interactive)
     request = msgspec.structs.replace(request, given=given)
-    checked = prepare.check(request, kernel_plan.of(request))
-    book, values = _redacted(checked, prepare.planned(checked))
+    checked = prepare.check(request, kernel_plan.plan_kernel(request))
+    runbook, values = _redacted(checked, prepare.plan(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
     role = checked.role.taken.told() if checked.role else None
     if json:
-        data = view.as_data(book, values, checked.policy, rows, role)
+        data = view.as_data(runbook, values, checked.policy, rows, role)
         open_console().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
     else:
-        told = [*rows, *identities.rows(role)]
-        open_console().print(view.shown(book, values, checked.policy, told))
+        rows += identities.rows(role)
+        open_console().print(view.shown(runbook, values, checked.policy, rows))
     return ExitCode.COMPLETED
 
 
-def _redacted(checked: Checked, book: Runbook) -> tuple[Runbook, dict[str, Any]]:
-    """The plan and the parameters as a record would have them: secrets stay out of here, too."""
+def _redacted(checked: CheckedRequest, runbook: Runbook) -> tuple[Runbook, dict[str, Any]]:
+    """Return the plan and the parameter values without secrets, as a record would have them."""
     redaction = checked.redaction()
-    notices = (*book.notices, *checked.given.notices)
-    seen = replace(book, steps=redaction.redact(book.steps), notices=notices)
-    return seen, redaction.redact_parameters(checked.given.values)
+    shown = replace(runbook, steps=redaction.redact(runbook.steps), notices=checked.notices())
+    return shown, redaction.redact_parameters(checked.parameters.values)

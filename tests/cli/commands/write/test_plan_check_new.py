@@ -1,4 +1,4 @@
-"""`nbrun plan`, `nbrun check` and `nbrun new`, which run nothing."""
+"""The commands `nbrun plan`, `nbrun check` and `nbrun new`, which run nothing."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def run(*words: str) -> Any:
     return CliRunner().invoke(app, words, env={"VAULT": "hunter2-hunter2"})
 
 
-def test_a_plan_shows_steps_gates_limits_and_parameters_and_runs_nothing(book: Path) -> None:
+def test_plan_shows_steps_gates_limits_and_parameters_and_runs_nothing(book: Path) -> None:
     told = run("plan", "runbook.ipynb", "-p", "db=green", "-p", "token=@env:VAULT")
     assert told.exit_code == 0, told.output
     lines = [" ".join(line.split()) for line in told.output.splitlines()]
@@ -48,7 +48,7 @@ def test_a_plan_shows_steps_gates_limits_and_parameters_and_runs_nothing(book: P
     assert sorted(path.name for path in book.parent.iterdir()) == ["runbook.ipynb"]
 
 
-def test_a_plan_for_programs_has_the_same(book: Path) -> None:
+def test_plan_as_json_has_the_same(book: Path) -> None:
     told = run("plan", "runbook.ipynb", "--json", "--yes-destructive", "-p", "token=@env:VAULT")
     assert told.exit_code == 0, told.output
     plan = json.loads(told.output)
@@ -61,17 +61,17 @@ def test_a_plan_for_programs_has_the_same(book: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["-p", "nothing=1"], ["--kernel", "nowhere"], ["--cwd", "no"]])
-def test_a_plan_refuses_what_a_run_would(book: Path, words: list[str]) -> None:
+def test_plan_refuses_what_start_refuses(book: Path, words: list[str]) -> None:
     told = run("plan", "runbook.ipynb", *words)
     assert isinstance(told.exception, NbrunError)
     assert told.exception.exit_code == 2
 
 
-def test_check_prints_findings_and_ends_with_2_only_for_errors(book: Path) -> None:
+def test_check_prints_findings_and_exits_with_2_for_errors(book: Path) -> None:
     path = write(book.parent, notebook(code("1", tags=["Setup"]), metadata=PYTHON), "warned.ipynb")
     told = run("check", "warned.ipynb")
     assert told.exit_code == 0
-    assert told.output.startswith("warned.ipynb, cell 1: warning: the tag 'Setup' means nothing")
+    assert told.output.startswith("warned.ipynb, cell 1: warning: the tag 'Setup' has no effect")
     assert run("check", "warned.ipynb", "--strict").exit_code == 2
     write(book.parent, notebook(code("if:"), metadata=PYTHON), "wrong.ipynb")
     told = run("check", "warned.ipynb", "wrong.ipynb", "--json")
@@ -82,7 +82,7 @@ def test_check_prints_findings_and_ends_with_2_only_for_errors(book: Path) -> No
     assert path.exists()
 
 
-def test_a_new_runbook_is_a_good_one_and_overwrites_nothing(book: Path) -> None:
+def test_new_runbook_has_no_findings_and_overwrites_nothing(book: Path) -> None:
     told = run("new", "db-failover")
     assert told.output == "db-failover.ipynb\n"
     assert run("check", "db-failover.ipynb", "--strict").output == ""
@@ -93,6 +93,6 @@ def test_a_new_runbook_is_a_good_one_and_overwrites_nothing(book: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ['"quoted"', "back\\slash", "$(id)", "{x}"])
-def test_a_hostile_name_makes_a_runbook_too(book: Path, name: str) -> None:
+def test_new_runbook_with_hostile_name_has_no_findings(book: Path, name: str) -> None:
     run("new", name)
     assert run("check", f"{name}.ipynb", "--strict").exit_code == 0
