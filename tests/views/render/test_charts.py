@@ -1,4 +1,4 @@
-"""Charts that need scripts: what is said of them, and the frames that draw them."""
+"""Charts that need scripts: their descriptions, and the frames that draw them."""
 
 import base64
 import hashlib
@@ -17,25 +17,25 @@ ALTAIR = """<div id="altair-viz-1"></div><style>#altair-viz-1.vega-embed { width
 "mark": "bar", "title": "</Free>"}, {"mode": "vega-lite"});</script>"""
 
 
-@pytest.mark.parametrize(("kind", "figure", "told"), [
+@pytest.mark.parametrize(("kind", "figure", "description"), [
     ("plotly", BAR, "a plotly chart (1 × bar) “Free”"),
     ("plotly", {"data": 3, "layout": None}, "a plotly chart"),
     ("vega", {"title": {"text": "Free"}}, "a Vega chart “Free”"),
     ("vega", {"title": "x" * 200}, f"a Vega chart “{'x' * 80}…”"),
 ])  # fmt: skip
-def test_a_chart_is_told_in_a_few_words(
-    kind: charts.Kind, figure: dict[str, object], told: str
+def test_chart_described_by_library_traces_and_title(
+    kind: charts.Kind, figure: dict[str, object], description: str
 ) -> None:
-    assert charts.describe(kind, figure) == told
+    assert charts.describe(kind, figure) == description
 
 
-def test_altairs_html_holds_its_chart() -> None:
+def test_figure_restored_from_altair_html() -> None:
     made = charts.restore_figures({"text/html": ALTAIR, "text/plain": "alt.Chart(...)"})
     (found,) = [value for mime, value in made.items() if charts.kind_of(mime) == "vega"]
     assert found == {"mark": "bar", "title": "</Free>"}
 
 
-def test_a_chart_that_a_notebook_keeps_as_text_is_a_figure() -> None:
+def test_figure_restored_from_notebook_text() -> None:
     spec = {"mark": "bar", "title": "Free"}
     bundle = outputs.valid_data({"application/vnd.vegalite.v6.json": spec, "text/plain": "x"})
     assert charts.restore_figures(bundle) == {
@@ -51,11 +51,11 @@ def test_a_chart_that_a_notebook_keeps_as_text_is_a_figure() -> None:
 @pytest.mark.parametrize(
     "source", ["<p>vega-embed</p>", ALTAIR[:-60], ALTAIR.replace('"mark', "\\"), 7]
 )
-def test_other_html_stays_as_it_is(source: object) -> None:
+def test_html_without_altair_call_unchanged(source: object) -> None:
     assert charts.restore_figures({"text/html": source}) == {"text/html": source}
 
 
-def test_what_a_figure_says_ends_neither_its_frame_nor_its_script() -> None:
+def test_hostile_figure_ends_neither_frame_nor_script() -> None:
     hostile = '</script><script>alert(1)</script>"><img src=x onerror=alert(2)>&quot;'
     figure = {"data": [{"name": hostile}], "layout": {"title": hostile}}
     made = charts.render_frame("plotly", figure, hostile) or ""
@@ -67,7 +67,7 @@ def test_what_a_figure_says_ends_neither_its_frame_nor_its_script() -> None:
     assert "alert(1)&lt;" not in inside[1]
 
 
-def test_the_policy_names_the_scripts_of_the_page_and_no_others() -> None:
+def test_script_policy_lists_exactly_the_page_scripts() -> None:
     assert charts.script_policy(set()) == "'none'"
     page = (charts.render_frame("plotly", BAR, "t") or "") + charts.render_libraries({"plotly"})
     scripts = re.findall(r"&lt;script&gt;(.*?)&lt;/script&gt;", page, re.S)
@@ -87,7 +87,7 @@ def test_the_policy_names_the_scripts_of_the_page_and_no_others() -> None:
     assert "unsafe" not in charts.script_policy({"plotly"})
 
 
-def test_what_can_not_be_drawn_is_said_and_given_as_data(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undrawable_chart_described_with_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = display() | {"data": {"application/vnd.plotly.v1+json": BAR}}
     assert "<iframe" in safe_html.output(bundle)
     monkeypatch.setattr(charts, "_MAX_FIGURE", 10)
@@ -95,19 +95,19 @@ def test_what_can_not_be_drawn_is_said_and_given_as_data(monkeypatch: pytest.Mon
     assert "<iframe" not in made
     assert "a plotly chart (1 × bar) “Free”" in made
     assert "nbrun-cli[charts]" in made
-    assert html_of(BAR) in made
+    assert escaped_json(BAR) in made
     monkeypatch.setattr(charts, "_MAX_FIGURE", 10**6)
     monkeypatch.setitem(charts._PACKAGES, "plotly", "no_such_package")
     assert safe_html.output(bundle) == made
 
 
-def html_of(figure: dict[str, object]) -> str:
+def escaped_json(figure: dict[str, object]) -> str:
     return json.dumps(figure, indent=2).replace('"', "&quot;")
 
 
 @pytest.mark.parametrize(
     ("wanted", "given"), [(300, 300), (10**9, 900), (-5, 120), ("9", 450), (True, 450)]
 )
-def test_no_figure_makes_its_frame_higher_than_a_screen(wanted: object, given: int) -> None:
+def test_frame_height_limited_to_a_screen(wanted: object, given: int) -> None:
     made = charts.render_frame("plotly", {"data": [], "layout": {"height": wanted}}, "t")
     assert f'height="{given}"' in (made or "")

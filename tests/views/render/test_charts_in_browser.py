@@ -1,4 +1,4 @@
-"""Charts in a real browser: drawn, in frames from which nothing gets out."""
+"""Charts in a real browser: drawn in frames that send nothing and reach nothing."""
 
 import json
 from collections.abc import Iterator
@@ -23,16 +23,16 @@ def browser() -> Iterator[Browser]:
         yield made
 
 
-class Server:
-    """Another place, which says who asked it for something."""
+class RecordingServer:
+    """An HTTP server that records the requests it receives."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        asked = self.asked
+        self.requests: list[str] = []
+        requests = self.requests
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                asked.append(self.path)
+                requests.append(self.path)
                 self.send_response(200)
                 self.send_header("Access-Control-Allow-Origin", "*")
                 self.end_headers()
@@ -51,13 +51,13 @@ class Server:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Server]:
-    made = Server()
+def other_server() -> Iterator[RecordingServer]:
+    made = RecordingServer()
     yield made
     made.close()
 
 
-def shown(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Page:
+def open_report(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Page:
     tale = Tale(step("a")).begin("a")
     for bundle in bundles:
         tale.output({"output_type": "display_data", "data": bundle, "metadata": {}})
@@ -66,8 +66,8 @@ def shown(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Page:
     return browser.open(path)
 
 
-def frames(opened: Page) -> list[Any]:
-    """The frames that hold charts, each once it has drawn or said why not."""
+def chart_frames(opened: Page) -> list[Any]:
+    """Return the frames with charts, once each has drawn its chart or shown an error."""
     found = [each for each in opened.page.frames[1:] if each.query_selector("#figure") is not None]
     for each in found:
         each.wait_for_function(
@@ -96,11 +96,9 @@ MARKS = {
 }  # fmt: skip
 
 
-def test_charts_are_drawn_each_in_a_frame_and_the_library_is_there_once(
-    browser: Browser, tmp_path: Path
-) -> None:
-    opened = shown(browser, tmp_path, plotly(BARS), plotly(BARS), vega(MARKS))
-    first, second, third = frames(opened)
+def test_charts_drawn_in_frames_with_one_library(browser: Browser, tmp_path: Path) -> None:
+    opened = open_report(browser, tmp_path, plotly(BARS), plotly(BARS), vega(MARKS))
+    first, second, third = chart_frames(opened)
     for frame in (first, second):
         assert frame.locator(".bars path").count() == 2
         assert frame.locator(".gtitle").text_content() == "Free"
@@ -119,10 +117,10 @@ def test_charts_are_drawn_each_in_a_frame_and_the_library_is_there_once(
     assert all(titles)
 
 
-def test_no_figure_runs_a_script_or_asks_for_anything(
-    browser: Browser, tmp_path: Path, elsewhere: Server
+def test_hostile_figures_run_no_script_and_send_no_request(
+    browser: Browser, tmp_path: Path, other_server: RecordingServer
 ) -> None:
-    url = elsewhere.url
+    url = other_server.url
     markup = (
         f"</script><script>{OWN}</script><img src='{url}/img' onerror='{OWN}'>"
         f"<a href='javascript:{OWN}'>a</a><a href='{url}/link' target='_self'>b</a>"
@@ -157,27 +155,27 @@ def test_no_figure_runs_a_script_or_asks_for_anything(
         "config": {"style": {"x": markup}},
     }
     bundles = [plotly(hostile), vega(remote), vega(escaping), vega(pictures), plotly(BARS)]
-    opened = shown(browser, tmp_path, *bundles)
-    found = frames(opened)
+    opened = open_report(browser, tmp_path, *bundles)
+    found = chart_frames(opened)
     assert len(found) == len(bundles)
     for frame in found:
         for link in frame.query_selector_all("a"):
             link.dispatch_event("click")
         frame.evaluate("document.body.click()")
         assert frame.evaluate("window.owned") is None
-    assert found[-1].locator(".bars path").count() == 2  # the last is drawn: so all had their turn
+    assert found[-1].locator(".bars path").count() == 2  # the last one is drawn, so all have run
     assert opened.page.evaluate("window.owned") is None
-    assert elsewhere.asked == []
+    assert other_server.requests == []
     assert opened.page.url.startswith("file:")
     assert len(opened.page.frames) == 1 + len(bundles) + 2
 
 
-def test_a_frame_could_neither_ask_for_anything_nor_go_anywhere(
-    browser: Browser, tmp_path: Path, elsewhere: Server
+def test_frame_sandbox_blocks_requests_and_navigation(
+    browser: Browser, tmp_path: Path, other_server: RecordingServer
 ) -> None:
-    """Were a script let through by mistake, the frame would still hold it."""
-    opened = shown(browser, tmp_path, plotly(BARS))
-    (frame,) = frames(opened)
+    """Check the second barrier: the sandbox, for a script that the policy let through."""
+    opened = open_report(browser, tmp_path, plotly(BARS))
+    (frame,) = chart_frames(opened)
     tried = """async url => {
       const failed = [];
       await fetch(url + '/fetch').catch(() => failed.push('fetch'));
@@ -192,13 +190,13 @@ def test_a_frame_could_neither_ask_for_anything_nor_go_anywhere(
       const script = document.createElement('script'); script.textContent = 'window.owned = 1';
       document.head.append(script); if (!window.owned) failed.push('script');
       return failed }"""  # noqa: E501
-    failed = frame.evaluate(tried, elsewhere.url)
+    failed = frame.evaluate(tried, other_server.url)
     assert failed == ["fetch", "storage", "top", "open", "image", "eval", "script"]
-    frame.evaluate("url => { location = url + '/self' }", elsewhere.url)
+    frame.evaluate("url => { location = url + '/self' }", other_server.url)
     opened.page.wait_for_timeout(300)
-    assert elsewhere.asked == []
+    assert other_server.requests == []
 
 
-def test_what_a_library_can_not_draw_is_said_in_its_frame(browser: Browser, tmp_path: Path) -> None:
-    (first,) = frames(shown(browser, tmp_path, vega({"mark": 7})))
+def test_drawing_error_shown_in_its_frame(browser: Browser, tmp_path: Path) -> None:
+    (first,) = chart_frames(open_report(browser, tmp_path, vega({"mark": 7})))
     assert "could not be drawn" in first.locator("#chart").text_content()

@@ -1,4 +1,4 @@
-"""HTML read as text and tables."""
+"""Text and tables read from HTML."""
 
 import time
 
@@ -26,7 +26,7 @@ def test_text_and_tables_come_in_order() -> None:
     assert isinstance(table, HtmlTable)
 
 
-def test_spans_headers_and_alignment_of_a_table_are_read() -> None:
+def test_table_spans_headers_and_alignment_parsed() -> None:
     table = only_table(
         "<table><caption>Disks</caption><thead><tr style='text-align: right'><th colspan=2>a</tr>"
         "</thead><tbody><tr><th rowspan=2>x<td>1</td></tr><tr><td>2</tbody></table>"
@@ -36,12 +36,12 @@ def test_spans_headers_and_alignment_of_a_table_are_read() -> None:
     assert table.rows[1] == [TableCell("x", header=True, rowspan=2), TableCell("1")]
 
 
-def test_leading_rows_of_headers_are_a_head_without_being_marked() -> None:
+def test_leading_th_rows_are_the_head_without_thead() -> None:
     assert only_table("<table><tr><th>a<th>b<tr><td>1<td>2</table>").header_rows == 1
     assert only_table("<table><tr><th>a<td>b<tr><td>1<td>2</table>").header_rows == 0
 
 
-def test_a_table_within_a_cell_is_the_cells_text() -> None:
+def test_nested_table_becomes_its_cell_text() -> None:
     table = only_table("<table><tr><td><table><tr><td>in</td></tr></table></td><td>2</table>")
     assert [[cell.text for cell in row] for row in table.rows] == [["in", "2"]]
 
@@ -51,16 +51,16 @@ def test_a_table_within_a_cell_is_the_cells_text() -> None:
     ["<script>alert(1)</script>", "<style>p{}</style>", "<p style='display:none'>no</p>",
      "<!-- no -->", "<template>no</template>"],
 )  # fmt: skip
-def test_what_a_browser_does_not_show_is_not_read(hidden: str) -> None:
+def test_hidden_elements_are_skipped(hidden: str) -> None:
     assert text_and_tables(f"{hidden}<p>yes</p>") == ["yes"]
 
 
-def test_the_middle_of_a_very_long_table_is_left_out_and_counted() -> None:
+def test_middle_rows_skipped_and_counted_in_long_table() -> None:
     table = only_table("<table>" + "<tr><td>1" * 3_000 + "</table>")
     assert (len(table.rows), table.skipped_rows) == (1_000, 2_000)
 
 
-def test_depth_does_not_matter() -> None:
+def test_text_read_at_1500_nested_elements() -> None:
     assert text_and_tables("<div>" * 1_500 + "deep") == ["deep"]
 
 
@@ -68,15 +68,15 @@ def test_depth_does_not_matter() -> None:
     "nested",
     ["<div>", "<DIV class='x'>", "<div></x>", "<b>", "<table><tr><td>", "<div><div></div>"],
 )
-def test_what_is_nested_without_measure_is_read_in_no_time(nested: str) -> None:
-    """Its parser would take an hour, and heed no Ctrl-C."""
+def test_page_nested_too_deep_read_in_seconds(nested: str) -> None:
+    """Without the limit, the parser takes an hour and ignores Ctrl-C."""
     page = f"<style>p {{}}</style>{nested * 150_000}<p>deep &amp; dark</p>{'</div>' * 9}"
     began = time.process_time()
     assert text_and_tables(page) == ["deep & dark"]
     assert time.process_time() - began < 10
 
 
-def test_a_long_page_that_is_not_deep_keeps_its_tables() -> None:
+def test_long_flat_page_keeps_its_tables() -> None:
     script = f"<script>{'if (a<b && c<d) {}' * 2_000}</script>"
     rows = "<tr><td>1<td>2" * 3_000
     (table,) = text_and_tables(f"{script}{'<p>' * 3_000}<table>{rows}</table>{'<br>' * 3_000}")
@@ -84,10 +84,10 @@ def test_a_long_page_that_is_not_deep_keeps_its_tables() -> None:
     assert len(table.rows) + table.skipped_rows == 3_000
 
 
-def test_a_picture_is_named() -> None:
+def test_image_named_by_alt_text() -> None:
     assert to_text("<p>a<img alt='the plan' src='file:///etc/passwd'>b") == "a [image: the plan] b"
 
 
 @given(st.lists(TAGS | st.text(max_size=4), max_size=40).map("".join))
-def test_no_page_is_refused(html: str) -> None:
+def test_any_page_gives_text(html: str) -> None:
     assert isinstance(to_text(html), str)

@@ -1,4 +1,4 @@
-"""Pictures on a terminal: by the bytes that terminals define, and by half-blocks on a screen."""
+"""Images on a terminal: the bytes of each graphics protocol, and half-blocks on a screen."""
 
 import base64
 import io
@@ -22,15 +22,15 @@ def printed(mime: str, content: str, how: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("NBRUN_IMAGES", how)
     images.graphics_protocol.cache_clear()
     file = io.StringIO()
-    drawn = images.render(mime, content)
-    assert drawn is not None
+    image = images.render(mime, content)
+    assert image is not None
     console = Console(file=file, force_terminal=True, color_system="truecolor", width=60, height=30)
-    console.print(drawn)
+    console.print(image)
     images.graphics_protocol.cache_clear()
     return file.getvalue()
 
 
-def test_half_blocks_are_two_pixels_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_blocks_show_two_pixels_per_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.new("RGB", (400, 400), (255, 0, 0))
     image.paste((0, 0, 255), (0, 210, 400, 400))
     text = printed("image/png", encoded(image, "PNG"), "blocks", monkeypatch)
@@ -44,13 +44,13 @@ def test_half_blocks_are_two_pixels_a_cell(monkeypatch: pytest.MonkeyPatch) -> N
     assert (screen.buffer[19][0].data, screen.buffer[20][0].data) == ("▀", " ")
 
 
-def test_sixels_begin_and_end_as_a_terminal_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sixels_start_and_end_as_a_terminal_expects(monkeypatch: pytest.MonkeyPatch) -> None:
     text = printed("image/png", png(), "sixel", monkeypatch)
     assert re.search(r"\x1bP[0-9;]*q.*#\d+;2;100;0;0.*\x1b\\", text, re.S)
     assert text.endswith("\x1b8")
 
 
-def test_iterm_is_given_the_picture_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_iterm_receives_the_image_file(monkeypatch: pytest.MonkeyPatch) -> None:
     text = printed("image/png", png(), "iterm", monkeypatch)
     found = re.search(
         r"\x1b\]1337;File=inline=1;size=(\d+);width=4;height=2[^:]*:([^\x07]+)\x07", text
@@ -61,7 +61,7 @@ def test_iterm_is_given_the_picture_itself(monkeypatch: pytest.MonkeyPatch) -> N
     assert Image.open(io.BytesIO(data)).size == (40, 40)
 
 
-def test_kitty_is_sent_the_picture_and_its_place(
+def test_kitty_receives_image_and_placement(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = io.StringIO()
@@ -88,12 +88,12 @@ def test_kitty_is_sent_the_picture_and_its_place(
         ("\x1bP>|WezTerm 2024\x1b\\\x1b[?65;6;18;22c", "iterm"),
     ],
 )
-def test_what_a_terminal_answers_is_understood(answer: str, how: str) -> None:
+def test_protocol_chosen_by_terminal_answers(answer: str, how: str) -> None:
     assert images.choose_protocol(answer) == how
 
 
 def plain_blue(kind: str) -> str:
-    """A blue picture as a kernel sends it; a GIF goes on with a green one."""
+    """Return a blue image as a kernel sends it. A GIF has a green second frame."""
     if kind == "SVG+XML":
         return f'<svg {SVG}><rect width="9" height="9" fill="#00f"/></svg>'
     first, second = (Image.new("RGB", (20, 20), colour) for colour in ("blue", "lime"))
@@ -102,7 +102,7 @@ def plain_blue(kind: str) -> str:
 
 
 def seen(text: str, how: str, sent: str) -> tuple[int, ...]:
-    """The colour of the middle of what a terminal was given: red, green and blue up to 255."""
+    """Return the red, green and blue (up to 255) at the middle of what a terminal received."""
     if how == "blocks":
         screen = pyte.Screen(60, 30)
         pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
@@ -120,10 +120,10 @@ def seen(text: str, how: str, sent: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("how", ["blocks", "sixel", "kitty", "iterm"])
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "JPEG", "WEBP", "SVG+XML"])
-def test_every_format_is_drawn_by_every_protocol(
+def test_every_format_drawn_by_every_protocol(
     kind: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a GIF its first frame."""
+    """Only the first frame of a GIF is drawn."""
     out = io.StringIO()
     monkeypatch.setattr("sys.__stdout__", out)
     text = printed(f"image/{kind.lower()}", plain_blue(kind), how, monkeypatch)
@@ -131,12 +131,12 @@ def test_every_format_is_drawn_by_every_protocol(
     assert all(abs(is_ - wanted) <= 4 for is_, wanted in shades)
 
 
-def test_what_is_transparent_is_white(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transparency_becomes_white(monkeypatch: pytest.MonkeyPatch) -> None:
     text = printed("image/png", png(colour="#00000000", mode="RGBA"), "blocks", monkeypatch)
     assert "38;2;255;255;255" in text
 
 
-def test_an_svg_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_svg_reads_no_local_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret.png").write_bytes(base64.b64decode(png(9, 9, "red")))
     for href in ("href", "xlink:href"):
         image = f'<image {href}="{tmp_path}/secret.png" width="9" height="9"/>'
@@ -144,22 +144,22 @@ def test_an_svg_reads_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert "255;0;0" not in printed("image/svg+xml", svg, "blocks", monkeypatch)
 
 
-def test_what_can_not_be_drawn_is_none() -> None:
+def test_undrawable_image_gives_none() -> None:
     entity = '<!DOCTYPE svg [<!ENTITY x "y">]><svg xmlns="http://www.w3.org/2000/svg">&x;</svg>'
     assert images.render("image/png", "garbage") is None
     assert images.render("image/svg+xml", entity) is None
     assert images.render("image/svg+xml", "<svg") is None
 
 
-def test_a_small_file_with_a_huge_picture_is_not_decoded() -> None:
+def test_huge_image_in_small_file_not_decoded() -> None:
     huge = encoded(Image.new("1", (20_000, 20_000)), "PNG")
     assert images.render("image/png", huge) is None
 
 
-def test_the_size_of_a_character_is_not_asked_of_the_terminal(
+def test_character_size_not_queried_from_terminal(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Asking takes keys away, and writes a traceback onto the screen when nothing answers."""
+    """A query would discard typed keys, and print a traceback if nothing answers."""
     images._cell_size.cache_clear()
     printed("image/png", png(), "blocks", monkeypatch)
     from textual_image import _terminal

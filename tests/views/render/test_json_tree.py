@@ -1,4 +1,4 @@
-"""JSON laid out as a tree."""
+"""JSON as an indented tree with folded levels."""
 
 import json
 
@@ -16,7 +16,7 @@ VALUES = st.recursive(
 )
 
 
-def test_the_deepest_levels_are_folded_until_it_fits() -> None:
+def test_deepest_levels_folded_until_tree_fits() -> None:
     value = {"a": [1, 2, {"b": [1, 2, 3]}], "c": {"d": 1}}
     assert render_json(value, 9).plain.splitlines() == [
         "{",
@@ -26,7 +26,7 @@ def test_the_deepest_levels_are_folded_until_it_fits() -> None:
     ]
 
 
-def test_what_is_long_at_its_first_level_is_cut_and_counted() -> None:
+def test_long_first_level_cut_and_counted() -> None:
     assert render_json(list(range(1000)), 4).plain.splitlines() == [
         *("[", "  0,", "  1,", "  2,"),
         "… 998 more lines",
@@ -34,12 +34,12 @@ def test_what_is_long_at_its_first_level_is_cut_and_counted() -> None:
 
 
 @given(VALUES)
-def test_a_whole_tree_is_the_json_that_it_was(value: object) -> None:
+def test_unlimited_tree_parses_as_its_value(value: object) -> None:
     text = render_json(value, 0).plain
     if "<U+" not in text and "^" not in text:  # controls are made visible
         assert json.loads(text) == value
 
 
 @given(VALUES, st.integers(1, 30))
-def test_no_tree_is_longer_than_it_may_be(value: object, most: int) -> None:
+def test_tree_never_exceeds_max_lines(value: object, most: int) -> None:
     assert len(render_json(value, most).plain.split("\n")) <= most + 1

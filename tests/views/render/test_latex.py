@@ -1,4 +1,4 @@
-"""LaTeX as Unicode."""
+"""LaTeX converted to Unicode."""
 
 import pytest
 from hypothesis import given
@@ -19,15 +19,15 @@ from nbrun.views.render.latex import to_unicode
         (r"\input{/etc/passwd}", r"\input{/etc/passwd}"),
     ],
 )
-def test_what_unicode_has_is_written_with_it(source: str, text: str) -> None:
+def test_latex_converted_to_unicode(source: str, text: str) -> None:
     assert to_unicode(source) == text
 
 
-def test_what_is_too_long_stays_as_it_is_written() -> None:
+def test_long_latex_unchanged() -> None:
     long = r"\alpha" * 10_000
     assert to_unicode(long) == long
 
 
 @given(st.text(alphabet="\\{}^_$ab1 &frac\n", max_size=60))
-def test_no_source_is_refused_or_lost(source: str) -> None:
+def test_any_latex_gives_text(source: str) -> None:
     assert to_unicode(source) or not source.strip()

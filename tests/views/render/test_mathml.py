@@ -1,4 +1,4 @@
-"""LaTeX as MathML, as far as it is understood."""
+"""LaTeX formulas converted to MathML."""
 
 import re
 
@@ -8,7 +8,7 @@ from nbrun.views.render import mathml
 
 
 def shape(source: str) -> str:
-    """The MathML without its attributes; text as it stands."""
+    """Return the MathML without its attributes."""
     return re.sub(r"<(\w+) [^>]*>", r"<\1>", mathml.to_mathml(source) or "")
 
 
@@ -16,18 +16,18 @@ def shape(source: str) -> str:
     ("$x$", "inline"), (r"\(x\)", "inline"), ("$$x$$", "block"), (r"\[x\]", "block"),
     (r"\begin{equation*}x\end{equation*}", "block"),
 ])  # fmt: skip
-def test_a_formula_stands_between_any_of_the_usual_signs(source: str, display: str) -> None:
+def test_formula_found_between_any_delimiters(source: str, display: str) -> None:
     assert shape(source) == "<math><mrow><mi>x</mi></mrow></math>"
     assert f'display="{display}"' in (mathml.to_mathml(source) or "")
 
 
-def test_text_between_formulas_stays_with_its_spaces() -> None:
+def test_text_between_formulas_keeps_spaces() -> None:
     made = shape(r"with $a$ and $b$ <b>free</b>")
     formulas = [f"<math><mrow><mi>{name}</mi></mrow></math>" for name in "ab"]
     assert made == f"with {formulas[0]} and {formulas[1]} &lt;b&gt;free&lt;/b&gt;"
 
 
-def test_lines_are_aligned() -> None:
+def test_align_environment_becomes_table() -> None:
     made = shape(r"\begin{align*}a&=b\\c&=d\end{align*}")
     assert made.count("<mtr>") == 2
     assert "&" not in made.replace("&#x", "")
@@ -41,5 +41,5 @@ DEEP = "$" + "{" * 2_000 + "x" + "}" * 2_000 + "$"
     DEEP[:-1], r"$\text{a<b}$", "$" + "x" * 5_001 + "$", r"$\frac$", "$}{$",
     r"\begin{eqnarray}a&=&b\end{eqnarray}",
 ])  # fmt: skip
-def test_what_is_no_formula_or_is_not_understood_is_left_to_others(source: str) -> None:
+def test_text_without_convertible_formulas_gives_none(source: str) -> None:
     assert mathml.to_mathml(source) is None

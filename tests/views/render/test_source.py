@@ -1,4 +1,4 @@
-"""What a source looks like in a terminal."""
+"""Source code on a terminal."""
 
 import subprocess
 import sys
@@ -6,24 +6,12 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pygments.lexers import get_lexer_by_name
 
-from nbrun.views.render.lexers import find_lexer
 from nbrun.views.render.source import highlight
-from tests.views.render.test_mime import MARKDOWN, SGR, is_safe, printed, screen
-
-PYTHON = st.lists(
-    st.sampled_from(
-        [
-            *("for ", "x", " = ", "1.5e3", "'a'", '"""', "#", "\n", "    ", "(", ")", "@f\n", ":"),
-            *("def f", "f'{x}'", "lambda", "**", "\\", "é", "\t", "class A", "None", "async "),
-        ]
-    ),
-    max_size=30,
-).map("".join)
+from tests.support.rendered_text import MARKDOWN, SGR, is_safe, printed, screen
 
 
-def test_a_source_has_colours_and_no_background() -> None:
+def test_source_has_colours_without_background() -> None:
     shown = screen(highlight("for x in y:\n    pass", "python"))
     assert shown.display[1].rstrip() == "    pass"
     assert shown.buffer[0][0].fg != "default"
@@ -31,31 +19,20 @@ def test_a_source_has_colours_and_no_background() -> None:
 
 
 @pytest.mark.parametrize("language", ["", "no such language", "\x1b[2J", "../x"])
-def test_a_source_in_an_unknown_language_is_plain(language: str) -> None:
+def test_source_in_unknown_language_plain(language: str) -> None:
     assert printed(highlight("a <- 1", language)).rstrip() == "a <- 1"
 
 
-def test_a_long_line_of_a_source_is_wrapped_and_not_cut() -> None:
+def test_long_source_line_not_cut() -> None:
     assert SGR.sub("", printed(highlight("x" * 200, "python"))).count("x") == 200
 
 
 @given(st.text() | MARKDOWN, st.sampled_from(["python", "bash", "r", "nothing"]))
-def test_no_source_is_ever_refused(code: str, language: str) -> None:
+def test_any_source_renders_safely(code: str, language: str) -> None:
     assert is_safe(highlight(code, language))
 
 
-@given(PYTHON)
-def test_python_looks_in_ipython_as_by_ipythons_own_lexer(code: str) -> None:
-    theirs = get_lexer_by_name("ipython3", stripnl=False)
-    assert list(find_lexer(code, "ipython3").get_tokens(code)) == list(theirs.get_tokens(code))
-
-
-@pytest.mark.parametrize("code", ["!ls -l", "%%bash\nls -l", "x = %sx ls", "print?"])
-def test_what_ipython_adds_is_read_by_its_own_lexer(code: str) -> None:
-    assert type(find_lexer(code, "ipython3")) is type(get_lexer_by_name("ipython3"))
-
-
-def test_python_needs_none_of_the_lexers_of_other_languages() -> None:
+def test_highlighting_python_imports_no_other_lexers() -> None:
     seen = (
         "import sys\n"
         "from nbrun.views.render.source import highlight\n"

@@ -1,4 +1,4 @@
-"""Tracebacks of IPython read: its own form, as it came from a kernel."""
+"""IPython tracebacks, as kernels send them."""
 
 from nbrun.views.render.traceback import ErrorLocation, error_location, shorten
 
@@ -16,39 +16,39 @@ OWN = "File /venv/site-packages/IPython/core/magic.py:12, in run()\n---> 12 pass
 END = "\x1b[31mValueError\x1b[39m: bad"
 
 
-def test_the_cells_frames_come_first_and_libraries_are_one_line_each() -> None:
-    told = shorten([RULE, HEAD, LIBRARY, CELL, OWN, END])
-    assert told[0] == HEAD
-    assert told[1] == CELL.rstrip("\n")
-    assert told[2].startswith("  in \x1b[32m/usr/lib/json/__init__.py:346")
-    assert told[3:] == [END]
+def test_cell_frames_first_and_library_frames_one_line() -> None:
+    shown = shorten([RULE, HEAD, LIBRARY, CELL, OWN, END])
+    assert shown[0] == HEAD
+    assert shown[1] == CELL.rstrip("\n")
+    assert shown[2].startswith("  in \x1b[32m/usr/lib/json/__init__.py:346")
+    assert shown[3:] == [END]
 
 
-def test_each_error_of_a_chain_is_told() -> None:
+def test_each_error_of_a_chain_shown() -> None:
     between = "\nThe above exception was the direct cause of the following exception:\n"
-    told = shorten([RULE, HEAD, CELL, DEEPER, END, between, HEAD, LIBRARY, CELL, END])
-    assert told.index(between) == 4
-    assert told.count(END) == 2
-    assert len(told) == 9
+    shown = shorten([RULE, HEAD, CELL, DEEPER, END, between, HEAD, LIBRARY, CELL, END])
+    assert shown.index(between) == 4
+    assert shown.count(END) == 2
+    assert len(shown) == 9
 
 
-def test_another_form_of_traceback_stays_as_it_is() -> None:
+def test_traceback_in_other_format_unchanged() -> None:
     other = ["Error in f(): no such object", "Traceback:", "1. f()"]
     assert shorten(other) == other
     assert error_location(other) is None
 
 
-def test_the_failing_line_is_the_cells_last_one() -> None:
+def test_error_location_is_innermost_cell_line() -> None:
     assert error_location([RULE, HEAD, CELL, DEEPER, LIBRARY, END]) == ErrorLocation(
         2, "return 1/x"
     )
     assert error_location([CELL, LIBRARY]) == ErrorLocation(8, "load('{')")
 
 
-def test_a_syntax_error_has_a_line() -> None:
-    (told,) = [
+def test_error_location_of_syntax_error() -> None:
+    (shown,) = [
         error_location(
             ["  Cell In[11], line 1\n    x = (1 +\n            ^\nSyntaxError: incomplete"]
         )
     ]
-    assert told == ErrorLocation(1, "x = (1 +")
+    assert shown == ErrorLocation(1, "x = (1 +")

@@ -1,4 +1,4 @@
-"""Bars of ipywidgets as text, live and in the notebook; the messages are a kernel's own."""
+"""Progress bars of ipywidgets as text, live and in the notebook."""
 
 from nbrun.core import events as ev
 from nbrun.views.export.outputs import Outputs
@@ -13,14 +13,14 @@ def view(model: str) -> dict[str, object]:
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
-def test_a_bar_shows_its_share() -> None:
+def test_progress_bar_shows_its_share() -> None:
     widgets = Widgets()
     widgets.take(build_events.widgets_changed({"m": BAR}))
     widgets.take(build_events.widgets_changed({"m": {"value": 2}}))
     assert widgets.text("m") == f"copy |{'█' * 16}{'░' * 8}| 2 of 3"
 
 
-def test_a_box_shows_its_children_as_tqdm_makes_them() -> None:
+def test_box_shows_tqdm_children() -> None:
     widgets = Widgets()
     widgets.take(
         build_events.widgets_changed(
@@ -35,7 +35,7 @@ def test_a_box_shows_its_children_as_tqdm_makes_them() -> None:
     assert widgets.text("b") == f"copy: 66% |{'█' * 24}| 3/3 [00:01<00:00]"
 
 
-def test_what_is_malformed_or_goes_in_a_circle_shows_little_and_fails_never() -> None:
+def test_malformed_or_circular_models_never_fail() -> None:
     widgets = Widgets()
     broken = {"_model_name": "IntProgressModel", "value": "x", "max": None}
     circle = {"_model_name": "VBoxModel", "children": ["IPY_MODEL_c", "IPY_MODEL_m", 7]}
@@ -45,7 +45,7 @@ def test_what_is_malformed_or_goes_in_a_circle_shows_little_and_fails_never() ->
     assert widgets.text("unknown") == ""
 
 
-def test_the_notebook_says_what_a_bar_showed_last() -> None:
+def test_notebook_keeps_last_state_of_bar() -> None:
     outputs = Outputs()
     events: list[ev.Output | ev.WidgetsChanged] = [
         build_events.widgets_changed({"m": BAR}),
