@@ -8,7 +8,7 @@ from nbrun.cli.commands.gather_parameters import read_declarations
 from nbrun.cli.completion_words import NAME
 from nbrun.errors import NbrunError
 from nbrun.runbook.parameters.types import Parameter
-from nbrun.views.terminal.parameters import spelled, takes
+from nbrun.views.terminal.parameters import as_text, takes
 
 
 def parameter(environ: Mapping[str, str], incomplete: str) -> list[tuple[str, str]]:
@@ -52,6 +52,6 @@ def _names_or_values(declared: dict[str, Parameter], incomplete: str) -> Iterato
 
 def _values(parameter: Parameter, incomplete: str) -> Iterator[tuple[str, str]]:
     choices = parameter.choices or [True, False] * (parameter.type == "bool")
-    for text in map(spelled, choices):
+    for text in map(as_text, choices):
         if text.startswith(incomplete):
             yield text, parameter.help

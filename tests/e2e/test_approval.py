@@ -134,7 +134,7 @@ def test_edit_of_a_step_needs_its_own_approval(desk: Desk) -> None:
     desk.editor_does("s/dropped/renamed/")
     terminal.answer("step 2>", "e")
     terminal.answer("run this? [y/N]", "y")
-    terminal.until("it waits until another person approves it")
+    terminal.until("the decision waits until another person approves it")
     terminal.answer("go back):", "too broad")
     terminal.prompted("step 2, waiting>")
     assert "it needs the approval of another person: nbrun approve" in terminal.words()
@@ -165,7 +165,7 @@ def test_policy_approval_waits_while_the_operator_is_detached(desk: Desk) -> Non
     desk.book(code("1 / 0", id="bad"), code("print('after')", id="after"))
     terminal = desk.start("--group", GROUP)
     terminal.answer("step 1>", "s")
-    terminal.answer("reason (needed; Ctrl-C to go back):", "done by hand")
+    terminal.answer("reason (required; Ctrl-C to go back):", "done by hand")
     terminal.answer("step 1, waiting>", "d")
     assert terminal.wait() == 8
     terminal = desk.open("attach", "--since-detach")
@@ -179,7 +179,7 @@ def test_policy_approval_waits_while_the_operator_is_detached(desk: Desk) -> Non
     assert "nothing waits for an approval" in approve_as_nobody(desk)
     terminal = desk.open("attach")
     terminal.answer("step 1>", "s")
-    terminal.answer("reason (needed; Ctrl-C to go back):", "looked at")
+    terminal.answer("reason (required; Ctrl-C to go back):", "looked at")
     terminal.prompted("step 1, waiting>")
     assert approve_as_nobody(desk, "agreed") == "<ExitCode.COMPLETED: 0>"
     assert terminal.wait() == 3

@@ -42,7 +42,7 @@ def test_confirm_is_asked_before_each_way_to_run_a_step(desk: Desk) -> None:
     terminal = desk.start("--step")
     terminal.answer("step 1>", "r 2")
     terminal.until("step 2: Run this step?")
-    terminal.answer("go on? [y/N]", "n")
+    terminal.answer("continue? [y/N]", "n")
     terminal.answer("step 1>", "g")
     terminal.prompted("step 2>")
     assert "this step asks for confirmation: Run this step?" in terminal.since_typed()
@@ -198,8 +198,8 @@ def test_policy_requires_reasons_and_refuses_other_decisions(desk: Desk) -> None
     terminal.answer("step 1>", "r 2")
     terminal.until("the policy in nbrun.toml does not allow it")
     terminal.answer("step 1>", "s")
-    terminal.answer("reason (needed; Ctrl-C to go back):", "")
-    terminal.answer("reason (needed; Ctrl-C to go back):", "done by hand")
+    terminal.answer("reason (required; Ctrl-C to go back):", "")
+    terminal.answer("reason (required; Ctrl-C to go back):", "done by hand")
     assert terminal.wait() == 3
     assert desk.decisions() == [("skip", "done by hand")]
 

@@ -48,23 +48,23 @@ def test_viewing_and_typing_errors_decide_nothing(desk: Desk) -> None:
     )
     terminal = desk.start()
     for line, shown in (
-        ("", "choose; ? explains"),
-        ("   ", "choose; ? explains"),
-        ("retyr", "'retyr' is not a choice here; ? explains them"),
+        ("", "type a choice; ? explains"),
+        ("   ", "type a choice; ? explains"),
+        ("retyr", "'retyr' is not a choice here; ? explains the choices"),
         ("y", "'y' is not a choice here"),
         ("skip 3", "skip takes nothing after it"),
         ("run", "step 2 has failed: use retry, edit or skip"),
         ("g", "step 2 has failed: use retry, edit or skip"),
         ("j 9", "jump which step? There are 1 to 3"),
         ("j 2", "the run already stands at step 2"),
-        ("?", "pass over this step"),
-        ("help", "pass over this step"),
+        ("?", "skip this step"),
+        ("help", "skip this step"),
         ("v source", "open('disk.txt')"),
         ("view 1", "seen before"),
         ("v", "FileNotFoundError"),
         ("view 3", "print('last')"),
         ("v left", "The last of all"),
-        ("v 17", "nothing is called '17'"),
+        ("v 17", "no step is called '17'"),
     ):
         terminal.answer("step 2>", line)
         terminal.until(shown)

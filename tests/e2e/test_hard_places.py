@@ -137,7 +137,7 @@ def test_late_output_discards_typed_text_and_asks_again(desk: Desk) -> None:
     (desk.folder / "speak").touch()
     terminal.until("late\n")
     terminal.answer("step 2>", "")
-    terminal.until("choose; ? explains")
+    terminal.until("type a choice; ? explains")
     assert desk.attempts() == [("one", 1, "ok")]
     terminal.answer("step 2>", "r")
     assert terminal.wait() == 0

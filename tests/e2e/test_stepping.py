@@ -14,7 +14,7 @@ def test_step_mode_stops_before_every_step_until_continue(desk: Desk) -> None:
     terminal.prompted("step 1>")
     assert desk.events(ev.AttemptStarted) == []
     terminal.type("")
-    terminal.until("choose; ? explains")
+    terminal.until("type a choice; ? explains")
     terminal.answer("step 1>", "retry")
     terminal.until("step 1 has not failed: use run")
     terminal.answer("step 1>", "r")

@@ -1,1 +1,1 @@
-"""A run on a terminal, live or replayed, its menus, and the tables that commands print."""
+"""A run on a terminal, live or replayed; its menus; and the tables that commands print."""

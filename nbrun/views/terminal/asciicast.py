@@ -1,4 +1,4 @@
-"""A run as an asciicast: the terminal view played back by asciinema and what else reads version 2.
+"""A run as an asciicast: a recording of the terminal view, for `asciinema play` and others.
 
 Source of the format: "asciicast file format (version 2)", docs.asciinema.org: a header as one line
 of JSON, then one line an event: seconds since the beginning, "o" for output, the text.
@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 100, 30
 
 
 def build(records: Iterable[Record]) -> bytes:
-    """The asciicast of a run: what its operator's terminal would have shown, when."""
+    """Return the asciicast of a run: what its terminal would have shown, and when."""
     return b"".join(line.encode("utf-8", "backslashreplace") + b"\n" for line in _lines(records))
 
 
@@ -62,7 +62,7 @@ def _header(record: Record) -> str:
 
 
 def _event(at: float, screen: io.StringIO) -> Iterator[str]:
-    """What was written since the event before; a terminal in raw mode needs its returns."""
+    """Text written since the event before. A terminal in raw mode needs carriage returns."""
     written = screen.getvalue()
     screen.seek(0)
     screen.truncate()

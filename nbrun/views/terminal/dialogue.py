@@ -1,4 +1,4 @@
-"""The conversation at a stop: from the menu to a decision with all that it needs."""
+"""The dialogue at a stop: from the menu to a decision, with its confirmation and its reason."""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -20,25 +20,27 @@ from nbrun.core.state import RunState
 from nbrun.views.render.source import highlight
 from nbrun.views.terminal import menu, replay
 from nbrun.views.terminal.line_input import Keyboard
-from nbrun.views.terminal.menu import Chosen
+from nbrun.views.terminal.menu import Selection
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text import phrases
 from nbrun.views.text.header_footer import facts
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
-News = Callable[[], bool | None]
+PollUpdates = Callable[[], bool | None]  # see `Keyboard.ask`
 
-_PATIENCE = 3  # ends of file in a row that mean that nobody is there
+_MAX_ENDS = 3  # ends of file in a row after which nobody is assumed to be there
 
 
-class _Moot(Exception):  # noqa: N818  no error: the question has gone away
-    pass
+class _QuestionWithdrawn(Exception):  # noqa: N818  not an error
+    """The question no longer needs an answer: the kernel died, or somebody else decided."""
 
 
 class Dialogue:
-    """Asks an operator (`console.Asker`). `watch` is readable when the run has news; `records`
-    gives the run's records so far, for looking back at them as `display` says.
+    """Ask an operator for decisions, as a console requires (see `console.Asker`).
+
+    `watch` is a file descriptor that is readable when the run has updates. `records` returns the
+    run's records so far, for `view`.
     """
 
     def __init__(
@@ -59,55 +61,60 @@ class Dialogue:
 
     # ── the three questions ──────────────────────────────────────────────────────────────────
 
-    def at_stop(self, state: RunState, news: News) -> Decision | None:
-        self._show(Columns([Text(choice, no_wrap=True) for choice in menu.menu(state)], (0, 3)))
+    def at_stop(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask what to do at a stop. Return None if the stop has ended meanwhile."""
+        self._show(Columns([Text(choice, no_wrap=True) for choice in menu.labels(state)], (0, 3)))
         try:
             while True:
-                decision = self._once(state, news)
+                decision = self._read_decision(state, poll)
                 if decision is not None:
                     return decision
-        except _Moot:
+        except _QuestionWithdrawn:
             return None
 
-    def for_input(self, state: RunState, news: News) -> Decision | None:
+    def for_input(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask for the input that the cell wants. Return None if it is not wanted any more."""
         wanted = state.input_wanted
         if wanted is None:
             return None
-        asked = plain(wanted.prompt) or "the cell asks for input: "
+        prompt = plain(wanted.prompt) or "the cell asks for input: "
         try:
-            return decisions.Answer(text=self._ask(asked, news, secret=wanted.password))
-        except _Moot:
+            return decisions.Answer(text=self._ask(prompt, poll, secret=wanted.password))
+        except _QuestionWithdrawn:
             return None
 
-    def about_kill(self, state: RunState, news: News) -> Decision | None:
+    def about_kill(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask whether to kill the kernel. Return None for no."""
         running = step_label(state, state.attempt.step) if state.attempt else "the step"
-        self._say(f"{running} has not stopped yet. Killing the kernel loses all its variables.")
+        self._print(f"{running} has not stopped yet. Killing the kernel loses all its variables.")
         try:
-            return decisions.KillKernel() if self._confirm("kill the kernel?", news) else None
-        except _Moot:
+            return decisions.KillKernel() if self._confirm("kill the kernel?", poll) else None
+        except _QuestionWithdrawn:
             return None
 
-    # ── one line and what it leads to ────────────────────────────────────────────────────────
+    # ── from a typed line to a decision ────────────────────────────────────────────────────────
 
-    def _once(self, state: RunState, news: News) -> Decision | None:
-        chosen = menu.parse(self._ask(menu.question(state), news), state)
+    def _read_decision(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        chosen = menu.parse(self._ask(menu.prompt(state), poll), state)
         if isinstance(chosen, str):
-            self._say(chosen)
+            self._print(chosen)
             return None
-        decision = self._decision(chosen, state, news)
+        decision = self._decide(chosen, state, poll)
         if decision is None:
             return None
         why_not = decision_refusal(state, decision)
         if why_not is not None:
-            self._say(why_not)
+            self._print(why_not)
             return None
-        gated = self._through_gate(decision, state, news)
-        return None if gated is None else self._with_reason(gated, state, news)
+        confirmed = self._confirm_step(decision, state, poll)
+        return None if confirmed is None else self._with_reason(confirmed, state, poll)
 
-    def _through_gate(self, decision: Decision, state: RunState, news: News) -> Decision | None:
-        """Put the question of the step that `decision` runs; None when the answer is no.
+    def _confirm_step(
+        self, decision: Decision, state: RunState, poll: PollUpdates
+    ) -> Decision | None:
+        """Ask the question of the step that `decision` runs. Return None if the answer is no.
 
-        At the stop that puts it, the choice itself is the answer, but for what has to be typed.
+        At a stop for confirmation, the choice itself is the answer, unless a text must be typed.
         """
         target = target_step(state, decision)
         if target is None or not (target.step.contract.manual or needs_confirmation(state, target)):
@@ -115,32 +122,32 @@ class Dialogue:
         contract, stop = target.step.contract, state.stop
         asked = stop is not None and stop.reason == "confirm" and stop.step == target.step.id
         if contract.confirm and not asked:
-            self._say(plain(f"{step_label(state, target.step.id)}: {contract.confirm}"))
+            self._print(plain(f"{step_label(state, target.step.id)}: {contract.confirm}"))
         if contract.typed:
-            typed = self._ask(plain(f"type {contract.typed} to confirm: "), news)
+            typed = self._ask(plain(f"type {contract.typed} to confirm: "), poll)
             if typed != contract.typed:
-                self._say("that is something else: nothing was done")
+                self._print("that does not match: nothing was done")
                 return None
             return msgspec.structs.replace(decision, typed=typed)
-        if asked or not contract.confirm or self._confirm("go on?", news):
+        if asked or not contract.confirm or self._confirm("continue?", poll):
             return decision
         return None
 
-    def _decision(self, chosen: Chosen, state: RunState, news: News) -> Decision | None:
+    def _decide(self, chosen: Selection, state: RunState, poll: PollUpdates) -> Decision | None:
         match chosen.choice.name:
             case "help":
-                self._show(facts(menu.explained(state)))
+                self._show(facts(menu.help_rows(state)))
             case "view":
-                self._look_back(chosen.argument, state)
+                self._view(chosen.argument, state)
             case "note":
-                return decisions.AddNote(text=chosen.argument or self._ask("note: ", news))
+                return decisions.AddNote(text=chosen.argument or self._ask("note: ", poll))
             case "edit" | "edit-other":
-                return self._edit(chosen.argument or None, state, news)
+                return self._edit(chosen.argument or None, state, poll)
             case "insert":
-                source = self._written("insert", "", state, news)
+                source = self._write_source("insert", "", state, poll)
                 return decisions.Insert(source=source) if source else None
             case "cancel":
-                return decisions.Cancel() if self._confirm("end the run here?", news) else None
+                return decisions.Cancel() if self._confirm("end the run here?", poll) else None
             case "run-other":
                 return decisions.Run(step=chosen.argument)
             case "jump":
@@ -149,8 +156,8 @@ class Dialogue:
                 return chosen.choice.sample
         return None
 
-    def _with_reason(self, decision: Decision, state: RunState, news: News) -> Decision:
-        """Why, wherever the choice leaves the script; Enter for no reason. Ctrl-C goes back."""
+    def _with_reason(self, decision: Decision, state: RunState, poll: PollUpdates) -> Decision:
+        """Ask for a reason if the choice leaves the script, cancels or settles."""
         kinds = {deviation.kind for deviation in implied_deviations(state, decision)}
         needed = bool(deviation_kinds(state, decision) & {*state.plan.policy.need_reason})
         if (
@@ -160,73 +167,75 @@ class Dialogue:
         ):
             return decision
         if kinds:
-            told = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
-            self._say(f"this takes the run off script: {told}")
+            kinds_text = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
+            self._print(f"this takes the run off script: {kinds_text}")
         if required_approval(state, decision) is not None:
-            self._say("it waits until another person approves it")
-        reason = self._reason(news, needed=needed)
+            self._print("the decision waits until another person approves it")
+        reason = self._reason(poll, needed=needed)
         self._drafts.clear()
         return msgspec.structs.replace(decision, reason=reason.strip())
 
-    def _reason(self, news: News, *, needed: bool) -> str:
+    def _reason(self, poll: PollUpdates, *, needed: bool) -> str:
         if not needed:
-            return self._ask("reason (Enter for none, Ctrl-C to go back): ", news)
-        while not (reason := self._ask("reason (needed; Ctrl-C to go back): ", news)).strip():
+            return self._ask("reason (Enter for none, Ctrl-C to go back): ", poll)
+        while not (reason := self._ask("reason (required; Ctrl-C to go back): ", poll)).strip():
             pass
         return reason
 
-    # ── writing code ─────────────────────────────────────────────────────────────────────────
+    # ── editing ─────────────────────────────────────────────────────────────────────────
 
-    def _edit(self, step: str | None, state: RunState, news: News) -> Decision | None:
+    def _edit(self, step: str | None, state: RunState, poll: PollUpdates) -> Decision | None:
         target = state.steps[step] if step else state.current
         if target is None:
             return None
-        source = self._written(
-            target.step.id, target.last_source or target.step.source, state, news
+        source = self._write_source(
+            target.step.id, target.last_source or target.step.source, state, poll
         )
         return decisions.Edit(source=source, step=step) if source else None
 
-    def _written(self, key: str, before: str, state: RunState, news: News) -> str | None:
-        """A source from the operator's editor, shown again before it runs; None to run nothing.
+    def _write_source(
+        self, key: str, before: str, state: RunState, poll: PollUpdates
+    ) -> str | None:
+        """Return a source from the operator's editor, after a confirmation; None to run nothing.
 
-        What was written is the next edit's draft, until a decision is made: it is not lost when
-        the kernel dies meanwhile, or by a wrong key.
+        The source is the draft of the next edit of `key` until a decision is made, so that it is
+        not lost if the kernel dies meanwhile or the operator presses a wrong key.
         """
-        source = self._edited(self._drafts.get(key, before), state)
+        source = self._open_editor(self._drafts.get(key, before), state)
         if source is None or not source.strip() or source == before:
-            self._say("nothing was changed")
+            self._print("nothing was changed")
             return None
         self._drafts[key] = source
         self._show(highlight(unified_diff(before, source), "diff"))
-        return source if self._confirm("run this?", news) else None
+        return source if self._confirm("run this?", poll) else None
 
-    def _edited(self, source: str, state: RunState) -> str | None:
-        """`source` after $VISUAL, $EDITOR or the platform's editor; None when it was not saved."""
+    def _open_editor(self, source: str, state: RunState) -> str | None:
+        """Return `source` as saved by $VISUAL, $EDITOR or the default editor; None if not saved."""
         import click
 
         info = state.kernel_info.language_info if state.kernel_info else {}
         suffix = str(info.get("file_extension") or ".txt")
         try:
-            with _interrupts_left_to_the_editor():
+            with _ctrl_c_left_to_editor():
                 edited = click.edit(source + "\n", extension=suffix)
         except click.ClickException as error:
-            self._say(f"{error.format_message()}: set EDITOR to the editor you want")
+            self._print(f"{error.format_message()}: set EDITOR to the editor you want")
             return None
         return source if edited is None else edited.rstrip("\n")
 
-    # ── looking ──────────────────────────────────────────────────────────────────────────────
+    # ── viewing ──────────────────────────────────────────────────────────────────────────────
 
-    def _look_back(self, what: str, state: RunState) -> None:
+    def _view(self, what: str, state: RunState) -> None:
         if what == "left":
-            self._show(facts(_left(state)))
+            self._show(facts(_steps_left(state)))
             return
         current = state.current
         target = current.step.id if what in ("", "source") and current else None
         step = target or menu.step_id(what, state)
         if step is None:
-            self._say(f"nothing is called {plain(what)!r}: view, view N, view source, view left")
+            self._print(f"no step is called {plain(what)!r}: view N, view source or view left")
         elif what == "source" or not state.steps[step].attempts:
-            self._say(plain(f"{phrases.step(state, step)}, as the runbook has it:"))
+            self._print(plain(f"{phrases.step(state, step)}, as the runbook has it:"))
             self._show(highlight(state.steps[step].step.source, self._language(state)))
         else:
             view = TerminalView(self._console, live=False, buffered=True, display=self._display)
@@ -235,36 +244,36 @@ class Dialogue:
     def _language(self, state: RunState) -> str:
         return state.kernel_info.language if state.kernel_info else "python"
 
-    # ── asking and saying ────────────────────────────────────────────────────────────────────
+    # ── asking and showing ────────────────────────────────────────────────────────────────────
 
-    def _ask(self, question: str, news: News, *, secret: bool = False) -> str:
+    def _ask(self, question: str, poll: PollUpdates, *, secret: bool = False) -> str:
         while True:
             try:
-                line = self._keyboard.ask(question, self._watch, news, secret=secret)
+                line = self._keyboard.ask(question, self._watch, poll, secret=secret)
             except EOFError:
                 self._ends += 1
-                if self._ends >= _PATIENCE:
+                if self._ends >= _MAX_ENDS:
                     raise
-                self._say("\n(end of file; to end the run, choose cancel)")
+                self._print("\n(end of file; to end the run, choose cancel)")
                 continue
             self._ends = 0
             if line is None:
-                raise _Moot
+                raise _QuestionWithdrawn
             return line
 
-    def _confirm(self, question: str, news: News) -> bool:
-        """Only a typed yes is a yes."""
-        return self._ask(f"{question} [y/N] ", news).strip().lower() in ("y", "yes")
+    def _confirm(self, question: str, poll: PollUpdates) -> bool:
+        """Return True only if `y` or `yes` is typed."""
+        return self._ask(f"{question} [y/N] ", poll).strip().lower() in ("y", "yes")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._show(Text(text))
 
     def _show(self, shown: RenderableType) -> None:
         self._console.print(shown)
 
 
-def _left(state: RunState) -> list[tuple[str, str]]:
-    """The steps not passed yet, by number and title."""
+def _steps_left(state: RunState) -> list[tuple[str, str]]:
+    """The steps that have not been passed yet, by number and title."""
     steps = [state.steps[id_] for id_ in state.order]
     return [
         (step_label(state, step.step.id), step.step.title) for step in steps if not step.passed
@@ -272,8 +281,8 @@ def _left(state: RunState) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _interrupts_left_to_the_editor() -> Iterator[None]:
-    """Ctrl-C in an editor is the editor's; a handler, unlike SIG_IGN, is not inherited."""
+def _ctrl_c_left_to_editor() -> Iterator[None]:
+    """Ignore Ctrl-C. Unlike SIG_IGN, a handler is not inherited by the editor."""
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield

@@ -1,8 +1,8 @@
-"""Lines typed at a terminal, read without losing sight of what else happens meanwhile.
+"""Lines typed at a terminal, read while a second file descriptor is watched.
 
-rich.prompt and readline block until Enter; a prompt here has to go away when the kernel dies or
-the run ends, so it waits for the keyboard and for another file descriptor at once. The terminal
-itself does the line editing.
+rich.prompt and readline block until Enter. A prompt here has to disappear when the kernel dies or
+the run ends, so it waits for the keyboard and for another file descriptor at once. The terminal's
+canonical mode does the line editing.
 """
 
 import os
@@ -13,21 +13,25 @@ from contextlib import contextmanager, suppress
 
 
 class Keyboard:
-    """Asks on `fd`, a terminal. `write` shows text on the screen, without a newline."""
+    """Prompt on the terminal `fd`. `write` writes text to the screen, without a newline."""
 
     def __init__(self, fd: int, write: Callable[[str], None]) -> None:
         self._fd = fd
         self._write = write
 
     def ask(
-        self, prompt: str, watch: int, news: Callable[[], bool | None], *, secret: bool = False
+        self, prompt: str, watch: int, poll: Callable[[], bool | None], *, secret: bool = False
     ) -> str | None:
-        """A line typed after `prompt` is shown; what was typed before is thrown away.
+        """Return the line typed after `prompt`. Keys typed before it are discarded.
 
-        When `watch` becomes readable `news` is called. None: nothing was shown, and what has been
-        typed so far stands. True: something was shown, so what was typed is thrown away (nobody
-        could see any more what Enter would choose) and the prompt is shown again. False: the
-        question is moot, and None is returned. `secret`: no echo.
+        `poll` is called when `watch` is readable. If it returns:
+
+        - None, nothing was shown, and the keys typed so far are kept;
+        - True, something was shown: the keys are discarded, because nobody could see any more what
+          Enter would choose, and the prompt is shown again;
+        - False, the question is withdrawn, and None is returned.
+
+        `secret`: don't echo.
 
         Raises:
             EOFError: end of file was typed, or the terminal hung up.
@@ -38,21 +42,21 @@ class Keyboard:
             while True:
                 ready, _, _ = select.select([self._fd, watch], [], [])
                 if watch in ready:
-                    told = news()
-                    if told is False:
+                    shown = poll()
+                    if shown is False:
                         return None
-                    if told:
+                    if shown:
                         self._begin(prompt, secret=secret)
                 elif self._fd in ready:
                     return self._line(secret=secret)
 
     def _begin(self, prompt: str, *, secret: bool) -> None:
-        """The echo goes off each time: a shell that this was stopped in has put it back on."""
+        # The echo is turned off each time: after Ctrl-Z and fg, the shell has turned it on again.
         if secret:
             silent = termios.tcgetattr(self._fd)
             silent[3] &= ~termios.ECHO
             termios.tcsetattr(self._fd, termios.TCSANOW, silent)
-        self._forget_typed()
+        self._discard_typed()
         self._write(prompt)
 
     def _line(self, *, secret: bool) -> str:
@@ -63,8 +67,8 @@ class Keyboard:
             self._write("\n")
         return typed.decode("utf-8", "replace").rstrip("\r\n")
 
-    def _forget_typed(self) -> None:
-        """Keys pressed while a step ran are no answer to a question asked after it."""
+    def _discard_typed(self) -> None:
+        """Discard keys pressed while a step ran: they don't answer a question asked after it."""
         try:
             termios.tcflush(self._fd, termios.TCIFLUSH)
         except termios.error as error:

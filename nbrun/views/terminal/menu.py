@@ -1,4 +1,4 @@
-"""The question at a stop: what may be chosen there, and what a typed line means."""
+"""The menu at a stop: the choices, which of them are possible, and the parsing of a typed line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from nbrun.core.state import RunState
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing an operator can ask for. `letter` and `words` name it; `sample` is a decision that
-    tells, by its refusal, whether it is possible here."""
+    """One thing that an operator can choose, by its `letter` or one of its `words`.
+
+    `sample` is a decision of that kind: if it would be refused, the choice is not possible.
+    """
 
     name: str
     letter: str
@@ -22,86 +24,90 @@ class Choice:
     sample: Decision | None = None
 
 
-_CODE = "pass"  # any source does, to ask whether one is allowed
+_CODE = "pass"  # for samples: whether an edit is allowed does not depend on its source
 
 CHOICES = (
     Choice("run", "r", ("run",), "run this step", decisions.Run()),
-    Choice("retry", "r", ("retry",), "run what failed once more, unchanged", decisions.Retry()),
+    Choice("retry", "r", ("retry",), "run again what ran last of this step", decisions.Retry()),
     Choice(
-        "done", "x", ("done",), "say that you have done what this step asks for", decisions.Done()
+        "done", "x", ("done",), "confirm that you did what this step asks for", decisions.Done()
     ),
     Choice(
         "continue",
         "g",
         ("go", "continue"),
-        "run this step, and those after it",
+        "run this step and the following ones, without stopping before each",
         decisions.Continue(),
     ),
     Choice(
         "edit",
         "e",
         ("edit",),
-        "change this step in $EDITOR and run it",
+        "edit this step in $EDITOR and run it",
         decisions.Edit(source=_CODE),
     ),
-    Choice("skip", "s", ("skip",), "pass over this step", decisions.Skip()),
-    Choice("run-other", "r N", (), "run step N as the runbook has it, then come back here"),
-    Choice("edit-other", "e N", (), "change step N in $EDITOR and run it, then come back here"),
-    Choice("jump", "j N", ("jump",), "move to step N and stop there; nothing is run by it"),
+    Choice("skip", "s", ("skip",), "skip this step", decisions.Skip()),
+    Choice("run-other", "r N", (), "run step N as the runbook has it, then return here"),
+    Choice("edit-other", "e N", (), "edit step N in $EDITOR and run it, then return here"),
+    Choice("jump", "j N", ("jump",), "move to step N and stop there; runs nothing"),
     Choice(
         "insert",
         "i",
         ("insert",),
-        "run a cell of your own, then come back here",
+        "run a cell of your own, then return here",
         decisions.Insert(source=_CODE),
     ),
     Choice(
         "restart",
         "k",
         ("restart",),
-        "restart the kernel, and run its setup steps again",
+        "restart the kernel and run its setup steps again",
         decisions.RestartKernel(),
     ),
     Choice(
         "withdraw",
         "w",
         ("withdraw",),
-        "take back what waits for an approval",
+        "withdraw the decision that waits for an approval",
         decisions.Withdraw(),
     ),
-    Choice("note", "n", ("note",), "put a remark into the record"),
+    Choice("note", "n", ("note",), "add a note to the record"),
     Choice(
         "happened",
         "happened",
         (),
-        "what nobody saw end did happen: the run goes on behind it",
+        "the step happened: the run continues after it",
         decisions.Settle(finding="happened"),
     ),
     Choice(
         "not",
         "not",
         ("not-happened",),
-        "it did not happen: the run stops at it",
+        "the step did not happen: the run stops at it",
         decisions.Settle(finding="did_not_happen"),
     ),
     Choice(
         "unknown",
         "unknown",
         (),
-        "nobody knows whether it happened: the run stops at it",
+        "nobody knows whether the step happened: the run stops at it",
         decisions.Settle(finding="unknown"),
     ),
-    Choice("view", "v", ("view",), "look back at this step; also: view N, view source, view left"),
+    Choice("view", "v", ("view",), "show this step again; also: view N, view source, view left"),
     Choice(
-        "detach", "d", ("detach",), "leave; the run waits here for an attach", decisions.Detach()
+        "detach",
+        "d",
+        ("detach",),
+        "leave the run, which waits here for nbrun attach",
+        decisions.Detach(),
     ),
     Choice("cancel", "c", ("cancel",), "end the run here", decisions.Cancel()),
-    Choice("help", "?", ("help", "h"), "explain these"),
+    Choice("help", "?", ("help", "h"), "explain the choices"),
 )
 
 _BY_NAME = {choice.name: choice for choice in CHOICES}
 
-# The choices that a step is named after, and the decision that each is.
+# The choices that take a step, and the decision that each makes.
 _OF_STEP: dict[str, Callable[[str], Decision]] = {
     "run-other": lambda step: decisions.Run(step=step),
     "edit-other": lambda step: decisions.Edit(source=_CODE, step=step),
@@ -110,30 +116,31 @@ _OF_STEP: dict[str, Callable[[str], Decision]] = {
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """A choice and what was typed after it."""
 
     choice: Choice
     argument: str = ""
 
 
-def parse(line: str, state: RunState) -> Chosen | str:
-    """What a typed line asks for; else, as text, why it asks for nothing.
+def parse(line: str, state: RunState) -> Selection | str:
+    """Return the choice that a typed line makes, or why it makes none.
 
-    Nothing is chosen by an empty line, and a word is never completed by guessing.
+    An empty line chooses nothing, and a word is never completed by guessing.
     """
     word, _, argument = line.strip().partition(" ")
     argument = argument.strip()
     choice = _choice(word.lower(), argument, state)
     if choice is None:
-        return f"{word!r} is not a choice here; ? explains them" if word else "choose; ? explains"
+        what = f"{word!r} is not a choice here" if word else "type a choice"
+        return f"{what}; ? explains the choices"
     if argument and choice.name not in (*_OF_STEP, "note", "view"):
         return f"{choice.name} takes nothing after it"
     if choice.name in _OF_STEP:
         return _with_step(choice, argument, state)
     if choice.sample is not None and (why_not := decision_refusal(state, choice.sample)):
         return why_not
-    return Chosen(choice, argument)
+    return Selection(choice, argument)
 
 
 def _choice(word: str, argument: str, state: RunState) -> Choice | None:
@@ -148,27 +155,28 @@ def _choice(word: str, argument: str, state: RunState) -> Choice | None:
     return None
 
 
-def _with_step(choice: Choice, argument: str, state: RunState) -> Chosen | str:
+def _with_step(choice: Choice, argument: str, state: RunState) -> Selection | str:
     step = step_id(argument, state)
     if step is None:
         return f"{choice.name.partition('-')[0]} which step? There are 1 to {len(state.order)}"
-    return decision_refusal(state, _OF_STEP[choice.name](step)) or Chosen(choice, step)
+    return decision_refusal(state, _OF_STEP[choice.name](step)) or Selection(choice, step)
 
 
 def step_id(typed: str, state: RunState) -> str | None:
-    """The step that a number, or an id, names."""
-    known = len(typed) < 10 and typed.isascii() and typed.isdigit()  # int() refuses thousands
-    if known and 0 < int(typed) <= len(state.order):
+    """Return the id of the step that a number or an id names, or None."""
+    # int() raises an error for thousands of digits.
+    is_number = len(typed) < 10 and typed.isascii() and typed.isdigit()
+    if is_number and 0 < int(typed) <= len(state.order):
         return state.order[int(typed) - 1]
     return typed if typed in state.steps else None
 
 
 def possible(state: RunState) -> list[Choice]:
-    """The choices that are open at this stop."""
-    return [choice for choice in CHOICES if _is_open(choice, state)]
+    """Return the choices that are possible at this stop."""
+    return [choice for choice in CHOICES if _is_possible(choice, state)]
 
 
-def _is_open(choice: Choice, state: RunState) -> bool:
+def _is_possible(choice: Choice, state: RunState) -> bool:
     if choice.name in _OF_STEP and (state.plan.policy.strict or state.unsettled):
         return False
     if choice.name in _OF_STEP and state.proposal is not None:
@@ -178,8 +186,8 @@ def _is_open(choice: Choice, state: RunState) -> bool:
     return choice.sample is None or decision_refusal(state, choice.sample) is None
 
 
-def menu(state: RunState) -> list[str]:
-    """The open choices, each with its letter: `r retry`, `e edit`, …"""
+def labels(state: RunState) -> list[str]:
+    """Return the possible choices with their letters: `r retry`, `e edit`, …"""
     shown = []
     for choice in possible(state):
         word = choice.words[0] if choice.words else f"{choice.name.removesuffix('-other')} step N"
@@ -187,8 +195,8 @@ def menu(state: RunState) -> list[str]:
     return shown
 
 
-def explained(state: RunState) -> list[tuple[str, str]]:
-    """Each open choice and what it does, and why others are not open."""
+def help_rows(state: RunState) -> list[tuple[str, str]]:
+    """Return each choice and what it does, or why it is not possible now."""
     rows = []
     for choice in CHOICES:
         why_not = decision_refusal(state, choice.sample) if choice.sample is not None else None
@@ -197,8 +205,8 @@ def explained(state: RunState) -> list[tuple[str, str]]:
     return rows
 
 
-def question(state: RunState) -> str:
-    """The prompt itself, which names the step that the choices act on."""
+def prompt(state: RunState) -> str:
+    """Return the prompt, which names the step that the choices act on."""
     current = state.current
     if state.unsettled:
         return f"did {step_label(state, state.unsettled[0].step)} happen? "

@@ -1,4 +1,4 @@
-"""The parameters of a runbook told to a person, and asked for where they are missing."""
+"""The parameters of a runbook as a table, and the question for a missing one."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ _BOUNDS = {
 
 
 def table(parameters: dict[str, Parameter]) -> Table:
-    """Each parameter: what it takes, what it is unless given, and what it is for."""
+    """Return a table of the parameters: type, default and purpose."""
     shown = Table(box=None, pad_edge=False)
     for column in ("parameter", "takes", "unless given", "what for"):
         shown.add_column(column, overflow="fold")
@@ -44,12 +44,12 @@ def table(parameters: dict[str, Parameter]) -> Table:
 
 
 def takes(parameter: Parameter) -> str:
-    """`int, at least 1`, or the choices."""
+    """Return `int, at least 1`, or the allowed values."""
     if parameter.choices:
-        return " | ".join(map(spelled, parameter.choices))
+        return " | ".join(map(as_text, parameter.choices))
     bounds = [
-        told.format(parameter.schema[key])
-        for key, told in _BOUNDS.items()
+        bound.format(parameter.schema[key])
+        for key, bound in _BOUNDS.items()
         if key in parameter.schema
     ]
     secret = ["secret"] if parameter.secret else []
@@ -57,21 +57,22 @@ def takes(parameter: Parameter) -> str:
 
 
 def default(parameter: Parameter) -> str:
+    """Return the default as text; a secret's is hidden."""
     if parameter.required:
         return "(must be given)"
     if parameter.secret:
         return "(hidden)" if parameter.default else ""
     if "default" in parameter.schema:
-        return spelled(parameter.schema["default"])
+        return as_text(parameter.schema["default"])
     return " ".join(parameter.default.split())
 
 
-def spelled(value: Any) -> str:
-    """A value as `-p` takes it."""
+def as_text(value: Any) -> str:
+    """Return a value as `-p` takes it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def question(parameter: Parameter) -> Text:
-    """What is asked for when a parameter that must be given was not."""
+    """Return the question for a required parameter that was not given."""
     what = f"{parameter.name} ({takes(parameter)})"
     return Text(plain(f"{what}: {parameter.help}" if parameter.help else what))

@@ -1,4 +1,4 @@
-"""A plan told before anything runs: what a run would do, what it would ask, with which values."""
+"""The plan of a run: its steps and parameters, and where it would stop, before anything runs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,10 +17,13 @@ from nbrun.views.text.header_footer import facts
 from nbrun.views.text.sanitize import plain
 
 
-def shown(
+def renderable(
     book: Runbook, values: Mapping[str, Any], policy: Policy, rows: list[tuple[str, str]]
 ) -> RenderableType:
-    """`rows` of what is known besides, the parameters, the steps, and how much they change."""
+    """Return the plan: facts, parameters, a table of the steps, and a count of their impacts.
+
+    `rows` are further facts, as names and values.
+    """
     head = [("runbook", str(book.path)), *rows]
     head += [("parameter", f"{name} = {value!r}") for name, value in values.items()]
     notices = [Text(plain(f"note: {notice}")) for notice in book.notices]
@@ -45,13 +48,16 @@ def _steps(book: Runbook, policy: Policy) -> Table:
 
 
 def gate(step: Step, policy: Policy) -> str:
-    """Why the run would stop before `step`; empty when it would not."""
+    """Return why the run would stop before `step`; "" if it would not.
+
+    Programs read this text too (see `as_data`).
+    """
     contract = step.contract
-    needs = "" if contract.approve is None else f"approval{_of(contract.approve)}"
+    needs = "" if contract.approve is None else f"approval{_of_group(contract.approve)}"
     return ", ".join(each for each in (needs, _own_gate(step, policy)) if each)
 
 
-def _of(group: str) -> str:
+def _of_group(group: str) -> str:
     return f" of {group}" if group else ""
 
 
@@ -76,26 +82,25 @@ def _typed(contract: Contract) -> str:
 
 
 def limits(contract: Contract) -> str:
-    """`60 s, 3 retries after 5 s each`."""
-    told = [] if contract.timeout is None else [phrases.duration(contract.timeout)]
+    """Return `60 s, 3 retries after 5 s`."""
+    parts = [] if contract.timeout is None else [phrases.duration(contract.timeout)]
     if contract.retries:
         times = "1 retry" if contract.retries == 1 else f"{contract.retries} retries"
         wait = phrases.duration(contract.retry_delay)
-        told.append(f"{times} after {wait}" if contract.retry_delay else times)
-    return ", ".join(told)
+        parts.append(f"{times} after {wait}" if contract.retry_delay else times)
+    return ", ".join(parts)
 
 
 def impacts(book: Runbook) -> dict[str, int]:
-    """How many steps say that they change nothing, something, or destroy; and how many say
-    nothing of it."""
+    """Return how many steps declare each impact, and how many declare none (`unknown`)."""
     counts = Counter(step.contract.impact or "unknown" for step in book.steps)
     return {impact: counts[impact] for impact in (*IMPACTS, "unknown")}
 
 
 def _count(book: Runbook) -> Text:
     counts = impacts(book)
-    told = ", ".join(f"{count} {impact}" for impact, count in counts.items() if count)
-    return Text(f"{len(book.steps)} steps · impact: {told}")
+    text = ", ".join(f"{count} {impact}" for impact, count in counts.items() if count)
+    return Text(f"{len(book.steps)} steps · impact: {text}")
 
 
 def as_data(
@@ -105,7 +110,7 @@ def as_data(
     rows: list[tuple[str, str]],
     role: RoleTaken | None,
 ) -> dict[str, Any]:
-    """The same for programs: JSON's types."""
+    """Return the plan as data of JSON's types."""
     acting = {} if role is None else {"role": role.name, "identities": role.identities}
     return {
         "runbook": str(book.path),

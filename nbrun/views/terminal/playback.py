@@ -1,4 +1,4 @@
-"""A recorded run played back: when each record is due, and the keys that change that."""
+"""Playback of a recorded run at the speed at which it happened, and the keys that control it."""
 
 import os
 import select
@@ -14,18 +14,18 @@ from nbrun.core import events as ev
 from nbrun.core.events import Record
 
 SLOWEST, FASTEST = 1 / 64, 1024.0
-_TURN = 0.1  # seconds between two looks at keys and clock
+_TURN = 0.1  # seconds between two checks of the keys and the clock
 HELP = (
-    "space: pause, <: slower, >: faster, .: next event, n: next step, b: step before, 7g: step 7, "
-    "q: end"
+    "space: pause, <: slower, >: faster, .: next event, n: next attempt, b: previous attempt, "
+    "7g: step 7, q: quit"
 )
 
 Keys = Callable[[float], str]
 
 
 @dataclass
-class Tempo:
-    """How it is played: changed by keys."""
+class PlaybackSettings:
+    """How fast a run is played. Keys change it. `max_wait`: the longest pause, in seconds."""
 
     speed: float = 1.0
     max_wait: float | None = None
@@ -33,20 +33,20 @@ class Tempo:
 
 
 class Player:
-    """Yields records in the time they took, as `keys` change it.
+    """Yield records at the times at which they were written, as the keys change it.
 
-    `keys(seconds)` waits so long for a key and returns it, or "". `on_turn` is called
-    between two looks. `say` is told, in a few words, what a key has changed.
+    `keys(seconds)` waits at most that long for a key and returns it, or "". `on_turn` is called
+    between two waits. `say` gets a message about what a key has changed.
 
-    What is sought is an attempt's beginning; it is waited there. One that is past ends the
-    iteration with `goes_back` true: iterate again, over the same records from the first on, and
-    show none of them while `is_seeking`.
+    Keys can seek the start of an attempt, where the player pauses. To seek backwards, the player
+    ends the iteration with `goes_back` set: iterate again, from the first record on, and show
+    no record while `is_seeking`.
     """
 
     def __init__(
         self,
         records: Iterable[Record],
-        tempo: Tempo,
+        settings: PlaybackSettings,
         *,
         keys: Keys,
         say: Callable[[str], None],
@@ -55,14 +55,14 @@ class Player:
         self._records = records
         self._numbers, self._begins = _index(records)
         self._seq = -1
-        self.now = 0.0  # how far the run has come, in its own seconds
-        self._tempo = tempo
+        self.now = 0.0  # position in the run, in seconds since it began
+        self._settings = settings
         self._keys = keys
         self.on_turn: Callable[[], None] = lambda: None
         self._say = say
         self._clock = clock
         self._typed = ""
-        self._sought: int | None = None  # the seq of the attempt's beginning
+        self._sought: int | None = None  # the seq of the record that starts the sought attempt
         self.goes_back = False
         self._next = False
         self._ended = False
@@ -81,52 +81,52 @@ class Player:
 
     @property
     def is_seeking(self) -> bool:
-        """Whether what comes is only on the way to what was sought."""
+        """Return True while records are only skipped on the way to the sought attempt."""
         return self._sought is not None
 
     def _wait(self, seconds: float) -> None:
-        """Let `seconds` of the run go by, as fast as it is played just then."""
+        """Wait for `seconds` of the run, at the current speed."""
         left = max(0.0, seconds)
-        if self._tempo.max_wait is not None:
-            left = min(left, self._tempo.max_wait * self._tempo.speed)
+        if self._settings.max_wait is not None:
+            left = min(left, self._settings.max_wait * self._settings.speed)
         self._next = False
         while not (self.is_seeking or self._next or self._ended):
-            if left <= 1e-9 and not self._tempo.paused:
+            if left <= 1e-9 and not self._settings.paused:
                 return
             began = self._clock()
-            turn = _TURN if self._tempo.paused else min(_TURN, left / self._tempo.speed)
+            turn = _TURN if self._settings.paused else min(_TURN, left / self._settings.speed)
             key = self._keys(turn)
-            if not self._tempo.paused:
-                gone = (self._clock() - began) * self._tempo.speed
+            if not self._settings.paused:
+                gone = (self._clock() - began) * self._settings.speed
                 left, self.now = left - gone, self.now + gone
             self._press(key)
             self.on_turn()
 
     def _arrive(self, record: Record) -> None:
-        """A step that is sought ends the seeking, and is waited at."""
+        """End the seeking and pause if `record` starts the sought attempt."""
         if self._sought == record.seq:
             self._sought = None
-            self._tempo.paused = True
-            self._say("paused at this step: space goes on")
+            self._settings.paused = True
+            self._say("paused at this step: press space to continue")
 
     # ── keys ─────────────────────────────────────────────────────────────────────────────────
 
     def _press(self, key: str) -> None:
         match key:
             case " ":
-                self._tempo.paused = not self._tempo.paused
-                self._say("paused" if self._tempo.paused else "playing")
+                self._settings.paused = not self._settings.paused
+                self._say("paused" if self._settings.paused else "playing")
             case "<" | ">":
                 factor = 2.0 if key == ">" else 0.5
-                self._tempo.speed = min(FASTEST, max(SLOWEST, self._tempo.speed * factor))
-                self._say(f"{self._tempo.speed:g} times as fast")
+                self._settings.speed = min(FASTEST, max(SLOWEST, self._settings.speed * factor))
+                self._say(f"{self._settings.speed:g} times as fast")
             case ".":
                 self._next = True
             case "n":
                 self._seek(self._after([*self._begins]), "no attempt follows")
             case "b":
                 before = [seq for seq in self._begins if seq <= self._seq]
-                self._seek(before[-2] if len(before) > 1 else None, "no attempt comes before")
+                self._seek(before[-2] if len(before) > 1 else None, "no attempt precedes")
             case "g":
                 self._go_to(self._typed)
             case "q":
@@ -136,7 +136,7 @@ class Player:
         self._typed = self._typed + key if key.isdigit() else ""
 
     def _go_to(self, number: str) -> None:
-        """The next attempt of that step, else its last one."""
+        """Seek the next attempt of that step, or else its last one."""
         step = self._numbers.get(number)
         begins = [seq for seq, begun in self._begins.items() if begun == step]
         last = begins[-1] if begins else None
@@ -149,12 +149,12 @@ class Player:
         if seq is None:
             self._say(why_not)
             return
-        self._sought, self._tempo.paused = seq, False
+        self._sought, self._settings.paused = seq, False
         self.goes_back = seq <= self._seq
 
 
 def _index(records: Iterable[Record]) -> tuple[dict[str, str], dict[int, str]]:
-    """The ids of the steps by their numbers, and those of what is attempted by where it begins."""
+    """Return step ids by number, and the step ids of attempts by the seq of their start."""
     numbers: dict[str, str] = {}
     begins = {}
     for record in records:
@@ -167,7 +167,7 @@ def _index(records: Iterable[Record]) -> tuple[dict[str, str], dict[int, str]]:
 
 @contextmanager
 def terminal_keys() -> Iterator[Keys | None]:
-    """Single keys of the terminal on stdin, without their echo; None where it is none."""
+    """Yield a function that reads single keys from stdin, without echo; None without a terminal."""
     if not sys.stdin.isatty():
         yield None
         return
@@ -184,6 +184,6 @@ def _key(fd: int, seconds: float) -> str:
     if not select.select([fd], [], [], max(0.0, seconds))[0]:
         return ""
     typed = os.read(fd, 1)
-    if not typed:  # the end of the file: nobody types any more, and the film goes on
+    if not typed:  # end of file: nobody types any more, and the playback continues
         time.sleep(max(0.0, seconds))
     return typed.decode("ascii", "ignore")

@@ -1,4 +1,4 @@
-"""The journal told again: through the live view, in the time it took, or as a table of steps."""
+"""Replay of a journal on a view, and the table of what was done in a run."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -16,11 +16,11 @@ from nbrun.views.text import event_summary, phrases
 from nbrun.views.text.event_summary import describe
 from nbrun.views.text.sanitize import plain
 
-_AT_ONCE = 500  # records printed in one piece
+_BATCH = 500  # records printed in one write
 
 
-class Screen(Protocol):
-    """What records are shown on (`terminal.TerminalView`)."""
+class RecordView(Protocol):
+    """A view that shows records, such as `TerminalView`."""
 
     def show(self, state: RunState, record: Record) -> None: ...
     def flush(self) -> None: ...
@@ -29,31 +29,35 @@ class Screen(Protocol):
 
 
 def replay(
-    records: Iterable[Record], screen: Screen, *, step: str | None = None, each: bool = False
+    records: Iterable[Record], view: RecordView, *, step: str | None = None, each: bool = False
 ) -> RunState:
-    """Show `records`, or those about `step` alone; the state they lead to.
+    """Show `records`, or only those about `step`, and return the state after them.
 
-    `each`: what a record shows is out before the next is taken; else many go out at once, which
-    is far quicker. Where `records` end in an error, what came before it is shown.
+    `each`: print each record before the next one is taken. Else many are printed in one write,
+    which is much faster. If `records` raises an error, the records before it are shown.
+
+    Raises:
+        NbrunError: `records` raised it.
+        IllegalEventError: the records are not those of a run.
     """
     state = RunState()
     try:
         for number, record in enumerate(records, 1):
             apply(state, record.event)
             if step is None or _is_about(state, record, step):
-                screen.show(state, record)
-            if each or number % _AT_ONCE == 0:
-                screen.flush()
+                view.show(state, record)
+            if each or number % _BATCH == 0:
+                view.flush()
     except NbrunError:
-        screen.close()
+        view.close()
         raise
-    screen.close()
+    view.close()
     return state
 
 
 def _is_about(state: RunState, record: Record, step: str) -> bool:
     match record.event:
-        case ev.KernelStarted():  # it tells the view the language
+        case ev.KernelStarted():  # the view needs its language
             return True
         case ev.Decided(step=None) | ev.DecisionRefused():
             return state.stop is not None and state.stop.step == step
@@ -61,7 +65,7 @@ def _is_about(state: RunState, record: Record, step: str) -> bool:
 
 
 def steps_table(records: Iterable[Record]) -> RenderableType:
-    """One row an attempt, decisions and deviations between them, in the order they came."""
+    """Return a table with a row for each attempt, decision, deviation and note, in order."""
     table = Table(box=None, pad_edge=False)
     for heading in ("time", "step", "attempt", "outcome", "what"):
         table.add_column(heading, overflow="fold")

@@ -1,4 +1,4 @@
-"""The review of a runbook's runs on a terminal."""
+"""The review of all runs of a runbook, on a terminal."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def renderable(review: Review, runbook: str, *, diffs: bool) -> RenderableType:
     parts: list[RenderableType] = [facts(_head(review, runbook)), Text(), _table(review)]
     for step in review.steps:
         if step.errors or step.departures:
-            parts += [Text(), *_told(step, diffs=diffs)]
+            parts += [Text(), *_details(step, diffs=diffs)]
     return Group(*parts)
 
 
@@ -55,7 +55,7 @@ def _table(review: Review) -> Table:
     return table
 
 
-def _told(step: StepReview, *, diffs: bool) -> Iterator[Text]:
+def _details(step: StepReview, *, diffs: bool) -> Iterator[Text]:
     yield Text(plain(f"step {step.number} · {step.title}"), style="bold")
     if step.errors:
         often = (f"{name} ×{count}" for name, count in Counter(step.errors).most_common())

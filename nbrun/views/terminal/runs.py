@@ -1,4 +1,4 @@
-"""The list of runs."""
+"""The list of runs that `nbrun runs` prints."""
 
 from typing import Any
 
@@ -15,10 +15,13 @@ from nbrun.views.text.sanitize import plain
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
-class RunLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `status`: its outcome, else `running`, `interrupted` or what is wrong with it;
-    `kernel_alive`: it was interrupted, and its kernel is still running; `started` RFC 3339;
-    `duration` in seconds; `off_script` and `duration` None until it ends."""
+class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the list.
+
+    `status`: the outcome; else `running`, `interrupted`, or what is wrong with the run.
+    `kernel_alive`: the run was interrupted, and its kernel is still running. `started`: RFC 3339.
+    `duration`: seconds. `off_script` and `duration` are None until the run ends.
+    """
 
     run: str
     runbook: str = ""
@@ -31,45 +34,47 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     kernel_alive: bool = False
 
 
-def listing(lines: list[RunLine], where: str) -> RenderableType:
-    """Two lines a run, in the order given: an id and what became of it, then what it was. An id is
-    never cut, so that it can be copied. `where` is the folder, named when there are no runs."""
-    if not lines:
-        return Text(plain(f"no runs in {where}"))
-    return _Listing(lines)
+def listing(runs: list[ListedRun], runs_dir: str) -> RenderableType:
+    """Return two lines for each run, in the order given: id and status, then the facts.
+
+    An id is never cut, so that it can be copied. `runs_dir` is named if there are no runs.
+    """
+    if not runs:
+        return Text(plain(f"no runs in {runs_dir}"))
+    return _Listing(runs)
 
 
 class _Listing:
-    """Makes what rich prints itself: laying each of ten thousand lines out takes it a second."""
+    """Yield segments directly: rich takes a second to lay out ten thousand lines."""
 
-    def __init__(self, lines: list[RunLine]) -> None:
-        self._lines = lines
+    def __init__(self, runs: list[ListedRun]) -> None:
+        self._runs = runs
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = max(len(line.run) for line in self._lines) + 2
-        for line in self._lines:
-            yield Segment(plain(line.run).ljust(width))
-            yield Segment(plain(_status(line)), _style(console, line))
-            took = "" if line.duration is None else f" · {phrases.duration(line.duration)}"
+        width = max(len(run.run) for run in self._runs) + 2
+        for run in self._runs:
+            yield Segment(plain(run.run).ljust(width))
+            yield Segment(plain(_status(run)), _style(console, run))
+            took = "" if run.duration is None else f" · {phrases.duration(run.duration)}"
             yield Segment(f"{took}\n")
-            facts = "    " + "  ".join(plain(fact) for fact in _facts(line) if fact)
+            facts = "    " + "  ".join(plain(fact) for fact in _facts(run) if fact)
             if len(facts) * 2 <= options.max_width or cell_len(facts) <= options.max_width:
                 yield Segment(f"{facts}\n", console.get_style("dim"))
             else:
                 yield Text(facts, style="dim")
 
 
-def _status(line: RunLine) -> str:
-    status = f"{line.status}, off script" if line.off_script else line.status
-    return status + ", its kernel is still alive" * line.kernel_alive
+def _status(run: ListedRun) -> str:
+    status = f"{run.status}, off script" if run.off_script else run.status
+    return status + ", its kernel is still alive" * run.kernel_alive
 
 
-def _style(console: Console, line: RunLine) -> Style:
-    return console.get_style("yellow" if line.off_script else _STYLES.get(line.status, "none"))
+def _style(console: Console, run: ListedRun) -> Style:
+    return console.get_style("yellow" if run.off_script else _STYLES.get(run.status, "none"))
 
 
-def _facts(line: RunLine) -> tuple[str, ...]:
-    """What it was, each fact a text."""
-    parameters = (f"{name}={value}" for name, value in line.parameters.items())
-    started = f"{phrases.timestamp(line.started)} by {line.operator}" if line.started else ""
-    return (line.runbook, *parameters, started)
+def _facts(run: ListedRun) -> tuple[str, ...]:
+    """The facts of the second line."""
+    parameters = (f"{name}={value}" for name, value in run.parameters.items())
+    started = f"{phrases.timestamp(run.started)} by {run.operator}" if run.started else ""
+    return (run.runbook, *parameters, started)

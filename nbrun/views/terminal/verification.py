@@ -1,4 +1,4 @@
-"""What was found out about records."""
+"""The result of a verification of records, on a terminal."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _STYLES = {
 
 
 def one(found: Verification) -> RenderableType:
-    """All that is known of one record, its head whole, so that it can be copied."""
+    """Return the result for one record, with its whole head hash, so that it can be copied."""
     rows = [("run", found.run), ("lines", str(found.lines))]
     rows += [("head", found.head)] * bool(found.head)
     rows += [("note", note) for note in found.notes]
@@ -28,7 +28,7 @@ def one(found: Verification) -> RenderableType:
 
 
 def table(all_found: Sequence[Verification]) -> RenderableType:
-    """One row a record, and how many there are of each standing. An id is never cut."""
+    """Return a row for each record, and how many have each standing. An id is never cut."""
     grid = Table(box=None, pad_edge=False)
     grid.add_column("", no_wrap=True)
     grid.add_column("run", no_wrap=True)
@@ -36,10 +36,10 @@ def table(all_found: Sequence[Verification]) -> RenderableType:
     grid.add_column("found", overflow="fold")
     for found in all_found:
         standing = Text(found.standing.value, style=_STYLES[found.standing])
-        told = "; ".join(map(plain, (found.why, *found.notes)))
-        grid.add_row(standing, Text(plain(found.run)), Text(str(found.lines)), Text(told))
+        reasons = "; ".join(map(plain, (found.why, *found.notes)))
+        grid.add_row(standing, Text(plain(found.run)), Text(str(found.lines)), Text(reasons))
     counts = [sum(each.standing is standing for each in all_found) for standing in Standing]
-    told = ", ".join(
+    summary = ", ".join(
         f"{count} {standing.value}" for standing, count in zip(Standing, counts, strict=True)
     )
-    return Group(grid, Text(f"{len(all_found)} records: {told}"))
+    return Group(grid, Text(f"{len(all_found)} records: {summary}"))

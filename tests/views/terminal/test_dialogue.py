@@ -104,7 +104,7 @@ def test_what_needs_an_approval_says_that_it_waits_for_it():
     tale = Tale(step("a", "a()"), policy=model.Policy(need_approval=("skipped",))).failure("a")
     said = Conversation(tale, "s", "done by hand")
     assert said.stop() == decisions.Skip(reason="done by hand")
-    assert "it waits until another person approves it" in said.text
+    assert "the decision waits until another person approves it" in said.text
     assert "it waits" not in Conversation(tale, "retry", "").text
 
 
@@ -135,7 +135,7 @@ def test_every_departure_takes_its_reason_along(line, decision):
 def test_a_wrong_line_is_explained_and_asked_again():
     said = Conversation(failed(), "", "z", "run", "retry", "")
     assert said.stop() == decisions.Retry()
-    assert "choose; ? explains" in said.text
+    assert "type a choice; ? explains" in said.text
     assert "'z' is not a choice here" in said.text
     assert "has failed: use retry" in said.text
 
@@ -144,7 +144,7 @@ def test_the_menu_is_shown_once_and_the_help_when_asked():
     said = Conversation(failed(), "?", "retry", "")
     said.stop()
     assert said.text.count("r retry") == 1
-    assert "pass over this step" in said.text
+    assert "skip this step" in said.text
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "ye", "retry", "Y e s"])

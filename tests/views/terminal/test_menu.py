@@ -5,7 +5,7 @@ import pytest
 from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.views.terminal import menu
-from nbrun.views.terminal.menu import Chosen
+from nbrun.views.terminal.menu import Selection
 from tests.support.build_events import (
     crashed,
     decision_proposed,
@@ -41,7 +41,7 @@ def dead():
 def name(line, state):
     """The name of the choice that `line` is; None when it is none."""
     chosen = menu.parse(line, state)
-    return chosen.choice.name if isinstance(chosen, Chosen) else None
+    return chosen.choice.name if isinstance(chosen, Selection) else None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def unseen():
 
 
 def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
-    assert menu.menu(unseen) == [
+    assert menu.labels(unseen) == [
         "n note",
         "happened",
         "not",
@@ -100,7 +100,7 @@ def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
         "c cancel",
         "? help",
     ]
-    assert menu.question(unseen) == "did step 1 happen? "
+    assert menu.prompt(unseen) == "did step 1 happen? "
     for line in ("r", "s", "g", "r 2", "j 2", "k", "i"):
         assert "nobody saw end" in menu.parse(line, unseen), line
     for line in ("h", "y", "yes", "hap"):
@@ -122,7 +122,7 @@ def put_up():
 
 
 def test_while_a_decision_waits_it_can_be_withdrawn_and_nothing_else_be_decided(put_up):
-    assert menu.menu(put_up) == [
+    assert menu.labels(put_up) == [
         "w withdraw",
         "n note",
         "v view",
@@ -130,7 +130,7 @@ def test_while_a_decision_waits_it_can_be_withdrawn_and_nothing_else_be_decided(
         "c cancel",
         "? help",
     ]
-    assert menu.question(put_up) == "step 1, waiting> "
+    assert menu.prompt(put_up) == "step 1, waiting> "
     for line in ("r", "s", "e", "r 2", "e 2", "j 2", "k", "i"):
         assert "skip waits for an approval: withdraw it first" in menu.parse(line, put_up), line
 
@@ -147,7 +147,7 @@ def test_every_choice_can_be_typed_by_its_letter_and_its_words(
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
 def test_enter_chooses_nothing(stepping, line):
-    assert menu.parse(line, stepping) == "choose; ? explains"
+    assert menu.parse(line, stepping) == "type a choice; ? explains the choices"
 
 
 @pytest.mark.parametrize("line", ["z", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
@@ -173,7 +173,7 @@ def test_a_strange_word_is_quoted_and_takes_no_effect(stepping):
 )
 def test_another_step_is_named_by_its_number_or_id(failed, line, meant, of):
     chosen = menu.parse(line, failed)
-    assert isinstance(chosen, Chosen)
+    assert isinstance(chosen, Selection)
     assert (chosen.choice.name, chosen.argument) == (meant, of)
 
 
@@ -235,7 +235,7 @@ def test_a_strict_run_refuses_what_leaves_the_script():
 
 def test_the_menu_shows_what_is_possible_and_nothing_else(stepping, failed, dead):
     def letters(state):
-        return [choice.split()[0] for choice in menu.menu(state)]
+        return [choice.split()[0] for choice in menu.labels(state)]
 
     assert letters(stepping) == [
         "r",
@@ -253,23 +253,23 @@ def test_the_menu_shows_what_is_possible_and_nothing_else(stepping, failed, dead
         "c",
         "?",
     ]
-    assert "r run" in menu.menu(stepping)
-    assert "r retry" in menu.menu(failed)
-    assert "r run" not in menu.menu(failed)
-    assert "r retry" not in menu.menu(dead)
+    assert "r run" in menu.labels(stepping)
+    assert "r retry" in menu.labels(failed)
+    assert "r run" not in menu.labels(failed)
+    assert "r retry" not in menu.labels(dead)
 
 
 def test_the_help_explains_every_choice_and_why_one_is_closed(failed):
-    rows = dict(menu.explained(failed))
+    rows = dict(menu.help_rows(failed))
     assert len(rows) == len(menu.CHOICES)
-    assert rows["s, skip"] == "pass over this step"
+    assert rows["s, skip"] == "skip this step"
     assert rows["r, run"].startswith("not now: step 1 has failed")
 
 
 def test_the_question_names_the_step_it_is_about(failed):
-    assert menu.question(failed) == "step 1> "
+    assert menu.prompt(failed) == "step 1> "
 
 
 def test_at_the_end_the_question_names_no_step():
     state = Tale(step("a")).attempt("a").state
-    assert menu.question(state) == "> "
+    assert menu.prompt(state) == "> "

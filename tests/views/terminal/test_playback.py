@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nbrun.core.events import Record
-from nbrun.views.terminal.playback import Player, Tempo
+from nbrun.views.terminal.playback import PlaybackSettings, Player
 from tests.support.run_builder import Tale, step
 
 
@@ -24,7 +24,11 @@ class Watched:
         self.turns = 0
         self._keys = sorted((keys or {}).items())
         self.player = Player(
-            records(), Tempo(**tempo), keys=self.wait, say=self.said.append, clock=lambda: self.time
+            records(),
+            PlaybackSettings(**tempo),
+            keys=self.wait,
+            say=self.said.append,
+            clock=lambda: self.time,
         )
         self.player.on_turn = self.turn
 
@@ -132,7 +136,7 @@ def test_an_attempt_that_is_past_is_sought_from_the_first_record_on(
 def test_before_the_first_attempt_is_none() -> None:
     watched = Watched({2.5: "b"})
     assert watched.play()[-1] == (7, 7.0)
-    assert watched.said == ["no attempt comes before"]
+    assert watched.said == ["no attempt precedes"]
 
 
 def test_q_ends_it() -> None:

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from nbrun.views.terminal.runs import RunLine, listing
+from nbrun.views.terminal.runs import ListedRun, listing
 
-RUN = RunLine(
+RUN = ListedRun(
     run="20261123-093000-restore-ab12",
     runbook="restore.ipynb",
     parameters={"host": "db1", "n": 3},
@@ -33,19 +33,19 @@ def test_a_run_is_two_lines():
 
 
 def test_a_run_that_has_not_ended_has_neither_duration_nor_script():
-    going = RunLine(
+    going = ListedRun(
         run="r", runbook="x.ipynb", operator="ada", started=RUN.started, status="running"
     )
     assert shown(going) == ["r  running", "    x.ipynb  2026-11-23 09:30:00 UTC by ada"]
 
 
 def test_a_run_that_never_began_is_told_by_its_id():
-    assert shown(RunLine(run="r", status="never began"))[0] == "r  never began"
+    assert shown(ListedRun(run="r", status="never began"))[0] == "r  never began"
 
 
 def test_the_order_given_is_kept_and_what_became_of_them_lines_up():
-    one = RunLine(run="bbbb", status="running")
-    other = RunLine(run="a", status="failed")
+    one = ListedRun(run="bbbb", status="running")
+    other = ListedRun(run="a", status="failed")
     assert [line for line in shown(one, other) if line] == ["bbbb  running", "a     failed"]
 
 
@@ -56,7 +56,7 @@ def test_no_runs_are_told_with_the_folder_looked_in():
 def test_nothing_of_a_run_takes_effect():
     hostile = "[bold]\x1b[2J"
     text = "\n".join(
-        shown(RunLine(run=hostile, runbook=hostile, operator=hostile, parameters={"p": hostile}))
+        shown(ListedRun(run=hostile, runbook=hostile, operator=hostile, parameters={"p": hostile}))
     )
     assert "\x1b" not in text
     assert text.count("[bold]") == 3  # who started it is told with when

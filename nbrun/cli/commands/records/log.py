@@ -20,7 +20,7 @@ from nbrun.journal import reader, recovery, run_directory, writer
 from nbrun.journal.reader import Reading
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.terminal import menu, replay
-from nbrun.views.terminal.playback import HELP, Keys, Player, Tempo, terminal_keys
+from nbrun.views.terminal.playback import HELP, Keys, PlaybackSettings, Player, terminal_keys
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
 
@@ -108,7 +108,7 @@ def _play(options: LogOptions, records: Reading, record_path: str, keys: Keys | 
         console.quiet = False
         console.print(Text(text, style="dim"))
 
-    tempo = Tempo(options.speed, options.max_wait)
+    tempo = PlaybackSettings(options.speed, options.max_wait)
     player = Player(records, tempo, keys=keys or _wait_without_keys, say=print_notice)
     if keys is not None:
         print_notice(HELP)

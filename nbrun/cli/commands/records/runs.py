@@ -17,7 +17,7 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.summary import glance
 from nbrun.journal.writer import is_locked
 from nbrun.views.terminal import runs as view
-from nbrun.views.terminal.runs import RunLine
+from nbrun.views.terminal.runs import ListedRun
 
 
 def show(runs_dir: Path | None, *, json: bool) -> ExitCode:
@@ -32,15 +32,15 @@ def show(runs_dir: Path | None, *, json: bool) -> ExitCode:
     return ExitCode.COMPLETED
 
 
-def _summarize(directory: RunDirectory) -> RunLine:
+def _summarize(directory: RunDirectory) -> ListedRun:
     """Summarize a run by the first and last line of its journal."""
     try:
         began, ended = glance(directory.journal)
     except (JournalError, OSError) as error:
-        return RunLine(run=directory.id, status=f"unreadable: {error}")
+        return ListedRun(run=directory.id, status=f"unreadable: {error}")
     if began is None:
-        return RunLine(run=directory.id, status="never began")
-    line = RunLine(
+        return ListedRun(run=directory.id, status="never began")
+    line = ListedRun(
         run=directory.id,
         runbook=began.runbook.rpartition("/")[2],
         parameters=began.parameters,
@@ -53,7 +53,7 @@ def _summarize(directory: RunDirectory) -> RunLine:
     return line if ended else _running_or_interrupted(directory, line)
 
 
-def _running_or_interrupted(directory: RunDirectory, line: RunLine) -> RunLine:
+def _running_or_interrupted(directory: RunDirectory, line: ListedRun) -> ListedRun:
     """Complete the line of a run that has no end."""
     from nbrun.core.reducer import fold
     from nbrun.journal import recovery  # imported here: a list of ended runs needs neither

@@ -35,7 +35,7 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
         open_console().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
     else:
         rows += identities.rows(role)
-        open_console().print(view.shown(runbook, values, checked.policy, rows))
+        open_console().print(view.renderable(runbook, values, checked.policy, rows))
     return ExitCode.COMPLETED
 
 
