@@ -23,7 +23,7 @@ from benchmarks.metrics import Metrics
 from benchmarks.notebooks import END_MARKER, FIRST_OUTPUT, Notebook
 from benchmarks.timed_command import Measurement
 from nbrun.core import events as ev
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 
 _BIN = Path(sys.executable).parent
@@ -195,7 +195,7 @@ def _check_record(notebook: Notebook, workspace: Workspace) -> None:
     directory = _only_run(workspace)
     characters = displays = ok = 0
     last = None
-    for record in Reading(directory.journal):
+    for record in JournalReader(directory.journal):
         last = record.event
         match record.event:
             case ev.Output(output={"output_type": "stream", "text": str(text)}):

@@ -13,7 +13,7 @@ from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Operator, Policy, Step
 from nbrun.journal.codec import GENESIS, digest, encode
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 
@@ -31,7 +31,7 @@ def long_run(parent: Path, events: int) -> RunDirectory:
     directory = _directory(parent, 0)
     last = _write(directory, _events(directory.id, steps, _OUTPUTS))
     finished = _finished(steps)
-    chunks = notebook.chunks(Reading(directory.journal), finished)
+    chunks = notebook.chunks(JournalReader(directory.journal), finished)
     sha256 = notebook.save(directory.notebook(_runbook()), chunks)
     _append(directory, last, msgspec.structs.replace(finished, notebook_sha256=sha256))
     return directory

@@ -28,8 +28,8 @@ from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.journal.writer import Reading
 from nbrun.views.export import notebook, report
 from nbrun.views.terminal.view import TerminalView
 
@@ -123,7 +123,7 @@ def journal(work: Path) -> list[Record]:
         child.expect(question)
         child.sendline(answer)
     child.expect(pexpect.EOF)
-    return list(Reading(kept(work).journal))
+    return list(JournalReader(kept(work).journal))
 
 
 def kept(work: Path) -> RunDirectory:

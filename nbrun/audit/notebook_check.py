@@ -7,7 +7,7 @@ from pathlib import Path
 from nbrun import __version__
 from nbrun.core import events as ev
 from nbrun.core.events import Record, TimestampedEvent
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import open_regular
 
@@ -73,7 +73,7 @@ class KeptNotebook:
     def _is_of_a_stop(self, found: str | None) -> bool:
         """It is the one that was written at the start or at a stop, where the last could not be."""
         before: list[Record] = []
-        for record in Reading(self._directory.journal):
+        for record in JournalReader(self._directory.journal):
             before.append(record)
             if isinstance(record.event, _WRITTEN_AT):
                 made = self._digest(before)

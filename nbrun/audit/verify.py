@@ -22,9 +22,8 @@ from nbrun.errors import (
     SignatureError,
     UsageError,
 )
-from nbrun.journal import reader as reading
 from nbrun.journal import writer
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader, last_record
 from nbrun.journal.run_directory import RunDirectory
 
 
@@ -159,7 +158,7 @@ class _Check:
             raise BrokenError(f"the journal can't be read: {error.strerror}") from error
 
     def _walk(self, seals: Sequence[Seal]) -> None:
-        """Every line, in order and once: its form, number and hash by reading it, and whether its
+        """Every line, in order and once: its form, number and hash by reader it, and whether its
         event can happen there by folding it, which making the notebook does too."""
         try:
             torn = self._read({each.seq for each in seals})
@@ -181,18 +180,18 @@ class _Check:
 
         `marked`: the numbers of the records that seals name.
         """
-        reading = Reading(self._directory.journal)
-        records = self._noted(reading, {0, *marked})
+        reader = JournalReader(self._directory.journal)
+        records = self._noted(reader, {0, *marked})
         if self._has_ended():
             self._made = self._digest(records)  # checks that each event may happen there, too
         else:
             fold(record.event for record in records)
-        return reading.torn
+        return reader.torn
 
     def _has_ended(self) -> bool:
         """By its last line alone; one that is damaged is named where it is read in its turn."""
         try:
-            last = reading.last(self._directory.journal)
+            last = last_record(self._directory.journal)
         except JournalError:
             return False
         return last is not None and isinstance(last.event, ev.RunFinished)
@@ -236,7 +235,7 @@ class _Check:
         found = last.hash if last else "nothing"
         if wanted is None or wanted == found:
             return
-        for record in Reading(self._directory.journal):
+        for record in JournalReader(self._directory.journal):
             if record.hash == wanted:
                 raise BrokenError(
                     f"line {record.seq + 2}: the expected head is that of the line before, and "

@@ -27,11 +27,6 @@ class DeviationChecker:
         """Return the deviations that the last event implies and that have not followed yet."""
         return list(self._missing)
 
-    @property
-    def is_incomplete(self) -> bool:
-        """Return True if the next event must be a deviation."""
-        return bool(self._missing)
-
     def add(self, event: Event) -> str | None:
         """Take the record's next event; return what is wrong with it, or None.
 

@@ -1,4 +1,4 @@
-"""A line of the journal: a record as bytes, and what chains it to the line before."""
+"""One line of a journal: a record encoded as JSON, and the hash that chains the next line to it."""
 
 import hashlib
 from typing import Any
@@ -7,15 +7,15 @@ import msgspec
 
 from nbrun.core.events import SCHEMA_VERSION, Event, Record
 
-GENESIS = hashlib.sha256(b"").hexdigest()  # what the first line has for the one before it
+GENESIS = hashlib.sha256(b"").hexdigest()  # `prev` of the first line
 
 _encoder = msgspec.json.Encoder()
 
 
 def encode(record: Record) -> bytes:
-    """A record as one line of the journal, without its newline."""
+    """Encode a record as one line of the journal, without its newline."""
     head = f'{{"v":{SCHEMA_VERSION},"seq":{record.seq},"at":"{record.at}","mono":{record.mono},'
-    body = memoryview(_encode_event(record.event))[1:-1]  # of a long line, no copy more than needed
+    body = memoryview(_encode_event(record.event))[1:-1]  # without its braces, and not copied
     return b"".join((head.encode(), body, f',"prev":"{record.prev}"}}'.encode()))
 
 
@@ -27,7 +27,7 @@ def _encode_event(event: Event) -> bytes:
 
 
 def _storable(value: Any) -> Any:
-    """`value` with what JSON in UTF-8 can't hold exactly written out as text."""
+    """Write as text what JSON in UTF-8 can't hold exactly; return all else as it is."""
     match value:
         case dict():
             return {_storable(key): _storable(item) for key, item in value.items()}
@@ -41,12 +41,12 @@ def _storable(value: Any) -> Any:
 
 
 def digest(line: bytes) -> str:
-    """The SHA-256 by which the next line names this one (without its newline)."""
+    """Return the SHA-256 of a line without its newline, in hex: the next line's `prev`."""
     return hashlib.sha256(line).hexdigest()
 
 
 def line_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of one line: an event's own fields and the envelope's."""
+    """Return the JSON Schema (2020-12) of one line: an event's own fields and the envelope's."""
     schema = msgspec.json.schema(Event)
     for definition in schema["$defs"].values():
         if "event" in definition.get("properties", {}):

@@ -1,4 +1,4 @@
-"""The runs of a runbook, and when each of its steps ran last: read from journals, and cheaply."""
+"""Find the earlier runs of a runbook, and when each of its steps last ran."""
 
 import os
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from nbrun.core.events import Outcome
 from nbrun.errors import JournalError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.journal.summary import beginning
+from nbrun.journal.summary import read_start
 
-_MOST_RUNS = 200  # looked at, newest first, whatever runbook they are of
-_MOST_READ = 20_000_000  # bytes of journals: a look back must not keep an operator waiting
-_ENDS = b'"event":"attempt.finished"'
+_MAX_RUNS = 200  # runs of any runbook to look at, newest first
+_MAX_READ = 20_000_000  # bytes of journals to read: an operator waits for the result
+_FINISHED = b'"event":"attempt.finished"'
 
 
-class LastTime(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt of an earlier run ended: `at` as in a record, `duration` in seconds."""
+class LastAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt in an earlier run ended. `at` as in a record, `duration` in seconds."""
 
     at: str
     outcome: Outcome
     duration: float
 
 
-class _Ended(msgspec.Struct):
+class _FinishedLine(msgspec.Struct):
     at: str
     event: str
     step: str
@@ -33,47 +33,52 @@ class _Ended(msgspec.Struct):
     duration: float
 
 
-_ended = msgspec.json.Decoder(_Ended)
+_finished_lines = msgspec.json.Decoder(_FinishedLine)
 
 
-def last_times(now: RunDirectory, runbook: str) -> dict[str, LastTime]:
-    """The last attempt of each step in the runs of the same runbook (its path) that are kept beside
-    `now`, this one left out. A journal that can't be read tells nothing: it has its own command."""
-    found: dict[str, LastTime] = {}
-    for path in _journals(now, runbook):
-        for step, last in _of_run(path).items():
-            found.setdefault(step, last)
+def last_attempts(now: RunDirectory, runbook: str) -> dict[str, LastAttempt]:
+    """Return the last attempt of each step, by the step's id, in earlier runs of a runbook.
+
+    Earlier runs are those in the same folder as the run `now`. `runbook` is a path. A journal that
+    can't be read is left out: other commands report that.
+    """
+    found: dict[str, LastAttempt] = {}
+    for path in _recent_journals(now, runbook):
+        for step, attempt in _attempts_in(path).items():
+            found.setdefault(step, attempt)
     return found
 
 
 def runs_of(
-    parent: Path, runbook: str, most: int | None = None, besides: RunDirectory | None = None
+    parent: Path, runbook: str, most: int | None = None, excluding: RunDirectory | None = None
 ) -> Iterator[RunDirectory]:
-    """The runs of the runbook with this path, however it was written, that are kept in `parent`,
-    newest first, without `besides`. `most`: how many of all runs there are looked at."""
+    """Yield the runs in `parent` of the runbook with this path, newest first.
+
+    `most`: how many runs of any runbook to look at.
+    """
     wanted = os.path.realpath(runbook)
     for directory in run_directory.all_runs(parent)[:most]:
-        if directory != besides and _runbook(directory.journal) == wanted:
+        if directory != excluding and _runbook_of(directory.journal) == wanted:
             yield directory
 
 
-def _journals(now: RunDirectory, runbook: str) -> Iterator[Path]:
-    """Newest first, as much as may be read."""
-    left = _MOST_READ
-    for directory in runs_of(now.path.parent, runbook, _MOST_RUNS, besides=now):
+def _recent_journals(now: RunDirectory, runbook: str) -> Iterator[Path]:
+    """Yield journals, newest first, until they have too many bytes together."""
+    left = _MAX_READ
+    for directory in runs_of(now.path.parent, runbook, _MAX_RUNS, excluding=now):
         left -= _size(directory.journal)
         if left < 0:
             return
         yield directory.journal
 
 
-def _runbook(journal: Path) -> str | None:
-    """The path of the runbook that a journal's run is of; None where it doesn't tell."""
+def _runbook_of(journal: Path) -> str | None:
+    """Return the path of the run's runbook, or None if the journal doesn't name it."""
     try:
-        began = beginning(journal)
+        start = read_start(journal)
     except (OSError, JournalError):
         return None
-    return None if began is None else os.path.realpath(began.runbook)
+    return None if start is None else os.path.realpath(start.runbook)
 
 
 def _size(path: Path) -> int:
@@ -83,23 +88,23 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _of_run(path: Path) -> dict[str, LastTime]:
-    """The last attempt of each step in one journal: only the lines that tell it are decoded."""
-    told: dict[str, LastTime] = {}
+def _attempts_in(path: Path) -> dict[str, LastAttempt]:
+    """Return the last attempt of each step in one journal. Only the lines of ends are decoded."""
+    found: dict[str, LastAttempt] = {}
     try:
         with path.open("rb") as file:
             for line in file:
-                if _ENDS in line[:200] and (ended := _read(line)) is not None:
-                    told[ended.step] = LastTime(
-                        at=ended.at, outcome=ended.outcome, duration=ended.duration
+                if _FINISHED in line[:200] and (finished := _decode(line)) is not None:
+                    found[finished.step] = LastAttempt(
+                        at=finished.at, outcome=finished.outcome, duration=finished.duration
                     )
     except OSError:
-        return told
-    return told
+        return found
+    return found
 
 
-def _read(line: bytes) -> _Ended | None:
+def _decode(line: bytes) -> _FinishedLine | None:
     try:
-        return _ended.decode(line)
+        return _finished_lines.decode(line)
     except msgspec.DecodeError:
         return None

@@ -1,7 +1,6 @@
 """Read a journal: the records of a finished or growing one, each line checked."""
 
 import io
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -14,10 +13,10 @@ from nbrun.core import events as ev
 from nbrun.core.events import SCHEMA_VERSION, Event, Record
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.journal.codec import GENESIS, digest
+from nbrun.journal.first_last import open_ends
 from nbrun.system.files import open_regular
 
 _CHUNK = 1 << 16  # bytes read from a journal at once
-_TAIL = 65536  # bytes read from a journal's end to find how the run ended
 
 # What msgspec raises for bytes that are not a line of a journal.
 _NOT_A_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -53,7 +52,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_event = cast("Callable[[bytes], Event]", msgspec.json.Decoder(Event).decode)
 
 
-class Lines:
+class LineReader:
     """The complete lines of an open file, without their newlines.
 
     `read` is the file's `read`. `rest` holds the bytes after the last newline.
@@ -63,7 +62,7 @@ class Lines:
         self.rest = b""
         self._read = read
 
-    def new(self) -> list[bytes]:
+    def next_lines(self) -> list[bytes]:
         """Return the next lines, or an empty list at the end of the file."""
         parts = [self.rest, self._read(_CHUNK)]
         while parts[-1] and b"\n" not in parts[-1]:  # a line longer than a chunk
@@ -74,42 +73,42 @@ class Lines:
         return lines
 
 
-class Following:
-    """The records of a journal that is still being written, each checked as by `Reading`.
+class JournalFollower:
+    """The records of a journal that is still being written, each checked as by `JournalReader`.
 
     A line without its newline is not complete yet. It is returned when its newline is there.
     """
 
     def __init__(self, path: Path) -> None:
-        self._reading = Reading(path)
+        self._reader = JournalReader(path)
         self._file: io.BufferedReader | None = None
-        self._source: Lines | None = None
+        self._source: LineReader | None = None
         self._lines: deque[bytes] = deque()
         self._seq = 0
         self._prev = GENESIS
 
-    def new(self, through: int | None = None) -> list[Record]:
+    def read_new(self, through: int | None = None) -> list[Record]:
         """Return some of the records added since the last call, or an empty list.
 
         With `through`, return no record with a higher number.
 
         Raises:
-            JournalError, DamagedJournalError: as for iterating a `Reading`.
+            JournalError, DamagedJournalError: as for iterating a `JournalReader`.
         """
         if not self._lines:
-            self._lines.extend(self._open().new())
+            self._lines.extend(self._open().next_lines())
         records = []
         while self._lines and (through is None or self._seq <= through):
             line = self._lines.popleft()
-            record = self._reading.record(line, self._seq, self._prev)
+            record = self._reader.parse(line, self._seq, self._prev)
             records.append(record)
             self._seq, self._prev = self._seq + 1, record.hash
         return records
 
-    def _open(self) -> Lines:
+    def _open(self) -> LineReader:
         if self._source is None:
-            self._file = self._reading.open()
-            self._source = Lines(self._file.read)
+            self._file = self._reader.open()
+            self._source = LineReader(self._file.read)
         return self._source
 
     def close(self) -> None:
@@ -117,7 +116,7 @@ class Following:
             self._file.close()
 
 
-class Reading:
+class JournalReader:
     """The records of a journal in order, each checked against the line before it.
 
     Iterating raises DamagedJournalError, naming the line, at the first line that nbrun did not
@@ -132,10 +131,10 @@ class Reading:
 
     def __iter__(self) -> Iterator[Record]:
         with self.open() as file:
-            self.head, seq, source = GENESIS, 0, Lines(file.read)
-            while lines := source.new():
+            self.head, seq, source = GENESIS, 0, LineReader(file.read)
+            while lines := source.next_lines():
                 for line in lines:
-                    record = self.record(line, seq, self.head)
+                    record = self.parse(line, seq, self.head)
                     self.head = record.hash
                     yield record
                     seq += 1
@@ -152,7 +151,7 @@ class Reading:
         except OSError as error:
             raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
 
-    def record(self, line: bytes, seq: int, prev: str) -> Record:
+    def parse(self, line: bytes, seq: int, prev: str) -> Record:
         """Decode `line`, which has no newline, and check its number and the hash before it.
 
         Raises:
@@ -162,7 +161,7 @@ class Reading:
         try:
             found = _decode_output_line(line)
         except _NOT_A_LINE:  # another event, or damage
-            return self._record_in_two_passes(line, seq, prev)
+            return self._parse_in_two_passes(line, seq, prev)
         if found.seq != seq or found.prev != prev or found.v != SCHEMA_VERSION:
             self._refuse(found, seq)
         return Record(
@@ -180,7 +179,7 @@ class Reading:
             hash=sha256(line).hexdigest(),  # `digest`, called a million times, costs a tenth more
         )
 
-    def _record_in_two_passes(self, line: bytes, seq: int, prev: str) -> Record:
+    def _parse_in_two_passes(self, line: bytes, seq: int, prev: str) -> Record:
         """Do the same for any event."""
         try:
             envelope = _decode_envelope(line)
@@ -215,31 +214,29 @@ def _joined(envelope: _Envelope, line: bytes) -> Record:
     )
 
 
-def first(path: Path) -> Record | None:
-    """The first line alone, for a list of runs; None when there is no whole one.
+def first_record(path: Path) -> Record | None:
+    """Read the first line alone, unchecked; return None if there is no complete one.
 
     Raises:
-        DamagedJournalError: it is no event.
+        DamagedJournalError: the line is not an event.
         OSError: the file can't be read.
     """
-    with open_regular(path) as file:
-        line = file.readline()
-    return _alone(path, line[:-1]) if line.endswith(b"\n") else None
+    with open_ends(path) as ends:
+        return _decode_alone(path, ends.first_line())
 
 
-def last(path: Path) -> Record | None:
-    """The last whole line alone; None when there is none, or it is no short one: the end of a
-    run is. Raises as `first` does."""
-    with open_regular(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL))
-        lines = file.read().split(b"\n")
-    whole = lines[:-1] if size <= _TAIL else lines[1:-1]
-    return _alone(path, whole[-1]) if whole else None
+def last_record(path: Path) -> Record | None:
+    """Read the last complete line alone, unchecked.
+
+    Return None if there is no such line, or if it may be longer than 64 KiB: it does not end a run.
+    Raises as `first_record` does.
+    """
+    with open_ends(path) as ends:
+        return _decode_alone(path, ends.last_line())
 
 
-def _alone(path: Path, line: bytes) -> Record:
+def _decode_alone(path: Path, line: bytes | None) -> Record | None:
     try:
-        return _joined(_decode_envelope(line), line)
+        return None if line is None else _joined(_decode_envelope(line), line)
     except _NOT_A_LINE as error:
         raise DamagedJournalError(f"{path}: a line is not an event: {error}") from error

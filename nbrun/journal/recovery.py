@@ -1,5 +1,8 @@
-"""A journal whose writer is gone: its torn last line put aside, what it lacks said, and the journal
-opened again."""
+"""Recover the journal of an interrupted run, whose writer is gone.
+
+Recovery moves a torn last line to a file of its own, records the interruption, and opens the
+journal for appending again.
+"""
 
 import os
 from contextlib import suppress
@@ -12,80 +15,84 @@ from nbrun.core.events import Event, Record
 from nbrun.core.reducer import apply
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import JournalError
-from nbrun.journal import reader as reading
-from nbrun.journal import writer as journal
-from nbrun.journal.reader import Reading
-from nbrun.journal.writer import Clock, End, Journal
+from nbrun.journal import writer
+from nbrun.journal.reader import JournalReader, first_record, last_record
+from nbrun.journal.writer import Clock, Journal, NextLine
 from nbrun.system.files import sync_directory, sync_file
 
-_WHY_UNSEEN = "nbrun ended while it ran"
-_WHY = "the process that ran it is gone: nbrun was killed, or the machine went down"
+# Recorded texts: they must not change.
+_WHY_INDETERMINATE = "nbrun ended while it ran"
+_WHY_INTERRUPTED = "the process that ran it is gone: nbrun was killed, or the machine went down"
 
 
-def note_interruption(path: Path) -> bool:
-    """Say in the journal at `path`, once, that its run was interrupted, if it was; whether it is.
+def record_interruption(path: Path) -> bool:
+    """Record in the journal at `path`, once, that its run was interrupted. Return True if it was.
 
     An attempt that was in flight is recorded as indeterminate. A journal that this user may not
     write is left as it is.
 
     Raises:
-        DamagedJournalError: it is damaged otherwise than by a torn last line.
+        DamagedJournalError: the journal is damaged by more than a torn last line.
+        JournalError: the journal can't be opened or written.
+        OSError: the journal can't be read.
     """
     if not _is_abandoned(path):
         return False
     if not os.access(path, os.W_OK):
         return True
-    with suppress(BlockingIOError):  # another process resumes it, or says this, right now
-        reopened = open_again(path)
-        reopened.writer.close()
+    with suppress(BlockingIOError):  # another process resumes the run, or records the same now
+        reopened = reopen(path)
+        reopened.journal.close()
         return reopened.state.finished is None
     return False
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Begun, not ended, written by nobody, and not said to be."""
-    if journal.is_locked(path):
+    """Return True if the run began, has no writer, and has neither an end nor an interruption."""
+    if writer.is_locked(path):
         return False
-    last = reading.last(path)
+    last = last_record(path)
     ended = last is not None and isinstance(last.event, ev.RunFinished | ev.RunInterrupted)
-    return reading.first(path) is not None and not ended
+    return first_record(path) is not None and not ended
 
 
-class Reopened:
-    """A journal that can be appended to again, and the state of its run. `seen`: when its process
-    was last heard of, in seconds since the run began."""
+class ReopenedJournal:
+    """A journal that can be appended to again, and the state of its run.
 
-    def __init__(self, writer: Journal, state: RunState, seen: float) -> None:
-        self.writer = writer
+    `last_alive`: when its process last wrote, in seconds since the run began.
+    """
+
+    def __init__(self, journal: Journal, state: RunState, last_alive: float) -> None:
+        self.journal = journal
         self.state = state
-        self.seen = seen
+        self.last_alive = last_alive
 
 
-def open_again(path: Path, clock: Clock | None = None) -> Reopened:
-    """The journal of an interrupted run, repaired, and locked for this process.
+def reopen(path: Path, clock: Clock | None = None) -> ReopenedJournal:
+    """Repair the journal of an interrupted run, lock it for this process, and open it again.
 
     Raises:
-        BlockingIOError: another process writes it.
-        DamagedJournalError: it is damaged otherwise than by a torn last line.
-        JournalError: it can't be opened, or is empty.
+        BlockingIOError: another process writes the journal.
+        DamagedJournalError: the journal is damaged by more than a torn last line.
+        JournalError: the journal can't be opened, or is empty.
     """
     fd = _open(path)
     try:
-        journal.lock(fd)
-        reading, followed, last, seen = _read(path)
-        state = followed.state
-        kept_in = _cut(path, fd, reading.torn)
-        end = _end(last, reading.head, clock or Clock())
-        writer = Journal(path, fd, clock or Clock(), end)
-        told = [*followed.missing, *_told(state, last, reading.torn, kept_in)]
-        if told:
-            writer.append(told, sync=True)
-            for event in told:
+        writer.lock(fd)  # before reading: nobody may append meanwhile
+        reader, checker, last, last_alive = _read(path)
+        state = checker.state
+        kept_in = _cut_torn_line(path, fd, reader.torn)
+        following = _next_line(last, reader.head, clock or Clock())
+        journal = Journal(path, fd, clock or Clock(), following)
+        missing = [*checker.missing, *_missing_events(state, last, reader.torn, kept_in)]
+        if missing:
+            journal.append(missing, sync=True)
+            for event in missing:
                 apply(state, event)
     except BaseException:
         os.close(fd)
         raise
-    return Reopened(writer, state, seen)
+    return ReopenedJournal(journal, state, last_alive)
 
 
 def _open(path: Path) -> int:
@@ -95,33 +102,34 @@ def _open(path: Path) -> int:
         raise JournalError(f"{path}: can't open the journal again: {error.strerror}") from error
 
 
-def _read(path: Path) -> tuple[Reading, DeviationChecker, Record, float]:
-    """The journal to its end: as read, where it leads, the last record, and when it was last
-    alive."""
-    reading, followed, last, seen = Reading(path), DeviationChecker(), None, 0.0
-    for record in reading:
-        followed.add(record.event)
+def _read(path: Path) -> tuple[JournalReader, DeviationChecker, Record, float]:
+    """Read the whole journal: also its last record, and when its process last wrote."""
+    reader, checker, last, last_alive = JournalReader(path), DeviationChecker(), None, 0.0
+    for record in reader:
+        checker.add(record.event)
         last = record
+        # These two are written by later commands, not by the process that ran the run.
         if not isinstance(record.event, ev.AttemptIndeterminate | ev.RunInterrupted):
-            seen = record.mono
+            last_alive = record.mono
     if last is None:
         raise JournalError(f"{path}: the journal is empty: nbrun ended before the run began")
-    return reading, followed, last, seen
+    return reader, checker, last, last_alive
 
 
-def _cut(path: Path, fd: int, torn: bytes) -> str:
-    """Put the bytes of a torn last line into a file of their own; its name, or nothing."""
+def _cut_torn_line(path: Path, fd: int, torn: bytes) -> str:
+    """Move a torn last line to a file of its own, and return its name; empty if none is torn."""
     if not torn:
         return ""
     size = os.fstat(fd).st_size - len(torn)
     kept = path.with_name(f"{path.name}.torn-at-{size}")
     try:
-        with suppress(FileExistsError):  # cut before, and the cut was not finished
-            made = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(made, "wb") as file:
+        # The bytes are on disk in the new file before they are cut from the journal.
+        with suppress(FileExistsError):  # an earlier recovery ended before it cut the journal
+            created = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(created, "wb") as file:
                 file.write(torn)
                 file.flush()
-                sync_file(made)
+                sync_file(created)
         sync_directory(path.parent)
         os.ftruncate(fd, size)
         sync_file(fd)
@@ -130,21 +138,23 @@ def _cut(path: Path, fd: int, torn: bytes) -> str:
     return kept.name
 
 
-def _end(last: Record, head: str, clock: Clock) -> End:
-    """Time has gone on since the last line, by the wall clock; back it never goes."""
+def _next_line(last: Record, head: str, clock: Clock) -> NextLine:
+    """Continue the run's seconds by the wall clock since the last line, and never backwards."""
     away = (clock.now() - datetime.fromisoformat(last.at)).total_seconds()
     elapsed = last.mono + max(0.0, away)
-    return End(seq=last.seq + 1, prev=head, elapsed=elapsed)
+    return NextLine(seq=last.seq + 1, prev=head, elapsed=elapsed)
 
 
-def _told(state: RunState, last: Record, torn: bytes, kept_in: str) -> list[Event]:
-    """What the journal lacks of its own interruption."""
+def _missing_events(state: RunState, last: Record, torn: bytes, kept_in: str) -> list[Event]:
+    """Return the events that record the interruption, or none if they are there already."""
     if state.phase is Phase.FINISHED or (isinstance(last.event, ev.RunInterrupted) and not torn):
         return []
     running = state.attempt
-    unseen: list[Event] = []
+    missing: list[Event] = []
     if running is not None:
-        unseen.append(
-            ev.AttemptIndeterminate(step=running.step, attempt=running.attempt, why=_WHY_UNSEEN)
+        missing.append(
+            ev.AttemptIndeterminate(
+                step=running.step, attempt=running.attempt, why=_WHY_INDETERMINATE
+            )
         )
-    return [*unseen, ev.RunInterrupted(why=_WHY, cut=len(torn), kept_in=kept_in)]
+    return [*missing, ev.RunInterrupted(why=_WHY_INTERRUPTED, cut=len(torn), kept_in=kept_in)]

@@ -1,4 +1,4 @@
-"""Where runs are kept: the folder of each, and how one is found by what a person calls it."""
+"""The folders of runs: their files, and how a run is created and found by name."""
 
 import os
 import re
@@ -49,14 +49,14 @@ class RunDirectory:
 
     @property
     def socket(self) -> Path:
-        """A symbolic link to the socket of the run's supervisor, while there is one."""
+        """A symbolic link to the socket of the run's supervisor, while a supervisor runs."""
         return self.path / _SOCKET
 
     def share(self, gid: int) -> None:
-        """Let the members of a group read the journal, and what `let_read` is asked for.
+        """Let the members of a group read the journal, and each file passed to `allow_readers`.
 
         Raises:
-            JournalError: it can't be done.
+            JournalError: owner or mode can't be changed.
         """
         try:
             for path, mode in ((self.path, SHARED), (self.journal, 0o640)):
@@ -65,9 +65,11 @@ class RunDirectory:
         except OSError as error:
             raise JournalError(f"{self.path}: can't be shared: {error.strerror}") from error
 
-    def let_read(self, path: Path) -> None:
-        """Let those whom the run is shared with, if there are any, read the file `path` in it: what
-        tells no more than the journal, or vouches for it. Raises OSError."""
+    def allow_readers(self, path: Path) -> None:
+        """Let the group that the run is shared with, if any, read the file `path` in the folder.
+
+        The file must not contain more than the journal. Raises OSError.
+        """
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             for_readers(fd, self.path)
@@ -75,35 +77,34 @@ class RunDirectory:
             os.close(fd)
 
     def notebook(self, runbook: str | Path) -> Path:
-        """The output notebook of a run of `runbook`."""
+        """Return the path of the output notebook of a run of `runbook`."""
         return self.path / f"{_stem(Path(runbook))}.ipynb"
 
 
 def new_id(runbook: Path, now: datetime | None = None) -> str:
-    """For a run that begins now."""
+    """Return an id for a run that begins now, or at `now`."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     suffix = "".join(secrets.choice(_ALPHABET) for _ in range(4))
     return f"{moment:%Y%m%d-%H%M%S}-{_stem(runbook)}-{suffix}"
 
 
 def create(parent: Path, run: str) -> RunDirectory:
-    """A new folder below `parent` for the run with the id `run`, for this user alone under any
-    umask.
+    """Create a folder in `parent` for the run with the id `run`, which only this user can read.
 
     Raises:
-        JournalError: it can't be made there.
+        JournalError: the folder can't be created.
     """
     path = parent / run
     try:
         for folder in reversed([each for each in (parent, *parent.parents) if not each.exists()]):
-            _make_private(folder)  # `parents=True` would leave those between to the umask
+            _make_private(folder)  # `parents=True` would apply the umask
         _make_private(path)
         log = path / _LOG
         log.touch(mode=0o600)
         log.chmod(0o600)
         sync_directory(parent)
     except OSError as error:
-        raise JournalError(f"{path}: can't make the run's folder: {error.strerror}") from error
+        raise JournalError(f"{path}: can't create the run's folder: {error.strerror}") from error
     return RunDirectory(path)
 
 
@@ -113,26 +114,27 @@ def _make_private(folder: Path) -> None:
 
 
 def _stem(runbook: Path) -> str:
-    """The runbook's name as a part of a file name that needs no quoting anywhere."""
+    """Return the runbook's name as part of a file name that needs no quoting in a shell."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", runbook.stem).strip("-.")[:_MAX_STEM] or "runbook"
 
 
 def all_runs(parent: Path) -> list[RunDirectory]:
-    """Every run kept in `parent`, newest first; of a folder that this user can't list, none."""
+    """Return every run in `parent`, newest first; none if this user can't list the folder."""
     try:
-        names = os.listdir(parent)  # noqa: PTH208  a Path for each of ten thousand takes as long
+        names = os.listdir(parent)  # noqa: PTH208  ten thousand Paths would double the time
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
     found = [name for name in names if _is_run(os.path.join(parent, name))]  # noqa: PTH118  as above
     return [RunDirectory(parent / name) for name in sorted(found, reverse=True)]
 
 
-def folders(path: Path) -> list[RunDirectory]:
-    """The run whose folder `path` is, or every run kept in it, newest first; also one whose journal
-    is gone, known by its name.
+def runs_at(path: Path) -> list[RunDirectory]:
+    """Return the run with the folder `path`, or every run in that folder, newest first.
+
+    A folder with the name of a run counts even if its journal is gone.
 
     Raises:
-        UsageError: it can't be read, or there are none.
+        UsageError: the folder can't be read, or holds no runs.
     """
     if _ID.fullmatch(path.name):
         return [RunDirectory(path)]
@@ -147,15 +149,15 @@ def folders(path: Path) -> list[RunDirectory]:
 
 
 def _is_run(path: str | Path) -> bool:
-    """Not those of another user's, in a folder that several share."""
+    """Return False for runs of other users, in a folder shared by several users."""
     return os.path.isfile(os.path.join(path, _JOURNAL))  # noqa: PTH113, PTH118  as above
 
 
 def find(parent: Path, called: str) -> RunDirectory:
-    """The run called by its id, a unique part of it, a path, or `last`.
+    """Return the run that `called` names: an id, a unique part of one, a path, or `last`.
 
     Raises:
-        RunNotFoundError: there is none, or more than one; the message says which.
+        RunNotFoundError: no run or several runs match; the message says which.
     """
     at_path = _at(called)
     if at_path is not None:
@@ -166,25 +168,25 @@ def find(parent: Path, called: str) -> RunDirectory:
     matches = [run for run in runs if run.id == called] or [run for run in runs if called in run.id]
     if len(matches) == 1:
         return matches[0]
-    raise _not_one(parent, called, matches)
+    raise _not_found(parent, called, matches)
 
 
 def _at(called: str) -> RunDirectory | None:
-    """The run whose folder or journal has that path."""
+    """Return the run whose folder or journal has this path."""
     try:
         path = Path(called).expanduser()
         if path.name == _JOURNAL and path.is_file():
             return RunDirectory(path.parent.absolute())
         if (path / _JOURNAL).is_file():
             return RunDirectory(path.absolute())
-    except (OSError, RuntimeError):  # no path at all: too long, or the home of nobody
+    except (OSError, RuntimeError):  # not a path: too long, or an unknown `~user`
         return None
     return None
 
 
-def _not_one(parent: Path, called: str, matches: list[RunDirectory]) -> RunNotFoundError:
+def _not_found(parent: Path, called: str, matches: list[RunDirectory]) -> RunNotFoundError:
     if not matches:
         return RunNotFoundError(f"no run called {called!r} in {parent}: see nbrun runs")
     some = ", ".join(run.id for run in matches[:5])
     more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
-    return RunNotFoundError(f"{called!r} is a part of {len(matches)} runs: {some}{more}")
+    return RunNotFoundError(f"{called!r} matches {len(matches)} runs: {some}{more}")

@@ -1,6 +1,5 @@
-"""What the first and the last line of a journal tell of its run: all that a list of runs needs."""
+"""Summarize a run from the first and the last line of its journal, for lists of runs."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,103 +7,66 @@ import msgspec
 
 from nbrun.core.events import RunOutcome
 from nbrun.errors import DamagedJournalError
-from nbrun.system.files import open_sized
+from nbrun.journal.first_last import open_ends
 
-_FIRST = 16384  # bytes read at once from the beginning, where all the steps stand
-_TAILS = (4096, 65536)  # bytes read from the end: the end of a run is a short line
-_HEAD = 160  # bytes of a line in which its event is named
-_ENDS = b'"event":"run.finished"'
+_HEAD = 160  # bytes at the start of a line, which name its event
+_ENDS_RUN = b'"event":"run.finished"'
 
-# What a decoder raises of bytes that are no line of a journal.
-_NO_EVENT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# What msgspec raises for bytes that are not a line of a journal.
+_NOT_A_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class _Who(msgspec.Struct):
+class _OperatorName(msgspec.Struct):
     name: str
 
 
-class Began(msgspec.Struct, tag_field="event", tag="run.started"):
-    """Of the first line: `at` RFC 3339, `runbook` its path."""
+class RunStart(msgspec.Struct, tag_field="event", tag="run.started"):
+    """Fields of the first line. `at` is a time in RFC 3339, `runbook` a path."""
 
     at: str
     runbook: str
     parameters: dict[str, Any]
-    operator: _Who
+    operator: _OperatorName
 
 
-class Ended(msgspec.Struct, tag_field="event", tag="run.finished"):
-    """Of the last line of a run that has ended: `duration` in seconds."""
+class RunEnd(msgspec.Struct, tag_field="event", tag="run.finished"):
+    """Fields of the last line of a run that has ended. `duration` is in seconds."""
 
     outcome: RunOutcome
     off_script: bool
     duration: float
 
 
-_began = msgspec.json.Decoder(Began)
-_ended = msgspec.json.Decoder(Ended)
+_run_starts = msgspec.json.Decoder(RunStart)
+_run_ends = msgspec.json.Decoder(RunEnd)
 
 
-def glance(path: Path) -> tuple[Began | None, Ended | None]:
-    """None for a run that never began, or that has no end.
+def read_start_and_end(path: Path) -> tuple[RunStart | None, RunEnd | None]:
+    """Read how a run began, or None if it never did, and how it ended, or None if it did not.
 
     Raises:
-        DamagedJournalError: the first line begins no run, or the last is no event.
+        DamagedJournalError: the first line does not begin a run, or the last is damaged.
         OSError: the file can't be read.
     """
-    fd, size = open_sized(path)
+    with open_ends(path) as ends:
+        first, last = ends.first_line(), ends.last_line()
     try:
-        first, last = _first_line(fd), _last_line(fd, size)
-    finally:
-        os.close(fd)
-    try:
-        began = _began.decode(first) if first else None
-        return began, _ended.decode(last) if _ENDS in last[:_HEAD] else None
-    except _NO_EVENT as error:
+        start = None if first is None else _run_starts.decode(first)
+        has_ended = last is not None and _ENDS_RUN in last[:_HEAD]
+        return start, _run_ends.decode(last) if has_ended and last is not None else None
+    except _NOT_A_LINE as error:
         raise _damage(path, error) from error
 
 
-def beginning(path: Path) -> Began | None:
-    """The first line alone; raises as `glance` does."""
-    fd, _ = open_sized(path)
+def read_start(path: Path) -> RunStart | None:
+    """Read how a run began, or None if it never did. Raises as `read_start_and_end` does."""
+    with open_ends(path) as ends:
+        first = ends.first_line()
     try:
-        first = _first_line(fd)
-    finally:
-        os.close(fd)
-    try:
-        return _began.decode(first) if first else None
-    except _NO_EVENT as error:
+        return None if first is None else _run_starts.decode(first)
+    except _NOT_A_LINE as error:
         raise _damage(path, error) from error
 
 
 def _damage(path: Path, error: Exception) -> DamagedJournalError:
     return DamagedJournalError(f"{path}: a line is not as nbrun writes it: {error}")
-
-
-def _first_line(fd: int) -> bytes:
-    """With its newline; nothing where it has none. A long one is looked through for its end before
-    it is read: it is not in memory in pieces beside the whole."""
-    upto = 0
-    while piece := os.pread(fd, _FIRST, upto):
-        end = piece.find(b"\n") + 1
-        if end:
-            return _bytes(fd, 0, upto + end) if upto else piece[:end]
-        upto += len(piece)
-    return b""
-
-
-def _last_line(fd: int, size: int) -> bytes:
-    """The last whole one, without its newline; nothing of one that is too long to be an end."""
-    for tail in _TAILS:
-        lines = _bytes(fd, max(0, size - tail), tail).split(b"\n")
-        whole = lines[:-1] if size <= tail else lines[1:-1]
-        if whole:
-            return whole[-1]
-    return b""
-
-
-def _bytes(fd: int, start: int, size: int) -> bytes:
-    """So many from there, or as many as there are: a read may bring less."""
-    found = os.pread(fd, size, start)
-    while len(found) < size and (more := os.pread(fd, size - len(found), start + len(found))):
-        found += more
-    return found

@@ -1,58 +1,72 @@
-"""Whether the journal that is being written was touched by something else.
+"""Detect that another program changed the journal while nbrun writes it.
 
-A cell runs as the same user, and can write to the file as well as nbrun can. Its name, its number
-and its size are looked at when it is synced; and before each write the times that the file system
-keeps for it, which tell of a change that leaves the size as it is. Where they have moved since
-nbrun's own last write, the lines are read again and their chain followed, as any reader would.
+A cell runs as the same user, and can write to the file as well as nbrun can. At each sync, nbrun
+checks the file's path, inode and size. Before each write, it checks the file's times, which also
+change when the size does not. If they changed since nbrun's own last write, nbrun reads all lines
+again and follows their chain, as any reader would.
 """
 
-import hashlib
 import os
 import time
 from pathlib import Path
 
 from nbrun.errors import DamagedJournalError
+from nbrun.journal.codec import digest
 from nbrun.system.files import open_regular
 
-SLOW = 0.05  # seconds; reading again that takes longer is not done at every chance,
-SHARE = 0.1  # but in this part of the time: on NFS, times move by themselves
+SLOW = 0.05  # seconds; if reading all lines takes longer, it is limited to
+SHARE = 0.1  # this part of the time: on NFS, a file's times change by themselves
 
 
-class Guard:
-    """Of the file at `path`, open for appending as `fd`; `genesis` is the `prev` of its first line.
-    What it finds it raises as DamagedJournalError."""
+class TamperCheck:
+    """The checks of the journal at `path`, which is open for appending as `fd`.
+
+    `genesis` is the `prev` of the first line.
+    """
 
     def __init__(self, path: Path, fd: int, genesis: str) -> None:
         self._genesis = genesis
         self._path = path
         self._fd = fd
         self._times = (0, 0)
-        self._stirred = False
-        self._rested = 0.0  # when the file may be read again, by the monotonic clock
-        self.note()
+        self._times_changed = False
+        self._next_read_at = 0.0  # by the monotonic clock
+        self.remember_times()
 
-    def note(self) -> None:
-        """The file is as nbrun has just left it."""
-        self._times = self._now()
+    def remember_times(self) -> None:
+        """Take the file's times of now as those of nbrun's own last write."""
+        self._times = self._current_times()
 
-    def check_lines(self, size: int, head: str) -> None:
-        """That the lines are those that were written: `size` bytes, the last with the hash `head`.
-        It costs a look at the file's times, and reading it only where they have moved."""
-        self._stirred = self._stirred or self._now() != self._times
-        if not size or not self._stirred or time.monotonic() < self._rested:
+    def check_content(self, size: int, head: str) -> None:
+        """Check that the file has `size` bytes, all as written; the last line has the hash `head`.
+
+        This costs one fstat, and reads the file only if its times changed.
+
+        Raises:
+            DamagedJournalError: another program changed the file.
+            OSError: the file can't be read.
+        """
+        # Remembered, because the next write changes the times, and the reading may be postponed.
+        self._times_changed = self._times_changed or self._current_times() != self._times
+        if not size or not self._times_changed or time.monotonic() < self._next_read_at:
             return
-        self.check_place(size)
+        self.check_file(size)
         began = time.monotonic()
-        changed = self._first_changed(head)
+        changed = self._first_changed_line(head)
         if changed is not None:
             raise self._altered(f"was overwritten: it is not what was written at line {changed}")
         took = time.monotonic() - began
-        self._rested = began + (took / SHARE if took > SLOW else 0.0)
-        self._stirred = False
-        self.note()
+        self._next_read_at = began + (took / SHARE if took > SLOW else 0.0)
+        self._times_changed = False
+        self.remember_times()
 
-    def check_place(self, size: int) -> None:
-        """That its name leads to it, and it has the size that was written."""
+    def check_file(self, size: int) -> None:
+        """Check that the path still leads to the open file, and that it has `size` bytes.
+
+        Raises:
+            DamagedJournalError: another program cut, extended, replaced or deleted the file.
+            OSError: the path can't be checked.
+        """
         own = os.fstat(self._fd)
         try:
             found = self._path.lstat()
@@ -64,21 +78,23 @@ class Guard:
             what = "cut short" if own.st_size < size else "written to by something else"
             raise self._altered(f"was {what}: it has {own.st_size} bytes, not {size}")
 
-    def _first_changed(self, head: str) -> int | None:
-        """The number, from 1, of the first line that is not the one that was written, as far as the
-        chain tells: of a line whose own `prev` was changed, the one before. None when all are."""
+    def _first_changed_line(self, head: str) -> int | None:
+        """Return the number, from 1, of the first line that the chain shows to be changed, or None.
+
+        If the `prev` of a line was changed, this is the line before it.
+        """
         prev, number = self._genesis, 0
         with open_regular(self._path) as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b'"prev":"' + prev.encode() + b'"}\n'):
                     return max(1, number - 1)
-                prev = hashlib.sha256(line[:-1]).hexdigest()
+                prev = digest(line[:-1])
         return None if prev == head else number
 
-    def _now(self) -> tuple[int, int]:
-        """The times of the last change of its content, and of any."""
-        told = os.fstat(self._fd)
-        return told.st_mtime_ns, told.st_ctime_ns
+    def _current_times(self) -> tuple[int, int]:
+        """Return when the content last changed, and when anything did, in nanoseconds."""
+        status = os.fstat(self._fd)
+        return status.st_mtime_ns, status.st_ctime_ns
 
     def _altered(self, what: str) -> DamagedJournalError:
         return DamagedJournalError(

@@ -1,4 +1,4 @@
-"""The journal's one writer: it appends events to a chained, synced JSONL file."""
+"""Append events to a journal: one JSON line each, chained by hashes, and synced to disk."""
 
 import fcntl
 import io
@@ -8,34 +8,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from nbrun.core.events import Event, Record
 from nbrun.errors import JournalError
 from nbrun.journal.codec import GENESIS, digest, encode
-from nbrun.journal.tamper_check import Guard
+from nbrun.journal.tamper_check import TamperCheck
 from nbrun.system.files import open_regular, sync_directory, sync_file
 
-if TYPE_CHECKING:
-    import jsonlines
-
-_LOCK_PATIENCE = 1.0  # seconds
+_LOCK_TIMEOUT = 1.0  # seconds
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Where times come from: the wall, in UTC, and a clock that never goes back, in seconds."""
+    """The sources of time: the wall clock in UTC, and a monotonic clock in seconds."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
-class End:
-    """Where a journal's lines end: the number and the `prev` of the next one, and how many seconds
-    after the run began that will be."""
+class NextLine:
+    """The number and the `prev` of the next line, and the seconds from the run's start to it."""
 
     seq: int = 0
     prev: str = GENESIS
@@ -43,103 +38,80 @@ class End:
 
 
 class Journal:
-    """The one writer of a run's journal. An `append` that returned is in the file, in order.
+    """The one writer of a run's journal.
 
-    After an error it writes no more: a failed write or sync leaves it unknown what the disk
-    holds, and trying again would hide that (Rebello et al., "Can Applications Recover from
-    fsync Failures?", 2020).
+    When `append` returns, the events are in the file, in order. After an error the journal takes
+    no more events: nobody knows what the disk holds after a failed write or sync, and a second try
+    would hide that (Rebello et al., "Can Applications Recover from fsync Failures?", 2020).
     """
 
-    def __init__(self, path: Path, fd: int, clock: Clock, after: "End | None" = None) -> None:
-        """`fd` is open for appending, and locked; `after` is where the lines it has end."""
-        end = after or End()
+    def __init__(
+        self, path: Path, fd: int, clock: Clock, continues: NextLine | None = None
+    ) -> None:
+        """`fd` is locked and open for appending. `continues` is given for a file that has lines."""
+        import jsonlines  # slow to import, and needed only here, not by readers
+
+        following = continues or NextLine()
         self.path = path
         self._fd = fd
         self._clock = clock
-        self._began = clock.monotonic() - end.elapsed
-        self._seq = end.seq
-        self._prev = end.prev
+        self._began = clock.monotonic() - following.elapsed
+        self._seq = following.seq
+        self._prev = following.prev
         self._size = os.fstat(fd).st_size
         self._broken = False
-        self._guard = Guard(path, fd, GENESIS)
-        self._lines = io.BytesIO()
-        self._stamped: list[Record] = []
-        self._writer = _writer(self._lines, self._line)
+        self._tamper_check = TamperCheck(path, fd, GENESIS)
+        self._batch = io.BytesIO()
+        # jsonlines puts the lines of a batch together. It does not encode them: msgspec does, with
+        # keys in a fixed order. It does not read them either: a reader has to check each line's
+        # bytes against the chain, and to tell a torn line from a whole one.
+        self._lines = jsonlines.Writer(self._batch, dumps=bytes)
 
     @classmethod
     def create(cls, path: Path, clock: Clock | None = None) -> "Journal":
-        """A new journal at `path`, which must not exist, mode 0600, locked for this process.
+        """Create a journal at `path` with mode 0600, and lock it for this process.
 
         Raises:
-            JournalError: it can't be created there.
+            JournalError: the file exists, or can't be created.
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(path, flags, 0o600)
             lock(fd)
-            os.fchmod(fd, 0o600)
+            os.fchmod(fd, 0o600)  # under any umask
             sync_directory(path.parent)
         except OSError as error:
             raise JournalError(f"{path}: can't create the journal: {error.strerror}") from error
         return cls(path, fd, clock or Clock())
 
     def elapsed(self) -> float:
-        """Seconds since the run began, by the monotonic clock."""
+        """Return the seconds since the run began, by the monotonic clock."""
         return self._clock.monotonic() - self._began
 
     def append(self, events: Sequence[Event], *, sync: bool) -> list[Record]:
-        """Write `events` as one piece; with `sync`, come back when the disk has them and the file
-        holds what was written, no more and no less.
+        """Append `events` in one write, and return their records.
+
+        With `sync`, return only when the disk has them, and check that the file holds exactly what
+        was written.
 
         Raises:
-            JournalError: they are not, or not surely, on disk; the journal takes no more.
-            DamagedJournalError: something else wrote to the file, cut it, or took it away.
+            JournalError: the events may not be on disk. The journal takes no more events.
+            DamagedJournalError: another program wrote to the file, cut it, or took it away.
         """
         if self._broken:
             raise JournalError(f"{self.path}: the journal failed before and takes no more events")
-        self._broken = True  # till all of it has come to a good end
-        self._check_lines()
-        self._writer.write_all(events)
-        lines, records = self._lines.getvalue(), self._stamped
-        self._lines.seek(0)
-        self._lines.truncate()
-        self._stamped = []
-        self._to_disk(lines, sync=sync)
+        self._broken = True  # until everything below has succeeded
+        self._check_content()
+        records = [self._add_line(event) for event in events]
+        self._write_batch(sync=sync)
         self._broken = False
         return records
 
     def close(self) -> None:
         os.close(self._fd)
 
-    def _check_lines(self) -> None:
-        try:
-            self._guard.check_lines(self._size, self._prev)
-        except OSError as error:
-            raise JournalError(
-                f"{self.path}: the journal can't be read again: {error.strerror}. Nothing more is "
-                "run; what was recorded before is kept"
-            ) from error
-
-    def _to_disk(self, lines: bytes, *, sync: bool) -> None:
-        try:
-            left = memoryview(lines)
-            while left:
-                left = left[os.write(self._fd, left) :]
-            self._size += len(lines)
-            self._guard.note()
-            if sync:
-                sync_file(self._fd)
-                self._guard.check_place(self._size)
-        except OSError as error:
-            raise JournalError(
-                f"{self.path}: the journal can't be written: {error.strerror}. Nothing more is "
-                "run; what was recorded before is kept"
-            ) from error
-
-    def _line(self, event: Any) -> bytes:
-        """The line of `event`, without its newline, and the chain moved on to it."""
-        if event == {}:  # jsonlines asks once whether text or bytes come from here
-            return b"{}"
+    def _add_line(self, event: Event) -> Record:
+        """Add the line of `event` to the batch, chained to the line before."""
         record = Record(
             seq=self._seq,
             at=_rfc3339(self._clock.now()),
@@ -149,16 +121,38 @@ class Journal:
             hash="",
         )
         line = encode(record)
-        self._prev = digest(line)
+        self._lines.write(line)
         self._seq += 1
-        self._stamped.append(msgspec.structs.replace(record, hash=self._prev))
-        return line
+        self._prev = digest(line)
+        return msgspec.structs.replace(record, hash=self._prev)
 
+    def _check_content(self) -> None:
+        try:
+            self._tamper_check.check_content(self._size, self._prev)
+        except OSError as error:
+            raise JournalError(
+                f"{self.path}: the journal can't be read again: {error.strerror}. Nothing more is "
+                "run; what was recorded before is kept"
+            ) from error
 
-def _writer(lines: io.BytesIO, line: Callable[[Any], bytes]) -> "jsonlines.Writer":
-    import jsonlines  # which who only reads a journal doesn't wait for
-
-    return jsonlines.Writer(lines, dumps=line)
+    def _write_batch(self, *, sync: bool) -> None:
+        lines = self._batch.getvalue()
+        self._batch.seek(0)
+        self._batch.truncate()
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            self._size += len(lines)
+            self._tamper_check.remember_times()
+            if sync:
+                sync_file(self._fd)
+                self._tamper_check.check_file(self._size)
+        except OSError as error:
+            raise JournalError(
+                f"{self.path}: the journal can't be written: {error.strerror}. Nothing more is "
+                "run; what was recorded before is kept"
+            ) from error
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -166,12 +160,12 @@ def _rfc3339(moment: datetime) -> str:
 
 
 def lock(fd: int) -> None:
-    """Be the one writer. `is_locked` of another process may be in the way for a moment.
+    """Lock a journal for writing. Wait a moment if another process is in `is_locked`.
 
     Raises:
         BlockingIOError: another process writes this journal.
     """
-    deadline = time.monotonic() + _LOCK_PATIENCE
+    deadline = time.monotonic() + _LOCK_TIMEOUT
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,7 +178,7 @@ def lock(fd: int) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process is still writing this journal."""
+    """Return True if a process is still writing this journal. Raises OSError."""
     with open_regular(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

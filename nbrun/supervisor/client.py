@@ -15,7 +15,7 @@ from nbrun.core.events import Record
 from nbrun.core.model import Operator
 from nbrun.errors import NoSupervisorError, RefusedAttachError
 from nbrun.journal import writer
-from nbrun.journal.reader import Following
+from nbrun.journal.reader import JournalFollower
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor import protocol
 from nbrun.supervisor.protocol import (
@@ -83,7 +83,7 @@ class SocketClient:
         self.failure: SupervisorFailed | None = None
         self.taken_over_by: Operator | None = None
         self.disconnected = False
-        self._journal = Following(directory.journal)
+        self._journal = JournalFollower(directory.journal)
         self._through = -1
         self._drained = False
         self._lines = protocol.LineBuffer()
@@ -113,7 +113,7 @@ class SocketClient:
         self._receive_messages()
         # Ask first, read second: once the supervisor is gone, no record is added any more.
         over = self._is_over
-        records = self._journal.new(None if over else self._through)
+        records = self._journal.read_new(None if over else self._through)
         self._drained = over and not records
         if records or self._drained:
             self.wake()  # there may be more records, and the caller has to check `closed`
@@ -244,7 +244,7 @@ class JournalClient:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._journal = Following(path)
+        self._journal = JournalFollower(path)
         self._wakeup = WakeupPipe()
         self._lock_checked = time.monotonic()
         self._closed = False
@@ -263,7 +263,7 @@ class JournalClient:
         # Check first, read second: a writer may add records and exit between the two.
         has_no_writer = (due or self.ended) and not writer.is_locked(self._path)
         self._lock_checked = time.monotonic() if due else self._lock_checked
-        records = self._journal.new()
+        records = self._journal.read_new()
         self.ended = self.ended or any(isinstance(r.event, ev.RunFinished) for r in records)
         self._closed = not records and (has_no_writer or self.ended)
         if records:

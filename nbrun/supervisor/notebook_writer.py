@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from nbrun.core import events as ev
 from nbrun.core.events import Record
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 
@@ -24,9 +24,9 @@ def notebook_saver(
     path = directory.notebook(Path(plan.runbook))
 
     def save(ending: ev.RunFinished | None) -> str | None:
-        records = _share_plan(plan, Reading(directory.journal))
+        records = _share_plan(plan, JournalReader(directory.journal))
         try:
-            digest = notebook.save(path, notebook.chunks(records, ending), directory.let_read)
+            digest = notebook.save(path, notebook.chunks(records, ending), directory.allow_readers)
         except OSError as error:
             with directory.log.open("a") as log:
                 log.write(f"{path}: the output notebook can't be written: {error}\n")

@@ -25,7 +25,7 @@ def cancel_interrupted(directory: RunDirectory, reason: str) -> None:
     inbox: Inbox = queue.SimpleQueue()
     engine, _, subscribers = host.build_engine(
         directory,
-        found.writer,
+        found.journal,
         resume.launcher_for(found.state),
         found.state.plan,
         inbox=inbox,
@@ -40,7 +40,7 @@ def cancel_interrupted(directory: RunDirectory, reason: str) -> None:
         versions=provenance.versions(),
         reason="to cancel it",
     )
-    state = engine.resume(resumed, found.seen)
+    state = engine.resume(resumed, found.last_alive)
     subscribers.close()
     listener.remove_stale_socket(directory.socket)
     if state.finished is None:

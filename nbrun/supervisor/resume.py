@@ -73,7 +73,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         replaced = runbook_replacement(found.state) if request.new_runbook else None
         role = retake_role(found.state)
     except BaseException:
-        found.writer.close()
+        found.journal.close()
         raise
     resumed = ev.RunResumed(
         operator=provenance.operator(os.getppid()),
@@ -84,10 +84,12 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         role=role.taken.told() if role else None,
         secrets=tuple(sorted(secrets)),
     )
-    return ResumableRun(found.writer, found.state, found.seen, role, resumed, replaced, secrets)
+    return ResumableRun(
+        found.journal, found.state, found.last_alive, role, resumed, replaced, secrets
+    )
 
 
-def open_journal(directory: RunDirectory) -> recovery.Reopened:
+def open_journal(directory: RunDirectory) -> recovery.ReopenedJournal:
     """Open the journal of an interrupted run for writing.
 
     Raises:
@@ -95,13 +97,13 @@ def open_journal(directory: RunDirectory) -> recovery.Reopened:
         JournalError: the journal can't be written, or is damaged.
     """
     try:
-        found = recovery.open_again(directory.journal)
+        found = recovery.reopen(directory.journal)
     except BlockingIOError:
         raise UsageError(
             f"{directory.id}: the run is in progress: use nbrun attach or nbrun watch"
         ) from None
     if found.state.phase is Phase.FINISHED:
-        found.writer.close()
+        found.journal.close()
         raise UsageError(f"{directory.id}: the run has ended: see nbrun log {directory.id}")
     return found
 

@@ -18,7 +18,7 @@ from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.errors import NbrunError
 from nbrun.journal.codec import digest, encode
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Clock, Journal
 from nbrun.views.export import notebook
@@ -55,7 +55,7 @@ class Kept:
         journal = Journal.create(self.directory.journal, clock())
         journal.append(before, sync=True)
         if isinstance(last, ev.RunFinished):
-            content = notebook.build(Reading(self.directory.journal), last)
+            content = notebook.build(JournalReader(self.directory.journal), last)
             self.notebook.write_bytes(content)
             last = msgspec.structs.replace(
                 last, notebook_sha256=hashlib.sha256(content).hexdigest()
@@ -76,7 +76,7 @@ class Kept:
         self.directory.journal.write_bytes(b"".join(lines))
 
     def records(self) -> list[Record]:
-        return list(Reading(self.directory.journal))
+        return list(JournalReader(self.directory.journal))
 
     def seal(self, key: Path, at: int = -1, later: datetime | None = None) -> None:
         """As the run would, at the line of that index; or later."""
@@ -339,8 +339,8 @@ def test_of_what_another_nbrun_wrote_it_is_said_that_this_was_not_checked(tmp_pa
 
 def test_the_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    real = Reading.open
-    monkeypatch.setattr(Reading, "open", lambda self: opened.append(self.path) or real(self))
+    real = JournalReader.open
+    monkeypatch.setattr(JournalReader, "open", lambda self: opened.append(self.path) or real(self))
     assert kept.verify().standing is Standing.UNSEALED
     assert opened == [kept.directory.journal]
 
@@ -475,7 +475,7 @@ def test_a_notebook_that_is_gone_can_be_made_again_and_is_no_lie(kept: Kept) -> 
     found = kept.verify()
     assert found.standing is Standing.UNSEALED
     assert found.notes == ("restore.ipynb is gone: nbrun export makes it again",)
-    notebook.save(kept.notebook, notebook.chunks(Reading(kept.directory.journal)))
+    notebook.save(kept.notebook, notebook.chunks(JournalReader(kept.directory.journal)))
     assert kept.notebook.read_bytes() == content
     assert kept.verify().notes == ()
 

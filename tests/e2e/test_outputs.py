@@ -168,7 +168,7 @@ def assert_nothing_is_lost(desk: Desk, count: int) -> None:
 
 
 def has_ended(desk: Desk) -> bool:
-    last = reader.last(desk.run / "journal.jsonl")
+    last = reader.last_record(desk.run / "journal.jsonl")
     return last is not None and isinstance(last.event, ev.RunFinished)
 
 

@@ -23,7 +23,7 @@ from nbrun.engine import kernel_controller
 from nbrun.engine.engine import Engine, Inbox, SubmittedDecision
 from nbrun.errors import JournalError, KernelError
 from nbrun.journal import writer as journal_module
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.writer import Journal
 from nbrun.kernel.lazy_text import LongText
 from nbrun.kernel.messages import (
@@ -198,7 +198,7 @@ class Stage:
         try:
             self.engine.run(run_started(plan, rules))
         finally:
-            assert list(Reading(self.path))[: len(self.records)] == self.records
+            assert list(JournalReader(self.path))[: len(self.records)] == self.records
         assert plain(fold(self.events)) == plain(self.engine.state)
         return [line for each in self.events if (line := brief(each))][1:]
 
@@ -250,7 +250,7 @@ class Syncs:
         monkeypatch.setattr(journal_module, "sync_file", self.sync)
 
     def sync(self, fd: int) -> None:
-        if self.fails_at(list(Reading(self.path))[-1].event):
+        if self.fails_at(list(JournalReader(self.path))[-1].event):
             raise OSError(5, "Input/output error")
         self.sizes.append(os.fstat(fd).st_size)
 
@@ -266,7 +266,7 @@ def test_an_attempt_is_on_disk_before_the_kernel_has_its_code(tmp_path: Path, sy
     seen = []
 
     def on_execute(source: str) -> None:
-        whole = list(Reading(stage.path))
+        whole = list(JournalReader(stage.path))
         started = [each.event for each in whole if isinstance(each.event, ev.AttemptStarted)][-1]
         assert started.source == source
         assert syncs.sizes[-1] == stage.path.stat().st_size

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nbrun.core import events as ev
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.writer import Clock, Journal
 from nbrun.system import provenance
 from tests.support.fault_rig import Rig
@@ -46,7 +46,7 @@ def test_a_clock_set_in_mid_step_shows_in_the_times_of_day_alone(
 
     rig.kernel.on_execute = ran
     assert rig.perform() is None
-    records = list(Reading(rig.directory.journal))
+    records = list(JournalReader(rig.directory.journal))
     monos = [record.mono for record in records]
     assert monos == sorted(monos)
     assert 0 <= monos[-1] < 60

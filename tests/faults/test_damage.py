@@ -13,8 +13,8 @@ from nbrun.audit.verify import Standing, Trust, verify
 from nbrun.core.events import SCHEMA_VERSION
 from nbrun.core.reducer import fold
 from nbrun.errors import JournalError
-from nbrun.journal import reader as reading
-from nbrun.journal.reader import Reading
+from nbrun.journal import reader
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 from tests.support.build_events import uneventful, write
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 def refused(path: Path) -> str:
     """Why, as `verify` says; and that no reader takes it."""
     with pytest.raises(JournalError):  # damaged, or of a version that is not known
-        list(Reading(path))
+        list(JournalReader(path))
     found = verify(RunDirectory(path.parent), Trust(), notebook.digest)
     assert found.standing is Standing.BROKEN
     return found.why
@@ -118,7 +118,7 @@ def test_a_reader_of_a_mangled_journal_answers_or_refuses(path: Path, data: st.D
 def survives(path: Path, data: bytes) -> None:
     """Only a JournalError may come of it, and `verify` has an answer to everything."""
     path.write_bytes(data)
-    for look in (lambda path: list(Reading(path)), reading.first, reading.last):
+    for look in (lambda path: list(JournalReader(path)), reader.first_record, reader.last_record):
         with suppress(JournalError):
             look(path)
     found = verify(RunDirectory(path.parent), Trust(), notebook.digest)
@@ -138,18 +138,18 @@ def test_there_is_a_record_of_every_version() -> None:
 def test_a_record_of_each_version_is_read(version: int, tmp_path: Path) -> None:
     """Those in tests/records were written by the nbrun of that version, and stay as they are."""
     kept = RECORDS / f"v{version}"
-    reading = Reading(kept / "journal.jsonl")
+    reading = JournalReader(kept / "journal.jsonl")
     state = fold(record.event for record in reading)
     assert state.finished is not None
     assert len(state.deviations) == 6
     assert reading.torn == b""
-    made = notebook.build(Reading(kept / "journal.jsonl"))
+    made = notebook.build(JournalReader(kept / "journal.jsonl"))
     nbformat.validate(nbformat.reads(made.decode(), as_version=4))
 
 
 def test_a_kept_record_is_still_whole() -> None:
     """Its head as it was when it was put there."""
-    *_, last = Reading(RECORDS / "v1" / "journal.jsonl")
+    *_, last = JournalReader(RECORDS / "v1" / "journal.jsonl")
     assert last.hash == "4a124e1a52fa0b57729507f417f9d384256025d1dc215c09570fc57d07973987"
 
 
@@ -158,5 +158,5 @@ def test_a_version_that_is_not_known_is_refused(path: Path, version: int) -> Non
     data = path.read_bytes().replace(b'{"v":%d,' % SCHEMA_VERSION, b'{"v":%d,' % version)
     path.write_bytes(data)
     with pytest.raises(JournalError, match=f"line 1: journal version {version}"):
-        list(Reading(path))
+        list(JournalReader(path))
     assert verify(RunDirectory(path.parent), Trust(), notebook.digest).standing is Standing.BROKEN

@@ -9,7 +9,7 @@ import pytest
 from nbrun.audit.verify import Standing
 from nbrun.core import events as ev
 from nbrun.errors import JournalError, NbrunError
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from tests.support.fault_rig import EFFECTS, Rig, start, whole_lines
 from tests.support.faulty_disk import CALLS, Disk
 
@@ -61,7 +61,7 @@ def disturbed(runs: Path, disk: Disk) -> bool:
 
 def check(rig: Rig, failure: NbrunError | None, sizes: list[int], *, lasting: bool) -> None:
     path = rig.directory.journal
-    recorded = list(Reading(path))  # raises when a line is not whole
+    recorded = list(JournalReader(path))  # raises when a line is not whole
     seen = [record.event for record in rig.records]
     assert [record.event for record in recorded][: len(seen)] == seen
     started = [e.event.source for e in recorded if isinstance(e.event, ev.AttemptStarted)]
@@ -88,7 +88,7 @@ def test_a_failed_sync_of_a_start_means_that_nothing_happened(tmp_path: Path, nt
         if isinstance(rig, NbrunError):
             return
         rig.perform()
-    recorded = [record.event for record in Reading(rig.directory.journal)]
+    recorded = [record.event for record in JournalReader(rig.directory.journal)]
     if isinstance(recorded[-1], ev.AttemptStarted):
         assert recorded[-1].source not in rig.effects[len(EFFECTS) :]
         assert len(rig.effects) == sum(isinstance(e, ev.AttemptStarted) for e in recorded) - 1

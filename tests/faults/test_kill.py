@@ -14,7 +14,7 @@ from nbrun.audit.verify import Standing, Trust, verify
 from nbrun.core import events as ev
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.views.export import notebook
 from nbrun.views.terminal.view import TerminalView
 from tests.support.fault_rig import EFFECTS, Rig
@@ -93,7 +93,7 @@ def test_killed_at_every_system_call_the_journal_has_what_was_shown(
 def check(runs: Path, shown: str, effects: list[str]) -> None:
     (folder,) = runs.iterdir()
     path = folder / "journal.jsonl"
-    records = [record.event for record in Reading(path)]
+    records = [record.event for record in JournalReader(path)]
     ended = [event for event in records if isinstance(event, ev.AttemptFinished)]
     begun = [event.source for event in records if isinstance(event, ev.AttemptStarted)]
     done = sum(line.startswith(("ok · ", "failed · ")) for line in shown.splitlines())

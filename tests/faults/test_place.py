@@ -9,7 +9,7 @@ import pytest
 
 from nbrun.errors import JournalError
 from nbrun.journal import run_directory
-from nbrun.journal.reader import Reading, first, last
+from nbrun.journal.reader import JournalReader, first_record, last_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal, is_locked
 from tests.support.build_events import uneventful, write
@@ -79,8 +79,8 @@ def test_no_reader_follows_or_waits_for_what_was_planted(
     write(tmp_path / "elsewhere", uneventful())
     plant(tmp_path / "journal.jsonl")
     with pytest.raises(JournalError, match="can't read the journal"):
-        list(Reading(tmp_path / "journal.jsonl"))
-    for look in (first, last, is_locked):
+        list(JournalReader(tmp_path / "journal.jsonl"))
+    for look in (first_record, last_record, is_locked):
         with pytest.raises(OSError):
             look(tmp_path / "journal.jsonl")
 

@@ -109,7 +109,7 @@ def test_on_a_read_only_disk_nothing_is_run_and_it_is_named(desk: Desk, small_di
     desk.book(code(f"open({str(effects)!r}, 'w')", id="one"))
     done = desk.unattended()
     assert done.returncode == 1
-    assert "can't make the run's folder: Read-only file system" in done.stderr
+    assert "can't create the run's folder: Read-only file system" in done.stderr
     assert not effects.exists()
 
 

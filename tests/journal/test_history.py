@@ -3,7 +3,7 @@
 import tracemalloc
 from pathlib import Path
 
-from nbrun.journal.history import LastTime, last_times
+from nbrun.journal.history import LastAttempt, last_attempts
 from nbrun.journal.run_directory import RunDirectory
 from tests.support.run_builder import Tale, step
 
@@ -15,11 +15,11 @@ def keep(parent: Path, run: str, tale: Tale) -> Path:
     return tale.write(parent / run / "journal.jsonl")
 
 
-def told(parent: Path) -> dict[str, LastTime]:
+def told(parent: Path) -> dict[str, LastAttempt]:
     """What is told in a run of the same runbook that begins after those."""
     if not (parent / "20260109-000000-now-aaaa").exists():
         keep(parent, "20260109-000000-now-aaaa", tale().attempt("a", duration=77.0))
-    return last_times(RunDirectory(parent / "20260109-000000-now-aaaa"), RUNBOOK)
+    return last_attempts(RunDirectory(parent / "20260109-000000-now-aaaa"), RUNBOOK)
 
 
 def tale(**fields: object) -> Tale:
@@ -30,7 +30,9 @@ def test_the_newest_attempt_of_each_step_is_told(tmp_path: Path) -> None:
     keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a", duration=9.0).attempt("b"))
     keep(tmp_path, "20260102-000000-new-aaaa", tale().failure("a", duration=2.0))
     found = told(tmp_path)
-    assert found["a"] == LastTime(at="2026-11-23T09:30:03.000000Z", outcome="error", duration=2.0)
+    assert found["a"] == LastAttempt(
+        at="2026-11-23T09:30:03.000000Z", outcome="error", duration=2.0
+    )
     assert found["b"].outcome == "ok"
 
 
@@ -59,7 +61,7 @@ def test_a_journal_that_is_damaged_or_gone_tells_nothing_and_stops_nothing(tmp_p
     assert list(told(tmp_path)) == ["a"]
     journal.write_bytes(b"no journal\n")
     assert told(tmp_path) == {}
-    assert last_times(RunDirectory(tmp_path / "no" / "where"), RUNBOOK) == {}
+    assert last_attempts(RunDirectory(tmp_path / "no" / "where"), RUNBOOK) == {}
 
 
 def test_a_run_whose_journal_is_empty_yet_is_told_of_earlier_ones(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from nbrun.core import events as ev
 from nbrun.core.reducer import fold
 from nbrun.core.state import Phase
 from nbrun.errors import DamagedJournalError, JournalError
-from nbrun.journal.reader import Following, Reading
-from nbrun.journal.recovery import note_interruption, open_again
+from nbrun.journal.reader import JournalFollower, JournalReader
+from nbrun.journal.recovery import record_interruption, reopen
 from nbrun.journal.writer import Journal, is_locked
 from tests.support.build_events import (
     attempt_started,
@@ -30,7 +30,7 @@ from tests.support.build_events import (
 
 
 def told(path: Path) -> list[str]:
-    return [type(record.event).__struct_config__.tag for record in Reading(path)]
+    return [type(record.event).__struct_config__.tag for record in JournalReader(path)]
 
 
 @pytest.fixture
@@ -40,16 +40,16 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_attempt_in_flight_becomes_indeterminate_once(path: Path) -> None:
     write(path, [*begun(), attempt_started(), output()])
-    assert note_interruption(path)
+    assert record_interruption(path)
     before = path.read_bytes()
     assert told(path)[-2:] == ["attempt.indeterminate", "run.interrupted"]
-    assert not note_interruption(path)
+    assert not record_interruption(path)
     assert path.read_bytes() == before
 
 
 def test_between_attempts_nothing_is_indeterminate(path: Path) -> None:
     write(path, [*begun(), *attempted()])
-    assert note_interruption(path)
+    assert record_interruption(path)
     assert told(path)[-2:] == ["attempt.finished", "run.interrupted"]
 
 
@@ -69,8 +69,8 @@ def test_deviations_that_a_crash_kept_from_the_record_are_told(path: Path) -> No
         write(cut, whole[:kept])
         with cut.open("ab") as file:
             file.write(b'{"v":1,"seq":')
-        assert note_interruption(cut)
-        events = [record.event for record in Reading(cut)]
+        assert record_interruption(cut)
+        events = [record.event for record in JournalReader(cut)]
         assert events[:-1] == whole
         assert isinstance(events[-1], ev.RunInterrupted)
         assert len(fold(events).deviations) == 2
@@ -80,7 +80,7 @@ def test_deviations_that_a_crash_kept_from_the_record_are_told(path: Path) -> No
 def test_a_run_that_ended_or_was_told_of_is_left_alone(path: Path, events: list[ev.Event]) -> None:
     write(path, events)
     before = path.read_bytes()
-    note_interruption(path)
+    record_interruption(path)
     assert path.read_bytes() == before
 
 
@@ -88,18 +88,18 @@ def test_a_run_that_goes_on_is_left_alone(path: Path) -> None:
     journal = Journal.create(path)
     journal.append(begun(), sync=True)
     before = path.read_bytes()
-    assert not note_interruption(path)
+    assert not record_interruption(path)
     with pytest.raises(BlockingIOError):
-        open_again(path)
+        reopen(path)
     assert path.read_bytes() == before
     journal.close()
 
 
 def test_a_journal_that_never_began_is_left_alone(path: Path) -> None:
     path.write_bytes(b'{"v":1,"se')
-    assert not note_interruption(path)
+    assert not record_interruption(path)
     with pytest.raises(JournalError, match="empty"):
-        open_again(path)
+        reopen(path)
     assert path.read_bytes() == b'{"v":1,"se'
 
 
@@ -111,11 +111,11 @@ def test_it_is_cut_anywhere_and_goes_on_from_its_last_whole_line(path: Path) -> 
     for size in range(first, len(whole) + 1):
         path.write_bytes(whole[:size])
         kept, torn = whole[:size].rpartition(b"\n")[0] + b"\n", whole[:size].rpartition(b"\n")[2]
-        reopened = open_again(path)
-        reopened.writer.append([note_added()], sync=True)
-        reopened.writer.close()
+        reopened = reopen(path)
+        reopened.journal.append([note_added()], sync=True)
+        reopened.journal.close()
         assert path.read_bytes().startswith(kept)
-        records = list(Reading(path))
+        records = list(JournalReader(path))
         (said,) = [r.event for r in records if isinstance(r.event, ev.RunInterrupted)]
         assert said.cut == len(torn)
         if torn:
@@ -131,7 +131,7 @@ def test_a_repair_that_was_cut_short_itself_is_done_again(path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"v":1')
     path.with_name(f"{path.name}.torn-at-{len(whole)}").write_bytes(b'{"v":1')
-    open_again(path).writer.close()
+    reopen(path).journal.close()
     assert told(path)[-1] == "run.interrupted"
 
 
@@ -140,17 +140,17 @@ def test_any_other_damage_is_refused_and_nothing_is_changed(path: Path) -> None:
     damaged = path.read_bytes().replace(b"python3", b"python2", 1)
     path.write_bytes(damaged)
     with pytest.raises(DamagedJournalError, match="line 2"):
-        note_interruption(path)
+        record_interruption(path)
     assert path.read_bytes() == damaged
     assert not is_locked(path)
 
 
 def test_time_goes_on_and_never_back(path: Path) -> None:
     write(path, [*begun(), *attempted()])  # stamped in the past
-    reopened = open_again(path)
-    reopened.writer.append([note_added()], sync=True)
-    reopened.writer.close()
-    monos = [record.mono for record in Reading(path)]
+    reopened = reopen(path)
+    reopened.journal.append([note_added()], sync=True)
+    reopened.journal.close()
+    monos = [record.mono for record in JournalReader(path)]
     assert monos == sorted(monos)
 
 
@@ -158,46 +158,46 @@ def test_a_link_in_place_of_the_journal_is_not_followed(path: Path, tmp_path: Pa
     elsewhere = write(tmp_path / "elsewhere", begun())
     path.symlink_to(elsewhere)
     with pytest.raises(JournalError):
-        open_again(path)
+        reopen(path)
     assert told(elsewhere)[-1] == "kernel.started"
 
 
 def test_the_state_is_the_one_that_was_left(path: Path) -> None:
     write(path, [*begun(), attempt_started()])
-    reopened = open_again(path)
+    reopened = reopen(path)
     assert reopened.state.phase is Phase.READY
     assert [each.step for each in reopened.state.unsettled] == ["s1"]
-    assert reopened.seen == 2.0
-    reopened.writer.close()
+    assert reopened.last_alive == 2.0
+    reopened.journal.close()
 
 
-# ── Following ────────────────────────────────────────────────────────────────────────────────
+# ── Following a growing journal ──────────────────────────────────────────────────────────────
 
 
 def test_a_follower_gets_each_record_once_and_no_torn_one(path: Path) -> None:
     whole = write(path, uneventful()).read_bytes()
     growing = path.with_name("growing")
     growing.touch()
-    following, seen = Following(growing), []
+    following, seen = JournalFollower(growing), []
     with growing.open("ab", buffering=0) as file:
         for at in range(0, len(whole), 97):
             file.write(whole[at : at + 97])
-            seen += following.new()
-    assert seen == list(Reading(path))
-    assert following.new() == []
+            seen += following.read_new()
+    assert seen == list(JournalReader(path))
+    assert following.read_new() == []
     following.close()
 
 
 def test_a_follower_is_shown_no_further_than_it_is_told(path: Path) -> None:
     write(path, uneventful())
-    following = Following(path)
-    assert [record.seq for record in following.new(through=2)] == [0, 1, 2]
-    assert following.new(through=2) == []
-    assert following.new()[0].seq == 3
+    following = JournalFollower(path)
+    assert [record.seq for record in following.read_new(through=2)] == [0, 1, 2]
+    assert following.read_new(through=2) == []
+    assert following.read_new()[0].seq == 3
 
 
 def test_a_follower_finds_damage(path: Path) -> None:
     write(path, [*begun(), run_finished()])
     path.write_bytes(path.read_bytes().replace(b"python3", b"python2", 1))
     with pytest.raises(DamagedJournalError, match="line 2"):
-        Following(path).new()
+        JournalFollower(path).read_new()

@@ -68,7 +68,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path: Path) -> None:
 
 def test_a_run_that_cannot_be_kept_is_an_error_that_says_where(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(JournalError, match=r"file.*can't make the run's folder: Not a directory"):
+    with pytest.raises(JournalError, match=r"file.*can't create the run's folder: Not a directory"):
         create(tmp_path / "file" / "runs", new_id(Path("restore.ipynb")))
 
 
@@ -161,6 +161,6 @@ def test_a_part_of_many_ids_lists_some_of_them(tmp_path: Path) -> None:
     runs = kept(tmp_path, *(f"2026010{day}-000000-restore-ab12" for day in range(1, 8)))
     with pytest.raises(RunNotFoundError) as raised:
         find(tmp_path, "restore")
-    assert "'restore' is a part of 7 runs" in str(raised.value)
+    assert "'restore' matches 7 runs" in str(raised.value)
     assert runs[-1].id in str(raised.value)
     assert str(raised.value).endswith(" and 2 more")

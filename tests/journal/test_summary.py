@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from nbrun.errors import DamagedJournalError
-from nbrun.journal.summary import glance
+from nbrun.journal.summary import read_start_and_end
 from tests.support.run_builder import Tale, display, step, stream
 
 
 def test_a_run_that_has_ended_tells_how(tmp_path: Path) -> None:
     tale = Tale(step("a"), parameters={"host": "db1"}).attempt("a").finish(duration=61.5)
-    began, ended = glance(tale.write(tmp_path / "journal.jsonl"))
+    began, ended = read_start_and_end(tale.write(tmp_path / "journal.jsonl"))
     assert began is not None
     assert ended is not None
     assert (began.runbook, began.parameters) == ("/srv/runbooks/restore.ipynb", {"host": "db1"})
@@ -22,15 +22,18 @@ def test_a_run_that_has_ended_tells_how(tmp_path: Path) -> None:
 
 def test_an_end_that_says_much_is_found(tmp_path: Path) -> None:
     tale = Tale(step("a")).attempt("a").finish("failed", why="x" * 20_000)
-    assert glance(tale.write(tmp_path / "journal.jsonl"))[1] is not None
+    assert read_start_and_end(tale.write(tmp_path / "journal.jsonl"))[1] is not None
 
 
 @pytest.mark.parametrize("size", [100, 4_000, 5_000, 70_000])
 def test_another_last_line_is_no_end_however_long_it_is(tmp_path: Path, size: int) -> None:
     said = display(application_json={"event": "run.finished", "x": '"event":"run.finished"' * 9})
     tale = Tale(step("a")).begin("a").output(stream("x" * size)).output(said)
-    assert glance(tale.write(tmp_path / "journal.jsonl"))[1] is None
-    assert glance(tale.output(stream("x" * size)).write(tmp_path / "other.jsonl"))[1] is None
+    assert read_start_and_end(tale.write(tmp_path / "journal.jsonl"))[1] is None
+    assert (
+        read_start_and_end(tale.output(stream("x" * size)).write(tmp_path / "other.jsonl"))[1]
+        is None
+    )
 
 
 def test_of_a_plan_that_is_very_long_there_is_one_copy_in_memory(tmp_path: Path) -> None:
@@ -38,7 +41,7 @@ def test_of_a_plan_that_is_very_long_there_is_one_copy_in_memory(tmp_path: Path)
     path = tale.write(tmp_path / "journal.jsonl")
     tracemalloc.start()
     try:
-        began, ended = glance(path)
+        began, ended = read_start_and_end(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -52,11 +55,11 @@ def test_what_does_not_begin_a_run_is_damage(tmp_path: Path) -> None:
     path = Tale(step("a")).attempt("a").finish().write(tmp_path / "journal.jsonl")
     path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
     with pytest.raises(DamagedJournalError, match=r"journal\.jsonl"):
-        glance(path)
+        read_start_and_end(path)
 
 
 def test_an_end_without_its_fields_is_damage(tmp_path: Path) -> None:
     path = Tale(step("a")).attempt("a").finish().write(tmp_path / "journal.jsonl")
     path.write_bytes(path.read_bytes().replace(b'"off_script":false', b'"off_script":9'))
     with pytest.raises(DamagedJournalError):
-        glance(path)
+        read_start_and_end(path)

@@ -8,7 +8,7 @@ import pytest
 
 from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.journal import tamper_check
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.writer import Journal
 from tests.support.build_events import note_added
 
@@ -83,7 +83,7 @@ def test_times_that_moved_with_nothing_changed_are_no_fault(journal: Journal, lo
     (journal.path.parent / "backup").hardlink_to(journal.path)
     journal.append([note_added()], sync=True)
     assert looks.count == 2
-    assert len(list(Reading(journal.path))) == 22
+    assert len(list(JournalReader(journal.path))) == 22
 
 
 def test_where_times_move_by_themselves_reading_again_is_bounded_and_not_forgotten(
@@ -98,6 +98,6 @@ def test_where_times_move_by_themselves_reading_again_is_bounded_and_not_forgott
     for _ in range(5):
         journal.append([note_added()], sync=True)
     assert looks.count == 1, "it was read again though that takes too long"
-    journal._guard._rested = 0.0
+    journal._tamper_check._next_read_at = 0.0
     with pytest.raises(DamagedJournalError, match="overwritten"):
         journal.append([note_added()], sync=True)

@@ -19,10 +19,10 @@ from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.core.events import SCHEMA_VERSION, Event, Record
 from nbrun.errors import DamagedJournalError, JournalError
-from nbrun.journal import reader as reading_module
+from nbrun.journal import reader as reader_module
 from nbrun.journal import writer as journal_module
 from nbrun.journal.codec import GENESIS, digest, encode, line_schema
-from nbrun.journal.reader import Reading, first, last
+from nbrun.journal.reader import JournalReader, first_record, last_record
 from nbrun.journal.writer import Clock, Journal, is_locked
 from tests.support.build_events import (
     BEGAN,
@@ -49,7 +49,7 @@ from tests.support.build_events import (
 
 
 def read(path: Path) -> list[Record]:
-    return list(Reading(path))
+    return list(JournalReader(path))
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -219,29 +219,29 @@ def test_a_clock_set_back_shows_in_the_times_but_never_in_the_seconds_of_the_run
 
 def test_a_journals_two_ends_are_read_alone(small: Path) -> None:
     whole = read(small)
-    assert (first(small), last(small)) == (whole[0], whole[-1])
+    assert (first_record(small), last_record(small)) == (whole[0], whole[-1])
 
 
 def test_a_torn_end_is_no_record(small: Path) -> None:
     data, whole = small.read_bytes(), read(small)
     small.write_bytes(data[:-1])
-    assert last(small) == whole[1]
+    assert last_record(small) == whole[1]
     small.write_bytes(data[: data.index(b"\n")])
-    assert (first(small), last(small)) == (None, None)
+    assert (first_record(small), last_record(small)) == (None, None)
     small.write_bytes(b"")
-    assert (first(small), last(small)) == (None, None)
+    assert (first_record(small), last_record(small)) == (None, None)
 
 
 def test_the_end_of_a_long_journal_is_found(path: Path) -> None:
     write(path, [run_started(1), note_added("x" * 300_000), run_finished()])
-    assert last(path) == read(path)[-1]
+    assert last_record(path) == read(path)[-1]
     write(path.with_name("long"), [run_started(1), note_added("x" * 300_000)])
-    assert last(path.with_name("long")) is None
+    assert last_record(path.with_name("long")) is None
 
 
 def test_an_end_that_is_no_record_is_named(small: Path) -> None:
     small.write_bytes(b"{}\n")
-    for look in (first, last):
+    for look in (first_record, last_record):
         with pytest.raises(DamagedJournalError, match=r"journal\.jsonl: a line is not an event"):
             look(small)
 
@@ -313,10 +313,10 @@ def test_a_journal_cut_at_any_byte_gives_the_whole_lines_before_it(small: Path) 
     data, whole = small.read_bytes(), read(small)
     for size in range(len(data) + 1):
         small.write_bytes(data[:size])
-        reading = Reading(small)
+        reader = JournalReader(small)
         lines = data[:size].count(b"\n")
-        assert list(reading) == whole[:lines]
-        assert reading.torn == data[:size].rpartition(b"\n")[2]
+        assert list(reader) == whole[:lines]
+        assert reader.torn == data[:size].rpartition(b"\n")[2]
 
 
 def replaced(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -332,9 +332,9 @@ def test_a_changed_byte_never_passes_for_what_was_written(small: Path) -> None:
     for line, changed in replaced(data):
         small.write_bytes(changed)
         found: list[Record] = []
-        reading = Reading(small)
+        reader = JournalReader(small)
         try:
-            found.extend(reading)
+            found.extend(reader)
         except JournalError as error:
             # what a line says is vouched for by the one after it
             assert f"line {line}:" in str(error) or f"line {line + 1}:" in str(error)
@@ -343,7 +343,7 @@ def test_a_changed_byte_never_passes_for_what_was_written(small: Path) -> None:
             continue
         assert line == last, "a change in an earlier line went unseen"
         assert found[: last - 1] == whole[: last - 1]
-        assert len(found) == last or reading.torn
+        assert len(found) == last or reader.torn
 
 
 def edited(lines: list[bytes], *order: int) -> bytes:
@@ -464,23 +464,23 @@ def test_a_line_that_is_read_as_an_output_at_once_says_what_it_says_to_any_reade
     line: bytes,
 ) -> None:
     """Whatever was done to it: what is accepted, what is refused, and in which words."""
-    reading = Reading(Path("journal.jsonl"))
-    found = told_by(reading.record, line)
-    assert found == told_by(reading._record_in_two_passes, line)
+    reader = JournalReader(Path("journal.jsonl"))
+    found = told_by(reader.parse, line)
+    assert found == told_by(reader._parse_in_two_passes, line)
 
 
 @pytest.mark.parametrize("left_out", [key for key, _ in MEMBERS])
 def test_a_line_that_lacks_something_is_an_output_to_all_readers_or_to_none(left_out: str) -> None:
     line = json.dumps({key: value for key, value in MEMBERS if key != left_out}).encode()
-    reading = Reading(Path("journal.jsonl"))
-    found = told_by(reading.record, line)
-    assert found == told_by(reading._record_in_two_passes, line)
+    reader = JournalReader(Path("journal.jsonl"))
+    found = told_by(reader.parse, line)
+    assert found == told_by(reader._parse_in_two_passes, line)
     assert isinstance(found, Record) is (left_out in ("display_id", "late"))
 
 
 def test_an_output_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reading, "_record_in_two_passes", lambda *_: pytest.fail("it was not"))
-    read = Reading(Path("journal.jsonl")).record
+    monkeypatch.setattr(JournalReader, "_parse_in_two_passes", lambda *_: pytest.fail("it was not"))
+    read = JournalReader(Path("journal.jsonl")).parse
     assert told_by(read, encode(PRINTED)) == PRINTED
 
 
@@ -497,10 +497,10 @@ def test_the_size_of_the_pieces_that_are_read_changes_nothing(
 ) -> None:
     whole = read(small)
     small.write_bytes(small.read_bytes() + b'{"v":1,')
-    monkeypatch.setattr(reading_module, "_CHUNK", size)
-    reading = Reading(small)
-    assert list(reading) == whole
-    assert (reading.torn, reading.head) == (b'{"v":1,', whole[-1].hash)
+    monkeypatch.setattr(reader_module, "_CHUNK", size)
+    reader = JournalReader(small)
+    assert list(reader) == whole
+    assert (reader.torn, reader.head) == (b'{"v":1,', whole[-1].hash)
 
 
 def test_an_empty_journal_holds_nothing(path: Path) -> None:
@@ -596,9 +596,9 @@ def test_a_write_that_fails_half_way_leaves_a_torn_tail(path: Path, disk: Disk) 
     with pytest.raises(JournalError):
         journal.append([SMALL[1]], sync=False)
     journal.close()
-    reading = Reading(path)
-    assert list(reading) == records(SMALL[:1])
-    assert reading.torn == b'{"v":1,"se'
+    reader = JournalReader(path)
+    assert list(reader) == records(SMALL[:1])
+    assert reader.torn == b'{"v":1,"se'
 
 
 def test_every_step_of_a_long_run_is_read_back(path: Path) -> None:

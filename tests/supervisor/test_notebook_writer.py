@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nbrun.journal import run_directory
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.supervisor.notebook_writer import notebook_saver
 from nbrun.views.export import notebook
 from tests.support.build_events import attempted, begun, run_finished, run_started, write
@@ -21,5 +21,5 @@ def test_saved_notebook_is_built_from_the_journal(tmp_path: Path, reason: str) -
     assert (events[0] == plan) == (not reason)
     digest = notebook_saver(directory, plan)(run_finished())
     written = directory.notebook(plan.runbook).read_bytes()
-    assert written == notebook.build(Reading(directory.journal), run_finished())
+    assert written == notebook.build(JournalReader(directory.journal), run_finished())
     assert digest == hashlib.sha256(written).hexdigest()

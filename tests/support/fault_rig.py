@@ -14,7 +14,7 @@ from nbrun.core.decisions import Decision
 from nbrun.core.events import Record
 from nbrun.errors import NbrunError
 from nbrun.journal import run_directory
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.views.export import notebook
@@ -45,14 +45,14 @@ class Rig(Stage):
     def ran(self, source: str) -> None:
         *_, last = [
             record.event
-            for record in Reading(self.directory.journal)
+            for record in JournalReader(self.directory.journal)
             if isinstance(record.event, ev.AttemptStarted)
         ]
         assert last.source == source, "the kernel has code that the journal does not"
         self.effects.append(source)
 
     def save(self, end: ev.RunFinished | None) -> str | None:
-        content = notebook.build(Reading(self.directory.journal), end)
+        content = notebook.build(JournalReader(self.directory.journal), end)
         try:
             return notebook.save(self.directory.notebook("restore.ipynb"), (content,))
         except OSError:

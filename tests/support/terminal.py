@@ -20,7 +20,7 @@ import pyte
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.errors import DamagedJournalError
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.system import processes
 from nbrun.system.peer_credentials import peer_of
 from tests.support.build_notebooks import notebook, write
@@ -165,7 +165,7 @@ class Desk:
 
     def journal(self) -> list[Record]:
         """Return the run's records, each checked against the one before it."""
-        return list(Reading(self.run / "journal.jsonl"))
+        return list(JournalReader(self.run / "journal.jsonl"))
 
     def events(self, kind: type[E]) -> list[E]:
         """Return the run's events of one kind, in order."""
@@ -423,7 +423,7 @@ def kernels(run: Path) -> list[ev.KernelProcess]:
     started = ev.KernelStarted | ev.KernelRestarted
     found = []
     with suppress(DamagedJournalError):  # damaged by the test itself
-        for record in Reading(run / "journal.jsonl"):
+        for record in JournalReader(run / "journal.jsonl"):
             if isinstance(record.event, started) and record.event.process:
                 found.append(record.event.process)
     return found

@@ -57,7 +57,7 @@ def test_a_link_in_the_folder_leads_nobody_to_another_file(tmp_path: Path) -> No
     secret.touch(mode=0o600)
     (tmp_path / "link").symlink_to(secret)
     with pytest.raises(OSError, match="symbolic links"):
-        RunDirectory(tmp_path).let_read(tmp_path / "link")
+        RunDirectory(tmp_path).allow_readers(tmp_path / "link")
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 

@@ -88,7 +88,7 @@ def print_seal_status(started: ev.RunStarted, directory: RunDirectory) -> None:
     """Print to stderr whether the record of an ended run was sealed, if it was to be signed."""
     if not started.sign_key:
         return
-    end, made = reader.last(directory.journal), seals.read(directory.seals)
+    end, made = reader.last_record(directory.journal), seals.read(directory.seals)
     if end is not None and made and (made[-1].seq, made[-1].head) == (end.seq, end.hash):
         status = f"sealed with {started.sign_key}"
     else:

@@ -8,8 +8,8 @@ from rich.console import Console as RichConsole
 from nbrun.cli.commands.console_output import JsonView, exit_code, open_console, print_seal_status
 from nbrun.core.state import Phase
 from nbrun.errors import ExitCode
-from nbrun.journal.history import last_times
-from nbrun.journal.reader import Reading
+from nbrun.journal.history import last_attempts
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import JournalClient, SocketClient
 from nbrun.supervisor.console import Asker, Console, View
@@ -29,7 +29,7 @@ def operate(
         asking,
         Keyboard(sys.stdin.fileno(), _writer(asking)),
         client.fileno(),
-        lambda: Reading(directory.journal),
+        lambda: JournalReader(directory.journal),
         display,
     )
     console = Console(client, view, asker, show_from=show_from, me=client.operator)
@@ -68,7 +68,7 @@ def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichC
         out,
         live=out.is_terminal and not out.is_dumb_terminal,
         display=display,
-        load_last_times=lambda runbook: last_times(directory, runbook),
+        load_last_times=lambda runbook: last_attempts(directory, runbook),
     )
     view.set_record_path(str(directory.path))
     return view, out

@@ -8,14 +8,14 @@ from rich.text import Text
 
 from nbrun.core import events as ev
 from nbrun.core.state import RunState
-from nbrun.journal.history import LastTime
+from nbrun.journal.history import LastAttempt
 from nbrun.views.render import failure, mime, source
 from nbrun.views.terminal.event_lines import line
 from nbrun.views.text import phrases
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
 
-LoadLastTimes = Callable[[str], Mapping[str, LastTime]]
+LoadLastTimes = Callable[[str], Mapping[str, LastAttempt]]
 
 _STOPS_WITH_PARAMETERS = ("confirm", "manual", "approval")  # parameters may decide the answer
 
@@ -34,7 +34,7 @@ class StepHeader:
         self._console = console
         self._plain = display.plain
         self._load_last_times = load_last_times
-        self._last_times: Mapping[str, LastTime] = {}
+        self._last_times: Mapping[str, LastAttempt] = {}
         self._narrated: set[str] = set()
         self._source = ""
         self._error: failure.CellError | None = None
@@ -92,7 +92,7 @@ class StepHeader:
         rule.append(f" {dash * (room - rule.cell_len - 1)} {clock}", "not bold dim")
         return rule
 
-    def _last_time(self, state: RunState, step: str) -> LastTime | None:
+    def _last_time(self, state: RunState, step: str) -> LastAttempt | None:
         if self._load_last_times is not None:
             self._last_times = self._load_last_times(state.plan.runbook)
             self._load_last_times = None

@@ -13,7 +13,7 @@ from nbrun.core.approval import PendingApproval
 from nbrun.core.deviations import unified_diff
 from nbrun.core.planner import NextAttempt, step_label, what_next
 from nbrun.core.state import Phase, RunState, StepState
-from nbrun.journal.history import LastTime
+from nbrun.journal.history import LastAttempt
 
 _MAX_ERROR_TEXT = 160  # characters of an error's text in the line that says how an attempt ended
 
@@ -114,7 +114,7 @@ def impact(state: RunState, id_: str) -> str:
     return declared if declared in ("changes", "destructive") else ""
 
 
-def last_time(last: LastTime) -> str:
+def last_time(last: LastAttempt) -> str:
     """Return `ok · 12.0 s on 2026-11-20`."""
     return f"{OUTCOMES[last.outcome]} · {duration(last.duration)} on {last.at[:10]}"
 

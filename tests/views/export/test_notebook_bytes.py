@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.views.export import notebook
 
 JOURNALS = Path(__file__).parent / "journals"
@@ -15,5 +15,5 @@ JOURNALS = Path(__file__).parent / "journals"
 
 @pytest.mark.parametrize("name", ["finished", "resumed"])
 def test_notebook_of_recorded_journal_keeps_its_bytes(name: str) -> None:
-    made = notebook.build(Reading(JOURNALS / f"{name}.jsonl"))
+    made = notebook.build(JournalReader(JOURNALS / f"{name}.jsonl"))
     assert made == (JOURNALS / f"{name}-notebook.json").read_bytes()

@@ -11,7 +11,7 @@ from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
-from nbrun.journal.history import LastTime
+from nbrun.journal.history import LastAttempt
 from nbrun.views.render.widgets import VIEW_MIME
 from nbrun.views.terminal import live_region
 from nbrun.views.terminal.view import TerminalView
@@ -438,7 +438,7 @@ def test_the_region_is_bounded_while_a_step_runs():
 
 
 def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
-    before = {"a": LastTime(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
+    before = {"a": LastAttempt(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
     destructive = model.Contract(impact="destructive")
     tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
     text = shown(

@@ -16,7 +16,7 @@ from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
 from nbrun.journal import run_directory
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
 from nbrun.views.render import mime, source
@@ -58,7 +58,7 @@ def _find_awaited(
     run: str, runs_dir: Path | None
 ) -> tuple[RunDirectory, RunState, PendingApproval]:
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    state = fold(record.event for record in Reading(directory.journal))
+    state = fold(record.event for record in JournalReader(directory.journal))
     awaited = approval.pending_approval(state)
     if awaited is None:
         raise UsageError(f"{directory.id}: nothing waits for an approval")

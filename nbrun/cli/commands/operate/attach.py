@@ -8,7 +8,7 @@ from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import recovery, run_directory, writer
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
 from nbrun.views.text.options import DisplayOptions
@@ -43,7 +43,7 @@ def explain_no_supervisor(
     directory: RunDirectory, error: NoSupervisorError
 ) -> UsageError | NoSupervisorError:
     """Return the error that says why the run has no supervisor, and what to do instead."""
-    if recovery.note_interruption(directory.journal):
+    if recovery.record_interruption(directory.journal):
         return UsageError(
             f"{directory.id}: the run was interrupted. To continue it: nbrun resume {directory.id}"
         )
@@ -56,7 +56,7 @@ def _last_detach(directory: RunDirectory) -> int:
     """Return the number of the record in which an operator last detached, or 0."""
     detached = (
         record.seq
-        for record in Reading(directory.journal)
+        for record in JournalReader(directory.journal)
         if isinstance(record.event, ev.OperatorDetached)
     )
     return max(detached, default=0)

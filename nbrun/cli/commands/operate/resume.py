@@ -15,7 +15,7 @@ from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import recovery, run_directory
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.runbook.parameters import sources
 from nbrun.runbook.parameters.types import RawValue
 from nbrun.supervisor import secret_reentry
@@ -53,8 +53,8 @@ def resume(
     if not has_terminal():
         raise UsageError("resume asks questions, and there is no terminal")
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    recovery.note_interruption(directory.journal)
-    records = list(Reading(directory.journal))
+    recovery.record_interruption(directory.journal)
+    records = list(JournalReader(directory.journal))
     state = fold(record.event for record in records)
     secret_reentry.refuse_others(state, sources.parse_assignments(assignments))
     _show_state(records, state, display, new_runbook=new_runbook)

@@ -17,5 +17,5 @@ def watch(run: str, runs_dir: Path | None, *, json: bool, display: DisplayOption
         DamagedJournalError: a line of the journal is not as it was written.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    recovery.note_interruption(directory.journal)
+    recovery.record_interruption(directory.journal)
     return follow.watch(directory, json=json, display=display)

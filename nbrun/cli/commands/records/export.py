@@ -9,7 +9,7 @@ from nbrun.audit.verify import Standing, Trust, verify
 from nbrun.cli.commands.records.verify import check_allowed_signers
 from nbrun.errors import ExitCode, JournalError, UsageError
 from nbrun.journal import recovery, run_directory
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
 
@@ -44,7 +44,7 @@ def export(
         JournalError: the journal is empty.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    recovery.note_interruption(directory.journal)
+    recovery.record_interruption(directory.journal)
     default = directory.notebook(_runbook_path(directory.journal)).with_suffix(_SUFFIXES[format_])
     target = path or default
     try:
@@ -65,7 +65,7 @@ def _build(
         return _build_verified(format_, directory, allowed_signers)
     if allowed_signers is not None:
         raise UsageError(f"--allowed-signers: --{format_} says nothing about signatures")
-    records = Reading(directory.journal)
+    records = JournalReader(directory.journal)
     if format_ == "cast":
         from nbrun.views.terminal import asciicast
 
@@ -84,10 +84,10 @@ def _build_verified(
     build = report.build if format_ == "html" else ticket.build
     is_broken = verification.standing is Standing.BROKEN
     code = ExitCode.ALTERED if is_broken else ExitCode.COMPLETED
-    return (build(Reading(directory.journal), verification),), code
+    return (build(JournalReader(directory.journal), verification),), code
 
 
 def _runbook_path(journal: Path) -> str:
-    for record in Reading(journal):
+    for record in JournalReader(journal):
         return str(getattr(record.event, "runbook", ""))
     raise JournalError(f"{journal}: the journal is empty: nbrun ended before the run began")

@@ -17,7 +17,7 @@ from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError
 from nbrun.journal import reader, recovery, run_directory, writer
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.terminal import menu, replay
 from nbrun.views.terminal.playback import HELP, Keys, PlaybackSettings, Player, terminal_keys
@@ -58,8 +58,8 @@ def show(options: LogOptions) -> ExitCode:
     """
     directory = run_directory.find(config.runs_dir(options.runs_dir), options.run)
     with suppress(DamagedJournalError):  # print the intact part first: reading it raises again
-        recovery.note_interruption(directory.journal)
-    records = Reading(directory.journal)
+        recovery.record_interruption(directory.journal)
+    records = JournalReader(directory.journal)
     if options.steps:
         open_console(options.display).print(replay.steps_table(records))
     elif options.json:
@@ -70,9 +70,9 @@ def show(options: LogOptions) -> ExitCode:
     return ExitCode.COMPLETED
 
 
-def _explain_missing_end(directory: RunDirectory, records: Reading) -> None:
+def _explain_missing_end(directory: RunDirectory, records: JournalReader) -> None:
     """Print to stderr why the record has no end, if it has none."""
-    last = reader.last(directory.journal)
+    last = reader.last_record(directory.journal)
     if last is not None and isinstance(last.event, ev.RunFinished):
         return
     if writer.is_locked(directory.journal):
@@ -84,7 +84,7 @@ def _explain_missing_end(directory: RunDirectory, records: Reading) -> None:
     print(_INTERRUPTED.format(run=directory.id), file=sys.stderr)  # noqa: T201
 
 
-def _replay(options: LogOptions, records: Reading, record_path: str) -> None:
+def _replay(options: LogOptions, records: JournalReader, record_path: str) -> None:
     console = open_console(options.display)
     if options.timing:
         with terminal_keys() as keys:
@@ -97,7 +97,7 @@ def _replay(options: LogOptions, records: Reading, record_path: str) -> None:
     replay.replay(records, view, step=_step_id(records, options.step))
 
 
-def _play(options: LogOptions, records: Reading, record_path: str, keys: Keys | None) -> None:
+def _play(options: LogOptions, records: JournalReader, record_path: str, keys: Keys | None) -> None:
     """Replay with the original timing. `keys` reads the keys that pause, seek or change the speed.
 
     To go back, the player starts again at the first record, and shows nothing before the target.
@@ -142,7 +142,7 @@ def _wait_without_keys(seconds: float) -> str:
     return ""
 
 
-def _step_id(records: Reading, name: str | None) -> str | None:
+def _step_id(records: JournalReader, name: str | None) -> str | None:
     """Return the id of the step with this number or id. Inserted cells are named by id only.
 
     Raises:

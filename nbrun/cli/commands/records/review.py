@@ -13,7 +13,7 @@ from nbrun.core.events import Record
 from nbrun.core.run_statistics import advice, review_runs
 from nbrun.errors import ExitCode, JournalError, RunNotFoundError
 from nbrun.journal import history, recovery
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.terminal import review as view
 from nbrun.views.text.options import DisplayOptions
@@ -57,8 +57,8 @@ def show(options: ReviewOptions) -> ExitCode:
 def _records(directory: RunDirectory) -> list[Record]:
     """Return the records of one run. If they can't be read, print why and return none."""
     try:
-        recovery.note_interruption(directory.journal)
-        return list(Reading(directory.journal))
+        recovery.record_interruption(directory.journal)
+        return list(JournalReader(directory.journal))
     except (JournalError, OSError) as error:
         sys.stderr.write(f"nbrun: left out: {error}\n")
         return []

@@ -12,9 +12,9 @@ from nbrun import config
 from nbrun.cli.commands.console_output import open_console
 from nbrun.errors import ExitCode, JournalError
 from nbrun.journal import run_directory
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.journal.summary import glance
+from nbrun.journal.summary import read_start_and_end
 from nbrun.journal.writer import is_locked
 from nbrun.views.terminal import runs as view
 from nbrun.views.terminal.runs import ListedRun
@@ -35,7 +35,7 @@ def show(runs_dir: Path | None, *, json: bool) -> ExitCode:
 def _summarize(directory: RunDirectory) -> ListedRun:
     """Summarize a run by the first and last line of its journal."""
     try:
-        began, ended = glance(directory.journal)
+        began, ended = read_start_and_end(directory.journal)
     except (JournalError, OSError) as error:
         return ListedRun(run=directory.id, status=f"unreadable: {error}")
     if began is None:
@@ -60,10 +60,10 @@ def _running_or_interrupted(directory: RunDirectory, line: ListedRun) -> ListedR
     from nbrun.system import processes
 
     try:
-        recovery.note_interruption(directory.journal)
+        recovery.record_interruption(directory.journal)
         if is_locked(directory.journal):
             return line
-        state = fold(record.event for record in Reading(directory.journal))
+        state = fold(record.event for record in JournalReader(directory.journal))
     except (JournalError, OSError) as error:
         return msgspec.structs.replace(line, status=f"unreadable: {error}")
     alive = state.process is not None and processes.is_kernel(state.process)

@@ -61,7 +61,7 @@ def _directories(options: VerifyOptions) -> Iterator[RunDirectory]:
             path = Path(name)
             if not path.is_dir():
                 raise
-            yield from run_directory.folders(path.absolute())
+            yield from run_directory.runs_at(path.absolute())
 
 
 def _trust(options: VerifyOptions, directories: Sequence[RunDirectory]) -> Trust:

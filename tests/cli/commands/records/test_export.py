@@ -8,7 +8,7 @@ import pytest
 from nbrun.audit import ssh_signatures
 from nbrun.cli.commands.records.export import export
 from nbrun.errors import DamagedJournalError, JournalError, UsageError
-from nbrun.journal.reader import Reading
+from nbrun.journal.reader import JournalReader
 from nbrun.views.export import notebook
 from tests.audit.test_verify import Kept, whole
 from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
@@ -21,7 +21,7 @@ def test_it_goes_where_the_run_keeps_it(keep, tale, runs_dir):
     code, target = export("last", "notebook", None, runs_dir)
     assert code == 0
     assert target == runs_dir / RUN / "restore.ipynb"
-    assert target.read_bytes() == notebook.build(Reading(journal))
+    assert target.read_bytes() == notebook.build(JournalReader(journal))
     nbformat.validate(nbformat.from_dict(json.loads(target.read_bytes())))
 
 
