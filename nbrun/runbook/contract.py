@@ -32,7 +32,7 @@ Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
 
 @dataclass(frozen=True)
 class ContractContext:
-    """What the contracts of all steps of a runbook refer to.
+    """Defaults and parameter values that the contracts of a runbook's steps refer to.
 
     Attributes:
         defaults: values for keys that a cell does not set.

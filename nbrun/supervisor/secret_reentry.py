@@ -32,7 +32,7 @@ def secret_parameters(state: RunState) -> dict[str, Parameter]:
     return {name: replace(parameter, secret=True) for name, parameter in found.items()}
 
 
-def refuse_others(state: RunState, names: Mapping[str, RawValue]) -> None:
+def refuse_non_secrets(state: RunState, names: Mapping[str, RawValue]) -> None:
     """Raise ParameterError for a parameter that was not secret: the record has its value."""
     for name in names:
         if name not in state.plan.secrets:
@@ -52,7 +52,7 @@ def values(state: RunState, given: Mapping[str, RawValue]) -> dict[str, Any]:
     Raises:
         ParameterError: a value is refused, or its literal differs visibly from the recorded one.
     """
-    refuse_others(state, given)
+    refuse_non_secrets(state, given)
     parameters = secret_parameters(state)
     found = {
         name: resolve.value_of(name, raw, parameters[name]) for name, raw in sorted(given.items())

@@ -11,7 +11,7 @@ from nbrun.core.state import RunState
 from nbrun.errors import ParameterError
 from nbrun.runbook.parameters.types import raw_text
 from nbrun.supervisor.secret_reentry import (
-    refuse_others,
+    refuse_non_secrets,
     secret_parameters,
     source_literals,
     values,
@@ -86,9 +86,9 @@ def test_two_secrets_with_the_same_value_accepted() -> None:
 
 def test_parameter_that_was_not_secret_refused() -> None:
     with pytest.raises(ParameterError, match="secrets of this run: other, pin, token"):
-        refuse_others(PLAIN, {"db": raw_text("x", "-p")})
+        refuse_non_secrets(PLAIN, {"db": raw_text("x", "-p")})
     with pytest.raises(ParameterError, match="secrets of this run: none"):
-        refuse_others(run("", secrets=()), {"db": raw_text("x", "-p")})
+        refuse_non_secrets(run("", secrets=()), {"db": raw_text("x", "-p")})
 
 
 @pytest.mark.parametrize(

@@ -204,22 +204,3 @@ def test_invalid_schema_default_does_not_matter_if_value_is_given() -> None:
     schema = {"type": "integer", "default": "a"}
     declarations = Declarations({"x": Parameter("x", "int", schema=schema)}, "python")
     assert resolve(declarations, {"x": RawValue(5, "5", "v.yaml:1")}).values == {"x": 5}
-
-
-@pytest.mark.parametrize(
-    ("kernel_name", "language", "name"),
-    [
-        (None, None, "python"),
-        ("python3", None, "python"),
-        ("conda-env-py", "python", "python"),
-        ("pysparkkernel", "python", "pysparkkernel"),
-        ("bash", "sh", "bash"),
-        ("ir", "R", "R"),
-        ("ocaml", None, "ocaml"),
-        (None, "ocaml", "ocaml"),
-    ],
-)
-def test_kernel_name_takes_precedence_over_language(
-    kernel_name: str | None, language: str | None, name: str
-) -> None:
-    assert language_name(kernel_name, language) == name

@@ -56,7 +56,7 @@ def resume(
     recovery.record_interruption(directory.journal)
     records = list(JournalReader(directory.journal))
     state = fold(record.event for record in records)
-    secret_reentry.refuse_others(state, sources.parse_assignments(assignments))
+    secret_reentry.refuse_non_secrets(state, sources.parse_assignments(assignments))
     _show_state(records, state, display, new_runbook=new_runbook)
     request = ResumeRequest(
         directory=directory.path,
