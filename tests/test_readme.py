@@ -1,4 +1,4 @@
-"""The documentation and the command line say the same."""
+"""The docs agree with the command line."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ COMMANDS = (
     *("log", "runs", "review", "verify", "seal", "export", "schema"),
 )
 WIDE = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
-# Where each command is written about besides the README.
+# The page that documents each command.
 PAGE_OF = {name: ROOT / f"docs/{name}.md" for name in COMMANDS} | {
     "schema": ROOT / "docs/record.md",
     "reject": ROOT / "docs/approve.md",
@@ -44,7 +44,7 @@ def tree():
 
 
 def parameters_of(command):
-    """The command's parameters as the program itself holds them."""
+    """Return the parameters of a command."""
     return tree().commands[command].params
 
 
@@ -56,17 +56,17 @@ def lines_of(text):
     return shown + re.findall(r"`(nbrun [^`]+)`", text)
 
 
-def test_the_commands_are_those_of_the_program():
+def test_commands_listed_here_are_those_of_the_program():
     assert set(tree().commands) == set(COMMANDS)
 
 
-def test_every_command_is_in_the_readme():
+def test_readme_names_every_command():
     for command in COMMANDS:
         assert f"nbrun {command}" in README
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_in_a_help_is_in_the_documentation(command):
+def test_docs_name_every_option_shown_in_help(command):
     shown = options_in(help_of(command))
     assert "--help" in shown
     known = options_in(README) | options_in(PAGE_OF[command].read_text("utf-8"))
@@ -74,7 +74,7 @@ def test_every_option_in_a_help_is_in_the_documentation(command):
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "schema"])
-def test_every_option_of_a_command_is_on_its_own_page(command):
+def test_page_of_a_command_names_all_its_options(command):
     declared = {option for each in parameters_of(command) for option in each.opts}
     page = options_in(PAGE_OF[command].read_text("utf-8"))
     assert {option for option in declared if option.startswith("--")} - page == set()
@@ -83,17 +83,17 @@ def test_every_option_of_a_command_is_on_its_own_page(command):
 @pytest.mark.parametrize(
     ("option", "choices"), [("--on-failure", OnFailure), ("--shell-errors", ShellErrors)]
 )
-def test_every_choice_of_an_option_is_in_its_row(option, choices):
+def test_row_of_an_option_names_all_its_choices(option, choices):
     row = re.search(rf"^\| (`{option} [^|]*)\|", PAGE_OF["start"].read_text("utf-8"), re.M)
     assert set(re.findall(r"`(?:--[a-z-]+ )?([a-z]+)`", row[1])) == set(get_args(choices))
 
 
-def test_the_programs_own_options_are_in_the_readme():
+def test_readme_names_options_of_the_program_itself():
     assert options_in(help_of()) - options_in(README) - {"-h", "--help"} == set()
 
 
-def test_no_page_shows_an_option_that_there_is_not():
-    """In the table of options, which begins each row with one."""
+def test_option_tables_name_no_unknown_option():
+    """Each row of a table of options begins with an option."""
     for command, page in PAGE_OF.items():
         rows = re.findall(r"^\| (`-[^|]*)\|", page.read_text("utf-8"), re.M)
         written = set().union(*map(options_in, rows))
@@ -103,8 +103,8 @@ def test_no_page_shows_an_option_that_there_is_not():
 @pytest.mark.parametrize(
     "page", [ROOT / "README.md", ROOT / "examples/README.md", *PAGES], ids=lambda page: page.name
 )
-def test_every_command_line_shown_can_be_typed(page):
-    """Its options are known, its arguments not too many. `--help` at its end runs nothing."""
+def test_command_lines_in_docs_are_valid(page):
+    """Options must be known and arguments not too many. `--help` at the end runs nothing."""
     for line in lines_of(page.read_text("utf-8")):
         words = shlex.split(line)[1:]
         words = [word for word in words if word not in ("[OPTIONS]", "COMMAND")]
@@ -115,7 +115,7 @@ def test_every_command_line_shown_can_be_typed(page):
         assert not unknown, line
 
 
-def test_command_lines_are_found_at_all():
+def test_command_lines_are_found_in_the_readme():
     found = lines_of(README)
     assert "nbrun start examples/certificate-rotation.ipynb -p days=900" in found
     assert ".venv/bin/nbrun start examples/certificate-rotation.ipynb -p days=900" in found
@@ -131,26 +131,26 @@ def test_every_link_leads_to_a_file_and_a_heading():
             assert not anchor or anchor in anchors, (page.name, target, anchor)
 
 
-def test_every_page_is_reached_from_the_readme():
+def test_readme_links_to_every_page():
     for page in PAGES:
         assert f"(docs/{page.name}" in README
 
 
-def test_the_exit_codes_are_those_of_the_program():
+def test_readme_lists_all_exit_codes():
     rows = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.M)}
     assert rows == {code.value for code in ExitCode}
 
 
 @pytest.mark.parametrize("mark", ["example", "test"])
-def test_the_commands_that_set_it_up_are_marked_and_one_line(mark):
-    """`.ci/run` takes them from here and runs them as they stand."""
+def test_setup_commands_are_marked_and_one_line(mark):
+    """`.ci/run` takes these commands from the README and runs them."""
     blocks = re.findall(rf"^<!-- {mark} -->\n```sh\n(.*?)\n```$", README, re.M | re.S)
     assert len(blocks) == 1
     assert "\n" not in blocks[0]
     assert blocks[0].startswith("python3 -m venv .venv && ")
 
 
-def test_every_event_and_field_of_the_journal_is_described():
+def test_record_page_describes_every_event_and_field():
     rows = re.findall(
         r"^\| ((?:`[a-z_.]+`(?:, )?)+) \|(.*)\|$",
         (ROOT / "docs/record.md").read_text("utf-8"),

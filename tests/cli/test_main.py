@@ -1,4 +1,4 @@
-"""The command line: how errors become exit codes, and what reaches an operator of them."""
+"""The command line as a whole: exit codes and messages of errors."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from tests.support.build_notebooks import code, notebook, write
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Runs `nbrun` in this process, in a folder of its own; exit code, stdout and stderr."""
+    """Run `nbrun` in this process, in a temporary folder. Return exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NBRUN_RUNS_DIR", str(tmp_path / "runs"))
 
@@ -42,7 +42,7 @@ def run(monkeypatch, capsys, tmp_path):
         (errors.DamagedJournalError, 7),
     ],
 )
-def test_an_error_is_an_exit_code_and_one_line(run, monkeypatch, error, code):
+def test_error_becomes_exit_code_and_one_line(run, monkeypatch, error, code):
     def broken(*_arguments, **_options):
         raise error("what is wrong, and what to do")
 
@@ -55,7 +55,7 @@ def test_an_error_is_an_exit_code_and_one_line(run, monkeypatch, error, code):
     assert "Traceback" not in err
 
 
-def test_ctrl_c_before_a_run_began_is_no_error_of_the_program(run, monkeypatch):
+def test_ctrl_c_before_a_run_exits_without_traceback(run, monkeypatch):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
@@ -65,7 +65,7 @@ def test_ctrl_c_before_a_run_began_is_no_error_of_the_program(run, monkeypatch):
     assert "Traceback" not in err
 
 
-LOOKING = {
+SHOWING = {
     "start": ("nbrun.cli.commands.operate.start.start", 400),
     "attach": ("nbrun.cli.commands.operate.attach.attach", 400),
     "watch": ("nbrun.cli.commands.operate.watch.watch", 400),
@@ -74,9 +74,9 @@ LOOKING = {
 }
 
 
-@pytest.mark.parametrize("command", LOOKING)
-def test_the_commands_that_show_a_run_take_the_same_options_for_it(run, monkeypatch, command):
-    acts, most = LOOKING[command]
+@pytest.mark.parametrize("command", SHOWING)
+def test_commands_that_show_a_run_share_display_options(run, monkeypatch, command):
+    acts, most = SHOWING[command]
     seen = []
 
     def act(*arguments, **options):
@@ -94,7 +94,7 @@ def test_the_commands_that_show_a_run_take_the_same_options_for_it(run, monkeypa
     assert run(command, "it", "--max-lines", "-1")[0] == 2
 
 
-def test_the_exit_codes_are_those_of_the_design():
+def test_exit_codes_keep_their_numbers():
     assert {code.name: code.value for code in ExitCode} == {
         "COMPLETED": 0,
         "INTERNAL": 1,
@@ -109,7 +109,7 @@ def test_the_exit_codes_are_those_of_the_design():
     }
 
 
-def test_the_version_is_printed(run):
+def test_version_option_prints_version(run):
     assert run("--version") == (0, f"nbrun {__version__}\n", "")
 
 
@@ -126,7 +126,7 @@ def test_the_version_is_printed(run):
         ("export", "last"),
     ],
 )
-def test_a_wrong_command_line_is_a_usage_error(run, words):
+def test_wrong_command_line_is_usage_error(run, words):
     code, out, err = run(*words)
     assert code == 2
     assert out == ""
@@ -134,13 +134,13 @@ def test_a_wrong_command_line_is_a_usage_error(run, words):
     assert "Traceback" not in err
 
 
-def test_nothing_at_all_shows_the_help(run):
+def test_no_arguments_show_help(run):
     code, out, err = run()
     assert code == 2
     assert "start" in out + err
 
 
-def test_a_notebook_that_is_not_there_is_a_usage_error_and_leaves_nothing(run, tmp_path):
+def test_missing_notebook_is_usage_error_and_creates_nothing(run, tmp_path):
     code, _, err = run("start", "nowhere.ipynb")
     assert code == 2
     assert "nowhere.ipynb" in err
@@ -161,7 +161,7 @@ def test_a_notebook_that_is_not_there_is_a_usage_error_and_leaves_nothing(run, t
         ("--step",),  # there is no terminal here
     ],
 )
-def test_a_wrong_request_is_a_usage_error_and_leaves_nothing(run, tmp_path, words):
+def test_wrong_option_value_is_usage_error_and_creates_nothing(run, tmp_path, words):
     write(tmp_path, notebook(code("days = 1", tags=["parameters"])))
     code_, _, err = run("start", "runbook.ipynb", *words)
     assert code_ == 2
@@ -170,7 +170,7 @@ def test_a_wrong_request_is_a_usage_error_and_leaves_nothing(run, tmp_path, word
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_is_not_there_is_a_usage_error(run):
+def test_missing_run_is_usage_error(run):
     for command in (("log",), ("log", "x"), ("export", "last", "--notebook")):
         code, _, err = run(*command)
         assert code == 2
@@ -178,7 +178,7 @@ def test_a_run_that_is_not_there_is_a_usage_error(run):
 
 
 def test_help_loads_no_heavy_library():
-    """Help and shell completion answer at once."""
+    """Help and completion must be fast."""
     heavy = ("nbclient", "nbformat", "papermill", "jupyter_client", "zmq")
     program = (
         "import sys; from nbrun.cli.main import main\n"
@@ -193,8 +193,8 @@ def test_help_loads_no_heavy_library():
     assert ended.stdout.splitlines()[-1] == "loaded: []"
 
 
-def test_a_write_that_a_signal_cuts_short_is_gone_on_with_also_unbuffered():
-    """Only a buffered stream does: an unbuffered one drops the rest."""
+def test_stdout_is_buffered_even_with_pythonunbuffered():
+    """An unbuffered stream drops the rest of a write that a signal has interrupted."""
     code = (
         "import sys; from nbrun.cli.main import main\n"
         "sys.argv = ['nbrun', 'schema']\n"

@@ -1,4 +1,4 @@
-"""Options that several commands share: one value of them for a command, declared once."""
+"""Options that several commands share."""
 
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -59,7 +59,7 @@ def options_from(*words: str, names: tuple[str, ...] = ()) -> RunOptions:
     return received[0]
 
 
-def test_run_options_are_the_defaults_of_the_struct_if_none_is_given() -> None:
+def test_run_options_are_defaults_if_none_is_given() -> None:
     assert options_from() == RunOptions()
 
 
@@ -69,7 +69,7 @@ def test_every_run_option_reaches_the_struct() -> None:
     assert options_from(*AS_TYPED) == EVERY_OPTION
 
 
-def test_run_options_that_a_command_does_not_take_keep_their_defaults() -> None:
+def test_run_options_keep_defaults_if_command_takes_only_some() -> None:
     assert options_from("--kernel", "bash", names=("kernel",)) == RunOptions(kernel="bash")
 
 
@@ -86,7 +86,7 @@ def test_start_takes_every_run_option() -> None:
 @pytest.mark.parametrize(
     ("option", "choices"), [("on_failure", OnFailure), ("shell_errors", ShellErrors)]
 )
-def test_help_lists_the_choices_of_the_struct(option: str, choices: Any) -> None:
+def test_help_lists_choices_of_run_options(option: str, choices: Any) -> None:
     printed = CliRunner().invoke(app, ["start", "--help"], env={"COLUMNS": "200"}).stdout
     assert f"--{option.replace('_', '-')}" in printed
     assert "|".join(get_args(choices)) in printed

@@ -1,4 +1,4 @@
-"""Runs kept in a folder of their own, told and not run."""
+"""Fixtures: a folder of runs, with journals that are built and not run."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def runs_dir(tmp_path):
 
 @pytest.fixture
 def keep(runs_dir):
-    """Keeps a tale as a run of that id; its journal's path."""
+    """Write a tale as the run with that id. Return the path of its journal."""
 
     def kept(tale, run="20261123-093000-restore-ab12"):
         (runs_dir / run).mkdir()

@@ -1,4 +1,4 @@
-"""`nbrun export`: the output notebook made again from the journal alone."""
+"""`nbrun export` writes a notebook or report from the journal alone."""
 
 import json
 
@@ -16,7 +16,7 @@ from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
 RUN = "20261123-093000-restore-ab12"
 
 
-def test_it_goes_where_the_run_keeps_it(keep, tale, runs_dir):
+def test_notebook_is_written_into_run_folder_by_default(keep, tale, runs_dir):
     journal = keep(tale)
     code, target = export("last", "notebook", None, runs_dir)
     assert code == 0
@@ -25,14 +25,14 @@ def test_it_goes_where_the_run_keeps_it(keep, tale, runs_dir):
     nbformat.validate(nbformat.from_dict(json.loads(target.read_bytes())))
 
 
-def test_it_goes_where_it_is_told(keep, tale, runs_dir, tmp_path):
+def test_notebook_is_written_to_given_path(keep, tale, runs_dir, tmp_path):
     keep(tale)
     _, target = export(RUN, "notebook", tmp_path / "copy.ipynb", runs_dir)
     assert target == tmp_path / "copy.ipynb"
     assert not (runs_dir / RUN / "restore.ipynb").exists()
 
 
-def test_a_file_name_alone_is_in_this_folder(keep, tale, runs_dir, tmp_path, monkeypatch):
+def test_bare_file_name_is_in_working_folder(keep, tale, runs_dir, tmp_path, monkeypatch):
     keep(tale)
     monkeypatch.chdir(tmp_path)
     export(
@@ -41,7 +41,7 @@ def test_a_file_name_alone_is_in_this_folder(keep, tale, runs_dir, tmp_path, mon
     assert (tmp_path / notebook_path).is_file()
 
 
-def test_the_same_journal_gives_the_same_bytes(keep, tale, runs_dir, tmp_path):
+def test_same_journal_gives_same_bytes(keep, tale, runs_dir, tmp_path):
     keep(tale)
     first, second = (
         export(RUN, "notebook", tmp_path / name, runs_dir)[1].read_bytes() for name in ("1", "2")
@@ -49,19 +49,19 @@ def test_the_same_journal_gives_the_same_bytes(keep, tale, runs_dir, tmp_path):
     assert first == second
 
 
-def test_a_folder_is_no_file(keep, tale, runs_dir, tmp_path):
+def test_folder_as_path_is_usage_error(keep, tale, runs_dir, tmp_path):
     keep(tale)
     with pytest.raises(UsageError, match="is a folder"):
         export(RUN, "notebook", tmp_path, runs_dir)
 
 
-def test_a_place_that_can_not_be_written_is_named(keep, tale, runs_dir, tmp_path):
+def test_unwritable_path_is_named(keep, tale, runs_dir, tmp_path):
     keep(tale)
     with pytest.raises(UsageError, match="nowhere"):
         export(RUN, "notebook", tmp_path / "nowhere" / "x.ipynb", runs_dir)
 
 
-def test_a_damaged_journal_gives_no_notebook(keep, tale, runs_dir, tmp_path):
+def test_damaged_journal_gives_no_notebook(keep, tale, runs_dir, tmp_path):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes().replace(b"two", b"2wo", 1))
     with pytest.raises(DamagedJournalError):
@@ -69,7 +69,7 @@ def test_a_damaged_journal_gives_no_notebook(keep, tale, runs_dir, tmp_path):
     assert not (tmp_path / "x.ipynb").exists()
 
 
-def test_a_run_that_never_began_gives_no_notebook(keep, tale, runs_dir, tmp_path):
+def test_empty_journal_gives_no_notebook(keep, tale, runs_dir, tmp_path):
     keep(tale).write_bytes(b"")
     for path in (None, tmp_path / "x.ipynb"):
         with pytest.raises(JournalError):
@@ -78,7 +78,7 @@ def test_a_run_that_never_began_gives_no_notebook(keep, tale, runs_dir, tmp_path
 
 @needs_ssh_keygen
 @pytest.mark.parametrize("kind", ["html", "markdown"])
-def test_a_report_says_how_the_record_stands_and_who_signed_it(kind, runs_dir, tmp_path):
+def test_report_states_verification_result_and_signer(kind, runs_dir, tmp_path):
     key = make_key(tmp_path / "keys")
     kept = Kept(runs_dir).write(whole(sign_key=ssh_signatures.fingerprint(key)))
     kept.seal(key)
@@ -98,7 +98,7 @@ def test_a_report_says_how_the_record_stands_and_who_signed_it(kind, runs_dir, t
     assert "restore.ipynb is gone" in made()[1]
 
 
-def test_a_file_of_signers_that_tells_nothing_is_refused(keep, tale, runs_dir, tmp_path):
+def test_unusable_allowed_signers_are_refused(keep, tale, runs_dir, tmp_path):
     keep(tale)
     own = runs_dir / RUN / "signers"
     own.touch()

@@ -1,4 +1,4 @@
-"""`nbrun log`: a kept run told again."""
+"""`nbrun log` replays a run from its journal."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.run_builder import Tale, step
 
 @pytest.fixture
 def show(runs_dir, capsys, monkeypatch):
-    """Prints a run as `nbrun log` does; what stdout and stderr got."""
+    """Print a run as `nbrun log` does. Return stdout and stderr."""
     monkeypatch.setenv("COLUMNS", "300")
 
     def shown(**options):
@@ -20,7 +20,7 @@ def show(runs_dir, capsys, monkeypatch):
     return shown
 
 
-def test_a_run_is_told_from_its_journal_alone(keep, tale, show):
+def test_run_is_shown_from_its_journal_alone(keep, tale, show):
     keep(tale)
     out = show().out
     for said in ("step 1 of 2 · Title of a", "one", "ada: retry step 2 (again)", "two"):
@@ -29,14 +29,14 @@ def test_a_run_is_told_from_its_journal_alone(keep, tale, show):
     assert "\x1b" not in out
 
 
-def test_the_newest_run_is_the_one_told(keep, tale, show):
+def test_last_is_the_newest_run(keep, tale, show):
     keep(tale, "20261123-093000-old-ab12")
     keep(tale, "20261124-093000-new-ab12")
     assert "20261124-093000-new-ab12" in show().out
     assert "20261123-093000-old-ab12" in show(run="old").out
 
 
-def test_output_can_be_left_out(keep, tale, show):
+def test_no_output_hides_output_but_not_source(keep, tale, show):
     keep(tale)
     out = show(output=False).out.splitlines()
     assert "one" not in out
@@ -49,39 +49,39 @@ def test_json_is_the_journal_byte_for_byte(keep, tale, show):
 
 
 @pytest.mark.parametrize("called", ["2", "b"])
-def test_a_step_is_named_by_number_or_id(keep, tale, show, called):
+def test_step_can_be_named_by_number_or_id(keep, tale, show, called):
     keep(tale)
     out = show(step=called).out.splitlines()
     assert "two" in out
     assert "one" not in out
 
 
-def test_an_inserted_cell_is_named_by_its_id(keep, show):
+def test_inserted_cell_can_be_named_by_id(keep, show):
     inserting = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
     keep(inserting.attempt("inserted-1", source="peek()", cause="operator"))
     assert "peek()" in show(step="inserted-1").out
 
 
 @pytest.mark.parametrize("called", ["3", "0", "nowhere", "9" * 5000])
-def test_a_step_that_is_not_there_is_a_usage_error(keep, tale, show, called):
+def test_missing_step_is_usage_error(keep, tale, show, called):
     keep(tale)
     with pytest.raises(UsageError, match="no such step"):
         show(step=called)
 
 
-def test_the_steps_are_a_table(keep, tale, show):
+def test_steps_prints_a_table_without_output(keep, tale, show):
     keep(tale)
     out = show(steps=True).out
     assert "decision" in out
     assert "one" not in out.split()
 
 
-def test_playing_it_back_at_a_million_times_its_speed_shows_the_same(keep, tale, show):
+def test_timed_replay_prints_the_same_as_plain_replay(keep, tale, show):
     keep(tale)
     assert show(timing=True, speed=1e6).out == show().out
 
 
-def test_a_torn_last_line_is_put_aside_and_reported(keep, tale, show):
+def test_torn_last_line_is_moved_aside_and_reported(keep, tale, show):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes()[:-20])
     said = show()
@@ -90,7 +90,7 @@ def test_a_torn_last_line_is_put_aside_and_reported(keep, tale, show):
     assert "without an end of the run" in said.err
 
 
-def test_one_that_may_not_be_repaired_is_left_out_and_reported(keep, tale, show, monkeypatch):
+def test_torn_last_line_is_reported_if_journal_is_read_only(keep, tale, show, monkeypatch):
     monkeypatch.setattr(
         "nbrun.journal.recovery.os.access", lambda *_: False
     )  # root may write everything
@@ -103,14 +103,14 @@ def test_one_that_may_not_be_repaired_is_left_out_and_reported(keep, tale, show,
     assert journal.read_bytes() == torn
 
 
-def test_a_damaged_line_is_named(keep, tale, show):
+def test_damaged_line_is_named(keep, tale, show):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes().replace(b"two", b"2wo", 1))
     with pytest.raises(DamagedJournalError, match=r"line \d+: the record is damaged"):
         show()
 
 
-def test_what_is_whole_before_the_damage_is_told_first(keep, tale, runs_dir, capsys):
+def test_intact_lines_before_damage_are_shown(keep, tale, runs_dir, capsys):
     journal = keep(tale)
     lines = journal.read_bytes().splitlines(keepends=True)
     (said,) = (number for number, line in enumerate(lines) if b"two" in line)
@@ -122,6 +122,6 @@ def test_what_is_whole_before_the_damage_is_told_first(keep, tale, runs_dir, cap
     assert out.endswith("two\n")
 
 
-def test_a_run_that_is_not_there_is_named(show):
+def test_missing_run_is_named(show):
     with pytest.raises(RunNotFoundError, match="'nowhere'"):
         show(run="nowhere")

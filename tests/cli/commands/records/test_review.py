@@ -1,4 +1,4 @@
-"""`nbrun review`: the runs of one runbook, read from their journals."""
+"""`nbrun review` summarizes the runs of one runbook."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def told(runs_dir, capsys):
     return tell
 
 
-def test_it_tells_where_operators_leave_the_runbook_and_why(keep, told):
+def test_review_shows_where_and_why_operators_leave_the_runbook(keep, told):
     for run in (OLD, NEW):
         keep(edited(run), run)
     out = told()
@@ -42,7 +42,7 @@ def test_it_tells_where_operators_leave_the_runbook_and_why(keep, told):
     assert "+c()" in told(diffs=True)
 
 
-def test_only_the_newest_are_read_and_other_runbooks_never(keep, told):
+def test_newest_limits_runs_and_other_runbooks_are_left_out(keep, told):
     keep(edited(OLD, "old()"), OLD)
     keep(edited(NEW, "new()"), NEW)
     keep(Tale(step("a"), runbook="/srv/other.ipynb"), "20261123-093000-other-cccc")
@@ -51,7 +51,7 @@ def test_only_the_newest_are_read_and_other_runbooks_never(keep, told):
     assert "old()" not in out
 
 
-def test_the_json_has_the_advice_beside_what_it_comes_from(keep, told):
+def test_json_has_advice_for_each_step(keep, told):
     for run in (OLD, NEW):
         keep(edited(run), run)
     found = json.loads(told(json=True))
@@ -61,7 +61,7 @@ def test_the_json_has_the_advice_beside_what_it_comes_from(keep, told):
     assert step_b["departures"][0]["by"] == "ada"
 
 
-def test_a_runbook_is_known_however_its_path_was_written(
+def test_runbook_is_found_by_any_spelling_of_its_path(
     keep, runs_dir, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "book.ipynb").touch()
@@ -74,7 +74,7 @@ def test_a_runbook_is_known_however_its_path_was_written(
     assert "runs        2: 2 unfinished" in capsys.readouterr().out
 
 
-def test_what_a_runbook_or_an_operator_wrote_takes_no_effect_on_the_terminal(keep, told):
+def test_recorded_control_characters_are_not_printed(keep, told):
     hostile = "\x1b]0;gone\x07\x1b[2J"
     tale = Tale(step("a", title=f"T{hostile}"), run=OLD)
     tale.attempt("a", outcome="error", ename=f"E{hostile}", evalue="").stop("step_failed")
@@ -87,7 +87,7 @@ def test_what_a_runbook_or_an_operator_wrote_takes_no_effect_on_the_terminal(kee
     assert "failed with E" in out
 
 
-def test_a_damaged_run_is_named_and_left_out(keep, runs_dir, capsys):
+def test_damaged_run_is_named_and_left_out(keep, runs_dir, capsys):
     keep(edited(OLD), OLD)
     damaged = keep(edited(NEW), NEW)
     lines = damaged.read_bytes().splitlines(keepends=True)
@@ -99,6 +99,6 @@ def test_a_damaged_run_is_named_and_left_out(keep, runs_dir, capsys):
     assert NEW in said.err
 
 
-def test_a_runbook_without_runs_is_an_error(runs_dir):
+def test_runbook_without_runs_is_an_error(runs_dir):
     with pytest.raises(RunNotFoundError, match="holds no run of"):
         review.show(ReviewOptions(runbook=RUNBOOK, runs_dir=runs_dir))

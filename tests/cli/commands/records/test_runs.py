@@ -1,4 +1,4 @@
-"""`nbrun runs`: what the head and the tail of each journal say."""
+"""`nbrun runs` lists runs by the first and last line of each journal."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ from tests.support.run_builder import Tale, step, stream
 
 @pytest.fixture
 def listed(runs_dir, capsys):
-    """The runs as `nbrun runs --json` lists them."""
+    """Return the runs as `nbrun runs --json` lists them."""
 
     def lines():
         assert runs.show(runs_dir, json=True) == 0
@@ -20,7 +20,7 @@ def listed(runs_dir, capsys):
     return lines
 
 
-def test_an_ended_run_is_told_in_full(keep, tale, listed):
+def test_ended_run_is_listed_with_all_fields(keep, tale, listed):
     keep(tale)
     assert listed() == [
         {
@@ -37,18 +37,18 @@ def test_an_ended_run_is_told_in_full(keep, tale, listed):
     ]
 
 
-def test_the_newest_comes_first(keep, tale, listed):
+def test_newest_run_comes_first(keep, tale, listed):
     for run in ("20261123-093000-x-aaaa", "20261124-093000-x-aaaa", "20251123-093000-x-aaaa"):
         keep(tale, run)
     assert [line["run"][:8] for line in listed()] == ["20261124", "20261123", "20251123"]
 
 
-def test_no_folder_is_no_runs(runs_dir, listed):
+def test_missing_runs_folder_lists_nothing(runs_dir, listed):
     runs_dir.rmdir()
     assert listed() == []
 
 
-def test_a_journal_that_is_written_is_a_run_that_goes_on(keep, listed):
+def test_locked_journal_means_running(keep, listed):
     journal = keep(Tale(step("a")).attempt("a"))
     with journal.open("rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
@@ -56,30 +56,30 @@ def test_a_journal_that_is_written_is_a_run_that_goes_on(keep, listed):
     assert listed()[0]["status"] == "interrupted"
 
 
-def test_a_run_without_an_end_was_interrupted_and_has_no_verdict(keep, listed):
+def test_run_without_end_is_interrupted_without_duration(keep, listed):
     keep(Tale(step("a")).begin("a"))
     (line,) = listed()
     assert (line["status"], line["duration"], line["off_script"]) == ("interrupted", None, None)
 
 
-def test_a_torn_last_line_is_left_out(keep, tale, listed):
+def test_torn_last_line_means_interrupted(keep, tale, listed):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes()[:-20])
     assert listed()[0]["status"] == "interrupted"
 
 
-def test_a_torn_first_line_is_a_run_that_never_began(keep, tale, listed):
+def test_torn_first_line_means_never_began(keep, tale, listed):
     journal = keep(tale)
     journal.write_bytes(journal.read_bytes()[:100])
     assert listed()[0]["status"] == "never began"
 
 
-def test_an_empty_journal_is_a_run_that_never_began(keep, tale, listed):
+def test_empty_journal_means_never_began(keep, tale, listed):
     keep(tale).write_bytes(b"")
     assert listed()[0]["status"] == "never began"
 
 
-def test_a_journal_that_can_not_be_read_does_not_hide_the_others(keep, tale, listed):
+def test_unreadable_journal_does_not_hide_other_runs(keep, tale, listed):
     keep(tale, "20261123-093000-good-ab12")
     keep(tale, "20261123-093001-odd-ab12").write_bytes(b"no journal\n")
     odd, good = listed()
@@ -87,7 +87,7 @@ def test_a_journal_that_can_not_be_read_does_not_hide_the_others(keep, tale, lis
     assert good["status"] == "completed"
 
 
-def test_only_the_head_and_the_tail_are_read(keep, tale, listed):
+def test_only_first_and_last_line_are_read(keep, tale, listed):
     """A list of a thousand runs can't read them all; `nbrun log` says what is damaged."""
     journal = keep(tale)
     lines = journal.read_bytes().split(b"\n")
@@ -96,17 +96,17 @@ def test_only_the_head_and_the_tail_are_read(keep, tale, listed):
     assert listed()[0]["status"] == "completed"
 
 
-def test_a_long_last_line_that_is_no_end_is_not_read_whole(keep, listed):
+def test_long_last_line_without_end_means_interrupted(keep, listed):
     keep(Tale(step("a")).attempt("a", stream("x" * 200_000)).begin("a", cause="operator"))
     assert listed()[0]["status"] == "interrupted"
 
 
-def test_an_end_after_long_lines_is_found(keep, listed):
+def test_end_after_long_line_is_found(keep, listed):
     keep(Tale(step("a")).attempt("a", stream("x" * 200_000)).finish())
     assert listed()[0]["status"] == "completed"
 
 
-def test_the_table_names_the_run(keep, tale, runs_dir, capsys):
+def test_table_names_the_run(keep, tale, runs_dir, capsys):
     keep(tale)
     assert runs.show(runs_dir, json=False) == 0
     assert "20261123-093000-restore-ab12" in capsys.readouterr().out

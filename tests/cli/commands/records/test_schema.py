@@ -1,4 +1,4 @@
-"""`nbrun schema`: a JSON Schema that the journal's real lines keep to."""
+"""`nbrun schema` prints a JSON Schema that accepts real journals."""
 
 import json
 from typing import get_args
@@ -29,7 +29,7 @@ def test_every_line_of_a_journal_is_valid(validator, lines):
         validator.validate(line)
 
 
-def test_every_event_has_its_definition(validator):
+def test_every_event_has_a_definition(validator):
     tags = {event.__struct_config__.tag for event in get_args(ev.Event)}
     defined = {
         constant
@@ -40,7 +40,7 @@ def test_every_event_has_its_definition(validator):
 
 
 @pytest.mark.parametrize("key", ["v", "seq", "at", "mono", "event", "prev", "step", "source"])
-def test_a_line_without_one_of_its_fields_is_not_valid(validator, lines, key):
+def test_line_without_a_required_field_is_invalid(validator, lines, key):
     line = next(line for line in lines if line["event"] == "attempt.started")
     del line[key]
     assert not validator.is_valid(line)
@@ -57,6 +57,6 @@ def test_a_line_without_one_of_its_fields_is_not_valid(validator, lines, key):
         ("cause", "boredom"),
     ],
 )
-def test_a_line_with_a_wrong_value_is_not_valid(validator, lines, key, value):
+def test_line_with_a_wrong_value_is_invalid(validator, lines, key, value):
     line = next(line for line in lines if line["event"] == "attempt.started")
     assert not validator.is_valid(line | {key: value})

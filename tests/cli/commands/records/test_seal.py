@@ -1,4 +1,4 @@
-"""`nbrun seal`: a seal where there is none, of what is whole alone."""
+"""`nbrun seal` signs complete records that have no seal."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def key(tmp_path: Path) -> Path:
 
 
 def kept(runs_dir: Path, key: Path | None = None) -> Kept:
-    """A record that was to be signed with `key`, and was not."""
+    """Return a record without a seal that was configured to be signed with `key`."""
     events = whole()
     if key is not None:
         plan = run_started(
@@ -36,9 +36,7 @@ def kept(runs_dir: Path, key: Path | None = None) -> Kept:
     return Kept(runs_dir, RUN).write(events)
 
 
-def test_the_key_of_the_run_seals_it_later_and_once(
-    runs_dir: Path, tmp_path: Path, key: Path
-) -> None:
+def test_seal_signs_once_with_the_key_of_the_run(runs_dir: Path, tmp_path: Path, key: Path) -> None:
     made = kept(runs_dir, key)
     before = made.verify()
     assert before.standing is Standing.BROKEN
@@ -56,7 +54,7 @@ def test_the_key_of_the_run_seals_it_later_and_once(
     assert made.directory.seals.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_key_can_be_named_or_set_down_by_the_team(
+def test_key_comes_from_option_or_nbrun_toml(
     runs_dir: Path, tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = kept(runs_dir)
@@ -70,7 +68,7 @@ def test_a_key_can_be_named_or_set_down_by_the_team(
     assert ssh_signatures.fingerprint(other) in seal(RUN, runs_dir, other)
 
 
-def test_only_what_is_whole_and_ended_is_sealed(runs_dir: Path, key: Path) -> None:
+def test_only_complete_and_ended_record_is_sealed(runs_dir: Path, key: Path) -> None:
     made = kept(runs_dir, key)
     lines = made.lines
     made.rewrite(lines[:-1])
@@ -86,7 +84,7 @@ def test_only_what_is_whole_and_ended_is_sealed(runs_dir: Path, key: Path) -> No
     assert not made.directory.seals.exists()
 
 
-def test_a_key_that_can_not_sign_leaves_nothing(runs_dir: Path, tmp_path: Path, key: Path) -> None:
+def test_failed_signature_creates_no_seal(runs_dir: Path, tmp_path: Path, key: Path) -> None:
     made = kept(runs_dir, key)
     with pytest.raises(SignatureError):
         seal(RUN, runs_dir, tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""`nbrun verify`: one record, many of them, and one exit code for all."""
+"""`nbrun verify` checks one or many records, and exits with one code."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ NAME = "20261123-0930{:02}-restore-ab12"
 
 @pytest.fixture
 def check(runs_dir: Path, capsys: Any, monkeypatch: Any) -> Any:
-    """Checks runs as `nbrun verify` does; the exit code, and what was printed."""
+    """Check runs as `nbrun verify` does. Return the exit code and the output."""
     monkeypatch.setenv("COLUMNS", "300")
 
     def checked(*runs: str, **options: Any) -> tuple[ExitCode, str]:
@@ -33,7 +33,7 @@ def keep(runs_dir: Path, number: int, upto: int | None = None, **fields: Any) ->
     return Kept(runs_dir, name).write(whole(**{"run": name} | fields)[:upto])
 
 
-def test_one_record_is_shown_with_its_head(runs_dir: Path, check: Any) -> None:
+def test_single_record_is_shown_with_its_head(runs_dir: Path, check: Any) -> None:
     kept = keep(runs_dir, 1)
     code, out = check()
     assert code == 0
@@ -46,7 +46,7 @@ def test_one_record_is_shown_with_its_head(runs_dir: Path, check: Any) -> None:
     assert check(require_seal=True)[0] == 7
 
 
-def test_the_worst_of_many_records_gives_the_exit_code(runs_dir: Path, check: Any) -> None:
+def test_worst_record_determines_exit_code(runs_dir: Path, check: Any) -> None:
     keep(runs_dir, 1)
     keep(runs_dir, 2)
     assert check(str(runs_dir))[0] == 0
@@ -66,7 +66,7 @@ def test_the_worst_of_many_records_gives_the_exit_code(runs_dir: Path, check: An
     assert check(NAME.format(1), NAME.format(3))[0] == 8
 
 
-def test_a_run_whose_journal_is_gone_is_missed(runs_dir: Path, check: Any) -> None:
+def test_missing_journal_is_reported(runs_dir: Path, check: Any) -> None:
     keep(runs_dir, 1)
     gone = keep(runs_dir, 2)
     gone.directory.journal.unlink()
@@ -76,7 +76,7 @@ def test_a_run_whose_journal_is_gone_is_missed(runs_dir: Path, check: Any) -> No
         assert "there is no journal" in out
 
 
-def test_json_has_one_object_a_record(runs_dir: Path, check: Any) -> None:
+def test_json_has_one_object_for_each_record(runs_dir: Path, check: Any) -> None:
     kept = keep(runs_dir, 1)
     keep(runs_dir, 2)
     _, out = check(str(runs_dir), json=True)
@@ -93,7 +93,7 @@ def test_json_has_one_object_a_record(runs_dir: Path, check: Any) -> None:
 
 
 @needs_ssh_keygen
-def test_a_file_of_signers_in_the_runs_own_folder_is_refused(
+def test_allowed_signers_in_run_folder_are_refused(
     runs_dir: Path, check: Any, tmp_path: Path
 ) -> None:
     key = make_key(tmp_path)
@@ -112,7 +112,7 @@ def test_a_file_of_signers_in_the_runs_own_folder_is_refused(
     assert check()[0] == 7
 
 
-def test_what_cannot_be_meant_is_refused(runs_dir: Path, check: Any, tmp_path: Path) -> None:
+def test_wrong_options_are_refused(runs_dir: Path, check: Any, tmp_path: Path) -> None:
     keep(runs_dir, 1)
     keep(runs_dir, 2)
     with pytest.raises(UsageError, match="not a SHA-256"):
