@@ -1,4 +1,4 @@
-"""The example runbooks as files: valid, clean, and built the way their README promises."""
+"""The example runbooks as files: valid, clean, and structured as their README promises."""
 
 import ast
 import re
@@ -22,13 +22,13 @@ def notebook(path):
     return nbformat.read(path, as_version=nbformat.NO_CONVERT)
 
 
-def tagged(notebook, tag):
+def cells_with_tag(notebook, tag):
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
 
 def steps(notebook):
-    """Positions of the code cells that are steps: neither parameters nor setup."""
-    prelude = tagged(notebook, "parameters") + tagged(notebook, "setup")
+    """Return the positions of the code cells that are neither parameters nor setup."""
+    prelude = cells_with_tag(notebook, "parameters") + cells_with_tag(notebook, "setup")
     return [
         position
         for position, cell in enumerate(notebook.cells)
@@ -36,7 +36,7 @@ def steps(notebook):
     ]
 
 
-def test_the_three_runbooks_of_the_readme_are_there():
+def test_examples_are_the_three_runbooks_of_the_readme():
     assert [path.stem for path in RUNBOOKS] == [
         "certificate-rotation",
         "disk-triage",
@@ -44,28 +44,28 @@ def test_the_three_runbooks_of_the_readme_are_there():
     ]
 
 
-def test_a_runbook_is_a_valid_notebook_of_format_4_5(notebook):
+def test_example_is_a_valid_notebook_of_format_4_5(notebook):
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
 
 
-def test_a_runbook_names_its_kernel_and_language(notebook):
+def test_example_names_its_kernel_and_language(notebook):
     assert notebook.metadata.kernelspec.name == "python3"
     assert notebook.metadata.language_info.name == "python"
 
 
-def test_a_runbook_is_stored_without_outputs_and_execution_counts(notebook):
+def test_example_has_no_outputs_or_execution_counts(notebook):
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.id for cell in code if cell.outputs or cell.execution_count is not None] == []
 
 
-def test_cell_ids_are_unique_and_readable(notebook):
+def test_example_cell_ids_are_unique_and_readable(notebook):
     ids = [cell.id for cell in notebook.cells]
     assert len(set(ids)) == len(ids)
     assert [cell_id for cell_id in ids if not re.fullmatch(r"[a-z]+(-[a-z]+)*", cell_id)] == []
 
 
-def test_a_runbook_opens_with_its_title_and_what_an_operator_asks_first(notebook):
+def test_example_opens_with_title_purpose_and_effects(notebook):
     title = notebook.cells[0]
     assert title.cell_type == "markdown"
     assert title.source.startswith("# ")
@@ -73,14 +73,14 @@ def test_a_runbook_opens_with_its_title_and_what_an_operator_asks_first(notebook
         assert question in title.source
 
 
-def test_parameters_then_setup_come_before_the_first_step(notebook):
-    assert [cell.id for cell in tagged(notebook, "parameters")] == ["parameters"]
-    assert [cell.id for cell in tagged(notebook, "setup")] == ["setup"]
+def test_example_parameters_and_setup_precede_first_step(notebook):
+    assert [cell.id for cell in cells_with_tag(notebook, "parameters")] == ["parameters"]
+    assert [cell.id for cell in cells_with_tag(notebook, "setup")] == ["setup"]
     assert [cell.id for cell in notebook.cells[1:3]] == ["parameters", "setup"]
 
 
-def test_every_parameter_is_a_typed_literal_with_a_help_comment(notebook):
-    source = tagged(notebook, "parameters")[0].source
+def test_example_parameter_is_typed_literal_with_help_comment(notebook):
+    source = cells_with_tag(notebook, "parameters")[0].source
     statements = ast.parse(source).body
     assert statements
     for statement, line in zip(statements, source.splitlines(), strict=True):
@@ -90,30 +90,30 @@ def test_every_parameter_is_a_typed_literal_with_a_help_comment(notebook):
         assert re.search(r"  # \w.+", line), line
 
 
-def test_every_step_follows_a_markdown_cell_with_its_heading(notebook):
+def test_example_step_follows_markdown_cell_with_heading(notebook):
     for position in steps(notebook):
         before = notebook.cells[position - 1]
         assert before.cell_type == "markdown", notebook.cells[position].id
         assert re.match(r"## \w", before.source), notebook.cells[position].id
 
 
-def test_every_code_cell_declares_its_impact(notebook):
+def test_example_step_declares_its_impact(notebook):
     for position in steps(notebook):
         cell = notebook.cells[position]
         assert cell.metadata.nbrun.impact in {"none", "changes", "destructive"}, cell.id
 
 
-def test_a_runbook_has_eight_to_twelve_code_cells(notebook):
+def test_example_has_eight_to_twelve_code_cells(notebook):
     assert 8 <= sum(cell.cell_type == "code" for cell in notebook.cells) <= 12
 
 
-def test_a_runbook_needs_nobody_to_complete_or_confirm_anything(notebook):
+def test_example_runs_without_manual_steps_or_input(notebook):
     tags = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     assert tags <= {"parameters", "setup", "shell-errors-ok"}
     assert not any(re.search(r"\b(input|getpass)\(", cell.source) for cell in notebook.cells)
 
 
-def test_a_step_that_a_text_refers_to_exists(notebook):
+def test_example_text_refers_only_to_existing_steps(notebook):
     ids = {cell.id for cell in notebook.cells}
     text = "\n".join(cell.source for cell in notebook.cells)
     hyphenated = r"`?([a-z]+(?:-[a-z]+)+)`?"
@@ -124,12 +124,12 @@ def test_a_step_that_a_text_refers_to_exists(notebook):
     assert named <= ids
 
 
-def test_the_readme_starts_every_runbook_with_parameters_that_it_has(path, notebook):
+def test_examples_readme_uses_only_declared_parameters(path, notebook):
     commands = re.findall(rf"^ *nbrun \w+ examples/{path.name}(.*)$", README, re.MULTILINE)
     given = {name for options in commands for name in re.findall(r"-p (\w+)=", options)}
     known = {
         statement.target.id
-        for statement in ast.parse(tagged(notebook, "parameters")[0].source).body
+        for statement in ast.parse(cells_with_tag(notebook, "parameters")[0].source).body
     }
     assert given
     assert given <= known

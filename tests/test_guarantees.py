@@ -1,4 +1,4 @@
-"""The table of guarantees: every promise is there, and every test that it names."""
+"""The page of guarantees: every promise has a row, and every test that it names exists."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`( \(\*sweep\*\))?", PAGE)
 
 @cache
 def cases_of(path: str) -> dict[str, bool]:
-    """The tests of a file by name, and whether each runs in the sweeps alone."""
+    """Return the tests of a file by name, with True for those that only the sweeps run."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
     found = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
     return {
@@ -25,15 +25,13 @@ def cases_of(path: str) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize(("path", "name", "sweep"), NAMED, ids=lambda part: str(part)[:60])
-def test_a_test_that_is_named_is_there_and_runs_when_it_says(
-    path: str, name: str, sweep: str
-) -> None:
+def test_named_test_exists_and_is_marked_as_stated(path: str, name: str, sweep: str) -> None:
     assert (ROOT / path).is_file()
     assert name in cases_of(path)
     assert cases_of(path)[name] is bool(sweep)
 
 
-def test_every_promise_has_its_row_with_tests_of_its_own() -> None:
+def test_every_promise_has_a_row_with_tests() -> None:
     rows = [row for row in PAGE.splitlines() if re.match(r"\| P\d", row)]
     assert [row.split("|")[1].strip() for row in rows] == [f"P{number}" for number in range(1, 14)]
     for row in PAGE.splitlines():
@@ -41,12 +39,10 @@ def test_every_promise_has_its_row_with_tests_of_its_own() -> None:
             assert "::test_" in row, row
 
 
-def test_nothing_is_named_in_another_way() -> None:
-    """A path without its test says nothing."""
+def test_every_path_of_a_test_names_the_test_too() -> None:
     assert len(re.findall(r"tests/", PAGE)) == len(NAMED)
 
 
-def test_every_file_of_faults_is_named() -> None:
-    """The faults are what the promises are about."""
+def test_every_fault_test_module_is_named() -> None:
     faults = {f"tests/faults/{path.name}" for path in (ROOT / "tests/faults").glob("test_*.py")}
     assert faults <= {path for path, _, _ in NAMED}

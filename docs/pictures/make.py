@@ -1,10 +1,10 @@
-"""Make the pictures of the documentation: a real run, as the terminal and as the report show it.
+"""Make the pictures in the documentation: a real run on the terminal and in the report.
 
     .venv/bin/pip install -e '.[dev]' && .venv/bin/python docs/pictures/make.py
 
-It runs a small runbook in a temporary folder, through a failure and an edit, and writes pictures of
-the terminal (80 and 140 columns) and of the report, light and dark, beside itself. It needs
-Chromium (Debian: apt-get install chromium).
+Run a small runbook in a temporary folder, through a failure and an edit. Write pictures of the
+terminal (80 and 140 columns) and of the report, light and dark, into the folder of this script.
+Needs Chromium (Debian: apt-get install chromium).
 """
 
 import base64
@@ -50,11 +50,11 @@ def main() -> None:
         for theme in THEMES:
             for width in (80, 140):
                 page = work / f"terminal-{width}-{theme}.html"
-                page.write_text(framed(terminal(records, width, theme)), "utf-8")
+                page.write_text(page_with(terminal(records, width, theme)), "utf-8")
                 screenshot(page, theme, "img")
         for theme in THEMES:
             page = work / f"report-{theme}.html"
-            page.write_bytes(report.build(records, standing(work)))
+            page.write_bytes(report.build(records, verification(work)))
             screenshot(page, theme)
 
 
@@ -92,7 +92,7 @@ EDITOR = "#!/bin/sh\nsed -i 's/least = 10/least = 8/' \"$1\"\n"
 
 
 def journal(work: Path) -> list[Record]:
-    """The records of a run of these cells, its questions answered."""
+    """Run CELLS, answer its questions with ANSWERS, and return the records."""
     book = nbformat.v4.new_notebook(metadata={"language_info": {"name": "python"}})
     makers = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
     book.cells = [makers[kind](source) for kind, source in CELLS]
@@ -123,22 +123,22 @@ def journal(work: Path) -> list[Record]:
         child.expect(question)
         child.sendline(answer)
     child.expect(pexpect.EOF)
-    return list(JournalReader(kept(work).journal))
+    return list(JournalReader(run_directory(work).journal))
 
 
-def kept(work: Path) -> RunDirectory:
+def run_directory(work: Path) -> RunDirectory:
     return RunDirectory(next((work / "runs").iterdir()))
 
 
-def standing(work: Path) -> Verification:
-    return verify(kept(work), Trust(), notebook.digest)
+def verification(work: Path) -> Verification:
+    return verify(run_directory(work), Trust(), notebook.digest)
 
 
 # ── the terminal ─────────────────────────────────────────────────────────────────────────────
 
 
 def terminal(records: list[Record], width: int, theme: str) -> str:
-    """An SVG of what stood on the screen, the head left out."""
+    """Return an SVG of the screen, without the header of the run."""
     console = Console(
         record=True, width=width, file=io.StringIO(), force_terminal=True,
         color_system="truecolor", highlight=False, emoji=False, markup=False, height=22,
@@ -151,20 +151,20 @@ def terminal(records: list[Record], width: int, theme: str) -> str:
             view.show(state, record)
     view.close()
     svg = console.export_svg(title="nbrun start disks.ipynb", theme=THEMES[theme])
-    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)  # nothing is loaded from anywhere
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.S)  # no request leaves the page
 
 
-def framed(svg: str) -> str:
-    """A page with that picture in its own size."""
-    carried = base64.b64encode(svg.encode()).decode()
-    return f'<body style="margin: 0"><img src="data:image/svg+xml;base64,{carried}">'
+def page_with(svg: str) -> str:
+    """Return a page that shows the picture in its own size."""
+    encoded = base64.b64encode(svg.encode()).decode()
+    return f'<body style="margin: 0"><img src="data:image/svg+xml;base64,{encoded}">'
 
 
 # ── pictures ─────────────────────────────────────────────────────────────────────────────────
 
 
 def screenshot(page: Path, theme: str, element: str = "") -> None:
-    """What a browser shows of a page, as a PNG of few colours: small enough for a repository."""
+    """Write a PNG of 256 colours of a page: small enough for a repository."""
     found = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found)
@@ -179,7 +179,7 @@ def screenshot(page: Path, theme: str, element: str = "") -> None:
         .quantize(
             256,
             Image.Quantize.MAXCOVERAGE,
-            dither=Image.Dither.NONE,  # rare colours stay what they are
+            dither=Image.Dither.NONE,  # keeps rare colours as they are
         )
     )
     picture.save((HERE / page.name).with_suffix(".png"), optimize=True)

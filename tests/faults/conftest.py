@@ -1,4 +1,4 @@
-"""What every whole-program test is given."""
+"""Fixtures of the fault tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
