@@ -1,4 +1,4 @@
-"""A record tells every deviation where it belongs, and no other: whatever was done in the run."""
+"""Tests of the check that a record has every implied deviation in its place, and no other."""
 
 import random
 from collections.abc import Iterable
@@ -13,25 +13,25 @@ from nbrun.core import events as ev
 from nbrun.core.deviation_check import DeviationChecker
 from nbrun.core.events import Event
 from tests.support.build_events import attempted, begun, decided, deviated, run_resumed, stopped
-from tests.support.engine_driver import Drive, some_policy, some_steps
+from tests.support.engine_driver import RandomRun, random_policy, random_steps
 
 OWN = {"nbrun": __version__}
 chances = st.integers(0, 2**32).map(random.Random)
 
 
-def written(chance: random.Random) -> list[Event]:
-    """A run by this version of nbrun, from its first event to its last."""
-    events = Drive(some_steps(chance), some_policy(chance), chance, 25).run().events
-    named = (ev.RunStarted, ev.RunResumed)
+def random_events(chance: random.Random) -> list[Event]:
+    """Return a random run by this version of nbrun, from its first event to its last."""
+    events = RandomRun(random_steps(chance), random_policy(chance), chance, 25).run().events
+    with_versions = (ev.RunStarted, ev.RunResumed)
     return [
-        msgspec.structs.replace(each, versions=OWN) if isinstance(each, named) else each
+        msgspec.structs.replace(each, versions=OWN) if isinstance(each, with_versions) else each
         for each in events
     ]
 
 
 def faults(events: Iterable[Event]) -> list[str]:
-    followed = DeviationChecker()
-    return [wrong for event in events if (wrong := followed.add(event)) is not None]
+    checker = DeviationChecker()
+    return [fault for event in events if (fault := checker.add(event)) is not None]
 
 
 def deviations(events: list[Event]) -> list[int]:
@@ -39,47 +39,47 @@ def deviations(events: list[Event]) -> list[int]:
 
 
 @given(chances)
-def test_what_an_engine_writes_is_found_right(chance: random.Random) -> None:
-    events = written(chance)
+def test_complete_record_has_no_fault(chance: random.Random) -> None:
+    events = random_events(chance)
     assert faults(events) == []
 
 
 @given(chances)
-def test_one_that_is_left_out_changed_added_or_moved_is_found(chance: random.Random) -> None:
-    events = written(chance)
-    own = deviations(events)
+def test_missing_changed_added_or_moved_deviation_is_detected(chance: random.Random) -> None:
+    events = random_events(chance)
+    positions = deviations(events)
     added = chance.randrange(1, len(events))
     assert faults([*events[:added], deviated("skipped"), *events[added:]])
-    if not own:
+    if not positions:
         return
-    at = chance.choice(own)
+    at = chance.choice(positions)
     assert faults([*events[:at], *events[at + 1 :]])
-    told = events[at]
-    assert isinstance(told, ev.Deviated)
+    deviation = events[at]
+    assert isinstance(deviation, ev.Deviated)
     for changed in (
-        msgspec.structs.replace(told, reason=told.reason + "."),
-        msgspec.structs.replace(told, diff=told.diff + "."),
-        msgspec.structs.replace(told, step="another"),
+        msgspec.structs.replace(deviation, reason=deviation.reason + "."),
+        msgspec.structs.replace(deviation, diff=deviation.diff + "."),
+        msgspec.structs.replace(deviation, step="another"),
     ):
         assert faults([*events[:at], changed, *events[at + 1 :]])
 
 
 @given(chances)
-def test_of_a_record_that_is_cut_anywhere_it_is_known_what_it_lacks(chance: random.Random) -> None:
-    events = written(chance)
+def test_truncated_record_lists_missing_deviations(chance: random.Random) -> None:
+    events = random_events(chance)
     for at in range(1, len(events)):
-        followed = DeviationChecker()
+        checker = DeviationChecker()
         for event in events[:at]:
-            assert followed.add(event) is None
+            assert checker.add(event) is None
         rest = events[at:]
         count = next((n for n, each in enumerate(rest) if not isinstance(each, ev.Deviated)), None)
-        assert followed.missing == rest[:count]
+        assert checker.missing == rest[:count]
 
 
 @pytest.mark.parametrize("versions", [{}, {"nbrun": "0.0.1"}])
-def test_what_another_version_wrote_is_followed_and_not_judged(versions: dict[str, str]) -> None:
+def test_record_of_another_version_is_not_checked(versions: dict[str, str]) -> None:
     plan, kernel = begun(2)
-    lies = [
+    events = [
         msgspec.structs.replace(plan, versions=versions),
         kernel,
         *attempted("s1", outcome="error"),
@@ -87,20 +87,20 @@ def test_what_another_version_wrote_is_followed_and_not_judged(versions: dict[st
         decided("skip"),
         ev.Resumed(),
     ]
-    followed = DeviationChecker()
-    assert [followed.add(event) for event in lies] == [None] * len(lies)
-    assert not followed.is_checked
-    assert followed.missing == []
-    lies[0] = msgspec.structs.replace(plan, versions=OWN)
-    assert faults(lies) == [
+    checker = DeviationChecker()
+    assert [checker.add(event) for event in events] == [None] * len(events)
+    assert not checker.is_checked
+    assert checker.missing == []
+    events[0] = msgspec.structs.replace(plan, versions=OWN)
+    assert faults(events) == [
         "the deviation skipped of s1 is missing, which an event before it implies"
     ]
 
 
-def test_who_resumes_a_run_answers_for_what_comes_then() -> None:
-    followed = DeviationChecker()
+def test_resume_by_this_version_is_checked() -> None:
+    checker = DeviationChecker()
     plan, kernel = begun(2)
     for event in (plan, kernel, ev.RunInterrupted(why="killed")):
-        followed.add(event)
-    followed.add(run_resumed(versions=OWN))
-    assert followed.is_checked
+        checker.add(event)
+    checker.add(run_resumed(versions=OWN))
+    assert checker.is_checked

@@ -1,4 +1,4 @@
-"""What leaves the script."""
+"""Tests of what leaves the script."""
 
 import random
 from collections import Counter
@@ -29,110 +29,130 @@ from tests.support.build_events import (
     stopped,
 )
 from tests.support.build_events import attempt_started as started
-from tests.support.engine_driver import Drive, some_policy, some_steps
-from tests.support.run_states import carried_out, failed, kinds, state_of, waiting
+from tests.support.engine_driver import RandomRun, random_policy, random_steps
+from tests.support.run_states import (
+    kinds_and_steps,
+    recorded_deviations,
+    state_of,
+    stopped_before,
+    stopped_by_failure,
+)
 
 
 @pytest.mark.parametrize(
     ("events", "decision", "expected"),
     [
-        pytest.param(failed(2), decisions.Retry(), [("retried", "s2")], id="retried"),
+        pytest.param(stopped_by_failure(2), decisions.Retry(), [("retried", "s2")], id="retried"),
         pytest.param(
-            failed(2),
+            stopped_by_failure(2),
             decisions.Edit(source="other()"),
             [("retried", "s2"), ("edited", "s2")],
             id="a failed step, edited",
         ),
-        pytest.param(waiting(2), decisions.Edit(source="other()"), [("edited", "s2")], id="edited"),
-        pytest.param(waiting(2), decisions.Run(step="s1"), [("reran", "s1")], id="reran"),
         pytest.param(
-            waiting(2), decisions.Run(step="s3"), [("out_of_order", "s3")], id="out of order"
+            stopped_before(2), decisions.Edit(source="other()"), [("edited", "s2")], id="edited"
+        ),
+        pytest.param(stopped_before(2), decisions.Run(step="s1"), [("reran", "s1")], id="reran"),
+        pytest.param(
+            stopped_before(2), decisions.Run(step="s3"), [("out_of_order", "s3")], id="out of order"
         ),
         pytest.param(
-            waiting(1),
+            stopped_before(1),
             decisions.Edit(source="other()", step="s2"),
             [("out_of_order", "s2"), ("edited", "s2")],
             id="out of order and edited",
         ),
-        pytest.param(waiting(2), decisions.Skip(), [("skipped", "s2")], id="skipped"),
+        pytest.param(stopped_before(2), decisions.Skip(), [("skipped", "s2")], id="skipped"),
         pytest.param(
-            waiting(1, 4),
+            stopped_before(1, 4),
             decisions.Jump(step="s3"),
             [("skipped", "s1"), ("skipped", "s2")],
             id="skipped by a jump",
         ),
         pytest.param(
-            waiting(1),
+            stopped_before(1),
             decisions.Insert(source="look()"),
             [("inserted", "inserted-1")],
             id="inserted",
         ),
         pytest.param(
-            waiting(1), decisions.RestartKernel(), [("kernel_restarted", None)], id="restarted"
+            stopped_before(1),
+            decisions.RestartKernel(),
+            [("kernel_restarted", None)],
+            id="restarted",
         ),
-        pytest.param(waiting(2), decisions.Run(), [], id="the next step"),
-        pytest.param(waiting(2), decisions.Continue(), [], id="on with it"),
-        pytest.param(waiting(2), decisions.Edit(source="step_2()"), [], id="edited to what it was"),
-        pytest.param(waiting(3), decisions.Jump(step="s1"), [], id="a jump back runs nothing yet"),
-        pytest.param(failed(1), decisions.Cancel(), [], id="cancelled"),
+        pytest.param(stopped_before(2), decisions.Run(), [], id="the next step"),
+        pytest.param(stopped_before(2), decisions.Continue(), [], id="on with it"),
+        pytest.param(
+            stopped_before(2), decisions.Edit(source="step_2()"), [], id="edited to what it was"
+        ),
+        pytest.param(
+            stopped_before(3), decisions.Jump(step="s1"), [], id="a jump back runs nothing yet"
+        ),
+        pytest.param(stopped_by_failure(1), decisions.Cancel(), [], id="cancelled"),
     ],
 )
-def test_a_decision_leaves_the_script_as_the_design_says(
+def test_decision_records_expected_deviations(
     events: list[Event], decision: Decision, expected: list[tuple[str, str | None]]
 ) -> None:
     state = state_of(events)
     assert decision_refusal(state, decision) is None
-    assert kinds(implied_deviations(state, decision)) == expected
-    assert kinds(carried_out(state, decision)) == expected
-    assert kinds(state.deviations) == expected
+    assert kinds_and_steps(implied_deviations(state, decision)) == expected
+    assert kinds_and_steps(recorded_deviations(state, decision)) == expected
+    assert kinds_and_steps(state.deviations) == expected
 
 
 @pytest.mark.parametrize("outcome", ["error", "interrupted", "timed_out", "kernel_died"])
-def test_a_retry_of_a_step_that_did_not_succeed_marks_the_run_off_script(
+def test_retry_after_any_failure_is_a_deviation(
     outcome: ev.Outcome,
 ) -> None:
-    told = [*begun(), *attempted("s1", outcome=outcome), stopped(), decided("retry"), resumed()]
-    state = state_of([*told, started(attempt=2, cause="operator")])
-    assert kinds(state.deviations) == [("retried", "s1")]
+    events = [*begun(), *attempted("s1", outcome=outcome), stopped(), decided("retry"), resumed()]
+    state = state_of([*events, started(attempt=2, cause="operator")])
+    assert kinds_and_steps(state.deviations) == [("retried", "s1")]
     assert state.off_script
 
 
-def test_a_step_whose_expected_error_came_was_run_successfully_before() -> None:
+def test_rerun_after_expected_error_counts_as_reran() -> None:
     plan = steps(2, s1=["raises-exception"])
-    told = [*begun(plan, policy(step=True)), *attempted("s1", outcome="error")]
-    state = state_of([*told, stopped("step_mode", "s2")])
-    assert kinds(implied_deviations(state, decisions.Run(step="s1"))) == [("reran", "s1")]
+    events = [*begun(plan, policy(step=True)), *attempted("s1", outcome="error")]
+    state = state_of([*events, stopped("step_mode", "s2")])
+    assert kinds_and_steps(implied_deviations(state, decisions.Run(step="s1"))) == [("reran", "s1")]
 
 
-def test_what_the_runbook_declares_is_on_script() -> None:
+def test_declared_behaviour_is_on_script() -> None:
     plan = steps(3, s1=["skip-execution"], s2=["raises-exception"])
-    told = [*begun(plan), *attempted("s2", outcome="error"), *attempted("s3")]
-    assert not state_of(told).off_script
+    events = [*begun(plan), *attempted("s2", outcome="error"), *attempted("s3")]
+    assert not state_of(events).off_script
 
 
-def test_completing_a_fill_step_is_on_script() -> None:
+def test_completing_fill_step_is_on_script() -> None:
     plan = steps(2, s1=["fill"])
     state = state_of([*begun(plan), stopped("fill", "s1")])
-    assert carried_out(state, decisions.Edit(source="host = 'db2'")) == []
+    assert recorded_deviations(state, decisions.Edit(source="host = 'db2'")) == []
     assert state.attempt == started(source="host = 'db2'", edited=True, cause="operator")
 
 
-def test_a_step_already_skipped_is_not_out_of_order_for_those_after_it() -> None:
-    told = [*waiting(1), decided("skip"), resumed(), stopped("step_mode", "s2")]
-    assert implied_deviations(state_of(told), decisions.Run()) == []
+def test_step_after_skipped_step_is_not_out_of_order() -> None:
+    events = [*stopped_before(1), decided("skip"), resumed(), stopped("step_mode", "s2")]
+    assert implied_deviations(state_of(events), decisions.Run()) == []
 
 
-def test_rebuilding_a_new_kernel_is_no_deviation_of_its_own() -> None:
-    told = [*failed(2, steps(2, s1=["setup"])), decided("restart"), resumed(), kernel_restarted()]
-    state = state_of([*told, started("s1", 2, cause="setup")])
-    assert kinds(state.deviations) == [("kernel_restarted", None)]
+def test_setup_steps_after_restart_are_not_deviations() -> None:
+    events = [
+        *stopped_by_failure(2, steps(2, s1=["setup"])),
+        decided("restart"),
+        resumed(),
+        kernel_restarted(),
+    ]
+    state = state_of([*events, started("s1", 2, cause="setup")])
+    assert kinds_and_steps(state.deviations) == [("kernel_restarted", None)]
 
 
-def test_a_step_that_comes_again_after_a_jump_back_was_rerun() -> None:
-    told = [*waiting(3), decided("jump", "s1"), resumed(), stopped("moved", "s1")]
+def test_step_executed_again_after_jump_back_is_reran() -> None:
+    events = [*stopped_before(3), decided("jump", "s1"), resumed(), stopped("moved", "s1")]
     going_on = [decided("continue"), resumed(), started("s1", 2, cause="operator")]
-    state = state_of([*told, *going_on, attempt_finished("s1", 2), started("s2", 2)])
-    assert kinds(state.deviations) == [("reran", "s1"), ("reran", "s2")]
+    state = state_of([*events, *going_on, attempt_finished("s1", 2), started("s2", 2)])
+    assert kinds_and_steps(state.deviations) == [("reran", "s1"), ("reran", "s2")]
 
 
 @pytest.mark.parametrize(
@@ -147,16 +167,16 @@ def test_a_step_that_comes_again_after_a_jump_back_was_rerun() -> None:
     ],
     ids=lambda decision: type(decision).__name__,
 )
-def test_a_deviation_carries_the_reason_of_the_decision(decision: Decision) -> None:
-    recorded = carried_out(state_of(failed(1)), decision)
+def test_deviation_has_the_decisions_reason(decision: Decision) -> None:
+    recorded = recorded_deviations(state_of(stopped_by_failure(1)), decision)
     assert recorded
     assert {each.reason for each in recorded} == {"the replica was behind"}
 
 
-def test_an_edit_shows_what_was_changed_as_a_unified_diff() -> None:
+def test_edited_deviation_has_unified_diff() -> None:
     plan = [step(source="a = 1\nb = 2\n")]
-    state = state_of(waiting(1, plan))
-    (edited,) = carried_out(state, decisions.Edit(source="a = 1\nb = 3\n"))
+    state = state_of(stopped_before(1, plan))
+    (edited,) = recorded_deviations(state, decisions.Edit(source="a = 1\nb = 3\n"))
     assert edited.diff.splitlines() == [
         "--- runbook",
         "+++ run",
@@ -168,38 +188,36 @@ def test_an_edit_shows_what_was_changed_as_a_unified_diff() -> None:
 
 
 @given(st.text(), st.text())
-def test_the_diff_of_two_sources_is_empty_only_where_their_lines_are_the_same(
-    old: str, new: str
-) -> None:
+def test_diff_is_empty_only_for_equal_lines(old: str, new: str) -> None:
     assert (unified_diff(old, new) == "") == (old.splitlines() == new.splitlines())
 
 
-def as_foreseen(deviations: Iterable[Deviated]) -> list[tuple[str, str | None, str]]:
+def as_tuples(deviations: Iterable[Deviated]) -> list[tuple[str, str | None, str]]:
     return [(each.kind, each.step, each.diff) for each in deviations]
 
 
-_SAYS_OF_ANOTHER = decisions.AddNote | decisions.Approve | decisions.Reject | decisions.Withdraw
+_NOT_COMPARED = decisions.AddNote | decisions.Approve | decisions.Reject | decisions.Withdraw
 
 
-class Foreseeing(Drive):
-    """Compares what was foretold of each decision with what its carrying out records."""
+class ForeseeingRun(RandomRun):
+    """A random run that compares each decision's implied deviations with the recorded ones."""
 
     compared = 0
 
-    def foreseen(self, decision: Decision) -> None:
-        if self.state.phase is not Phase.STOPPED or isinstance(decision, _SAYS_OF_ANOTHER):
+    def check_foreseeable(self, decision: Decision) -> None:
+        if self.state.phase is not Phase.STOPPED or isinstance(decision, _NOT_COMPARED):
             return
-        told = implied_deviations(self.state, decision)
-        done = carried_out(deepcopy(self.state), decision)
-        assert as_foreseen(told) == as_foreseen(done), decision
+        implied = implied_deviations(self.state, decision)
+        recorded = recorded_deviations(deepcopy(self.state), decision)
+        assert as_tuples(implied) == as_tuples(recorded), decision
         self.compared += 1
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**63))
-def test_what_is_told_of_a_decision_beforehand_is_what_it_then_records(seed: int) -> None:
+def test_implied_deviations_equal_recorded_ones(seed: int) -> None:
     chance = random.Random(seed)
-    drive = Foreseeing(some_steps(chance), some_policy(chance), chance, 20)
-    drive.run()
-    ended = Counter(map(type, drive.events))
-    assert drive.compared >= ended[ev.Resumed] - ended[ev.ApprovalGranted]
+    run = ForeseeingRun(random_steps(chance), random_policy(chance), chance, 20)
+    run.run()
+    ended = Counter(map(type, run.events))
+    assert run.compared >= ended[ev.Resumed] - ended[ev.ApprovalGranted]

@@ -1,4 +1,4 @@
-"""What may be decided, and what a decision needs."""
+"""Tests of which decisions are allowed, and of what they need."""
 
 from typing import Any, get_args
 
@@ -33,7 +33,14 @@ from tests.support.build_events import (
     uneventful,
 )
 from tests.support.build_events import attempt_started as started
-from tests.support.run_states import carried_out, failed, following, kinds, state_of, waiting
+from tests.support.run_states import (
+    kinds_and_steps,
+    next_action,
+    recorded_deviations,
+    state_of,
+    stopped_before,
+    stopped_by_failure,
+)
 
 SAMPLES: tuple[Decision, ...] = (
     decisions.Run(),
@@ -75,17 +82,17 @@ PHASES: dict[Phase, list[Event]] = {
     Phase.NEW: [],
     Phase.READY: begun(),
     Phase.RUNNING: [*begun(), started(), input_requested()],
-    Phase.STOPPED: waiting(1),
+    Phase.STOPPED: stopped_before(1),
     Phase.FINISHED: uneventful(),
 }
 
 
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("decision", SAMPLES, ids=lambda decision: type(decision).__name__)
-def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phase) -> None:
+def test_decision_is_refused_outside_its_phases(decision: Decision, phase: Phase) -> None:
     told = PHASES[phase]
     if isinstance(decision, decisions.Retry) and phase is Phase.STOPPED:
-        told = failed(1)
+        told = stopped_by_failure(1)
     if isinstance(decision, decisions.Done) and phase is Phase.STOPPED:
         told = [*begun([BY_HAND]), stopped("manual")]
     if isinstance(decision, decisions.Settle) and phase is Phase.STOPPED:
@@ -106,7 +113,7 @@ def test_a_decision_is_heard_in_its_phases_alone(decision: Decision, phase: Phas
         assert phase.value in why_not
 
 
-def test_every_decision_has_its_phases() -> None:
+def test_every_decision_type_has_phases() -> None:
     assert set(ALLOWED_PHASES) == set(get_args(Decision)) == {type(sample) for sample in SAMPLES}
     assert all(Phase.FINISHED not in phases for phases in ALLOWED_PHASES.values())
 
@@ -114,25 +121,25 @@ def test_every_decision_has_its_phases() -> None:
 @pytest.mark.parametrize(
     ("events", "decision", "why"),
     [
-        (failed(1), decisions.Run(), "step 1 has failed: use retry"),
-        (failed(1), decisions.Continue(), "step 1 has failed: use retry"),
-        (waiting(1), decisions.Retry(), "step 1 has not failed: use run"),
-        (waiting(1), decisions.Edit(source=" \n"), "no code"),
-        (waiting(1), decisions.Insert(source=""), "no code"),
-        (waiting(1), decisions.AddNote(text="  "), "empty"),
-        (waiting(1), decisions.Run(step="s9"), "no step 's9'"),
-        (waiting(1), decisions.Edit(source="x", step="s9"), "no step 's9'"),
-        (waiting(1), decisions.Jump(step="s9"), "no step 's9'"),
-        (waiting(2), decisions.Jump(step="s2"), "already stands at step 2"),
+        (stopped_by_failure(1), decisions.Run(), "step 1 has failed: use retry"),
+        (stopped_by_failure(1), decisions.Continue(), "step 1 has failed: use retry"),
+        (stopped_before(1), decisions.Retry(), "step 1 has not failed: use run"),
+        (stopped_before(1), decisions.Edit(source=" \n"), "no code"),
+        (stopped_before(1), decisions.Insert(source=""), "no code"),
+        (stopped_before(1), decisions.AddNote(text="  "), "empty"),
+        (stopped_before(1), decisions.Run(step="s9"), "no step 's9'"),
+        (stopped_before(1), decisions.Edit(source="x", step="s9"), "no step 's9'"),
+        (stopped_before(1), decisions.Jump(step="s9"), "no step 's9'"),
+        (stopped_before(2), decisions.Jump(step="s2"), "already stands at step 2"),
         ([*begun(), started()], decisions.Answer(text="db2"), "no cell is asking"),
-        ([*failed(1), kernel_died()], decisions.Retry(), "restart it first"),
-        ([*waiting(1), kernel_died()], decisions.Run(), "restart it first"),
-        ([*waiting(1), kernel_died()], decisions.Continue(), "restart it first"),
-        ([*waiting(1), kernel_died()], decisions.Edit(source="x"), "restart it first"),
-        ([*waiting(1), kernel_died()], decisions.Insert(source="x"), "restart it first"),
+        ([*stopped_by_failure(1), kernel_died()], decisions.Retry(), "restart it first"),
+        ([*stopped_before(1), kernel_died()], decisions.Run(), "restart it first"),
+        ([*stopped_before(1), kernel_died()], decisions.Continue(), "restart it first"),
+        ([*stopped_before(1), kernel_died()], decisions.Edit(source="x"), "restart it first"),
+        ([*stopped_before(1), kernel_died()], decisions.Insert(source="x"), "restart it first"),
     ],
 )
-def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
+def test_senseless_decision_is_refused_with_reason(
     events: list[Event], decision: Decision, why: str
 ) -> None:
     assert why in str(decision_refusal(state_of(events), decision))
@@ -142,8 +149,8 @@ def test_a_decision_that_makes_no_sense_here_is_refused_with_the_reason(
     "decision",
     [decisions.Run(step="s2"), decisions.Edit(source="x", step="s2"), decisions.Jump(step="s2")],
 )
-def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) -> None:
-    state = state_of(waiting(1, steps(3, s2=["skip-execution"])))
+def test_declared_skip_cannot_be_run_by_operator(decision: Decision) -> None:
+    state = state_of(stopped_before(1, steps(3, s2=["skip-execution"])))
     assert "skip-execution" in str(decision_refusal(state, decision))
 
 
@@ -157,27 +164,25 @@ def test_a_step_that_the_runbook_skips_is_never_run_by_hand(decision: Decision) 
         decisions.Cancel(),
     ],
 )
-def test_without_a_kernel_the_run_can_still_be_moved_mended_and_ended(decision: Decision) -> None:
-    assert decision_refusal(state_of([*failed(1), kernel_died()]), decision) is None
+def test_dead_kernel_still_allows_jump_restart_and_cancel(decision: Decision) -> None:
+    assert decision_refusal(state_of([*stopped_by_failure(1), kernel_died()]), decision) is None
 
 
 @pytest.mark.parametrize(
     ("events", "decision", "kind"),
     [
-        (failed(2, strict=True), decisions.Retry(), "retried"),
-        (waiting(1, strict=True), decisions.Edit(source="other()"), "edited"),
-        (waiting(2, strict=True), decisions.Run(step="s1"), "reran"),
-        (waiting(1, strict=True), decisions.Run(step="s2"), "out_of_order"),
-        (waiting(1, strict=True), decisions.Skip(), "skipped"),
-        (waiting(1, strict=True), decisions.Jump(step="s3"), "skipped"),
-        (waiting(3, strict=True), decisions.Jump(step="s1"), "reran"),
-        (waiting(1, strict=True), decisions.Insert(source="look()"), "inserted"),
-        (waiting(1, strict=True), decisions.RestartKernel(), "kernel_restarted"),
+        (stopped_by_failure(2, strict=True), decisions.Retry(), "retried"),
+        (stopped_before(1, strict=True), decisions.Edit(source="other()"), "edited"),
+        (stopped_before(2, strict=True), decisions.Run(step="s1"), "reran"),
+        (stopped_before(1, strict=True), decisions.Run(step="s2"), "out_of_order"),
+        (stopped_before(1, strict=True), decisions.Skip(), "skipped"),
+        (stopped_before(1, strict=True), decisions.Jump(step="s3"), "skipped"),
+        (stopped_before(3, strict=True), decisions.Jump(step="s1"), "reran"),
+        (stopped_before(1, strict=True), decisions.Insert(source="look()"), "inserted"),
+        (stopped_before(1, strict=True), decisions.RestartKernel(), "kernel_restarted"),
     ],
 )
-def test_a_strict_run_refuses_what_would_leave_the_script(
-    events: list[Event], decision: Decision, kind: str
-) -> None:
+def test_strict_run_refuses_deviations(events: list[Event], decision: Decision, kind: str) -> None:
     why_not = str(decision_refusal(state_of(events), decision))
     assert kind in why_not
     assert "--strict" in why_not
@@ -187,11 +192,11 @@ def test_a_strict_run_refuses_what_would_leave_the_script(
     "decision",
     [decisions.Run(), decisions.Continue(), decisions.Edit(source="step_2()"), decisions.Cancel()],
 )
-def test_a_strict_run_allows_what_stays_on_script(decision: Decision) -> None:
-    assert decision_refusal(state_of(waiting(2, strict=True)), decision) is None
+def test_strict_run_allows_on_script_decisions(decision: Decision) -> None:
+    assert decision_refusal(state_of(stopped_before(2, strict=True)), decision) is None
 
 
-def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
+def test_strict_run_allows_completing_fill_step() -> None:
     told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
     assert decision_refusal(state_of(told), decisions.Edit(source="host = 'db2'")) is None
 
@@ -200,13 +205,13 @@ def test_a_strict_run_allows_a_fill_step_to_be_completed() -> None:
     "decision",
     [decisions.Run(), decisions.Continue(), decisions.Edit(source="x"), decisions.Run(step="s1")],
 )
-def test_a_persons_step_is_never_run(decision: Decision) -> None:
+def test_manual_step_cannot_be_run(decision: Decision) -> None:
     told = [*begun([BY_HAND, step(2)]), stopped("manual")]
     assert "is for a person to do" in str(decision_refusal(state_of(told), decision))
 
 
-def test_only_a_persons_step_is_said_to_be_done() -> None:
-    assert "use run or skip" in str(decision_refusal(state_of(waiting(1)), decisions.Done()))
+def test_done_is_refused_for_other_than_manual_steps() -> None:
+    assert "use run or skip" in str(decision_refusal(state_of(stopped_before(1)), decisions.Done()))
     assert (
         decision_refusal(
             state_of([*begun([BY_HAND]), stopped("manual"), kernel_died()]), decisions.Done()
@@ -215,14 +220,14 @@ def test_only_a_persons_step_is_said_to_be_done() -> None:
     )
 
 
-def test_a_persons_step_done_again_after_a_jump_back_is_off_script() -> None:
+def test_manual_step_done_again_after_jump_back_is_off_script() -> None:
     plan = [BY_HAND, step(2), step(3)]
     told = [*begun(plan), stopped("manual"), decided("done"), resumed()]
-    assert following(*told) == NextAttempt("s2", "step_2()", "script")
+    assert next_action(*told) == NextAttempt("s2", "step_2()", "script")
     told += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
     back = state_of([*told, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
-    assert kinds(implied_deviations(back, decisions.Done())) == [("reran", "s1")]
-    assert kinds(carried_out(back, decisions.Done())) == [("reran", "s1")]
+    assert kinds_and_steps(implied_deviations(back, decisions.Done())) == [("reran", "s1")]
+    assert kinds_and_steps(recorded_deviations(back, decisions.Done())) == [("reran", "s1")]
 
 
 GATED = step(1, contract=model.Contract(confirm="Drop db1?", typed="db1"))
@@ -238,7 +243,7 @@ GATED = step(1, contract=model.Contract(confirm="Drop db1?", typed="db1"))
         decisions.Run(typed="DB1 "),
     ],
 )
-def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) -> None:
+def test_step_with_confirmation_needs_its_typed_text(decision: Decision) -> None:
     state = state_of([*begun([GATED]), stopped("confirm")])
     assert decision_refusal(state, decision) is None
     assert missing_input(state, decision) == "type 'db1' to confirm it"
@@ -259,12 +264,12 @@ def test_whoever_runs_a_gated_step_types_what_it_asks_for(decision: Decision) ->
         ("changes", {"yes_destructive": True}, True),
     ],
 )
-def test_yes_answers_beforehand_what_destroys_nothing(
+def test_yes_confirms_only_non_destructive_steps(
     impact: Any, rules: dict[str, Any], asked: bool
 ) -> None:
     plan = [step(1, contract=model.Contract(confirm="Sure?", impact=impact))]
     expected = NextStop("confirm", "Sure?") if asked else NextAttempt("s1", "step_1()", "script")
-    assert following(*begun(plan, policy(**rules))) == expected
+    assert next_action(*begun(plan, policy(**rules))) == expected
 
 
 @pytest.mark.parametrize(
@@ -279,15 +284,13 @@ def test_yes_answers_beforehand_what_destroys_nothing(
         ({"need_approval": ("runbook_replaced",)}, "fixed", "wants an approval"),
     ],
 )
-def test_a_resume_takes_a_new_runbook_as_far_as_the_policy_lets_it(
-    rules: Any, reason: str, said: str | None
-) -> None:
-    found = new_runbook_refusal(state_of(failed(1, **rules)), reason)
+def test_policy_limits_new_runbook_at_resume(rules: Any, reason: str, said: str | None) -> None:
+    found = new_runbook_refusal(state_of(stopped_by_failure(1, **rules)), reason)
     assert found is None if said is None else said in str(found)
 
 
-def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
-    state = state_of(failed(1, allow=("retried", "edited"), need_reason=("edited",)))
+def test_policy_allows_deviations_and_requires_reasons() -> None:
+    state = state_of(stopped_by_failure(1, allow=("retried", "edited"), need_reason=("edited",)))
     assert "nbrun.toml does not allow it" in str(decision_refusal(state, decisions.Skip()))
     assert decision_refusal(state, decisions.Retry()) is None
     assert missing_input(state, decisions.Retry()) is None
@@ -298,7 +301,7 @@ def test_a_team_allows_some_deviations_and_wants_reasons_for_others() -> None:
 
 
 @pytest.mark.parametrize("decision", [each for each in SAMPLES if type(each) in RUNNING_ON])
-def test_nothing_goes_on_before_an_indeterminate_attempt_is_settled(decision: Decision) -> None:
+def test_decisions_refused_until_indeterminate_attempt_settled(decision: Decision) -> None:
     told = [*begun(), started(), *crashed(running="s1"), run_resumed(), kernel_reattached()]
     state = fold([*told, kernel_idle(), stopped("indeterminate")])
     assert "nobody saw end" in str(decision_refusal(state, decision))

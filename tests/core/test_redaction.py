@@ -1,4 +1,4 @@
-"""No form of a secret passes, however it is cut; and the kernel gets exactly what was written."""
+"""Tests that no form of a secret passes, and that the kernel receives the original source."""
 
 import base64
 import html
@@ -46,7 +46,7 @@ secrets = st.text(min_size=MIN_SECRET_LENGTH).filter(
 
 
 def spelled(secret: str) -> list[str]:
-    """`secret` as a cell might print it: by itself, or encoded with what stands around it."""
+    """Return `secret` as a cell might print it: as it is, or encoded within other text."""
     data = secret.encode()
     in_url = [quote(secret), quote(secret, safe=""), quote_plus(secret)]
     in_base64 = [
@@ -81,7 +81,7 @@ def spelled(secret: str) -> list[str]:
 
 
 def tells(text: str, secret: str) -> bool:
-    """Whether a reader of `text` has the secret, or all but its ends in base64."""
+    """Return True if a reader of `text` has the secret, or all of it but its ends in base64."""
     data = secret.encode()
     core = base64.b64encode(data).decode().rstrip("=")[:-2]
     plain = (secret, data.hex(), data.hex().upper(), secret[::-1], quote(secret))
@@ -90,7 +90,7 @@ def tells(text: str, secret: str) -> bool:
 
 
 @pytest.mark.parametrize("secret", ["hunter2-hunter2", HOSTILE, KEY, "  spaced out  "])
-def test_no_usual_form_of_a_secret_passes(secret: str) -> None:
+def test_common_encodings_of_secret_are_redacted(secret: str) -> None:
     redaction = Redaction({"token": secret})
     for form in spelled(secret):
         seen = redaction.redact_text(f"before {form} after")
@@ -101,7 +101,7 @@ def test_no_usual_form_of_a_secret_passes(secret: str) -> None:
 
 
 @given(secrets, st.integers(0), st.lists(st.integers(0, 200)))
-def test_no_form_of_any_secret_passes_a_stream_however_it_is_cut(
+def test_any_form_is_redacted_in_stream_cut_anywhere(
     secret: str, which: int, cuts: Sequence[int]
 ) -> None:
     forms = spelled(secret)
@@ -116,9 +116,7 @@ def test_no_form_of_any_secret_passes_a_stream_however_it_is_cut(
 @pytest.mark.parametrize("form", ["hunter2-hunter2", "☃☃☃☃ é \"'\\ ☃☃"])
 @pytest.mark.parametrize("before", ["", "a", "ab"])
 @pytest.mark.parametrize("after", ["", "c", "cd"])
-def test_base64_is_found_wherever_the_secret_stands_in_it(
-    form: str, before: str, after: str
-) -> None:
+def test_base64_is_redacted_at_any_offset(form: str, before: str, after: str) -> None:
     encoded = base64.b64encode((before + form + after).encode()).decode()
     seen = Redaction({"token": form}).redact_text(encoded)
     left = re.sub(r"\[secret:token:base64( \d)?\]", "", seen)
@@ -126,14 +124,14 @@ def test_base64_is_found_wherever_the_secret_stands_in_it(
 
 
 @pytest.mark.parametrize("line", KEY.splitlines()[1:3])
-def test_a_line_of_a_secret_of_many_is_one(line: str) -> None:
+def test_line_of_multiline_secret_is_redacted(line: str) -> None:
     assert line not in Redaction({"key": KEY}).redact_text(f"  ---> {line} <---")
 
 
 @example(secret="0000000 ", cuts=[7], before="", after="")
 @example(secret="abcabcabd", cuts=[6], before="abc", after="")
 @given(secrets, st.lists(st.integers(0, 200)), st.text(), st.text())
-def test_a_secret_passes_no_stream_however_it_is_cut(
+def test_secret_is_redacted_in_stream_cut_anywhere(
     secret: str, cuts: Sequence[int], before: str, after: str
 ) -> None:
     redaction = Redaction({"token": secret})
@@ -144,7 +142,7 @@ def test_a_secret_passes_no_stream_however_it_is_cut(
 
 
 def streamed(redaction: Redaction, whole: str, cuts: Sequence[int]) -> str:
-    """What is recorded of a stream that brings `whole`, cut at these places."""
+    """Return what is recorded of a stream `whole`, cut at the given places."""
     ends = sorted({min(cut, len(whole)) for cut in cuts} | {0, len(whole)})
     chunks = [whole[a:b] for a, b in pairwise(ends)]
     events = [each for chunk in chunks for each in redaction.redact_event(output(chunk))]
@@ -154,7 +152,7 @@ def streamed(redaction: Redaction, whole: str, cuts: Sequence[int]) -> str:
 
 
 @given(st.lists(st.text(max_size=8)))
-def test_what_is_no_secret_comes_through_whole_and_in_order(chunks: Sequence[str]) -> None:
+def test_other_text_passes_complete_and_in_order(chunks: Sequence[str]) -> None:
     redaction = Redaction({"token": "\ue000" * 8})
     events = [each for chunk in chunks for each in redaction.redact_event(output(chunk))]
     events += redaction.redact_event(run_finished())
@@ -162,7 +160,7 @@ def test_what_is_no_secret_comes_through_whole_and_in_order(chunks: Sequence[str
     assert seen == "".join(chunks)
 
 
-def test_only_what_may_be_a_beginning_is_held_back() -> None:
+def test_only_possible_beginning_of_secret_is_held_back() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     (first,) = redaction.redact_event(output("login: hun"))
     assert isinstance(first, ev.Output)
@@ -172,7 +170,7 @@ def test_only_what_may_be_a_beginning_is_held_back() -> None:
     ]
 
 
-def test_one_stream_waits_while_the_other_goes_on() -> None:
+def test_held_stream_does_not_delay_the_other() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     assert redaction.redact_event(output("hunter2-")) == []
     error = output(stream("warning\n", "stderr"))
@@ -182,21 +180,21 @@ def test_one_stream_waits_while_the_other_goes_on() -> None:
     assert rest.output["text"] == "[secret:token]"
 
 
-def test_at_the_end_what_is_held_is_let_go_of_before_the_last_event() -> None:
+def test_flush_returns_held_text() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     redaction.redact_event(output("hun"))
     assert redaction.flush() == [output("hun")]
     assert redaction.flush() == []
 
 
-def test_any_other_event_lets_go_what_was_held() -> None:
+def test_other_event_releases_held_text_first() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     redaction.redact_event(output("hun"))
     assert redaction.redact_event(stopped()) == [output("hun"), stopped()]
     assert redaction.redact_event(stopped()) == [stopped()]
 
 
-def test_the_late_output_of_an_attempt_is_never_put_to_another() -> None:
+def test_held_late_output_stays_with_its_attempt() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     redaction.redact_event(output("hunter2-", late=True))
     told = redaction.redact_event(output("hunter2!", step="s2"))
@@ -225,15 +223,15 @@ ERROR = {"output_type": "error", "ename": "E", "evalue": IT, "traceback": [f"at 
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_no_field_of_an_event_tells_it(event: ev.Event) -> None:
+def test_every_event_field_is_redacted(event: ev.Event) -> None:
     (seen,) = Redaction({"token": "hunter2-hunter2"}).redact_event(event)
     assert b"hunter2" not in msgspec.json.encode(seen)
     assert msgspec.json.decode(msgspec.json.encode(seen), type=ev.Event) == seen
 
 
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
-def test_nbruns_own_words_are_left_alone(build: Any) -> None:
-    """A secret that is a word of the record's own leaves a record that can be read."""
+def test_fields_that_nbrun_reads_are_not_redacted(build: Any) -> None:
+    """A secret that equals one of the record's own words must leave the record readable."""
     words = ("completed", "step_failed", "display_data", "retried", "stream", "stdout", "markdown")
     redaction = Redaction({f"s{number}": word for number, word in enumerate(words)})
     event = build()
@@ -242,7 +240,7 @@ def test_nbruns_own_words_are_left_alone(build: Any) -> None:
     assert msgspec.json.decode(msgspec.json.encode(seen), type=ev.Event) == seen
 
 
-def test_a_secret_number_is_found_as_number_and_as_text() -> None:
+def test_secret_number_is_redacted_as_number_and_text() -> None:
     redaction = Redaction({"pin": 12345678})
     (started,) = redaction.redact_event(run_started(parameters={"pin": 12345678, "n": 5}))
     assert isinstance(started, ev.RunStarted)
@@ -252,13 +250,11 @@ def test_a_secret_number_is_found_as_number_and_as_text() -> None:
     assert redaction.redact_text("pin = 12345678") == "pin = [secret:pin]"
 
 
-# ── what the kernel gets ─────────────────────────────────────────────────────────────────────
+# ── restored sources ─────────────────────────────────────────────────────────────────────────
 
 
 @given(secrets, st.text(), st.text())
-def test_the_source_that_is_sent_is_the_one_that_was_written(
-    secret: str, before: str, after: str
-) -> None:
+def test_restored_source_equals_original(secret: str, before: str, after: str) -> None:
     redaction = Redaction({"token": secret}, {"token": repr(secret)}, [r"pass\w+"])
     source = f"{before}{secret} {secret!r} password1 {json.dumps(secret)}{after}"
     (started,) = redaction.redact_event(attempt_started(source=source))
@@ -268,12 +264,12 @@ def test_the_source_that_is_sent_is_the_one_that_was_written(
     assert again == started
 
 
-def test_what_the_operator_makes_of_the_recorded_source_gets_the_secret() -> None:
+def test_placeholder_in_edited_source_is_restored() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     assert redaction.restore("login('[secret:token]', 2)") == "login('hunter2-hunter2', 2)"
 
 
-def test_a_secret_that_another_process_knew_is_never_sent_as_its_placeholder() -> None:
+def test_restore_raises_for_unknown_secret() -> None:
     redaction = Redaction(unknown=["token"])
     with pytest.raises(SecretUnknownError, match="token"):
         redaction.restore("login('[secret:token]')")
@@ -285,7 +281,7 @@ def test_a_secret_that_another_process_knew_is_never_sent_as_its_placeholder() -
 # ── patterns ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_a_pattern_matches_is_redacted_and_a_line_waits_until_it_is_whole() -> None:
+def test_pattern_match_is_redacted_across_chunks_of_a_line() -> None:
     redaction = Redaction(patterns=[r"AKIA\w{4,}"])
     assert redaction.redact_event(output("key AKIA")) == []
     (line,) = redaction.redact_event(output("1234\nkey"))
@@ -293,18 +289,18 @@ def test_what_a_pattern_matches_is_redacted_and_a_line_waits_until_it_is_whole()
     assert line.output["text"] == "key [redacted]\n"
 
 
-def test_a_long_line_is_not_held_for_ever() -> None:
+def test_very_long_line_is_not_held_back() -> None:
     redaction = Redaction(patterns=[r"AKIA\w{4,}"])
     assert redaction.redact_event(output("x" * 100_000))
 
 
-def test_bytes_are_scrubbed_whatever_else_is_in_them() -> None:
+def test_bytes_are_redacted_with_invalid_utf8_kept() -> None:
     assert Redaction({"t": "hunter2-é"}).redact_bytes("\xff hunter2-é".encode() + b"\xff") == (
         "\xff [secret:t]".encode() + b"\xff"
     )
 
 
-# ── which secrets there can be ───────────────────────────────────────────────────────────────
+# ── acceptable secrets ───────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("value", ["short", "     a", True, ["hunter2-hunter2"], {"a": 1}, None, 1])
@@ -319,10 +315,10 @@ def test_secret_of_six_characters_is_accepted(value: Any) -> None:
     assert secret_fault(value) is None
 
 
-# ── what is learnt while the run goes on ─────────────────────────────────────────────────────
+# ── secrets added during the run ─────────────────────────────────────────────────────────────
 
 
-def test_a_secret_whose_value_changes_is_known_by_both_and_sent_as_it_was_written() -> None:
+def test_changed_secret_redacts_and_restores_both_values() -> None:
     redaction = Redaction({"TOKEN": "first-token"})
     redaction.add_secrets({"TOKEN": "second-token", "KEY": "first-key"})
     redaction.add_secrets({"TOKEN": "third-token", "KEY": "first-key"})

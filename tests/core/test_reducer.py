@@ -1,4 +1,4 @@
-"""How events change where a run stands: the transition table, and what holds of every run."""
+"""Tests of the transition table, of the fold, and of rules that hold for every run."""
 
 import random
 from collections import Counter
@@ -60,7 +60,7 @@ from tests.support.build_events import (
     uneventful,
     with_deviations,
 )
-from tests.support.engine_driver import Drive, some_policy, some_steps
+from tests.support.engine_driver import RandomRun, random_policy, random_steps
 
 # The events that lead to each phase; the attempt that runs or stopped is the first of s1.
 LEADING: dict[Phase, list[Event]] = {
@@ -77,12 +77,12 @@ def snapshot(state: RunState) -> dict[str, Any]:
 
 
 def after(*events: Event, begin: list[Event] | None = None) -> RunState:
-    """The state after a run of three plain steps began and `events` happened."""
+    """Return the state after a run of three plain steps began and `events` happened."""
     return fold(with_deviations([*(begun() if begin is None else begin), *events]))
 
 
 def failed_at(number: int, begin: list[Event] | None = None) -> list[Event]:
-    """A run in which every step before `number` succeeded, and `number` failed: stopped there."""
+    """Return a run stopped at step `number`, which failed; those before it succeeded."""
     before = [event for n in range(1, number) for event in attempted(f"s{n}")]
     ids = f"s{number}"
     return [
@@ -105,16 +105,14 @@ def current(state: RunState) -> str | None:
 # ── The transition table ─────────────────────────────────────────────────────────────────────
 
 
-def test_every_event_has_a_row_and_a_builder() -> None:
+def test_every_event_has_transitions_and_builder() -> None:
     assert set(TRANSITIONS) == set(get_args(Event))
     assert Counter(type(build()) for build in BUILDERS) == Counter(get_args(Event))
 
 
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
-def test_an_event_happens_where_the_table_has_it_and_nowhere_else(
-    build: Build, phase: Phase
-) -> None:
+def test_event_is_legal_only_in_listed_phases(build: Build, phase: Phase) -> None:
     event, state = build(), fold(LEADING[phase])
     if isinstance(event, ev.AttemptStarted | ev.AttemptFinished) and phase is Phase.STOPPED:
         event = build(attempt=2)
@@ -148,9 +146,7 @@ def test_an_event_happens_where_the_table_has_it_and_nowhere_else(
         (Phase.STOPPED, attempt_settled()),
     ],
 )
-def test_an_event_about_another_attempt_than_the_one_that_is_next_changes_nothing(
-    phase: Phase, event: Event
-) -> None:
+def test_event_of_wrong_attempt_raises_and_changes_nothing(phase: Phase, event: Event) -> None:
     state = fold(LEADING[phase])
     before = snapshot(state)
     with pytest.raises(IllegalEventError):
@@ -160,8 +156,8 @@ def test_an_event_about_another_attempt_than_the_one_that_is_next_changes_nothin
 
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 @pytest.mark.parametrize("phase", Phase)
-def test_an_event_that_does_not_change_the_state_leads_nowhere(phase: Phase, build: Build) -> None:
-    """So that where it may happen, nothing is left to do."""
+def test_stateless_event_keeps_the_phase(phase: Phase, build: Build) -> None:
+    """`apply` relies on this to skip such events."""
     event = build()
     if changes_state(event):
         return
@@ -176,16 +172,16 @@ def test_an_event_that_does_not_change_the_state_leads_nowhere(phase: Phase, bui
 
 
 @pytest.mark.parametrize("build", BUILDERS[1:], ids=lambda build: build.__name__)
-def test_a_record_that_does_not_begin_with_the_plan_is_refused(build: Build) -> None:
+def test_record_must_begin_with_run_started(build: Build) -> None:
     with pytest.raises(IllegalEventError):
         fold([build()])
 
 
-def test_nothing_happens_after_the_end() -> None:
+def test_no_event_is_legal_after_run_finished() -> None:
     assert all(Phase.FINISHED not in row for row in TRANSITIONS.values())
 
 
-def test_a_state_without_a_plan_says_so() -> None:
+def test_plan_raises_before_run_started() -> None:
     with pytest.raises(IllegalEventError, match=r"run\.started"):
         _ = RunState().plan
 
@@ -193,7 +189,7 @@ def test_a_state_without_a_plan_says_so() -> None:
 # ── The fold ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_uneventful_run_passes_every_step_in_order() -> None:
+def test_uneventful_run_passes_every_step() -> None:
     events = uneventful(3)
     seen = [current(fold(events[:count])) for count in range(2, len(events) + 1)]
     assert seen == ["s1", "s1", "s2", "s2", "s3", "s3", None, None]
@@ -203,24 +199,24 @@ def test_an_uneventful_run_passes_every_step_in_order() -> None:
     assert not state.off_script
 
 
-def test_a_fold_is_its_events_applied_one_by_one() -> None:
+def test_fold_equals_apply_one_by_one() -> None:
     state = RunState()
     for event in uneventful():
         assert apply(state, event) is state
     assert vars(state) == vars(fold(uneventful()))
 
 
-def test_the_current_step_is_the_first_not_tagged_skip_execution() -> None:
+def test_current_step_is_first_without_skip_execution() -> None:
     begin = begun(steps(3, s1=["skip-execution"]))
     assert current(fold(begin)) == "s2"
     assert current(after(*attempted("s2"), *attempted("s3"), begin=begin)) is None
 
 
-def test_a_run_of_nothing_but_declared_skips_has_no_current_step() -> None:
+def test_run_of_only_declared_skips_has_no_current_step() -> None:
     assert current(fold(begun([step(tags=["skip-execution"])]))) is None
 
 
-def test_a_failed_step_stays_the_current_one() -> None:
+def test_failed_step_stays_current() -> None:
     state = after(attempt_started(), attempt_failed())
     assert current(state) == "s1"
     assert state.steps["s1"].failed
@@ -228,29 +224,29 @@ def test_a_failed_step_stays_the_current_one() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["interrupted", "timed_out", "kernel_died"])
-def test_every_outcome_but_ok_leaves_the_step_failed(outcome: ev.Outcome) -> None:
+def test_any_outcome_except_ok_fails_step(outcome: ev.Outcome) -> None:
     assert after(*attempted("s1", outcome=outcome)).steps["s1"].failed
 
 
-def test_an_error_of_a_step_tagged_raises_exception_passes_it() -> None:
+def test_error_passes_step_tagged_raises_exception() -> None:
     begin = begun(steps(2, s1=["raises-exception"]))
     assert current(after(*attempted("s1", outcome="error"), begin=begin)) == "s2"
 
 
 @pytest.mark.parametrize("outcome", ["interrupted", "timed_out", "kernel_died"])
-def test_raises_exception_excuses_errors_alone(outcome: ev.Outcome) -> None:
+def test_raises_exception_tag_excuses_only_errors(outcome: ev.Outcome) -> None:
     begin = begun(steps(2, s1=["raises-exception"]))
     assert after(*attempted("s1", outcome=outcome), begin=begin).steps["s1"].failed
 
 
-def test_an_attempt_that_nobody_saw_end_leaves_its_step_failed() -> None:
+def test_indeterminate_attempt_leaves_step_failed() -> None:
     state = after(attempt_started(), attempt_indeterminate())
     assert state.attempt is None
     assert state.steps["s1"].outcome == "indeterminate"
     assert state.steps["s1"].failed
 
 
-def test_attempts_are_counted_in_their_own_step() -> None:
+def test_attempts_are_counted_per_step() -> None:
     state = after(
         *failed_at(2)[2:],
         decided("retry"),
@@ -262,37 +258,37 @@ def test_attempts_are_counted_in_their_own_step() -> None:
     assert current(state) == "s3"
 
 
-def test_what_was_last_run_of_a_step_is_remembered() -> None:
+def test_last_source_of_step_is_kept() -> None:
     state = after(attempt_started(source="other()", edited=True, cause="operator"))
     assert state.steps["s1"].last_source == "other()"
     assert state.steps["s2"].last_source is None
 
 
-def test_code_that_is_not_of_the_runbook_changes_no_step() -> None:
+def test_inserted_cell_changes_no_step() -> None:
     before = after()
     state = after(*attempted("inserted-1", outcome="error"))
     assert state.inserted == 1
     assert state.steps == before.steps
 
 
-def test_a_question_stands_until_it_is_answered() -> None:
+def test_input_request_lasts_until_answered() -> None:
     asked = [attempt_started(), input_requested()]
     assert after(*asked).input_wanted == input_requested()
     assert after(*asked, input_answered()).input_wanted is None
 
 
-def test_a_question_does_not_outlive_its_attempt() -> None:
+def test_input_request_ends_with_its_attempt() -> None:
     assert after(attempt_started(), input_requested(), attempt_failed()).input_wanted is None
 
 
-def test_an_interrupt_belongs_to_the_attempt_that_it_met() -> None:
+def test_interrupt_applies_only_to_running_attempt() -> None:
     met = [attempt_started(), kernel_interrupted(), attempt_finished(outcome="interrupted")]
     assert after(*met).interrupted
     again = [*met, stopped(), decided("retry"), resumed(), attempt_started(attempt=2)]
     assert not after(*again).interrupted
 
 
-def test_a_cell_that_ends_the_run_does_so_only_when_it_succeeded() -> None:
+def test_ended_run_counts_only_with_outcome_ok() -> None:
     assert after(attempt_started(), attempt_finished(ended_run=True)).ended_by == "s1"
     interrupted = attempt_finished(outcome="interrupted", ended_run=True)
     assert after(attempt_started(), interrupted).ended_by is None
@@ -301,49 +297,49 @@ def test_a_cell_that_ends_the_run_does_so_only_when_it_succeeded() -> None:
 # ── Stops ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stop_ends_when_the_run_resumes() -> None:
+def test_stop_ends_with_resumed() -> None:
     stop = failed_at(1)
     assert fold(stop).stop == stop[-1]
     assert after(decided("skip"), resumed(), begin=stop).stop is None
 
 
-def test_a_stop_ends_when_the_run_does() -> None:
+def test_stop_ends_with_run_finished() -> None:
     assert fold([*failed_at(1), run_finished("failed")]).stop is None
 
 
-def test_no_decision_outlives_the_stop_after_it() -> None:
+def test_decision_is_cleared_by_next_stop() -> None:
     told = [*failed_at(1), decided("retry"), resumed()]
     assert fold(with_deviations(told)).decision is not None
     assert after(stopped("kernel_died"), begin=told).decision is None
 
 
-def test_a_dead_kernel_takes_what_was_decided_with_it() -> None:
+def test_kernel_death_clears_decision() -> None:
     state = after(decided("retry"), resumed(), kernel_died(), begin=failed_at(1))
     assert state.kernel == "dead"
     assert state.decision is None
 
 
-def test_a_pause_is_asked_for_between_steps_alone() -> None:
+def test_interrupt_pauses_only_between_steps() -> None:
     assert after(decided("interrupt")).paused
     assert not after(attempt_started(), decided("interrupt")).paused
 
 
-def test_a_stop_is_said_once() -> None:
+def test_stop_clears_its_causes() -> None:
     assert not after(decided("interrupt"), stopped("paused")).paused
 
 
-def test_going_step_by_step_ends_with_continue() -> None:
+def test_step_mode_ends_with_continue() -> None:
     begin = [*begun(policy=policy(step=True)), stopped("step_mode")]
     assert fold(begin).step_mode
     assert after(decided("run"), resumed(), begin=begin).step_mode
     assert not after(decided("continue"), resumed(), begin=begin).step_mode
 
 
-def test_continue_does_not_turn_a_plain_run_into_a_stepping_one() -> None:
+def test_run_without_step_mode_stays_so_after_decisions() -> None:
     assert not after(decided("run"), resumed(), begin=failed_at(1)).step_mode
 
 
-def test_a_step_run_aside_is_known_to_have_been_aside() -> None:
+def test_ran_aside_is_set_for_other_than_current_step() -> None:
     assert after(attempt_started("s3", cause="operator")).ran_aside
     assert after(attempt_started("inserted-1", cause="operator")).ran_aside
     assert not after(attempt_started("s1", cause="operator")).ran_aside
@@ -353,39 +349,39 @@ def test_a_step_run_aside_is_known_to_have_been_aside() -> None:
 # ── Skip and jump ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_skip_passes_over_the_current_step() -> None:
+def test_skip_passes_current_step() -> None:
     state = after(decided("skip"), begin=failed_at(2))
     assert current(state) == "s3"
     assert [each.skipped for each in state.steps.values()] == [False, True, False]
 
 
-def test_a_jump_forward_skips_what_lies_between_and_no_more() -> None:
+def test_jump_forward_skips_only_steps_between() -> None:
     state = after(decided("jump", "s4"), begin=failed_at(2, begun(5)))
     assert current(state) == "s4"
     assert [id_ for id_, each in state.steps.items() if each.skipped] == ["s2", "s3"]
     assert state.jumped
 
 
-def test_a_jump_back_lets_what_was_passed_come_again() -> None:
+def test_jump_back_requests_rerun_of_passed_steps() -> None:
     state = after(decided("jump", "s2"), begin=failed_at(4, begun(5)))
     assert current(state) == "s2"
     assert passed(state) == ["s1"]
     assert [id_ for id_, each in state.steps.items() if each.rerun_requested] == ["s2", "s3"]
 
 
-def test_a_jump_back_does_not_ask_for_a_failed_step_again() -> None:
+def test_jump_back_requests_no_rerun_of_failed_step() -> None:
     state = after(decided("jump", "s1"), begin=failed_at(2))
     assert not state.steps["s1"].failed
     assert state.steps["s2"].failed
 
 
-def test_a_jump_back_leaves_a_declared_skip_passed() -> None:
+def test_jump_back_leaves_declared_skip_passed() -> None:
     begin = begun(steps(3, s2=["skip-execution"]))
     told = [*begin, *attempted("s1"), attempt_started("s3"), attempt_failed("s3"), stopped()]
     assert passed(after(decided("jump", "s1"), begin=told)) == ["s2"]
 
 
-def test_a_step_that_came_again_is_passed_like_any_other() -> None:
+def test_step_rerun_after_jump_is_passed() -> None:
     state = after(
         decided("jump", "s1"),
         resumed(),
@@ -400,7 +396,7 @@ def test_a_step_that_came_again_is_passed_like_any_other() -> None:
     assert current(state) == "s2"
 
 
-def test_a_skipped_step_that_is_run_after_all_is_no_longer_skipped() -> None:
+def test_skipped_step_run_later_is_not_skipped() -> None:
     state = after(
         decided("skip"),
         resumed(),
@@ -415,7 +411,7 @@ def test_a_skipped_step_that_is_run_after_all_is_no_longer_skipped() -> None:
     assert current(state) == "s2"
 
 
-def test_an_earlier_step_that_fails_when_it_is_run_aside_becomes_the_current_one() -> None:
+def test_earlier_step_failing_aside_becomes_current() -> None:
     state = after(
         decided("run", "s1"),
         resumed(),
@@ -427,7 +423,7 @@ def test_an_earlier_step_that_fails_when_it_is_run_aside_becomes_the_current_one
     assert passed(state) == ["s2"]
 
 
-def test_a_later_step_that_succeeds_when_it_is_run_aside_is_passed_when_the_run_comes_by() -> None:
+def test_later_step_succeeding_aside_is_passed() -> None:
     aside = [attempt_started("s2", cause="operator"), attempt_finished("s2")]
     again = [attempt_started("s1", 2, cause="operator"), attempt_finished("s1", 2)]
     told = [decided("run", "s2"), resumed(), *aside, stopped(), decided("retry"), resumed()]
@@ -438,7 +434,7 @@ def test_a_later_step_that_succeeds_when_it_is_run_aside_is_passed_when_the_run_
 # ── Kernels ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_kernel_lives_dies_and_lives_again() -> None:
+def test_kernel_state_follows_start_death_and_restart() -> None:
     assert fold([run_started()]).kernel == "none"
     assert after().kernel == "alive"
     assert after(kernel_died()).kernel == "dead"
@@ -446,7 +442,7 @@ def test_a_kernel_lives_dies_and_lives_again() -> None:
     assert (state.kernel, state.generation, state.kernel_info) == ("alive", 3, kernel_started())
 
 
-def test_a_new_kernel_is_rebuilt_from_the_setup_steps_that_had_run() -> None:
+def test_restart_queues_setup_steps_that_succeeded() -> None:
     tags = {"s1": ["parameters"], "s2": ["setup"], "s4": ["injected-parameters"], "s5": ["setup"]}
     told = [*failed_at(5, begun(steps(6, **tags))), decided("restart"), resumed()]
     state = after(kernel_restarted(), begin=told)
@@ -455,14 +451,14 @@ def test_a_new_kernel_is_rebuilt_from_the_setup_steps_that_had_run() -> None:
     assert state.decision is None
 
 
-def test_a_setup_step_that_failed_and_was_skipped_is_not_sent_to_a_new_kernel() -> None:
+def test_restart_does_not_queue_failed_and_skipped_setup_step() -> None:
     begin = failed_at(1, begun(steps(2, s1=["setup"])))
     state = after(decided("skip"), resumed(), kernel_died(), kernel_restarted(), begin=begin)
     assert list(state.setup_queue) == []
 
 
-def rebuilding(*events: Event) -> RunState:
-    """A new kernel in which s1 has failed, with s2 yet to be run again; then `events`."""
+def setup_failed_in_new_kernel(*events: Event) -> RunState:
+    """Return the state of a new kernel in which s1 failed and s2 is queued, after `events`."""
     begin = [*begun(steps(4, s1=["setup"], s2=["setup"])), *attempted("s1"), *attempted("s2")]
     restarted = [kernel_died(), stopped("kernel_died", "s3"), decided("restart"), resumed()]
     again = [attempt_started("s1", 2, cause="setup"), attempt_failed("s1", 2)]
@@ -470,25 +466,27 @@ def rebuilding(*events: Event) -> RunState:
     return after(*restarted, *failed, *events, begin=begin)
 
 
-def test_a_setup_step_that_fails_in_a_new_kernel_is_the_one_the_run_stands_at() -> None:
-    state = rebuilding()
+def test_setup_step_failing_after_restart_is_current() -> None:
+    state = setup_failed_in_new_kernel()
     assert current(state) == "s1"
     assert list(state.setup_queue) == ["s1", "s2"]
 
 
-def test_the_rebuild_stands_still_until_its_failed_step_is_seen_to() -> None:
+def test_setup_queue_waits_for_its_failed_step() -> None:
     retry = [decided("retry"), resumed(), attempt_started("s1", 3, cause="operator")]
     insert = [decided("insert", source="look()"), resumed()]
     look = [attempt_started("inserted-1", cause="operator"), attempt_finished("inserted-1")]
     second = NextAttempt("s2", "step_2()", "setup")
-    assert what_next(rebuilding(*insert, *look)) == NextStop("returned")
-    assert what_next(rebuilding(*retry, attempt_failed("s1", 3))) == NextStop("step_failed")
-    assert what_next(rebuilding(*retry, attempt_finished("s1", 3))) == second
-    assert what_next(rebuilding(decided("skip"), resumed())) == second
+    assert what_next(setup_failed_in_new_kernel(*insert, *look)) == NextStop("returned")
+    assert what_next(setup_failed_in_new_kernel(*retry, attempt_failed("s1", 3))) == NextStop(
+        "step_failed"
+    )
+    assert what_next(setup_failed_in_new_kernel(*retry, attempt_finished("s1", 3))) == second
+    assert what_next(setup_failed_in_new_kernel(decided("skip"), resumed())) == second
 
 
-def test_a_setup_step_that_the_operator_ran_by_hand_is_not_run_once_more() -> None:
-    state = rebuilding(
+def test_setup_step_run_by_operator_leaves_the_queue() -> None:
+    state = setup_failed_in_new_kernel(
         decided("run", "s2"),
         resumed(),
         attempt_started("s2", 2, cause="operator"),
@@ -497,74 +495,74 @@ def test_a_setup_step_that_the_operator_ran_by_hand_is_not_run_once_more() -> No
     assert list(state.setup_queue) == ["s1"]
 
 
-def test_a_jump_over_the_failed_setup_step_takes_it_out_of_the_rebuild() -> None:
-    state = rebuilding(decided("jump", "s3"))
+def test_jump_over_failed_setup_step_removes_it_from_queue() -> None:
+    state = setup_failed_in_new_kernel(decided("jump", "s3"))
     assert list(state.setup_queue) == ["s2"]
     assert current(state) == "s3"
 
 
-def test_a_failure_by_the_script_is_no_failure_of_the_rebuild() -> None:
+def test_script_failure_is_not_setup_failure() -> None:
     begin = begun(steps(2, s1=["setup"]))
     assert not after(attempt_started(), attempt_failed(), begin=begin).setup_failed
 
 
-# ── What holds of every run ──────────────────────────────────────────────────────────────────
+# ── Rules of every run ───────────────────────────────────────────────────────────────────────
 
 
-def any_run(seed: int) -> Drive:
-    """A run of any runbook under any policy with any decisions and any outcomes."""
+def any_run(seed: int) -> RandomRun:
+    """Return a random run of a random runbook under a random policy."""
     chance = random.Random(seed)
     patience = chance.choice((2, 6, 20, 40))
-    return Drive(some_steps(chance), some_policy(chance), chance, patience).run()
+    return RandomRun(random_steps(chance), random_policy(chance), chance, patience).run()
 
 
-def of(drive: Drive, *kinds: type[Any]) -> list[Any]:
+def of(drive: RandomRun, *kinds: type[Any]) -> list[Any]:
     return [event for event in drive.events if isinstance(event, kinds)]
 
 
 @settings(max_examples=600, deadline=None)
 @given(st.integers(0, 2**63))
-def test_whatever_is_decided_a_run_keeps_its_rules(seed: int) -> None:
+def test_random_run_keeps_every_rule(seed: int) -> None:
     drive = any_run(seed)
-    assert_it_ends(drive)
-    assert_the_fold_agrees(drive)
+    assert_run_ends(drive)
+    assert_fold_agrees(drive)
     assert_off_script_means_a_deviation(drive)
     assert_every_attempt_ends_and_is_numbered(drive)
-    assert_nothing_runs_again_unasked(drive)
+    assert_reruns_are_requested(drive)
     assert_a_run_without_deviations_ran_each_step_once(drive)
     assert_declared_skips_never_run(drive)
-    assert_nothing_runs_without_a_kernel(drive)
-    assert_no_gate_is_passed_unasked(drive)
-    assert_a_persons_step_is_never_sent(drive)
-    assert_nothing_that_needs_an_approval_runs_without(drive)
-    assert_the_policy_is_kept(drive)
+    assert_attempts_need_a_kernel(drive)
+    assert_confirmations_are_kept(drive)
+    assert_manual_steps_never_run(drive)
+    assert_approvals_are_kept(drive)
+    assert_policy_is_kept(drive)
 
 
-def assert_it_ends(drive: Drive) -> None:
+def assert_run_ends(drive: RandomRun) -> None:
     assert drive.state.phase is Phase.FINISHED
     assert isinstance(drive.events[-1], ev.RunFinished)
 
 
-def assert_the_fold_agrees(drive: Drive) -> None:
+def assert_fold_agrees(drive: RandomRun) -> None:
     assert vars(fold(drive.events)) | {"position": 0} == vars(drive.state) | {"position": 0}
 
 
-def assert_off_script_means_a_deviation(drive: Drive) -> None:
+def assert_off_script_means_a_deviation(drive: RandomRun) -> None:
     deviations = of(drive, ev.Deviated)
     assert drive.events[-1].off_script == bool(deviations)
-    chosen = [each for each in deviations if not _by_a_resume(each)]
+    chosen = [each for each in deviations if not _restarted_by_resume(each)]
     if drive.state.plan.policy.strict:
         assert chosen == []
     if not of(drive, ev.Decided):
         assert chosen == []
 
 
-def _by_a_resume(deviation: ev.Deviated) -> bool:
-    """The kernel was lost with the process: nobody chose that."""
+def _restarted_by_resume(deviation: ev.Deviated) -> bool:
+    """Return True if a resume restarted the kernel: nobody decided that."""
     return deviation.kind == "kernel_restarted" and "resumed" in deviation.reason
 
 
-def assert_every_attempt_ends_and_is_numbered(drive: Drive) -> None:
+def assert_every_attempt_ends_and_is_numbered(drive: RandomRun) -> None:
     begun_ = [(each.step, each.attempt) for each in of(drive, ev.AttemptStarted)]
     ends = ev.AttemptFinished | ev.AttemptIndeterminate
     ended = [(each.step, each.attempt) for each in drive.events if isinstance(each, ends)]
@@ -574,8 +572,8 @@ def assert_every_attempt_ends_and_is_numbered(drive: Drive) -> None:
         assert numbers == list(range(1, len(numbers) + 1))
 
 
-def assert_nothing_runs_again_unasked(drive: Drive) -> None:
-    """A jump back asks for every step from its target on."""
+def assert_reruns_are_requested(drive: RandomRun) -> None:
+    """A jump back requests every step from its target on."""
     state, asked = RunState(), set[str]()
     for event in drive.events:
         match event:
@@ -597,7 +595,7 @@ def assert_nothing_runs_again_unasked(drive: Drive) -> None:
         apply(state, event)
 
 
-def assert_a_run_without_deviations_ran_each_step_once(drive: Drive) -> None:
+def assert_a_run_without_deviations_ran_each_step_once(drive: RandomRun) -> None:
     end = drive.events[-1]
     if end.outcome != "completed" or end.off_script or drive.state.ended_by is not None:
         return
@@ -610,13 +608,13 @@ def assert_a_run_without_deviations_ran_each_step_once(drive: Drive) -> None:
     assert ran == plan
 
 
-def assert_declared_skips_never_run(drive: Drive) -> None:
+def assert_declared_skips_never_run(drive: RandomRun) -> None:
     skipped = {each.id for each in drive.state.plan.steps if "skip-execution" in each.tags}
     assert not skipped & {each.step for each in of(drive, ev.AttemptStarted)}
 
 
-def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
-    """The script passes only what was confirmed beforehand; who runs it typed what it asks for."""
+def assert_confirmations_are_kept(drive: RandomRun) -> None:
+    """The script passes only steps confirmed in advance; an operator typed the step's text."""
     state = RunState()
     for event in drive.events:
         match event:
@@ -629,9 +627,8 @@ def assert_no_gate_is_passed_unasked(drive: Drive) -> None:
         apply(state, event)
 
 
-def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
-    """Neither a step that asks for one, with whatever source, nor what leaves the script in a way
-    that the policy wants one for."""
+def assert_approvals_are_kept(drive: RandomRun) -> None:
+    """Check both a step's own contract, for any source, and the deviations of the policy."""
     state, before = RunState(), None
     for event in drive.events:
         match event:
@@ -651,28 +648,28 @@ def assert_nothing_that_needs_an_approval_runs_without(drive: Drive) -> None:
         if isinstance(each, ev.DecisionProposed) and isinstance(after, ev.ApprovalGranted)
         for kind in each.kinds
     }
-    chosen = {each.kind for each in of(drive, ev.Deviated) if not _by_a_resume(each)}
+    chosen = {each.kind for each in of(drive, ev.Deviated) if not _restarted_by_resume(each)}
     assert chosen & wanted <= approved_kinds
 
 
 _ENDS_WAITING = ("cancel", "withdraw")
 
 
-def assert_a_persons_step_is_never_sent(drive: Drive) -> None:
+def assert_manual_steps_never_run(drive: RandomRun) -> None:
     by_hand = {each.id for each in drive.state.plan.steps if each.contract.manual}
     assert not by_hand & {each.step for each in of(drive, ev.AttemptStarted)}
 
 
-def assert_the_policy_is_kept(drive: Drive) -> None:
+def assert_policy_is_kept(drive: RandomRun) -> None:
     policy = drive.state.plan.policy
-    chosen = [each for each in of(drive, ev.Deviated) if not _by_a_resume(each)]
+    chosen = [each for each in of(drive, ev.Deviated) if not _restarted_by_resume(each)]
     if policy.allow is not None:
         assert {each.kind for each in chosen} <= {*policy.allow}
     for each in chosen:
         assert each.kind not in policy.need_reason or each.reason
 
 
-def assert_nothing_runs_without_a_kernel(drive: Drive) -> None:
+def assert_attempts_need_a_kernel(drive: RandomRun) -> None:
     state = RunState()
     for before, event in pairwise(drive.events):
         apply(state, before)
@@ -680,10 +677,12 @@ def assert_nothing_runs_without_a_kernel(drive: Drive) -> None:
             assert state.kernel == "alive"
 
 
-def test_the_runs_above_reach_what_they_are_about() -> None:
-    """A rule that no run puts to the test says nothing."""
+def test_random_runs_cover_every_rule() -> None:
+    """A rule that no random run exercises proves nothing."""
     chance = random.Random(7)
-    drives = [Drive(some_steps(chance), some_policy(chance), chance, 30).run() for _ in range(500)]
+    drives = [
+        RandomRun(random_steps(chance), random_policy(chance), chance, 30).run() for _ in range(500)
+    ]
     seen = Counter(type(event) for drive in drives for event in drive.events)
     kinds = Counter(each.kind for drive in drives for each in of(drive, ev.Deviated))
     causes = Counter(each.cause for drive in drives for each in of(drive, ev.AttemptStarted))
@@ -711,11 +710,11 @@ def test_the_runs_above_reach_what_they_are_about() -> None:
     )
 
 
-# ── A run that was interrupted ───────────────────────────────────────────────────────────────
+# ── Interrupted runs ─────────────────────────────────────────────────────────────────────────
 
 
-def cut_short(*more: Event) -> list[Event]:
-    """Interrupted in the first attempt of s1, and resumed."""
+def interrupted_and_resumed(*more: Event) -> list[Event]:
+    """Return a run interrupted in the first attempt of s1, and resumed."""
     return [*begun(), attempt_started(), *crashed(running="s1"), run_resumed(), *more]
 
 
@@ -725,31 +724,31 @@ REATTACHED = (kernel_reattached(), kernel_idle(told="it ended: ok"))
 @pytest.mark.parametrize(
     ("finding", "where"), [("happened", "s2"), ("did_not_happen", "s1"), ("unknown", "s1")]
 )
-def test_only_what_the_operator_says_happened_is_passed(
+def test_settled_step_is_passed_only_if_it_happened(
     finding: decisions.Settlement, where: str
 ) -> None:
     asked = stopped("indeterminate", "s1")
     settled = attempt_settled(finding=finding)
-    state = fold(cut_short(*REATTACHED, asked, settled, resumed()))
+    state = fold(interrupted_and_resumed(*REATTACHED, asked, settled, resumed()))
     assert current(state) == where
     assert state.steps["s1"].outcome == "indeterminate"
     assert not state.off_script
 
 
-def test_the_operator_is_asked_before_anything_else_is_done() -> None:
-    state = fold(cut_short())
+def test_indeterminate_attempt_is_asked_about_first() -> None:
+    state = fold(interrupted_and_resumed())
     assert what_next(state) == NextStop("indeterminate", step="s1")
 
 
-def test_a_kernel_that_was_found_again_keeps_its_generation_and_what_it_tells() -> None:
-    state = fold(cut_short(kernel_reattached()))
+def test_reattached_kernel_keeps_generation_and_report() -> None:
+    state = fold(interrupted_and_resumed(kernel_reattached()))
     assert (state.kernel, state.generation, state.kernel_busy) == ("alive", 1, True)
     apply(state, kernel_idle(told="it ended: ok"))
     assert not state.kernel_busy
     assert what_next(state) == NextStop("indeterminate", "it ended: ok", step="s1")
 
 
-def test_a_resumed_run_makes_one_new_kernel_by_itself_and_then_asks() -> None:
+def test_resumed_run_restarts_kernel_once_then_stops() -> None:
     state = fold([*begun(), *crashed(), run_resumed(), kernel_died()])
     assert isinstance(what_next(state), NextRestart)
     apply(state, kernel_died(2, "it did not start"))
@@ -757,23 +756,23 @@ def test_a_resumed_run_makes_one_new_kernel_by_itself_and_then_asks() -> None:
 
 
 @pytest.mark.parametrize("reason", ["paused", "returned", "moved", "kernel_restarted"])
-def test_a_run_that_waited_waits_again_when_it_is_resumed(reason: ev.StopReason) -> None:
+def test_resumed_run_stops_again_where_it_waited(reason: ev.StopReason) -> None:
     state = fold([*begun(), stopped(reason), *crashed(), run_resumed(), *REATTACHED])
     assert what_next(state) == NextStop("paused")
 
 
-def test_what_was_decided_and_not_begun_is_not_done_by_a_resume() -> None:
+def test_resume_drops_decision_not_carried_out() -> None:
     told = [*begun(), stopped("paused"), decided("run", step="s3"), resumed(), *crashed()]
     state = fold([*told, run_resumed(), *REATTACHED])
     assert what_next(state) == NextStop("paused")
 
 
-def test_a_run_that_went_on_by_itself_goes_on_when_it_is_resumed() -> None:
+def test_resumed_run_continues_if_it_was_not_waiting() -> None:
     state = fold([*begun(), *attempted("s1"), *crashed(), run_resumed(), *REATTACHED])
     assert what_next(state) == NextAttempt("s2", "step_2()", "script")
 
 
-def test_who_is_attached_is_known_until_the_process_is_gone() -> None:
+def test_attached_operators_are_cleared_by_interruption() -> None:
     state = fold([*begun(), operator_attached(), operator_attached(operator("grace", 1001))])
     assert [each.name for each in state.operators] == ["ada", "grace"]
     apply(state, operator_detached())
@@ -783,7 +782,7 @@ def test_who_is_attached_is_known_until_the_process_is_gone() -> None:
     assert state.operators == []
 
 
-def test_a_new_runbook_keeps_what_was_done_and_brings_the_rest() -> None:
+def test_new_runbook_keeps_steps_done_and_replaces_others() -> None:
     new = (step(1), step(2, source="other()"), step(3, id="s9"), step(4, id="s3"))
     told = [*begun(), *attempted("s1"), *crashed(), run_resumed(), runbook_replaced(new)]
     state = fold(with_deviations(told))

@@ -1,4 +1,4 @@
-"""What the runs of a runbook tell of it."""
+"""Tests of the statistics over the runs of a runbook."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def steps(*tales: Tale) -> dict[str, StepReview]:
     return {each.id: each for each in review_runs(tale.records for tale in tales).steps}
 
 
-def test_runs_are_counted_by_their_ends_and_versions() -> None:
+def test_review_counts_outcomes_and_versions() -> None:
     tales = [
         run("r3", runbook_sha256="new").attempt("a"),
         failing_then_edited("r2", "c()"),
@@ -32,7 +32,7 @@ def test_runs_are_counted_by_their_ends_and_versions() -> None:
     assert told.versions == 2
 
 
-def test_a_step_tells_its_attempts_failures_times_and_who_waited() -> None:
+def test_step_review_counts_attempts_failures_and_seconds() -> None:
     told = steps(failing_then_edited("r2", "c()"), run("r1").attempt("a", duration=9.0))
     assert (told["a"].runs, told["a"].attempts, told["a"].failed) == (2, 2, 0)
     assert told["a"].usual == pytest.approx((9.0 + told["a"].seconds[0]) / 2)
@@ -41,7 +41,7 @@ def test_a_step_tells_its_attempts_failures_times_and_who_waited() -> None:
     assert told["b"].waited > 0
 
 
-def test_a_departure_tells_who_and_why_and_what_ran() -> None:
+def test_deviation_has_person_reason_and_source() -> None:
     (edited, retried) = sorted(
         steps(failing_then_edited("r2", "c()", "no such host"))["b"].departures,
         key=lambda each: each.kind,
@@ -53,7 +53,7 @@ def test_a_departure_tells_who_and_why_and_what_ran() -> None:
     assert retried.source == ""
 
 
-def test_what_is_inserted_belongs_to_the_step_that_the_run_stood_at() -> None:
+def test_inserted_cell_counts_for_step_of_the_stop() -> None:
     tale = run("r1").attempt("a").failure("b").decide("insert", source="look()")
     tale.begin("inserted-1", "look()", "operator").end()
     (departure,) = steps(tale)["b"].departures
@@ -61,7 +61,7 @@ def test_what_is_inserted_belongs_to_the_step_that_the_run_stood_at() -> None:
     assert steps(tale)["b"].attempts == 1
 
 
-def test_a_step_is_counted_once_a_run_however_often_it_failed() -> None:
+def test_step_failure_counts_once_per_run() -> None:
     tale = run("r1").attempt("a").failure("b").decide("retry")
     tale.failure("b", cause="operator").decide("retry").attempt("b", cause="operator")
     told = steps(tale)["b"]
@@ -90,18 +90,18 @@ def test_a_step_is_counted_once_a_run_however_often_it_failed() -> None:
     ],
     ids=["edit", "retry", "skip", "insert"],
 )
-def test_what_two_runs_agree_in_becomes_advice(tales: list[Tale], said: str) -> None:
+def test_advice_needs_two_runs(tales: list[Tale], said: str) -> None:
     (line,) = [line for each in steps(*tales).values() for line in advice(each) if said in line]
     assert line.startswith("2 runs")
     assert not [line for each in steps(tales[0]).values() for line in advice(each)]
 
 
-def test_different_edits_are_no_habit() -> None:
+def test_different_edits_give_no_advice() -> None:
     told = steps(failing_then_edited("r1", "c()"), failing_then_edited("r2", "d()"))["b"]
     assert not [line for line in advice(told) if "edit" in line]
 
 
-def test_steps_stand_as_in_the_newest_run_and_then_those_it_lacks() -> None:
+def test_steps_are_in_order_of_newest_run() -> None:
     newest = Tale(step("b", title="New title"), run="r2")
     told = review_runs([newest.records, run("r1").records])
     assert [(each.id, each.title) for each in told.steps] == [
@@ -110,5 +110,5 @@ def test_steps_stand_as_in_the_newest_run_and_then_those_it_lacks() -> None:
     ]
 
 
-def test_no_runs_are_no_review() -> None:
+def test_no_runs_give_empty_review() -> None:
     assert review_runs([]).runs == 0

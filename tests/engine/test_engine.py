@@ -1,4 +1,4 @@
-"""The run loop, on a kernel that says what a test has it say and a journal that is a file."""
+"""Tests of the run loop, with a scripted kernel and a real journal file."""
 
 import os
 import queue
@@ -48,44 +48,44 @@ from tests.support.build_events import (
     steps,
     stream,
 )
-from tests.support.engine_driver import plain
+from tests.support.engine_driver import comparable
 
-Says = Callable[[str], Message]  # what is said about a request
+MakeMessage = Callable[[str], Message]  # makes the message about a request
 
 
-def ok(**fields: Any) -> Says:
+def ok(**fields: Any) -> MakeMessage:
     return lambda request: Replied(request=request, **{"status": "ok"} | fields)
 
 
-def error(ename: str = "ValueError", evalue: str = "no such host") -> Says:
+def error(ename: str = "ValueError", evalue: str = "no such host") -> MakeMessage:
     return ok(status="error", ename=ename, evalue=evalue)
 
 
-def prints(text: str) -> Says:
+def prints(text: str) -> MakeMessage:
     return lambda request: Printed(request=request, name="stdout", text=text)
 
 
-def prints_much(text: str) -> Says:
+def prints_much(text: str) -> MakeMessage:
     long = LongText(memoryview(msgspec.json.encode(text)))
     return lambda request: PrintedMuch(request=request, name="stdout", text=long)
 
 
-def shows(text: str) -> Says:
+def shows(text: str) -> MakeMessage:
     return lambda request: Displayed(request=request, output=display(text_plain=text))
 
 
-def asks(prompt: str = "host? ", password: bool = False) -> Says:
+def asks(prompt: str = "host? ", password: bool = False) -> MakeMessage:
     return lambda request: InputWanted(request=request, prompt=prompt, password=password)
 
 
-def dies(generation: int = 1) -> Says:
+def dies(generation: int = 1) -> MakeMessage:
     return lambda _request: Died(generation=generation, why="ended by SIGKILL")
 
 
 class FakeKernel:
-    """`messages.Kernel`. `cells` has, by source, what each attempt in turn says; else ok."""
+    """A scripted `messages.Kernel`: `cells` maps a source to the messages of its attempts."""
 
-    def __init__(self, cells: dict[str, list[list[Says]]]) -> None:
+    def __init__(self, cells: dict[str, list[list[MakeMessage]]]) -> None:
         self.cells = {source: list(turns) for source, turns in cells.items()}
         self.calls: list[str] = []
         self.sources: list[str] = []
@@ -94,8 +94,8 @@ class FakeKernel:
         self.request = ""
         self.sink: Sink
         self.fails_to_start: set[int] = set()
-        self.on_interrupt: list[Says] = [error("KeyboardInterrupt", "")]
-        self.on_answer: list[Says] = [ok()]
+        self.on_interrupt: list[MakeMessage] = [error("KeyboardInterrupt", "")]
+        self.on_answer: list[MakeMessage] = [ok()]
         self.on_start: Callable[[], None] = lambda: None
         self.on_execute: Callable[[str], None] = lambda _source: None
         self.on_shutdown: Callable[[], None] = lambda: None
@@ -124,7 +124,7 @@ class FakeKernel:
         self.say(turns.pop(0))
         return self.request
 
-    def say(self, what: list[Says]) -> None:
+    def say(self, what: list[MakeMessage]) -> None:
         for each in what:
             self.sink(each(self.request))
 
@@ -146,8 +146,8 @@ class FakeKernel:
         self.on_shutdown()
 
 
-class Stage:
-    """One run: an operator takes the next of `decisions` at each stop, and cancels after them."""
+class EngineRun:
+    """One run: the operator makes the next of `decisions` at each stop, then cancels."""
 
     def __init__(
         self, folder: Path, *decisions: Decision, cells: Any = None, secrets: Any = None
@@ -164,7 +164,7 @@ class Stage:
         self.saved: list[tuple[int, ev.RunFinished | None]] = []
         self.losses: list[JournalError] = []
         self.run_with: tuple[Step, ...] = ()
-        self.at_publish: Callable[[Record], None] = lambda _record: None
+        self.on_publish: Callable[[Record], None] = lambda _record: None
         self.engine = Engine(
             Journal.create(self.path),
             inbox=inbox,
@@ -180,26 +180,26 @@ class Stage:
         self.saved.append((len(self.records), end))
         return "f" * 64
 
-    def order(self, decision: Decision, by: Operator = OPERATOR) -> None:
+    def submit(self, decision: Decision, by: Operator = OPERATOR) -> None:
         self.engine.inbox.put(SubmittedDecision(decision, by))
 
     def publish(self, records: Sequence[Record]) -> None:
         self.records += records
         self.published.append(records)
         for record in records:
-            self.at_publish(record)
+            self.on_publish(record)
             if isinstance(record.event, ev.Stopped):
-                self.order(self.decisions.pop(0) if self.decisions else decisions.Cancel())
+                self.submit(self.decisions.pop(0) if self.decisions else decisions.Cancel())
             for decision in self.when.pop(type(record.event), []):
-                self.order(decision)
+                self.submit(decision)
 
     def run(self, plan: tuple[Step, ...] | int = 2, rules: Policy | None = None) -> list[str]:
-        """What happened after the kernel had started, one line an event."""
+        """Run the plan; return what happened after the kernel had started, one line an event."""
         try:
             self.engine.run(run_started(plan, rules))
         finally:
             assert list(JournalReader(self.path))[: len(self.records)] == self.records
-        assert plain(fold(self.events)) == plain(self.engine.state)
+        assert comparable(fold(self.events)) == comparable(self.engine.state)
         return [line for each in self.events if (line := brief(each))][1:]
 
     @property
@@ -211,7 +211,7 @@ class Stage:
 
 
 def brief(event: Event) -> str:
-    """An event as a line."""
+    """Return an event as one line."""
     match event:
         case ev.RunStarted():
             return ""
@@ -237,11 +237,11 @@ def brief(event: Event) -> str:
 FAILING = {"step_1()": [[error()]]}
 
 
-# ── On disk before it is sent ────────────────────────────────────────────────────────────────
+# ── Order of disk and kernel ──────────────────────────────────────────────────────────────────
 
 
 class Syncs:
-    """How much of the journal each sync had on disk; the sync numbered `fails` fails."""
+    """Records how much of the journal each sync had on disk; `fails_at` makes syncs fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sizes: list[int] = []
@@ -260,8 +260,8 @@ def syncs(monkeypatch: pytest.MonkeyPatch) -> Syncs:
     return Syncs(monkeypatch)
 
 
-def test_an_attempt_is_on_disk_before_the_kernel_has_its_code(tmp_path: Path, syncs: Syncs) -> None:
-    stage = Stage(tmp_path, decisions.Edit(source="other()"), cells=FAILING)
+def test_attempt_is_on_disk_before_kernel_gets_code(tmp_path: Path, syncs: Syncs) -> None:
+    stage = EngineRun(tmp_path, decisions.Edit(source="other()"), cells=FAILING)
     syncs.path = stage.path
     seen = []
 
@@ -278,10 +278,8 @@ def test_an_attempt_is_on_disk_before_the_kernel_has_its_code(tmp_path: Path, sy
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_what_is_not_surely_on_disk_is_never_sent(
-    tmp_path: Path, syncs: Syncs, number: int
-) -> None:
-    stage = Stage(tmp_path)
+def test_code_is_not_sent_when_sync_fails(tmp_path: Path, syncs: Syncs, number: int) -> None:
+    stage = EngineRun(tmp_path)
     syncs.path = stage.path
     syncs.fails_at = lambda last: isinstance(last, ev.AttemptStarted) and last.step == f"s{number}"
     with pytest.raises(JournalError, match="Input/output error"):
@@ -290,10 +288,10 @@ def test_what_is_not_surely_on_disk_is_never_sent(
 
 
 @pytest.mark.parametrize("kind", [ev.AttemptFinished, ev.Stopped, ev.Decided])
-def test_a_run_whose_record_cannot_be_kept_ends_its_kernel(
+def test_journal_error_interrupts_and_shuts_down_kernel(
     tmp_path: Path, syncs: Syncs, kind: type[Event]
 ) -> None:
-    stage = Stage(tmp_path, decisions.Retry(), cells=FAILING)
+    stage = EngineRun(tmp_path, decisions.Retry(), cells=FAILING)
     syncs.path = stage.path
     syncs.fails_at = lambda last: isinstance(last, kind)
     with pytest.raises(JournalError):
@@ -301,10 +299,8 @@ def test_a_run_whose_record_cannot_be_kept_ends_its_kernel(
     assert stage.kernel.calls == ["start", "execute", "interrupt", "shutdown"]
 
 
-def test_a_lost_record_is_told_of_before_the_kernel_takes_its_time_to_end(
-    tmp_path: Path, syncs: Syncs
-) -> None:
-    stage = Stage(tmp_path)
+def test_journal_error_is_reported_before_kernel_shutdown(tmp_path: Path, syncs: Syncs) -> None:
+    stage = EngineRun(tmp_path)
     syncs.path = stage.path
     syncs.fails_at = lambda last: isinstance(last, ev.AttemptFinished)
     told_before: list[int] = []
@@ -316,8 +312,8 @@ def test_a_lost_record_is_told_of_before_the_kernel_takes_its_time_to_end(
     assert "Not recorded: how step 1, attempt 1 ended" in str(raised.value)
 
 
-def test_a_record_that_cannot_begin_starts_no_kernel(tmp_path: Path, syncs: Syncs) -> None:
-    stage = Stage(tmp_path)
+def test_no_kernel_starts_when_first_event_fails(tmp_path: Path, syncs: Syncs) -> None:
+    stage = EngineRun(tmp_path)
     syncs.path = stage.path
     syncs.fails_at = lambda last: isinstance(last, ev.RunStarted)
     with pytest.raises(JournalError):
@@ -325,11 +321,11 @@ def test_a_record_that_cannot_begin_starts_no_kernel(tmp_path: Path, syncs: Sync
     assert "start" not in stage.kernel.calls
 
 
-def test_what_people_act_on_is_synced(tmp_path: Path, syncs: Syncs) -> None:
-    stage = Stage(tmp_path, decisions.AddNote(text="seen"), cells=FAILING)
+def test_events_that_people_act_on_are_synced(tmp_path: Path, syncs: Syncs) -> None:
+    stage = EngineRun(tmp_path, decisions.AddNote(text="seen"), cells=FAILING)
     syncs.path = stage.path
-    stage.at_publish = lambda record: (
-        stage.order(decisions.Cancel()) if isinstance(record.event, ev.NoteAdded) else None
+    stage.on_publish = lambda record: (
+        stage.submit(decisions.Cancel()) if isinstance(record.event, ev.NoteAdded) else None
     )
     acted_on = (
         ev.RunStarted,
@@ -356,8 +352,8 @@ def test_what_people_act_on_is_synced(tmp_path: Path, syncs: Syncs) -> None:
 # ── On script ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_runbook_runs_from_its_first_step_to_its_last(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[prints("hello"), shows("3"), ok()]]})
+def test_run_executes_every_step_in_order(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[prints("hello"), shows("3"), ok()]]})
     assert stage.run(2) == [
         "s1/1 step_1()",
         "hello",
@@ -370,12 +366,12 @@ def test_a_runbook_runs_from_its_first_step_to_its_last(tmp_path: Path) -> None:
     assert stage.kernel.calls == ["start", "execute", "execute", "shutdown", "shutdown"]
 
 
-def test_outputs_that_have_come_together_are_recorded_in_one_piece_and_in_order(
+def test_queued_outputs_are_recorded_in_one_batch_in_order(
     tmp_path: Path,
 ) -> None:
     shown = [shows(str(number)) for number in range(100)]
     said = [*shown[:50], prints("a\n"), *shown[50:], ok()]
-    stage = Stage(tmp_path, cells={"step_1()": [said]})
+    stage = EngineRun(tmp_path, cells={"step_1()": [said]})
     stage.run(1)
     outputs = [event.output for event in stage.of(ev.Output)]
     texts = [each.get("text") or each["data"]["text/plain"] for each in outputs]
@@ -386,9 +382,9 @@ def test_outputs_that_have_come_together_are_recorded_in_one_piece_and_in_order(
     assert len(pieces) < 10
 
 
-def test_a_very_long_text_is_recorded_piece_by_piece(tmp_path: Path) -> None:
+def test_very_long_text_is_recorded_in_pieces(tmp_path: Path) -> None:
     text = "é\n" * 10**6
-    stage = Stage(
+    stage = EngineRun(
         tmp_path, cells={"step_1()": [[prints("before\n"), prints_much(text), prints("z"), ok()]]}
     )
     stage.run(1)
@@ -397,9 +393,9 @@ def test_a_very_long_text_is_recorded_piece_by_piece(tmp_path: Path) -> None:
     assert max(map(len, texts)) < len(text)
 
 
-def test_the_end_counts_what_was_done(tmp_path: Path) -> None:
+def test_run_finished_has_counts(tmp_path: Path) -> None:
     plan = steps(5, s4=["skip-execution"])
-    stage = Stage(
+    stage = EngineRun(
         tmp_path,
         decisions.Skip(),
         decisions.Insert(source="look()"),
@@ -421,10 +417,10 @@ def test_the_end_counts_what_was_done(tmp_path: Path) -> None:
     assert end.duration >= 0
 
 
-def test_the_notebook_is_saved_at_the_start_each_stop_and_the_end_and_not_at_each_step(
+def test_notebook_is_saved_at_start_stops_and_end(
     tmp_path: Path,
 ) -> None:
-    stage = Stage(tmp_path, decisions.Retry(), cells={"step_3()": [[error()]]})
+    stage = EngineRun(tmp_path, decisions.Retry(), cells={"step_3()": [[error()]]})
     stage.run(20)
     before_end = len(stage.records) - 1
     (stop_at,) = [n for n, event in enumerate(stage.events, 1) if isinstance(event, ev.Stopped)]
@@ -434,8 +430,8 @@ def test_the_notebook_is_saved_at_the_start_each_stop_and_the_end_and_not_at_eac
     assert (end.outcome, end.off_script, end.notebook_sha256) == ("completed", True, None)
 
 
-def test_the_times_of_a_record_go_on(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+def test_record_times_never_go_back(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path)
     stage.run(3)
     times = [record.mono for record in stage.records]
     assert times == sorted(times)
@@ -450,24 +446,24 @@ def test_the_times_of_a_record_go_on(tmp_path: Path) -> None:
         ({}, ("shell-errors-ok",), "ok"),
     ],
 )
-def test_a_failing_shell_command_fails_the_step_unless_it_is_excused(
+def test_failing_shell_command_fails_step_unless_excused(
     tmp_path: Path, rules: dict[str, Any], tags: tuple[str, ...], outcome: str
 ) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[ok(shell_exits=(0, 7))]]})
+    stage = EngineRun(tmp_path, cells={"step_1()": [[ok(shell_exits=(0, 7))]]})
     stage.run((step(1, tags),), policy(**rules))
     (finished,) = stage.of(ev.AttemptFinished)
     assert (finished.outcome, finished.shell_exit) == (outcome, 7)
 
 
-def test_a_cell_that_ends_the_run_ends_it(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[error("SystemExit", "0")]]})
+def test_exit_in_cell_ends_run(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[error("SystemExit", "0")]]})
     assert stage.run(3) == ["s1/1 step_1()", "s1/1 ok", "completed"]
     assert "step 1" in stage.of(ev.RunFinished)[0].why
 
 
-def test_a_reply_to_something_else_ends_no_attempt(tmp_path: Path) -> None:
-    stray: Says = lambda _request: Replied(request="not ours", status="error")  # noqa: E731
-    stage = Stage(tmp_path, cells={"step_1()": [[stray, ok()]]})
+def test_reply_to_unknown_request_is_ignored(tmp_path: Path) -> None:
+    stray: MakeMessage = lambda _request: Replied(request="not ours", status="error")  # noqa: E731
+    stage = EngineRun(tmp_path, cells={"step_1()": [[stray, ok()]]})
     assert stage.run(1) == ["s1/1 step_1()", "s1/1 ok", "completed"]
 
 
@@ -478,8 +474,8 @@ def after_failure(*rest: str) -> list[str]:
     return ["s1/1 step_1()", "s1/1 error", "stopped step_failed s1", *rest]
 
 
-def test_a_failed_step_is_retried(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Retry(reason="the replica was behind"), cells=FAILING)
+def test_failed_step_is_retried_on_decision(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Retry(reason="the replica was behind"), cells=FAILING)
     assert stage.run(1) == after_failure(
         "decided retry",
         "resumed",
@@ -491,9 +487,9 @@ def test_a_failed_step_is_retried(tmp_path: Path) -> None:
     assert stage.of(ev.Deviated)[0].reason == "the replica was behind"
 
 
-def test_a_failed_step_is_edited_and_the_edit_is_retried(tmp_path: Path) -> None:
+def test_edited_step_is_retried_with_edit(tmp_path: Path) -> None:
     cells = {**FAILING, "other()": [[error()], [ok()]]}
-    stage = Stage(tmp_path, decisions.Edit(source="other()"), decisions.Retry(), cells=cells)
+    stage = EngineRun(tmp_path, decisions.Edit(source="other()"), decisions.Retry(), cells=cells)
     assert stage.run(1) == after_failure(
         "decided edit",
         "resumed",
@@ -512,8 +508,8 @@ def test_a_failed_step_is_edited_and_the_edit_is_retried(tmp_path: Path) -> None
     )
 
 
-def test_a_failed_step_is_skipped(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Skip(), cells=FAILING)
+def test_failed_step_is_skipped_on_decision(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Skip(), cells=FAILING)
     assert stage.run(2) == after_failure(
         "decided skip",
         "deviation skipped s1",
@@ -524,8 +520,8 @@ def test_a_failed_step_is_skipped(tmp_path: Path) -> None:
     )
 
 
-def test_another_step_is_run_and_the_run_comes_back(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Run(step="s2"), decisions.Retry(), cells=FAILING)
+def test_run_returns_after_another_step(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Run(step="s2"), decisions.Retry(), cells=FAILING)
     assert stage.run(2) == after_failure(
         "decided run",
         "resumed",
@@ -542,8 +538,8 @@ def test_another_step_is_run_and_the_run_comes_back(tmp_path: Path) -> None:
     )
 
 
-def test_code_is_inserted_and_the_run_comes_back(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Insert(source="look()"), decisions.Retry(), cells=FAILING)
+def test_run_returns_after_inserted_cell(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Insert(source="look()"), decisions.Retry(), cells=FAILING)
     assert stage.run(1)[3:8] == [
         "decided insert",
         "resumed",
@@ -554,10 +550,12 @@ def test_code_is_inserted_and_the_run_comes_back(tmp_path: Path) -> None:
     assert stage.kernel.sources == ["step_1()", "look()", "step_1()"]
 
 
-def test_the_kernel_is_restarted_and_rebuilt(tmp_path: Path) -> None:
+def test_restart_reruns_setup_steps(tmp_path: Path) -> None:
     plan = steps(3, s1=["setup"])
     cells = {"step_3()": [[error()], [ok()]]}
-    stage = Stage(tmp_path, decisions.RestartKernel(reason="stuck"), decisions.Retry(), cells=cells)
+    stage = EngineRun(
+        tmp_path, decisions.RestartKernel(reason="stuck"), decisions.Retry(), cells=cells
+    )
     assert stage.run(plan)[6:] == [
         "stopped step_failed s3",
         "decided restart",
@@ -579,8 +577,8 @@ def test_the_kernel_is_restarted_and_rebuilt(tmp_path: Path) -> None:
     )
 
 
-def test_a_jump_moves_the_run_and_runs_nothing(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Jump(step="s3"), decisions.Run(), cells=FAILING)
+def test_jump_runs_nothing(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Jump(step="s3"), decisions.Run(), cells=FAILING)
     assert stage.run(3) == after_failure(
         "decided jump",
         "deviation skipped s1",
@@ -595,21 +593,21 @@ def test_a_jump_moves_the_run_and_runs_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_is_cancelled_at_a_stop(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Cancel(reason="wrong cluster"), cells=FAILING)
+def test_run_is_cancelled_at_stop(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Cancel(reason="wrong cluster"), cells=FAILING)
     assert stage.run(2) == after_failure("decided cancel", "resumed", "cancelled")
     assert stage.of(ev.Decided)[0].reason == "wrong cluster"
     assert stage.of(ev.Decided)[0].operator == OPERATOR
 
 
-def test_a_note_is_kept_and_the_stop_goes_on(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.AddNote(text="called the on-call"), cells=FAILING)
+def test_note_is_recorded_and_stop_continues(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.AddNote(text="called the on-call"), cells=FAILING)
     stage.when[ev.NoteAdded] = [decisions.Cancel()]
     assert stage.run(1) == after_failure("note.added", "decided cancel", "resumed", "cancelled")
 
 
-def test_what_a_strict_run_refuses_is_recorded_and_changes_nothing(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Skip(), cells=FAILING)
+def test_refusal_of_strict_run_is_recorded(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Skip(), cells=FAILING)
     stage.when[ev.DecisionRefused] = [decisions.Cancel()]
     assert stage.run(2, policy(strict=True)) == after_failure(
         "decisionrefused skip", "decided cancel", "resumed", "cancelled"
@@ -617,39 +615,37 @@ def test_what_a_strict_run_refuses_is_recorded_and_changes_nothing(tmp_path: Pat
     assert "--strict" in stage.of(ev.DecisionRefused)[0].why
 
 
-def test_a_decision_that_comes_when_the_run_is_ending_is_refused(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Retry(), cells=FAILING)
+def test_decision_is_refused_while_run_is_ending(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Retry(), cells=FAILING)
     assert stage.run(2, policy(on_failure="stop")) == after_failure(
         "decisionrefused retry", "failed"
     )
     assert stage.kernel.sources == ["step_1()"]
 
 
-def test_a_cancel_that_comes_when_all_is_done_is_refused(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
-    stage.kernel.on_shutdown = lambda: stage.order(decisions.Cancel())
+def test_cancel_is_refused_after_last_step(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path)
+    stage.kernel.on_shutdown = lambda: stage.submit(decisions.Cancel())
     assert stage.run(1)[-2:] == ["decisionrefused cancel", "completed"]
 
 
-# ── Nobody there ─────────────────────────────────────────────────────────────────────────────
+# ── Unattended runs ──────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     ("rules", "why"),
     [({"attended": False}, "nobody was there"), ({"on_failure": "stop"}, "--on-failure is stop")],
 )
-def test_a_failure_that_nobody_decides_about_ends_the_run(
-    tmp_path: Path, rules: dict[str, Any], why: str
-) -> None:
-    stage = Stage(tmp_path, cells=FAILING)
+def test_unattended_failure_ends_run(tmp_path: Path, rules: dict[str, Any], why: str) -> None:
+    stage = EngineRun(tmp_path, cells=FAILING)
     stage.when, stage.decisions = {}, [decisions.AddNote(text="seen")]
     assert stage.run(2, policy(**rules)) == after_failure("note.added", "failed")
     assert why in stage.of(ev.RunFinished)[0].why
     assert len(stage.saved) == 2  # at the start and at the end
 
 
-def test_a_kernel_that_does_not_start_fails_an_unattended_run(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+def test_unattended_run_fails_when_kernel_does_not_start(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path)
     stage.kernel.fails_to_start = {1}
     stage.decisions = [decisions.AddNote(text="seen")]
     stage.engine.run(run_started(2, policy(attended=False)))
@@ -662,16 +658,16 @@ def test_a_kernel_that_does_not_start_fails_an_unattended_run(tmp_path: Path) ->
     assert stage.of(ev.KernelDied)[0].generation == 1
 
 
-# ── Interrupts, deaths and late words ────────────────────────────────────────────────────────
+# ── Interrupts, deaths and late outputs ──────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
     "answer", [error("KeyboardInterrupt", ""), ok()], ids=["an error", "a swallowed interrupt"]
 )
-def test_an_interrupted_step_is_interrupted_whatever_the_kernel_says(
-    tmp_path: Path, answer: Says
+def test_interrupted_step_has_outcome_interrupted_for_any_reply(
+    tmp_path: Path, answer: MakeMessage
 ) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[], [ok()]]})
+    stage = EngineRun(tmp_path, cells={"step_1()": [[], [ok()]]})
     stage.kernel.on_interrupt = [answer]
     stage.when[ev.AttemptStarted] = [decisions.Interrupt()]
     assert stage.run(1)[:5] == [
@@ -683,8 +679,8 @@ def test_an_interrupted_step_is_interrupted_whatever_the_kernel_says(
     ]
 
 
-def test_an_interrupt_between_steps_pauses_the_run(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Continue())
+def test_interrupt_between_steps_pauses_run(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Continue())
     stage.when[ev.AttemptFinished] = [decisions.Interrupt()]
     assert stage.run(2) == [
         "s1/1 step_1()",
@@ -700,8 +696,8 @@ def test_an_interrupt_between_steps_pauses_the_run(tmp_path: Path) -> None:
     assert "interrupt" not in stage.kernel.calls
 
 
-def test_a_kernel_is_killed_when_the_operator_says_so(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.RestartKernel(), cells={"step_1()": [[]]})
+def test_kernel_is_killed_on_decision(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.RestartKernel(), cells={"step_1()": [[]]})
     stage.when[ev.AttemptStarted] = [decisions.KillKernel()]
     assert stage.run(1)[:8] == [
         "s1/1 step_1()",
@@ -716,8 +712,8 @@ def test_a_kernel_is_killed_when_the_operator_says_so(tmp_path: Path) -> None:
     assert stage.of(ev.KernelInterrupted)[0].kill
 
 
-def test_a_cancelled_step_that_answers_is_not_killed(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[]]})
+def test_cancelled_step_that_reacts_is_not_killed(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[]]})
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
     assert stage.run(2) == [
         "s1/1 step_1()",
@@ -729,11 +725,11 @@ def test_a_cancelled_step_that_answers_is_not_killed(tmp_path: Path) -> None:
     assert "kill" not in stage.kernel.calls
 
 
-def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
+def test_cancelled_step_ignoring_interrupt_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel_controller, "KILL_GRACE", 0.1)
-    stage = Stage(tmp_path, cells={"step_1()": [[]]})
+    stage = EngineRun(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
     assert stage.run(2) == [
@@ -750,28 +746,28 @@ def test_a_cancelled_step_that_ignores_the_interrupt_is_killed(
     assert killed - asked >= 0.1
 
 
-def test_cancelling_again_is_refused_and_does_not_put_the_kill_off(
+def test_second_cancel_is_refused_and_does_not_delay_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernel_controller, "KILL_GRACE", 0.1)
-    stage = Stage(tmp_path, cells={"step_1()": [[]]})
+    stage = EngineRun(tmp_path, cells={"step_1()": [[]]})
     stage.kernel.on_interrupt = []
     stage.when[ev.AttemptStarted] = [decisions.Cancel()]
 
     def insist(record: Record) -> None:
         match record.event:
             case ev.KernelInterrupted(kill=False) if len(stage.of(ev.Decided)) == 1:
-                stage.order(decisions.Cancel())
+                stage.submit(decisions.Cancel())
             case ev.DecisionRefused():
                 monkeypatch.setattr(kernel_controller, "KILL_GRACE", 3600)
 
-    stage.at_publish = insist
+    stage.on_publish = insist
     assert stage.run(1)[-2:] == ["s1/1 kernel_died", "cancelled"]
     assert len(stage.of(ev.Decided)) == len(stage.of(ev.DecisionRefused)) == 1
 
 
-def test_a_kernel_that_dies_while_it_runs_ends_the_attempt(tmp_path: Path) -> None:
-    stage = Stage(
+def test_kernel_death_ends_running_attempt(tmp_path: Path) -> None:
+    stage = EngineRun(
         tmp_path,
         decisions.RestartKernel(),
         decisions.Retry(),
@@ -797,9 +793,9 @@ def test_a_kernel_that_dies_while_it_runs_ends_the_attempt(tmp_path: Path) -> No
     ]
 
 
-def test_a_kernel_that_dies_at_a_stop_has_to_be_restarted_first(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.AddNote(text="looking"), cells=FAILING)
-    stage.at_publish = lambda record: (
+def test_kernel_dead_at_stop_must_be_restarted(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.AddNote(text="looking"), cells=FAILING)
+    stage.on_publish = lambda record: (
         stage.kernel.say([dies()]) if isinstance(record.event, ev.NoteAdded) else None
     )
     stage.when[ev.KernelDied] = [decisions.Retry()]
@@ -819,16 +815,16 @@ def test_a_kernel_that_dies_at_a_stop_has_to_be_restarted_first(tmp_path: Path) 
     ]
 
 
-def test_news_of_the_last_kernels_death_does_not_touch_the_new_one(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.RestartKernel(), decisions.Retry(), cells=FAILING)
+def test_death_of_previous_kernel_is_ignored(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.RestartKernel(), decisions.Retry(), cells=FAILING)
     kernel = stage.kernel
     kernel.on_start = lambda: kernel.say([dies(1)]) if kernel.generation == 2 else None
     assert "kernel.died" not in stage.run(1)
     assert stage.events[-1].outcome == "completed"
 
 
-def test_a_restart_that_fails_can_be_tried_again(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.RestartKernel(), decisions.RestartKernel(), cells=FAILING)
+def test_failed_restart_can_be_repeated(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.RestartKernel(), decisions.RestartKernel(), cells=FAILING)
     stage.kernel.fails_to_start = {2}
     assert stage.run(1)[3:10] == [
         "decided restart",
@@ -841,8 +837,8 @@ def test_a_restart_that_fails_can_be_tried_again(tmp_path: Path) -> None:
     ]
 
 
-def test_code_that_cannot_be_sent_fails_its_step(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells=FAILING)
+def test_code_that_cannot_be_sent_fails_step(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells=FAILING)
 
     def refuse(source: str) -> None:
         raise KernelError("no kernel is running")
@@ -853,10 +849,10 @@ def test_code_that_cannot_be_sent_fails_its_step(tmp_path: Path) -> None:
     assert (finished.ename, finished.evalue) == ("KernelError", "no kernel is running")
 
 
-def test_what_a_thread_says_after_its_step_is_late_and_kept_in_order(tmp_path: Path) -> None:
-    late: Says = lambda _request: Printed(request="r1", name="stdout", text="thread")  # noqa: E731
+def test_output_after_attempt_is_late_and_in_order(tmp_path: Path) -> None:
+    late: MakeMessage = lambda _request: Printed(request="r1", name="stdout", text="thread")  # noqa: E731
     cells = {"step_1()": [[prints("in time"), ok()]], "step_2()": [[late, prints("own"), ok()]]}
-    stage = Stage(tmp_path, cells=cells)
+    stage = EngineRun(tmp_path, cells=cells)
     assert stage.run(2) == [
         "s1/1 step_1()",
         "in time",
@@ -874,31 +870,31 @@ def test_what_a_thread_says_after_its_step_is_late_and_kept_in_order(tmp_path: P
     ]
 
 
-def test_what_is_said_at_a_stop_is_recorded_while_it_lasts(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.AddNote(text="looking"), cells=FAILING)
+def test_output_at_stop_is_recorded_at_once(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.AddNote(text="looking"), cells=FAILING)
 
     def speak(record: Record) -> None:
         match record.event:
             case ev.NoteAdded():
                 stage.kernel.say([prints("from a thread")])  # it comes when its moment is due
             case ev.Output():
-                stage.order(decisions.Cancel())
+                stage.submit(decisions.Cancel())
 
-    stage.at_publish = speak
+    stage.on_publish = speak
     assert stage.run(1) == after_failure(
         "note.added", "late from a thread", "decided cancel", "resumed", "cancelled"
     )
 
 
-def test_what_the_kernel_says_as_it_ends_is_recorded_before_the_end(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+def test_output_during_shutdown_is_recorded_before_end(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path)
     kernel = stage.kernel
     kernel.on_shutdown = lambda: kernel.say([prints("bye")]) if len(stage.saved) == 1 else None
     assert stage.run(1)[-2:] == ["late bye", "completed"]
 
 
-def test_a_loop_that_prints_makes_few_events(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[*[prints("x")] * 5000, ok()]]})
+def test_printing_loop_makes_few_events(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[*[prints("x")] * 5000, ok()]]})
     stage.run(1)
     outputs = stage.of(ev.Output)
     assert "".join(each.output["text"] for each in outputs) == "x" * 5000
@@ -909,8 +905,8 @@ def test_a_loop_that_prints_makes_few_events(tmp_path: Path) -> None:
 # ── Input ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cell_that_asks_is_answered(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[prints("which?"), asks()]]})
+def test_answer_reaches_cell_asking_for_input(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[prints("which?"), asks()]]})
     stage.when[ev.InputRequested] = [decisions.Answer(text="db2")]
     assert stage.run(1) == [
         "s1/1 step_1()",
@@ -923,9 +919,9 @@ def test_a_cell_that_asks_is_answered(tmp_path: Path) -> None:
     assert stage.kernel.answers == ["db2"]
 
 
-def test_a_password_reaches_the_kernel_and_nothing_else(tmp_path: Path) -> None:
+def test_password_is_sent_to_kernel_and_not_recorded(tmp_path: Path) -> None:
     secret = "correct horse battery staple"
-    stage = Stage(tmp_path, cells={"step_1()": [[asks("key: ", password=True)]]})
+    stage = EngineRun(tmp_path, cells={"step_1()": [[asks("key: ", password=True)]]})
     stage.when[ev.InputRequested] = [decisions.Answer(text=secret)]
     assert "answered None" in stage.run(1)
     assert stage.kernel.answers == [secret]
@@ -935,8 +931,8 @@ def test_a_password_reaches_the_kernel_and_nothing_else(tmp_path: Path) -> None:
     assert secret not in repr(stage.records)
 
 
-def test_an_answer_that_nobody_asked_for_is_refused_and_not_repeated(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, cells={"step_1()": [[asks(password=True)]]})
+def test_unrequested_answer_is_refused_and_not_recorded(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[asks(password=True)]]})
     stage.when[ev.InputRequested] = [
         decisions.Answer(text="hunter2"),
         decisions.Answer(text="hunter2"),
@@ -951,10 +947,12 @@ def test_an_answer_that_nobody_asked_for_is_refused_and_not_repeated(tmp_path: P
 # ── Approvals ────────────────────────────────────────────────────────────────────────────────
 
 
-def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any) -> Stage:
-    """A run whose first step waits for an approval, and who then says what: each of `orders` is a
-    reason to approve, or None to reject, and who."""
-    stage = Stage(folder)
+def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any) -> EngineRun:
+    """Return a run whose first step waits for an approval.
+
+    Each of `orders` is a person and a reason to approve, or None to reject.
+    """
+    stage = EngineRun(folder)
     stage.run_with = (step(1, contract=model.Contract(approve="", **contract)), step(2))
     told = list(orders)
 
@@ -969,9 +967,9 @@ def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any
                 if reason is None
                 else decisions.Approve(binding=waiting.binding, reason=reason)
             )
-            stage.order(said, who)
+            stage.submit(said, who)
 
-    stage.at_publish = heard
+    stage.on_publish = heard
     stage.decisions = [decisions.AddNote(text="waiting")]
     return stage
 
@@ -979,7 +977,7 @@ def awaiting(folder: Path, *orders: tuple[str | None, Operator], **contract: Any
 GRACE = operator("grace", os.getuid() + 1)
 
 
-def test_an_approval_of_another_person_ends_the_stop_and_is_recorded(tmp_path: Path) -> None:
+def test_approval_by_other_person_ends_stop(tmp_path: Path) -> None:
     stage = awaiting(tmp_path, (None, GRACE), ("looks right", GRACE))
     stage.run(stage.run_with)
     assert stage.kernel.sources == ["step_1()", "step_2()"]
@@ -1000,9 +998,9 @@ def test_operator_cannot_approve_their_own_run(tmp_path: Path) -> None:
     assert stage.kernel.sources == []
 
 
-def test_what_the_runbook_retries_of_a_step_shares_the_room_for_its_output(tmp_path: Path) -> None:
+def test_automatic_retries_share_output_limit(tmp_path: Path) -> None:
     noisy = [[prints("x" * 500), error()] for _ in range(4)]
-    stage = Stage(tmp_path, decisions.Retry(), cells={"noisy()": [*noisy, [prints("y"), ok()]]})
+    stage = EngineRun(tmp_path, decisions.Retry(), cells={"noisy()": [*noisy, [prints("y"), ok()]]})
     plan = (step(1, source="noisy()", contract=model.Contract(retries=3)),)
     stage.run(plan, policy(max_output=1000))
     kept = [len(event.output["text"]) for event in stage.of(ev.Output)]
@@ -1012,21 +1010,21 @@ def test_what_the_runbook_retries_of_a_step_shares_the_room_for_its_output(tmp_p
     assert stage.of(ev.Output)[-1].output["text"] == "y", "what a person decides has room anew"
 
 
-def test_what_was_decided_waits_and_is_carried_out_exactly_so_when_it_is_approved(
+def test_proposed_decision_is_carried_out_unchanged_once_approved(
     tmp_path: Path,
 ) -> None:
     edit = decisions.Edit(source="login('hunter2-hunter2')", reason="the host moved")
-    stage = Stage(tmp_path, edit, cells=FAILING, secrets={"token": "hunter2-hunter2"})
+    stage = EngineRun(tmp_path, edit, cells=FAILING, secrets={"token": "hunter2-hunter2"})
 
     def heard(record: Record) -> None:
         waiting = pending_approval(stage.engine.state)
         if isinstance(record.event, ev.DecisionProposed) and waiting is not None:
-            stage.order(decisions.Skip())
-            stage.order(decisions.Approve(binding=waiting.binding), OPERATOR)
-            stage.order(decisions.Approve(binding="what was there before"), GRACE)
-            stage.order(decisions.Approve(binding=waiting.binding, reason="right"), GRACE)
+            stage.submit(decisions.Skip())
+            stage.submit(decisions.Approve(binding=waiting.binding), OPERATOR)
+            stage.submit(decisions.Approve(binding="what was there before"), GRACE)
+            stage.submit(decisions.Approve(binding=waiting.binding, reason="right"), GRACE)
 
-    stage.at_publish = heard
+    stage.on_publish = heard
     told = stage.run(2, policy(need_approval=("edited",)))
     assert told == [
         "s1/1 step_1()",
@@ -1054,18 +1052,18 @@ def test_what_was_decided_waits_and_is_carried_out_exactly_so_when_it_is_approve
     assert [each.operator for each in stage.of(ev.ApprovalGranted)] == [GRACE]
 
 
-def test_what_was_decided_is_void_when_it_is_withdrawn_or_rejected(tmp_path: Path) -> None:
-    stage = Stage(tmp_path, decisions.Skip(reason="done by hand"), cells=FAILING)
+def test_proposed_decision_is_void_when_withdrawn_or_rejected(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, decisions.Skip(reason="done by hand"), cells=FAILING)
     stage.when[ev.DecisionProposed] = [decisions.Withdraw()]
     stage.when[ev.Decided] = [decisions.Skip()]
 
     def heard(record: Record) -> None:
         again = len(stage.of(ev.DecisionProposed)) == 2
         if again and isinstance(record.event, ev.DecisionProposed):
-            stage.order(decisions.Reject(reason="not by hand"), GRACE)
-            stage.order(decisions.Cancel())
+            stage.submit(decisions.Reject(reason="not by hand"), GRACE)
+            stage.submit(decisions.Cancel())
 
-    stage.at_publish = heard
+    stage.on_publish = heard
     told = stage.run(2, policy(need_approval=("skipped",)))
     assert told[2:] == [
         "stopped step_failed s1",
@@ -1079,11 +1077,11 @@ def test_what_was_decided_is_void_when_it_is_withdrawn_or_rejected(tmp_path: Pat
     ]
 
 
-def test_a_kernel_that_says_more_than_can_be_kept_up_with_does_not_outrun_a_time_limit(
+def test_endless_output_does_not_delay_time_limit(
     tmp_path: Path,
 ) -> None:
-    """What is due is done though there is always another message."""
-    stage = Stage(tmp_path, cells={"flood()": [[]]})
+    """Deadlines must be met although there is always another message."""
+    stage = EngineRun(tmp_path, cells={"flood()": [[]]})
     interrupted = threading.Event()
 
     def flood(_source: str) -> None:

@@ -1,4 +1,4 @@
-"""Which processes an attempt left, and how they are named."""
+"""Tests of which processes an attempt left running, and how they are described."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ KERNEL = "import subprocess, sys\nfor line in sys.stdin: print(eval(line), flush
 
 
 class Kernel:
-    """A process that starts others, in a session of its own and with the mark of a kernel."""
+    """A process that starts others, in its own session and marked as a kernel's."""
 
     def __init__(self, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -39,7 +39,7 @@ class Kernel:
         self.started: list[int] = []
 
     def starts(self, *words: str, **options: bool) -> int:
-        """Start a process; its number, once it runs its program."""
+        """Start a process; return its pid once it runs its program."""
         assert self._process.stdin
         assert self._process.stdout
         away = "stdin=-3, stdout=-3"
@@ -54,7 +54,7 @@ class Kernel:
         self._process.wait()
 
     def close(self) -> None:
-        """Leave nothing running, whatever the test came to."""
+        """Kill every process that the test started."""
         self.dies()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -90,7 +90,7 @@ def looked(found: LeftoverProcesses) -> list[leftover_processes.ev.ProcessesLeft
     return found.report_due()
 
 
-def test_whatever_it_does_to_get_away_a_process_is_its_kernels(kernel: Kernel) -> None:
+def test_process_is_attributed_to_kernel_however_it_detaches(kernel: Kernel) -> None:
     below = kernel.starts("sleep", "600")
     own_session = kernel.starts("sleep", "600", start_new_session=True)
     assert pids(processes.relatives(kernel.known, 0.0)) >= {below, own_session}
@@ -108,8 +108,8 @@ def commands(found: list[processes.Relative]) -> list[str]:
     return sorted(" ".join(each.command) for each in found if each.command[0] == "sleep")
 
 
-def test_a_process_without_the_mark_is_found_while_its_parents_are_there(kernel: Kernel) -> None:
-    """`about_to_end` is the moment."""
+def test_unmarked_process_is_found_while_parent_exists(kernel: Kernel) -> None:
+    """`snapshot` is called while the parent still exists."""
     found = LeftoverProcesses(Redaction())
     found.attempt_started(attempt_started(), kernel.known)
     away = kernel.starts("env", "-i", "setsid", "sleep", "613")
@@ -122,7 +122,7 @@ def test_a_process_without_the_mark_is_found_while_its_parents_are_there(kernel:
     assert [each.pid for each in told.processes] == [away]
 
 
-def test_what_began_before_the_attempt_or_after_it_is_not_of_it(kernel: Kernel) -> None:
+def test_process_from_outside_attempt_is_not_reported(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction())
     kernel.starts("sleep", "620")
     time.sleep(0.05)  # more than the hundredth of a second that beginnings are told in
@@ -139,7 +139,7 @@ def test_what_began_before_the_attempt_or_after_it_is_not_of_it(kernel: Kernel) 
 
 
 @pytest.mark.parametrize("outcome", ["ok", "error"])
-def test_an_attempt_that_ended_by_itself_is_not_looked_after(
+def test_attempt_that_ended_normally_is_not_checked(
     kernel: Kernel, outcome: leftover_processes.ev.Outcome
 ) -> None:
     found = LeftoverProcesses(Redaction())
@@ -150,7 +150,7 @@ def test_an_attempt_that_ended_by_itself_is_not_looked_after(
     assert found.report_at_end() == []
 
 
-def test_at_the_end_those_are_told_of_that_are_still_there(kernel: Kernel) -> None:
+def test_processes_left_at_end_are_reported_again(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction())
     found.attempt_started(attempt_started(), kernel.known)
     stays = kernel.starts("sleep", "640", start_new_session=True)
@@ -172,7 +172,7 @@ def end(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_many_are_counted_and_only_some_named(kernel: Kernel) -> None:
+def test_many_processes_are_counted_but_some_listed(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction())
     found.attempt_started(attempt_started(), kernel.known)
     for _ in range(MAX_NAMED + 3):
@@ -186,7 +186,7 @@ SECRET = "c4n4ry-c4n4ry"
 
 
 @pytest.mark.parametrize("before", [0, *range(MAX_COMMAND_LENGTH - 58, MAX_COMMAND_LENGTH - 38, 3)])
-def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, before: int) -> None:
+def test_command_line_is_redacted_before_cut(kernel: Kernel, before: int) -> None:
     found = LeftoverProcesses(Redaction({"password": SECRET}))
     found.attempt_started(attempt_started(), kernel.known)
     kernel.starts("sh", "-c", "sleep 660; exit 0", "x" * before, f"--password={SECRET}")
@@ -197,7 +197,7 @@ def test_a_command_line_is_cut_after_its_secrets_are_out_of_it(kernel: Kernel, b
     assert SECRET[:4] not in line
 
 
-def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -> None:
+def test_only_program_is_shown_when_secrets_unknown(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction(unknown=("password",)))
     kernel.starts("sleep", "670")
     told = found.report_of_kernel(kernel.known)
@@ -206,7 +206,7 @@ def test_where_secrets_are_not_known_only_the_program_is_named(kernel: Kernel) -
     assert "sleep" in [each.command for each in told.processes]
 
 
-def test_of_a_kernel_that_left_nothing_nothing_is_said(tmp_path: Path) -> None:
+def test_kernel_without_leftovers_is_not_reported(tmp_path: Path) -> None:
     gone = KernelProcess(pid=2**22 + 1, connection_file=str(tmp_path / "kernel.json"))
     assert LeftoverProcesses(Redaction()).report_of_kernel(gone) is None
     found = LeftoverProcesses(Redaction())

@@ -1,4 +1,4 @@
-"""The names that cells bind, and which of them go with a kernel."""
+"""Tests of the names that cells bind and that are lost with a kernel."""
 
 import pytest
 
@@ -31,11 +31,11 @@ from tests.support.build_events import (
         ("a\0b", []),
     ],
 )
-def test_what_a_cell_binds_at_its_top_level(source: str, names: list[str]) -> None:
+def test_bound_names_are_those_at_top_level(source: str, names: list[str]) -> None:
     assert bound_names(source) == names
 
 
-def test_what_setup_steps_make_again_is_not_lost() -> None:
+def test_names_rebound_by_setup_are_not_lost() -> None:
     plan = (
         step(1, ["setup"], source="client = 1"),
         step(2, source="client = 2; found = 3"),
@@ -47,6 +47,6 @@ def test_what_setup_steps_make_again_is_not_lost() -> None:
     assert lost_names(fold(with_deviations(told))) == ("found",)
 
 
-def test_of_another_language_nothing_is_claimed() -> None:
+def test_lost_names_is_none_for_other_language() -> None:
     assert lost_names(fold([run_started(), kernel_started(language="R")])) is None
     assert lost_names(fold(begun())) == ()

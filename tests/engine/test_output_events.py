@@ -1,4 +1,4 @@
-"""What the kernel says, put to the attempt that caused it."""
+"""Tests of kernel messages as events of the attempts that caused them."""
 
 from typing import Any
 
@@ -37,14 +37,14 @@ def printed(text: str, name: str = "stdout", request: str = "r1") -> Printed:
 
 @pytest.fixture
 def collector() -> OutputCollector:
-    """The request `r1` is the first attempt."""
+    """Return a collector whose request `r1` is the first attempt."""
     made = OutputCollector()
     made.add_request("r1", FIRST)
     return made
 
 
 @pytest.mark.parametrize(
-    ("said", "event"),
+    ("message", "event"),
     [
         (
             Displayed(request="r1", output=display(text_plain="3"), display_id="d1"),
@@ -63,14 +63,14 @@ def collector() -> OutputCollector:
         ),
     ],
 )
-def test_what_is_no_stream_is_an_event_at_once(
-    collector: OutputCollector, said: AttemptMessage, event: ev.Event
+def test_other_output_becomes_event_at_once(
+    collector: OutputCollector, message: AttemptMessage, event: ev.Event
 ) -> None:
-    assert collector.collect(said, FIRST, 0.0) == [event]
+    assert collector.collect(message, FIRST, 0.0) == [event]
     assert collector.deadline is None
 
 
-def test_stream_text_waits_a_moment_for_more_of_it(collector: OutputCollector) -> None:
+def test_stream_text_is_buffered(collector: OutputCollector) -> None:
     assert collector.collect(printed("a"), FIRST, 1.0) == []
     assert collector.deadline == 1.0 + MAX_DELAY
     assert collector.collect(printed("b"), FIRST, 1.0 + MAX_DELAY / 2) == []
@@ -80,7 +80,7 @@ def test_stream_text_waits_a_moment_for_more_of_it(collector: OutputCollector) -
     assert collector.flush() == []
 
 
-def test_text_that_comes_when_the_moment_is_over_goes_with_what_waited(
+def test_text_after_deadline_joins_buffered_text(
     collector: OutputCollector,
 ) -> None:
     collector.collect(printed("a"), FIRST, 1.0)
@@ -88,13 +88,13 @@ def test_text_that_comes_when_the_moment_is_over_goes_with_what_waited(
     assert collector.deadline is None
 
 
-def test_stdout_and_stderr_keep_their_order(collector: OutputCollector) -> None:
+def test_stdout_and_stderr_keep_order(collector: OutputCollector) -> None:
     assert collector.collect(printed("out"), FIRST, 0.0) == []
     assert collector.collect(printed("err", "stderr"), FIRST, 0.0) == [output("out")]
     assert collector.flush() == [output(stream("err", "stderr"))]
 
 
-def test_a_display_does_not_overtake_what_was_printed_before_it(
+def test_display_does_not_overtake_printed_text(
     collector: OutputCollector,
 ) -> None:
     collector.collect(printed("before"), FIRST, 0.0)
@@ -106,21 +106,21 @@ def test_a_display_does_not_overtake_what_was_printed_before_it(
 
 
 @pytest.mark.parametrize("running", [None, SECOND], ids=["nothing", "another step"])
-def test_what_comes_after_its_attempt_is_late_and_still_its_own(
+def test_output_after_attempt_is_late_and_attributed_to_it(
     collector: OutputCollector, running: ev.AttemptStarted | None
 ) -> None:
     collector.add_request("r2", SECOND)
     collector.collect(printed("thread"), running, 0.0)
     assert collector.flush() == [output("thread", late=True)]
-    said = Displayed(request="r1", output=display())
-    assert collector.collect(said, running, 0.0) == [output(display(), late=True)]
+    message = Displayed(request="r1", output=display())
+    assert collector.collect(message, running, 0.0) == [output(display(), late=True)]
     cleared = Cleared(request="r1", wait=False)
     assert collector.collect(cleared, running, 0.0) == [output_cleared(late=True)]
     updated = DisplayUpdated(request="r1", display_id="d1", data={}, metadata={})
     assert collector.collect(updated, running, 0.0) == [output_updated("d1", {}, late=True)]
 
 
-def test_text_before_and_after_the_end_of_an_attempt_is_not_mixed(
+def test_text_before_and_after_attempt_end_is_separate(
     collector: OutputCollector,
 ) -> None:
     collector.collect(printed("in time "), FIRST, 0.0)
@@ -128,7 +128,7 @@ def test_text_before_and_after_the_end_of_an_attempt_is_not_mixed(
     assert collector.flush() == [output("too late", late=True)]
 
 
-def test_a_second_attempt_of_a_step_has_its_own_outputs(collector: OutputCollector) -> None:
+def test_second_attempt_has_own_outputs(collector: OutputCollector) -> None:
     again = attempt_started("s1", 2)
     collector.add_request("r2", again)
     collector.collect(printed("old"), again, 0.0)
@@ -136,27 +136,27 @@ def test_a_second_attempt_of_a_step_has_its_own_outputs(collector: OutputCollect
     assert collector.flush() == [output("new", attempt=2)]
 
 
-def test_nobody_is_asked_for_input_that_no_running_cell_waits_for(
+def test_input_request_of_ended_attempt_is_dropped(
     collector: OutputCollector,
 ) -> None:
     asked = InputWanted(request="r1", prompt="? ", password=False)
     assert collector.collect(asked, None, 0.0) == []
 
 
-def test_what_names_no_request_of_ours_comes_of_what_ran_last(collector: OutputCollector) -> None:
+def test_unknown_request_is_attributed_to_last_attempt(collector: OutputCollector) -> None:
     collector.add_request("r2", SECOND)
-    said = Displayed(request="", output=display())
-    assert collector.collect(said, SECOND, 0.0) == [output(display(), step="s2")]
+    message = Displayed(request="", output=display())
+    assert collector.collect(message, SECOND, 0.0) == [output(display(), step="s2")]
 
 
-def test_what_comes_before_any_step_is_told_to_the_log_alone(
+def test_output_before_any_step_is_only_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert OutputCollector().collect(printed("hello from the kernel"), None, 0.0) == []
     assert "hello from the kernel" in caplog.text
 
 
-def test_each_request_is_known_by_its_attempt(collector: OutputCollector) -> None:
+def test_attempt_of_returns_attempt_of_request(collector: OutputCollector) -> None:
     assert collector.attempt_of("r1") is FIRST
     assert collector.attempt_of("r9") is None
 
@@ -165,7 +165,7 @@ CHUNKS = st.tuples(st.sampled_from(["stdout", "stderr"]), st.text(max_size=5), s
 
 
 @given(st.lists(CHUNKS))
-def test_no_text_is_lost_or_put_out_of_order(chunks: list[tuple[str, str, float]]) -> None:
+def test_text_is_complete_and_in_order(chunks: list[tuple[str, str, float]]) -> None:
     collector, now, told = OutputCollector(), 0.0, list[ev.Event]()
     collector.add_request("r1", FIRST)
     for name, text, pause in chunks:
@@ -180,7 +180,7 @@ def test_no_text_is_lost_or_put_out_of_order(chunks: list[tuple[str, str, float]
 
 
 def joined(chunks: Any) -> list[tuple[str, str]]:
-    """Neighbours of one stream as one."""
+    """Return the outputs with neighbours of one stream joined."""
     whole: list[tuple[str, str]] = []
     for name, text in chunks:
         if whole and whole[-1][0] == name:
@@ -190,12 +190,12 @@ def joined(chunks: Any) -> list[tuple[str, str]]:
     return whole
 
 
-def test_changes_of_widgets_are_joined_to_the_newest_state_of_each() -> None:
+def test_widget_changes_are_merged_to_newest_state() -> None:
     collector, running = OutputCollector(), FIRST
     collector.add_request("r1", running)
     for value in range(100):
-        said = WidgetChanged(request="r1", model="m", state={"value": value})
-        assert collector.collect(said, running, 0.0) == []
+        message = WidgetChanged(request="r1", model="m", state={"value": value})
+        assert collector.collect(message, running, 0.0) == []
     collector.collect(WidgetChanged(request="r1", model="n", state={"max": 3}), running, 0.0)
     printed = Printed(request="r1", name="stdout", text="x")
     assert collector.collect(printed, running, 0.01) == [

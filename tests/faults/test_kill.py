@@ -56,7 +56,7 @@ def perform(runs: Path, screen: Path, effects: Path, nth: int, *, after: bool) -
             done.write(source + "\n")
             done.flush()
 
-        rig.at_publish, rig.kernel.on_execute = show, run
+        rig.on_publish, rig.kernel.on_execute = show, run
         calls = [0]
         for name in BOUNDARIES:
             setattr(os, name, dying(getattr(os, name), calls, nth, after=after))

@@ -1,4 +1,4 @@
-"""Small builders of events and of whole records, for tests: every field has a plain default."""
+"""Builders of events and of whole records for tests: every field has a plain default."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def step(
     id: str | None = None,
     **fields: Any,
 ) -> Step:
-    """Step `number`, by default `s<number>` with the source `step_<number>()`."""
+    """Return step `number`, by default `s<number>` with the source `step_<number>()`."""
     return Step(
         id=f"s{number}" if id is None else id,
         number=number,
@@ -47,7 +47,7 @@ def step(
 
 
 def steps(many: int = 3, **tags: Iterable[str]) -> tuple[Step, ...]:
-    """`many` steps `s1`, `s2`, …; `s2=["fill"]` gives tags to one."""
+    """Return `many` steps `s1`, `s2`, …; `s2=["fill"]` gives one of them tags."""
     return tuple(step(number, tags.get(f"s{number}", ())) for number in range(1, many + 1))
 
 
@@ -64,7 +64,7 @@ def policy(**fields: Any) -> Policy:
 def run_started(
     steps: Iterable[Step] | int = 3, policy: Policy | None = None, **fields: Any
 ) -> ev.RunStarted:
-    """`steps` are steps, or how many plain ones."""
+    """Return the event. `steps` are steps, or how many plain ones."""
     plan = globals()["steps"](steps) if isinstance(steps, int) else tuple(steps)
     defaults: dict[str, Any] = {
         "run": "20261123-093000-restore-ab12",
@@ -213,12 +213,12 @@ def attempt_settled(
 
 
 def stream(text: str = "hello\n", name: str = "stdout") -> dict[str, Any]:
-    """An nbformat output."""
+    """Return an nbformat stream output."""
     return {"output_type": "stream", "name": name, "text": text}
 
 
 def display(**data: Any) -> dict[str, Any]:
-    """An nbformat display_data; `text_plain` stands for `text/plain`."""
+    """Return an nbformat display_data; `text_plain` stands for `text/plain`."""
     bundle = {mime.replace("_", "/", 1): value for mime, value in data.items()}
     return {"output_type": "display_data", "data": bundle, "metadata": {}}
 
@@ -226,7 +226,7 @@ def display(**data: Any) -> dict[str, Any]:
 def output(
     output: dict[str, Any] | str = "hello\n", step: str = "s1", attempt: int = 1, **fields: Any
 ) -> ev.Output:
-    """Text stands for a chunk of stdout."""
+    """Return the event. A `str` stands for a chunk of stdout."""
     return ev.Output(
         step=step,
         attempt=attempt,
@@ -362,7 +362,7 @@ def run_resumed(by: Operator = OPERATOR, **fields: Any) -> ev.RunResumed:
 def runbook_replaced(
     plan: Iterable[Step] | int = 3, diff: str = "-a\n+b", by: Operator = OPERATOR
 ) -> ev.RunbookReplaced:
-    """`plan` is steps, or how many plain ones."""
+    """Return the event. `plan` is steps, or how many plain ones."""
     return ev.RunbookReplaced(
         operator=by,
         runbook_sha256="1" * 64,
@@ -382,7 +382,7 @@ def run_finished(
     return ev.RunFinished(outcome=outcome, off_script=off_script, **defaults | fields)
 
 
-# ── What the record says of itself ───────────────────────────────────────────────────────────
+# ── Events about the record and its outputs ──────────────────────────────────────────────────
 
 
 def output_capped(step: str = "s1", attempt: int = 1, **fields: Any) -> ev.OutputCapped:
@@ -408,48 +408,49 @@ def forwarding_resumed(target: str = "syslog", upto: int = 2) -> ev.ForwardingRe
 
 
 def begun(plan: Iterable[Step] | int = 3, policy: Policy | None = None) -> list[Event]:
-    """How every run begins: the plan, and a kernel."""
+    """Return the first events of every run: the plan and a kernel."""
     return [run_started(plan, policy), kernel_started()]
 
 
 def attempted(step: str = "s1", attempt: int = 1, outcome: Outcome = "ok") -> list[Event]:
-    """A whole attempt by the script."""
+    """Return the events of a whole attempt by the script."""
     return [attempt_started(step, attempt), attempt_finished(step, attempt, outcome)]
 
 
 def crashed(*, running: str | None = None, attempt: int = 1) -> list[Event]:
-    """What is recorded of a run whose process is gone, by the next command that looks."""
+    """Return the events that the next command records for a run whose process died."""
     unseen = [attempt_indeterminate(running, attempt)] if running else []
     return [*unseen, run_interrupted()]
 
 
 def uneventful(many: int = 3) -> list[Event]:
-    """A run of `many` steps, on script, from its first event to its last."""
+    """Return a complete run of `many` steps without deviations."""
     attempts = [event for number in range(1, many + 1) for event in attempted(f"s{number}")]
     return [*begun(many), *attempts, run_finished()]
 
 
 def with_deviations(events: Iterable[Event]) -> list[Event]:
-    """`events` as an engine records them: each followed by the deviations that it entails.
+    """Return `events` as an engine records them, each followed by the deviations that it implies.
 
-    Raises IllegalEventError when one can't happen where it stands.
+    Raises:
+        IllegalEventError: an event is illegal in its state.
     """
-    state, told = RunState(), []
+    state, recorded = RunState(), []
     for event in events:
         check_transition(state, event)
         for each in (event, *deviations_of(state, event)):
             apply(state, each)
-            told.append(each)
-    return told
+            recorded.append(each)
+    return recorded
 
 
 # ── Records ──────────────────────────────────────────────────────────────────────────────────
 
 
 def clock(step: float = 1.0) -> Clock:
-    """Both clocks move on by `step` seconds from each line of a journal to the next.
+    """Return a clock that advances by `step` seconds from each line of a journal to the next.
 
-    The first look at the monotonic one is the journal's own, at the time of its first line.
+    The journal's first look at the monotonic clock is at the time of its first line.
     """
     ticks = chain((0,), count())
     walls = count()
@@ -473,17 +474,17 @@ def record(event: Event, seq: int = 0, prev: str = GENESIS, at: datetime | None 
 
 
 def records(events: Sequence[Event] | Iterable[Event]) -> list[Record]:
-    """`events` as a journal stamps them: chained, one second between two."""
-    told: list[Record] = []
+    """Return `events` as a journal stamps them: chained, one second apart."""
+    recorded: list[Record] = []
     prev = GENESIS
     for seq, event in enumerate(events):
-        told.append(record(event, seq, prev))
-        prev = told[-1].hash
-    return told
+        recorded.append(record(event, seq, prev))
+        prev = recorded[-1].hash
+    return recorded
 
 
 def write(path: Path, events: Iterable[Event]) -> Path:
-    """A journal at `path` that holds `events`, stamped by `clock()`."""
+    """Write a journal of `events` to `path`, stamped by `clock()`."""
     journal = Journal.create(path, clock())
     journal.append(list(events), sync=False)
     journal.close()

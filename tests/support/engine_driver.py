@@ -1,6 +1,6 @@
-"""The engine's loop without an engine: a run that only its state and its script tell, for tests.
+"""Random runs for property tests: the engine's loop without journal and kernel.
 
-Whatever the runbook, the policy and the choices, `run` records what an engine would.
+Whatever the runbook, the policy and the choices, `RandomRun.run` records what an engine would.
 """
 
 import random
@@ -52,21 +52,24 @@ TAGS = (
     "shell-errors-ok",
 )
 ALL_KINDS = get_args(DeviationKind)
-GRACE = operator("grace", 1001, "socket")
-PATIENCE = 400  # turns of the loop that no run of a few decisions needs
+APPROVER = operator("grace", 1001, "socket")
+MAX_TURNS = 400  # turns of the loop: more than any of these runs needs
 
 
-class Drive:
-    """One run. `chance` makes every choice that a kernel or an operator would make."""
+class RandomRun:
+    """One run. `chance` makes every choice that a kernel or an operator would make.
+
+    The operator cancels after `max_decisions` decisions.
+    """
 
     def __init__(
-        self, steps: tuple[Step, ...], policy: Policy, chance: random.Random, patience: int
+        self, steps: tuple[Step, ...], policy: Policy, chance: random.Random, max_decisions: int
     ) -> None:
         self.state = RunState()
         self.events: list[Event] = []
-        self.refused = 0
+        self.refusals = 0
         self.chance = chance
-        self.decisions = patience  # after so many the operator cancels
+        self.decisions_left = max_decisions  # then the operator cancels
         for event in begun(steps, policy):
             self.emit(event)
 
@@ -76,47 +79,48 @@ class Drive:
             apply(self.state, each)
             self.events.append(each)
 
-    def odds(self, percent: int) -> bool:
+    def happens(self, percent: int) -> bool:
+        """Return True in `percent` of 100 calls."""
         return self.chance.randrange(100) < percent
 
-    def run(self) -> "Drive":
-        for _ in range(PATIENCE):
-            self.between()
-            following = what_next(self.state)
-            match following:
+    def run(self) -> "RandomRun":
+        for _ in range(MAX_TURNS):
+            self.between_attempts()
+            next_action = what_next(self.state)
+            match next_action:
                 case NextAttempt():
-                    self.attempt(following)
+                    self.attempt(next_action)
                 case NextRestart():
-                    self.restart(following)
+                    self.restart(next_action)
                 case NextStop():
-                    ended = self.stop(following)
+                    ended = self.stop(next_action)
                     if ended is not None:
                         return self.finish(ended)
                 case NextFinish():
-                    return self.finish(following)
+                    return self.finish(next_action)
         raise AssertionError("the run does not end")
 
-    def between(self) -> None:
-        """What can happen between two attempts."""
-        if self.odds(3) and self.state.kernel == "alive":
+    def between_attempts(self) -> None:
+        """Let happen what can happen between two attempts."""
+        if self.happens(3) and self.state.kernel == "alive":
             self.emit(kernel_died(self.state.generation))
-        if self.odds(3):
+        if self.happens(3):
             self.decide(decisions.Interrupt())
-        if self.odds(1):
+        if self.happens(1):
             self.decide(decisions.Cancel())
-        if self.odds(2):
+        if self.happens(2):
             self.crash()
 
     def crash(self) -> None:
-        """The process is gone, and another resumes the run, with the kernel or without."""
+        """Let the process die and another resume the run, with the kernel or without it."""
         running = self.state.attempt
         if running is None:
-            told = crashed()
+            events = crashed()
         else:
-            told = crashed(running=running.step, attempt=running.attempt)
-        for event in (*told, run_resumed()):
+            events = crashed(running=running.step, attempt=running.attempt)
+        for event in (*events, run_resumed()):
             self.emit(event)
-        if self.state.kernel == "alive" and self.odds(50):
+        if self.state.kernel == "alive" and self.happens(50):
             self.emit(kernel_reattached(self.state.generation))
             self.emit(kernel_idle(self.state.generation))
         elif self.state.kernel == "alive":
@@ -125,18 +129,18 @@ class Drive:
     def attempt(self, planned: NextAttempt) -> None:
         started = attempt_started_event(self.state, planned)
         self.emit(started)
-        if self.odds(10):
+        if self.happens(10):
             self.decide(
                 self.chance.choice(
                     (decisions.Interrupt(), decisions.KillKernel(), decisions.AddNote(text="!"))
                 )
             )
-        if self.odds(3):
+        if self.happens(3):
             self.decide(decisions.Cancel())
         outcome = self.outcome()
         if outcome == "kernel_died":
             self.emit(kernel_died(self.state.generation))
-        if self.odds(3):
+        if self.happens(3):
             self.crash()
             return
         self.emit(
@@ -145,7 +149,7 @@ class Drive:
                 attempt=started.attempt,
                 outcome=outcome,
                 duration=0.5,
-                ended_run=outcome == "ok" and self.odds(2),
+                ended_run=outcome == "ok" and self.happens(2),
             )
         )
 
@@ -156,35 +160,35 @@ class Drive:
 
     def restart(self, restart: NextRestart) -> None:
         generation = self.state.generation + 1
-        if self.odds(20):
+        if self.happens(20):
             self.emit(kernel_died(generation, "it did not start"))
         else:
             self.emit(kernel_restarted(generation, restart.why))
 
     def stop(self, stop: NextStop) -> NextFinish | None:
         current = self.state.current
-        wait = waits_for_decision(self.state, stop)
+        can_wait = waits_for_decision(self.state, stop)
         where = stop.step or (current.step.id if current else None)
         self.emit(ev.Stopped(reason=stop.reason, step=where, detail=stop.detail))
-        if not wait:
+        if not can_wait:
             return unattended_end(self.state, stop)
         while self.state.phase is Phase.STOPPED:
-            if self.odds(3) and self.state.kernel == "alive":
+            if self.happens(3) and self.state.kernel == "alive":
                 self.emit(kernel_died(self.state.generation))
-            if self.odds(2):
+            if self.happens(2):
                 self.crash()
                 break
-            self.decisions -= 1
-            self.decide(self.choice() if self.decisions > 0 else decisions.Cancel())
+            self.decisions_left -= 1
+            self.decide(self.choice() if self.decisions_left > 0 else decisions.Cancel())
         return None
 
     def choice(self) -> Decision:
-        some = self.chance.choice((*self.state.order, "no such step"))
+        target = self.chance.choice((*self.state.order, "no such step"))
         return self.chance.choice(
             (
                 decisions.Run(),
                 decisions.Run(),
-                decisions.Run(step=some),
+                decisions.Run(step=target),
                 decisions.Run(typed="db1"),
                 decisions.Continue(),
                 decisions.Continue(typed="db1"),
@@ -198,9 +202,9 @@ class Drive:
                 decisions.Retry(reason="again"),
                 decisions.Retry(),
                 decisions.Edit(source=self.chance.choice(("other()", "", "step_1()"))),
-                decisions.Edit(source="other()", step=some),
+                decisions.Edit(source="other()", step=target),
                 decisions.Skip(reason="done by hand"),
-                decisions.Jump(step=some),
+                decisions.Jump(step=target),
                 decisions.Insert(source=self.chance.choice(("look()", "  "))),
                 decisions.RestartKernel(reason="lost"),
                 decisions.AddNote(text=self.chance.choice(("seen", ""))),
@@ -212,24 +216,26 @@ class Drive:
         )
 
     def decide(self, decision: Decision) -> None:
-        """As `Engine._decide`: an allowed decision is recorded; a refused one changes nothing."""
+        """Record an allowed decision as `Engine._decide` does; a refused one changes nothing."""
         before = deepcopy(self.state)
-        why_not = decision_refusal(self.state, decision) or missing_input(self.state, decision)
-        if why_not is None:
-            self.foreseen(decision)
-        assert plain(self.state) == plain(before), "asking alone changed the state"
-        if why_not is not None:
-            self.refused += 1
+        refusal = decision_refusal(self.state, decision) or missing_input(self.state, decision)
+        if refusal is None:
+            self.check_foreseeable(decision)
+        assert comparable(self.state) == comparable(before), "asking alone changed the state"
+        if refusal is not None:
+            self.refusals += 1
             self.emit(
-                ev.DecisionRefused(operator=OPERATOR, decision=decision_name(decision), why=why_not)
+                ev.DecisionRefused(operator=OPERATOR, decision=decision_name(decision), why=refusal)
             )
-            assert plain(self.state) == plain(before), "a refused decision changed the state"
+            assert comparable(self.state) == comparable(before), (
+                "a refused decision changed the state"
+            )
             return
         if isinstance(decision, decisions.AddNote):
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
             return
         if isinstance(decision, decisions.Approve | decisions.Reject):
-            for event in approval_events(self.state, GRACE, decision):
+            for event in approval_events(self.state, APPROVER, decision):
                 self.emit(event)
             return
         if isinstance(decision, decisions.Settle):
@@ -237,11 +243,11 @@ class Drive:
             self.emit(attempt_settled(asked.step, asked.attempt, decision.finding))
             self.emit(ev.Resumed())
             return
-        why = required_approval(self.state, decision)
-        if why is not None:
-            self.emit(proposal_event(self.state, decision, OPERATOR, why))
+        required = required_approval(self.state, decision)
+        if required is not None:
+            self.emit(proposal_event(self.state, decision, OPERATOR, required))
             return
-        self.emit(decided(decision))
+        self.emit(decided_event(decision))
         if self.state.phase is Phase.RUNNING:
             kill = isinstance(decision, decisions.KillKernel)
             self.emit(kernel_interrupted(self.state.generation, kill=kill))
@@ -252,11 +258,11 @@ class Drive:
         waiting = pending_approval(self.state)
         return waiting.binding if waiting else ""
 
-    def foreseen(self, decision: Decision) -> None:
-        """That its consequences can be told of every allowed decision."""
+    def check_foreseeable(self, decision: Decision) -> None:
+        """Check that the deviations of an allowed decision can be computed in advance."""
         implied_deviations(self.state, decision)
 
-    def finish(self, finish: NextFinish) -> "Drive":
+    def finish(self, finish: NextFinish) -> "RandomRun":
         self.emit(
             ev.RunFinished(
                 outcome=finish.outcome,
@@ -269,7 +275,7 @@ class Drive:
         return self
 
 
-def decided(decision: Decision) -> ev.Decided:
+def decided_event(decision: Decision) -> ev.Decided:
     return ev.Decided(
         operator=OPERATOR,
         decision=decision_name(decision),
@@ -280,25 +286,28 @@ def decided(decision: Decision) -> ev.Decided:
     )
 
 
-def plain(state: RunState) -> dict[str, Any]:
-    """`state` to compare; `position` is only where the search for the current step begins."""
+def comparable(state: RunState) -> dict[str, Any]:
+    """Return the fields of `state` to compare.
+
+    `position` is left out: it only caches where the search for the current step begins.
+    """
     return {name: value for name, value in vars(state).items() if name != "position"}
 
 
-def some_steps(chance: random.Random) -> tuple[Step, ...]:
-    """One to six steps, each with a few tags."""
+def random_steps(chance: random.Random) -> tuple[Step, ...]:
+    """Return one to six steps, each with a few tags."""
     count = chance.randint(1, 6)
     return tuple(
         step(
             number,
             [tag for tag in TAGS if chance.random() < 0.15],
-            contract=some_contract(chance),
+            contract=random_contract(chance),
         )
         for number in range(1, count + 1)
     )
 
 
-def some_contract(chance: random.Random) -> Contract:
+def random_contract(chance: random.Random) -> Contract:
     asked = "sure?" if chance.random() < 0.15 else None
     return Contract(
         manual=chance.random() < 0.1,
@@ -311,7 +320,7 @@ def some_contract(chance: random.Random) -> Contract:
     )
 
 
-def some_policy(chance: random.Random) -> Policy:
+def random_policy(chance: random.Random) -> Policy:
     return Policy(
         attended=chance.random() < 0.8,
         on_failure="stop" if chance.random() < 0.15 else "ask",

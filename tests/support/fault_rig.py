@@ -18,7 +18,7 @@ from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.views.export import notebook
-from tests.engine.test_engine import Stage, error, ok, prints
+from tests.engine.test_engine import EngineRun, error, ok, prints
 from tests.support.build_events import run_started
 
 CELLS: dict[str, Any] = {
@@ -30,7 +30,7 @@ DECISIONS: tuple[Decision, ...] = (decisions.Retry(reason="again"),)
 EFFECTS = ["step_1()", "step_2()", "step_2()", "step_3()"]  # of the whole run, undisturbed
 
 
-class Rig(Stage):
+class Rig(EngineRun):
     """`effects` are the sources that the kernel ran, in order; at each, that its start was in the
     file has been checked."""
 

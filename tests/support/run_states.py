@@ -1,34 +1,46 @@
-"""Runs that stand somewhere, for the tests of what is decided there and what comes of it."""
+"""Runs in a given state, for tests of decisions and their results."""
 
 from collections.abc import Iterable
 from typing import Any
 
+from nbrun.core import decisions, model
 from nbrun.core.decisions import Decision
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Deviated, Event
+from nbrun.core.guards import decision_refusal
 from nbrun.core.planner import NextAttempt, NextRestart, attempt_started_event, what_next
+from nbrun.core.proposals import approval_events, proposal_event, required_approval
 from nbrun.core.reducer import apply, fold
 from nbrun.core.state import RunState
 from tests.support.build_events import (
+    OPERATOR,
     attempt_failed,
     attempted,
     begun,
     kernel_restarted,
+    kernel_started,
+    operator,
     policy,
     resumed,
+    run_started,
+    step,
     stopped,
     with_deviations,
 )
 from tests.support.build_events import attempt_started as started
-from tests.support.engine_driver import decided as as_decided
+from tests.support.engine_driver import decided_event
+
+GRACE = operator("grace", 1001)
+STEP_FOR_DBA = step(1, contract=model.Contract(approve="dba"))
 
 
 def state_of(events: Iterable[Event]) -> RunState:
+    """Return the state after `events` and the deviations that they imply."""
     return fold(with_deviations(events))
 
 
-def failed(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
-    """Stopped at step `number`, which failed; those before it succeeded."""
+def stopped_by_failure(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
+    """Return a run that stopped because step `number` failed; those before it succeeded."""
     before = [event for n in range(1, number) for event in attempted(f"s{n}")]
     id_ = f"s{number}"
     return [
@@ -40,15 +52,15 @@ def failed(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
     ]
 
 
-def waiting(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
-    """Stopped before step `number` in step mode; those before it succeeded."""
+def stopped_before(number: int = 1, plan: Any = 3, **rules: Any) -> list[Event]:
+    """Return a run that stopped before step `number` in step mode; those before it succeeded."""
     before = [event for n in range(1, number) for event in attempted(f"s{n}")]
     where = stopped("step_mode", f"s{number}")
     return [*begun(plan, policy(step=True, **rules)), *before, where]
 
 
-def carried_out(state: RunState, decision: Decision) -> list[Deviated]:
-    """What is recorded as deviations when `decision` is taken and, at once, carried out."""
+def recorded_deviations(state: RunState, decision: Decision) -> list[Deviated]:
+    """Make `decision` and carry it out; return the deviations that this records."""
     seen: list[Deviated] = []
 
     def emit(event: Event) -> None:
@@ -57,7 +69,7 @@ def carried_out(state: RunState, decision: Decision) -> list[Deviated]:
             if isinstance(each, Deviated):
                 seen.append(each)
 
-    emit(as_decided(decision))
+    emit(decided_event(decision))
     emit(resumed())
     match what_next(state):
         case NextAttempt() as planned if planned.cause == "operator":
@@ -67,9 +79,40 @@ def carried_out(state: RunState, decision: Decision) -> list[Deviated]:
     return seen
 
 
-def kinds(deviations: Iterable[Deviated]) -> list[tuple[str, str | None]]:
+def kinds_and_steps(deviations: Iterable[Deviated]) -> list[tuple[str, str | None]]:
+    """Return the kind and step of each deviation."""
     return [(each.kind, each.step) for each in deviations]
 
 
-def following(*events: Event) -> Any:
+def next_action(*events: Event) -> Any:
+    """Return what a run does next after `events`."""
     return what_next(state_of(events))
+
+
+def awaiting_approval(**fields: Any) -> list[Event]:
+    """Return a run stopped at a step that needs an approval by the group dba."""
+    return [run_started((STEP_FOR_DBA, step(2)), **fields), kernel_started(), stopped("approval")]
+
+
+def state_after(state: RunState, decision: decisions.Approve | decisions.Reject) -> RunState:
+    """Apply an approval or rejection by another person to `state`; return it."""
+    for event in approval_events(state, GRACE, decision):
+        apply(state, event)
+    return state
+
+
+def with_approval(events: list[Event]) -> list[Event]:
+    """Return `events` and an approval of what waits after them."""
+    return [
+        *events,
+        *approval_events(fold(with_deviations(events)), GRACE, decisions.Approve(binding="")),
+    ]
+
+
+def with_proposal(events: list[Event], decision: Decision) -> list[Event]:
+    """Return `events` and the proposal of `decision`, which is allowed and needs an approval."""
+    state = state_of(events)
+    assert decision_refusal(state, decision) is None
+    why = required_approval(state, decision)
+    assert why is not None
+    return [*events, proposal_event(state, decision, OPERATOR, why)]
