@@ -52,6 +52,12 @@ class DamagedJournalError(JournalError):
     exit_code = ExitCode.ALTERED
 
 
+class BrokenRecordError(NbrunError):
+    """A record is not what nbrun wrote; the message names the line or the file."""
+
+    exit_code = ExitCode.ALTERED
+
+
 class SignatureError(NbrunError):
     """A signature can't be made, or is not valid."""
 

@@ -1,4 +1,4 @@
-"""Keeps a growing record sealed: at its end, at each stop, and every few minutes."""
+"""Seal a growing record: at its end, at each stop, and every few minutes."""
 
 import logging
 import threading
@@ -11,37 +11,42 @@ from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.errors import SignatureError
 
-EVERY = 300.0  # seconds between two seals of a run that goes on
+EVERY = 300.0  # seconds between two seals while steps run
 PATIENCE = 60.0  # seconds that the end of a run waits for its seal
 
 
-class Sealer:
-    """Signs on a thread of its own, so that a slow agent never holds up a step."""
+class AutoSealer:
+    """Makes seals on a thread of its own, so that a slow SSH agent never delays a step."""
 
     def __init__(
         self, key: Path, run: str, path: Path, report: Callable[[Event], None], every: float = EVERY
     ) -> None:
-        """`path`: where the seals are kept. What can't be signed is reported, and tried again
-        when the next seal is due."""
+        """`path` is the file of seals. `report` appends an event to the journal.
+
+        A failed seal is reported, and tried again when the next one is due.
+        """
         self._key = key
         self._run = run
         self._path = path
         self._report = report
         self._every = every
         self._changed = threading.Condition()
-        self._head: Record | None = None
-        self._sealed = -1
+        self._head: Record | None = None  # the last record
+        self._sealed = -1  # the number of the last record for which a seal was tried
         self._due = time.monotonic() + every
         self._ended = False
-        self._thread = threading.Thread(target=self._seal_on, name="nbrun-sealing", daemon=True)
+        self._thread = threading.Thread(target=self._run_thread, name="nbrun-sealing", daemon=True)
         self._thread.start()
 
-    def take(self, records: Sequence[Record]) -> None:
-        """The record has grown by these. Comes back at once, but for the end of a run: that is
-        sealed when this returns, if it can be."""
+    def receive(self, records: Sequence[Record]) -> None:
+        """Receive records that were appended; return at once.
+
+        Only the end of a run waits: it is sealed on return, unless sealing failed or took too long.
+        """
         ended = any(isinstance(record.event, ev.RunFinished) for record in records)
         with self._changed:
             for record in records:
+                # A failed seal must not cause the next one.
                 if not isinstance(record.event, ev.SealFailed):
                     self._head = record
             if any(isinstance(record.event, ev.Stopped) for record in records):
@@ -51,25 +56,25 @@ class Sealer:
             self.close()
 
     def close(self) -> None:
-        """Seal what there is, and end the thread."""
+        """Seal what is not sealed yet, and end the thread."""
         with self._changed:
             self._ended = True
             self._due = 0.0
             self._changed.notify()
         self._thread.join(PATIENCE)
 
-    # ── the thread ───────────────────────────────────────────────────────────────────────────
+    # ── on the thread ────────────────────────────────────────────────────────────────────────
 
-    def _seal_on(self) -> None:
+    def _run_thread(self) -> None:
         while True:
             head, ended = self._wait()
             if head is not None:
-                self._make(head)
+                self._seal(head)
             elif ended:
                 return
 
     def _wait(self) -> tuple[Record | None, bool]:
-        """The head to seal when one is due; None, and whether to end, else."""
+        """Wait for a seal to be due; return its record, or None and True at the end."""
         with self._changed:
             while True:
                 left = self._due - time.monotonic()
@@ -82,9 +87,9 @@ class Sealer:
                     return None, True
                 self._changed.wait(max(left, 0.0))
 
-    def _make(self, head: Record) -> None:
+    def _seal(self, head: Record) -> None:
         try:
-            seals.keep(self._path, seals.make(self._key, self._run, head))
+            seals.append(self._path, seals.make(self._key, self._run, head))
         except (SignatureError, OSError) as error:
             logging.getLogger(__name__).warning("line %d could not be sealed: %s", head.seq, error)
             self._report(ev.SealFailed(upto=head.seq, why=str(error)))

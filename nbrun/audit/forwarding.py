@@ -1,8 +1,8 @@
-"""Sends a growing journal on, line by line, without ever keeping the run waiting.
+"""Forward a growing journal to a sink, line by line, without delaying the run.
 
-What has been sent is known by a file beside the journal, `unforwarded`, which holds how far that
-is: bytes and lines, two numbers. It is there for as long as something is left to send, so that the
-next run that sends its record on can send what this one could not.
+The file `unforwarded` beside the journal holds how much of it was sent: two numbers, bytes and
+lines. The file exists while something is left to send, so that a later run can send what this run
+could not.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from nbrun.audit.sinks import Line, Target
+from nbrun.audit.sinks import JournalLine, Sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.errors import ForwardingError
@@ -23,105 +23,115 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import open_regular
 
 BATCH = 2**20  # bytes sent at once
-GATHER = 0.2  # seconds in which lines come together
-PATIENCE = 5.0  # seconds that the end of a run waits for what is left
-FIRST_PAUSE = 1.0  # seconds between two tries, twice as many each time
+GATHER = 0.2  # seconds to collect lines before they are sent
+PATIENCE = 5.0  # seconds that the end of a run waits for the remaining lines
+FIRST_PAUSE = 1.0  # seconds before the first retry; each pause is twice as long as the one before
 LONGEST_PAUSE = 60.0
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _LineHead(msgspec.Struct, frozen=True):
     at: str
     event: str
 
 
-_NUMBERS = re.compile(rb"(\d{20}) (\d{20})\n")
-_heads = msgspec.json.Decoder(_Head)
+_POSITION = re.compile(rb"(\d{20}) (\d{20})\n")
+_line_heads = msgspec.json.Decoder(_LineHead)
 
 
 class Forwarder:
-    """Reads the journal's file on a thread of its own: nothing waits in memory."""
+    """Sends lines on a thread of its own. It reads them from the file: no queue fills memory."""
 
     def __init__(
-        self, target: Target, directory: RunDirectory, report: Callable[[Event], None]
+        self, sink: Sink, directory: RunDirectory, report: Callable[[Event], None]
     ) -> None:
-        self._target = target
+        """`report` appends an event to the journal."""
+        self._sink = sink
         self._directory = directory
         self._report = report
         self._grown = threading.Event()
         self._closing = threading.Event()
         self._failing = False
-        self._tidied = False
-        self._thread = threading.Thread(target=self._run, name="nbrun-forwarding", daemon=True)
+        self._tried_earlier_runs = False
+        self._thread = threading.Thread(
+            target=self._run_thread, name="nbrun-forwarding", daemon=True
+        )
         self._thread.start()
 
-    def take(self, _records: Sequence[Record]) -> None:
+    def receive(self, _records: Sequence[Record]) -> None:
+        """Wake the thread, which reads the lines from the journal."""
         self._grown.set()
 
     def close(self) -> None:
-        """Send what is left if that is possible within a few seconds."""
+        """Send the remaining lines, if that is possible within a few seconds."""
         self._closing.set()
         self._grown.set()
         self._thread.join(PATIENCE)
 
-    # ── the thread ───────────────────────────────────────────────────────────────────────────
+    # ── on the thread ────────────────────────────────────────────────────────────────────────
 
-    def _run(self) -> None:
+    def _run_thread(self) -> None:
         try:
-            with _Unsent(self._directory, create=True) as own:
+            with _UnsentLines(self._directory, create=True) as own:
                 closing = False
                 while not closing:
                     self._grown.wait()
                     closing = self._closing.wait(GATHER)
                     self._grown.clear()
                     self._send_until_done(own)
-        except OSError as error:  # its own file can't be kept: then nothing would be sent on later
-            self._failed(0, ForwardingError(f"{self._directory.unforwarded}: {error}"))
+        except OSError as error:  # without `unforwarded`, no later run would send the rest
+            self._on_failure(0, ForwardingError(f"{self._directory.unforwarded}: {error}"))
 
-    def _send_until_done(self, unsent: "_Unsent") -> None:
+    def _send_until_done(self, unsent: "_UnsentLines") -> None:
         pause = FIRST_PAUSE
         while True:
             try:
-                unsent.send(self._target)
+                unsent.send(self._sink)
             except ForwardingError as error:
-                self._failed(unsent.seq, error)
+                self._on_failure(unsent.seq, error)
             else:
-                self._succeeded(unsent.seq)
-                self._send_left_behind()
+                self._on_success(unsent.seq)
+                self._send_earlier_runs()
                 return
             if self._closing.wait(pause):
                 return
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _send_left_behind(self) -> None:
-        """What earlier runs could not send, oldest first, once. What fails waits on."""
-        if self._tidied:
+    def _send_earlier_runs(self) -> None:
+        """Send once what earlier runs could not, oldest first. A failure leaves it for later."""
+        if self._tried_earlier_runs:
             return
-        self._tidied = True
+        self._tried_earlier_runs = True
         for path in sorted(self._directory.path.parent.glob("*/unforwarded")):
             if path.parent == self._directory.path:
                 continue
             try:
-                with _Unsent(RunDirectory(path.parent), create=False) as unsent:
-                    unsent.send(self._target)
-            except BlockingIOError:  # that run goes on, and sends it itself
+                with _UnsentLines(RunDirectory(path.parent), create=False) as unsent:
+                    unsent.send(self._sink)
+            except BlockingIOError:  # that run is still running, and sends its lines itself
                 continue
             except (ForwardingError, OSError) as error:
-                logging.getLogger(__name__).warning("%s: can't be sent on: %s", path.parent, error)
+                logging.getLogger(__name__).warning(
+                    "%s: can't be forwarded: %s", path.parent, error
+                )
 
-    def _failed(self, since: int, error: ForwardingError) -> None:
+    def _on_failure(self, since: int, error: ForwardingError) -> None:
+        """Report the first of several failures."""
         if not self._failing:
             self._failing = True
-            logging.getLogger(__name__).warning("the record can't be sent on: %s", error)
-            self._report(ev.ForwardingFailed(target=self._target.name, since=since, why=str(error)))
+            logging.getLogger(__name__).warning("the journal can't be forwarded: %s", error)
+            self._report(ev.ForwardingFailed(target=self._sink.name, since=since, why=str(error)))
 
-    def _succeeded(self, sent: int) -> None:
+    def _on_success(self, sent: int) -> None:
         if self._failing:
             self._failing = False
-            self._report(ev.ForwardingResumed(target=self._target.name, upto=sent - 1))
+            self._report(ev.ForwardingResumed(target=self._sink.name, upto=sent - 1))
 
 
-class _Unsent:
-    """How far a journal has been sent. Held, and so locked, by one process at a time."""
+class _UnsentLines:
+    """The lines of a journal that were not sent yet. One process at a time holds their lock.
+
+    `offset` and `seq`: how many bytes and lines were sent.
+    """
 
     def __init__(self, directory: RunDirectory, *, create: bool) -> None:
         self._directory = directory
@@ -129,34 +139,41 @@ class _Unsent:
         self._fd = -1
         self.offset, self.seq = 0, 0
 
-    def __enter__(self) -> "_Unsent":
-        """Raises OSError: there is no such file, or another process holds it."""
+    def __enter__(self) -> "_UnsentLines":
+        """Open and lock `unforwarded`.
+
+        Raises:
+            BlockingIOError: another process holds it, or has just sent everything.
+            OSError: the file does not exist, or can't be opened.
+        """
         self._fd = os.open(self._directory.unforwarded, self._flags, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.fchmod(self._fd, 0o600)
-            if os.fstat(self._fd).st_nlink == 0:  # all was sent while this waited
+            if os.fstat(self._fd).st_nlink == 0:  # removed between opening and locking
                 raise BlockingIOError
         except OSError:
             os.close(self._fd)
             raise
-        kept = _NUMBERS.fullmatch(os.pread(self._fd, 100, 0))
-        if kept is not None:
-            self.offset, self.seq = int(kept[1]), int(kept[2])
+        position = _POSITION.fullmatch(os.pread(self._fd, 100, 0))
+        if position is not None:
+            self.offset, self.seq = int(position[1]), int(position[2])
         return self
 
     def __exit__(self, *_error: object) -> None:
         os.close(self._fd)
 
-    def send(self, target: Target) -> None:
-        """Send all there is; the file is gone when that was the end of the run.
+    def send(self, sink: Sink) -> None:
+        """Send all remaining lines. After the end of the run, remove `unforwarded`.
 
         Raises:
-            ForwardingError: some are left; the next call goes on with them.
+            ForwardingError: some lines are left; the next call continues with them.
         """
         ended = False
-        while lines := self._next():
-            target.send(lines)
+        while lines := self._next_batch():
+            sink.send(lines)
+            # The position is written after the lines were sent: a crash between the two sends
+            # lines twice, and loses none.
             self.offset += sum(len(line.content) + 1 for line in lines)
             self.seq += len(lines)
             os.pwrite(self._fd, b"%020d %020d\n" % (self.offset, self.seq), 0)
@@ -164,9 +181,9 @@ class _Unsent:
         if ended:
             self._directory.unforwarded.unlink()
 
-    def _next(self) -> list[Line]:
-        """The next whole lines, about `BATCH` bytes of them."""
-        lines: list[Line] = []
+    def _next_batch(self) -> list[JournalLine]:
+        """Return the next complete lines, about `BATCH` bytes."""
+        lines: list[JournalLine] = []
         size = 0
         with open_regular(self._directory.journal) as journal:
             journal.seek(self.offset)
@@ -177,12 +194,13 @@ class _Unsent:
                 lines.append(self._line(line[:-1], self.seq + len(lines)))
         return lines
 
-    def _line(self, content: bytes, seq: int) -> Line:
+    def _line(self, content: bytes, seq: int) -> JournalLine:
         try:
-            head = _heads.decode(content)
+            head = _line_heads.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            # This message is recorded: it must not change.
             raise ForwardingError(f"line {seq + 1} is no event of a record: {error}") from error
-        return Line(
+        return JournalLine(
             run=self._directory.id,
             seq=seq,
             at=head.at,

@@ -1,8 +1,8 @@
-"""Seals: signatures of a record up to one of its lines, kept in a file beside the journal.
+"""Seals: signatures of a record up to one of its lines, in a file beside the journal.
 
-A seal signs a statement, a short text with the run's id, the number of a line and that line's
-SHA-256. Since each line has the hash of the one before, it vouches for all lines up to there. One
-that was not made by the run itself but afterwards says so, and when, in what it signs.
+A seal signs a statement: a short text with the run's id, the number of a line and that line's
+SHA-256. Each line has the hash of the line before, so a seal covers all lines up to its own. The
+statement of a seal that was made after the run also says so, with the time.
 """
 
 import os
@@ -24,16 +24,18 @@ _STATEMENT = re.compile(
 )
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A line of the file, as JSON: `statement` is the signed text, `signature` OpenSSH's armor."""
+class _SealLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of the file. `statement` is the signed text, `signature` OpenSSH's armored one."""
 
     statement: str
     signature: str
 
 
 class Seal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a seal vouches for: the lines of `run` up to the one of number `seq` and hash `head`.
-    `later`: when it was made, in UTC, if that was after the run; else empty."""
+    """A signature of the lines of `run` up to the line with the number `seq` and the hash `head`.
+
+    `later`: when the seal was made, in UTC, if that was after the run; otherwise empty.
+    """
 
     run: str
     seq: int
@@ -43,37 +45,43 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def statement(self) -> bytes:
-        """The text that is signed."""
-        return statement(self.run, self.seq, self.head, self.later)
+        """Return the text that is signed."""
+        return statement_text(self.run, self.seq, self.head, self.later)
 
 
-_lines = msgspec.json.Decoder(_Line)
+_lines = msgspec.json.Decoder(_SealLine)
 
 
-def statement(run: str, seq: int, head: str, later: str = "") -> bytes:
+def statement_text(run: str, seq: int, head: str, later: str = "") -> bytes:
+    """Return the text to sign. The arguments are fields of `Seal`."""
     made_later = f"later {later}\n" if later else ""
     return f"nbrun-seal 1\nrun {run}\nseq {seq}\nsha256 {head}\n{made_later}".encode()
 
 
 def make(key: Path, run: str, record: Record, later: datetime | None = None) -> Seal:
-    """A seal of the record up to the line `record`; `later`: the time, after the run.
+    """Sign a record up to the line `record`. `later` is the current time, if the run has ended.
 
     Raises:
         SignatureError: `key` can't sign.
     """
     at = f"{later.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if later else ""
-    signature = ssh_signatures.sign(key, statement(run, record.seq, record.hash, at))
+    signature = ssh_signatures.sign(key, statement_text(run, record.seq, record.hash, at))
     return Seal(run=run, seq=record.seq, head=record.hash, signature=signature, later=at)
 
 
-def keep(path: Path, seal: Seal) -> None:
-    """Add `seal` to the file at `path`, on disk when this returns, or leave the file as it was but
-    for a torn last line, which is cut. Raises OSError."""
-    line = msgspec.json.encode(_Line(statement=seal.statement.decode(), signature=seal.signature))
+def append(path: Path, seal: Seal) -> None:
+    """Append `seal` to the file at `path`, and sync it. A torn last line is cut first.
+
+    Raises:
+        OSError: the seal can't be written; it is not in the file.
+    """
+    line = msgspec.json.encode(
+        _SealLine(statement=seal.statement.decode(), signature=seal.signature)
+    )
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         for_readers(fd, path.parent)
-        size = _whole_lines(fd)
+        size = _size_of_complete_lines(fd)
         os.ftruncate(fd, size)
         try:
             _write(fd, line + b"\n", size)
@@ -86,8 +94,7 @@ def keep(path: Path, seal: Seal) -> None:
     sync_directory(path.parent)
 
 
-def _whole_lines(fd: int) -> int:
-    """The size in bytes of the lines that end in a newline."""
+def _size_of_complete_lines(fd: int) -> int:
     return os.pread(fd, os.fstat(fd).st_size, 0).rfind(b"\n") + 1
 
 
@@ -98,35 +105,35 @@ def _write(fd: int, data: bytes, at: int) -> None:
 
 
 def read(path: Path) -> Sequence[Seal]:
-    """The seals kept at `path`, in the order they were made; none when there is no such file.
+    """Return the seals in the file at `path`, in order; none if there is no file.
 
-    A last line without its newline was being written when nbrun ended: it is left out.
+    A torn last line, which a crash leaves, is ignored.
 
     Raises:
-        DamagedJournalError: a line is no seal, or the file can't be read.
+        DamagedJournalError: a line is not a seal, or the file can't be read.
     """
     try:
         with open_regular(path) as file:
-            whole = file.read().split(b"\n")[:-1]
+            lines = file.read().split(b"\n")[:-1]
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise DamagedJournalError(f"{path}: can't read the seals: {error.strerror}") from error
-    return [_seal(path, number, line) for number, line in enumerate(whole, 1)]
+    return [_decode(path, number, line) for number, line in enumerate(lines, 1)]
 
 
-def _seal(path: Path, number: int, line: bytes) -> Seal:
+def _decode(path: Path, number: int, line: bytes) -> Seal:
     try:
-        kept = _lines.decode(line)
-        said = _STATEMENT.fullmatch(kept.statement)
+        decoded = _lines.decode(line)
+        statement = _STATEMENT.fullmatch(decoded.statement)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        said = None
-    if said is None:
-        raise DamagedJournalError(f"{path}, line {number}: is no seal")
+        statement = None
+    if statement is None:
+        raise DamagedJournalError(f"{path}, line {number}: not a seal")
     return Seal(
-        run=said["run"],
-        seq=int(said["seq"]),
-        head=said["head"],
-        signature=kept.signature,
-        later=said["later"] or "",
+        run=statement["run"],
+        seq=int(statement["seq"]),
+        head=statement["head"],
+        signature=decoded.signature,
+        later=statement["later"] or "",
     )

@@ -1,6 +1,7 @@
-"""Where lines of a record can be sent: a syslog daemon, or a command.
+"""The sinks to which a journal's lines can be forwarded: a syslog daemon, or a command.
 
-Sources of the formats: RFC 5424 (the message), RFC 6587, 3.4.1 (octet counting over TCP).
+Sources of the formats: RFC 5424 (the message), RFC 6587, 3.4.1 (octet counting over TCP). The
+messages of ForwardingError are recorded: they must not change.
 """
 
 import errno
@@ -16,13 +17,13 @@ import msgspec
 
 from nbrun.errors import ForwardingError
 
-TIMEOUT = 30.0  # seconds that a daemon or a command has
+TIMEOUT = 30.0  # seconds for a daemon or a command to accept lines
 _DEV_LOG = "/dev/log"
 _PRIORITY = 16 * 8 + 6  # facility local0, severity informational
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a journal, without its newline; `event` is its tag, `hash` its SHA-256."""
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a journal. `content` has no newline; `event` is its tag, `hash` its SHA-256."""
 
     run: str
     seq: int
@@ -32,36 +33,41 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
-class Target(Protocol):
+class Sink(Protocol):
+    """A destination of lines. `name` names it in the record."""
+
     name: str
 
-    def send(self, lines: Sequence[Line]) -> None:
-        """Send them, in order.
+    def send(self, lines: Sequence[JournalLine]) -> None:
+        """Send lines of one run, in order.
 
         Raises:
-            ForwardingError: not all of them, or not surely; they have to be sent again.
+            ForwardingError: some may not have been sent. The caller sends all of them again.
         """
 
 
-def target(words: Sequence[str]) -> Target:
-    """`syslog`, `syslog://HOST:PORT`, or the words of a command (see `config`)."""
+def sink(words: Sequence[str]) -> Sink:
+    """Return the sink for `syslog`, `syslog://HOST:PORT`, or the words of a command."""
     if words[0] == "syslog":
         return LocalSyslog()
     if words[0].startswith("syslog://"):
         where = urlsplit(words[0])
         return RemoteSyslog(where.hostname or "", where.port or 601)
-    return Command(words)
+    return CommandSink(words)
 
 
 class LocalSyslog:
-    """The daemon of this machine. A line too long for its socket is sent as what tells of it."""
+    """The daemon of this machine.
+
+    Of a line too long for its socket, only number, event, size and hash are sent.
+    """
 
     name = "syslog"
 
     def __init__(self, path: str = _DEV_LOG) -> None:
         self._path = path
 
-    def send(self, lines: Sequence[Line]) -> None:
+    def send(self, lines: Sequence[JournalLine]) -> None:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
                 daemon.settimeout(TIMEOUT)
@@ -72,66 +78,73 @@ class LocalSyslog:
             raise ForwardingError(f"{self._path}: {error.strerror or error}") from error
 
 
-def _send_datagram(daemon: socket.socket, line: Line) -> None:
+def _send_datagram(daemon: socket.socket, line: JournalLine) -> None:
     try:
         daemon.send(syslog_message(line, line.content))
     except OSError as error:
         if error.errno != errno.EMSGSIZE:
             raise
         short = {"seq": line.seq, "event": line.event, "bytes": len(line.content)}
-        told = msgspec.json.encode(short | {"sha256": line.hash})
-        daemon.send(syslog_message(line, told))
+        content = msgspec.json.encode(short | {"sha256": line.hash})
+        daemon.send(syslog_message(line, content))
 
 
 class RemoteSyslog:
-    """A daemon elsewhere, over TCP. TCP tells of what did not arrive late or not at all: what was
-    sent just before a connection broke may be lost."""
+    """A daemon on another machine, over TCP.
+
+    TCP does not confirm what arrived: lines sent just before a connection breaks may be lost.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self.name = f"syslog://{host}:{port}"
         self._address = host, port
         self._connection: socket.socket | None = None
 
-    def send(self, lines: Sequence[Line]) -> None:
+    def send(self, lines: Sequence[JournalLine]) -> None:
         messages = (syslog_message(line, line.content) for line in lines)
         framed = b"".join(b"%d %b" % (len(message), message) for message in messages)
         try:
             if self._connection is not None and _was_closed(self._connection):
-                self._drop()
+                self._disconnect()
             if self._connection is None:
                 self._connection = socket.create_connection(self._address, TIMEOUT)
             self._connection.sendall(framed)
         except OSError as error:
-            self._drop()
+            self._disconnect()
             raise ForwardingError(f"{self.name}: {error.strerror or error}") from error
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def _was_closed(connection: socket.socket) -> bool:
-    """The other side says nothing in this protocol, but that it is gone."""
+    """Return True if the daemon closed the connection: it never sends anything else."""
     return bool(select.select([connection], [], [], 0)[0])
 
 
-def syslog_message(line: Line, content: bytes) -> bytes:
-    """RFC 5424. The process id is the run's: with the JSON's own `seq` it names the line."""
+def syslog_message(line: JournalLine, content: bytes) -> bytes:
+    """Return a message as in RFC 5424.
+
+    Its process id is the run's id: with `seq` in the JSON, it names the line.
+    """
     host = socket.gethostname().encode("ascii", "replace").replace(b" ", b"-")[:255] or b"-"
     head = f"<{_PRIORITY}>1 {line.at} {host.decode()} nbrun {line.run[:128]} {line.event[:32]} - "
     return head.encode("ascii", "replace") + content
 
 
-class Command:
-    """A command that gets lines on its stdin, and has taken them when it exits with 0. It is run
-    anew for what has come together meanwhile; NBRUN_RUN is the run's id."""
+class CommandSink:
+    """A command that reads lines from stdin, and exits with 0 if it has accepted all of them.
+
+    It is started again for each batch. NBRUN_RUN in its environment is the run's id.
+    """
 
     def __init__(self, words: Sequence[str]) -> None:
         self.name = words[0]
         self._words = list(words)
 
-    def send(self, lines: Sequence[Line]) -> None:
+    def send(self, lines: Sequence[JournalLine]) -> None:
         environment = {**os.environ, "NBRUN_RUN": lines[0].run}
         try:
             done = subprocess.run(  # noqa: S603  the operator's own command
@@ -149,5 +162,7 @@ class Command:
         except OSError as error:
             raise ForwardingError(f"{self.name}: {error.strerror}") from error
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip()[-200:]
-            raise ForwardingError(f"{self.name}: exit {done.returncode}" + (said and f": {said}"))
+            stderr = done.stderr.decode("utf-8", "replace").strip()[-200:]
+            raise ForwardingError(
+                f"{self.name}: exit {done.returncode}" + (stderr and f": {stderr}")
+            )

@@ -1,6 +1,7 @@
-"""Signatures by OpenSSH keys, those of an agent too: the only caller of `ssh-keygen`.
+"""Sign and verify with OpenSSH keys, including keys in an agent, by calling `ssh-keygen`.
 
-Source of the format and the commands: ssh-keygen(1), `-Y`; PROTOCOL.sshsig in OpenSSH.
+Source of the format and the commands: ssh-keygen(1), `-Y`; PROTOCOL.sshsig in OpenSSH. The
+messages of SignatureError are recorded if a run can't be sealed: they must not change.
 """
 
 import os
@@ -15,17 +16,17 @@ from pathlib import Path
 
 from nbrun.errors import SignatureError
 
-NAMESPACE = "nbrun"  # a signature made for something else does not pass for one of a record
+NAMESPACE = "nbrun"  # signatures made for other purposes are not valid for records
 TIMEOUT = 30.0  # seconds; a key on a token waits for a touch
-_NO_NEWS = "Signing data on standard input"
+_PROGRESS = "Signing data on standard input"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]+")
 
 
 def fingerprint(key: Path) -> str:
-    """The `SHA256:…` of a private or public key file.
+    """Return the fingerprint, `SHA256:…`, of a private or public key file.
 
     Raises:
-        SignatureError: it is no key.
+        SignatureError: the file does not exist, or is not a key.
     """
     if not key.is_file():
         raise SignatureError(f"{key}: there is no such key file")
@@ -33,52 +34,55 @@ def fingerprint(key: Path) -> str:
 
 
 def sign(key: Path, message: bytes) -> str:
-    """The armored signature of `message` by `key`: a private key file, or a public one whose
-    private half an agent holds. Nobody is asked for a passphrase.
+    """Sign `message`, and return the armored signature. There is no prompt for a passphrase.
+
+    `key` is a private key file, or the public key file of a key in an agent.
 
     Raises:
-        SignatureError: it can't be signed with; the message has ssh-keygen's words.
+        SignatureError: the key can't sign; the message quotes ssh-keygen.
     """
     return _ssh_keygen("-Y", "sign", "-n", NAMESPACE, "-f", str(key), message=message)
 
 
 def signed_by(signature: str, message: bytes) -> str:
-    """The fingerprint of the key that signed `message`, whoever's it is.
+    """Return the fingerprint of the key that signed `message`. Any key is accepted.
 
     Raises:
-        SignatureError: it is no signature of this message.
+        SignatureError: `signature` is not a signature of this message.
     """
-    with _file(signature) as name:
-        told = _ssh_keygen("-Y", "check-novalidate", "-n", NAMESPACE, "-s", name, message=message)
-    return _fingerprint_in(told, "ssh-keygen names no key")
+    with _temporary_file(signature) as name:
+        printed = _ssh_keygen(
+            "-Y", "check-novalidate", "-n", NAMESPACE, "-s", name, message=message
+        )
+    return _fingerprint_in(printed, "ssh-keygen names no key")
 
 
 def principal(signature: str, message: bytes, allowed: Path, at: datetime) -> str:
-    """Who of the file of allowed signers signed `message`, by the name that stands there.
+    """Return the principal in the file of allowed signers who signed `message`.
 
-    `at`: when it was signed, for keys that are valid for a time only.
+    `at`: when it was signed, for keys that are valid for some time only.
 
     Raises:
-        SignatureError: nobody of them did.
+        SignatureError: no allowed signer signed it.
     """
     when = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
-    why = SignatureError(f"its key is not in {allowed}")
-    with _file(signature) as name:
+    failure = SignatureError(f"its key is not in {allowed}")
+    with _temporary_file(signature) as name:
         known = ("-f", str(allowed), "-s", name, when)
         for who in _ssh_keygen("-Y", "find-principals", *known).splitlines():
             verify = ("-Y", "verify", "-n", NAMESPACE, "-I", who, *known)
             try:
                 _ssh_keygen(*verify, message=message)
             except SignatureError as error:
-                why = error
+                failure = error
             else:
                 return who
-    raise why
+    raise failure
 
 
 @contextmanager
-def _file(text: str) -> Iterator[str]:
-    """The name of a file that holds `text` for as long as it is needed."""
+def _temporary_file(text: str) -> Iterator[str]:
+    """Put `text` into a temporary file, and return its path."""
     with tempfile.NamedTemporaryFile("w", prefix="nbrun-", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -86,7 +90,7 @@ def _file(text: str) -> Iterator[str]:
 
 
 def _ssh_keygen(*arguments: str, message: bytes = b"") -> str:
-    """What `ssh-keygen` prints. It has no terminal, so that it can't take the operator's."""
+    """Run `ssh-keygen`, and return its stdout. It has no terminal, so it can't prompt."""
     program = shutil.which("ssh-keygen")
     if program is None:
         raise SignatureError("ssh-keygen is not installed: it makes and checks the signatures")
@@ -105,14 +109,14 @@ def _ssh_keygen(*arguments: str, message: bytes = b"") -> str:
     except OSError as error:
         raise SignatureError(f"ssh-keygen can't be run: {error.strerror}") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).decode("utf-8", "replace").split("\n")
-        told = [line.strip() for line in said if line.strip() and line != _NO_NEWS]
-        raise SignatureError("ssh-keygen: " + "; ".join(told or [f"exit {done.returncode}"]))
+        printed = (done.stderr or done.stdout).decode("utf-8", "replace").split("\n")
+        reasons = [line.strip() for line in printed if line.strip() and line != _PROGRESS]
+        raise SignatureError("ssh-keygen: " + "; ".join(reasons or [f"exit {done.returncode}"]))
     return done.stdout.decode("utf-8", "replace")
 
 
-def _fingerprint_in(told: str, otherwise: str) -> str:
-    found = _FINGERPRINT.search(told)
+def _fingerprint_in(printed: str, error: str) -> str:
+    found = _FINGERPRINT.search(printed)
     if found is None:
-        raise SignatureError(otherwise)
+        raise SignatureError(error)
     return found[0]

@@ -1,42 +1,44 @@
-"""Those who get each piece of the record once the journal has it, besides the operator's screen."""
+"""The subscribers of a run's record besides its consoles: they seal it and forward it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from nbrun.audit.auto_seal import Sealer
+from nbrun.audit.auto_seal import AutoSealer
 from nbrun.audit.forwarding import Forwarder
-from nbrun.audit.sinks import target
+from nbrun.audit.sinks import sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.journal.run_directory import RunDirectory
 
-Report = Callable[[Event], None]  # has what it is given recorded in the journal
+Report = Callable[[Event], None]  # appends an event to the journal
 
 
-class Recipient(Protocol):
-    def take(self, records: Sequence[Record]) -> None:
-        """The record has grown by these. Never raises, and never keeps the run waiting."""
+class Subscriber(Protocol):
+    """A receiver of records that the journal has."""
+
+    def receive(self, records: Sequence[Record]) -> None:
+        """Receive records that were appended. Never raise, and never delay the run."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Finish: no more records will follow."""
 
 
-class Recipients:
-    """The recipients that a run's policy asks for, as one."""
+class Subscribers:
+    """All subscribers that a run's policy asks for."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
-        self._all: list[Recipient] = []
+        self._all: list[Subscriber] = []
         if started.policy.sign:
             key = Path(started.policy.sign)
-            self._all.append(Sealer(key, started.run, directory.seals, report))
+            self._all.append(AutoSealer(key, started.run, directory.seals, report))
         if started.policy.forward:
-            self._all.append(Forwarder(target(started.policy.forward), directory, report))
+            self._all.append(Forwarder(sink(started.policy.forward), directory, report))
 
-    def take(self, records: Sequence[Record]) -> None:
-        for recipient in self._all:
-            recipient.take(records)
+    def receive(self, records: Sequence[Record]) -> None:
+        for subscriber in self._all:
+            subscriber.receive(records)
 
     def close(self) -> None:
-        for recipient in self._all:
-            recipient.close()
+        for subscriber in self._all:
+            subscriber.close()

@@ -1,25 +1,22 @@
-"""Whether a record is what nbrun wrote: chain, numbering, legal events, seals, head, notebook."""
+"""Verify that a record is exactly what nbrun wrote: journal, deviations, notebook and seals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from nbrun.audit import seals as seal
-from nbrun.audit import ssh_signatures
-from nbrun.audit.notebook_check import BrokenError, Digest, KeptNotebook
-from nbrun.audit.seals import Seal
+from nbrun.audit.notebook_check import Digest, NotebookCheck
+from nbrun.audit.seal_check import SealCheck
 from nbrun.core import events as ev
 from nbrun.core.deviation_check import DeviationChecker
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.errors import (
+    BrokenRecordError,
     DamagedJournalError,
     IllegalEventError,
     JournalError,
     NbrunError,
-    SignatureError,
     UsageError,
 )
 from nbrun.journal import writer
@@ -28,17 +25,20 @@ from nbrun.journal.run_directory import RunDirectory
 
 
 class Standing(StrEnum):
-    """What can be said of a record."""
+    """The result of a verification."""
 
-    SEALED = "SEALED"  # whole and ended, and its end signed by an allowed signer
-    UNSEALED = "UNSEALED"  # whole and ended; nobody that was named vouches for it
-    OPEN = "OPEN"  # whole as far as it goes: the run goes on, or was interrupted
-    BROKEN = "BROKEN"
+    SEALED = "SEALED"  # complete, and an allowed signer signed its end
+    UNSEALED = "UNSEALED"  # complete; not signed, or the signer was not checked
+    OPEN = "OPEN"  # intact so far: the run is going on, or was interrupted
+    BROKEN = "BROKEN"  # not what nbrun wrote
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What is known from elsewhere than the run's folder: who may sign, the last line's hash."""
+    """What the caller knows from outside the run's folder.
+
+    `allowed_signers`: a file of the keys that may sign. `head`: the hash of the last line.
+    """
 
     allowed_signers: Path | None = None
     head: str | None = None
@@ -46,8 +46,11 @@ class Trust:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found. `why`: one sentence; `lines`: how many whole ones were read, and `head` the
-    SHA-256 of the last; `notes`: what else a person should know."""
+    """The result for one record.
+
+    `why` is one sentence. `lines` counts the complete lines that were read, and `head` is the
+    SHA-256 of the last of them. `notes` are further facts for a person.
+    """
 
     run: str
     standing: Standing
@@ -58,85 +61,91 @@ class Verification:
 
 
 def verify(directory: RunDirectory, trust: Trust, digest: Digest) -> Verification:
-    """Check the record in `directory`. Nothing in the folder is trusted, and nothing is written.
+    """Verify the record in `directory`. Nothing there is trusted, and nothing is written.
 
-    `digest` tells the SHA-256 of the output notebook.
+    `digest` returns the SHA-256 of the output notebook of records.
+
+    Raises:
+        NbrunError: the system prevented the check, for instance with a full disk.
     """
-    return _Check(directory, trust, digest).run()
+    return _Verifier(directory, trust, digest).verify()
 
 
 @dataclass(frozen=True)
-class End:
-    """The last line of a run that has ended, its plan, and whether that line is sealed."""
+class VerifiedEnd:
+    """The first event and the last record of a complete record. `is_sealed`: the last is sealed."""
 
     started: ev.RunStarted
     record: Record
     is_sealed: bool
 
 
-def end(directory: RunDirectory, digest: Digest) -> End:
-    """The end of a record that is whole, whoever vouches for it.
+def verified_end(directory: RunDirectory, digest: Digest) -> VerifiedEnd:
+    """Verify the record in `directory`, whoever signed it, and return its end.
 
     Raises:
-        UsageError: it has none.
-        DamagedJournalError: it is not what nbrun wrote; the message says where.
+        UsageError: the run has not ended.
+        DamagedJournalError: the record is not what nbrun wrote; the message says where.
     """
-    return _Check(directory, Trust(), digest).end()
+    return _Verifier(directory, Trust(), digest).end()
 
 
-class _Check:
-    """One record on its way through the checks."""
+class _Verifier:
+    """The verification of one record, for a single use."""
 
     def __init__(self, directory: RunDirectory, trust: Trust, digest: Digest) -> None:
         self._directory = directory
         self._trust = trust
         self._digest = digest
-        self._signed_by = ""  # the key of the last seal
         self._notes: list[str] = []
         self._started: ev.RunStarted | None = None
         self._last: Record | None = None
-        self._marks: dict[int, str] = {}  # the hashes of the first line, and those that seals name
+        self._hashes: dict[int, str] = {}  # of the first line and of the sealed lines, by `seq`
         self._deviations = DeviationChecker()
-        self._made = ""  # the hash of the notebook that the record makes, once it has ended
+        self._notebook_hash = ""  # of the notebook that the record makes, if the run has ended
 
-    def run(self) -> Verification:
+    def verify(self) -> Verification:
         try:
             standing, why = self._standing()
-        except BrokenError as error:
+        except BrokenRecordError as error:
             standing, why = Standing.BROKEN, str(error)
         return Verification(
             run=self._directory.id,
             standing=standing,
             why=why,
-            lines=self._last.seq + 1 if self._last else 0,
+            lines=self._line_count,
             head=self._last.hash if self._last else "",
             notes=tuple(self._notes),
         )
 
-    def end(self) -> End:
+    def end(self) -> VerifiedEnd:
         try:
-            seals = self._seals()
-            why_open = self._examine(seals)
+            seals = SealCheck(self._directory.seals, self._notes)
+            why_open = self._check_all(seals)
             started, last = self._plan, self._last
-        except BrokenError as error:
+        except BrokenRecordError as error:
             raise DamagedJournalError(f"{self._directory.id}: {error}") from error
         if why_open or last is None:
             raise UsageError(
                 f"{self._directory.id}: {why_open}: it can be sealed when it has ended"
             )
-        return End(started, last, self._is_sealed(seals))
+        return VerifiedEnd(started, last, seals.is_sealed(last))
 
     def _standing(self) -> tuple[Standing, str]:
-        seals = self._seals()
-        why_open = self._examine(seals)
-        return (Standing.OPEN, why_open) if why_open else self._judge(seals)
+        seals = SealCheck(self._directory.seals, self._notes)
+        why_open = self._check_all(seals)
+        if why_open:
+            return Standing.OPEN, why_open
+        is_trusted, why = seals.judge(self._plan, self._last, self._trust.allowed_signers)
+        return (Standing.SEALED if is_trusted else Standing.UNSEALED), why
 
-    def _examine(self, seals: Sequence[Seal]) -> str:
-        """All that is in the folder. Why the record has no end, empty where it has one."""
-        locked = self._is_locked()
-        self._walk(seals)
+    def _check_all(self, seals: SealCheck) -> str:
+        """Check everything in the folder. Return why the record has no end, or an empty text."""
+        locked = self._is_locked()  # before reading: a run that ends meanwhile is still open
+        self._check_journal(seals.sealed_lines)
         self._check_head()
-        self._check_seals(seals)
+        if seals.sealed_lines:
+            seals.check(self._plan, self._hashes, self._line_count)
         if locked:
             return "the run goes on"
         finished = self._last.event if self._last else None
@@ -145,82 +154,91 @@ class _Check:
         self._check_end(finished)
         return ""
 
+    @property
+    def _plan(self) -> ev.RunStarted:
+        if self._started is None:
+            raise BrokenRecordError("line 1: does not begin a run")
+        return self._started
+
+    @property
+    def _line_count(self) -> int:
+        return self._last.seq + 1 if self._last else 0
+
     # ── the journal ──────────────────────────────────────────────────────────────────────────
 
     def _is_locked(self) -> bool:
         try:
             return writer.is_locked(self._directory.journal)
         except FileNotFoundError:
-            raise BrokenError(
+            raise BrokenRecordError(
                 "there is no journal: it was removed, or nbrun ended before it made one"
             ) from None
         except OSError as error:
-            raise BrokenError(f"the journal can't be read: {error.strerror}") from error
+            raise BrokenRecordError(f"the journal can't be read: {error.strerror}") from error
 
-    def _walk(self, seals: Sequence[Seal]) -> None:
-        """Every line, in order and once: its form, number and hash by reader it, and whether its
-        event can happen there by folding it, which making the notebook does too."""
+    def _check_journal(self, sealed_lines: set[int]) -> None:
+        """Read every line once, in order, and name the first that is not as nbrun wrote it."""
         try:
-            torn = self._read({each.seq for each in seals})
-        except BrokenError:
+            torn = self._read(sealed_lines)
+        except BrokenRecordError:
             raise
         except JournalError as error:
-            raise BrokenError(_without(error, self._directory.journal)) from error
+            raise BrokenRecordError(_without_path(error, self._directory.journal)) from error
         except IllegalEventError as error:
-            raise BrokenError(f"line {self._line_after()}: {error}") from error
+            raise BrokenRecordError(f"line {self._line_count + 1}: {error}") from error
         except OSError as error:
             raise NbrunError(f"{self._directory.id}: can't be checked: {error}") from error
-        except Exception as error:  # a line that was made up may lead the fold anywhere
-            where = f"line {self._line_after()}"
-            raise BrokenError(f"{where}: can't happen in this run ({error!r})") from error
-        self._check_torn(torn)
+        except Exception as error:  # a forged event may make the fold fail in any way
+            raise BrokenRecordError(
+                f"line {self._line_count + 1}: can't happen in this run ({error!r})"
+            ) from error
+        self._check_torn_line(torn)
 
-    def _read(self, marked: set[int]) -> bytes:
-        """Read every record once; return the bytes of a torn last line.
+    def _read(self, sealed_lines: set[int]) -> bytes:
+        """Check form, number and chain of all lines, and return the bytes of a torn last line.
 
-        `marked`: the numbers of the records that seals name.
+        Making the notebook, or the fold, checks that each event can happen where it is.
         """
         reader = JournalReader(self._directory.journal)
-        records = self._noted(reader, {0, *marked})
+        records = self._checked(reader, {0, *sealed_lines})
         if self._has_ended():
-            self._made = self._digest(records)  # checks that each event may happen there, too
+            self._notebook_hash = self._digest(records)
         else:
             fold(record.event for record in records)
         return reader.torn
 
     def _has_ended(self) -> bool:
-        """By its last line alone; one that is damaged is named where it is read in its turn."""
+        """Return True if the last line ends the run. Damage is reported when the line is read."""
         try:
             last = last_record(self._directory.journal)
         except JournalError:
             return False
         return last is not None and isinstance(last.event, ev.RunFinished)
 
-    def _noted(self, records: Iterable[Record], noted: set[int]) -> Iterator[Record]:
-        """Pass the records on, and check each after whoever takes them has: an event that can't
-        happen is reported before a deviation that it lacks."""
+    def _checked(self, records: Iterable[Record], noted: set[int]) -> Iterator[Record]:
+        """Pass records on, check the deviations, and remember the hashes of the `noted` ones.
+
+        The check comes after the consumer has taken the record: an illegal event is reported
+        before a deviation that is missing there.
+        """
         for record in records:
             yield record
             self._last = record
-            lie = self._deviations.add(record.event)
-            if lie is not None:
-                raise BrokenError(f"line {record.seq + 1}: {lie}")
+            fault = self._deviations.add(record.event)
+            if fault is not None:
+                raise BrokenRecordError(f"line {record.seq + 1}: {fault}")
             if record.seq in noted:
-                self._note(record)
+                self._remember(record)
 
-    def _note(self, record: Record) -> None:
-        """The first one, or one that a seal names."""
-        self._marks[record.seq] = record.hash
+    def _remember(self, record: Record) -> None:
+        self._hashes[record.seq] = record.hash
         if record.seq == 0 and isinstance(record.event, ev.RunStarted):
             self._started = record.event
 
-    def _line_after(self) -> int:
-        return self._last.seq + 2 if self._last else 1
-
-    def _check_torn(self, torn: bytes) -> None:
+    def _check_torn_line(self, torn: bytes) -> None:
         if torn and self._last is not None and isinstance(self._last.event, ev.RunFinished):
-            raise BrokenError(
-                f"line {self._line_after()}: {len(torn)} bytes follow the end of the run"
+            raise BrokenRecordError(
+                f"line {self._line_count + 1}: {len(torn)} bytes follow the end of the run"
             )
         if torn:
             self._notes.append(f"the last line is torn ({len(torn)} bytes), as a crash leaves it")
@@ -231,111 +249,32 @@ class _Check:
         return "the record has no end: the run was interrupted, or its tail was cut"
 
     def _check_head(self) -> None:
-        wanted, last = self._trust.head, self._last
+        expected, last = self._trust.head, self._last
         found = last.hash if last else "nothing"
-        if wanted is None or wanted == found:
+        if expected is None or expected == found:
             return
         for record in JournalReader(self._directory.journal):
-            if record.hash == wanted:
-                raise BrokenError(
+            if record.hash == expected:
+                raise BrokenRecordError(
                     f"line {record.seq + 2}: the expected head is that of the line before, and "
-                    f"{self._line_after() - record.seq - 2} lines follow it"
+                    f"{self._line_count - record.seq - 1} lines follow it"
                 )
-        raise BrokenError(f"line {self._line_after() - 1}: the head is {found}, not {wanted}")
+        raise BrokenRecordError(f"line {self._line_count}: the head is {found}, not {expected}")
 
     def _check_end(self, finished: ev.RunFinished) -> None:
-        line = self._line_after() - 1
+        line = self._line_count
         if not self._deviations.is_checked:
-            self._notes.append("another nbrun wrote it: what is off script was not derived again")
+            self._notes.append(
+                "another version of nbrun wrote it: the deviations were not derived again"
+            )
         if finished.off_script != self._deviations.state.off_script:
-            raise BrokenError(f"line {line}: says off_script where the deviations say otherwise")
-        notebook = KeptNotebook(self._directory, self._digest, self._made, self._notes)
-        notebook.check(self._plan, finished, line)
-
-    @property
-    def _plan(self) -> ev.RunStarted:
-        if self._started is None:
-            raise BrokenError("line 1: does not begin a run")
-        return self._started
-
-    # ── the seals ────────────────────────────────────────────────────────────────────────────
-
-    def _seals(self) -> Sequence[Seal]:
-        try:
-            return seal.read(self._directory.seals)
-        except JournalError as error:
-            raise BrokenError(f"{self._directory.seals.name}: {error}") from error
-
-    def _check_seals(self, seals: Sequence[Seal]) -> None:
-        """Each says what the journal says."""
-        for number, each in enumerate(seals, 1):
-            where = f"{self._directory.seals.name}, line {number}"
-            if each.run != self._plan.run:
-                raise BrokenError(f"{where}: is a seal of the run {each.run}")
-            if each.seq not in self._marks:
-                raise BrokenError(
-                    f"line {self._line_after()}: is missing: {where}, was made for line "
-                    f"{each.seq + 1}, so that the record's tail was cut"
-                )
-            if self._marks[each.seq] != each.head:
-                raise BrokenError(f"line {each.seq + 1}: is not the one that was sealed ({where})")
-        if seals:
-            self._check_signature(seals[-1])
-
-    def _check_signature(self, last: Seal) -> None:
-        """The last seal's is a good one, by the key that the journal names; a later seal's may be
-        by another."""
-        try:
-            by = ssh_signatures.signed_by(last.signature, last.statement)
-        except SignatureError as error:
-            raise BrokenError(f"line {last.seq + 1}: its seal is no signature: {error}") from error
-        self._signed_by = by
-        if by != self._plan.sign_key:
-            named = self._plan.sign_key or "none"
-            if last.later:
-                self._notes.append(f"the later seal is by {by}, and the journal names {named}")
-                return
-            raise BrokenError(
-                f"line {last.seq + 1}: was sealed with {by}, and the journal names {named}"
+            raise BrokenRecordError(
+                f"line {line}: its off_script does not agree with the deviations"
             )
-
-    def _judge(self, seals: Sequence[Seal]) -> tuple[Standing, str]:
-        """Of a record that is whole and ended."""
-        key = self._plan.sign_key
-        last = self._last
-        if last is None or not self._is_sealed(seals):
-            if not key:
-                return Standing.UNSEALED, "whole and ended; it was not to be signed"
-            raise BrokenError(
-                f"line {self._line_after() - 1}: is not sealed, and the record was to be, with "
-                f"{key}: the seal was taken away, or could not be made. Who knows that it could "
-                "not can make it now, with nbrun seal"
-            )
-        made = seals[-1]
-        when = f", later, at {made.later}, and not by the run itself" if made.later else ""
-        allowed = self._trust.allowed_signers
-        if allowed is None:
-            return Standing.UNSEALED, (
-                f"whole, ended and signed with {self._signed_by}{when}; whose key that is was not "
-                "checked: give --allowed-signers"
-            )
-        signer = self._signer(made, last, allowed)
-        return Standing.SEALED, f"whole, ended and signed by {signer}{when}"
-
-    def _is_sealed(self, seals: Sequence[Seal]) -> bool:
-        """Whether the last line is."""
-        return self._last is not None and bool(seals) and seals[-1].seq == self._last.seq
-
-    def _signer(self, last: Seal, record: Record, allowed: Path) -> str:
-        try:
-            at = datetime.fromisoformat(last.later or record.at)
-            return ssh_signatures.principal(last.signature, last.statement, allowed, at)
-        except (SignatureError, ValueError) as error:
-            raise BrokenError(
-                f"line {record.seq + 1}: was sealed by nobody who may: {error}"
-            ) from error
+        check = NotebookCheck(self._directory, self._digest, self._notebook_hash, self._notes)
+        check.check(self._plan, finished, line)
 
 
-def _without(error: JournalError, path: Path) -> str:
-    """An error's message without the path that a table has already."""
+def _without_path(error: JournalError, path: Path) -> str:
+    """Return an error's message without the journal's path: the caller names the run."""
     return str(error).removeprefix(f"{path}, ").removeprefix(f"{path}: ")

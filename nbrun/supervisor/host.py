@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbrun.audit.subscribers import Recipients
+from nbrun.audit.subscribers import Subscribers
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.events import Record
@@ -39,7 +39,7 @@ class RunHost:
 
     engine: Engine
     server: Server
-    subscribers: Recipients
+    subscribers: Subscribers
     directory: RunDirectory
     redaction: Redaction
     kernel: LocalKernel
@@ -131,7 +131,7 @@ def build_engine(
     state: RunState | None = None,
     publish: Callable[[Sequence[Record]], None] = lambda _records: None,
     on_journal_error: Callable[[JournalError], None] = lambda _error: None,
-) -> tuple[Engine, LocalKernel, Recipients]:
+) -> tuple[Engine, LocalKernel, Subscribers]:
     """Connect an engine to its kernel, its journal, its output notebook and its subscribers.
 
     The caller closes the subscribers after the engine has ended. `publish` receives each batch of
@@ -141,11 +141,11 @@ def build_engine(
     cap = OutputCap(inbox.put)
     log = KernelLog(directory.log, redaction.redact_bytes)
     kernel = LocalKernel(launcher, cap, log=log, learn=redaction.add_secrets)
-    subscribers = Recipients(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
+    subscribers = Subscribers(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:
         publish(records)
-        subscribers.take(records)
+        subscribers.receive(records)
 
     engine = Engine(
         journal,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nbrun.audit import auto_seal, seals, ssh_signatures
-from nbrun.audit.auto_seal import Sealer
+from nbrun.audit.auto_seal import AutoSealer
 from nbrun.audit.seals import Seal
 from nbrun.core import events as ev
 from nbrun.core.events import Event
@@ -41,8 +41,8 @@ def sealed(path: Path) -> list[int]:
     return [each.seq for each in seals.read(path)]
 
 
-def sealer(key: Path, path: Path, told: list[Event], every: float = 300.0) -> Sealer:
-    return Sealer(key, "the-run", path, told.append, every)
+def sealer(key: Path, path: Path, told: list[Event], every: float = 300.0) -> AutoSealer:
+    return AutoSealer(key, "the-run", path, told.append, every)
 
 
 def wait_until(holds: Any) -> None:
@@ -55,10 +55,10 @@ def wait_until(holds: Any) -> None:
 def test_a_stop_and_the_end_are_sealed(key: Path, path: Path) -> None:
     told: list[Event] = []
     keeper = sealer(key, path, told)
-    keeper.take(TOLD[:2])
-    keeper.take(TOLD[2:3])
+    keeper.receive(TOLD[:2])
+    keeper.receive(TOLD[2:3])
     wait_until(lambda: sealed(path) == [2])
-    keeper.take(TOLD[3:])
+    keeper.receive(TOLD[3:])
     assert sealed(path) == [2, 4]
     last = seals.read(path)[-1]
     assert last.head == TOLD[-1].hash
@@ -73,11 +73,11 @@ def test_a_run_that_goes_on_is_sealed_again_when_it_has_grown_and_only_then(
     key: Path, path: Path
 ) -> None:
     keeper = sealer(key, path, [], every=0.2)
-    keeper.take(TOLD[:2])
+    keeper.receive(TOLD[:2])
     wait_until(lambda: sealed(path) == [1])
     time.sleep(0.6)
     assert sealed(path) == [1]
-    keeper.take(TOLD[2:4])
+    keeper.receive(TOLD[2:4])
     wait_until(lambda: sealed(path)[-1] >= 2)
     keeper.close()
     assert sealed(path)[-1] == 3
@@ -86,12 +86,12 @@ def test_a_run_that_goes_on_is_sealed_again_when_it_has_grown_and_only_then(
 def test_a_failed_seal_is_told_of_and_is_no_growth(path: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     keeper = sealer(tmp_path / "no key", path, told, every=0.1)
-    keeper.take(TOLD[:2])
+    keeper.receive(TOLD[:2])
     wait_until(lambda: told)
     (failed,) = told
     assert isinstance(failed, ev.SealFailed)
     assert failed.upto == 1
-    keeper.take(records([run_started(), note_added(), seal_failed()])[2:])
+    keeper.receive(records([run_started(), note_added(), seal_failed()])[2:])
     time.sleep(0.4)
     assert len(told) == 1
     keeper.close()
@@ -110,10 +110,10 @@ def test_a_slow_agent_keeps_no_stop_waiting(
 
     monkeypatch.setattr(ssh_signatures, "sign", slow)
     keeper = sealer(key, path, [])
-    keeper.take(TOLD[:3])  # comes back although nothing is signed
+    keeper.receive(TOLD[:3])  # comes back although nothing is signed
     assert sealed(path) == []
     touched.set()
-    keeper.take(TOLD[3:])
+    keeper.receive(TOLD[3:])
     assert sealed(path)[-1] == 4
 
 
@@ -123,7 +123,7 @@ def test_an_end_waits_for_its_seal_no_longer_than_it_may(
     monkeypatch.setattr(auto_seal, "PATIENCE", 0.1)
     never = threading.Event()
     monkeypatch.setattr(ssh_signatures, "sign", lambda *_: never.wait(30) or "")
-    sealer(key, path, []).take(TOLD)
+    sealer(key, path, []).receive(TOLD)
     assert sealed(path) == []
     never.set()
 
@@ -144,13 +144,13 @@ def test_a_signature_of_another_text_or_none_is_refused(key: Path) -> None:
 
 def test_a_torn_seal_is_left_out_and_the_next_one_is_whole(path: Path) -> None:
     first = Seal(run="r", seq=1, head="1" * 64, signature="s")
-    seals.keep(path, first)
+    seals.append(path, first)
     whole = path.read_bytes()
     for size in range(1, len(whole)):
         path.write_bytes(whole + whole[:size])
         assert seals.read(path) == [first]
         second = Seal(run="r", seq=2, head="2" * 64, signature="s")
-        seals.keep(path, second)
+        seals.append(path, second)
         assert seals.read(path) == [first, second]
 
 
@@ -161,7 +161,7 @@ def test_a_seal_that_cannot_be_written_leaves_those_before_it(
     import os
 
     first = Seal(run="r", seq=1, head="1" * 64, signature="s")
-    seals.keep(path, first)
+    seals.append(path, first)
     whole, write = path.read_bytes(), os.pwrite
     calls: list[int] = []
 
@@ -173,7 +173,7 @@ def test_a_seal_that_cannot_be_written_leaves_those_before_it(
 
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OSError, match="No space"):
-        seals.keep(path, first)
+        seals.append(path, first)
     assert path.read_bytes() == whole
 
 

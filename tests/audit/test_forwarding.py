@@ -9,7 +9,7 @@ import pytest
 
 from nbrun.audit import forwarding
 from nbrun.audit.forwarding import Forwarder
-from nbrun.audit.sinks import Line
+from nbrun.audit.sinks import JournalLine
 from nbrun.core import events as ev
 from nbrun.core.events import Event
 from nbrun.errors import ForwardingError
@@ -26,13 +26,13 @@ class Place:
     name = "elsewhere"
 
     def __init__(self) -> None:
-        self.lines: list[Line] = []
+        self.lines: list[JournalLine] = []
         self.down = False
         self.tried = 0
         self.gate = threading.Event()
         self.gate.set()
 
-    def send(self, lines: Sequence[Line]) -> None:
+    def send(self, lines: Sequence[JournalLine]) -> None:
         self.tried += 1
         assert self.gate.wait(30)
         if self.down:
@@ -55,7 +55,7 @@ class Sent:
         self.forwarder = Forwarder(place, self.directory, self.told.append)
 
     def add(self, *events: Event) -> None:
-        self.forwarder.take(self.journal.append(list(events), sync=False))
+        self.forwarder.receive(self.journal.append(list(events), sync=False))
 
     def end(self) -> None:
         self.journal.close()
@@ -184,7 +184,7 @@ def test_a_line_that_is_still_being_written_waits(tmp_path: Path, place: Place) 
     wait_until(lambda: len(place.lines) == 1)
     with sent.directory.journal.open("ab") as file:
         file.write(b'{"v":1,"torn')
-    sent.forwarder.take([])
+    sent.forwarder.receive([])
     sent.end()
     assert len(place.lines) == 1
 
@@ -206,7 +206,7 @@ def test_numbers_that_make_no_sense_begin_anew(tmp_path: Path, place: Place) -> 
     directory.unforwarded.write_text("nonsense\n")
     journal = Journal.create(directory.journal)
     forwarder = Forwarder(place, directory, lambda _: None)
-    forwarder.take(journal.append(uneventful(), sync=False))
+    forwarder.receive(journal.append(uneventful(), sync=False))
     journal.close()
     forwarder.close()
     assert place.content == directory.journal.read_bytes()

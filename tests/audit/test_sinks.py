@@ -11,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from nbrun.audit import sinks
-from nbrun.audit.sinks import Command, Line, LocalSyslog, RemoteSyslog, syslog_message, target
+from nbrun.audit.sinks import (
+    CommandSink,
+    JournalLine,
+    LocalSyslog,
+    RemoteSyslog,
+    sink,
+    syslog_message,
+)
 from nbrun.errors import ForwardingError
 
 RUN = "20261123-093000-restore-ab12"
 
 
-def line(seq: int = 0, content: bytes = b'{"v":1}', event: str = "output") -> Line:
-    return Line(
+def line(seq: int = 0, content: bytes = b'{"v":1}', event: str = "output") -> JournalLine:
+    return JournalLine(
         run=RUN,
         seq=seq,
         at="2026-11-23T09:30:00.000000Z",
@@ -39,12 +46,12 @@ def test_a_message_is_that_of_rfc_5424(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_words_of_a_configuration_name_a_target() -> None:
-    assert isinstance(target(["syslog"]), LocalSyslog)
-    remote = target(["syslog://[::1]:601"])
+    assert isinstance(sink(["syslog"]), LocalSyslog)
+    remote = sink(["syslog://[::1]:601"])
     assert isinstance(remote, RemoteSyslog)
     assert remote.name == "syslog://::1:601"
-    assert isinstance(target(["syslog", "and"][:1]), LocalSyslog)
-    assert isinstance(target(["cat", "-"]), Command)
+    assert isinstance(sink(["syslog", "and"][:1]), LocalSyslog)
+    assert isinstance(sink(["cat", "-"]), CommandSink)
 
 
 # ── this machine's daemon ────────────────────────────────────────────────────────────────────
@@ -164,8 +171,8 @@ def test_a_port_where_nobody_listens_is_an_error() -> None:
 # ── a command ────────────────────────────────────────────────────────────────────────────────
 
 
-def python(code: str) -> Command:
-    return Command([sys.executable, "-c", code])
+def python(code: str) -> CommandSink:
+    return CommandSink([sys.executable, "-c", code])
 
 
 def test_a_command_gets_the_lines_and_the_runs_id(tmp_path: Path) -> None:
@@ -183,7 +190,7 @@ def test_a_command_that_does_not_exit_with_0_has_taken_nothing() -> None:
     with pytest.raises(ForwardingError, match="exit 3: no room"):
         python("import sys; sys.stderr.write('no room\\n'); sys.exit(3)").send([line()])
     with pytest.raises(ForwardingError, match="No such file"):
-        Command(["/no/such/command"]).send([line()])
+        CommandSink(["/no/such/command"]).send([line()])
 
 
 def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nbrun.audit import seals as seal
-from nbrun.audit import ssh_signatures
+from nbrun.audit import seals, ssh_signatures
 from nbrun.audit.verify import Standing, Trust, Verification, verify
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
@@ -80,8 +79,8 @@ class Kept:
 
     def seal(self, key: Path, at: int = -1, later: datetime | None = None) -> None:
         """As the run would, at the line of that index; or later."""
-        made = seal.make(key, self.records()[0].event.run, self.records()[at], later)
-        seal.keep(self.directory.seals, made)
+        made = seals.make(key, self.records()[0].event.run, self.records()[at], later)
+        seals.append(self.directory.seals, made)
 
     def verify(self, **trust: Any) -> Verification:
         return verify(self.directory, Trust(**trust), notebook.digest)
@@ -334,7 +333,7 @@ def test_a_lie_is_found_in_a_record_without_an_end_too(tmp_path: Path) -> None:
 def test_of_what_another_nbrun_wrote_it_is_said_that_this_was_not_checked(tmp_path: Path) -> None:
     found = Kept(tmp_path).write(ended(off_script(versions={"nbrun": "0.0.9"}))).verify()
     assert found.standing is Standing.UNSEALED
-    assert "was not derived again" in " ".join(found.notes)
+    assert "were not derived again" in " ".join(found.notes)
 
 
 def test_the_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,7 +473,7 @@ def test_a_notebook_that_is_gone_can_be_made_again_and_is_no_lie(kept: Kept) -> 
     kept.notebook.unlink()
     found = kept.verify()
     assert found.standing is Standing.UNSEALED
-    assert found.notes == ("restore.ipynb is gone: nbrun export makes it again",)
+    assert found.notes == ("restore.ipynb is missing: nbrun export makes it again",)
     notebook.save(kept.notebook, notebook.chunks(JournalReader(kept.directory.journal)))
     assert kept.notebook.read_bytes() == content
     assert kept.verify().notes == ()
@@ -529,7 +528,7 @@ def test_a_stripped_seal_is_missed_whatever_is_asked(signed: Kept, signers: Path
         signed.directory.seals.write_bytes(b"".join(left))
         for trust in ({}, {"allowed_signers": signers}):
             assert is_broken(signed.verify(**trust), 6)
-            assert "taken away, or could not be made" in signed.verify(**trust).why
+            assert "the seal was removed, or signing failed" in signed.verify(**trust).why
     signed.directory.seals.unlink()
     assert is_broken(signed.verify(), 6)
 
@@ -575,7 +574,7 @@ def test_a_later_seal_may_be_by_another_key_that_may_sign_and_no_other(
     other = make_key(tmp_path, "other")
     signed.directory.seals.unlink()
     signed.seal(other, later=LATER)
-    assert "sealed by nobody who may" in signed.verify(allowed_signers=signers).why
+    assert "was not sealed by an allowed signer" in signed.verify(allowed_signers=signers).why
     both = allow(tmp_path / "both", ("ops@example.com", key), ("lead@example.com", other))
     found = signed.verify(allowed_signers=both)
     assert found.standing is Standing.SEALED
@@ -599,7 +598,7 @@ def test_the_time_of_a_later_seal_is_the_one_at_which_its_key_must_be_valid(
     kept.seal(key, later=LATER)
     who = ("ops@example.com", key)
     ended = allow(tmp_path / "ended", who, options='valid-before="20261124"')
-    assert "sealed by nobody who may" in kept.verify(allowed_signers=ended).why
+    assert "was not sealed by an allowed signer" in kept.verify(allowed_signers=ended).why
     still = allow(tmp_path / "still", who, options='valid-after="20261124"')
     assert kept.verify(allowed_signers=still).standing is Standing.SEALED
 
@@ -639,7 +638,7 @@ def test_who_may_not_sign_is_named(signed: Kept, tmp_path: Path, key: Path) -> N
         allow(tmp_path / "b", ("ops@example.com", key), options='namespaces="git"'),
         allow(tmp_path / "c", ("ops@example.com", key), options='valid-before="20261122"'),
     ):
-        assert "sealed by nobody who may" in signed.verify(allowed_signers=signers).why
+        assert "was not sealed by an allowed signer" in signed.verify(allowed_signers=signers).why
         assert is_broken(signed.verify(allowed_signers=signers), 6)
     still = allow(tmp_path / "d", ("ops@example.com", key), options='valid-before="20261125"')
     assert signed.verify(allowed_signers=still).standing is Standing.SEALED
@@ -663,9 +662,9 @@ def test_a_seal_of_another_run_does_not_pass(signed: Kept, tmp_path: Path, key: 
     other = Kept(tmp_path / "other", "20261123-093000-restore-zz99").write(
         whole(sign_key=ssh_signatures.fingerprint(key))[:1] + whole()[1:]
     )
-    made = seal.make(key, "20261123-093000-restore-zz99", other.records()[-1])
+    made = seals.make(key, "20261123-093000-restore-zz99", other.records()[-1])
     signed.directory.seals.unlink()
-    seal.keep(signed.directory.seals, made)
+    seals.append(signed.directory.seals, made)
     assert "is a seal of the run 20261123-093000-restore-zz99" in signed.verify().why
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.audit import seals, ssh_signatures
-from nbrun.audit.verify import End, end
+from nbrun.audit.verify import VerifiedEnd, verified_end
 from nbrun.errors import JournalError, UsageError
 from nbrun.journal import run_directory
 from nbrun.views.export import notebook
@@ -24,20 +24,20 @@ def seal(run: str, runs_dir: Path | None, sign: Path | None) -> str:
         JournalError: the seal can't be written.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    found = end(directory, notebook.digest)
+    found = verified_end(directory, notebook.digest)
     if found.is_sealed:
         return f"{directory.id} is sealed already"
     key = _key(found, sign)
     made = seals.make(key, found.started.run, found.record, later=datetime.now(UTC))
     try:
-        seals.keep(directory.seals, made)
+        seals.append(directory.seals, made)
     except OSError as error:
         raise JournalError(f"{directory.seals}: can't write the seal: {error.strerror}") from error
     by = ssh_signatures.fingerprint(key)
     return f"{directory.id} was sealed later, at {made.later}, with {by}, up to its end {made.head}"
 
 
-def _key(found: End, sign: Path | None) -> Path:
+def _key(found: VerifiedEnd, sign: Path | None) -> Path:
     configured = found.started.policy.sign
     key = sign or (Path(configured) if configured else None)
     key = key or config.load_for(Path(found.started.runbook)).sign_key
