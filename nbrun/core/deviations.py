@@ -125,8 +125,10 @@ def _planned_deviations(
 
 
 def deviation_kinds(state: RunState, decision: Decision) -> set[DeviationKind]:
-    """How `decision`, an otherwise allowed one, leaves the script, at once or as soon as anything
-    is run."""
+    """Return the kinds of deviation that `decision`, otherwise allowed, leads to.
+
+    They include those of a jump back, which are recorded only when the steps run again.
+    """
     kinds = {each.kind for each in implied_deviations(state, decision)}
     if isinstance(decision, decisions.Jump) and _any_passed_from(state, decision.step):
         kinds.add("reran")

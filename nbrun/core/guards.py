@@ -78,7 +78,7 @@ def _manual_refusal(state: RunState, decision: Decision) -> str | None:
 def _approval_refusal(state: RunState, decision: Decision) -> str | None:
     """Refuse decisions that bypass a pending approval, and approvals of nothing.
 
-    A step that already waits for an approval as it stands need not be proposed for one.
+    A step that waits for an approval of its own source need not be proposed for one again.
     """
     if isinstance(decision, decisions.Approve | decisions.Reject):
         return _stale_approval_refusal(state, decision)

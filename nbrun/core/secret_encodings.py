@@ -133,7 +133,7 @@ def _hexadecimal(value: str) -> Iterator[str]:
 
 
 def _base64(value: str) -> Iterator[str]:
-    """Yield the base64 forms of `value` wherever it stands in a longer text (RFC 4648, 4 and 5).
+    """Yield the base64 forms of `value` at any position in a longer text (RFC 4648, 4 and 5).
 
     For each of the three offsets it can begin at, these are the characters that do not depend on
     what is before or after it.

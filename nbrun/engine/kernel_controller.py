@@ -206,7 +206,7 @@ def _status_event(status: Suspended | Unresponsive | Responded) -> Event:
 
 
 def _info_of(state: RunState) -> KernelInfo:
-    """Return what the run's kernel said of itself when it started."""
+    """Return what the run's kernel reported of itself when it started."""
     started = state.kernel_info
     assert started is not None  # noqa: S101  a run has an alive kernel after kernel.started only
     return KernelInfo(

@@ -45,9 +45,9 @@ from tests.support.run_states import (
 
 
 def test_step_runs_once_approved() -> None:
-    told = awaiting_approval()
-    assert next_action(*told[:-1]) == NextStop("approval", "dba")
-    assert next_action(*with_approval(told)) == NextAttempt("s1", "step_1()", "script")
+    history = awaiting_approval()
+    assert next_action(*history[:-1]) == NextStop("approval", "dba")
+    assert next_action(*with_approval(history)) == NextAttempt("s1", "step_1()", "script")
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_running_step_that_awaits_approval_is_refused(decision: Decision) -> Non
 
 
 def test_approval_does_not_cover_a_later_edit() -> None:
-    told = [*with_approval(awaiting_approval()), started(), attempt_failed(), stopped()]
-    assert required_approval(state_of(told), decisions.Retry()) is None
-    edit = with_proposal(told, decisions.Edit(source="other()"))
+    history = [*with_approval(awaiting_approval()), started(), attempt_failed(), stopped()]
+    assert required_approval(state_of(history), decisions.Retry()) is None
+    edit = with_proposal(history, decisions.Edit(source="other()"))
     waiting = pending_approval(state_of(edit))
     assert waiting is not None
     assert (waiting.decision, waiting.step, waiting.source) == ("edit", "s1", "other()")
@@ -85,50 +85,55 @@ def test_approval_does_not_cover_a_later_edit() -> None:
 
 
 def test_edit_can_be_proposed_while_step_awaits_approval() -> None:
-    told = with_proposal(
+    history = with_proposal(
         awaiting_approval(), decisions.Edit(source="other()", reason="typing error")
     )
-    assert next_action(*with_approval(told)) == NextAttempt("s1", "other()", "operator")
+    assert next_action(*with_approval(history)) == NextAttempt("s1", "other()", "operator")
     as_it_stood = pending_approval(state_of(awaiting_approval()))
     assert as_it_stood is not None
     stale = decisions.Approve(binding=as_it_stood.binding)
-    assert "has changed since you looked" in str(decision_refusal(state_of(told), stale))
-    back = state_of([*told, decided("withdraw")])
+    assert "has changed since you looked" in str(decision_refusal(state_of(history), stale))
+    back = state_of([*history, decided("withdraw")])
     assert pending_approval(back) == as_it_stood
     assert back.phase is Phase.STOPPED
 
 
 def test_approval_of_fill_step_covers_the_filled_source() -> None:
     fill = step(1, ["fill"], contract=model.Contract(approve=""))
-    told: list[Event] = begun([fill])
-    assert next_action(*told) == NextStop("fill")
-    told = with_proposal([*told, stopped("fill")], decisions.Edit(source="filled()"))
-    assert next_action(*with_approval(told)) == NextAttempt("s1", "filled()", "operator")
+    history: list[Event] = begun([fill])
+    assert next_action(*history) == NextStop("fill")
+    history = with_proposal([*history, stopped("fill")], decisions.Edit(source="filled()"))
+    assert next_action(*with_approval(history)) == NextAttempt("s1", "filled()", "operator")
 
 
 def test_approval_is_used_up_by_success() -> None:
-    told = [*with_approval(awaiting_approval()), started(), attempt_finished(), started("s2")]
-    told += [attempt_failed("s2"), stopped("step_failed", "s2"), decided("jump", "s1"), resumed()]
-    told += [stopped("moved")]
-    assert required_approval(state_of(told), decisions.Run()) == RequiredApproval((), "dba")
+    history = [*with_approval(awaiting_approval()), started(), attempt_finished(), started("s2")]
+    history += [
+        attempt_failed("s2"),
+        stopped("step_failed", "s2"),
+        decided("jump", "s1"),
+        resumed(),
+    ]
+    history += [stopped("moved")]
+    assert required_approval(state_of(history), decisions.Run()) == RequiredApproval((), "dba")
 
 
 def test_step_needing_approval_is_proposed_from_any_stop() -> None:
     plan = (step(1), step(2, contract=model.Contract(approve="dba")))
-    told = with_proposal([*begun(plan), stopped("paused")], decisions.Run(step="s2"))
-    assert next_action(*with_approval(told)) == NextAttempt("s2", "step_2()", "operator")
+    history = with_proposal([*begun(plan), stopped("paused")], decisions.Run(step="s2"))
+    assert next_action(*with_approval(history)) == NextAttempt("s2", "step_2()", "operator")
 
 
 def test_approval_is_void_after_parameters_edit() -> None:
     plan = (step(1, ["parameters"]), step(2, contract=model.Contract(approve="")), step(3))
     ran = [run_started(plan), kernel_started(), started(), attempt_finished()]
-    told = with_approval([*ran, stopped("approval", "s2")])
-    assert next_action(*told) == NextAttempt("s2", "step_2()", "script")
+    history = with_approval([*ran, stopped("approval", "s2")])
+    assert next_action(*history) == NextAttempt("s2", "step_2()", "script")
     edit = [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
     edit += [decided("edit", "s1", "db = 'other'"), resumed()]
     edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
     edit += [stopped("returned", "s2")]
-    assert required_approval(state_of([*told, *edit]), decisions.Retry()) == RequiredApproval(
+    assert required_approval(state_of([*history, *edit]), decisions.Retry()) == RequiredApproval(
         (), ""
     )
 
@@ -136,10 +141,10 @@ def test_approval_is_void_after_parameters_edit() -> None:
 def test_parameters_step_needing_approval_retries_automatically() -> None:
     """That it has run is no change of the parameters that its approval holds for."""
     book = (step(1, ["parameters"], contract=model.Contract(approve="", retries=1)),)
-    told = with_approval([*begun(book), stopped("approval")])
-    told += [started(), attempt_failed()]
-    assert next_action(*told) == NextAttempt("s1", "step_1()", "retry")
-    assert approval.is_approved(state_of(told), state_of(told).steps["s1"], "step_1()")
+    history = with_approval([*begun(book), stopped("approval")])
+    history += [started(), attempt_failed()]
+    assert next_action(*history) == NextAttempt("s1", "step_1()", "retry")
+    assert approval.is_approved(state_of(history), state_of(history).steps["s1"], "step_1()")
 
 
 @pytest.mark.parametrize(
@@ -172,9 +177,9 @@ def test_approve_is_refused_when_binding_has_changed() -> None:
 
 
 def test_rejection_leaves_run_waiting() -> None:
-    told = [*awaiting_approval(), approval_rejected()]
-    assert state_of(told).phase is Phase.STOPPED
-    assert pending_approval(state_of(told)) == pending_approval(state_of(awaiting_approval()))
+    history = [*awaiting_approval(), approval_rejected()]
+    assert state_of(history).phase is Phase.STOPPED
+    assert pending_approval(state_of(history)) == pending_approval(state_of(awaiting_approval()))
 
 
 # ── Approvers ────────────────────────────────────────────────────────────────────────────────
@@ -182,9 +187,9 @@ def test_rejection_leaves_run_waiting() -> None:
 
 def test_detached_operator_cannot_approve() -> None:
     eve = operator("eve", 1002)
-    told = [*stopped_by_failure(1, need_approval=("skipped",)), decision_proposed(by=eve)]
-    assert "has a hand in this run" in str(approval.approver_refusal(state_of(told), eve, ()))
-    assert approval.approver_refusal(state_of(told), GRACE, ()) is None
+    history = [*stopped_by_failure(1, need_approval=("skipped",)), decision_proposed(by=eve)]
+    assert "has a hand in this run" in str(approval.approver_refusal(state_of(history), eve, ()))
+    assert approval.approver_refusal(state_of(history), GRACE, ()) is None
 
 
 def test_approve_is_refused_when_nothing_waits() -> None:
@@ -209,8 +214,8 @@ def test_group_member_outside_the_run_can_approve(
     who: Any, groups: set[str], why: str | None
 ) -> None:
     role = model.RoleTaken(name="dba", identities=(identity("postgres", kind="unix"),))
-    told: list[Event] = [run_started((STEP_FOR_DBA,), role=role), kernel_started()]
-    told += [operator_attached(operator("eve", 1002)), stopped("approval")]
-    told += [decided("interrupt", by=operator("kay", 1003))]
-    found = approval.approver_refusal(state_of(told), who, groups)
+    history: list[Event] = [run_started((STEP_FOR_DBA,), role=role), kernel_started()]
+    history += [operator_attached(operator("eve", 1002)), stopped("approval")]
+    history += [decided("interrupt", by=operator("kay", 1003))]
+    found = approval.approver_refusal(state_of(history), who, groups)
     assert found is None if why is None else why in str(found)

@@ -90,22 +90,22 @@ PHASES: dict[Phase, list[Event]] = {
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("decision", SAMPLES, ids=lambda decision: type(decision).__name__)
 def test_decision_is_refused_outside_its_phases(decision: Decision, phase: Phase) -> None:
-    told = PHASES[phase]
+    history = PHASES[phase]
     if isinstance(decision, decisions.Retry) and phase is Phase.STOPPED:
-        told = stopped_by_failure(1)
+        history = stopped_by_failure(1)
     if isinstance(decision, decisions.Done) and phase is Phase.STOPPED:
-        told = [*begun([BY_HAND]), stopped("manual")]
+        history = [*begun([BY_HAND]), stopped("manual")]
     if isinstance(decision, decisions.Settle) and phase is Phase.STOPPED:
-        told = [*begun(), started(), *crashed(running="s1"), run_resumed()]
-        told.append(stopped("indeterminate"))
+        history = [*begun(), started(), *crashed(running="s1"), run_resumed()]
+        history.append(stopped("indeterminate"))
     if isinstance(decision, decisions.KillKernel) and phase is Phase.READY:
-        told = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
+        history = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
     if isinstance(decision, decisions.Approve | decisions.Reject) and phase is Phase.STOPPED:
-        told = [*begun([SHARED]), stopped("approval")]
-        decision = decisions.Approve(binding=binding(fold(told), "run", "s1", "step_1()"))
+        history = [*begun([SHARED]), stopped("approval")]
+        decision = decisions.Approve(binding=binding(fold(history), "run", "s1", "step_1()"))
     if isinstance(decision, decisions.Withdraw) and phase is Phase.STOPPED:
-        told = [*told, decision_proposed()]
-    why_not = decision_refusal(fold(told), decision)
+        history = [*history, decision_proposed()]
+    why_not = decision_refusal(fold(history), decision)
     if phase in ALLOWED_PHASES[type(decision)]:
         assert why_not is None
     else:
@@ -197,8 +197,8 @@ def test_strict_run_allows_on_script_decisions(decision: Decision) -> None:
 
 
 def test_strict_run_allows_completing_fill_step() -> None:
-    told = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
-    assert decision_refusal(state_of(told), decisions.Edit(source="host = 'db2'")) is None
+    history = [*begun(steps(2, s1=["fill"]), policy(strict=True)), stopped("fill", "s1")]
+    assert decision_refusal(state_of(history), decisions.Edit(source="host = 'db2'")) is None
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_strict_run_allows_completing_fill_step() -> None:
     [decisions.Run(), decisions.Continue(), decisions.Edit(source="x"), decisions.Run(step="s1")],
 )
 def test_manual_step_cannot_be_run(decision: Decision) -> None:
-    told = [*begun([BY_HAND, step(2)]), stopped("manual")]
-    assert "is for a person to do" in str(decision_refusal(state_of(told), decision))
+    history = [*begun([BY_HAND, step(2)]), stopped("manual")]
+    assert "is for a person to do" in str(decision_refusal(state_of(history), decision))
 
 
 def test_done_is_refused_for_other_than_manual_steps() -> None:
@@ -222,10 +222,10 @@ def test_done_is_refused_for_other_than_manual_steps() -> None:
 
 def test_manual_step_done_again_after_jump_back_is_off_script() -> None:
     plan = [BY_HAND, step(2), step(3)]
-    told = [*begun(plan), stopped("manual"), decided("done"), resumed()]
-    assert next_action(*told) == NextAttempt("s2", "step_2()", "script")
-    told += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
-    back = state_of([*told, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
+    history = [*begun(plan), stopped("manual"), decided("done"), resumed()]
+    assert next_action(*history) == NextAttempt("s2", "step_2()", "script")
+    history += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
+    back = state_of([*history, decided("jump", "s1"), resumed(), stopped("moved", "s1")])
     assert kinds_and_steps(implied_deviations(back, decisions.Done())) == [("reran", "s1")]
     assert kinds_and_steps(recorded_deviations(back, decisions.Done())) == [("reran", "s1")]
 
@@ -302,8 +302,8 @@ def test_policy_allows_deviations_and_requires_reasons() -> None:
 
 @pytest.mark.parametrize("decision", [each for each in SAMPLES if type(each) in RUNNING_ON])
 def test_decisions_refused_until_indeterminate_attempt_settled(decision: Decision) -> None:
-    told = [*begun(), started(), *crashed(running="s1"), run_resumed(), kernel_reattached()]
-    state = fold([*told, kernel_idle(), stopped("indeterminate")])
+    history = [*begun(), started(), *crashed(running="s1"), run_resumed(), kernel_reattached()]
+    state = fold([*history, kernel_idle(), stopped("indeterminate")])
     assert "nobody saw end" in str(decision_refusal(state, decision))
     assert decision_refusal(state, decisions.Cancel()) is None
     assert decision_refusal(state, decisions.AddNote(text="asked the vendor")) is None

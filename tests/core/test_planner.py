@@ -48,30 +48,30 @@ AGAIN = NextAttempt("s1", "step_1()", "retry", delay=5.0)
 
 
 def test_declared_retries_run_and_stay_on_script() -> None:
-    told = [*begun([STUBBORN]), started(), attempt_failed()]
+    history = [*begun([STUBBORN]), started(), attempt_failed()]
     for attempt in (2, 3):
-        assert next_action(*told) == AGAIN
-        told += [started(attempt=attempt, cause="retry"), attempt_failed(attempt=attempt)]
-    assert next_action(*told) == NextStop("step_failed")
-    assert state_of(told).deviations == []
+        assert next_action(*history) == AGAIN
+        history += [started(attempt=attempt, cause="retry"), attempt_failed(attempt=attempt)]
+    assert next_action(*history) == NextStop("step_failed")
+    assert state_of(history).deviations == []
 
 
 def test_timeout_is_retried_but_interrupt_and_death_are_not() -> None:
-    told = [*begun([STUBBORN]), started()]
-    assert next_action(*told, attempt_finished(outcome="timed_out")) == AGAIN
+    history = [*begun([STUBBORN]), started()]
+    assert next_action(*history, attempt_finished(outcome="timed_out")) == AGAIN
     for outcome in ("interrupted", "kernel_died"):
-        assert next_action(*told, attempt_finished(outcome=outcome)) == NextStop("step_failed")
+        assert next_action(*history, attempt_finished(outcome=outcome)) == NextStop("step_failed")
 
 
 def test_operators_attempt_is_not_retried_automatically() -> None:
-    told = [*begun([STUBBORN]), started(), attempt_finished(outcome="interrupted"), stopped()]
-    told += [decided("retry"), resumed(), started(attempt=2, cause="operator")]
-    assert next_action(*told, attempt_failed(attempt=2)) == NextStop("step_failed")
+    history = [*begun([STUBBORN]), started(), attempt_finished(outcome="interrupted"), stopped()]
+    history += [decided("retry"), resumed(), started(attempt=2, cause="operator")]
+    assert next_action(*history, attempt_failed(attempt=2)) == NextStop("step_failed")
 
 
 def test_interrupt_during_retry_delay_stops_run() -> None:
-    told = [*begun([STUBBORN]), started(), attempt_failed(), decided("interrupt")]
-    assert next_action(*told) == NextStop("step_failed")
+    history = [*begun([STUBBORN]), started(), attempt_failed(), decided("interrupt")]
+    assert next_action(*history) == NextStop("step_failed")
 
 
 # ── Next actions ─────────────────────────────────────────────────────────────────────────────
@@ -98,10 +98,10 @@ def test_kernel_death_after_last_step_changes_nothing() -> None:
 
 
 def test_step_mode_stops_before_each_step_until_continue() -> None:
-    told = stopped_before(2)
-    assert next_action(*told[:-1]) == NextStop("step_mode")
+    history = stopped_before(2)
+    assert next_action(*history[:-1]) == NextStop("step_mode")
     ran = [
-        *told,
+        *history,
         decided("run"),
         resumed(),
         started("s2", cause="operator"),
@@ -114,7 +114,7 @@ def test_step_mode_stops_before_each_step_until_continue() -> None:
         started("s2", cause="operator"),
         attempt_finished("s2"),
     ]
-    assert next_action(*told, *going) == NextAttempt("s3", "step_3()", "script")
+    assert next_action(*history, *going) == NextAttempt("s3", "step_3()", "script")
 
 
 def test_fill_step_stops_run_until_it_succeeds() -> None:
@@ -141,7 +141,7 @@ def test_run_returns_to_current_step_after_other_cell() -> None:
 
 def test_step_run_ahead_is_not_run_again() -> None:
     ahead = [decided("run", "s2"), resumed(), started("s2", cause="operator")]
-    told = [
+    history = [
         *stopped_by_failure(1),
         *ahead,
         attempt_finished("s2"),
@@ -149,7 +149,7 @@ def test_step_run_ahead_is_not_run_again() -> None:
         decided("retry"),
     ]
     again = [resumed(), started("s1", 2, cause="operator"), attempt_finished("s1", 2)]
-    assert next_action(*told, *again) == NextAttempt("s3", "step_3()", "script")
+    assert next_action(*history, *again) == NextAttempt("s3", "step_3()", "script")
 
 
 def test_earlier_step_that_fails_becomes_current() -> None:
@@ -160,8 +160,8 @@ def test_earlier_step_that_fails_becomes_current() -> None:
 
 
 def test_jump_stops_at_target_even_if_failed() -> None:
-    told = [*stopped_by_failure(2), decided("jump", "s1"), resumed()]
-    assert next_action(*told) == NextStop("moved")
+    history = [*stopped_by_failure(2), decided("jump", "s1"), resumed()]
+    assert next_action(*history) == NextStop("moved")
 
 
 def test_cancel_and_exit_finish_the_run() -> None:
@@ -173,14 +173,14 @@ def test_cancel_and_exit_finish_the_run() -> None:
 def test_run_uses_runbook_source_and_retry_last_source() -> None:
     edited = [decided("edit", source="other()"), resumed()]
     ran = [started(attempt=2, source="other()", edited=True, cause="operator")]
-    told = [*stopped_by_failure(1), *edited, *ran, attempt_failed(attempt=2), stopped()]
-    again = next_action(*told, decided("retry"), resumed())
+    history = [*stopped_by_failure(1), *edited, *ran, attempt_failed(attempt=2), stopped()]
+    again = next_action(*history, decided("retry"), resumed())
     assert again == NextAttempt("s1", "other()", "operator")
-    assert attempt_started_event(state_of(told), again).edited
-    assert attempt_started_event(state_of(told), again).attempt == 3
-    plain = next_action(*told, decided("run", "s1"), resumed())
+    assert attempt_started_event(state_of(history), again).edited
+    assert attempt_started_event(state_of(history), again).attempt == 3
+    plain = next_action(*history, decided("run", "s1"), resumed())
     assert plain == NextAttempt("s1", "step_1()", "operator")
-    assert not attempt_started_event(state_of(told), plain).edited
+    assert not attempt_started_event(state_of(history), plain).edited
 
 
 def test_inserted_cells_get_unused_ids() -> None:
@@ -198,19 +198,19 @@ def test_inserted_cells_get_unused_ids() -> None:
 
 def test_restart_reruns_setup_steps_then_stops() -> None:
     plan = steps(3, s1=["parameters"])
-    told = [*stopped_by_failure(3, plan), decided("restart", reason="out of memory"), resumed()]
-    assert next_action(*told) == NextRestart("out of memory")
-    told += [kernel_restarted()]
-    assert next_action(*told) == NextAttempt("s1", "step_1()", "setup")
-    told += [started("s1", 2, cause="setup"), attempt_finished("s1", 2)]
-    assert next_action(*told) == NextStop("kernel_restarted")
+    history = [*stopped_by_failure(3, plan), decided("restart", reason="out of memory"), resumed()]
+    assert next_action(*history) == NextRestart("out of memory")
+    history += [kernel_restarted()]
+    assert next_action(*history) == NextAttempt("s1", "step_1()", "setup")
+    history += [started("s1", 2, cause="setup"), attempt_finished("s1", 2)]
+    assert next_action(*history) == NextStop("kernel_restarted")
 
 
 def test_failed_setup_step_after_restart_stops_run() -> None:
     plan = steps(3, s1=["setup"], s2=["setup"])
-    told = [*stopped_by_failure(3, plan), decided("restart"), resumed(), kernel_restarted()]
-    told += [started("s1", 2, cause="setup"), attempt_failed("s1", 2)]
-    assert next_action(*told) == NextStop("step_failed")
+    history = [*stopped_by_failure(3, plan), decided("restart"), resumed(), kernel_restarted()]
+    history += [started("s1", 2, cause="setup"), attempt_failed("s1", 2)]
+    assert next_action(*history) == NextStop("step_failed")
 
 
 # ── Attended and unattended stops ────────────────────────────────────────────────────────────
@@ -235,8 +235,8 @@ def test_stop_waits_when_attended_and_on_failure_is_ask(
 
 
 def test_stop_waits_after_interrupt_despite_on_failure_stop() -> None:
-    told = [*begun(3, policy(on_failure="stop")), started(), kernel_interrupted()]
-    state = state_of([*told, attempt_finished(outcome="interrupted")])
+    history = [*begun(3, policy(on_failure="stop")), started(), kernel_interrupted()]
+    state = state_of([*history, attempt_finished(outcome="interrupted")])
     assert waits_for_decision(state, NextStop("step_failed"))
 
 

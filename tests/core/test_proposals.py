@@ -69,14 +69,14 @@ from tests.support.run_states import (
 def test_proposed_deviation_is_carried_out_once_approved(
     decision: Decision, kinds: Any, leads_to: Any
 ) -> None:
-    told = with_proposal(stopped_by_failure(1, need_approval=kinds, approvers="leads"), decision)
-    state = state_of(told)
+    history = with_proposal(stopped_by_failure(1, need_approval=kinds, approvers="leads"), decision)
+    state = state_of(history)
     assert state.proposal is not None
     assert (state.proposal.kinds, state.proposal.group) == (kinds, "leads")
     assert state.phase is Phase.STOPPED
     assert state.decision is None
     assert state.deviations == []
-    run = with_approval(told)
+    run = with_approval(history)
     assert next_action(*run) == leads_to
     (made,) = (event for event in run if isinstance(event, ev.Decided))
     assert (made.operator, made.reason) == (OPERATOR, decision.reason)
@@ -97,8 +97,8 @@ def test_missing_reason_is_reported_before_proposal() -> None:
 
 
 def test_other_decisions_refused_while_proposal_waits() -> None:
-    told = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
-    state = state_of(told)
+    history = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
+    state = state_of(history)
     for decision in (decisions.Retry(), decisions.Skip(), decisions.RestartKernel()):
         assert decision_refusal(state, decision) == "skip waits for an approval: withdraw it first"
     for decision in (decisions.Withdraw(), decisions.Cancel(), decisions.AddNote(text="asked")):
@@ -109,8 +109,8 @@ def test_other_decisions_refused_while_proposal_waits() -> None:
     "end", [[decided("withdraw")], [approval_rejected()], [kernel_died()]], ids=str
 )
 def test_proposal_is_void_when_withdrawn_rejected_or_kernel_dead(end: list[Event]) -> None:
-    told = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
-    state = state_of([*told, *end])
+    history = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
+    state = state_of([*history, *end])
     assert pending_approval(state) is None
     assert state.phase is Phase.STOPPED
     assert state.steps["s1"].passed is False
@@ -118,23 +118,23 @@ def test_proposal_is_void_when_withdrawn_rejected_or_kernel_dead(end: list[Event
 
 
 def test_proposal_is_dropped_by_a_crash() -> None:
-    told = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
-    state = state_of([*told, *crashed(), run_resumed()])
+    history = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
+    state = state_of([*history, *crashed(), run_resumed()])
     assert pending_approval(state) is None
     assert not state.steps["s1"].passed
 
 
 def test_withdraw_is_refused_without_proposal() -> None:
-    for told in (stopped_by_failure(), awaiting_approval()):
+    for history in (stopped_by_failure(), awaiting_approval()):
         assert "nothing that was decided" in str(
-            decision_refusal(state_of(told), decisions.Withdraw())
+            decision_refusal(state_of(history), decisions.Withdraw())
         )
 
 
 def test_approved_jump_back_covers_its_reruns() -> None:
     ran = [*begun(2, policy(step=True, need_approval=("reran",))), started(), attempt_finished()]
-    told = with_proposal([*ran, stopped("step_mode", "s2")], decisions.Jump(step="s1"))
-    moved = [*with_approval(told), stopped("moved", "s1")]
+    history = with_proposal([*ran, stopped("step_mode", "s2")], decisions.Jump(step="s1"))
+    moved = [*with_approval(history), stopped("moved", "s1")]
     assert required_approval(state_of(moved), decisions.Run()) is None
     assert required_approval(state_of([*ran, stopped("step_mode", "s2")]), decisions.Run(step="s1"))
 
@@ -142,8 +142,8 @@ def test_approved_jump_back_covers_its_reruns() -> None:
 def test_jump_forward_before_passed_step_is_a_rerun() -> None:
     rules = policy(step=True, need_approval=("reran",))
     aside = [started("s3", cause="operator"), attempt_finished("s3"), stopped("returned", "s1")]
-    told: list[Event] = [*begun(3, rules), stopped("step_mode"), decided("run", "s3"), resumed()]
-    state = state_of([*told, *aside])
+    history: list[Event] = [*begun(3, rules), stopped("step_mode"), decided("run", "s3"), resumed()]
+    state = state_of([*history, *aside])
     assert required_approval(state, decisions.Jump(step="s2")) == RequiredApproval(("reran",), "")
     assert (
         required_approval(
@@ -154,16 +154,16 @@ def test_jump_forward_before_passed_step_is_a_rerun() -> None:
 
 
 def test_step_group_overrides_policy_approvers() -> None:
-    told: list[Event] = [
+    history: list[Event] = [
         *begun((STEP_FOR_DBA,), policy(need_approval=("skipped",), approvers="leads"))
     ]
-    why = required_approval(state_of([*told, stopped("approval")]), decisions.Skip())
+    why = required_approval(state_of([*history, stopped("approval")]), decisions.Skip())
     assert why == RequiredApproval(("skipped",), "dba")
 
 
 def test_unattended_end_names_the_pending_approval() -> None:
-    told = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
-    ended = unattended_end(state_of(told), NextStop("step_failed"))
+    history = with_proposal(stopped_by_failure(1, need_approval=("skipped",)), decisions.Skip())
+    ended = unattended_end(state_of(history), NextStop("step_failed"))
     assert ended.why == (
         "what was decided at step 1 waited for an approval, and nobody was there to decide"
     )

@@ -197,8 +197,8 @@ def test_other_event_releases_held_text_first() -> None:
 def test_held_late_output_stays_with_its_attempt() -> None:
     redaction = Redaction({"token": "hunter2-hunter2"})
     redaction.redact_event(output("hunter2-", late=True))
-    told = redaction.redact_event(output("hunter2!", step="s2"))
-    assert told == [output("hunter2-", late=True), output("hunter2!", step="s2")]
+    history = redaction.redact_event(output("hunter2!", step="s2"))
+    assert history == [output("hunter2-", late=True), output("hunter2!", step="s2")]
 
 
 IT = "hunter2-hunter2"
@@ -322,6 +322,6 @@ def test_changed_secret_redacts_and_restores_both_values() -> None:
     redaction = Redaction({"TOKEN": "first-token"})
     redaction.add_secrets({"TOKEN": "second-token", "KEY": "first-key"})
     redaction.add_secrets({"TOKEN": "third-token", "KEY": "first-key"})
-    told = redaction.redact_text("first-token second-token third-token first-key")
-    assert told == "[secret:TOKEN] [secret:TOKEN 2] [secret:TOKEN 3] [secret:KEY]"
-    assert redaction.restore(told) == "first-token second-token third-token first-key"
+    history = redaction.redact_text("first-token second-token third-token first-key")
+    assert history == "[secret:TOKEN] [secret:TOKEN 2] [secret:TOKEN 3] [secret:KEY]"
+    assert redaction.restore(history) == "first-token second-token third-token first-key"

@@ -308,9 +308,9 @@ def test_stop_ends_with_run_finished() -> None:
 
 
 def test_decision_is_cleared_by_next_stop() -> None:
-    told = [*failed_at(1), decided("retry"), resumed()]
-    assert fold(with_deviations(told)).decision is not None
-    assert after(stopped("kernel_died"), begin=told).decision is None
+    history = [*failed_at(1), decided("retry"), resumed()]
+    assert fold(with_deviations(history)).decision is not None
+    assert after(stopped("kernel_died"), begin=history).decision is None
 
 
 def test_kernel_death_clears_decision() -> None:
@@ -377,8 +377,8 @@ def test_jump_back_requests_no_rerun_of_failed_step() -> None:
 
 def test_jump_back_leaves_declared_skip_passed() -> None:
     begin = begun(steps(3, s2=["skip-execution"]))
-    told = [*begin, *attempted("s1"), attempt_started("s3"), attempt_failed("s3"), stopped()]
-    assert passed(after(decided("jump", "s1"), begin=told)) == ["s2"]
+    history = [*begin, *attempted("s1"), attempt_started("s3"), attempt_failed("s3"), stopped()]
+    assert passed(after(decided("jump", "s1"), begin=history)) == ["s2"]
 
 
 def test_step_rerun_after_jump_is_passed() -> None:
@@ -426,9 +426,9 @@ def test_earlier_step_failing_aside_becomes_current() -> None:
 def test_later_step_succeeding_aside_is_passed() -> None:
     aside = [attempt_started("s2", cause="operator"), attempt_finished("s2")]
     again = [attempt_started("s1", 2, cause="operator"), attempt_finished("s1", 2)]
-    told = [decided("run", "s2"), resumed(), *aside, stopped(), decided("retry"), resumed()]
-    assert current(after(*told, begin=failed_at(1))) == "s1"
-    assert current(after(*told, *again, begin=failed_at(1))) == "s3"
+    history = [decided("run", "s2"), resumed(), *aside, stopped(), decided("retry"), resumed()]
+    assert current(after(*history, begin=failed_at(1))) == "s1"
+    assert current(after(*history, *again, begin=failed_at(1))) == "s3"
 
 
 # ── Kernels ──────────────────────────────────────────────────────────────────────────────────
@@ -444,8 +444,8 @@ def test_kernel_state_follows_start_death_and_restart() -> None:
 
 def test_restart_queues_setup_steps_that_succeeded() -> None:
     tags = {"s1": ["parameters"], "s2": ["setup"], "s4": ["injected-parameters"], "s5": ["setup"]}
-    told = [*failed_at(5, begun(steps(6, **tags))), decided("restart"), resumed()]
-    state = after(kernel_restarted(), begin=told)
+    history = [*failed_at(5, begun(steps(6, **tags))), decided("restart"), resumed()]
+    state = after(kernel_restarted(), begin=history)
     assert list(state.setup_queue) == ["s1", "s2", "s4"]
     assert state.restarted
     assert state.decision is None
@@ -762,8 +762,8 @@ def test_resumed_run_stops_again_where_it_waited(reason: ev.StopReason) -> None:
 
 
 def test_resume_drops_decision_not_carried_out() -> None:
-    told = [*begun(), stopped("paused"), decided("run", step="s3"), resumed(), *crashed()]
-    state = fold([*told, run_resumed(), *REATTACHED])
+    history = [*begun(), stopped("paused"), decided("run", step="s3"), resumed(), *crashed()]
+    state = fold([*history, run_resumed(), *REATTACHED])
     assert what_next(state) == NextStop("paused")
 
 
@@ -784,8 +784,8 @@ def test_attached_operators_are_cleared_by_interruption() -> None:
 
 def test_new_runbook_keeps_steps_done_and_replaces_others() -> None:
     new = (step(1), step(2, source="other()"), step(3, id="s9"), step(4, id="s3"))
-    told = [*begun(), *attempted("s1"), *crashed(), run_resumed(), runbook_replaced(new)]
-    state = fold(with_deviations(told))
+    history = [*begun(), *attempted("s1"), *crashed(), run_resumed(), runbook_replaced(new)]
+    state = fold(with_deviations(history))
     assert state.order == ("s1", "s2", "s9", "s3")
     assert passed(state) == ["s1"]
     assert current(state) == "s2"

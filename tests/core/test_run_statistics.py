@@ -25,20 +25,20 @@ def test_review_counts_outcomes_and_versions() -> None:
         failing_then_edited("r2", "c()"),
         run("r1").attempt("a").attempt("b").finish(),
     ]
-    told = review_runs(tale.records for tale in tales)
-    assert told.runs == 3
-    assert told.off_script == 1
-    assert told.outcomes == {"unfinished": 1, "completed": 2}
-    assert told.versions == 2
+    history = review_runs(tale.records for tale in tales)
+    assert history.runs == 3
+    assert history.off_script == 1
+    assert history.outcomes == {"unfinished": 1, "completed": 2}
+    assert history.versions == 2
 
 
 def test_step_review_counts_attempts_failures_and_seconds() -> None:
-    told = steps(failing_then_edited("r2", "c()"), run("r1").attempt("a", duration=9.0))
-    assert (told["a"].runs, told["a"].attempts, told["a"].failed) == (2, 2, 0)
-    assert told["a"].usual == pytest.approx((9.0 + told["a"].seconds[0]) / 2)
-    assert (told["b"].runs, told["b"].attempts, told["b"].failed) == (1, 2, 1)
-    assert told["b"].errors == {"ValueError": 1}
-    assert told["b"].waited > 0
+    history = steps(failing_then_edited("r2", "c()"), run("r1").attempt("a", duration=9.0))
+    assert (history["a"].runs, history["a"].attempts, history["a"].failed) == (2, 2, 0)
+    assert history["a"].usual == pytest.approx((9.0 + history["a"].seconds[0]) / 2)
+    assert (history["b"].runs, history["b"].attempts, history["b"].failed) == (1, 2, 1)
+    assert history["b"].errors == {"ValueError": 1}
+    assert history["b"].waited > 0
 
 
 def test_deviation_has_person_reason_and_source() -> None:
@@ -64,8 +64,8 @@ def test_inserted_cell_counts_for_step_of_the_stop() -> None:
 def test_step_failure_counts_once_per_run() -> None:
     tale = run("r1").attempt("a").failure("b").decide("retry")
     tale.failure("b", cause="operator").decide("retry").attempt("b", cause="operator")
-    told = steps(tale)["b"]
-    assert (told.failed, told.cured, told.errors) == (1, 1, {"ValueError": 2})
+    history = steps(tale)["b"]
+    assert (history.failed, history.cured, history.errors) == (1, 1, {"ValueError": 2})
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_advice_needs_two_runs(tales: list[Tale], said: str) -> None:
 
 
 def test_different_edits_give_no_advice() -> None:
-    told = steps(failing_then_edited("r1", "c()"), failing_then_edited("r2", "d()"))["b"]
-    assert not [line for line in advice(told) if "edit" in line]
+    history = steps(failing_then_edited("r1", "c()"), failing_then_edited("r2", "d()"))["b"]
+    assert not [line for line in advice(history) if "edit" in line]
 
 
 def test_steps_are_in_order_of_newest_run() -> None:
     newest = Tale(step("b", title="New title"), run="r2")
-    told = review_runs([newest.records, run("r1").records])
-    assert [(each.id, each.title) for each in told.steps] == [
+    history = review_runs([newest.records, run("r1").records])
+    assert [(each.id, each.title) for each in history.steps] == [
         ("b", "New title"),
         ("a", "Title of a"),
     ]
