@@ -52,7 +52,7 @@ def wait_until(holds: Any) -> None:
         time.sleep(0.01)
 
 
-def test_a_stop_and_the_end_are_sealed(key: Path, path: Path) -> None:
+def test_auto_sealer_seals_stop_and_end(key: Path, path: Path) -> None:
     told: list[Event] = []
     keeper = sealer(key, path, told)
     keeper.receive(TOLD[:2])
@@ -69,9 +69,7 @@ def test_a_stop_and_the_end_are_sealed(key: Path, path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_run_that_goes_on_is_sealed_again_when_it_has_grown_and_only_then(
-    key: Path, path: Path
-) -> None:
+def test_auto_sealer_seals_again_only_after_growth(key: Path, path: Path) -> None:
     keeper = sealer(key, path, [], every=0.2)
     keeper.receive(TOLD[:2])
     wait_until(lambda: sealed(path) == [1])
@@ -83,7 +81,7 @@ def test_a_run_that_goes_on_is_sealed_again_when_it_has_grown_and_only_then(
     assert sealed(path)[-1] == 3
 
 
-def test_a_failed_seal_is_told_of_and_is_no_growth(path: Path, tmp_path: Path) -> None:
+def test_failed_seal_is_reported_once_and_is_not_growth(path: Path, tmp_path: Path) -> None:
     told: list[Event] = []
     keeper = sealer(tmp_path / "no key", path, told, every=0.1)
     keeper.receive(TOLD[:2])
@@ -98,7 +96,7 @@ def test_a_failed_seal_is_told_of_and_is_no_growth(path: Path, tmp_path: Path) -
     assert not path.exists()
 
 
-def test_a_slow_agent_keeps_no_stop_waiting(
+def test_slow_agent_does_not_delay_stop(
     key: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touched = threading.Event()
@@ -117,7 +115,7 @@ def test_a_slow_agent_keeps_no_stop_waiting(
     assert sealed(path)[-1] == 4
 
 
-def test_an_end_waits_for_its_seal_no_longer_than_it_may(
+def test_end_waits_for_seal_at_most_patience(
     key: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auto_seal, "PATIENCE", 0.1)
@@ -128,13 +126,13 @@ def test_an_end_waits_for_its_seal_no_longer_than_it_may(
     never.set()
 
 
-def test_a_passphrase_that_nobody_can_be_asked_for_is_an_error(tmp_path: Path) -> None:
+def test_sign_fails_for_key_with_passphrase(tmp_path: Path) -> None:
     locked = make_key(tmp_path, "locked", "secret")
     with pytest.raises(SignatureError, match="passphrase"):
         ssh_signatures.sign(locked, b"text")
 
 
-def test_a_signature_of_another_text_or_none_is_refused(key: Path) -> None:
+def test_signed_by_refuses_other_text_and_invalid_signature(key: Path) -> None:
     signature = ssh_signatures.sign(key, b"text")
     assert ssh_signatures.signed_by(signature, b"text").startswith("SHA256:")
     for changed, text in ((signature, b"other"), ("no signature", b"text"), ("", b"text")):
@@ -142,7 +140,7 @@ def test_a_signature_of_another_text_or_none_is_refused(key: Path) -> None:
             ssh_signatures.signed_by(changed, text)
 
 
-def test_a_torn_seal_is_left_out_and_the_next_one_is_whole(path: Path) -> None:
+def test_torn_seal_is_ignored_and_cut_by_next(path: Path) -> None:
     first = Seal(run="r", seq=1, head="1" * 64, signature="s")
     seals.append(path, first)
     whole = path.read_bytes()
@@ -154,9 +152,7 @@ def test_a_torn_seal_is_left_out_and_the_next_one_is_whole(path: Path) -> None:
         assert seals.read(path) == [first, second]
 
 
-def test_a_seal_that_cannot_be_written_leaves_those_before_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_append_keeps_earlier_seals(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
     import os
 
@@ -186,7 +182,7 @@ def test_a_seal_that_cannot_be_written_leaves_those_before_it(
         b'{"statement":"","signature":"","more":1}',
     ],
 )
-def test_a_line_that_is_no_seal_is_named(path: Path, line: bytes) -> None:
+def test_read_names_line_that_is_not_a_seal(path: Path, line: bytes) -> None:
     path.write_bytes(line + b"\n")
     with pytest.raises(DamagedJournalError, match="line 1"):
         seals.read(path)

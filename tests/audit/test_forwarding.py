@@ -84,7 +84,7 @@ def wait_until(holds: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def test_every_line_is_sent_in_order_as_it_stands(tmp_path: Path, place: Place) -> None:
+def test_forwarder_sends_every_line_unchanged_in_order(tmp_path: Path, place: Place) -> None:
     sent = Sent(tmp_path, place)
     for event in uneventful():
         sent.add(event)
@@ -97,7 +97,7 @@ def test_every_line_is_sent_in_order_as_it_stands(tmp_path: Path, place: Place) 
     assert sent.told == []
 
 
-def test_what_could_not_be_sent_is_sent_when_it_can_be(tmp_path: Path, place: Place) -> None:
+def test_forwarder_sends_failed_lines_after_recovery(tmp_path: Path, place: Place) -> None:
     sent = Sent(tmp_path, place)
     *before, end = uneventful()
     sent.add(before[0])
@@ -117,7 +117,7 @@ def test_what_could_not_be_sent_is_sent_when_it_can_be(tmp_path: Path, place: Pl
     assert place.content == sent.content
 
 
-def test_a_target_that_hangs_keeps_nobody_waiting(
+def test_hanging_sink_does_not_delay_run(
     tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forwarding, "PATIENCE", 0.1)
@@ -133,7 +133,7 @@ def test_a_target_that_hangs_keeps_nobody_waiting(
     wait_until(lambda: not sent.directory.unforwarded.exists())
 
 
-def test_what_is_left_of_a_run_is_sent_by_the_next(tmp_path: Path, place: Place) -> None:
+def test_next_run_sends_lines_left_by_earlier_run(tmp_path: Path, place: Place) -> None:
     place.down = True
     first = Sent(tmp_path, place, 1)
     first.add(*uneventful())
@@ -148,7 +148,7 @@ def test_what_is_left_of_a_run_is_sent_by_the_next(tmp_path: Path, place: Place)
     assert list(tmp_path.glob("*/unforwarded")) == []
 
 
-def test_it_goes_on_where_it_was(tmp_path: Path, place: Place) -> None:
+def test_next_run_continues_at_saved_position(tmp_path: Path, place: Place) -> None:
     first = Sent(tmp_path, place, 1)
     first.add(*uneventful()[:3])
     wait_until(lambda: len(place.lines) == 3)
@@ -163,7 +163,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, place: Place) -> None:
     assert of_first == list(range(len(uneventful())))
 
 
-def test_a_run_that_goes_on_sends_its_lines_itself(tmp_path: Path, place: Place) -> None:
+def test_next_run_leaves_lines_of_running_run(tmp_path: Path, place: Place) -> None:
     first = Sent(tmp_path, place, 1)
     first.add(*uneventful()[:3])
     wait_until(lambda: len(place.lines) == 3)
@@ -178,7 +178,7 @@ def test_a_run_that_goes_on_sends_its_lines_itself(tmp_path: Path, place: Place)
     )
 
 
-def test_a_line_that_is_still_being_written_waits(tmp_path: Path, place: Place) -> None:
+def test_forwarder_waits_for_complete_line(tmp_path: Path, place: Place) -> None:
     sent = Sent(tmp_path, place)
     sent.add(note_added("whole"))
     wait_until(lambda: len(place.lines) == 1)
@@ -189,7 +189,7 @@ def test_a_line_that_is_still_being_written_waits(tmp_path: Path, place: Place) 
     assert len(place.lines) == 1
 
 
-def test_much_is_sent_in_batches(
+def test_forwarder_sends_many_lines_in_batches(
     tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forwarding, "BATCH", 10_000)
@@ -200,7 +200,7 @@ def test_much_is_sent_in_batches(
     assert place.tried > 5
 
 
-def test_numbers_that_make_no_sense_begin_anew(tmp_path: Path, place: Place) -> None:
+def test_invalid_saved_position_starts_from_first_line(tmp_path: Path, place: Place) -> None:
     directory = RunDirectory(tmp_path / NAME.format(1))
     directory.path.mkdir()
     directory.unforwarded.write_text("nonsense\n")

@@ -35,7 +35,7 @@ def line(seq: int = 0, content: bytes = b'{"v":1}', event: str = "output") -> Jo
     )
 
 
-def test_a_message_is_that_of_rfc_5424(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_syslog_message_follows_rfc_5424(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "db 1é")
     message = syslog_message(line(event="attempt.started"), '{"é":1}'.encode())
     head, _, content = message.partition(b" - ")
@@ -45,7 +45,7 @@ def test_a_message_is_that_of_rfc_5424(monkeypatch: pytest.MonkeyPatch) -> None:
     assert content == '{"é":1}'.encode()
 
 
-def test_the_words_of_a_configuration_name_a_target() -> None:
+def test_sink_is_chosen_by_configuration() -> None:
     assert isinstance(sink(["syslog"]), LocalSyslog)
     remote = sink(["syslog://[::1]:601"])
     assert isinstance(remote, RemoteSyslog)
@@ -66,13 +66,15 @@ def daemon(tmp_path: Path) -> Iterator[tuple[LocalSyslog, socket.socket]]:
         yield LocalSyslog(path), listening
 
 
-def test_each_line_is_one_datagram(daemon: tuple[LocalSyslog, socket.socket]) -> None:
+def test_local_syslog_sends_each_line_as_datagram(
+    daemon: tuple[LocalSyslog, socket.socket],
+) -> None:
     local, listening = daemon
     local.send([line(0, b"zero"), line(1, b"one")])
     assert [listening.recv(9999).rpartition(b" ")[2] for _ in range(2)] == [b"zero", b"one"]
 
 
-def test_a_line_too_long_for_the_socket_is_told_of_by_its_hash(
+def test_local_syslog_sends_hash_of_too_long_line(
     daemon: tuple[LocalSyslog, socket.socket],
 ) -> None:
     local, listening = daemon
@@ -83,7 +85,7 @@ def test_a_line_too_long_for_the_socket_is_told_of_by_its_hash(
     assert listening.recv(9999).endswith(b" - next")
 
 
-def test_a_daemon_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_local_syslog_fails_without_daemon(tmp_path: Path) -> None:
     with pytest.raises(ForwardingError, match="No such file"):
         LocalSyslog(str(tmp_path / "none")).send([line()])
 
@@ -142,7 +144,7 @@ def wait_until(holds: object) -> None:
         time.sleep(0.01)
 
 
-def test_over_tcp_each_message_is_preceded_by_its_length(remote: Remote) -> None:
+def test_remote_syslog_frames_messages_by_length(remote: Remote) -> None:
     sender = RemoteSyslog("127.0.0.1", remote.port)
     sender.send([line(0, b"zero"), line(1, b"one")])
     sender.send([line(2, b"two")])
@@ -150,7 +152,7 @@ def test_over_tcp_each_message_is_preceded_by_its_length(remote: Remote) -> None
     assert len(remote.connections) == 1
 
 
-def test_a_connection_that_was_closed_is_made_again(remote: Remote) -> None:
+def test_remote_syslog_reconnects_after_close(remote: Remote) -> None:
     sender = RemoteSyslog("127.0.0.1", remote.port)
     sender.send([line(0, b"zero")])
     wait_until(lambda: remote.has(b"zero"))
@@ -161,7 +163,7 @@ def test_a_connection_that_was_closed_is_made_again(remote: Remote) -> None:
     assert len(remote.connections) == 2
 
 
-def test_a_port_where_nobody_listens_is_an_error() -> None:
+def test_remote_syslog_fails_without_listener() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(ForwardingError, match="Connection refused"):
@@ -175,7 +177,7 @@ def python(code: str) -> CommandSink:
     return CommandSink([sys.executable, "-c", code])
 
 
-def test_a_command_gets_the_lines_and_the_runs_id(tmp_path: Path) -> None:
+def test_command_sink_passes_lines_and_run_id(tmp_path: Path) -> None:
     got = tmp_path / "got"
     code = (
         "import os, sys\n"
@@ -186,18 +188,18 @@ def test_a_command_gets_the_lines_and_the_runs_id(tmp_path: Path) -> None:
     assert got.read_bytes() == RUN.encode() + b":zero\n\xc3\xa9\n"
 
 
-def test_a_command_that_does_not_exit_with_0_has_taken_nothing() -> None:
+def test_command_sink_fails_on_nonzero_exit() -> None:
     with pytest.raises(ForwardingError, match="exit 3: no room"):
         python("import sys; sys.stderr.write('no room\\n'); sys.exit(3)").send([line()])
     with pytest.raises(ForwardingError, match="No such file"):
         CommandSink(["/no/such/command"]).send([line()])
 
 
-def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_sink_ends_command_after_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks, "TIMEOUT", 0.3)
     with pytest.raises(ForwardingError, match="did not end within"):
         python("import time; time.sleep(60)").send([line()])
 
 
-def test_a_command_that_reads_nothing_is_no_trouble() -> None:
+def test_command_sink_accepts_command_that_reads_nothing() -> None:
     python("pass").send([line(content=b"x" * 1_000_000)])

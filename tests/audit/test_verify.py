@@ -119,7 +119,7 @@ def signers(tmp_path: Path, key: Path) -> Path:
 # ── What nbrun wrote ─────────────────────────────────────────────────────────────────────────
 
 
-def test_a_whole_record_that_was_not_to_be_signed_is_unsealed(kept: Kept) -> None:
+def test_complete_record_without_signing_is_unsealed(kept: Kept) -> None:
     found = kept.verify()
     assert found.standing is Standing.UNSEALED
     assert found.lines == len(kept.lines)
@@ -128,7 +128,7 @@ def test_a_whole_record_that_was_not_to_be_signed_is_unsealed(kept: Kept) -> Non
 
 
 @needs_ssh_keygen
-def test_a_record_signed_by_somebody_who_may_is_sealed(signed: Kept, signers: Path) -> None:
+def test_record_signed_by_allowed_signer_is_sealed(signed: Kept, signers: Path) -> None:
     found = signed.verify(allowed_signers=signers)
     assert (found.standing, found.why) == (
         Standing.SEALED,
@@ -137,20 +137,20 @@ def test_a_record_signed_by_somebody_who_may_is_sealed(signed: Kept, signers: Pa
 
 
 @needs_ssh_keygen
-def test_a_signature_is_not_trusted_where_nobody_says_whose_key_it_is(signed: Kept) -> None:
+def test_signed_record_is_unsealed_without_allowed_signers(signed: Kept) -> None:
     found = signed.verify()
     assert found.standing is Standing.UNSEALED
     assert "give --allowed-signers" in found.why
 
 
 @pytest.mark.parametrize("many", range(1, 6))
-def test_a_record_without_an_end_is_open(tmp_path: Path, many: int) -> None:
+def test_record_without_end_is_open(tmp_path: Path, many: int) -> None:
     found = Kept(tmp_path).write(whole()[:many]).verify()
     assert found.standing is Standing.OPEN
     assert "no end" in found.why
 
 
-def test_a_record_that_is_still_written_is_open_even_when_its_end_is_there(kept: Kept) -> None:
+def test_locked_record_is_open_despite_its_end(kept: Kept) -> None:
     import fcntl
 
     with kept.directory.journal.open("ab") as file:
@@ -159,14 +159,14 @@ def test_a_record_that_is_still_written_is_open_even_when_its_end_is_there(kept:
     assert kept.verify().standing is Standing.UNSEALED
 
 
-def test_a_journal_in_which_nothing_stands_is_open(tmp_path: Path) -> None:
+def test_empty_journal_is_open(tmp_path: Path) -> None:
     made = Kept(tmp_path)
     made.directory.journal.touch()
     found = made.verify()
     assert (found.standing, found.lines, found.head) == (Standing.OPEN, 0, "")
 
 
-def test_verifying_writes_nothing(kept: Kept) -> None:
+def test_verify_writes_nothing(kept: Kept) -> None:
     before = {path: path.stat() for path in kept.directory.path.iterdir()}
     kept.verify()
     after = {path: path.stat() for path in kept.directory.path.iterdir()}
@@ -185,14 +185,14 @@ def is_broken(found: Verification, line: int | None = None) -> bool:
     return True
 
 
-def test_a_record_cut_at_any_byte_is_never_called_ended(kept: Kept) -> None:
+def test_record_cut_at_any_byte_is_open(kept: Kept) -> None:
     data = kept.directory.journal.read_bytes()
     for size in range(len(data)):
         kept.directory.journal.write_bytes(data[:size])
         assert kept.verify().standing is Standing.OPEN, size
 
 
-def test_with_its_head_kept_elsewhere_no_changed_byte_passes(kept: Kept) -> None:
+def test_expected_head_detects_every_changed_byte(kept: Kept) -> None:
     data, head = kept.directory.journal.read_bytes(), kept.verify().head
     for at in range(0, len(data), 7):
         for other in {data[at] ^ 1, data[at] ^ 0x80, 0x0A} - {data[at]}:
@@ -203,7 +203,7 @@ def test_with_its_head_kept_elsewhere_no_changed_byte_passes(kept: Kept) -> None
                 raise AssertionError(f"a changed byte {at} was seen as an open record: {found}")
 
 
-def test_without_it_every_changed_line_but_the_last_is_named(kept: Kept) -> None:
+def test_changed_line_is_named_without_expected_head(kept: Kept) -> None:
     for number, line in enumerate(kept.lines[:-1], 1):
         lines = kept.lines
         at = line.index(b'"mono":') + 7
@@ -228,7 +228,7 @@ def test_without_it_every_changed_line_but_the_last_is_named(kept: Kept) -> None
     ],
     ids=["lost", "swapped", "doubled", "added", "empty object added", "torn added", "empty line"],
 )
-def test_lines_lost_swapped_doubled_and_added_are_named(
+def test_missing_swapped_repeated_or_added_line_is_named(
     kept: Kept, change: Callable[[list[bytes]], list[bytes]], line: int
 ) -> None:
     kept.rewrite(change(kept.lines))
@@ -256,7 +256,7 @@ def chained(events: list[Event]) -> list[bytes]:
     ],
     ids=["no beginning", "after the end", "an end in a step", "attempt 2 first", "begun twice"],
 )
-def test_an_event_that_cannot_happen_there_is_named_though_the_chain_is_right(
+def test_illegal_event_is_named_despite_valid_chain(
     tmp_path: Path, events: list[Event], line: int
 ) -> None:
     made = Kept(tmp_path)
@@ -264,14 +264,14 @@ def test_an_event_that_cannot_happen_there_is_named_though_the_chain_is_right(
     assert is_broken(made.verify(), line)
 
 
-def test_an_event_about_a_step_that_there_is_not_is_no_crash(tmp_path: Path) -> None:
+def test_event_about_unknown_step_is_named(tmp_path: Path) -> None:
     made = Kept(tmp_path)
     odd = ev.Decided(operator=whole()[0].operator, decision="jump", step="nowhere")
     made.rewrite(chained([*whole()[:2], odd]))
     assert is_broken(made.verify(), 3)
 
 
-def test_a_deviation_that_was_taken_out_shows_in_how_the_run_ended(tmp_path: Path) -> None:
+def test_removed_deviation_contradicts_end_of_run(tmp_path: Path) -> None:
     """With the chain made anew: the end still says off script."""
     made = Kept(tmp_path)
     again = [attempt_started("s1", 2, cause="operator"), *attempted("s1", 2)[1:]]
@@ -296,7 +296,7 @@ def ended(events: list[Event]) -> list[Event]:
     return [*events[:-1], run_finished(off_script=told)]
 
 
-def test_a_journal_that_lies_about_a_deviation_is_broken_though_all_else_fits(
+def test_false_deviation_is_named_despite_valid_chain(
     tmp_path: Path,
 ) -> None:
     """Chain, notebook and end are made for it: only what the events entail is against it."""
@@ -321,7 +321,7 @@ def test_a_journal_that_lies_about_a_deviation_is_broken_though_all_else_fits(
         assert "deviation" in found.why
 
 
-def test_a_lie_is_found_in_a_record_without_an_end_too(tmp_path: Path) -> None:
+def test_false_deviation_is_named_in_open_record(tmp_path: Path) -> None:
     events = off_script()
     (at,) = (at for at, event in enumerate(events) if isinstance(event, ev.Deviated))
     cut = Kept(tmp_path / "cut").write(events[:at]).verify()
@@ -330,13 +330,13 @@ def test_a_lie_is_found_in_a_record_without_an_end_too(tmp_path: Path) -> None:
     assert is_broken(lies, at + 1)
 
 
-def test_of_what_another_nbrun_wrote_it_is_said_that_this_was_not_checked(tmp_path: Path) -> None:
+def test_deviations_of_other_version_are_noted_as_unchecked(tmp_path: Path) -> None:
     found = Kept(tmp_path).write(ended(off_script(versions={"nbrun": "0.0.9"}))).verify()
     assert found.standing is Standing.UNSEALED
     assert "were not derived again" in " ".join(found.notes)
 
 
-def test_the_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     real = JournalReader.open
     monkeypatch.setattr(JournalReader, "open", lambda self: opened.append(self.path) or real(self))
@@ -374,14 +374,14 @@ def wrong_at(*places: tuple[int, str]) -> list[bytes]:
 
 @pytest.mark.parametrize("first", WRONG)
 @pytest.mark.parametrize("second", WRONG)
-def test_of_two_wrong_lines_the_first_is_named(tmp_path: Path, first: str, second: str) -> None:
+def test_first_of_two_wrong_lines_is_named(tmp_path: Path, first: str, second: str) -> None:
     made = Kept(tmp_path)
     for places in (((3, first), (3, second)), ((3, first), (4, second)), ((2, first), (5, second))):
         made.rewrite(wrong_at(*places))
         assert is_broken(made.verify(), min(at for at, _ in places) + 1)
 
 
-def test_a_notebook_that_the_system_keeps_from_being_made_is_no_fault_of_the_record(
+def test_system_error_is_not_a_broken_record(
     kept: Kept,
 ) -> None:
     def full(_records: Any) -> str:
@@ -393,14 +393,14 @@ def test_a_notebook_that_the_system_keeps_from_being_made_is_no_fault_of_the_rec
 
 @needs_ssh_keygen
 @pytest.mark.parametrize("at", range(6))
-def test_any_line_may_be_sealed(tmp_path: Path, key: Path, at: int) -> None:
+def test_any_line_can_be_sealed(tmp_path: Path, key: Path, at: int) -> None:
     made = Kept(tmp_path).write(whole(sign_key=ssh_signatures.fingerprint(key)))
     made.seal(key, at)
     made.seal(key)
     assert "whole, ended and signed" in made.verify().why
 
 
-def test_an_output_in_the_place_of_a_deviation_is_a_lie(tmp_path: Path) -> None:
+def test_output_in_place_of_deviation_is_named(tmp_path: Path) -> None:
     events = off_script()
     (at,) = (at for at, event in enumerate(events) if isinstance(event, ev.Deviated))
     between = [*events[:at], output(attempt=2), *events[at:]]
@@ -418,15 +418,13 @@ def test_an_output_in_the_place_of_a_deviation_is_a_lie(tmp_path: Path) -> None:
         pytest.param(lambda path: path.symlink_to("/etc/passwd"), id="a symlink"),
     ],
 )
-def test_a_journal_that_is_no_file_is_broken_and_nothing_hangs(
-    kept: Kept, place: Callable[[Path], None]
-) -> None:
+def test_journal_that_is_not_a_file_is_broken(kept: Kept, place: Callable[[Path], None]) -> None:
     kept.directory.journal.unlink()
     place(kept.directory.journal)
     assert is_broken(kept.verify())
 
 
-def test_a_newer_version_is_refused(kept: Kept) -> None:
+def test_newer_version_is_broken(kept: Kept) -> None:
     kept.rewrite([line.replace(b'{"v":1', b'{"v":2', 1) for line in kept.lines])
     assert "journal version 2" in kept.verify().why
     assert is_broken(kept.verify(), 1)
@@ -435,7 +433,7 @@ def test_a_newer_version_is_refused(kept: Kept) -> None:
 # ── The head ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_head_that_was_kept_elsewhere_must_be_the_last_line(kept: Kept) -> None:
+def test_expected_head_must_be_last_line(kept: Kept) -> None:
     head = kept.verify().head
     assert kept.verify(head=head).standing is Standing.UNSEALED
     assert is_broken(kept.verify(head="0" * 64), 6)
@@ -445,9 +443,7 @@ def test_the_head_that_was_kept_elsewhere_must_be_the_last_line(kept: Kept) -> N
     assert is_broken(kept.verify(head=head), 5)
 
 
-def test_a_record_that_was_rewritten_whole_is_known_by_its_head_alone(
-    kept: Kept, tmp_path: Path
-) -> None:
+def test_rewritten_record_is_detected_by_head_only(kept: Kept, tmp_path: Path) -> None:
     head = kept.verify().head
     shutil.rmtree(kept.directory.path)
     other = Kept(tmp_path).write(whole(reason="a better one"))
@@ -458,7 +454,7 @@ def test_a_record_that_was_rewritten_whole_is_known_by_its_head_alone(
 # ── The notebook ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_notebook_that_was_changed_is_named(kept: Kept) -> None:
+def test_changed_notebook_is_named(kept: Kept) -> None:
     content = kept.notebook.read_bytes()
     for changed in (b"", content[:-1], content.replace(b"hello", b"hullo"), content + b" "):
         kept.notebook.write_bytes(changed)
@@ -468,7 +464,7 @@ def test_a_notebook_that_was_changed_is_named(kept: Kept) -> None:
     assert kept.verify().standing is Standing.UNSEALED
 
 
-def test_a_notebook_that_is_gone_can_be_made_again_and_is_no_lie(kept: Kept) -> None:
+def test_missing_notebook_is_noted_and_made_again(kept: Kept) -> None:
     content = kept.notebook.read_bytes()
     kept.notebook.unlink()
     found = kept.verify()
@@ -479,13 +475,13 @@ def test_a_notebook_that_is_gone_can_be_made_again_and_is_no_lie(kept: Kept) -> 
     assert kept.verify().notes == ()
 
 
-def test_a_hash_of_a_notebook_that_the_record_does_not_make_is_a_lie(tmp_path: Path) -> None:
+def test_false_notebook_hash_is_named(tmp_path: Path) -> None:
     made = Kept(tmp_path)
     made.rewrite(chained([*whole()[:-1], run_finished(notebook_sha256="1" * 64)]))
     assert is_broken(made.verify(), 6)
 
 
-def test_a_notebook_left_from_a_stop_passes_only_where_the_last_could_not_be_written(
+def test_notebook_of_stop_is_accepted_only_without_recorded_hash(
     tmp_path: Path,
 ) -> None:
     made = Kept(tmp_path)
@@ -506,7 +502,7 @@ def test_a_notebook_left_from_a_stop_passes_only_where_the_last_could_not_be_wri
     assert is_broken(made.verify())
 
 
-def test_a_notebook_of_another_nbrun_is_known_by_its_recorded_hash(tmp_path: Path) -> None:
+def test_notebook_of_other_version_is_checked_by_recorded_hash(tmp_path: Path) -> None:
     made = Kept(tmp_path)
     drawn = b"{}"
     recorded = hashlib.sha256(drawn).hexdigest()
@@ -522,7 +518,7 @@ def test_a_notebook_of_another_nbrun_is_known_by_its_recorded_hash(tmp_path: Pat
 
 
 @needs_ssh_keygen
-def test_a_stripped_seal_is_missed_whatever_is_asked(signed: Kept, signers: Path) -> None:
+def test_removed_seal_is_detected_with_any_trust(signed: Kept, signers: Path) -> None:
     seals = signed.directory.seals.read_bytes().splitlines(keepends=True)
     for left in (seals[:1], []):
         signed.directory.seals.write_bytes(b"".join(left))
@@ -537,9 +533,7 @@ LATER = datetime(2026, 11, 25, 7, 12, 44, tzinfo=UTC)
 
 
 @needs_ssh_keygen
-def test_a_seal_that_was_made_later_vouches_and_says_so(
-    signed: Kept, signers: Path, key: Path
-) -> None:
+def test_later_seal_is_accepted_and_named(signed: Kept, signers: Path, key: Path) -> None:
     signed.directory.seals.unlink()
     assert is_broken(signed.verify(allowed_signers=signers), 6)
     signed.seal(key, later=LATER)
@@ -554,7 +548,7 @@ def test_a_seal_that_was_made_later_vouches_and_says_so(
 
 
 @needs_ssh_keygen
-def test_that_a_seal_was_made_later_can_not_be_hidden(signed: Kept, key: Path) -> None:
+def test_time_of_later_seal_cannot_be_forged(signed: Kept, key: Path) -> None:
     signed.directory.seals.unlink()
     signed.seal(key, later=LATER)
     data = signed.directory.seals.read_bytes()
@@ -568,7 +562,7 @@ def test_that_a_seal_was_made_later_can_not_be_hidden(signed: Kept, key: Path) -
 
 
 @needs_ssh_keygen
-def test_a_later_seal_may_be_by_another_key_that_may_sign_and_no_other(
+def test_later_seal_by_other_key_needs_allowed_signer(
     signed: Kept, tmp_path: Path, signers: Path, key: Path
 ) -> None:
     other = make_key(tmp_path, "other")
@@ -583,18 +577,14 @@ def test_a_later_seal_may_be_by_another_key_that_may_sign_and_no_other(
 
 
 @needs_ssh_keygen
-def test_a_later_seal_counts_for_a_record_that_nobody_had_asked_to_sign(
-    kept: Kept, signers: Path, key: Path
-) -> None:
+def test_later_seal_of_unsigned_record_is_accepted(kept: Kept, signers: Path, key: Path) -> None:
     kept.seal(key, later=LATER)
     assert kept.verify(allowed_signers=signers).standing is Standing.SEALED
     assert "later" in kept.verify().why
 
 
 @needs_ssh_keygen
-def test_the_time_of_a_later_seal_is_the_one_at_which_its_key_must_be_valid(
-    kept: Kept, tmp_path: Path, key: Path
-) -> None:
+def test_key_of_later_seal_must_be_valid_at_its_time(kept: Kept, tmp_path: Path, key: Path) -> None:
     kept.seal(key, later=LATER)
     who = ("ops@example.com", key)
     ended = allow(tmp_path / "ended", who, options='valid-before="20261124"')
@@ -604,7 +594,7 @@ def test_the_time_of_a_later_seal_is_the_one_at_which_its_key_must_be_valid(
 
 
 @needs_ssh_keygen
-def test_a_tail_that_was_cut_is_found_by_the_seal_of_it(signed: Kept) -> None:
+def test_cut_tail_is_detected_by_its_seal(signed: Kept) -> None:
     lines = signed.lines
     for many in range(1, len(lines)):
         signed.rewrite(lines[:many])
@@ -613,16 +603,14 @@ def test_a_tail_that_was_cut_is_found_by_the_seal_of_it(signed: Kept) -> None:
 
 
 @needs_ssh_keygen
-def test_a_record_made_anew_under_a_seal_is_found_out(signed: Kept, key: Path) -> None:
+def test_rewritten_record_contradicts_seal(signed: Kept, key: Path) -> None:
     fingerprint = ssh_signatures.fingerprint(key)
     signed.rewrite(chained(whole(sign_key=fingerprint, reason="another")))
     assert is_broken(signed.verify(), 3)
 
 
 @needs_ssh_keygen
-def test_another_key_than_the_journal_names_is_found_out(
-    signed: Kept, tmp_path: Path, signers: Path
-) -> None:
+def test_seal_by_key_not_in_journal_is_broken(signed: Kept, tmp_path: Path, signers: Path) -> None:
     other = make_key(tmp_path, "other")
     signed.directory.seals.unlink()
     signed.seal(other)
@@ -631,7 +619,7 @@ def test_another_key_than_the_journal_names_is_found_out(
 
 
 @needs_ssh_keygen
-def test_who_may_not_sign_is_named(signed: Kept, tmp_path: Path, key: Path) -> None:
+def test_seal_by_disallowed_signer_is_broken(signed: Kept, tmp_path: Path, key: Path) -> None:
     other = make_key(tmp_path, "other")
     for signers in (
         allow(tmp_path / "a", ("eve@example.com", other)),
@@ -645,7 +633,7 @@ def test_who_may_not_sign_is_named(signed: Kept, tmp_path: Path, key: Path) -> N
 
 
 @needs_ssh_keygen
-def test_any_change_of_a_seal_is_found_out(signed: Kept, signers: Path) -> None:
+def test_changed_seal_is_detected(signed: Kept, signers: Path) -> None:
     data = signed.directory.seals.read_bytes()
     last = data.rindex(b"\n", 0, -1) + 1
     for at in (*range(0, len(data), 41), data.index(b"seq ") + 4, len(data) - 60):
@@ -658,7 +646,7 @@ def test_any_change_of_a_seal_is_found_out(signed: Kept, signers: Path) -> None:
 
 
 @needs_ssh_keygen
-def test_a_seal_of_another_run_does_not_pass(signed: Kept, tmp_path: Path, key: Path) -> None:
+def test_seal_of_other_run_is_broken(signed: Kept, tmp_path: Path, key: Path) -> None:
     other = Kept(tmp_path / "other", "20261123-093000-restore-zz99").write(
         whole(sign_key=ssh_signatures.fingerprint(key))[:1] + whole()[1:]
     )
@@ -669,15 +657,13 @@ def test_a_seal_of_another_run_does_not_pass(signed: Kept, tmp_path: Path, key: 
 
 
 @needs_ssh_keygen
-def test_an_interrupted_run_is_open_up_to_what_was_sealed(
-    tmp_path: Path, key: Path, signers: Path
-) -> None:
+def test_interrupted_sealed_run_is_open(tmp_path: Path, key: Path, signers: Path) -> None:
     made = Kept(tmp_path).write(whole(sign_key=ssh_signatures.fingerprint(key))[:4])
     made.seal(key, 1)
     assert made.verify(allowed_signers=signers).standing is Standing.OPEN
 
 
-def test_times_of_a_clock_that_was_set_back_are_no_fault(tmp_path: Path) -> None:
+def test_clock_set_back_is_accepted(tmp_path: Path) -> None:
     made = Kept(tmp_path)
     walls = iter([f"2026-11-23T0{hour}:00:00+00:00" for hour in (9, 8, 9, 3, 4, 5, 6)])
     from datetime import datetime

@@ -34,7 +34,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
 
 
 @pytest.mark.parametrize("jump", [-HOUR, YEAR, -YEAR], ids=["an hour back", "on", "a year back"])
-def test_a_clock_set_in_mid_step_shows_in_the_times_of_day_alone(
+def test_clock_set_during_step_changes_no_duration(
     tmp_path: Path, wall: Wall, jump: timedelta
 ) -> None:
     rig = Rig(tmp_path / "runs")
@@ -64,7 +64,7 @@ def test_a_clock_set_in_mid_step_shows_in_the_times_of_day_alone(
     assert rig.verify().standing == "UNSEALED"
 
 
-def test_a_record_names_the_boot_in_which_its_seconds_count() -> None:
+def test_boot_id_is_stable() -> None:
     boot = provenance.boot_id()
     assert boot
     assert boot == provenance.boot_id()

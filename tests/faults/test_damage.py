@@ -56,18 +56,18 @@ def flip_every(path: Path, places: list[int]) -> None:
             assert why.startswith((f"line {line}:", f"line {line + 1}:")), (at, bit, why)
 
 
-def test_a_flipped_bit_is_refused_naming_the_line(path: Path) -> None:
+def test_flipped_bit_is_refused_and_line_named(path: Path) -> None:
     data = path.read_bytes()
     flip_every(path, sampled(range(data.rindex(b"\n", 0, -1) + 1), 150))
 
 
 @pytest.mark.sweep
-def test_every_flipped_bit_is_refused_naming_the_line(path: Path) -> None:
+def test_every_flipped_bit_is_refused_and_line_named(path: Path) -> None:
     data = path.read_bytes()
     flip_every(path, list(range(data.rindex(b"\n", 0, -1) + 1)))
 
 
-def test_lines_of_another_run_do_not_fit_in(path: Path, tmp_path: Path) -> None:
+def test_lines_of_other_run_are_refused(path: Path, tmp_path: Path) -> None:
     own = path.read_bytes().splitlines(keepends=True)
     other_path = write(tmp_path / "other", uneventful(3))
     other = other_path.read_bytes().splitlines(keepends=True)
@@ -78,7 +78,7 @@ def test_lines_of_another_run_do_not_fit_in(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["deleted", "doubled", "swapped", "emptied"])
-def test_a_line_moved_about_is_refused_wherever_it_is(path: Path, change: str) -> None:
+def test_moved_line_is_refused_at_any_place(path: Path, change: str) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     for at in range(len(lines) - 1):
         changed = list(lines)
@@ -97,13 +97,13 @@ def test_a_line_moved_about_is_refused_wherever_it_is(path: Path, change: str) -
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=2000))
-def test_a_reader_of_any_bytes_answers_or_refuses(path: Path, data: bytes) -> None:
+def test_readers_survive_any_bytes(path: Path, data: bytes) -> None:
     survives(path, data)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data())
-def test_a_reader_of_a_mangled_journal_answers_or_refuses(path: Path, data: st.DataObject) -> None:
+def test_readers_survive_mangled_journal(path: Path, data: st.DataObject) -> None:
     whole = path.with_name("whole")
     if not whole.exists():
         whole.write_bytes(path.read_bytes())
@@ -128,14 +128,14 @@ def survives(path: Path, data: bytes) -> None:
 # ── P6 ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_there_is_a_record_of_every_version() -> None:
+def test_record_of_every_version_exists() -> None:
     assert {path.name for path in RECORDS.iterdir()} == {
         f"v{version}" for version in range(1, SCHEMA_VERSION + 1)
     }
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
-def test_a_record_of_each_version_is_read(version: int, tmp_path: Path) -> None:
+def test_record_of_each_version_is_read(version: int, tmp_path: Path) -> None:
     """Those in tests/records were written by the nbrun of that version, and stay as they are."""
     kept = RECORDS / f"v{version}"
     reading = JournalReader(kept / "journal.jsonl")
@@ -147,14 +147,14 @@ def test_a_record_of_each_version_is_read(version: int, tmp_path: Path) -> None:
     nbformat.validate(nbformat.reads(made.decode(), as_version=4))
 
 
-def test_a_kept_record_is_still_whole() -> None:
+def test_record_of_version_1_has_its_original_head() -> None:
     """Its head as it was when it was put there."""
     *_, last = JournalReader(RECORDS / "v1" / "journal.jsonl")
     assert last.hash == "4a124e1a52fa0b57729507f417f9d384256025d1dc215c09570fc57d07973987"
 
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1, 99])
-def test_a_version_that_is_not_known_is_refused(path: Path, version: int) -> None:
+def test_unknown_version_is_refused(path: Path, version: int) -> None:
     data = path.read_bytes().replace(b'{"v":%d,' % SCHEMA_VERSION, b'{"v":%d,' % version)
     path.write_bytes(data)
     with pytest.raises(JournalError, match=f"line 1: journal version {version}"):

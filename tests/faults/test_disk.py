@@ -21,7 +21,7 @@ MODES = [
 ]
 
 
-def test_undisturbed_the_run_is_whole(tmp_path: Path) -> None:
+def test_run_completes_without_faults(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "runs")
     assert rig.perform() is None
     assert rig.effects == EFFECTS
@@ -29,7 +29,7 @@ def test_undisturbed_the_run_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "lasting", "short"), MODES)
-def test_whichever_call_fails_the_run_stops_and_the_record_is_whole(
+def test_any_failing_call_stops_run_and_keeps_record(
     tmp_path: Path, kind: str, lasting: bool, short: bool
 ) -> None:
     """The first call of its kind, the second, and so on until a run is not disturbed."""
@@ -80,7 +80,7 @@ def check(rig: Rig, failure: NbrunError | None, sizes: list[int], *, lasting: bo
 
 
 @pytest.mark.parametrize("nth", range(1, 20))
-def test_a_failed_sync_of_a_start_means_that_nothing_happened(tmp_path: Path, nth: int) -> None:
+def test_step_is_not_run_after_failed_sync_of_its_start(tmp_path: Path, nth: int) -> None:
     """P1: every sync in turn; if it was that of an attempt's start, its effect is not there."""
     disk = Disk("sync", nth, lasting=False)
     with disk():
@@ -94,7 +94,7 @@ def test_a_failed_sync_of_a_start_means_that_nothing_happened(tmp_path: Path, nt
         assert len(rig.effects) == sum(isinstance(e, ev.AttemptStarted) for e in recorded) - 1
 
 
-def test_a_failed_sync_is_never_tried_again(tmp_path: Path) -> None:
+def test_failed_sync_is_never_retried(tmp_path: Path) -> None:
     disk = Disk("sync", 8, lasting=False)
     with disk():
         rig = start(tmp_path / "runs")
@@ -109,7 +109,7 @@ def test_a_failed_sync_is_never_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_the_message_says_what_is_safe_and_what_is_not(tmp_path: Path, running: bool) -> None:
+def test_error_says_what_is_recorded_and_what_is_not(tmp_path: Path, running: bool) -> None:
     rig = Rig(tmp_path / "runs")
     disk = Disk("write", 1, lasting=True)
 
@@ -202,7 +202,7 @@ OVERWRITES = [
 
 @pytest.mark.parametrize("touch", [append, cut, cut_to_nothing, delete, replace, link, *OVERWRITES])
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_a_cell_that_touches_the_journal_is_found_out_before_the_next_step(
+def test_change_by_cell_is_detected_before_next_step(
     tmp_path: Path, touch: object, step: int
 ) -> None:
     rig = Rig(tmp_path / "runs")

@@ -77,9 +77,7 @@ def dying(real: object, calls: list[int], nth: int, *, after: bool) -> object:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after it"])
-def test_killed_at_every_system_call_the_journal_has_what_was_shown(
-    tmp_path: Path, after: bool
-) -> None:
+def test_journal_has_what_was_shown_when_killed_at_any_call(tmp_path: Path, after: bool) -> None:
     for nth in range(1, 500):
         runs, screen, effects = (tmp_path / f"{nth}-{what}" for what in ("runs", "screen", "did"))
         if not killed(runs, screen, effects, nth, after=after):

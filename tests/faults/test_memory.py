@@ -37,7 +37,7 @@ FLOODS = {
         for name, flood in FLOODS.items()
     ],
 )
-def test_memory_stays_bounded_and_what_was_let_go_is_said(desk: Desk, flood: str) -> None:
+def test_memory_stays_bounded_and_dropped_output_is_reported(desk: Desk, flood: str) -> None:
     desk.book(code(PEAK, id="before"), code(flood, id="flood"), code(GROWN, id="after"))
     done = desk.unattended("--max-output", "1MiB")
     assert done.returncode == 0, done.stderr
@@ -57,7 +57,7 @@ def test_memory_stays_bounded_and_what_was_let_go_is_said(desk: Desk, flood: str
     assert grown < most, f"{grown} MiB"
 
 
-def test_what_is_printed_at_once_is_there_as_it_came_and_no_second_time(desk: Desk) -> None:
+def test_large_output_without_cap_is_recorded_without_copies(desk: Desk) -> None:
     flood = "print('line\\n' * 20_000_000)"
     desk.book(code(PEAK, id="before"), code(flood, id="flood"), code(GROWN, id="after"))
     done = desk.unattended("--max-output", "0")

@@ -27,7 +27,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_run_is_for_its_operator_alone_under_any_umask(tmp_path: Path, umask: int) -> None:
+def test_run_folder_is_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     """Those folders too that had to be made above it: who may write there can put another run in
     its place."""
     rig = Rig(tmp_path / "state" / "nbrun" / "runs")
@@ -40,7 +40,7 @@ def test_a_run_is_for_its_operator_alone_under_any_umask(tmp_path: Path, umask: 
         assert mode(tmp_path / above) == 0o700
 
 
-def test_folders_that_were_there_keep_their_modes(tmp_path: Path) -> None:
+def test_existing_folder_keeps_its_mode(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o775)
@@ -58,9 +58,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize("plant", PLANTED)
-def test_what_was_planted_is_neither_written_nor_waited_for(
-    tmp_path: Path, plant: Callable[[Path], None]
-) -> None:
+def test_writer_refuses_planted_path(tmp_path: Path, plant: Callable[[Path], None]) -> None:
     directory = RunDirectory(tmp_path)
     plant(directory.journal)
     before = directory.journal.lstat()
@@ -71,9 +69,7 @@ def test_what_was_planted_is_neither_written_nor_waited_for(
 
 
 @pytest.mark.parametrize("plant", PLANTED[1:])
-def test_no_reader_follows_or_waits_for_what_was_planted(
-    tmp_path: Path, plant: Callable[[Path], None]
-) -> None:
+def test_readers_refuse_planted_path(tmp_path: Path, plant: Callable[[Path], None]) -> None:
     """A symlink to a whole journal among them: a record is what lies in its own folder."""
     (tmp_path / "real").mkdir()
     write(tmp_path / "elsewhere", uneventful())
@@ -85,7 +81,7 @@ def test_no_reader_follows_or_waits_for_what_was_planted(
             look(tmp_path / "journal.jsonl")
 
 
-def test_a_second_writer_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+def test_second_writer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal.create(path)
     assert is_locked(path)

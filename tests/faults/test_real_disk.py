@@ -91,7 +91,7 @@ def kernel_of(desk: Desk) -> int:
     return int(desk.printed("one").split()[1])
 
 
-def test_a_full_disk_stops_the_run_and_is_named(desk: Desk, small_disk: Path) -> None:
+def test_full_disk_stops_run_and_is_named(desk: Desk, small_disk: Path) -> None:
     fill = f"open({str(small_disk / 'filler')!r}, 'wb').write(bytes(10**7))"
     done = fails_in_the_middle(
         desk, f"try:\n    {fill}\nexcept OSError:\n    pass\nprint('x' * 10**6)"
@@ -103,7 +103,7 @@ def test_a_full_disk_stops_the_run_and_is_named(desk: Desk, small_disk: Path) ->
     wait_until(lambda: is_gone(kernel_of(desk)))
 
 
-def test_on_a_read_only_disk_nothing_is_run_and_it_is_named(desk: Desk, small_disk: Path) -> None:
+def test_read_only_disk_is_named_and_nothing_runs(desk: Desk, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     effects = desk.folder / "effects"
     desk.book(code(f"open({str(effects)!r}, 'w')", id="one"))
@@ -113,9 +113,7 @@ def test_on_a_read_only_disk_nothing_is_run_and_it_is_named(desk: Desk, small_di
     assert not effects.exists()
 
 
-def test_a_disk_that_becomes_read_only_stops_the_run_and_is_named_within_a_second(
-    desk: Desk, failing_disk: Path
-) -> None:
+def test_disk_turning_read_only_stops_run_within_second(desk: Desk, failing_disk: Path) -> None:
     """A cell that goes on for a minute, and a journal that is open for writing all the time."""
     effects = desk.folder / "effects"
     effect = f"open({str(effects)!r}, 'a').write"
@@ -137,7 +135,7 @@ def test_a_disk_that_becomes_read_only_stops_the_run_and_is_named_within_a_secon
     assert desk.command("verify", str(desk.runs)).returncode == 8
 
 
-def test_a_limit_on_the_size_of_files_stops_the_run_and_is_named(desk: Desk) -> None:
+def test_file_size_limit_stops_run_and_is_named(desk: Desk) -> None:
     limited = (
         "import resource, os; resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (1000, 1000))"
     )
@@ -158,7 +156,7 @@ def test_a_limit_on_the_size_of_files_stops_the_run_and_is_named(desk: Desk) -> 
     ],
     ids=["appended to", "cut", "deleted", "overwritten"],
 )
-def test_a_cell_that_touches_the_journal_is_found_out_before_the_next_step(
+def test_change_by_real_cell_is_detected_before_next_step(
     desk: Desk, touch: str, told: str
 ) -> None:
     effects = desk.folder / "effects"
@@ -174,7 +172,7 @@ def test_a_cell_that_touches_the_journal_is_found_out_before_the_next_step(
     assert checked.returncode in (7, 8)
 
 
-def test_it_is_on_the_screen_within_a_second(desk: Desk, small_disk: Path) -> None:
+def test_full_disk_is_shown_within_second(desk: Desk, small_disk: Path) -> None:
     """A cell that goes on for a minute, and a disk that fills up from elsewhere meanwhile."""
     desk.book(code("import time\nfor n in range(600): print('line', n); time.sleep(0.1)", id="a"))
     terminal = desk.start()

@@ -51,7 +51,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 # ── Those that do not answer ─────────────────────────────────────────────────────────────────
 
 
-def test_a_kernel_that_was_stopped_is_said_to_be_and_can_be_killed_or_let_go_on(desk: Desk) -> None:
+def test_stopped_kernel_is_reported_and_can_be_killed(desk: Desk) -> None:
     desk.book(code(TELL_PID + "import time; time.sleep(600)", id="sleeps"))
     terminal = desk.start()
     kernel = terminal.kernel()
@@ -76,7 +76,7 @@ def test_a_kernel_that_was_stopped_is_said_to_be_and_can_be_killed_or_let_go_on(
     assert is_gone(kernel)
 
 
-def test_a_stopped_kernel_is_ended_by_the_time_limit_of_its_step(
+def test_stopped_kernel_is_killed_by_time_limit(
     live: Callable[..., Live],
 ) -> None:
     began = time.monotonic()
@@ -93,7 +93,7 @@ def test_a_stopped_kernel_is_ended_by_the_time_limit_of_its_step(
     wait_until(lambda: is_gone(pid))
 
 
-def test_a_stopped_kernel_is_ended_when_the_run_is_cancelled(live: Callable[..., Live]) -> None:
+def test_stopped_kernel_is_killed_on_cancel(live: Callable[..., Live]) -> None:
     run = live().start(TELL_PID + "import time; time.sleep(600)")
     pid = int(run.printed("kernel").split()[1])
     os.kill(pid, signal.SIGSTOP)
@@ -117,7 +117,7 @@ while True: time.sleep(0.01)"""
 
 
 @pytest.mark.parametrize("source", [IGNORES, DEAF], ids=["caught", "never heard"])
-def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
+def test_unheeded_interrupt_is_reported_and_kernel_can_be_killed(
     live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setattr(kernel_controller, "UNHEEDED_AFTER", 0.5)
@@ -135,7 +135,7 @@ def test_an_interrupt_that_nothing_came_of_is_told_of_and_a_way_out_offered(
     assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
 
 
-def test_a_step_that_ignores_its_time_limit_is_killed(
+def test_step_ignoring_its_time_limit_is_killed(
     live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kernel_controller.KILL_GRACE < WITHIN - 1
@@ -150,7 +150,7 @@ HELD = "import ctypes\nprint('held', flush=True)\nctypes.PyDLL(None).sleep({})" 
 LONG = "import re\nprint('held', flush=True)\nre.match('(a+)+$', 'a' * 64 + 'b')"
 
 
-def test_a_kernel_that_is_held_and_does_nothing_is_said_not_to_respond(
+def test_kernel_blocked_in_idle_call_is_reported_unresponsive(
     live: Callable[..., Live], hasty: None
 ) -> None:
     """Not stopped: its interpreter waits in a call, and answers nothing."""
@@ -164,9 +164,7 @@ def test_a_kernel_that_is_held_and_does_nothing_is_said_not_to_respond(
     assert run.ended().outcome == "completed"
 
 
-def test_a_long_call_that_uses_the_processor_is_told_of_late_and_as_work(
-    live: Callable[..., Live], hasty: None
-) -> None:
+def test_kernel_busy_in_long_call_is_reported_later(live: Callable[..., Live], hasty: None) -> None:
     run = live(decisions.Cancel()).start(LONG)
     told = run.until(ev.KernelUnresponsive)
     assert told.silent >= 2.5, "it worked, and was told of as if it did not"
@@ -177,9 +175,7 @@ def test_a_long_call_that_uses_the_processor_is_told_of_late_and_as_work(
     assert run.ended().outcome == "cancelled"
 
 
-def test_a_step_that_only_takes_its_time_is_not_told_of(
-    live: Callable[..., Live], hasty: None
-) -> None:
+def test_slow_step_is_not_reported_unresponsive(live: Callable[..., Live], hasty: None) -> None:
     """Asleep in Python, in a shell command, and at work in Python itself."""
     run = live().start(
         "import time; time.sleep(1.7)",
@@ -206,7 +202,7 @@ def asleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "asleep"
 
 
-def test_a_kernel_that_is_never_ready_is_waited_for_no_longer_than_said(
+def test_kernel_never_ready_is_given_up_after_timeout(
     live: Callable[..., Live], asleep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "STARTUP_TIMEOUT", 2.0)
@@ -221,7 +217,7 @@ def test_a_kernel_that_is_never_ready_is_waited_for_no_longer_than_said(
     wait_until(lambda: is_gone(pid))
 
 
-def test_a_kernel_that_is_never_ready_can_be_given_up_with_ctrl_c(desk: Desk, asleep: str) -> None:
+def test_kernel_never_ready_can_be_given_up_with_ctrl_c(desk: Desk, asleep: str) -> None:
     desk.variables["JUPYTER_PATH"] = os.environ["JUPYTER_PATH"]
     desk.book(code("print('never')", id="one"))
     terminal = desk.start("--kernel", asleep)
@@ -240,7 +236,7 @@ def test_a_kernel_that_is_never_ready_can_be_given_up_with_ctrl_c(desk: Desk, as
     wait_until(lambda: is_gone(pid))
 
 
-def test_a_kernel_killed_while_the_prompt_waits_is_noticed_without_a_key(desk: Desk) -> None:
+def test_kernel_killed_during_prompt_is_noticed_without_key(desk: Desk) -> None:
     desk.book(code(TELL_PID + "1 / 0", id="fails"))
     terminal = desk.start()
     terminal.prompted("step 1>")
@@ -272,7 +268,7 @@ def sleepers(events: list[ev.ProcessLeft]) -> set[str]:
     return {each.command.split()[1] for each in events}
 
 
-def test_what_an_interrupted_step_left_running_is_named_everywhere(desk: Desk) -> None:
+def test_processes_left_by_interrupted_step_are_named_everywhere(desk: Desk) -> None:
     """One in a session of its own, one whose parents are gone, one in the kernel's group that
     survives the interrupt; not what an earlier step had started."""
     survives = CUT_SHORT.replace("'sleep 604 &'", "'trap \"\" INT; exec sleep 604 &'")
@@ -311,7 +307,7 @@ def test_what_an_interrupted_step_left_running_is_named_everywhere(desk: Desk) -
                     os.kill(each.pid, signal.SIGKILL)
 
 
-def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
+def test_processes_left_by_killed_kernel_are_named_without_secrets(
     live: Callable[..., Live],
 ) -> None:
     secret = "c4n4ry-c4n4ry"
@@ -339,7 +335,7 @@ def test_what_a_killed_kernel_left_running_is_named_without_its_secrets(
             os.kill(each.pid, signal.SIGKILL)
 
 
-def test_what_ends_by_itself_a_moment_later_is_not_named(live: Callable[..., Live]) -> None:
+def test_processes_ending_shortly_after_are_not_named(live: Callable[..., Live]) -> None:
     run = live(decisions.Cancel()).start(
         "import subprocess, time\n"
         "busy = 'trap \"sleep 0.3; exit\" INT; while :; do sleep 0.01; done'\n"

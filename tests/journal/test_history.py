@@ -26,7 +26,7 @@ def tale(**fields: object) -> Tale:
     return Tale(step("a"), step("b"), **fields)
 
 
-def test_the_newest_attempt_of_each_step_is_told(tmp_path: Path) -> None:
+def test_last_attempts_has_newest_attempt_of_each_step(tmp_path: Path) -> None:
     keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a", duration=9.0).attempt("b"))
     keep(tmp_path, "20260102-000000-new-aaaa", tale().failure("a", duration=2.0))
     found = told(tmp_path)
@@ -36,12 +36,12 @@ def test_the_newest_attempt_of_each_step_is_told(tmp_path: Path) -> None:
     assert found["b"].outcome == "ok"
 
 
-def test_other_runbooks_and_this_run_are_left_out(tmp_path: Path) -> None:
+def test_last_attempts_omits_other_runbooks_and_this_run(tmp_path: Path) -> None:
     keep(tmp_path, "20260101-000000-other-aaaa", tale(runbook="/x.ipynb").attempt("a"))
     assert told(tmp_path) == {}
 
 
-def test_of_this_run_nothing_is_read(tmp_path: Path) -> None:
+def test_last_attempts_does_not_read_this_run(tmp_path: Path) -> None:
     long = Tale(step("a", "x" * 1_000_000)).attempt("a")
     keep(tmp_path, "20260109-000000-now-aaaa", long)
     tracemalloc.start()
@@ -53,7 +53,7 @@ def test_of_this_run_nothing_is_read(tmp_path: Path) -> None:
     assert peak < 500_000
 
 
-def test_a_journal_that_is_damaged_or_gone_tells_nothing_and_stops_nothing(tmp_path: Path) -> None:
+def test_last_attempts_ignores_damaged_and_missing_journals(tmp_path: Path) -> None:
     journal = keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a").attempt("b"))
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[-1] = lines[-1].replace(b'"outcome":"ok"', b'"outcome":7')
@@ -64,7 +64,7 @@ def test_a_journal_that_is_damaged_or_gone_tells_nothing_and_stops_nothing(tmp_p
     assert last_attempts(RunDirectory(tmp_path / "no" / "where"), RUNBOOK) == {}
 
 
-def test_a_run_whose_journal_is_empty_yet_is_told_of_earlier_ones(tmp_path: Path) -> None:
+def test_last_attempts_found_while_own_journal_is_empty(tmp_path: Path) -> None:
     keep(tmp_path, "20260101-000000-old-aaaa", tale().attempt("a", duration=9.0))
     (tmp_path / "20260109-000000-now-aaaa").mkdir()
     (tmp_path / "20260109-000000-now-aaaa" / "journal.jsonl").touch()

@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
-def test_an_attempt_in_flight_becomes_indeterminate_once(path: Path) -> None:
+def test_interruption_makes_running_attempt_indeterminate_once(path: Path) -> None:
     write(path, [*begun(), attempt_started(), output()])
     assert record_interruption(path)
     before = path.read_bytes()
@@ -47,13 +47,13 @@ def test_an_attempt_in_flight_becomes_indeterminate_once(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_between_attempts_nothing_is_indeterminate(path: Path) -> None:
+def test_interruption_between_attempts_makes_none_indeterminate(path: Path) -> None:
     write(path, [*begun(), *attempted()])
     assert record_interruption(path)
     assert told(path)[-2:] == ["attempt.finished", "run.interrupted"]
 
 
-def test_deviations_that_a_crash_kept_from_the_record_are_told(path: Path) -> None:
+def test_reopening_records_deviations_lost_in_crash(path: Path) -> None:
     """One write has a decision and what it entails; a crash can tear it between two lines."""
     plan, kernel = begun(3)
     named = msgspec.structs.replace(plan, versions={"nbrun": __version__})
@@ -77,14 +77,16 @@ def test_deviations_that_a_crash_kept_from_the_record_are_told(path: Path) -> No
 
 
 @pytest.mark.parametrize("events", [uneventful(), [*begun(), run_interrupted()]])
-def test_a_run_that_ended_or_was_told_of_is_left_alone(path: Path, events: list[ev.Event]) -> None:
+def test_interruption_of_ended_or_interrupted_run_writes_nothing(
+    path: Path, events: list[ev.Event]
+) -> None:
     write(path, events)
     before = path.read_bytes()
     record_interruption(path)
     assert path.read_bytes() == before
 
 
-def test_a_run_that_goes_on_is_left_alone(path: Path) -> None:
+def test_interruption_of_running_run_writes_nothing(path: Path) -> None:
     journal = Journal.create(path)
     journal.append(begun(), sync=True)
     before = path.read_bytes()
@@ -95,7 +97,7 @@ def test_a_run_that_goes_on_is_left_alone(path: Path) -> None:
     journal.close()
 
 
-def test_a_journal_that_never_began_is_left_alone(path: Path) -> None:
+def test_journal_without_first_line_is_left_unchanged(path: Path) -> None:
     path.write_bytes(b'{"v":1,"se')
     assert not record_interruption(path)
     with pytest.raises(JournalError, match="empty"):
@@ -103,7 +105,7 @@ def test_a_journal_that_never_began_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == b'{"v":1,"se'
 
 
-def test_it_is_cut_anywhere_and_goes_on_from_its_last_whole_line(path: Path) -> None:
+def test_reopening_continues_after_last_complete_line_of_any_cut(path: Path) -> None:
     """Every length that a crash may leave: nothing that was whole is lost, nothing torn is kept."""
     write(path, [*begun(), attempt_started(), output("caf\u00e9\n"), *attempted()[1:]])
     whole = path.read_bytes()
@@ -126,7 +128,7 @@ def test_it_is_cut_anywhere_and_goes_on_from_its_last_whole_line(path: Path) -> 
         assert fold(record.event for record in records).attempt is None
 
 
-def test_a_repair_that_was_cut_short_itself_is_done_again(path: Path) -> None:
+def test_interrupted_repair_is_repeated(path: Path) -> None:
     write(path, begun())
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"v":1')
@@ -135,7 +137,7 @@ def test_a_repair_that_was_cut_short_itself_is_done_again(path: Path) -> None:
     assert told(path)[-1] == "run.interrupted"
 
 
-def test_any_other_damage_is_refused_and_nothing_is_changed(path: Path) -> None:
+def test_reopening_refuses_other_damage_and_changes_nothing(path: Path) -> None:
     write(path, [*begun(), attempt_started(), output()])
     damaged = path.read_bytes().replace(b"python3", b"python2", 1)
     path.write_bytes(damaged)
@@ -145,7 +147,7 @@ def test_any_other_damage_is_refused_and_nothing_is_changed(path: Path) -> None:
     assert not is_locked(path)
 
 
-def test_time_goes_on_and_never_back(path: Path) -> None:
+def test_seconds_never_go_back_after_reopening(path: Path) -> None:
     write(path, [*begun(), *attempted()])  # stamped in the past
     reopened = reopen(path)
     reopened.journal.append([note_added()], sync=True)
@@ -154,7 +156,7 @@ def test_time_goes_on_and_never_back(path: Path) -> None:
     assert monos == sorted(monos)
 
 
-def test_a_link_in_place_of_the_journal_is_not_followed(path: Path, tmp_path: Path) -> None:
+def test_reopening_does_not_follow_symlink(path: Path, tmp_path: Path) -> None:
     elsewhere = write(tmp_path / "elsewhere", begun())
     path.symlink_to(elsewhere)
     with pytest.raises(JournalError):
@@ -162,7 +164,7 @@ def test_a_link_in_place_of_the_journal_is_not_followed(path: Path, tmp_path: Pa
     assert told(elsewhere)[-1] == "kernel.started"
 
 
-def test_the_state_is_the_one_that_was_left(path: Path) -> None:
+def test_reopening_restores_run_state(path: Path) -> None:
     write(path, [*begun(), attempt_started()])
     reopened = reopen(path)
     assert reopened.state.phase is Phase.READY

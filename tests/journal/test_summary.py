@@ -10,7 +10,7 @@ from nbrun.journal.summary import read_start_and_end
 from tests.support.run_builder import Tale, display, step, stream
 
 
-def test_a_run_that_has_ended_tells_how(tmp_path: Path) -> None:
+def test_summary_of_ended_run_has_start_and_end(tmp_path: Path) -> None:
     tale = Tale(step("a"), parameters={"host": "db1"}).attempt("a").finish(duration=61.5)
     began, ended = read_start_and_end(tale.write(tmp_path / "journal.jsonl"))
     assert began is not None
@@ -20,13 +20,13 @@ def test_a_run_that_has_ended_tells_how(tmp_path: Path) -> None:
     assert (ended.outcome, ended.off_script, ended.duration) == ("completed", False, 61.5)
 
 
-def test_an_end_that_says_much_is_found(tmp_path: Path) -> None:
+def test_summary_finds_long_last_line(tmp_path: Path) -> None:
     tale = Tale(step("a")).attempt("a").finish("failed", why="x" * 20_000)
     assert read_start_and_end(tale.write(tmp_path / "journal.jsonl"))[1] is not None
 
 
 @pytest.mark.parametrize("size", [100, 4_000, 5_000, 70_000])
-def test_another_last_line_is_no_end_however_long_it_is(tmp_path: Path, size: int) -> None:
+def test_last_line_of_other_event_is_not_an_end(tmp_path: Path, size: int) -> None:
     said = display(application_json={"event": "run.finished", "x": '"event":"run.finished"' * 9})
     tale = Tale(step("a")).begin("a").output(stream("x" * size)).output(said)
     assert read_start_and_end(tale.write(tmp_path / "journal.jsonl"))[1] is None
@@ -36,7 +36,7 @@ def test_another_last_line_is_no_end_however_long_it_is(tmp_path: Path, size: in
     )
 
 
-def test_of_a_plan_that_is_very_long_there_is_one_copy_in_memory(tmp_path: Path) -> None:
+def test_very_long_plan_is_in_memory_once(tmp_path: Path) -> None:
     tale = Tale(step("a", "x" * 3_000_000)).attempt("a").finish()
     path = tale.write(tmp_path / "journal.jsonl")
     tracemalloc.start()
@@ -51,14 +51,14 @@ def test_of_a_plan_that_is_very_long_there_is_one_copy_in_memory(tmp_path: Path)
     assert peak < 4_000_000
 
 
-def test_what_does_not_begin_a_run_is_damage(tmp_path: Path) -> None:
+def test_first_line_of_other_event_is_damage(tmp_path: Path) -> None:
     path = Tale(step("a")).attempt("a").finish().write(tmp_path / "journal.jsonl")
     path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
     with pytest.raises(DamagedJournalError, match=r"journal\.jsonl"):
         read_start_and_end(path)
 
 
-def test_an_end_without_its_fields_is_damage(tmp_path: Path) -> None:
+def test_end_with_wrong_field_is_damage(tmp_path: Path) -> None:
     path = Tale(step("a")).attempt("a").finish().write(tmp_path / "journal.jsonl")
     path.write_bytes(path.read_bytes().replace(b'"off_script":false', b'"off_script":9'))
     with pytest.raises(DamagedJournalError):

@@ -49,13 +49,13 @@ def change(path: Path, at: int) -> None:
         file.write(bytes([byte[0] ^ 1]))
 
 
-def test_while_nobody_touches_it_the_file_is_not_read(journal: Journal, looks: Looks) -> None:
+def test_untouched_file_is_never_read_again(journal: Journal, looks: Looks) -> None:
     for _ in range(50):
         journal.append([note_added()], sync=True)
     assert looks.count == 0
 
 
-def test_a_byte_changed_anywhere_is_found_before_anything_is_written(journal: Journal) -> None:
+def test_changed_byte_detected_before_next_write(journal: Journal) -> None:
     data = journal.path.read_bytes()
     at = len(data) // 2
     change(journal.path, at)
@@ -68,7 +68,7 @@ def test_a_byte_changed_anywhere_is_found_before_anything_is_written(journal: Jo
 
 
 @pytest.mark.parametrize("where", ["first byte", "last line", "a newline"])
-def test_it_is_found_wherever_it_is(journal: Journal, where: str) -> None:
+def test_changed_byte_detected_at_any_place(journal: Journal, where: str) -> None:
     data = journal.path.read_bytes()
     at = {"first byte": 0, "last line": len(data) - 90, "a newline": data.index(b"\n")}[where]
     change(journal.path, at)
@@ -76,7 +76,7 @@ def test_it_is_found_wherever_it_is(journal: Journal, where: str) -> None:
         journal.append([note_added("after")], sync=False)
 
 
-def test_times_that_moved_with_nothing_changed_are_no_fault(journal: Journal, looks: Looks) -> None:
+def test_changed_times_alone_are_accepted(journal: Journal, looks: Looks) -> None:
     """As when a backup links to the file, or somebody touches it."""
     os.utime(journal.path)
     journal.append([note_added()], sync=True)
@@ -86,7 +86,7 @@ def test_times_that_moved_with_nothing_changed_are_no_fault(journal: Journal, lo
     assert len(list(JournalReader(journal.path))) == 22
 
 
-def test_where_times_move_by_themselves_reading_again_is_bounded_and_not_forgotten(
+def test_slow_reading_is_postponed_but_not_forgotten(
     journal: Journal, looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tamper_check, "SLOW", -1.0)

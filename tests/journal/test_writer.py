@@ -109,7 +109,7 @@ def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
-def test_every_event_comes_back_as_it_was(
+def test_every_event_is_read_back_unchanged(
     kind: type[msgspec.Struct], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("journals")
@@ -126,7 +126,7 @@ def test_every_event_comes_back_as_it_was(
     comes_back()
 
 
-def test_append_returns_the_records_that_a_reader_finds(path: Path) -> None:
+def test_append_returns_records_as_read_back(path: Path) -> None:
     journal = Journal.create(path, clock())
     first = journal.append(begun(), sync=False)
     second = journal.append(attempted(), sync=True)
@@ -135,7 +135,7 @@ def test_append_returns_the_records_that_a_reader_finds(path: Path) -> None:
     assert read(path) == [*first, *second]
 
 
-def test_each_line_names_the_one_before_it(path: Path) -> None:
+def test_each_line_has_hash_of_line_before(path: Path) -> None:
     write(path, uneventful())
     prev = GENESIS
     for line in lines_of(path):
@@ -147,9 +147,7 @@ def test_each_line_names_the_one_before_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
-def test_every_line_is_one_json_object_with_its_keys_in_the_documented_order(
-    path: Path, build: Build
-) -> None:
+def test_every_line_is_json_object_with_documented_key_order(path: Path, build: Build) -> None:
     event = build()
     write(path, [event])
     (line,) = lines_of(path)
@@ -163,7 +161,7 @@ def test_every_line_is_one_json_object_with_its_keys_in_the_documented_order(
     assert found["event"] == type(event).__struct_config__.tag
 
 
-def test_text_that_breaks_lines_elsewhere_keeps_to_its_line(path: Path) -> None:
+def test_line_separators_in_text_do_not_split_line(path: Path) -> None:
     text = "one\ntwo\r\nthree\u2028four\u2029five\x85six\0seven"
     write(path, [note_added(text), note_added("after")])
     assert path.read_bytes().count(b"\n") == 2
@@ -179,7 +177,7 @@ def test_text_that_breaks_lines_elsewhere_keeps_to_its_line(path: Path) -> None:
         ({"\udc80": ["\udc81"]}, {"\\udc80": ["\\udc81"]}),
     ],
 )
-def test_what_json_cannot_hold_is_stored_as_near_as_it_can_be(
+def test_values_outside_json_are_stored_as_text_or_null(
     path: Path, value: Any, stored: Any
 ) -> None:
     data = {"application/json": value}
@@ -190,18 +188,18 @@ def test_what_json_cannot_hold_is_stored_as_near_as_it_can_be(
 
 
 @pytest.mark.parametrize("value", [2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**30, 10**400])
-def test_no_digit_of_a_long_integer_is_lost(path: Path, value: int) -> None:
+def test_long_integer_keeps_all_digits(path: Path, value: int) -> None:
     """An older msgspec writes one over 64 bits as text."""
     write(path, [output({"output_type": "display_data", "data": {"n": value}, "metadata": {}})])
     assert str(read(path)[0].event.output["data"]["n"]) == str(value)
 
 
-def test_half_a_surrogate_pair_in_a_note_does_not_stop_the_run(path: Path) -> None:
+def test_lone_surrogate_in_note_is_escaped(path: Path) -> None:
     write(path, [note_added("\ud83d"), note_added("next")])
     assert [each.event.text for each in read(path)] == ["\\ud83d", "next"]
 
 
-def test_a_clock_set_back_shows_in_the_times_but_never_in_the_seconds_of_the_run(
+def test_clock_set_back_changes_times_but_not_seconds(
     path: Path,
 ) -> None:
     walls = iter([BEGAN, BEGAN - timedelta(hours=1), BEGAN + timedelta(microseconds=7)])
@@ -217,12 +215,12 @@ def test_a_clock_set_back_shows_in_the_times_but_never_in_the_seconds_of_the_run
     ]
 
 
-def test_a_journals_two_ends_are_read_alone(small: Path) -> None:
+def test_first_and_last_record_are_read_alone(small: Path) -> None:
     whole = read(small)
     assert (first_record(small), last_record(small)) == (whole[0], whole[-1])
 
 
-def test_a_torn_end_is_no_record(small: Path) -> None:
+def test_torn_last_line_is_not_last_record(small: Path) -> None:
     data, whole = small.read_bytes(), read(small)
     small.write_bytes(data[:-1])
     assert last_record(small) == whole[1]
@@ -232,21 +230,21 @@ def test_a_torn_end_is_no_record(small: Path) -> None:
     assert (first_record(small), last_record(small)) == (None, None)
 
 
-def test_the_end_of_a_long_journal_is_found(path: Path) -> None:
+def test_last_record_found_in_long_journal(path: Path) -> None:
     write(path, [run_started(1), note_added("x" * 300_000), run_finished()])
     assert last_record(path) == read(path)[-1]
     write(path.with_name("long"), [run_started(1), note_added("x" * 300_000)])
     assert last_record(path.with_name("long")) is None
 
 
-def test_an_end_that_is_no_record_is_named(small: Path) -> None:
+def test_first_and_last_record_name_damage(small: Path) -> None:
     small.write_bytes(b"{}\n")
     for look in (first_record, last_record):
         with pytest.raises(DamagedJournalError, match=r"journal\.jsonl: a line is not an event"):
             look(small)
 
 
-def test_the_schema_describes_every_event_and_what_every_line_carries() -> None:
+def test_schema_describes_every_event_and_envelope() -> None:
     schema = line_schema()
     tags = {kind.__struct_config__.tag for kind in get_args(Event)}
     described = {
@@ -271,9 +269,7 @@ def test_the_schema_describes_every_event_and_what_every_line_carries() -> None:
         pytest.param(lambda path: path.mkdir(), id="a folder"),
     ],
 )
-def test_a_journal_is_never_made_over_what_is_there(
-    path: Path, occupy: Callable[[Path], None]
-) -> None:
+def test_create_never_replaces_existing_path(path: Path, occupy: Callable[[Path], None]) -> None:
     occupy(path)
     before = path.lstat()
     with pytest.raises(JournalError, match="journal"):
@@ -282,13 +278,13 @@ def test_a_journal_is_never_made_over_what_is_there(
     assert not (path.parent / "elsewhere").exists()
 
 
-def test_a_journal_is_not_made_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_create_fails_without_folder(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="No such file"):
         Journal.create(tmp_path / "none" / "journal.jsonl")
 
 
 @pytest.mark.parametrize("umask", [0, 0o777])
-def test_a_journal_is_for_its_owner_alone_under_any_umask(path: Path, umask: int) -> None:
+def test_created_journal_is_private_under_any_umask(path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         Journal.create(path).close()
@@ -297,7 +293,7 @@ def test_a_journal_is_for_its_owner_alone_under_any_umask(path: Path, umask: int
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_journal_is_locked_while_it_is_written(path: Path) -> None:
+def test_journal_is_locked_until_closed(path: Path) -> None:
     journal = Journal.create(path)
     assert is_locked(path)
     with path.open("rb") as file, pytest.raises(BlockingIOError):
@@ -309,7 +305,7 @@ def test_a_journal_is_locked_while_it_is_written(path: Path) -> None:
 # ── Damage ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_journal_cut_at_any_byte_gives_the_whole_lines_before_it(small: Path) -> None:
+def test_reader_returns_complete_lines_of_any_cut(small: Path) -> None:
     data, whole = small.read_bytes(), read(small)
     for size in range(len(data) + 1):
         small.write_bytes(data[:size])
@@ -326,7 +322,7 @@ def replaced(data: bytes) -> Iterator[tuple[int, bytes]]:
             yield data.count(b"\n", 0, at) + 1, data[:at] + bytes([other]) + data[at + 1 :]
 
 
-def test_a_changed_byte_never_passes_for_what_was_written(small: Path) -> None:
+def test_reader_never_accepts_changed_byte(small: Path) -> None:
     data, whole = small.read_bytes(), read(small)
     last = len(whole)
     for line, changed in replaced(data):
@@ -363,7 +359,7 @@ def edited(lines: list[bytes], *order: int) -> bytes:
         ((1, 2, 3, 4, 5, 1), 6),
     ],
 )
-def test_lines_that_are_missing_swapped_or_doubled_are_named(
+def test_reader_names_missing_swapped_or_repeated_line(
     path: Path, order: tuple[int, ...], named: int
 ) -> None:
     write(path, [*begun(), *attempted(), run_finished()])
@@ -372,7 +368,7 @@ def test_lines_that_are_missing_swapped_or_doubled_are_named(
         read(path)
 
 
-def test_a_line_renumbered_to_hide_another_breaks_the_chain(path: Path) -> None:
+def test_reader_detects_renumbered_line_by_chain(path: Path) -> None:
     write(path, SMALL)
     first, _, third = lines_of(path)
     path.write_bytes(first + third.replace(b'"seq":2', b'"seq":1'))
@@ -384,14 +380,14 @@ def test_a_line_renumbered_to_hide_another_breaks_the_chain(path: Path) -> None:
     "line",
     [b"", b"{}", b"null", b"[1]", b"\xff\xfe", b'{"v":1,"seq":3}', b"[" * 100_000, b"\0" * 512],
 )
-def test_a_line_that_is_no_record_is_named(small: Path, line: bytes) -> None:
+def test_reader_names_line_that_is_not_a_record(small: Path, line: bytes) -> None:
     with small.open("ab") as file:
         file.write(line + b"\n")
     with pytest.raises(DamagedJournalError, match="line 4:"):
         read(small)
 
 
-def test_an_event_that_is_not_known_is_named(small: Path) -> None:
+def test_reader_names_unknown_event(small: Path) -> None:
     third = lines_of(small)[2]
     small.write_bytes(
         small.read_bytes().replace(third, third.replace(b"run.finished", b"run.ended"))
@@ -460,7 +456,7 @@ def told_by(read: Callable[[bytes, int, str], Record], line: bytes) -> Record | 
 
 @settings(max_examples=1000, deadline=None)
 @given(forged())
-def test_a_line_that_is_read_as_an_output_at_once_says_what_it_says_to_any_reader(
+def test_output_line_is_parsed_alike_in_one_and_two_passes(
     line: bytes,
 ) -> None:
     """Whatever was done to it: what is accepted, what is refused, and in which words."""
@@ -470,7 +466,7 @@ def test_a_line_that_is_read_as_an_output_at_once_says_what_it_says_to_any_reade
 
 
 @pytest.mark.parametrize("left_out", [key for key, _ in MEMBERS])
-def test_a_line_that_lacks_something_is_an_output_to_all_readers_or_to_none(left_out: str) -> None:
+def test_line_without_field_is_parsed_alike_in_one_and_two_passes(left_out: str) -> None:
     line = json.dumps({key: value for key, value in MEMBERS if key != left_out}).encode()
     reader = JournalReader(Path("journal.jsonl"))
     found = told_by(reader.parse, line)
@@ -478,13 +474,13 @@ def test_a_line_that_lacks_something_is_an_output_to_all_readers_or_to_none(left
     assert isinstance(found, Record) is (left_out in ("display_id", "late"))
 
 
-def test_an_output_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_line_is_parsed_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JournalReader, "_parse_in_two_passes", lambda *_: pytest.fail("it was not"))
     read = JournalReader(Path("journal.jsonl")).parse
     assert told_by(read, encode(PRINTED)) == PRINTED
 
 
-def test_a_journal_of_a_newer_version_asks_for_a_newer_nbrun(small: Path) -> None:
+def test_newer_journal_version_asks_for_newer_nbrun(small: Path) -> None:
     small.write_bytes(small.read_bytes().replace(b'{"v":1', b'{"v":2', 1))
     with pytest.raises(JournalError, match=r"line 1: journal version 2.*newer nbrun") as raised:
         read(small)
@@ -492,7 +488,7 @@ def test_a_journal_of_a_newer_version_asks_for_a_newer_nbrun(small: Path) -> Non
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 4096])
-def test_the_size_of_the_pieces_that_are_read_changes_nothing(
+def test_chunk_size_does_not_change_records(
     small: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     whole = read(small)
@@ -503,12 +499,12 @@ def test_the_size_of_the_pieces_that_are_read_changes_nothing(
     assert (reader.torn, reader.head) == (b'{"v":1,', whole[-1].hash)
 
 
-def test_an_empty_journal_holds_nothing(path: Path) -> None:
+def test_empty_journal_has_no_records(path: Path) -> None:
     path.touch()
     assert read(path) == []
 
 
-def test_a_journal_that_is_not_there_is_an_error_with_its_path(path: Path) -> None:
+def test_missing_journal_is_error_with_path(path: Path) -> None:
     with pytest.raises(JournalError, match=r"journal\.jsonl: can't read"):
         read(path)
 
@@ -547,14 +543,14 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @pytest.mark.parametrize("most", [1, 7, 4096])
-def test_a_write_cut_short_is_completed(path: Path, disk: Disk, most: int) -> None:
+def test_short_write_is_completed(path: Path, disk: Disk, most: int) -> None:
     disk.most = most
     write(path, uneventful())
     assert read(path) == records(uneventful())
     assert len(disk.calls) >= path.stat().st_size // most
 
 
-def test_a_synced_append_is_on_disk_when_it_returns(path: Path, disk: Disk) -> None:
+def test_synced_append_syncs_before_returning(path: Path, disk: Disk) -> None:
     journal = Journal.create(path)
     journal.append(begun(), sync=True)
     assert disk.calls == ["write", "sync"]
@@ -563,14 +559,14 @@ def test_a_synced_append_is_on_disk_when_it_returns(path: Path, disk: Disk) -> N
     journal.close()
 
 
-def test_a_batch_is_one_write(path: Path, disk: Disk) -> None:
+def test_batch_is_written_at_once(path: Path, disk: Disk) -> None:
     write(path, uneventful())
     assert disk.calls == ["write"]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("call", ["write", "sync"])
-def test_a_journal_that_failed_once_takes_no_more(
+def test_journal_takes_no_events_after_failure(
     path: Path, disk: Disk, call: str, number: int
 ) -> None:
     disk.failing = (call, number)
@@ -589,7 +585,7 @@ def test_a_journal_that_failed_once_takes_no_more(
     assert read(path)[: number - 1] == appended
 
 
-def test_a_write_that_fails_half_way_leaves_a_torn_tail(path: Path, disk: Disk) -> None:
+def test_write_failing_midway_leaves_torn_line(path: Path, disk: Disk) -> None:
     journal = Journal.create(path, clock())
     journal.append([SMALL[0]], sync=False)
     disk.most, disk.failing = 10, ("write", 3)
@@ -601,7 +597,7 @@ def test_a_write_that_fails_half_way_leaves_a_torn_tail(path: Path, disk: Disk) 
     assert reader.torn == b'{"v":1,"se'
 
 
-def test_every_step_of_a_long_run_is_read_back(path: Path) -> None:
+def test_long_run_is_read_back_unchanged(path: Path) -> None:
     events = with_deviations(
         [*begun([step(number, source="x" * 1000) for number in range(1, 200)])]
         + [event for number in range(1, 199) for event in attempted(f"s{number}")]
@@ -611,7 +607,7 @@ def test_every_step_of_a_long_run_is_read_back(path: Path) -> None:
     assert [each.event for each in read(path)] == events
 
 
-def test_the_steps_of_a_plan_that_ask_for_nothing_share_that(path: Path) -> None:
+def test_steps_with_default_contract_share_it(path: Path) -> None:
     plan = [step(1), step(2), step(3, contract=model.Contract(retries=1)), step(4)]
     write(path, [run_started(plan)])
     started = read(path)[0].event
@@ -620,7 +616,7 @@ def test_the_steps_of_a_plan_that_ask_for_nothing_share_that(path: Path) -> None
     assert len({id(each.contract) for each in started.steps}) == 2
 
 
-def test_a_record_is_encoded_as_the_file_has_it(path: Path) -> None:
+def test_encoded_record_equals_line_in_file(path: Path) -> None:
     write(path, [kernel_started()])
     assert path.read_bytes() == encode(record(kernel_started())) + b"\n"
     assert isinstance(read(path)[0].event, ev.KernelStarted)
