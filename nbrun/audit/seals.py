@@ -16,7 +16,7 @@ import msgspec
 from nbrun.audit import ssh_signatures
 from nbrun.core.events import Record
 from nbrun.errors import DamagedJournalError
-from nbrun.system.files import for_readers, open_regular, sync_directory, sync_file
+from nbrun.system.files import open_regular, set_reader_mode, sync_directory, sync_file
 
 _STATEMENT = re.compile(
     r"nbrun-seal 1\nrun (?P<run>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<head>[0-9a-f]{64})\n"
@@ -80,7 +80,7 @@ def append(path: Path, seal: Seal) -> None:
     )
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        for_readers(fd, path.parent)
+        set_reader_mode(fd, path.parent)
         size = _size_of_complete_lines(fd)
         os.ftruncate(fd, size)
         try:

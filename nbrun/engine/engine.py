@@ -40,14 +40,14 @@ from nbrun.kernel.messages import (
     Idled,
     Kernel,
     KernelOutput,
+    LongTextPrinted,
     Message,
-    PrintedMuch,
     Replied,
     Responded,
     Suspended,
     Unresponsive,
 )
-from nbrun.kernel.output_limit import OutputCap
+from nbrun.kernel.output_limit import OutputLimiter
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Engine:
     """Runs one plan from its first event to its last.
 
     One thread calls `run` or `resume`. Any thread may put decisions into `inbox`; `kernel` puts its
-    messages there too, through `output_cap`. `publish` receives each batch of records once the
+    messages there too, through `output_limiter`. `publish` receives each batch of records once the
     journal has it. `save_notebook` writes the output notebook as of the journal, plus the end about
     to be recorded if there is one. It returns the notebook's SHA-256, or None if it could not be
     written. Only the kernel receives the secrets that `redaction` knows.
@@ -88,7 +88,7 @@ class Engine:
         *,
         inbox: Inbox,
         kernel: Kernel,
-        output_cap: OutputCap,
+        output_limiter: OutputLimiter,
         publish: Callable[[Sequence[Record]], None],
         save_notebook: Callable[[ev.RunFinished | None], str | None],
         on_journal_error: Callable[[JournalError], None] = lambda _error: None,
@@ -105,7 +105,7 @@ class Engine:
         redaction = redaction or Redaction(unknown=_secret_names(self.state))
         self._recorder = Recorder(journal, self.state, redaction, publish)
         self._emit, self._emit_all = self._recorder.emit, self._recorder.emit_all
-        self._output_cap = output_cap
+        self._output_limiter = output_limiter
         self._kernel = kernel
         self._controller = KernelController(self._kernel, self._recorder, self._stop_requested)
         self._decision_handler = DecisionHandler(
@@ -127,7 +127,7 @@ class Engine:
             JournalError: the journal can't be written. By then the running step has been
                 interrupted and the kernel shut down.
         """
-        self._output_cap.limit = started.policy.max_output
+        self._output_limiter.limit = started.policy.max_output
         self._run_loop(lambda: self._begin(started))
         return self.state
 
@@ -141,7 +141,7 @@ class Engine:
         Raises:
             JournalError: as in `run`.
         """
-        self._output_cap.limit = self.state.plan.policy.max_output
+        self._output_limiter.limit = self.state.plan.policy.max_output
         self._run_loop(lambda: self._begin_resumed(resumed, last_seen, replaced))
         return self.state
 
@@ -215,7 +215,7 @@ class Engine:
         self._controller.attempt_started(self._attempt_began)
         try:
             source = self._recorder.redaction.restore(attempt.source)
-            self._output_cap.next_request(goes_on=attempt.cause == "retry")
+            self._output_limiter.start_request(continues=attempt.cause == "retry")
             self._collector.add_request(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # the code was not sent
             self._finish_attempt(
@@ -251,7 +251,7 @@ class Engine:
     def _end(self, finish: NextFinish) -> None:
         """Shut down the kernel, record its last output, then record the run's end."""
         self._kernel.shutdown()  # delivers the kernel's last messages to the inbox
-        self._output_cap.tell_all()
+        self._output_limiter.report_all_dropped()
         self._handle_queued()
         self._flush_outputs()  # into the recorder, which may hold back a part of them
         self._recorder.flush()
@@ -347,7 +347,7 @@ class Engine:
                 self._flush_outputs()
                 self._emit(message)
                 self._update_stop_deadline()
-            case PrintedMuch():
+            case LongTextPrinted():
                 for piece in message.pieces():
                     self._record_outputs(piece)
                     self._act_on_deadlines(time.monotonic())

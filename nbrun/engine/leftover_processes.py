@@ -9,7 +9,7 @@ from nbrun.core import events as ev
 from nbrun.core.events import KernelProcess, ProcessLeft
 from nbrun.core.redaction import Redaction
 from nbrun.system import processes
-from nbrun.system.processes import Relative
+from nbrun.system.processes import Descendant
 
 GRACE = 1.0  # seconds that processes have to end after their attempt
 MAX_NAMED = 20  # processes listed in one event
@@ -29,17 +29,19 @@ class _AttemptWatch:
     attempt: ev.AttemptStarted
     kernel: KernelProcess
     started_at: float
-    seen: dict[int, Relative] = field(default_factory=dict)
+    seen: dict[int, Descendant] = field(default_factory=dict)
     ended_at: float = 0.0
     deadline: float = 0.0
 
     def add_running(self) -> None:
         """Remember the kernel's processes that started since the attempt did."""
-        self.seen |= {each.pid: each for each in processes.relatives(self.kernel, self.started_at)}
+        self.seen |= {
+            each.pid: each for each in processes.descendants(self.kernel, self.started_at)
+        }
 
-    def still_running(self) -> list[Relative]:
+    def still_running(self) -> list[Descendant]:
         """Return the remembered processes that are still running."""
-        return [each for each in self.seen.values() if processes.is_there(each)]
+        return [each for each in self.seen.values() if processes.is_running(each)]
 
 
 class LeftoverProcesses:
@@ -117,20 +119,20 @@ class LeftoverProcesses:
         self._reported.append(watch)
         return self._event(watch.attempt, watch.still_running())
 
-    def _find(self, watch: _AttemptWatch) -> list[Relative]:
+    def _find(self, watch: _AttemptWatch) -> list[Descendant]:
         """Return the attempt's running processes, without those of later attempts."""
         watch.add_running()
-        return [each for each in watch.still_running() if each.began <= watch.ended_at]
+        return [each for each in watch.still_running() if each.start_time <= watch.ended_at]
 
     def report_of_kernel(self, kernel: KernelProcess) -> ev.ProcessesLeft | None:
         """Return the event for a kernel that was found gone; None if nothing is left."""
-        still_running = processes.marked(kernel)
+        still_running = processes.marked_processes(kernel)
         return self._event(None, still_running) if still_running else None
 
     def _event(
         self,
         attempt: ev.AttemptStarted | None,
-        still_running: Sequence[Relative],
+        still_running: Sequence[Descendant],
         *,
         at_end: bool = False,
     ) -> ev.ProcessesLeft:
@@ -142,8 +144,8 @@ class LeftoverProcesses:
             at_end=at_end,
         )
 
-    def _describe_process(self, relative: Relative) -> ProcessLeft:
-        return ProcessLeft(pid=relative.pid, command=self._describe_command(relative.command))
+    def _describe_process(self, descendant: Descendant) -> ProcessLeft:
+        return ProcessLeft(pid=descendant.pid, command=self._describe_command(descendant.command))
 
     def _describe_command(self, arguments: Iterable[str]) -> str:
         """Return a command line, redacted, then cut: half a secret would not be recognized.

@@ -16,7 +16,7 @@ from nbrun.kernel.messages import (
     DisplayUpdated,
     InputWanted,
     KernelOutput,
-    Printed,
+    TextPrinted,
     WidgetChanged,
 )
 
@@ -111,14 +111,14 @@ class OutputCollector:
             logging.getLogger(__name__).warning("output before any step: %r", message)
             return []
         late = attempt is not running
-        if isinstance(message, Printed):
+        if isinstance(message, TextPrinted):
             return self._buffer_stream(message, attempt, late, now)
         if isinstance(message, WidgetChanged):
             return self._buffer_widgets(message, attempt, late, now)
         return self.flush() + _as_events(message, attempt, late)
 
     def _buffer_stream(
-        self, message: Printed, attempt: ev.AttemptStarted, late: bool, now: float
+        self, message: TextPrinted, attempt: ev.AttemptStarted, late: bool, now: float
     ) -> list[Event]:
         events: list[Event] = []
         stream = _StreamBuffer(attempt.step, attempt.attempt, message.name, late, now + MAX_DELAY)

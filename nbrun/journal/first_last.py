@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbrun.system.files import open_sized
+from nbrun.system.files import open_regular_fd
 
 _FIRST = 16384  # bytes read at once from the beginning; the first line has the whole plan
 _TAILS = (4096, 65536)  # bytes read from the end; the line that ends a run is short
@@ -56,7 +56,7 @@ class JournalEnds:
 @contextmanager
 def open_ends(path: Path) -> Iterator[JournalEnds]:
     """Open a journal to read its first and its last line. Raises OSError."""
-    fd, size = open_sized(path)
+    fd, size = open_regular_fd(path)
     try:
         yield JournalEnds(fd, size)
     finally:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nbrun.errors import JournalError, RunNotFoundError, UsageError
-from nbrun.system.files import SHARED, for_readers, sync_directory
+from nbrun.system.files import SHARED_MODE, set_reader_mode, sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
 _MAX_STEM = 60
@@ -59,7 +59,7 @@ class RunDirectory:
             JournalError: owner or mode can't be changed.
         """
         try:
-            for path, mode in ((self.path, SHARED), (self.journal, 0o640)):
+            for path, mode in ((self.path, SHARED_MODE), (self.journal, 0o640)):
                 os.chown(path, -1, gid)
                 path.chmod(mode)
         except OSError as error:
@@ -72,7 +72,7 @@ class RunDirectory:
         """
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            for_readers(fd, self.path)
+            set_reader_mode(fd, self.path)
         finally:
             os.close(fd)
 

@@ -1,4 +1,4 @@
-"""The channels to one kernel, on a thread that only reads and sends: nothing holds up iopub."""
+"""The ZeroMQ channels of one kernel, read by a dedicated thread so that nothing delays iopub."""
 
 import logging
 import threading
@@ -14,26 +14,33 @@ from nbrun.kernel.messages import Sink
 from nbrun.system.wakeup import WakeupPipe
 
 _BATCH = 500  # messages of one channel before the others get a turn
-_LOOK = 100  # milliseconds between two looks at the process
-_NO_REPLY = {
+_POLL_TIMEOUT = 100  # milliseconds between two checks of the process
+_LOST_REPLY = {
     "status": "error",
     "ename": "KeyboardInterrupt",
     "evalue": "the kernel sent no reply after the interrupt",
 }
-_QUIET = 0.15  # seconds without a message after which a dead kernel has said everything
-_HUNG_UP = 0.005  # the same where it has closed its sockets: what it said is here, or nearly
+_DRAIN_TIMEOUT = 0.15  # seconds without a message after which nothing more comes of a dead kernel
+_DISCONNECTED_TIMEOUT = 0.005  # the same, when the kernel has closed its sockets
+
+OnReply = Callable[[dict[str, Any]], None]  # receives the content of a reply, on the thread
 
 
 class Channels:
-    """Takes over the sockets of a client that is ready. Its methods may be called from any
-    thread; ZeroMQ's sockets may not, so that what is to be sent waits in an outbox.
+    """The channels of a kernel that is ready, taken over from `client`.
+
+    Any thread may call the methods. ZeroMQ sockets belong to one thread, so that messages to send
+    wait in an outbox.
     """
 
     def __init__(
         self, client: Any, sink: Sink, is_alive: Callable[[], bool], on_death: Callable[[], None]
     ) -> None:
-        """`on_death` is called, from the thread, when the process has ended unexpectedly and all
-        that it said has been delivered."""
+        """Start the thread. It calls `sink` with each message, and the other two.
+
+        `is_alive` is called while no message comes. `on_death` is called when the process has
+        ended unexpectedly, after its last message.
+        """
         self._client = client
         self._sink = sink
         self._is_alive = is_alive
@@ -43,21 +50,22 @@ class Channels:
             client.shell_channel.socket: self._on_shell,
             client.stdin_channel.socket: self._on_stdin,
         }
-        # Each tells when the kernel's end of a socket is gone: what was said before has been read
-        # by then. A process that the kernel forked may hold it open; then silence has to do.
-        self._watched = (client.iopub_channel.socket, client.shell_channel.socket)
+        # A monitor reports when the kernel's end of a socket is closed: all messages have been
+        # received by then. A process that the kernel forked may hold the socket open; then only
+        # _DRAIN_TIMEOUT ends the wait.
+        self._monitored = (client.iopub_channel.socket, client.shell_channel.socket)
         self._monitors = [
-            socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) for socket in self._watched
+            socket.get_monitor_socket(zmq.EVENT_DISCONNECTED) for socket in self._monitored
         ]
         self._outbox: deque[tuple[Any, list[bytes]]] = deque()
         self._wakeup = WakeupPipe()
         self._replies: dict[str, dict[str, Any]] = {}
         self._idle: set[str] = set()
-        self._own: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._silent: dict[str, OnReply] = {}
         self._current: str | None = None
-        self._began = False
+        self._first_request_began = False
         self._last_message = 0.0
-        self._end_expected = False
+        self._exit_expected = False
         self._closing = False
         self._progress = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nbrun-channels", daemon=True)
@@ -65,77 +73,80 @@ class Channels:
 
     # ── for other threads ────────────────────────────────────────────────────────────────────
 
-    def send(self, source: str, *, allow_stdin: bool) -> str:
-        """Ask for `source` to be run; the id of the request, which its messages carry."""
+    def execute(self, source: str, *, allow_stdin: bool) -> str:
+        """Send an execute_request, and return its id, which its messages carry."""
         content = _execute_request(source, {}, allow_stdin=allow_stdin)
         return self._post(self._client.shell_channel.socket, "execute_request", content)
 
-    def send_own(
+    def execute_silently(
         self,
         source: str,
         user_expressions: dict[str, str] | None = None,
-        done: Callable[[dict[str, Any]], None] = lambda _content: None,
+        on_reply: OnReply = lambda _content: None,
     ) -> str:
-        """A silent request of nbrun's own; nothing of it goes to the sink. `done` gets the content
-        of the reply, on the thread."""
+        """Send an execute_request of nbrun's own, and return its id. Its messages are dropped."""
         content = _execute_request(source, user_expressions or {}, allow_stdin=False)
         content["silent"] = True
         return self._post(
-            self._client.shell_channel.socket, "execute_request", content, own_done=done
+            self._client.shell_channel.socket, "execute_request", content, on_reply=on_reply
         )
 
-    def answer(self, text: str) -> None:
-        """The line that the kernel asked for."""
+    def send_input(self, text: str) -> None:
+        """Answer the last input request."""
         self._post(self._client.stdin_channel.socket, "input_reply", {"value": text})
 
     @property
     def at_work(self) -> bool:
-        """A request that was sent, or one of nbrun's own, has not been answered."""
-        return self._current is not None or bool(self._own)
+        """True if any request has no reply yet, nbrun's own included."""
+        return self._current is not None or bool(self._silent)
 
     @property
-    def quiet(self) -> float:
-        """Seconds since something was said by the kernel or asked of it."""
+    def seconds_quiet(self) -> float:
+        """Seconds since the last message in either direction."""
         return time.monotonic() - self._last_message
 
     @property
     def busy(self) -> bool:
-        """A request that was sent has not been answered."""
+        """True if a request of `execute` has no reply yet."""
         return self._current is not None
 
-    def is_pending(self, own_request: str) -> bool:
-        return own_request in self._own
+    def is_pending(self, silent_request: str) -> bool:
+        """Return True if a request of `execute_silently` has no reply yet."""
+        return silent_request in self._silent
 
-    def wait_a_little(self) -> None:
-        """Until something has come, or a moment has passed."""
+    def wait_for_progress(self) -> None:
+        """Wait until a message has come, 0.02 seconds at most."""
         self._progress.wait(0.02)
         self._progress.clear()
 
-    def miss_no_reply(self) -> None:
-        """After an interrupt: one that meets the very end of a cell costs ipykernel the reply. What
-        is asked next is answered next, so an answer to that says that the reply is lost."""
+    def detect_lost_reply(self) -> None:
+        """Replace the reply of the current request if the kernel lost it. Call after an interrupt.
+
+        ipykernel loses the reply if the interrupt comes at the very end of a cell. The kernel
+        answers requests in order: a reply to a later one means that the earlier one has none.
+        """
         request = self._current
         if request is not None:
-            self.send_own("", done=lambda _content: self._missed(request))
+            self.execute_silently("", on_reply=lambda _content: self._reply_lost(request))
 
-    def ask_to_interrupt(self) -> None:
-        """By a message, which a kernel reads while it is at work."""
+    def send_interrupt_request(self) -> None:
+        """Interrupt by a message on the control channel, which a kernel reads while it works."""
         self._post(self._client.control_channel.socket, "interrupt_request", {})
 
-    def heard_before(self) -> None:
-        """What the kernel says is of a step, even before the first request from here."""
-        self._began = True
+    def pass_early_output(self) -> None:
+        """Pass on output before the first request: an adopted kernel may be running a step."""
+        self._first_request_began = True
 
-    def expect_end(self) -> None:
-        """From here on the end of the process is no news."""
-        self._end_expected = True
+    def expect_exit(self) -> None:
+        """Do not report the end of the process from now on."""
+        self._exit_expected = True
 
     def close(self) -> None:
-        """Deliver what has come, and let go of the sockets."""
+        """Deliver messages that have arrived, stop the thread, and close the sockets."""
         self._closing = True
         self._wakeup.wake()
         self._thread.join()
-        for socket in self._watched:
+        for socket in self._monitored:
             socket.disable_monitor()
         self._client.stop_channels()
         self._wakeup.close()
@@ -146,14 +157,16 @@ class Channels:
         kind: str,
         content: dict[str, Any],
         *,
-        own_done: Callable[[dict[str, Any]], None] | None = None,
+        on_reply: OnReply | None = None,
     ) -> str:
         message = self._client.session.msg(kind, content)
-        parts = self._client.session.serialize(message)  # what can't be sent is refused here
+        # On the caller's thread, which gets the error if `content` can't be sent.
+        parts = self._client.session.serialize(message)
         request = str(message["header"]["msg_id"])
         self._last_message = time.monotonic()
-        if own_done is not None:
-            self._own[request] = own_done
+        # Before the message is sent: the reply may arrive at once.
+        if on_reply is not None:
+            self._silent[request] = on_reply
         else:
             self._current = request if kind == "execute_request" else self._current
         self._outbox.append((socket, parts))
@@ -167,15 +180,15 @@ class Channels:
         for socket in (*self._handlers, self._wakeup.fileno()):
             poller.register(socket, zmq.POLLIN)
         while not self._closing:
-            ready = dict(poller.poll(_LOOK))
-            self._turn(ready)
-            if not ready and not self._end_expected and not self._is_alive():
-                self._drain(poller, _QUIET)
+            ready = dict(poller.poll(_POLL_TIMEOUT))
+            self._process_ready(ready)
+            if not ready and not self._exit_expected and not self._is_alive():
+                self._drain(poller, _DRAIN_TIMEOUT)
                 self._on_death()
-                self._end_expected = True
-        self._drain(poller, _QUIET / 3)
+                self._exit_expected = True
+        self._drain(poller, _DRAIN_TIMEOUT / 3)
 
-    def _turn(self, ready: dict[Any, int]) -> None:
+    def _process_ready(self, ready: dict[Any, int]) -> None:
         if self._wakeup.fileno() in ready:
             self._wakeup.drain()  # before the outbox is read, so that no wake-up is lost
         while self._outbox:
@@ -183,21 +196,21 @@ class Channels:
             socket.send_multipart(parts)
         for socket, handle in self._handlers.items():
             if socket in ready:
-                self._read(socket, handle)
+                self._receive(socket, handle)
 
-    def _drain(self, poller: zmq.Poller, quiet: float) -> None:
-        """Deliver until nothing has come for `quiet` seconds, less where nothing more can."""
+    def _drain(self, poller: zmq.Poller, timeout: float) -> None:
+        """Deliver messages until none has come for `timeout` seconds, or none can come."""
         self._last_message = time.monotonic()
-        while (left := self._last_message + self._patience(quiet) - time.monotonic()) > 0:
-            self._turn(dict(poller.poll(int(left * 1000) + 1)))
+        while (left := self._last_message + self._within(timeout) - time.monotonic()) > 0:
+            self._process_ready(dict(poller.poll(int(left * 1000) + 1)))
 
-    def _patience(self, quiet: float) -> float:
+    def _within(self, timeout: float) -> float:
         for monitor in self._monitors.copy():
             if monitor.poll(0):
                 self._monitors.remove(monitor)
-        return quiet if self._monitors else _HUNG_UP
+        return timeout if self._monitors else _DISCONNECTED_TIMEOUT
 
-    def _read(self, socket: Any, handle: Callable[[dict[str, Any]], None]) -> None:
+    def _receive(self, socket: Any, handle: Callable[[dict[str, Any]], None]) -> None:
         self._last_message = time.monotonic()
         for _ in range(_BATCH):
             try:
@@ -206,57 +219,59 @@ class Channels:
                 break
             try:
                 message = protocol.unpack(parts, self._client.session.sign)
-                del parts  # of what a cell prints at once, nothing is kept that is not used
+                del parts  # a message may be of 100 MB: keep no second reference to it
                 handle(message)
-            except Exception:  # whatever a kernel sends, those after it are read
+            except Exception:  # a malformed message must not stop the thread
                 logging.getLogger(__name__).warning("a message was not understood", exc_info=True)
         self._progress.set()
 
     def _on_iopub(self, message: dict[str, Any]) -> None:
         request, content = protocol.parent(message), message["content"]
-        self._began = self._began or request == self._current
+        self._first_request_began = self._first_request_began or request == self._current
         if message["msg_type"] == "status":
-            if content.get("execution_state") == "idle" and self._is_waited_for(request):
+            if content.get("execution_state") == "idle" and self._is_awaited(request):
                 self._idle.add(request)
-                self._deliver(request)
+                self._deliver_reply(request)
             return
-        said = protocol.as_message(request, message["msg_type"], content)
-        if said is None or request in self._own:
+        parsed = protocol.as_message(request, message["msg_type"], content)
+        if parsed is None or request in self._silent:
             return
-        if self._began or request:
-            self._sink(said)
-        else:  # what a kernel says of its own start is no output of a step
-            logging.getLogger(__name__).warning("the kernel said before any step: %r", said)
+        if self._first_request_began or request:
+            self._sink(parsed)
+        else:  # output of the kernel's own startup belongs to no step
+            logging.getLogger(__name__).warning(
+                "output of the kernel before the first step: %r", parsed
+            )
 
     def _on_shell(self, message: dict[str, Any]) -> None:
         request = protocol.parent(message)
         if message["msg_type"] != "execute_reply":
             return
-        if self._is_waited_for(request):
+        if self._is_awaited(request):
             self._replies[request] = message["content"]
-            self._deliver(request)
+            self._deliver_reply(request)
 
-    def _is_waited_for(self, request: str) -> bool:
-        return request == self._current or request in self._own
+    def _is_awaited(self, request: str) -> bool:
+        return request == self._current or request in self._silent
 
-    def _deliver(self, request: str) -> None:
-        """A reply counts when iopub has said `idle` for it: all that came before is there then."""
+    def _deliver_reply(self, request: str) -> None:
+        """Deliver a reply once iopub has sent `idle` for it: all output precedes `idle`."""
         if request not in self._idle or request not in self._replies:
             return
         self._idle.discard(request)
         content = self._replies.pop(request)
-        if request in self._own:
-            self._own.pop(request)(content)
+        if request in self._silent:
+            self._silent.pop(request)(content)
         else:
             self._current = None
             self._sink(protocol.replied(request, content))
 
-    def _missed(self, request: str) -> None:
+    def _reply_lost(self, request: str) -> None:
         if request != self._current:
             return
         self._current = None
         self._idle.discard(request)
-        content = self._replies.pop(request, _NO_REPLY)
+        content = self._replies.pop(request, _LOST_REPLY)
         self._sink(protocol.replied(request, content))
 
     def _on_stdin(self, message: dict[str, Any]) -> None:
@@ -265,10 +280,14 @@ class Channels:
 
 
 def _received(socket: Any) -> list[Any]:
-    """The parts of the next message. A long one stays where ZeroMQ has it: of 100 MB that a cell
-    prints at once, there is one copy. Raises zmq.Again when none has come.
+    """Return the parts of the next message.
 
-    `recv_multipart` asks the socket after each part whether there is more, which takes as long.
+    A long part stays in ZeroMQ's buffer: of 100 MB that a cell prints at once, there is one copy.
+    `recv_multipart` is not used because it asks the socket after each part whether there is more,
+    which takes as long as receiving.
+
+    Raises:
+        zmq.Again: no message has come.
     """
     parts, more = [], True
     while more:
@@ -281,9 +300,9 @@ def _received(socket: Any) -> list[Any]:
 def _execute_request(
     source: str, user_expressions: dict[str, str], *, allow_stdin: bool
 ) -> dict[str, Any]:
-    """The content of an execute_request ("Messaging in Jupyter").
+    """Return the content of an execute_request ("Messaging in Jupyter").
 
-    Requests go one at a time: there is no queue that an error could abort.
+    `stop_on_error` is false: nbrun sends one request at a time, so that no queue has to be aborted.
     """
     return {
         "code": source,

@@ -1,4 +1,7 @@
-"""The folder of one kernel's connection file and sockets: made for this user alone, and removed."""
+"""The supervisor's directory for one kernel: its connection file, sockets and process id.
+
+Only this user can enter it. It is removed when the kernel has ended.
+"""
 
 import os
 import re
@@ -12,18 +15,18 @@ from nbrun.kernel import runtime_dir
 from nbrun.system import processes
 from nbrun.system.sudo import SudoError
 
-_ROOM = 60  # bytes of a folder's name that leave room for a socket's below it (104 on macOS)
-_NAME = re.compile(r"nbrun-kernel-(\d+)-\w{8}")
-_FILES = re.compile(r"kernel.*|output|role\..*")
-_PLAIN = re.compile(r"[A-Za-z0-9_./ -]+")  # what needs no more than quotes in a config file
-_PID, _READY = "kernel.pid", "kernel.ready"
+_LONGEST_PARENT = 60  # bytes of a path, which leave room for a socket's name (104 on macOS)
+_NAME = re.compile(r"nbrun-kernel-(\d+)-\w{8}")  # the number is the supervisor's process id
+_FILE_NAMES = re.compile(r"kernel.*|output|role\..*")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_./ -]+")  # needs only quotes in a config file
+_PID_FILE, _READY_FILE = "kernel.pid", "kernel.ready"
 
 
 def make() -> Path:
-    """A new one, mode 0700.
+    """Create a directory of mode 0700.
 
     Raises:
-        KernelError: there is no place for one.
+        KernelError: it can't be created.
     """
     try:
         return Path(tempfile.mkdtemp(prefix=f"nbrun-kernel-{os.getpid()}-", dir=_parent()))
@@ -31,31 +34,33 @@ def make() -> Path:
         raise KernelError(f"there is no folder for the kernel's sockets: {error}") from error
 
 
-def note_process(folder: Path, pid: int) -> None:
-    """Which process it is the folder of."""
-    (folder / _PID).write_text(str(pid))
+def record_pid(folder: Path, pid: int) -> None:
+    """Record that `pid` is the kernel's process."""
+    (folder / _PID_FILE).write_text(str(pid))
 
 
-def note_ready(folder: Path) -> None:
-    """From here on the kernel may outlive its supervisor, and be found again."""
-    (folder / _READY).touch()
+def mark_ready(folder: Path) -> None:
+    """Record that the kernel was ready. From now on a resumed run may adopt it."""
+    (folder / _READY_FILE).touch()
 
 
 def _parent() -> Path:
-    """The temporary folder, else /tmp: the name of a Unix socket has room for some 100 bytes, and
-    what a role's files say of their place has to be read as it is.
+    """Return the temporary directory, or /tmp if the temporary directory is not suitable.
 
-    Not XDG_RUNTIME_DIR, which goes away with its user's last login: the kernel stays.
+    The path of a Unix socket has at most some 100 bytes, and a role's config file contains the
+    path without any escapes.
+
+    XDG_RUNTIME_DIR is never used: it is removed when the user logs out, and the kernel stays.
     """
     candidate = tempfile.gettempdir()
-    fits = len(os.fsencode(candidate)) <= _ROOM and _PLAIN.fullmatch(candidate)
+    fits = len(os.fsencode(candidate)) <= _LONGEST_PARENT and _PLAIN_PATH.fullmatch(candidate)
     if fits and os.access(candidate, os.W_OK):
         return Path(candidate)
     return Path("/tmp")  # noqa: S108  mkdtemp makes it 0700
 
 
 def sweep() -> None:
-    """Remove what processes that are dead have left of theirs: one that was killed can't."""
+    """Remove directories that killed supervisors left, except of kernels that a run may adopt."""
     for left in _parent().glob("nbrun-kernel-*"):
         with suppress(OSError):
             if _is_abandoned(left):
@@ -63,36 +68,40 @@ def sweep() -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Made by this module for this user's process that is gone, holding nothing else, and of no
-    kernel that a run could be resumed with."""
-    named = _NAME.fullmatch(folder.name)
-    if named is None or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+    """Return True if the supervisor is gone and no run can need the directory.
+
+    A directory of another user, or with files that nbrun does not create, is never abandoned.
+    """
+    name = _NAME.fullmatch(folder.name)
+    if name is None or folder.is_symlink() or folder.stat().st_uid != os.getuid():
         return False
-    ours = all(_FILES.fullmatch(entry.name) for entry in folder.iterdir())
-    return ours and not processes.exists(int(named[1])) and not _is_of_use(folder)
+    is_ours = all(_FILE_NAMES.fullmatch(entry.name) for entry in folder.iterdir())
+    return is_ours and not processes.exists(int(name[1])) and not _is_needed(folder)
 
 
-def _is_of_use(folder: Path) -> bool:
-    """Whether its kernel is running. One that was never ready belongs to no run, and is ended."""
+def _is_needed(folder: Path) -> bool:
+    """Return True if its kernel is alive, or can't be cleared.
+
+    A kernel that was never ready belongs to no run, and is killed.
+    """
     try:
-        pid = int((folder / _PID).read_text())
+        pid = int((folder / _PID_FILE).read_text())
     except (OSError, ValueError):
         pid = 0
-    runs = pid > 0 and processes.exists(pid) and processes.mentions(pid, folder.name)
-    if runs and (folder / _READY).exists():
+    is_alive = pid > 0 and processes.exists(pid) and processes.has_argument(pid, folder.name)
+    if is_alive and (folder / _READY_FILE).exists():
         return True
-    if runs:
+    if is_alive:
         processes.kill_group(pid)
-    return not _is_cleared(folder, pid)
+    return not _clear_other_user(folder, pid)
 
 
-def _is_cleared(folder: Path, pid: int) -> bool:
-    """Whether nothing is left of it with another user; this user may not be allowed to see to it
-    any more."""
+def _clear_other_user(folder: Path, pid: int) -> bool:
+    """Clear another user's runtime directory. Return False if sudo does not allow it now."""
     try:
-        lodged = runtime_dir.of(folder)
-        if isinstance(lodged, runtime_dir.Away):
-            lodged.clear(pid)
+        directory = runtime_dir.find(folder)
+        if isinstance(directory, runtime_dir.OtherUserRuntimeDir):
+            directory.clear(pid)
     except (SudoError, KernelError):
         return False
     return True

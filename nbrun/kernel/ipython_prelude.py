@@ -1,10 +1,14 @@
-"""Runs once inside an IPython kernel, before the first step: output is not lost or put to the
-wrong step, and the exits of shell commands are seen.
+"""Code that nbrun runs once in an IPython kernel, before the first step.
 
-It is sent as text and executed in a namespace of its own, so that no name of the runbook is
-touched; it must not import nbrun, which the kernel's Python need not have. Where IPython's
-internals are not as expected it leaves them alone, and the exit of the last `!cmd` is all that
-can be told.
+It keeps output from being lost or attributed to the wrong step, and reports the exit codes of shell
+commands.
+
+The supervisor sends this file as text. It is executed in a namespace of its own, so that it touches
+no name of the runbook. It must not import nbrun, which the kernel's Python need not have. If
+IPython's internals are not as expected, it does not change them, and reports only the exit code of
+the last `!cmd`.
+
+The names `_nbrun_…` and `nbrun_…` are used by the supervisor, which may be of a later version.
 """
 
 import atexit
@@ -20,27 +24,30 @@ from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an o
 from IPython import get_ipython
 from IPython.core import interactiveshell
 
-_attended: bool = globals()["attended"]  # nbrun's word: somebody can answer a question
+_attended: bool = globals()["attended"]  # set by the supervisor: somebody can answer a prompt
 _shell: Any = get_ipython()
 _exits: "list[int]" = []
-_ended: "list[Any]" = [0, None]  # requests seen through, and what the last one ended in
+_ended: "list[Any]" = [0, None]  # number of finished requests, and the error of the last one
 _request: "list[Any]" = [None]
 
 
-def _note(code: Any) -> None:
-    """Have the reply tell the exit code of one shell command, with those of the same request only.
-    A reply's payload costs nothing where there is none; an expression would, in every cell."""
+def _report_exit(code: Any) -> None:
+    """Add the exit code of one shell command to the reply of the current request.
+
+    A reply's payload costs nothing in a cell without shell commands. A user expression would cost
+    time in every cell.
+    """
     request = _shell.kernel.get_parent()["header"]["msg_id"]
     if _request[0] != request:
         _request[0] = request
         del _exits[:]
     _exits.append(int(code or 0))
-    told = {"source": "nbrun_shell_exits", "request": request, "exits": _exits}
-    _shell.payload_manager.write_payload(told)
+    payload = {"source": "nbrun_shell_exits", "request": request, "exits": _exits}
+    _shell.payload_manager.write_payload(payload)
 
 
-def _leave_with_its_code() -> None:
-    """`exit(1)`: IPython takes the 1 for "keep the kernel", and all is well; elsewhere it fails."""
+def _fail_on_exit_code() -> None:
+    """Make `exit(1)` fail, as everywhere else. IPython takes 1 for "keep the kernel"."""
     autocall: Any = type(_shell.exiter)
     leave = autocall.__call__
 
@@ -53,72 +60,74 @@ def _leave_with_its_code() -> None:
     autocall.__call__ = called
 
 
-def _noting(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`!cmd`: IPython keeps the exit code of the last one only."""
+def _reporting_exit(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wrap the function behind `!cmd`: IPython keeps only the exit code of the last command."""
 
-    def noted(cmd: Any) -> Any:
-        # With nobody there a command that asks would wait for ever on the pty that IPython makes.
+    def call_system(cmd: Any) -> Any:
+        # Unattended, a command that asks would wait forever on the pty that IPython creates.
         code = system(cmd if _attended else "exec </dev/null\n" + cmd)
-        _note(code)
+        _report_exit(code)
         return code
 
-    return noted
+    return call_system
 
 
 def _getoutput(cmd: Any) -> str:
-    """`x = !cmd`, `%sx`, `!!cmd`: IPython drops the exit code."""
+    """Replace the function behind `x = !cmd`, `%sx` and `!!cmd`, which drops the exit code."""
     from IPython.utils._process_common import process_handler
 
     def finish(process: Any) -> Any:
         out = process.communicate()[0]
-        _note(process.returncode)
+        _report_exit(process.returncode)
         return out
 
     out = process_handler(cmd, finish, subprocess.STDOUT)
     return "" if out is None else out.decode("utf-8", "replace")
 
 
-def _note_last(_result: Any) -> None:
-    """The exit code of the last `!cmd`, where that is all IPython tells."""
+def _report_last_exit(_result: Any) -> None:
+    """Report the exit code of the last `!cmd`, if the functions can't be wrapped."""
     code = _shell.user_ns.pop("_exit_code", None)
     if code is not None:
-        _note(code)
+        _report_exit(code)
 
 
-def _see_shell_exits() -> None:
+def _report_shell_exits() -> None:
     """Wrap the two functions through which IPython runs every shell command of a cell."""
     import ipykernel.zmqshell
     from IPython.utils._process_common import process_handler  # noqa: F401  `_getoutput` needs it
 
     zmqshell: Any = ipykernel.zmqshell
-    zmqshell.system = _noting(zmqshell.system)
+    zmqshell.system = _reporting_exit(zmqshell.system)
     shell: Any = interactiveshell
     shell.getoutput = _getoutput
 
 
-def _count(result: Any) -> None:
-    """For a supervisor that finds this kernel after a crash of the one before."""
+def _count_request(result: Any) -> None:
+    """Count finished requests, for a supervisor that adopts this kernel after a crash."""
     error = result.error_before_exec or result.error_in_exec
     _ended[0] += 1
     _ended[1] = None if error is None else f"{type(error).__name__}: {error}"[:200]
 
 
-def _lift_send_limit() -> None:
-    """ZeroMQ drops what a slow reader has not taken past its high-water mark."""
+def _remove_send_limit() -> None:
+    """Remove the high-water mark, past which ZeroMQ drops messages to a slow reader."""
     import zmq
 
     thread = _shell.kernel.iopub_thread
     thread.schedule(lambda: thread.socket.set(zmq.SNDHWM, 0))
 
 
-def _keep_no_history() -> None:
-    """IPython would write every source, and so every secret parameter, into the person's home."""
+def _disable_history() -> None:
+    """Keep IPython from writing every source, and so every secret, to a file in the home folder."""
     _shell.history_manager.enabled = False
 
 
-def _do_as_with_debugpy() -> None:
-    """The kernel was started as if it could not be imported: a cell may import it, and passes by
-    `breakpoint()`, as with a debugger that nobody is attached to."""
+def _allow_debugpy() -> None:
+    """Let cells import debugpy, which the kernel was started without.
+
+    `breakpoint()` does nothing, as with a debugger that nobody is attached to.
+    """
     if sys.modules.get("debugpy.server", sys) is not None:
         return
     del sys.modules["debugpy.server"]
@@ -126,8 +135,8 @@ def _do_as_with_debugpy() -> None:
         sys.breakpointhook = lambda *_args, **_kwargs: None
 
 
-def _of_this_request(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose output in another thread belongs to the request that is running now."""
+def _with_current_request(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `function`: its output in another thread belongs to the current request."""
     header = _shell.display_pub.parent_header
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -139,20 +148,23 @@ def _of_this_request(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _keep_threads_to_their_cell() -> None:
-    """ipykernel 7 puts what a thread prints to the cell that runs at that moment."""
+def _attribute_threads() -> None:
+    """Attribute a thread's output to the cell that started it.
+
+    ipykernel 7 attributes it to the cell that runs at that moment.
+    """
     if not hasattr(_shell.display_pub, "set_thread_parent"):
         return
     start, submit = threading.Thread.start, concurrent.futures.ThreadPoolExecutor.submit
     worker: Any = concurrent.futures.thread._worker
 
     def started(self: Any) -> None:
-        if getattr(self, "_target", None) is not worker:  # a worker serves many cells: see below
-            self.run = _of_this_request(self.run)
+        if getattr(self, "_target", None) is not worker:  # a pool's worker serves many cells
+            self.run = _with_current_request(self.run)
         start(self)
 
     def submitted(self: Any, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return submit(self, _of_this_request(function), *args, **kwargs)
+        return submit(self, _with_current_request(function), *args, **kwargs)
 
     thread: Any = threading.Thread
     thread.start = started
@@ -161,7 +173,7 @@ def _keep_threads_to_their_cell() -> None:
 
 
 def _join_threads(seconds: float) -> None:
-    """Wait for the threads that Python would wait for at exit; a pool's idle workers end then."""
+    """Wait for the threads that Python waits for at exit, without a pool's idle workers."""
     deadline = time.monotonic() + seconds
     workers = concurrent.futures.thread._threads_queues
     for thread in threading.enumerate():
@@ -169,34 +181,39 @@ def _join_threads(seconds: float) -> None:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
-def _let_control_end_first() -> None:
-    """At exit the main thread closes iopub and waits for the control thread, which may still want
-    to flush and to say on iopub that the request to end is done: for ten seconds, or for ever
-    (ipykernel 7.4, `IPKernelApp.close` and `Kernel.process_control`). It is given time to."""
+def _wait_for_control_thread() -> None:
+    """At exit, wait until the control thread has ended.
+
+    The main thread would close iopub first, and then wait for the control thread, which may still
+    use iopub to report the end of the shutdown request: for ten seconds, or forever (ipykernel 7.4,
+    `IPKernelApp.close` and `Kernel.process_control`).
+    """
     kernel = _shell.kernel
     control = getattr(kernel, "control_thread", None)
     if control is not None and getattr(kernel, "_shutdown_message", None) is not None:
         control.join(5.0)
 
 
-def _set_aside_what_is_there() -> None:
-    """Each collection of garbage would look through all that IPython is made of, and Python's last
-    one, at the end, takes longer than the rest of the end. What the runbook makes is collected."""
+def _freeze_existing_objects() -> None:
+    """Exclude IPython's own objects from garbage collection, but not those of the runbook.
+
+    Python's last collection, at exit, would take longer than the rest of the exit.
+    """
     if hasattr(gc, "freeze"):
         gc.freeze()
 
 
 _shell._nbrun_join_threads = _join_threads
 try:
-    _see_shell_exits()
+    _report_shell_exits()
 except (ImportError, AttributeError):
-    _shell.events.register("post_run_cell", _note_last)
+    _shell.events.register("post_run_cell", _report_last_exit)
 _shell._nbrun_ended = lambda: tuple(_ended)
-_shell.events.register("post_run_cell", _count)
-_lift_send_limit()
-_do_as_with_debugpy()
-_keep_no_history()
-_keep_threads_to_their_cell()
-_leave_with_its_code()
-atexit.register(_let_control_end_first)  # what is registered last runs first
-_set_aside_what_is_there()
+_shell.events.register("post_run_cell", _count_request)
+_remove_send_limit()
+_allow_debugpy()
+_disable_history()
+_attribute_threads()
+_fail_on_exit_code()
+atexit.register(_wait_for_control_thread)  # last, so that it runs first
+_freeze_existing_objects()

@@ -1,5 +1,4 @@
-"""jupyter_client's own classes as nbrun needs them: which kernels there are, how one is launched
-and waited for."""
+"""jupyter_client's classes, adapted: find kernelspecs, start a kernel, wait until it is ready."""
 
 import os
 import re
@@ -21,16 +20,18 @@ from jupyter_core.paths import jupyter_path
 from nbrun.errors import RunbookError
 
 STARTUP_TIMEOUT = 60.0  # seconds
-_PATIENCE = 0.2  # seconds for iopub to answer before the kernel is asked again
+_RETRY_INTERVAL = 0.2  # seconds for iopub to answer before the kernel is asked again
+
+Launch = Callable[[list[str], dict[str, str], str], Any]  # by arguments, environment and folder
 
 
 def find_kernelspec(name: str | None) -> KernelSpec:
-    """The installed kernelspec of that name.
+    """Return the installed kernelspec `name`.
 
     Raises:
-        RunbookError: there is none, or no name was given; the message lists what is installed.
+        RunbookError: it is not installed, or no name was given; the message lists what is.
     """
-    specs = Specs()
+    specs = KernelspecFinder()
     if not name:
         raise RunbookError(
             f"the notebook names no kernel: choose one with --kernel ({_installed(specs)})"
@@ -47,18 +48,22 @@ def _installed(specs: KernelSpecManager) -> str:
     return "installed: " + (", ".join(sorted(specs.find_kernel_specs())) or "none")
 
 
-class Specs(KernelSpecManager):
-    """jupyter_client's way to kernelspecs, without all of IPython, which that imports to learn of
-    one folder, where IPython 2 had them."""
+class KernelspecFinder(KernelSpecManager):
+    """jupyter_client's finder, which does not import IPython to look up one folder.
+
+    The folder is that of kernelspecs from IPython 2.
+    """
 
     def _kernel_dirs_default(self) -> list[str]:
         ipython = Path(os.environ.get("IPYTHONDIR") or "~/.ipython").expanduser()
         return [*jupyter_path("kernels"), str(ipython / "kernels")]
 
 
-class Client(BlockingKernelClient):
-    """jupyter_client's client, with a way to wait that does not end in 0.2 s of silence, and that
-    waits for stdin too: a kernel drops a question to a socket that is not connected yet."""
+class KernelClient(BlockingKernelClient):
+    """jupyter_client's client, which waits for iopub and stdin without an idle time of 0.2 s.
+
+    It must wait for stdin too: a kernel drops an input request to a socket that is not connected.
+    """
 
     def start_channels(
         self,
@@ -71,10 +76,10 @@ class Client(BlockingKernelClient):
         super().start_channels(shell, iopub, stdin, hb, control)
 
     def wait_for_ready(self, timeout: float | None = None) -> None:
-        """Come back when the kernel answers, iopub is heard and stdin is connected.
+        """Return when the kernel answers on shell and iopub, and stdin is connected.
 
         Raises:
-            RuntimeError: the process ended, or `timeout` seconds passed.
+            RuntimeError: the process ended, `timeout` seconds passed, or the operator gave up.
         """
         deadline = time.monotonic() + (timeout or STARTUP_TIMEOUT)
         manager: Any = self.parent
@@ -92,20 +97,23 @@ class Client(BlockingKernelClient):
                 raise RuntimeError("its process ended before it was ready")
             if manager.give_up():
                 raise RuntimeError("the operator gave up waiting")
-            if not asked or (shell not in silent and now - asked > _PATIENCE):
+            if not asked or (shell not in silent and now - asked > _RETRY_INTERVAL):
                 self.kernel_info()
                 asked = now
             for socket, _ in poller.poll(50):
                 poller.unregister(socket)
                 silent.discard(socket)
-        self._join_stdin(deadline)
+        self._connect_stdin(deadline)
 
-    def wait_until_heard(self, is_alive: Callable[[], bool], give_up: Callable[[], bool]) -> None:
-        """Come back when a kernel that is at work answers on its control channel, and iopub is
-        heard. No message of iopub or shell is taken.
+    def wait_until_connected(
+        self, is_alive: Callable[[], bool], give_up: Callable[[], bool]
+    ) -> None:
+        """Return when an adopted kernel, which may be at work, answers on control, and iopub sends.
+
+        No message of iopub or shell is received: the caller gets all of them.
 
         Raises:
-            RuntimeError: the process ended, or `give_up` said so.
+            RuntimeError: the process ended, or `give_up` returned True.
         """
         poller = zmq.Poller()
         silent = {self.control_channel.socket, self.iopub_channel.socket}
@@ -117,15 +125,15 @@ class Client(BlockingKernelClient):
                 raise RuntimeError("its process is gone")
             if give_up():
                 raise RuntimeError("it did not answer, and the operator gave up waiting")
-            if time.monotonic() - asked > _PATIENCE * 5:
+            if time.monotonic() - asked > _RETRY_INTERVAL * 5:
                 self.control_channel.send(self.session.msg("kernel_info_request"))
                 asked = time.monotonic()
             for socket, _ in poller.poll(50):
                 poller.unregister(socket)
                 silent.discard(socket)
 
-    def _join_stdin(self, deadline: float) -> None:
-        """With ZMQ_IMMEDIATE a socket takes a message only when it is connected."""
+    def _connect_stdin(self, deadline: float) -> None:
+        # With IMMEDIATE, a socket becomes writable only when it is connected.
         self.context.setsockopt(zmq.IMMEDIATE, 1)
         stdin: Any = self.stdin_channel.socket
         self.stdin_channel.start()
@@ -133,44 +141,45 @@ class Client(BlockingKernelClient):
             raise RuntimeError("its stdin channel can't be reached")
 
 
-class Line:
-    """A socket of a kernel's to ask the same thing on now and then, and look for the answer.
-    Nothing is asked twice before it is answered, so that nothing piles up at one that is stuck."""
+class ProbeSocket:
+    """A socket that sends the same request repeatedly, and receives the answers (see `Probe`).
 
-    def __init__(self, socket: Any, question: Callable[[], list[bytes]]) -> None:
+    It sends nothing while a request has no answer, so that nothing piles up at a stuck kernel.
+    """
+
+    def __init__(self, socket: Any, request: Callable[[], list[bytes]]) -> None:
         self._socket = socket
-        self._question = question
-        self._unsent = False
-        self._open = False
+        self._request = request
+        self._is_unsent = False
+        self._is_pending = False
 
     def ask(self) -> None:
-        self._take()
-        self._unsent = not self._open
-        self._open = True
+        self._receive()
+        self._is_unsent = not self._is_pending
+        self._is_pending = True
         self._send()
 
     def answered(self) -> bool:
-        """Whether what was asked last has been answered. Never waits."""
         self._send()
-        self._take()
-        return not self._open
+        self._receive()
+        return not self._is_pending
 
     def _send(self) -> None:
-        """One that is not connected yet takes nothing."""
-        if self._unsent:
-            with suppress(zmq.Again):
-                self._socket.send_multipart(self._question(), zmq.NOBLOCK)
-                self._unsent = False
+        if self._is_unsent:
+            with suppress(zmq.Again):  # not connected yet: the next call tries again
+                self._socket.send_multipart(self._request(), zmq.NOBLOCK)
+                self._is_unsent = False
 
-    def _take(self) -> None:
+    def _receive(self) -> None:
         with suppress(zmq.Again):
-            while self._open and not self._unsent:
+            while self._is_pending and not self._is_unsent:
                 self._socket.recv_multipart(zmq.NOBLOCK)
-                self._open = False
+                self._is_pending = False
 
 
-# debugpy takes a fifth of a kernel's start, and nobody attaches a debugger to a step. It has
-# no option: ipykernel does without where its import fails. The prelude lets cells import it again.
+# debugpy takes a fifth of a kernel's startup time, and nobody attaches a debugger to a step.
+# ipykernel has no option to leave it out, but works without it if its import fails. The prelude
+# makes the import work again for cells.
 _LAUNCHER = ["-m", "ipykernel_launcher"]
 _LAUNCHED_WITHOUT_DEBUGGER = [
     "-c",
@@ -180,42 +189,47 @@ _LAUNCHED_WITHOUT_DEBUGGER = [
 
 
 def _without_debugger(command: list[str]) -> list[str]:
-    """The command of ipykernel's own kernelspec, with its debugger left out; any other as it is."""
+    """Return the command of ipykernel's own kernelspec without debugpy; any other unchanged."""
     python, launcher, rest = command[:1], command[1:3], command[3:]
     return [*python, *_LAUNCHED_WITHOUT_DEBUGGER, *rest] if launcher == _LAUNCHER else command
 
 
-class Manager(KernelManager):
-    """jupyter_client's manager, with what makes an ipykernel quicker and leaves no trace, and whose
-    client has its context, with the options set there: by itself a client makes its own."""
+class LocalKernelManager(KernelManager):
+    """jupyter_client's manager, which starts ipykernel faster and without a history file.
+
+    Its clients share its ZeroMQ context, whose options are set there. By default, a client creates
+    a context of its own.
+    """
 
     give_up: Callable[[], bool] = staticmethod(lambda: False)
 
     def client(self, **kwargs: Any) -> BlockingKernelClient:
         return super().client(context=self.context, **kwargs)
 
-    def lines(self) -> tuple[Line, Line]:
-        """To the kernel's control channel and its heartbeat."""
+    def probes(self) -> tuple[ProbeSocket, ProbeSocket]:
+        """Open probes of the kernel's control channel and its heartbeat."""
         session = self.session
 
-        def question() -> list[bytes]:
+        def info_request() -> list[bytes]:
             return list(session.serialize(session.msg("kernel_info_request")))
 
-        return Line(self.connect_control(), question), Line(self.connect_hb(), lambda: [b"ping"])
+        control = ProbeSocket(self.connect_control(), info_request)
+        return control, ProbeSocket(self.connect_hb(), lambda: [b"ping"])
 
     def adopt(self, process: Any) -> None:
-        """Be the manager of the kernel whose connection file this is, and whose process, like
-        subprocess.Popen, `process` is."""
+        """Manage a running kernel: the one of the connection file.
+
+        `process` has the interface of subprocess.Popen, as far as jupyter_client uses it.
+        """
         self.load_connection_file()
         provisioner = LocalProvisioner(kernel_spec=self.kernel_spec, parent=self)
         provisioner.process, provisioner.pid = process, process.pid
         provisioner.pgid = None if process.is_foreign else os.getpgid(process.pid)
         self.provisioner = provisioner
 
-    def launch_by(self, launch: Callable[[list[str], dict[str, str], str], Any]) -> None:
-        """Have `launch` start the kernel's process, by its arguments, environment and folder; it
-        gives back what `adopt` takes."""
-        self.provisioner = _Launched(launch, kernel_spec=self.kernel_spec, parent=self)
+    def launch_with(self, launch: Launch) -> None:
+        """Start the kernel's process by `launch`, which returns a process as `adopt` takes it."""
+        self.provisioner = _CustomLaunch(launch, kernel_spec=self.kernel_spec, parent=self)
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command = _without_debugger(super().format_kernel_cmd(extra_arguments))
@@ -225,12 +239,10 @@ class Manager(KernelManager):
         return command
 
 
-class _Launched(LocalProvisioner):
-    """jupyter_client's own provisioner, but for how the process comes to be."""
+class _CustomLaunch(LocalProvisioner):
+    """jupyter_client's provisioner, with another way to start the process."""
 
-    def __init__(
-        self, launch: Callable[[list[str], dict[str, str], str], Any], **named: Any
-    ) -> None:
+    def __init__(self, launch: Launch, **named: Any) -> None:
         super().__init__(**named)
         self._launch = launch
 
@@ -242,30 +254,34 @@ class _Launched(LocalProvisioner):
 
 def manager(
     name: str, directory: Path, context: zmq.Context[Any], *, encrypted: bool = False
-) -> Manager:
-    """A manager for the kernelspec `name`, whose connection file and sockets lie in `directory`.
+) -> LocalKernelManager:
+    """Return a manager for the kernelspec `name`, with connection file and sockets in `directory`.
 
-    `encrypted`: for a kernel of another Unix user, which can't enter that folder. It speaks TCP,
-    where others could listen to iopub and connect to shell, and so by CurveZMQ, whose keys are in
-    the connection file.
+    `encrypted` is for a kernel of another Unix user, who can't enter `directory`. Such a kernel
+    uses TCP, where any user could listen to iopub and connect to shell. CurveZMQ prevents that; its
+    keys are in the connection file.
     """
     ipc = _speaks_ipc(find_kernelspec(name)) and not encrypted
-    made = Manager(
+    made = LocalKernelManager(
         kernel_name=name,
-        kernel_spec_manager=Specs(),
+        kernel_spec_manager=KernelspecFinder(),
         transport="ipc" if ipc else "tcp",
         transport_encryption="required" if encrypted else "disabled",
         connection_file=str(directory / "kernel.json"),
         context=context,
     )
-    made.client_factory = Client
+    made.client_factory = KernelClient
     return made
 
 
 def check_encryption(name: str) -> None:
-    """Raises RunbookError when the kernelspec does not say that its kernel can encrypt."""
-    said = find_kernelspec(name).metadata.get("supported_encryption") or []
-    if "curve" not in ([said] if isinstance(said, str) else said):
+    """Check that the kernelspec `name` supports encryption.
+
+    Raises:
+        RunbookError: the kernelspec does not say so.
+    """
+    supported = find_kernelspec(name).metadata.get("supported_encryption") or []
+    if "curve" not in ([supported] if isinstance(supported, str) else supported):
         raise RunbookError(
             f"the kernel {name!r} can't run as another Unix user: its kernelspec does not say that "
             'it encrypts ("metadata": {"supported_encryption": ["curve"]}, as ipykernel 7.3 and '
@@ -273,14 +289,19 @@ def check_encryption(name: str) -> None:
         )
 
 
-def python_of(name: str) -> str:
-    """A Python that whoever runs this kernel can run: the kernel's own if it has one."""
+def python_for(name: str) -> str:
+    """Return the kernel's own Python, by its path, or else this process's Python.
+
+    Whoever can run the kernel can run the first one.
+    """
     program = find_kernelspec(name).argv[0]
     own = re.fullmatch(r"python[\d.]*", Path(program).name) and Path(program).is_absolute()
     return program if own else sys.executable
 
 
 def _speaks_ipc(spec: KernelSpec) -> bool:
-    """Whether the kernel is built on ipykernel. Others may know TCP only; over ipc no port is
-    open to other users of the machine."""
+    """Return True if the kernel is built on ipykernel. Other kernels may support only TCP.
+
+    Over ipc, no port is open to other users of the machine.
+    """
     return any("ipykernel" in word or "bash_kernel" in word for word in spec.argv)

@@ -1,4 +1,4 @@
-"""Start the kernel processes of one run: the first ahead of its use, the later ones on demand."""
+"""Start the kernel processes of one run: the first in advance, the later ones on demand."""
 
 import threading
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from nbrun.errors import KernelError, UsageError
 from nbrun.kernel import connection_dir, runtime_dir
 from nbrun.kernel.process import KernelLog, Process
-from nbrun.kernel.roles.roles import Held, Taken
+from nbrun.kernel.roles.roles import RunRole, TakenRole
 
 
 class KernelLauncher:
@@ -24,7 +24,7 @@ class KernelLauncher:
         cwd: Path,
         attended: bool,
         generation: int = 0,
-        role: Held | None = None,
+        role: RunRole | None = None,
     ) -> None:
         """Launch nothing yet.
 
@@ -50,15 +50,15 @@ class KernelLauncher:
         self._generation += 1
         role = self._take_role()
         directory = connection_dir.make()
-        lodged = runtime_dir.new(directory, role.sudo if role else None)
-        self._booting = Process(self.name, self._generation, self._attended, directory, lodged)
+        runtime = runtime_dir.create(directory, role.sudo if role else None)
+        self._booting = Process(self.name, self._generation, self._attended, directory, runtime)
         self._booting.launch(self._cwd, role)
         # On a thread: clearing what another Unix user's kernel left goes through sudo.
         threading.Thread(target=connection_dir.sweep, name="nbrun-sweep", daemon=True).start()
 
-    def _take_role(self) -> Taken | None:
+    def _take_role(self) -> TakenRole | None:
         try:
-            return self.role.for_kernel() if self.role else None
+            return self.role.for_next_kernel() if self.role else None
         except UsageError as error:
             raise KernelError(f"its role can't be taken again: {error}") from error
 
@@ -76,8 +76,8 @@ class KernelLauncher:
         Raises:
             KernelError: the note of its runtime directory can't be read.
         """
-        lodged = runtime_dir.of(directory)
-        return Process(self.name, generation, self._attended, directory, lodged)
+        runtime = runtime_dir.find(directory)
+        return Process(self.name, generation, self._attended, directory, runtime)
 
     def close(self, log: KernelLog | None = None) -> None:
         """End the process that was launched and not handed over, if there is one."""

@@ -1,4 +1,4 @@
-"""One Jupyter kernel at a time on this machine: started, spoken to and ended."""
+"""One Jupyter kernel at a time on this machine: started or adopted, used and ended."""
 
 import logging
 import signal
@@ -13,7 +13,7 @@ from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.messages import KernelInfo, Sink
 from nbrun.kernel.process import KernelLog, Process
 from nbrun.kernel.roles import roles
-from nbrun.kernel.roles.roles import Taken
+from nbrun.kernel.roles.roles import TakenRole
 from nbrun.system import processes
 
 
@@ -30,22 +30,22 @@ class LocalKernel:
         sink: Sink,
         *,
         log: KernelLog | None = None,
-        learn: Callable[[Mapping[str, str]], None] = lambda _secrets: None,
+        on_secrets: Callable[[Mapping[str, str]], None] = lambda _secrets: None,
     ) -> None:
         """Take over the kernel that `launcher` has launched, if it has.
 
-        `log` keeps the stdout and stderr of kernel processes that have ended. `learn` gets the
+        `log` keeps the stdout and stderr of kernel processes that have ended. `on_secrets` gets the
         secrets of the role each time it is taken again, and of a kernel that is adopted, before
         the kernel's first message.
         """
         self._launcher = launcher
         self._sink = sink
         self._log = log or KernelLog()
-        self._learn = learn
+        self._on_secrets = on_secrets
         self._live: Process | None = None
         if launcher.role is not None:
             # Set here, not earlier: the redaction is built from the first secrets of the role.
-            launcher.role.learn = learn
+            launcher.role.on_secrets = on_secrets
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
         self._end_live()
@@ -68,33 +68,34 @@ class LocalKernel:
             raise KernelError("its process is gone")
         adopted = self._launcher.running_process(directory, info.generation)
         try:
-            self._learn(roles.secrets_in(adopted.role_files()))
+            self._on_secrets(roles.secrets_in(adopted.role_files()))
             adopted.adopt(process.pid, info, self._sink, give_up)
-        except Exception as error:  # whatever Jupyter raises, it can't be spoken to
+        except Exception as error:  # whatever Jupyter raises, the kernel can't be used
             adopted.close(self._log)
             raise KernelError(str(error)) from error
         self._live = adopted
-        self._refurnish(adopted)
+        self._update_adopted(adopted)
 
-    def _refurnish(self, adopted: Process) -> None:
-        """With what the role came to now. Without it the kernel has what it had."""
+    def _update_adopted(self, adopted: Process) -> None:
+        """Give the kernel the role's new files. If that fails, the kernel keeps its old ones."""
         try:
             if self._launcher.role is not None:
-                adopted.furnish(self._launcher.role.taken)
+                adopted.update_role_files(self._launcher.role.taken)
         except KernelError as error:
             logging.getLogger(__name__).warning("%s", error)
 
-    def furnish(self, role: Taken) -> int | None:
-        """Give the kernel that runs the files that `role` has now; its generation, None where there
-        is none. May be called from any thread.
+    def update_role_files(self, role: TakenRole) -> int | None:
+        """Replace the role's files of the running kernel. Any thread may call this.
+
+        Return the kernel's generation, or None if there is no kernel.
 
         Raises:
-            KernelError: it can't be done.
+            KernelError: the files can't be written.
         """
         process = self._live
         if process is None:
             return None
-        process.furnish(role)
+        process.update_role_files(role)
         return process.generation
 
     def execute(self, source: str) -> str:

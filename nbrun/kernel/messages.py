@@ -1,4 +1,4 @@
-"""What a kernel says, as frozen data, and what can be asked of it: between kernel and engine."""
+"""A kernel's messages as frozen data, and the interface of a kernel: what the engine depends on."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -7,59 +7,66 @@ import msgspec
 
 from nbrun.core.events import KernelProcess
 from nbrun.core.model import Identity
-from nbrun.kernel.lazy_text import LongText
+from nbrun.kernel.lazy_text import LazyText
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
-    """`request`: the id that `Kernel.execute` returned for the code that this is about."""
+    """A message about a request: the id that `Kernel.execute` returned, or empty if unknown."""
 
     request: str
 
 
-class Printed(_Message, frozen=True, kw_only=True):
-    """A chunk of stdout or stderr (`name`)."""
+class TextPrinted(_Message, frozen=True, kw_only=True):
+    """Text printed to a stream: `name` is `stdout` or `stderr`."""
 
     name: str
     text: str
 
 
-class PrintedMuch(_Message, frozen=True, kw_only=True):
-    """A chunk that is very long. Whoever takes it decodes one piece after the other."""
+class LongTextPrinted(_Message, frozen=True, kw_only=True):
+    """Text too long to be decoded at once. The receiver iterates over its pieces."""
 
     name: str
-    text: LongText
+    text: LazyText
 
-    def pieces(self) -> Iterator[Printed]:
+    def pieces(self) -> Iterator[TextPrinted]:
         for piece in self.text:
-            yield Printed(request=self.request, name=self.name, text=piece)
+            yield TextPrinted(request=self.request, name=self.name, text=piece)
 
 
 class Displayed(_Message, frozen=True, kw_only=True):
-    """One nbformat 4 output that is no stream."""
+    """An nbformat 4 output other than a stream: `display_data`, `execute_result` or `error`."""
 
     output: dict[str, Any]
     display_id: str | None = None
 
 
 class DisplayUpdated(_Message, frozen=True, kw_only=True):
+    """New content of every output that has this `display_id`."""
+
     display_id: str
     data: dict[str, Any]
     metadata: dict[str, Any]
 
 
 class Cleared(_Message, frozen=True, kw_only=True):
+    """The cell's outputs are cleared: now, or (`wait`) when the next output comes."""
+
     wait: bool
 
 
 class WidgetChanged(_Message, frozen=True, kw_only=True):
-    """What of an ipywidgets model shows how far something is: `state` has only such keys."""
+    """A change of an ipywidgets model that shows progress. `state` has only keys that are shown."""
 
     model: str
     state: dict[str, Any]
 
 
 class Capped(_Message, frozen=True, kw_only=True):
-    """More came than `limit` bytes of output: what was let go so far (see `output_cap`)."""
+    """Output past the limit was dropped: so far, this many `outputs` of `bytes` bytes in all.
+
+    `limit` is in bytes; `sha256` is the digest of everything dropped (see `output_limit`).
+    """
 
     limit: int
     outputs: int
@@ -68,15 +75,17 @@ class Capped(_Message, frozen=True, kw_only=True):
 
 
 class InputWanted(_Message, frozen=True, kw_only=True):
+    """The cell asks for a line of input. `password`: it must not be shown."""
+
     prompt: str
     password: bool
 
 
 class Replied(_Message, frozen=True, kw_only=True):
-    """The execute_reply, and every output before it has been delivered.
+    """The execute_reply. All output of the request has been delivered before.
 
-    `shell_exits`: the exit codes of the cell's shell commands, in order, as far as the kernel can
-    tell. `exit_asked`: the cell asked the kernel to end.
+    `shell_exits` are the exit codes of the cell's shell commands, in order, as far as the kernel
+    reports them. `exit_asked`: the cell asked the kernel to exit.
     """
 
     status: str
@@ -88,14 +97,14 @@ class Replied(_Message, frozen=True, kw_only=True):
 
 
 class Died(msgspec.Struct, frozen=True, kw_only=True):
-    """The kernel process is gone, and all that it said has been delivered."""
+    """The kernel's process has ended unexpectedly. Its last messages have been delivered before."""
 
     generation: int
     why: str
 
 
 class Suspended(msgspec.Struct, frozen=True, kw_only=True):
-    """The kernel's process was stopped from outside, or (not `suspended`) goes on again."""
+    """The kernel's process was stopped from outside (SIGSTOP), or continues (not `suspended`)."""
 
     generation: int
     pid: int
@@ -103,8 +112,11 @@ class Suspended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unresponsive(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that is at work has answered nothing for `silent` seconds (see
-    `events.KernelUnresponsive`)."""
+    """A kernel at work has not answered for `silent` seconds (see `events.KernelUnresponsive`).
+
+    `heartbeat`: the heartbeat is answered; None if the kernel was not probed. `state` of the
+    process is in psutil's words. `cpu`: seconds of processor time used since the probe.
+    """
 
     generation: int
     pid: int
@@ -115,26 +127,28 @@ class Unresponsive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Responded(msgspec.Struct, frozen=True, kw_only=True):
-    """One that was unresponsive answers again, after `silent` seconds."""
+    """A kernel that was reported unresponsive answers again, after `silent` seconds."""
 
     generation: int
     silent: float
 
 
 class Idled(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel that was adopted has ended what it was doing. `ended`: how many requests it has seen
-    through, nbrun's own not counted; None where it can't tell. `error`: what the last one ended
-    in; None when all was well."""
+    """An adopted kernel has finished what it was executing.
+
+    `ended` counts the requests that it has finished in all, without nbrun's own; None if unknown.
+    `error` is that of the last one; None if it had none.
+    """
 
     generation: int
     ended: int | None = None
     error: str | None = None
 
 
-KernelOutput = Printed | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped
+KernelOutput = TextPrinted | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped
 Message = (
     KernelOutput
-    | PrintedMuch
+    | LongTextPrinted
     | InputWanted
     | Replied
     | Died
@@ -146,7 +160,7 @@ Message = (
 
 
 class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kernel that is ready says of itself. `generation` counts kernels from 1."""
+    """A kernel's description of itself, once it is ready. `generation` counts kernels from 1."""
 
     generation: int
     kernelspec: str
@@ -158,37 +172,41 @@ class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kernel(Protocol):
-    """One kernel at a time. Messages go to the sink it was made with, from its own thread."""
+    """One kernel at a time. Its own thread sends the messages to the sink it was made with."""
 
     def start(self, give_up: Callable[[], bool]) -> KernelInfo:
-        """Start, or start anew after ending the one there is. `give_up` is asked now and then.
+        """Start a kernel, after ending the one there is, and wait until it is ready.
+
+        `give_up` is called repeatedly, and ends the wait by returning True.
 
         Raises:
-            KernelError: it did not become ready, or `give_up` said so; nothing of it is left.
+            KernelError: the kernel did not become ready; nothing of it is left.
         """
 
     def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
-        """Speak to the kernel that another process had started, which was `info`; `Idled` follows
-        when it has ended what it is doing.
+        """Connect to the running kernel `info`, which an earlier supervisor started.
+
+        `Idled` follows when the kernel has finished what it is executing.
 
         Raises:
-            KernelError: it is gone, or `give_up` said so before it answered; nothing of it is left.
+            KernelError: the kernel is gone, or did not answer before `give_up` returned True;
+                nothing of it is left.
         """
 
     def execute(self, source: str) -> str:
-        """Send `source`; the id of the request, which its messages will carry."""
+        """Send `source`, and return the id of the request, which its messages carry."""
 
     def interrupt(self) -> None:
-        """Ask the running code to stop, as a Jupyter front end does."""
+        """Interrupt the running code, as a Jupyter front end does."""
 
     def kill(self) -> None:
-        """End the process at once; `Died` follows."""
+        """Kill the process; `Died` follows."""
 
     def answer(self, text: str) -> None:
-        """The line for the last `InputWanted`."""
+        """Send the line that the last `InputWanted` asked for."""
 
     def shutdown(self) -> None:
-        """End the kernel if there is one, deliver what it still says, leave nothing behind."""
+        """End the kernel, if there is one, deliver its last messages, and leave nothing behind."""
 
 
 Sink = Callable[[Message], None]

@@ -1,7 +1,7 @@
-"""The most output that is kept of an attempt: what comes past it is counted, hashed and let go.
+"""Limit the output that is kept of an attempt; count, hash and drop the rest.
 
-It stands where messages leave the kernel's thread, so that a cell that prints for ever, faster than
-the disk takes it, fills neither the engine's inbox nor the journal.
+The limit applies on the thread that reads the kernel. A cell that prints forever, faster than the
+disk can write, therefore fills neither the engine's inbox nor the journal.
 """
 
 import hashlib
@@ -18,25 +18,25 @@ from nbrun.kernel.messages import (
     Died,
     Displayed,
     DisplayUpdated,
+    LongTextPrinted,
     Message,
-    Printed,
-    PrintedMuch,
     Replied,
     Sink,
+    TextPrinted,
     WidgetChanged,
 )
 
-PER_OUTPUT = 256  # bytes: about what a line of the journal holds besides the output itself
+PER_OUTPUT = 256  # bytes: about the size of a journal line without the output itself
 PIECE = 2**18  # characters of a text that are passed on at once
-ERRORS = 2**20  # bytes of errors that are kept past the limit: why a step failed is not let go
+ERRORS = 2**20  # bytes of errors kept past the limit: they say why a step failed
 
-_Output = Printed | PrintedMuch | Displayed | DisplayUpdated | Cleared | WidgetChanged
+_Output = TextPrinted | LongTextPrinted | Displayed | DisplayUpdated | Cleared | WidgetChanged
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True)  # there is one a step, as long as the run goes on
-class _Room:
-    """What was kept of those requests that share a limit, in bytes."""
+@dataclass(slots=True)  # there is one a step, as long as the run lasts
+class _Budget:
+    """Bytes kept so far of the requests that share one limit."""
 
     kept: int = 0
     errors: int = 0
@@ -45,35 +45,38 @@ class _Room:
 
 
 @dataclass
-class _Tally:
-    """What was let go of one request, in bytes and outputs: of most there is nothing."""
+class _Dropped:
+    """Outputs and bytes dropped of one request. Most requests have none."""
 
     outputs: int = 0
     bytes: int = 0
-    told: int = 0  # the outputs let go that were told of
+    reported: int = 0  # of the outputs
     digest: Any = field(default_factory=hashlib.sha256)
 
 
-class OutputCap:
-    """A sink before another; the thread that reads the kernel calls it. `limit` is in bytes, 0 for
-    none; an output counts as its text in UTF-8, or its bundle in JSON, and `PER_OUTPUT` more. What
-    is kept is the beginning; a text is cut where the limit falls. What bars of ipywidgets change
-    counts by itself, up to the same limit: a bar that moves often takes no room from what is
-    printed. Each request has the limit for itself, but for those that go on with the one before.
+class OutputLimiter:
+    """A sink that passes messages on to another sink, up to the limit.
+
+    `limit` is in bytes; 0 means no limit. An output counts as its text in UTF-8, or its bundle in
+    JSON, and PER_OUTPUT more. The beginning is kept, and a text is cut at the limit. Changes of
+    ipywidgets count separately, up to the same limit, so that a progress bar takes nothing from
+    the cell's output. Each request has a budget of its own, unless it continues the one before.
+
+    The thread that reads the kernel calls the limiter.
     """
 
     def __init__(self, sink: Sink) -> None:
         self.limit = 0
         self._sink = sink
-        self._rooms: dict[str, _Room] = {}
-        self._tallies: dict[str, _Tally] = {}
-        self._room = _Room()
+        self._budgets: dict[str, _Budget] = {}
+        self._dropped: dict[str, _Dropped] = {}
+        self._budget = _Budget()
 
     def __call__(self, message: Message) -> None:
         match message:
             case (
-                Printed()
-                | PrintedMuch()
+                TextPrinted()
+                | LongTextPrinted()
                 | Displayed()
                 | DisplayUpdated()
                 | Cleared()
@@ -81,109 +84,111 @@ class OutputCap:
             ) if self.limit:
                 self._take(message)
                 return
-            case Printed():
+            case TextPrinted():
                 for piece in _pieces(message):
                     self._sink(piece)
                 return
             case Replied(request=request):
-                self._tell(request)
+                self._report_dropped(request)
             case Died():
-                self.tell_all()
+                self.report_all_dropped()
         self._sink(message)
 
-    def next_request(self, *, goes_on: bool) -> None:
-        """A request that was not heard of yet is sent now. `goes_on`: what it says is kept in the
-        room that the one before has left, as of a step that is run again by itself."""
-        if not goes_on:
-            self._room = _Room()
+    def start_request(self, *, continues: bool) -> None:
+        """Prepare for a new request, before it is sent.
 
-    def tell_all(self) -> None:
-        """Say what has not been said of what was let go. Nothing else may be calling."""
-        for request in self._tallies:
-            self._tell(request)
+        `continues`: it shares the budget of the one before, as an automatic retry does.
+        """
+        if not continues:
+            self._budget = _Budget()
+
+    def report_all_dropped(self) -> None:
+        """Send what has not been reported of dropped output. No other thread may be calling."""
+        for request in self._dropped:
+            self._report_dropped(request)
 
     def _take(self, output: _Output) -> None:
-        room = self._room_of(output.request)
-        passed = [self._admit(piece, room) for piece in _pieces(output)]
+        budget = self._budget_of(output.request)
+        passed = [self._admit(piece, budget) for piece in _pieces(output)]
         if all(passed):
             return
-        tally = self._tallies[output.request]
-        tally.outputs += 1
-        if tally.outputs == 1:
-            self._tell(output.request)
+        dropped = self._dropped[output.request]
+        dropped.outputs += 1
+        if dropped.outputs == 1:  # report the first at once, the others together at the end
+            self._report_dropped(output.request)
 
-    def _room_of(self, request: str) -> _Room:
-        """That of the moment, for one that was not heard of before."""
-        known = self._rooms.get(request)
+    def _budget_of(self, request: str) -> _Budget:
+        """Return the budget of a request: a new one gets the budget of the last `start_request`."""
+        known = self._budgets.get(request)
         if known is None:
-            # All who keep a request's name as long as the run goes on keep the same one.
-            known = self._rooms[sys.intern(request)] = self._room
+            # Interned, since others keep the request's id as long as the run lasts, too.
+            known = self._budgets[sys.intern(request)] = self._budget
         return known
 
-    def _admit(self, output: _Output, room: _Room) -> bool:
-        """Whether all of it was passed on."""
+    def _admit(self, output: _Output, budget: _Budget) -> bool:
+        """Pass on `output` as far as the budget allows. Return True if that is all of it."""
         size = _size(output)
         if isinstance(output, WidgetChanged):
-            return self._admit_change(output, size, room)
-        if not room.full and room.kept + size + PER_OUTPUT <= self.limit:
-            room.kept += size + PER_OUTPUT
+            return self._admit_change(output, size, budget)
+        if not budget.full and budget.kept + size + PER_OUTPUT <= self.limit:
+            budget.kept += size + PER_OUTPUT
             self._sink(output)
             return True
-        if _is_error(output) and room.errors + size <= ERRORS:
-            room.errors += size
+        if _is_error(output) and budget.errors + size <= ERRORS:
+            budget.errors += size
             self._sink(output)
             return True
-        self._cut(output, room)
+        self._cut(output, budget)
         return False
 
-    def _admit_change(self, change: WidgetChanged, size: int, room: _Room) -> bool:
-        if room.widgets + size <= self.limit:
-            room.widgets += size
+    def _admit_change(self, change: WidgetChanged, size: int, budget: _Budget) -> bool:
+        if budget.widgets + size <= self.limit:
+            budget.widgets += size
             self._sink(change)
             return True
-        self._let_go(_bytes(change), change.request)
+        self._drop(_bytes(change), change.request)
         return False
 
-    def _cut(self, output: _Output, room: _Room) -> None:
-        """Keep what still fits of it, if it is the first that does not fit whole."""
+    def _cut(self, output: _Output, budget: _Budget) -> None:
+        """Keep the beginning of the first text that exceeds the budget, and drop the rest."""
         rest = _bytes(output)
-        if not room.full and isinstance(output, Printed):
-            kept, rest = _split(rest, self.limit - room.kept - PER_OUTPUT)
+        if not budget.full and isinstance(output, TextPrinted):
+            kept, rest = _split(rest, self.limit - budget.kept - PER_OUTPUT)
             if kept:
                 self._sink(msgspec.structs.replace(output, text=kept.decode(*_UTF8)))
-        room.full = True
-        self._let_go(rest, output.request)
+        budget.full = True
+        self._drop(rest, output.request)
 
-    def _let_go(self, rest: bytes, request: str) -> None:
-        tally = self._tallies.get(request) or self._tallies.setdefault(request, _Tally())
-        tally.bytes += len(rest)
-        tally.digest.update(rest)
+    def _drop(self, rest: bytes, request: str) -> None:
+        dropped = self._dropped.get(request) or self._dropped.setdefault(request, _Dropped())
+        dropped.bytes += len(rest)
+        dropped.digest.update(rest)
 
-    def _tell(self, request: str) -> None:
-        tally = self._tallies.get(request)
-        if tally is None or tally.told == tally.outputs:
+    def _report_dropped(self, request: str) -> None:
+        dropped = self._dropped.get(request)
+        if dropped is None or dropped.reported == dropped.outputs:
             return
-        tally.told = tally.outputs
+        dropped.reported = dropped.outputs
         self._sink(
             Capped(
                 request=request,
                 limit=self.limit,
-                outputs=tally.outputs,
-                bytes=tally.bytes,
-                sha256=tally.digest.hexdigest(),
+                outputs=dropped.outputs,
+                bytes=dropped.bytes,
+                sha256=dropped.digest.hexdigest(),
             )
         )
 
 
-_UTF8 = ("utf-8", "surrogatepass")  # JSON can hold half a pair
+_UTF8 = ("utf-8", "surrogatepass")  # JSON can contain half a surrogate pair
 
 
 def _pieces(output: _Output) -> Iterator[_Output]:
-    """A text of 100 MB in many, so that nothing after this has to hold it whole."""
-    if isinstance(output, PrintedMuch):
+    """Split a long text, so that nothing downstream holds 100 MB at once."""
+    if isinstance(output, LongTextPrinted):
         yield from output.pieces()
         return
-    if not isinstance(output, Printed) or len(output.text) <= PIECE:
+    if not isinstance(output, TextPrinted) or len(output.text) <= PIECE:
         yield output
         return
     for start in range(0, len(output.text), PIECE):
@@ -192,14 +197,14 @@ def _pieces(output: _Output) -> Iterator[_Output]:
 
 
 def _size(output: _Output) -> int:
-    if isinstance(output, Printed) and output.text.isascii():
+    if isinstance(output, TextPrinted) and output.text.isascii():
         return len(output.text)
     return len(_bytes(output))
 
 
 def _bytes(output: _Output) -> bytes:
     match output:
-        case Printed(text=text):
+        case TextPrinted(text=text):
             return text.encode(*_UTF8)
         case Displayed(output=bundle):
             return _json(bundle)
@@ -213,13 +218,13 @@ def _bytes(output: _Output) -> bytes:
 def _json(bundle: dict[str, Any]) -> bytes:
     try:
         return _encode(bundle)
-    except (UnicodeEncodeError, OverflowError):  # what only Python's own JSON can hold
+    except (UnicodeEncodeError, OverflowError):  # values that only Python's own JSON accepts
         return repr(bundle).encode(*_UTF8)
 
 
-def _split(text: bytes, room: int) -> tuple[bytes, bytes]:
-    """`text` in two, the first of at most `room` bytes, no character cut."""
-    at = max(0, min(room, len(text)))
+def _split(text: bytes, most: int) -> tuple[bytes, bytes]:
+    """Split `text` after at most `most` bytes, and not within a character."""
+    at = max(0, min(most, len(text)))
     while 0 < at < len(text) and text[at] & 0xC0 == 0x80:
         at -= 1
     return text[:at], text[at:]

@@ -1,4 +1,4 @@
-"""One kernel's process, from its start to its end, and what it is spoken to through."""
+"""The process of one kernel: launched or adopted, connected, interrupted and ended."""
 
 import logging
 import os
@@ -18,34 +18,35 @@ from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError
 from nbrun.kernel import connection_dir, protocol, runtime_dir
 from nbrun.kernel.channels import Channels
-from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, Line, manager
+from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, ProbeSocket, manager
 from nbrun.kernel.messages import Died, KernelInfo, Sink, Suspended
-from nbrun.kernel.roles.roles import FILES, Taken
-from nbrun.kernel.watchdog import Pulse, Vitals
+from nbrun.kernel.roles.roles import SECRET_FILES, TakenRole
+from nbrun.kernel.watchdog import ProcessStats, Watchdog
 from nbrun.system import processes
 from nbrun.system.sudo import SudoError
 
-LINGER = 5.0  # seconds that a run's last threads have to end
-_LOOK = 1.0  # seconds between two looks at whether the process was stopped
-GOODBYE = 2.0  # seconds that a kernel has to end by itself when asked to
-# A bash that takes itself for interactive, as a bash kernel's does, would write every source, and
-# so every secret parameter, into the person's home: bash(1), HISTFILE.
+THREADS_TIMEOUT = 5.0  # seconds for threads that the runbook left running to end
+SHUTDOWN_TIMEOUT = 2.0  # seconds for a kernel to exit after a shutdown request
+_CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is suspended or stuck
+# An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
+# to a history file in the home folder (bash(1), HISTFILE).
 _NO_HISTORY = {"HISTFILE": ""}
-_ENDED = "__import__('IPython').get_ipython()._nbrun_ended()"
-_JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({LINGER})"
+_ENDED_EXPRESSION = "__import__('IPython').get_ipython()._nbrun_ended()"
+_JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({THREADS_TIMEOUT})"
 
 
 @dataclass(frozen=True)
 class KernelLog:
-    """A file for the stdout and stderr of kernel processes, cleaned by `scrub`. None: no file."""
+    """A file for the stdout and stderr of kernel processes, redacted. Without a path: no file."""
 
     path: Path | None = None
-    scrub: Callable[[bytes], bytes] = bytes
+    redact: Callable[[bytes], bytes] = bytes
 
-    def add(self, written: bytes) -> None:
+    def add(self, output: bytes) -> None:
+        """Append `output`. Ignore a file that can't be written: it must not end the run."""
         if self.path is not None:
-            with suppress(OSError), self.path.open("ab") as kept:
-                kept.write(self.scrub(written))
+            with suppress(OSError), self.path.open("ab") as file:
+                file.write(self.redact(output))
 
 
 class Process:
@@ -57,37 +58,42 @@ class Process:
         generation: int,
         attended: bool,
         directory: Path,
-        lodged: runtime_dir.Quarters,
+        runtime: runtime_dir.RuntimeDir,
     ) -> None:
-        """`directory`: the folder that is kept here of a kernel that lives where `lodged` says."""
+        """Start nothing yet.
+
+        `name` is the kernelspec's. `directory` is the supervisor's connection directory, `runtime`
+        the kernel's own, which is the same one for a kernel of this user.
+        """
         self._name = name
         self.generation = generation
         self._attended = attended
-        self._sees_shell = False
+        self._is_ipython = False
         self._launch_error: Exception | None = None
         self._directory = directory
-        self._lodged = lodged
-        self._killed = False
-        self._suspended = False
-        self._next_look = 0.0
-        self._pulse: Pulse | None = None
+        self._runtime = runtime
+        self._was_killed = False
+        self._is_suspended = False
+        self._next_check = 0.0
+        self._watchdog: Watchdog | None = None
         self._context = zmq.Context()
-        # For every socket: ZeroMQ drops messages past the mark, and tries again to connect, while
-        # the kernel boots, after so many milliseconds.
+        # For every socket: no high-water mark, past which ZeroMQ drops messages; and milliseconds
+        # between two attempts to connect while the kernel boots.
         self._context.setsockopt(zmq.RCVHWM, 0)
         self._context.setsockopt(zmq.RECONNECT_IVL, 5)
-        away = isinstance(lodged, runtime_dir.Away)
-        self._manager = manager(name, self._directory, self._context, encrypted=away)
+        is_foreign = isinstance(runtime, runtime_dir.OtherUserRuntimeDir)
+        self._manager = manager(name, self._directory, self._context, encrypted=is_foreign)
         self._channels: Channels | None = None
 
-    def launch(self, cwd: Path, role: Taken | None) -> None:
-        """Start the process, which outlives this one; what goes wrong is raised by `ready`."""
-        folder = self._lodged.folder
-        given = os.environ if role is None else role.furnishing.environment(folder)
-        files = {} if role is None else role.furnishing.texts(folder)
+    def launch(self, cwd: Path, role: TakenRole | None) -> None:
+        """Start the process, which outlives this one. `ready` raises the error if it fails."""
+        folder = self._runtime.folder
+        variables = os.environ if role is None else role.environment.variables(folder)
+        files = {} if role is None else role.environment.file_texts(folder)
         try:
-            self._lodged.boot(self._manager, str(cwd), self._marked(given), files)
-            connection_dir.note_process(self._directory, self._pid)
+            env = self._with_mark(variables)
+            self._runtime.start_kernel(self._manager, str(cwd), env, files)
+            connection_dir.record_pid(self._directory, self._pid)
         except Exception as error:  # noqa: BLE001
             self._launch_error = error
 
@@ -96,63 +102,74 @@ class Process:
 
         Raises OSError, SudoError.
         """
-        return self._lodged.read(FILES)
+        return self._runtime.read(SECRET_FILES)
 
-    def furnish(self, role: Taken) -> None:
-        """Replace the files that its role gives it."""
+    def update_role_files(self, role: TakenRole) -> None:
+        """Replace the files of the role. Any thread may call this.
+
+        Raises:
+            KernelError: the files can't be written.
+        """
         try:
-            self._lodged.write(role.furnishing.texts(self._lodged.folder))
+            self._runtime.write(role.environment.file_texts(self._runtime.folder))
         except (OSError, SudoError) as error:
             raise KernelError(f"the role's files can't be replaced: {error}") from error
 
     def ready(self, sink: Sink, give_up: Callable[[], bool]) -> KernelInfo:
-        """Wait until it answers or `give_up`; what it says goes to `sink` from then on."""
+        """Wait until the kernel is ready, and send its messages to `sink` from then on.
+
+        Raises whatever Jupyter or the system does, also when `give_up` returned True.
+        """
         if self._launch_error is not None:
             raise self._launch_error
         self._manager.give_up = give_up
         client = self._ready_client()
         content = _reply(client, client.kernel_info())
-        self._sees_shell = content.get("implementation") == "ipython"
+        self._is_ipython = content.get("implementation") == "ipython"
         self._sink = sink
-        self._channels = Channels(client, sink, self._look, self._on_death)
-        if self._sees_shell:
-            self._channels.send_own(_prelude(attended=self._attended))
-        connection_dir.note_ready(self._directory)
-        return _info(content, self._name, self.generation, self._found_again())
+        self._channels = Channels(client, sink, self._check_process, self._on_death)
+        if self._is_ipython:
+            self._channels.execute_silently(_prelude(attended=self._attended))
+        connection_dir.mark_ready(self._directory)
+        return _info(content, self._name, self.generation, self._kernel_process())
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
-        """Listen to a kernel that is running, and ask it to tell when it has nothing to do."""
+        """Connect to a running kernel, which may be executing a step.
+
+        `sink` receives `Idled` when it has finished. Raises whatever Jupyter or the system does,
+        also when `give_up` returned True.
+        """
         self._sink = sink
-        self._sees_shell = info.implementation == "ipython"
-        self._manager.adopt(self._lodged.hold(pid))
+        self._is_ipython = info.implementation == "ipython"
+        self._manager.adopt(self._runtime.process_handle(pid))
         client: Any = self._manager.client()
         client.allow_stdin = self._attended
         client.start_channels(stdin=True, control=True)
-        client.wait_until_heard(self._is_alive, give_up)
-        self._channels = Channels(client, sink, self._look, self._on_death)
-        self._channels.heard_before()
-        self._channels.send_own(
+        client.wait_until_connected(self._is_alive, give_up)
+        self._channels = Channels(client, sink, self._check_process, self._on_death)
+        self._channels.pass_early_output()
+        self._channels.execute_silently(
             "",
-            {"ended": _ENDED} if self._sees_shell else {},
-            done=lambda content: sink(protocol.idled(self.generation, content)),
+            {"ended": _ENDED_EXPRESSION} if self._is_ipython else {},
+            on_reply=lambda content: sink(protocol.idled(self.generation, content)),
         )
 
-    def _marked(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """What it starts is known by this, wherever it goes."""
-        return {**environment, **_NO_HISTORY, processes.MARK: str(self._directory)}
+    def _with_mark(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Add the variable by which processes that the kernel starts are recognized."""
+        return {**environment, **_NO_HISTORY, processes.KERNEL_MARK: str(self._directory)}
 
     @property
     def _pid(self) -> int:
         return int(getattr(self._manager.provisioner, "pid", None) or 0)
 
-    def _found_again(self) -> KernelProcess:
+    def _kernel_process(self) -> KernelProcess:
         return KernelProcess(pid=self._pid, connection_file=str(self._manager.connection_file))
 
     def _ready_client(self) -> Any:
-        """nbclient's way to a client that is ready, which cleans up after a kernel that is not.
+        """Return a client that is ready, by nbclient, which cleans up after a kernel that is not.
 
-        Its whole set-up, `setup_kernel`, would also take SIGINT and leave an atexit hook behind.
-        It is imported while the kernel boots.
+        nbclient's whole setup, `setup_kernel`, is not used: it would also handle SIGINT and leave
+        an atexit hook behind. nbclient is imported here, while the kernel boots.
         """
         from nbclient import NotebookClient
         from nbformat.v4 import new_notebook
@@ -164,104 +181,112 @@ class Process:
         return client
 
     def execute(self, source: str) -> str:
-        return self._open_channels.send(source, allow_stdin=self._attended)
+        return self._open_channels.execute(source, allow_stdin=self._attended)
 
     def answer(self, text: str) -> None:
-        self._open_channels.answer(text)
+        self._open_channels.send_input(text)
 
     def interrupt(self) -> None:
-        """A signal, or a message where the kernelspec says so."""
+        """Interrupt by a signal, or by a message if the kernelspec says so."""
         try:
             self._manager.interrupt_kernel()
-        except PermissionError as error:  # sudo lets nobody be its user any more
-            logging.getLogger(__name__).warning("no signal, but a message: %s", error)
-            self._open_channels.ask_to_interrupt()
-        except (RuntimeError, OSError):  # it died meanwhile: `Died` says so
+        except PermissionError as error:  # sudo does not allow a signal any more
+            logging.getLogger(__name__).warning("interrupting by a message instead: %s", error)
+            self._open_channels.send_interrupt_request()
+        except (RuntimeError, OSError):  # the process has ended: `Died` reports that
             pass
-        self._open_channels.miss_no_reply()
+        self._open_channels.detect_lost_reply()
 
     def signal(self, number: int) -> None:
-        """To its process group: shell commands of the cell get it too."""
-        self._killed = number == signal.SIGKILL
+        """Send a signal to the process group: shell commands of the cell get it too."""
+        self._was_killed = number == signal.SIGKILL
         try:
             self._manager.signal_kernel(number)
         except PermissionError as error:
             logging.getLogger(__name__).warning("the kernel can't be sent a signal: %s", error)
-        except (RuntimeError, OSError):  # it died meanwhile
+        except (RuntimeError, OSError):  # the process has ended
             pass
 
     def end(self, log: KernelLog) -> None:
-        """End the process; all that it still says is delivered first."""
+        """End the process, and deliver its last messages."""
         channels = self._open_channels
-        channels.expect_end()
+        channels.expect_exit()
         if self._is_alive():
-            if self._sees_shell and not channels.busy:
-                self._linger(channels)
-            self._say_goodbye()
+            if self._is_ipython and not channels.busy:
+                self._join_threads(channels)
+            self._shut_down_process()
         channels.close()
         self.close(log)
 
-    def _linger(self, channels: Channels) -> None:
-        """Let the threads that the runbook left running end and print, as Python does at exit:
-        ipykernel closes iopub before it waits for them, and their output would be lost."""
-        request = channels.send_own(_JOIN_THREADS)
-        deadline = time.monotonic() + LINGER + 1
-        while channels.is_pending(request) and self._is_alive() and time.monotonic() < deadline:
-            channels.wait_a_little()
+    def _join_threads(self, channels: Channels) -> None:
+        """Wait for threads that the runbook left running, as Python does at exit.
 
-    def _say_goodbye(self) -> None:
-        """Ask it to end; a kernel that does not is ended, with what it started."""
+        ipykernel would close iopub before it waits for them, and their output would be lost.
+        """
+        request = channels.execute_silently(_JOIN_THREADS)
+        deadline = time.monotonic() + THREADS_TIMEOUT + 1
+        while channels.is_pending(request) and self._is_alive() and time.monotonic() < deadline:
+            channels.wait_for_progress()
+
+    def _shut_down_process(self) -> None:
+        """Ask the kernel to exit. Kill it, with its process group, if it does not."""
         self._manager.request_shutdown()
-        deadline = time.monotonic() + GOODBYE
+        deadline = time.monotonic() + SHUTDOWN_TIMEOUT
         while self._is_alive() and time.monotonic() < deadline:
             time.sleep(0.005)
         if self._is_alive():
-            self._manager.finish_shutdown(waittime=GOODBYE)
+            self._manager.finish_shutdown(waittime=SHUTDOWN_TIMEOUT)
 
     def close(self, log: KernelLog) -> None:
-        """Leave no process, socket or connection file; what it printed is added to `log`."""
+        """Leave no process, socket or connection file. Append what it printed to `log`."""
         with suppress(RuntimeError, OSError):
             if self._manager.is_alive():
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
         self._context.destroy(linger=0)
         try:
-            log.add(self._lodged.clear(self._pid))
-        except SudoError as error:  # what is left is cleared by a later run that may
+            log.add(self._runtime.clear(self._pid))
+        except SudoError as error:
+            # Keep the directory: a later run, which sudo may allow, clears both (see `sweep`).
             logging.getLogger(__name__).warning("the kernel's folder is left: %s", error)
             return
-        except OSError:  # it never was started
+        except OSError:  # the process was never started
             pass
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _look(self) -> bool:
-        """Whether it is alive, asked while it says nothing; and now and then whether it can."""
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _LOOK
+    def _check_process(self) -> bool:
+        """Return True if the process is alive. Report a suspended or unresponsive one, at times.
+
+        The thread of the channels calls this while no message comes.
+        """
+        if time.monotonic() >= self._next_check:
+            self._next_check = time.monotonic() + _CHECK_INTERVAL
             suspended = processes.is_suspended(self._pid)
-            if suspended is not self._suspended:
-                self._suspended = suspended
+            if suspended is not self._is_suspended:
+                self._is_suspended = suspended
                 pid, generation = self._pid, self.generation
                 self._sink(Suspended(generation=generation, pid=pid, suspended=suspended))
             elif not suspended:
-                self._feel_the_pulse()
+                self._check_responsiveness()
         return self._is_alive()
 
-    def _feel_the_pulse(self) -> None:
+    def _check_responsiveness(self) -> None:
         channels = self._channels
-        if channels is None:  # its thread has only begun
+        if channels is None:  # their thread is running before `self._channels` is set
             return
-        self._pulse = self._pulse or Pulse(self.generation, self._pid, self._vitals, self._lines)
-        told = self._pulse.look(at_work=channels.at_work, quiet=channels.quiet)
-        if told is not None:
-            self._sink(told)
+        self._watchdog = self._watchdog or Watchdog(
+            self.generation, self._pid, self._stats, self._open_probes
+        )
+        report = self._watchdog.check(at_work=channels.at_work, quiet=channels.seconds_quiet)
+        if report is not None:
+            self._sink(report)
 
-    def _vitals(self) -> Vitals:
-        return Vitals(processes.cpu_of(self._pid), processes.state_of(self._pid))
+    def _stats(self) -> ProcessStats:
+        return ProcessStats(processes.cpu_of(self._pid), processes.state_of(self._pid))
 
-    def _lines(self) -> tuple[Line, Line] | None:
-        """Only ipykernel is known to answer while it works."""
-        return self._manager.lines() if self._sees_shell else None
+    def _open_probes(self) -> tuple[ProbeSocket, ProbeSocket] | None:
+        """Open probes of an IPython kernel. Others are not known to answer while they work."""
+        return self._manager.probes() if self._is_ipython else None
 
     def _is_alive(self) -> bool:
         return self._exit_status() is None
@@ -275,7 +300,7 @@ class Process:
 
     def _on_death(self) -> None:
         why = _how_it_ended(self._exit_status() or 0)
-        if self._killed:
+        if self._was_killed:
             why = "the kernel was killed, as asked"
         self._sink(Died(generation=self.generation, why=why))
 
@@ -293,7 +318,7 @@ def _prelude(*, attended: bool) -> str:
 
 
 def _reply(client: Any, request: str) -> dict[str, Any]:
-    """The content of the answer to `request`, those to earlier ones passed over."""
+    """Return the content of the reply to `request`. Skip replies to earlier requests."""
     while True:
         message = client.get_shell_msg(timeout=STARTUP_TIMEOUT)
         if message["parent_header"].get("msg_id") == request:
@@ -316,7 +341,7 @@ def _info(
 
 
 def _how_it_ended(code: int) -> str:
-    if code == processes.UNSEEN:
+    if code == processes.STATUS_UNKNOWN:
         return "the kernel process is gone, and nobody saw how it ended"
     if code >= 0:
         return f"the kernel process ended with status {code}"

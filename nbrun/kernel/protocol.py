@@ -1,4 +1,4 @@
-"""Jupyter's messages read as data, whatever liberties a kernel takes with them.
+"""Parse Jupyter messages into data, also from kernels that do not follow the protocol closely.
 
 Source of the format: "Messaging in Jupyter", jupyter-client.readthedocs.io, protocol 5.4.
 """
@@ -12,26 +12,26 @@ from typing import Any
 
 import msgspec
 
-from nbrun.kernel.lazy_text import LongText
+from nbrun.kernel.lazy_text import LazyText
 from nbrun.kernel.messages import (
     Cleared,
     Displayed,
     DisplayUpdated,
     Idled,
     InputWanted,
+    LongTextPrinted,
     Message,
-    Printed,
-    PrintedMuch,
     Replied,
+    TextPrinted,
     WidgetChanged,
 )
 
 _DELIMITER = b"<IDS|MSG>"
-LONG = 2**20  # bytes; printed text that is longer is not decoded here, but by who takes it
+LONG = 2**20  # bytes; longer printed text is decoded by its receiver, piece by piece
 
 
 class _Stream(msgspec.Struct):
-    """The content of a `stream` message, its text as it came."""
+    """The content of a `stream` message, with the text not decoded."""
 
     name: str
     text: msgspec.Raw
@@ -41,15 +41,16 @@ _stream = msgspec.json.Decoder(_Stream)
 
 
 def unpack(parts: Sequence[Any], sign: Callable[[list[Any]], bytes]) -> dict[str, Any]:
-    """The header, parent header and content of one multipart message. Its parts are bytes, but for
-    those that are LONG, which may be in any buffer: that is kept where printed text is in it, and
-    the text is a LongText then.
+    """Return the type, parent header and content of one multipart message.
 
-    jupyter_client's own reading parses every date of a message and costs five times as much, which
-    a cell with 50,000 outputs pays for. `sign` is the session's.
+    Each part is bytes; parts longer than LONG may be any buffer. The text of a long `stream`
+    message becomes a LazyText, which keeps that buffer. `sign` is the session's method.
+
+    jupyter_client's own parser takes five times as long, since it parses every date of a message:
+    too long for a cell with 50,000 outputs.
 
     Raises:
-        ValueError: it is no message, or its signature is not this session's.
+        ValueError: the parts are not a message, or the signature is not this session's.
     """
     start = parts.index(_DELIMITER) + 1
     signature, frames = parts[start], list(parts[start + 1 : start + 5])
@@ -65,11 +66,11 @@ def unpack(parts: Sequence[Any], sign: Callable[[list[Any]], bytes]) -> dict[str
 
 
 def _printed(frame: Any) -> Any:
-    """The content of a `stream` message."""
+    """Return the content of a `stream` message."""
     if len(frame) > LONG:
-        with suppress(ValueError):  # as in `_decode`, which can read it whole
-            found = _stream.decode(frame)
-            return {"name": found.name, "text": LongText(memoryview(found.text))}
+        with suppress(ValueError):  # not valid UTF-8 or JSON: `_decode` accepts more
+            content = _stream.decode(frame)
+            return {"name": content.name, "text": LazyText(memoryview(content.text))}
     return _decode(frame)
 
 
@@ -77,23 +78,23 @@ def _decode(frame: Any) -> Any:
     try:
         return msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # NaN, half a surrogate pair: what Python's own encoder lets out; or no UTF-8 at all
+        # Not UTF-8, or what only Python's JSON encoder writes: NaN, half a surrogate pair.
         return json.loads(bytes(frame).decode("utf-8", "replace"))
 
 
 def parent(message: dict[str, Any]) -> str:
-    """The request that a message answers; empty when it does not say."""
+    """Return the id of the request that a message answers, or an empty text."""
     return str((message.get("parent_header") or {}).get("msg_id", ""))
 
 
 def as_message(request: str, kind: str, content: dict[str, Any]) -> Message | None:
-    """An iopub message as data; None for kinds that show nothing."""
+    """Return an iopub message as data, or None for types that show nothing."""
     match kind:
         case "stream":
             name, text = str(content["name"]), content.get("text", "")
-            if isinstance(text, LongText):
-                return PrintedMuch(request=request, name=name, text=text)
-            return Printed(request=request, name=name, text=str(text))
+            if isinstance(text, LazyText):
+                return LongTextPrinted(request=request, name=name, text=text)
+            return TextPrinted(request=request, name=name, text=str(text))
         case "display_data" | "execute_result" | "error":
             return Displayed(
                 request=request, output=_output(kind, content), display_id=_display_id(content)
@@ -112,8 +113,8 @@ def as_message(request: str, kind: str, content: dict[str, Any]) -> Message | No
     return None
 
 
-# Of the models of ipywidgets (github.com/jupyter-widgets/ipywidgets, "Jupyter widgets messages"):
-# what bars and the words beside them show.
+# The models and keys of ipywidgets that progress bars and their labels show
+# (github.com/jupyter-widgets/ipywidgets, "Jupyter widgets messages").
 _SHOWN = frozenset({"_model_name", "value", "min", "max", "description", "children", "bar_style"})
 _MODELS = frozenset(
     {"IntProgressModel", "FloatProgressModel", "HTMLModel", "LabelModel", "HBoxModel", "VBoxModel"}
@@ -121,7 +122,7 @@ _MODELS = frozenset(
 
 
 def _widget(request: str, content: dict[str, Any]) -> WidgetChanged | None:
-    """What a bar shows now; None for models, and changes, that show no progress."""
+    """Return the change of a progress bar or label; None for other models and changes."""
     state = _mapping(_mapping(content.get("data")).get("state"))
     model = state.get("_model_name")
     shown = {key: value for key, value in state.items() if key in _SHOWN}
@@ -131,7 +132,7 @@ def _widget(request: str, content: dict[str, Any]) -> WidgetChanged | None:
 
 
 def _output(kind: str, content: dict[str, Any]) -> dict[str, Any]:
-    """An nbformat 4.5 output, whatever liberties the kernel took with the message."""
+    """Return an nbformat 4.5 output. Missing keys of the message become empty values."""
     if kind == "error":
         return {
             "output_type": "error",
@@ -159,7 +160,7 @@ def _display_id(content: dict[str, Any]) -> str | None:
 
 
 def input_wanted(request: str, content: dict[str, Any]) -> InputWanted:
-    """An input_request of the stdin channel."""
+    """Return an input_request of the stdin channel as data."""
     return InputWanted(
         request=request,
         prompt=str(content.get("prompt", "")),
@@ -168,7 +169,7 @@ def input_wanted(request: str, content: dict[str, Any]) -> InputWanted:
 
 
 def replied(request: str, content: dict[str, Any]) -> Replied:
-    """An execute_reply of the shell channel."""
+    """Return an execute_reply of the shell channel as data."""
     payload = [entry for entry in content.get("payload") or [] if isinstance(entry, dict)]
     return Replied(
         request=request,
@@ -182,7 +183,7 @@ def replied(request: str, content: dict[str, Any]) -> Replied:
 
 
 def idled(generation: int, content: dict[str, Any]) -> Idled:
-    """What a kernel that was adopted answers to the first request (see `prelude.py`)."""
+    """Return the reply of an adopted kernel to the first request (see `ipython_prelude`)."""
     found = _mapping(_mapping(content.get("user_expressions")).get("ended"))
     if found.get("status") != "ok":
         return Idled(generation=generation)
@@ -198,7 +199,7 @@ def _optional(value: Any) -> str | None:
 
 
 def _shell_exits(request: str, payload: list[dict[str, Any]]) -> tuple[int, ...]:
-    """What `prelude.py` put beside the reply to this request; nothing where that can't be read."""
+    """Return the exit codes that `ipython_prelude` added to the reply; none if malformed."""
     for entry in payload:
         if entry.get("source") == "nbrun_shell_exits" and entry.get("request") == request:
             with suppress(TypeError, ValueError):

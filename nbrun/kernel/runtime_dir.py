@@ -1,5 +1,10 @@
-"""Where a kernel lives, beside what its supervisor keeps of it: a folder for its connection file,
-its role's files and what its process writes; this user's own, or another Unix user's."""
+"""A kernel's runtime directory, owned by the operator or by another Unix user.
+
+The directory holds the connection file, the files of the kernel's role, and the stdout and stderr
+of the kernel's process. For a kernel of another Unix user there are two directories: that user's,
+which only the kernel reads, and the supervisor's, with a copy of the connection file and a note of
+where the other one is.
+"""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,42 +15,48 @@ from typing import Any, Protocol
 import msgspec
 
 from nbrun.errors import KernelError
-from nbrun.system.processes import Adopted
-from nbrun.system.sudo import Sudo, SudoError, common_folder
+from nbrun.system.processes import ProcessHandle
+from nbrun.system.sudo import Sudo, SudoError, shared_temp_dir
 
-CONNECTION = "kernel.json"
-_OUTPUT = "output"
-_NOTE = "kernel.user"
+CONNECTION_FILE = "kernel.json"
+_OUTPUT_FILE = "output"
+_NOTE_FILE = "kernel.user"  # in the supervisor's directory: an OtherUserRuntimeDir
 
 
-class Quarters(Protocol):
+class RuntimeDir(Protocol):
+    """The directory of one kernel. The methods raise OSError and SudoError."""
+
     @property
     def folder(self) -> str:
-        """Its path, which a process that is this kernel has in its arguments."""
+        """The path, which the arguments of the kernel's process contain."""
 
-    def boot(
+    def start_kernel(
         self, manager: Any, cwd: str, env: Mapping[str, str], files: Mapping[str, str]
     ) -> None:
-        """Have Jupyter's `manager` start the process, which outlives this one, with `files` (name
-        and text) in the folder. It raises what Jupyter does, OSError and SudoError."""
+        """Have Jupyter's `manager` start the process, after writing `files` (texts by name).
+
+        The process outlives this one. Errors of Jupyter are raised too.
+        """
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Put files into the folder, for the kernel's user alone. Raises OSError, SudoError."""
+        """Write files, readable by the kernel's user alone, each replaced as a whole."""
 
     def read(self, names: Iterable[str]) -> dict[str, str]:
-        """Those of these files that there are. Raises OSError, SudoError."""
+        """Return the texts of those files that exist, by name."""
 
-    def hold(self, pid: int) -> Adopted:
-        """A hold on the kernel's process."""
+    def process_handle(self, pid: int) -> ProcessHandle:
+        """Return a handle of the kernel's process."""
 
     def clear(self, pid: int) -> bytes:
-        """End the kernel if it is there, and give what its process wrote. Raises OSError,
-        SudoError."""
+        """Kill the kernel's process if it is alive, and return what it wrote to its output.
+
+        Another user's directory is removed.
+        """
 
 
 @dataclass(frozen=True)
-class Here:
-    """With this user's own kernel: the folder that its supervisor keeps."""
+class OwnRuntimeDir:
+    """The directory of a kernel that runs as the operator. It is the supervisor's own."""
 
     path: Path
 
@@ -53,108 +64,118 @@ class Here:
     def folder(self) -> str:
         return str(self.path)
 
-    def boot(
+    def start_kernel(
         self, manager: Any, cwd: str, env: Mapping[str, str], files: Mapping[str, str]
     ) -> None:
         self.write(files)
-        with (self.path / _OUTPUT).open("ab") as output:
+        with (self.path / _OUTPUT_FILE).open("ab") as output:
             manager.start_kernel(
                 cwd=cwd, env=dict(env), stdout=output, stderr=output, independent=True
             )
 
     def write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
-            fresh = self.path / f"{name}.new"
-            fresh.touch(mode=0o600)
-            fresh.write_text(text, "utf-8")
-            fresh.replace(self.path / name)
+            new = self.path / f"{name}.new"
+            new.touch(mode=0o600)
+            new.write_text(text, "utf-8")
+            new.replace(self.path / name)
 
     def read(self, names: Iterable[str]) -> dict[str, str]:
-        found = [self.path / name for name in names]
-        return {path.name: path.read_text("utf-8") for path in found if path.exists()}
+        paths = [self.path / name for name in names]
+        return {path.name: path.read_text("utf-8") for path in paths if path.exists()}
 
-    def hold(self, pid: int) -> Adopted:
-        return Adopted(pid)
+    def process_handle(self, pid: int) -> ProcessHandle:
+        return ProcessHandle(pid)
 
-    def clear(self, pid: int) -> bytes:  # noqa: ARG002  Jupyter has ended it
-        return (self.path / _OUTPUT).read_bytes()
+    def clear(self, pid: int) -> bytes:  # noqa: ARG002  Jupyter's manager has killed it
+        return (self.path / _OUTPUT_FILE).read_bytes()
 
 
-class Away(msgspec.Struct, frozen=True, kw_only=True):
-    """With another Unix user's kernel: a folder of that user's, for it alone. `folder` begins with
-    the name of the one that the supervisor keeps, so that both are known for the same kernel's."""
+class OtherUserRuntimeDir(msgspec.Struct, frozen=True, kw_only=True):
+    """The directory of a kernel that runs as another Unix user, reached through sudo.
+
+    The name of `folder` begins with the name of the supervisor's directory: `processes.is_kernel`
+    looks for that name in the arguments of a process.
+    """
 
     user: str
     python: str
     folder: str
 
-    def boot(
+    def start_kernel(
         self, manager: Any, cwd: str, env: Mapping[str, str], files: Mapping[str, str]
     ) -> None:
-        def launch(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> Adopted:
-            kept = Path(manager.connection_file)
-            own = {**files, CONNECTION: kept.read_text("utf-8")}
-            moved = [word.replace(str(kept), f"{self.folder}/{CONNECTION}") for word in argv]
-            told = self._sudo.ask(
-                "start", folder=self.folder, argv=moved, env=dict(env), cwd=cwd, files=own
+        def launch(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> ProcessHandle:
+            connection_file = Path(manager.connection_file)
+            copied = {**files, CONNECTION_FILE: connection_file.read_text("utf-8")}
+            path = f"{self.folder}/{CONNECTION_FILE}"
+            command = [word.replace(str(connection_file), path) for word in argv]
+            answer = self._sudo.ask(
+                "start", folder=self.folder, argv=command, env=dict(env), cwd=cwd, files=copied
             )
-            return self.hold(int(told["pid"]))
+            return self.process_handle(int(answer["pid"]))
 
-        manager.launch_by(launch)
+        manager.launch_with(launch)
         manager.start_kernel(cwd=cwd, env=dict(env))
 
     def write(self, files: Mapping[str, str]) -> None:
         self._sudo.ask("write", folder=self.folder, files=dict(files))
 
     def read(self, names: Iterable[str]) -> dict[str, str]:
-        told = self._sudo.ask("read", folder=self.folder, names=list(names))
-        return dict(told["files"])
+        answer = self._sudo.ask("read", folder=self.folder, names=list(names))
+        return dict(answer["files"])
 
-    def hold(self, pid: int) -> Adopted:
-        return Adopted(pid, send=lambda number: self._send(pid, number), ended=self._status)
+    def process_handle(self, pid: int) -> ProcessHandle:
+        return ProcessHandle(
+            pid, send=lambda number: self._send(pid, number), exit_status=self._exit_status
+        )
 
     def _send(self, pid: int, number: int) -> None:
-        """Jupyter knows what an OSError is."""
         try:
             self._sudo.ask("send", folder=self.folder, pid=pid, signal=int(number))
-        except SudoError as error:
+        except SudoError as error:  # jupyter_client handles OSErrors
             raise PermissionError(str(error)) from error
 
-    def _status(self) -> int | None:
+    def _exit_status(self) -> int | None:
         try:
             status: int | None = self._sudo.ask("status", folder=self.folder)["status"]
-        except SudoError:  # not allowed any more: then nobody can tell
+        except SudoError:  # sudo does not allow it any more: the status is unknown
             return None
         return status
 
     def clear(self, pid: int) -> bytes:
-        told = self._sudo.ask("clear", folder=self.folder, pid=pid)
-        return str(told["output"]).encode("latin-1")
+        answer = self._sudo.ask("clear", folder=self.folder, pid=pid)
+        return str(answer["output"]).encode("latin-1")
 
     @property
     def _sudo(self) -> Sudo:
         return Sudo(self.user, self.python)
 
 
-def new(kept: Path, sudo: Sudo | None) -> Here | Away:
-    """For a kernel whose supervisor keeps the folder `kept`. Another user's folder is not there
-    yet; its name can't be guessed, and so not be taken before."""
+def create(kept: Path, sudo: Sudo | None) -> OwnRuntimeDir | OtherUserRuntimeDir:
+    """Return the runtime directory of a new kernel, whose supervisor has the directory `kept`.
+
+    Another user's directory is created when the kernel starts. Its name can't be guessed, so that
+    no third user can create it first.
+    """
     if sudo is None:
-        return Here(kept)
-    folder = f"{common_folder()}/{kept.name}-{secrets.token_hex(8)}"
-    made = Away(user=sudo.user, python=sudo.python, folder=folder)
-    (kept / _NOTE).write_bytes(msgspec.json.encode(made))
-    return made
+        return OwnRuntimeDir(kept)
+    folder = f"{shared_temp_dir()}/{kept.name}-{secrets.token_hex(8)}"
+    directory = OtherUserRuntimeDir(user=sudo.user, python=sudo.python, folder=folder)
+    (kept / _NOTE_FILE).write_bytes(msgspec.json.encode(directory))
+    return directory
 
 
-def of(kept: Path) -> Here | Away:
-    """The quarters of the kernel whose supervisor keeps, or kept, the folder `kept`.
+def find(kept: Path) -> OwnRuntimeDir | OtherUserRuntimeDir:
+    """Return the runtime directory of a kernel whose supervisor had the directory `kept`.
 
     Raises:
-        KernelError: its note of them can't be read.
+        KernelError: the note about another user's directory can't be read.
     """
-    note = kept / _NOTE
+    note = kept / _NOTE_FILE
     try:
-        return msgspec.json.decode(note.read_bytes(), type=Away) if note.exists() else Here(kept)
+        if not note.exists():
+            return OwnRuntimeDir(kept)
+        return msgspec.json.decode(note.read_bytes(), type=OtherUserRuntimeDir)
     except (OSError, msgspec.DecodeError) as error:
         raise KernelError(f"{note}: can't be read: {error}") from error

@@ -1,10 +1,10 @@
-"""Whether a kernel that is at work and says nothing is there: asked seldom, and told with facts.
+"""Detect unresponsive kernels by probing the control and heartbeat channels.
 
-A kernel on ipykernel answers its control channel from a thread of its own, so that silence there
-means that its interpreter is held: by a long call into C, which is work, or by one that waits for
-ever. Which of them it is nobody can know; whether it uses the processor can be seen. Its heartbeat
-is answered without the interpreter: silence there means that the whole process does not run.
-Other kernels answer nothing while they work, and only what the system says of them is looked at.
+A kernel that uses ipykernel answers its control channel from a separate thread. No answer means
+that some code holds the interpreter: a long call into C, which may be work or may wait forever.
+nbrun can't tell these apart, but measures the processor time that the process uses. ipykernel
+answers its heartbeat without the interpreter: no answer means that the whole process does not run.
+Other kernels answer nothing while they work; for these, only the state of the process is checked.
 """
 
 import time
@@ -14,109 +14,116 @@ from typing import Protocol
 
 from nbrun.kernel.messages import Responded, Unresponsive
 
-QUIET = 5.0  # seconds without a word after which a kernel that is at work is asked
-IDLE_AFTER = 10.0  # seconds without an answer or work after which it is told of
-BUSY_AFTER = 30.0  # seconds without an answer, while it uses the processor
-BUSY = 0.1  # part of one processor that counts as use
-STUCK = "disk-sleep"
+PROBE_AFTER = 5.0  # seconds without a message after which a kernel at work is probed
+REPORT_IDLE_AFTER = 10.0  # seconds without an answer, for a kernel that uses no processor time
+REPORT_BUSY_AFTER = 30.0  # seconds without an answer, for a kernel that does
+BUSY_SHARE = 0.1  # of one processor: from here on a process counts as busy
+STUCK_STATE = "disk-sleep"  # psutil's name of the state in which a process can't be interrupted
 
 
-class Line(Protocol):
-    """Where one thing is asked and its answer looked for (`jupyter.Line`). It never waits."""
+class Probe(Protocol):
+    """One channel that a kernel answers. No method blocks."""
 
-    def ask(self) -> None: ...
+    def ask(self) -> None:
+        """Send a request, unless the last one has no answer yet."""
+
     def answered(self) -> bool:
-        """Whether what was asked last has been answered."""
+        """Return True if the last request has been answered."""
 
 
 @dataclass(frozen=True)
-class Vitals:
-    """What the system says of a process: the seconds of processor time that it has used, None where
-    nobody may know, and its state in psutil's words."""
+class ProcessStats:
+    """The processor time of a process in seconds, None if unknown, and its state as in psutil."""
 
     cpu: float | None
     state: str
 
 
 @dataclass
-class _Question:
-    """One that was asked at `at`, by the monotonic clock, when `cpu` seconds had been used."""
+class _PendingProbe:
+    """A probe sent at the monotonic time `at`, when the process had used `cpu` seconds."""
 
     at: float
     cpu: float | None
     heartbeat: bool | None = None
-    told: bool = False
+    reported: bool = False
 
 
-class Pulse:
-    """Looked after by one thread, about once a second."""
+class Watchdog:
+    """Watches one kernel. A single thread calls `check` about once a second."""
 
     def __init__(
         self,
         generation: int,
         pid: int,
-        vitals: Callable[[], Vitals],
-        lines: Callable[[], tuple[Line, Line] | None],
+        stats: Callable[[], ProcessStats],
+        open_probes: Callable[[], tuple[Probe, Probe] | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`lines`: control and heartbeat, opened when the first question is asked; None for a
-        kernel that can't answer while it works."""
+        """Open nothing yet.
+
+        `open_probes` returns the probes of control and heartbeat, or None if the kernel can't
+        answer while it works. It is called before the first probe.
+        """
         self._generation = generation
         self._pid = pid
-        self._vitals = vitals
-        self._open = lines
+        self._stats = stats
+        self._open_probes = open_probes
         self._clock = clock
-        self._lines: tuple[Line, Line] | None = None
-        self._asked: _Question | None = None
+        self._probes: tuple[Probe, Probe] | None = None
+        self._pending: _PendingProbe | None = None
 
-    def look(self, *, at_work: bool, quiet: float) -> Unresponsive | Responded | None:
-        """What there is to tell. `quiet`: seconds since it last said something by itself."""
-        if self._asked is None:
-            if at_work and quiet >= QUIET:
-                self._ask()
+    def check(self, *, at_work: bool, quiet: float) -> Unresponsive | Responded | None:
+        """Probe the kernel if it is due, and return what to report, if anything.
+
+        `at_work`: a request has no reply yet. `quiet`: seconds since the kernel's last message.
+        """
+        if self._pending is None:
+            if at_work and quiet >= PROBE_AFTER:
+                self._probe()
             return None
-        if self._has_answered(self._asked) or not at_work:
+        if self._has_answered(self._pending) or not at_work:
             return self._responded()
-        return self._judge(self._asked)
+        return self._overdue(self._pending)
 
-    def _ask(self) -> None:
-        self._lines = self._lines or self._open()
-        for line in self._lines or ():
-            line.ask()
-        self._asked = _Question(self._clock(), self._vitals().cpu)
+    def _probe(self) -> None:
+        self._probes = self._probes or self._open_probes()
+        for probe in self._probes or ():
+            probe.ask()
+        self._pending = _PendingProbe(self._clock(), self._stats().cpu)
 
-    def _has_answered(self, question: _Question) -> bool:
-        """A kernel that can't be asked is well while the system does not say that it is stuck."""
-        if self._lines is None:
-            return self._vitals().state != STUCK
-        control, heartbeat = self._lines
-        question.heartbeat = heartbeat.answered()
+    def _has_answered(self, pending: _PendingProbe) -> bool:
+        """Return True if the control channel answered. Without probes, only STUCK_STATE counts."""
+        if self._probes is None:
+            return self._stats().state != STUCK_STATE
+        control, heartbeat = self._probes
+        pending.heartbeat = heartbeat.answered()
         return control.answered()
 
     def _responded(self) -> Responded | None:
-        question, self._asked = self._asked, None
-        if question is None or not question.told:
+        pending, self._pending = self._pending, None
+        if pending is None or not pending.reported:
             return None
-        return Responded(generation=self._generation, silent=self._since(question))
+        return Responded(generation=self._generation, silent=self._seconds_since(pending))
 
-    def _judge(self, question: _Question) -> Unresponsive | None:
-        silent = self._since(question)
-        if question.told or silent < IDLE_AFTER:
+    def _overdue(self, pending: _PendingProbe) -> Unresponsive | None:
+        silent = self._seconds_since(pending)
+        if pending.reported or silent < REPORT_IDLE_AFTER:
             return None
-        now = self._vitals()
-        unknown = now.cpu is None or question.cpu is None
-        used = None if unknown else round((now.cpu or 0.0) - (question.cpu or 0.0), 2)
-        if used is not None and used >= silent * BUSY and silent < BUSY_AFTER:
+        now = self._stats()
+        unknown = now.cpu is None or pending.cpu is None
+        used = None if unknown else round((now.cpu or 0.0) - (pending.cpu or 0.0), 2)
+        if used is not None and used >= silent * BUSY_SHARE and silent < REPORT_BUSY_AFTER:
             return None
-        question.told = True
+        pending.reported = True
         return Unresponsive(
             generation=self._generation,
             pid=self._pid,
             silent=silent,
-            heartbeat=question.heartbeat,
+            heartbeat=pending.heartbeat,
             state=now.state,
             cpu=used,
         )
 
-    def _since(self, question: _Question) -> float:
-        return round(self._clock() - question.at, 1)
+    def _seconds_since(self, pending: _PendingProbe) -> float:
+        return round(self._clock() - pending.at, 1)

@@ -21,9 +21,9 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
-from nbrun.kernel.output_limit import OutputCap
+from nbrun.kernel.output_limit import OutputLimiter
 from nbrun.kernel.process import KernelLog
-from nbrun.kernel.roles.roles import Held
+from nbrun.kernel.roles.roles import RunRole
 from nbrun.supervisor import requests
 from nbrun.supervisor.listener import Listener
 from nbrun.supervisor.notebook_writer import notebook_saver
@@ -43,7 +43,7 @@ class RunHost:
     directory: RunDirectory
     redaction: Redaction
     kernel: LocalKernel
-    role: Held | None
+    role: RunRole | None
 
     def run(self, begin: Callable[[], RunState]) -> ExitCode:
         """Run the engine with `begin` on a thread, and serve consoles on this one until the end.
@@ -70,9 +70,9 @@ class RunHost:
         _send_reply(Accepted(directory=self.directory.path))
         _redirect_to_log(self.directory.log, self.redaction)
         thread.start()
-        refresher = (
-            RoleRefresher(self.role, self.kernel.furnish, self._record) if self.role else None
-        )
+        refresher = None
+        if self.role is not None:
+            refresher = RoleRefresher(self.role, self.kernel.update_role_files, self._record)
         self.server.serve()
         thread.join()
         if refresher is not None:
@@ -138,9 +138,9 @@ def build_engine(
     records before the subscribers do. `on_journal_error` receives the error if the journal can't
     be written.
     """
-    cap = OutputCap(inbox.put)
+    limiter = OutputLimiter(inbox.put)
     log = KernelLog(directory.log, redaction.redact_bytes)
-    kernel = LocalKernel(launcher, cap, log=log, learn=redaction.add_secrets)
+    kernel = LocalKernel(launcher, limiter, log=log, on_secrets=redaction.add_secrets)
     subscribers = Subscribers(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:
@@ -151,7 +151,7 @@ def build_engine(
         journal,
         inbox=inbox,
         kernel=kernel,
-        output_cap=cap,
+        output_limiter=limiter,
         publish=publish_to_all,
         on_journal_error=on_journal_error,
         save_notebook=notebook_saver(directory, plan),

@@ -11,9 +11,9 @@ from nbrun import config
 from nbrun.config import Config
 from nbrun.errors import UsageError
 from nbrun.journal import run_directory
-from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_of
+from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_for
 from nbrun.kernel.launcher import KernelLauncher
-from nbrun.kernel.roles.roles import Ground, Held, Role
+from nbrun.kernel.roles.roles import Role, RoleContext, RunRole
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import ParsedNotebook
 from nbrun.supervisor.requests import StartRequest
@@ -38,7 +38,7 @@ class KernelPlan:
     attended: bool
     config: Config
     run: str
-    role: Held | None
+    role: RunRole | None
 
     def launcher(self) -> KernelLauncher:
         """Return the launcher of the kernel, which is not running yet."""
@@ -76,7 +76,7 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
     )
 
 
-def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
+def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> RunRole:
     """Take `role` for the kernels of a run, which start in the folder `cwd`.
 
     Raises:
@@ -84,15 +84,15 @@ def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> Held:
     """
     if role.unix_user:
         check_encryption(kernelspec)
-    ground = Ground(
+    context = RoleContext(
         environ=os.environ,
-        python=python_of(kernelspec),
+        python=python_for(kernelspec),
         cwd=str(cwd),
         here=Path.cwd(),
         run=run,
         operator=provenance.account(os.getuid()),
     )
-    return Held(role, ground)
+    return RunRole(role, context)
 
 
 def _cwd(option: Path | None, runbook: Path) -> Path:

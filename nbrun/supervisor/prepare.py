@@ -15,7 +15,7 @@ from nbrun.errors import SignatureError, UsageError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
-from nbrun.kernel.roles.roles import Held
+from nbrun.kernel.roles.roles import RunRole
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Notebook, Runbook
 from nbrun.runbook.parameters import injection, sources
@@ -46,7 +46,7 @@ class CheckedRequest:
     sign_key: str
     config: Config
     run: str
-    role: Held | None
+    role: RunRole | None
 
     def redaction(self) -> Redaction:
         """Return the redaction of the run's secrets and of what the team's patterns match."""
@@ -134,7 +134,9 @@ def plan(checked: CheckedRequest) -> Runbook:
 
 def _group_access_notice(group: str, directory: RunDirectory) -> tuple[str, ...]:
     """Return a notice if the members of `group` can't reach the run's directory."""
-    folder = group_access.obstacle(directory.path, group_access.gid_of(group)) if group else None
+    folder = (
+        group_access.blocking_folder(directory.path, group_access.gid_of(group)) if group else None
+    )
     if folder is None:
         return ()
     return (
@@ -221,5 +223,5 @@ def _run_started(
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
         secrets=tuple(sorted(checked.parameters.secrets)),
-        role=checked.role.taken.told() if checked.role else None,
+        role=checked.role.taken.recorded() if checked.role else None,
     )

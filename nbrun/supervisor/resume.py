@@ -24,7 +24,7 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.jupyter_adapter import find_kernelspec
 from nbrun.kernel.launcher import KernelLauncher
-from nbrun.kernel.roles.roles import Held
+from nbrun.kernel.roles.roles import RunRole
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Runbook
 from nbrun.runbook.parameters import injection
@@ -48,7 +48,7 @@ class ResumableRun:
     writer: Journal
     state: RunState
     last_seen: float
-    role: Held | None
+    role: RunRole | None
     resumed: ev.RunResumed
     replaced: ev.RunbookReplaced | None
     secrets: Mapping[str, Any]
@@ -81,7 +81,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         versions=provenance.versions(),
         reason=request.reason,
         boot_id=provenance.boot_id(),
-        role=role.taken.told() if role else None,
+        role=role.taken.recorded() if role else None,
         secrets=tuple(sorted(secrets)),
     )
     return ResumableRun(
@@ -108,7 +108,7 @@ def open_journal(directory: RunDirectory) -> recovery.ReopenedJournal:
     return found
 
 
-def retake_role(state: RunState) -> Held | None:
+def retake_role(state: RunState) -> RunRole | None:
     """Take the role of the run's kernels again; None if the run has no role.
 
     Raises:
@@ -128,7 +128,7 @@ def retake_role(state: RunState) -> Held | None:
 
 
 def redaction_for(
-    state: RunState, role: Held | None, secrets: Mapping[str, Any] = MappingProxyType({})
+    state: RunState, role: RunRole | None, secrets: Mapping[str, Any] = MappingProxyType({})
 ) -> Redaction:
     """Return the redaction for the rest of the run.
 
@@ -149,7 +149,7 @@ def _load_config(state: RunState) -> Config:
     return config.load_for(Path(state.plan.runbook))
 
 
-def launcher_for(state: RunState, role: Held | None = None) -> KernelLauncher:
+def launcher_for(state: RunState, role: RunRole | None = None) -> KernelLauncher:
     """Return the launcher of the run's later kernels, which also finds the one it may have."""
     plan = state.plan
     return KernelLauncher(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from nbrun.core.events import RoleNotRefreshed, RoleRefreshed
 from nbrun.errors import KernelError, UsageError
-from nbrun.kernel.roles.roles import Held, Taken
+from nbrun.kernel.roles.roles import RunRole, TakenRole
 
 # Seconds between two checks of the clock. The clock may be set, or the machine may sleep.
 _CHECK_INTERVAL = 30.0
@@ -18,16 +18,19 @@ RecordRefresh = Callable[[RoleRefreshed | RoleNotRefreshed], None]
 class RoleRefresher:
     """A thread that takes a role again when half of its credentials' lifetime is over.
 
-    `furnish` gives the role's new files to the running kernel, and returns the kernel's generation,
-    or None without a kernel. `record` receives the event that tells the result. A failure is
-    recorded once, until a refresh succeeds or fails for another reason.
+    `update_role_files` gives the role's new files to the running kernel, and returns the kernel's
+    generation, or None without a kernel. `record` receives the event that tells the result. A
+    failure is recorded once, until a refresh succeeds or fails for another reason.
     """
 
     def __init__(
-        self, held: Held, furnish: Callable[[Taken], int | None], record: RecordRefresh
+        self,
+        held: RunRole,
+        update_role_files: Callable[[TakenRole], int | None],
+        record: RecordRefresh,
     ) -> None:
         self._held = held
-        self._furnish = furnish
+        self._update_role_files = update_role_files
         self._record = record
         self._closed = threading.Event()
         self._recorded_failure = ""
@@ -56,9 +59,9 @@ class RoleRefresher:
     def _refresh(self) -> None:
         before = self._held.taken
         try:
-            taken = self._held.renewed()
+            taken = self._held.take_again()
             # The kernel has the new credentials before the journal says so.
-            generation = self._furnish(taken)
+            generation = self._update_role_files(taken)
         except (UsageError, KernelError) as error:
             self._record_failure(before, str(error))
             return
@@ -70,14 +73,14 @@ class RoleRefresher:
                 )
             )
 
-    def _record_failure(self, taken: Taken, why: str) -> None:
+    def _record_failure(self, taken: TakenRole, why: str) -> None:
         if why != self._recorded_failure:
             self._recorded_failure = why
             until = min(each.until for each in taken.identities if each.until)
             self._record(RoleNotRefreshed(role=taken.role.name, why=why, until=until))
 
 
-def seconds_until_refresh(held: Held) -> float | None:
+def seconds_until_refresh(held: RunRole) -> float | None:
     """Return the seconds until half of the credentials' lifetime is over; None if none expire.
 
     AWS SDKs look for new credentials some minutes before the old ones expire. Half of the lifetime

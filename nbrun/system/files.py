@@ -1,4 +1,4 @@
-"""Files of a run: made durable, and opened without being led elsewhere."""
+"""Sync files of a run to disk, open them safely, and set who can read them."""
 
 import errno
 import fcntl
@@ -9,15 +9,15 @@ from pathlib import Path
 
 
 def sync_file(fd: int) -> None:
-    """Come back when the disk holds what was written to `fd`. Raises OSError."""
-    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: its fsync leaves the data in the drive's cache
+    """Return when everything written to `fd` is on disk. Raises OSError."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS, whose fsync leaves data in the drive's cache
         fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
     else:
         os.fdatasync(fd)
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory as durable as the files. Raises OSError."""
+    """Return when the names in the directory `path` are on disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
@@ -26,16 +26,19 @@ def sync_directory(path: Path) -> None:
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """A file of a run, open for reading: no link to elsewhere, no pipe that never ends.
+    """Open a file of a run for reading. A symbolic link or a pipe is refused.
 
     Raises:
-        OSError: it can't be read, or is no regular file.
+        OSError: the file can't be read, or is not a regular file.
     """
-    return os.fdopen(open_sized(path)[0], "rb")
+    return os.fdopen(open_regular_fd(path)[0], "rb")
 
 
-def open_sized(path: Path) -> tuple[int, int]:
-    """The same as a descriptor, which is to be closed, and its size in bytes."""
+def open_regular_fd(path: Path) -> tuple[int, int]:
+    """Open as `open_regular` does, and return a descriptor and the size in bytes.
+
+    The caller closes the descriptor.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
@@ -44,14 +47,16 @@ def open_sized(path: Path) -> tuple[int, int]:
     return fd, found.st_size
 
 
-SHARED = 0o710  # the mode of a run's folder that is shared with a group
+SHARED_MODE = 0o710  # of a run's folder that is shared with a group
 
 
-def for_readers(fd: int, folder: Path) -> None:
-    """Let its owner alone read the open file in `folder`; where that is shared with a group, that
-    group too. Raises OSError."""
+def set_reader_mode(fd: int, folder: Path) -> None:
+    """Make the open file in `folder` readable by its owner, and by the group of a shared folder.
+
+    Raises OSError.
+    """
     found = folder.stat()
-    if stat.S_IMODE(found.st_mode) == SHARED:
+    if stat.S_IMODE(found.st_mode) == SHARED_MODE:
         os.fchown(fd, -1, found.st_gid)
         os.fchmod(fd, 0o640)
     else:

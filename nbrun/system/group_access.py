@@ -1,4 +1,4 @@
-"""A group of the system's that a run is shared with: its members may look on and approve."""
+"""The Unix group that a run is shared with: its members may watch and approve."""
 
 import grp
 import os
@@ -8,22 +8,24 @@ from pathlib import Path
 from nbrun.errors import UsageError
 
 
-def obstacle(path: Path, gid: int) -> Path | None:
-    """The first folder above `path`, from the root on, that lets no member of a group through, as
-    far as its mode says; None when they get to `path`."""
+def blocking_folder(path: Path, gid: int) -> Path | None:
+    """Return the first folder above `path`, from the root on, that a group's members can't enter.
+
+    Only the modes of the folders count. Return None if the members can reach `path`.
+    """
     for folder in reversed(path.parents):
-        found = folder.stat()
-        for_group = found.st_gid == gid and found.st_mode & stat.S_IXGRP
-        if not (for_group or found.st_mode & stat.S_IXOTH):
+        status = folder.stat()
+        for_group = status.st_gid == gid and status.st_mode & stat.S_IXGRP
+        if not (for_group or status.st_mode & stat.S_IXOTH):
             return folder
     return None
 
 
 def gid_of(group: str) -> int:
-    """The number of the group `group`, which this process can share with.
+    """Return the id of the group `group`, which this process can give files to.
 
     Raises:
-        UsageError: there is none, or this user is not in it.
+        UsageError: there is no such group, or this user is not in it.
     """
     try:
         gid = grp.getgrnam(group).gr_gid

@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket: the system's word, not the other side's."""
+"""The process and user at the other end of a Unix socket, as the system reports them."""
 
 import socket
 import struct
@@ -17,12 +17,14 @@ _PID = struct.Struct("i")
 
 @dataclass(frozen=True)
 class Peer:
+    """The process at the other end of a socket, and its user."""
+
     pid: int
     uid: int
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """The process that connected, as it was then. Raises OSError."""
+    """Return the peer of `connection`, as it was when it connected. Raises OSError."""
     if sys.platform == "darwin":
         credentials = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size)
         pid = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID, _PID.size)
@@ -33,7 +35,7 @@ def peer_of(connection: socket.socket) -> Peer:
 
 
 def operator(peer: Peer) -> Operator:
-    """The peer as an operator: its account's name, and the terminal that its process has."""
+    """Return the peer as an operator, with the name of its account and its terminal."""
     return Operator(
         uid=peer.uid,
         name=provenance.account(peer.uid),

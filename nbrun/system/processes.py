@@ -1,4 +1,4 @@
-"""Processes that another process started: whether they are there still, and a hold on one."""
+"""Processes that another process started: find them, check that they run, and signal them."""
 
 import os
 import signal
@@ -13,33 +13,42 @@ import psutil
 
 from nbrun.core.events import KernelProcess
 
-MARK = "NBRUN_KERNEL"  # in the environment of a kernel, and so of what it starts: its folder
-_EXEC = 0.2  # seconds that a process may be on its way into its program
-UNSEEN = 256  # no process ends with this status: nobody saw how it ended
-_UNIX98_PTY = 136  # the device number of every /dev/pts (Linux, devices.txt)
+# A variable of a kernel, which the processes that it starts inherit: the kernel's directory.
+KERNEL_MARK = "NBRUN_KERNEL"
+STATUS_UNKNOWN = 256  # an exit status that no process has: nobody saw how the process ended
+_EXEC_TIMEOUT = 0.2  # seconds that execve(2) may take
+_TICK = 0.02  # seconds by which a start time may be rounded
+_UNIX98_PTY = 136  # major device number of every /dev/pts (Linux, devices.txt)
 
 
 @dataclass(frozen=True)
-class Relative:
-    """A process that a kernel started, itself or through others. `began`: by the clock of `now`,
-    which with `pid` tells it from a later process; `command`: the words of its command line."""
+class Descendant:
+    """A process that a kernel started, directly or through others.
+
+    `start_time` is by the clock of `now`. With `pid`, it distinguishes the process from a later one
+    of the same number. `command` has the words of its command line.
+    """
 
     pid: int
-    began: float
+    start_time: float
     command: tuple[str, ...]
 
 
 def now() -> float:
-    """Seconds by the clock that `began` tells in: on Linux one that nobody sets."""
+    """Return the seconds of the clock of `start_time`. On Linux, nobody can set that clock."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
     return time.time() if boottime is None else time.clock_gettime(boottime)
 
 
-def began(pid: int) -> float:
-    """When a process began, to a hundredth of a second. ProcessLookupError when there is none."""
+def start_time(pid: int) -> float:
+    """Return when a process was started, to a hundredth of a second.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
     try:
-        ticks = int(_stat(pid)[19])  # proc_pid_stat(5): starttime, the 22nd of all
-    except FileNotFoundError:  # no such process, or no Linux
+        ticks = int(_stat(pid)[19])  # proc_pid_stat(5): starttime, field 22
+    except FileNotFoundError:  # no such process, or not Linux
         try:
             return float(psutil.Process(pid).create_time())
         except psutil.Error:
@@ -47,41 +56,43 @@ def began(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def relatives(kernel: KernelProcess, since: float) -> list[Relative]:
-    """The processes begun at `since` or later that `kernel` started: those below it, in its group
-    or its session, and those that left all of these but have its mark in their environment.
+def descendants(kernel: KernelProcess, since: float) -> list[Descendant]:
+    """Return the processes that `kernel` started at `since` or later.
 
-    Not found: one that another user's program started for it, or that left with an environment of
-    its own before anybody looked.
+    They are below the kernel, in its process group or its session, or have its mark in their
+    environment.
+
+    Not found: a process that another user's program started on the kernel's behalf, and one that
+    left all of these with an environment of its own before the first look.
     """
-    return list(_young(since, lambda each: each.pid != kernel.pid and _is_of(each, kernel)))
+    return list(_started_since(since, lambda each: each.pid != kernel.pid and _is_of(each, kernel)))
 
 
-def marked(kernel: KernelProcess) -> list[Relative]:
-    """Those that have the mark of a kernel that may be gone, and its number another's."""
-    return list(_young(0.0, lambda each: _is_marked(each, kernel)))
+def marked_processes(kernel: KernelProcess) -> list[Descendant]:
+    """Return the processes with the mark of `kernel`, whose own process may be gone.
+
+    Only the mark counts: the kernel's process id may belong to another process by now.
+    """
+    return list(_started_since(0.0, lambda each: _is_marked(each, kernel)))
 
 
-def is_there(relative: Relative) -> bool:
-    """Whether it is running still."""
+def is_running(descendant: Descendant) -> bool:
+    """Return True if the process, and not a later one of its number, is running."""
     try:
-        return exists(relative.pid) and began(relative.pid) == relative.began
+        return exists(descendant.pid) and start_time(descendant.pid) == descendant.start_time
     except (ProcessLookupError, PermissionError):
         return False
 
 
-def _young(since: float, wanted: Callable[[psutil.Process], bool]) -> Iterator[Relative]:
+def _started_since(since: float, wanted: Callable[[psutil.Process], bool]) -> Iterator[Descendant]:
     for pid in psutil.pids():
-        with suppress(psutil.Error, OSError):
-            started = began(pid)
+        with suppress(psutil.Error, OSError):  # it has ended meanwhile, or may not be examined
+            started = start_time(pid)
             if started < since - _TICK:
                 continue
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE and wanted(process):
-                yield Relative(pid, started, tuple(process.cmdline() or [process.name()]))
-
-
-_TICK = 0.02  # seconds: what a process's beginning may be rounded by
+                yield Descendant(pid, started, tuple(process.cmdline() or [process.name()]))
 
 
 def _is_of(process: psutil.Process, kernel: KernelProcess) -> bool:
@@ -92,14 +103,14 @@ def _is_of(process: psutil.Process, kernel: KernelProcess) -> bool:
 
 
 def _is_marked(process: psutil.Process, kernel: KernelProcess) -> bool:
-    """An environment that may not be read says nothing."""
+    """Return True if the environment has the kernel's mark. False if it may not be read."""
     with suppress(psutil.Error, OSError):
-        return bool(process.environ().get(MARK) == str(Path(kernel.connection_file).parent))
+        return bool(process.environ().get(KERNEL_MARK) == str(Path(kernel.connection_file).parent))
     return False
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process, and it has not ended."""
+    """Return True if there is such a process, and it has not ended."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -109,8 +120,7 @@ def exists(pid: int) -> bool:
 
 
 def is_suspended(pid: int) -> bool:
-    """Whether something has stopped the process (SIGSTOP, a debugger): it is there and does
-    nothing, until it gets SIGCONT."""
+    """Return True if the process was stopped, by SIGSTOP or a debugger, and not continued."""
     try:
         return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     except psutil.Error:
@@ -118,7 +128,7 @@ def is_suspended(pid: int) -> bool:
 
 
 def state_of(pid: int) -> str:
-    """What the system says of it, in psutil's words: `running`, `sleeping`, `disk-sleep`, …"""
+    """Return the state of the process in psutil's words: `running`, `sleeping`, `disk-sleep`, …"""
     try:
         return str(psutil.Process(pid).status())
     except psutil.Error:
@@ -126,7 +136,7 @@ def state_of(pid: int) -> str:
 
 
 def cpu_of(pid: int) -> float | None:
-    """The seconds of processor time that it and those that it has waited for have used."""
+    """Return the seconds of processor time of the process and the children it has waited for."""
     try:
         return float(sum(psutil.Process(pid).cpu_times()[:4]))
     except psutil.Error:
@@ -134,45 +144,51 @@ def cpu_of(pid: int) -> float | None:
 
 
 def is_kernel(process: KernelProcess) -> bool:
-    """Whether the kernel that was started as `process` is running still. Another user's has a
-    connection file of its own, in a folder that has the other's name in its own."""
+    """Return True if the kernel that was started as `process` is running.
+
+    The arguments of its process must contain the name of its directory. A kernel of another user
+    has a directory of its own, whose name contains that name.
+    """
     folder = Path(process.connection_file).parent.name
-    return exists(process.pid) and mentions(process.pid, folder)
+    return exists(process.pid) and has_argument(process.pid, folder)
 
 
-def mentions(pid: int, word: str) -> bool:
-    """Whether `word` is a part of the process's command line, which tells it from a later process
-    with the same number."""
+def has_argument(pid: int, text: str) -> bool:
+    """Return True if an argument of the process contains `text`."""
     try:
-        return any(word in argument for argument in _command_line(psutil.Process(pid)))
+        return any(text in argument for argument in _command_line(psutil.Process(pid)))
     except psutil.Error:
         return False
 
 
 def _command_line(process: psutil.Process) -> list[str]:
-    """What it was called with. Linux shows nothing for a moment, while execve(2) puts the new
-    program in the old one's place: the parent of a vfork(2) goes on before that is over."""
-    until = time.monotonic() + _EXEC
+    """Return the arguments of the process, after waiting for them if there are none yet.
+
+    Linux shows none for a moment, while execve(2) replaces the program: the parent of a vfork(2)
+    continues before that is over.
+    """
+    until = time.monotonic() + _EXEC_TIMEOUT
     while not (words := process.cmdline()) and time.monotonic() < until:
         time.sleep(0.001)
     return words
 
 
 def terminal_of(pid: int) -> str | None:
-    """The terminal that controls a process, such as `/dev/pts/3`; None without one.
+    """Return the controlling terminal of a process, such as `/dev/pts/3`; None without one.
 
-    psutil keeps a list of terminals, which lacks those opened since.
+    psutil is only used where there is no /proc: its list of terminals lacks those opened since it
+    was made.
     """
     try:
-        return _terminal(int(_stat(pid)[4]))  # proc_pid_stat(5): tty_nr, the seventh of all
-    except FileNotFoundError:  # no such process, or no Linux
+        return _terminal(int(_stat(pid)[4]))  # proc_pid_stat(5): tty_nr, field 7
+    except FileNotFoundError:  # no such process, or not Linux
         return _psutils_terminal(pid)
     except (OSError, ValueError, IndexError):
         return None
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of proc_pid_stat(5) behind the program's name, from the third on."""
+    """Return the fields of proc_pid_stat(5) after the program's name, from field 3 on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
@@ -191,16 +207,16 @@ def _psutils_terminal(pid: int) -> str | None:
 
 
 def kill_group(pid: int) -> None:
-    """End a process and those in its group."""
+    """Kill a process and its process group, if this user may."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(os.getpgid(pid), signal.SIGKILL)
 
 
-class Adopted:
-    """A process that is not this one's child, with what Jupyter uses of subprocess.Popen.
+class ProcessHandle:
+    """A process that is not a child of this one, with what Jupyter uses of subprocess.Popen.
 
-    `send` sends it a signal where this user may not; `ended` gives the status that its parent saw
-    it end with, None when nobody did.
+    `send` sends a signal to a process of another user. `exit_status` returns the status that the
+    parent of the process saw, or None if nobody did.
     """
 
     stdin = stdout = stderr = None
@@ -209,18 +225,18 @@ class Adopted:
         self,
         pid: int,
         send: Callable[[int], object] | None = None,
-        ended: Callable[[], int | None] = lambda: None,
+        exit_status: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._send = send or (lambda number: os.kill(pid, number))
-        self._ended = ended
+        self._exit_status = exit_status
         self.is_foreign = send is not None
 
     def poll(self) -> int | None:
         if self.returncode is None and not exists(self.pid):
-            status = self._ended()
-            self.returncode = UNSEEN if status is None else status
+            status = self._exit_status()
+            self.returncode = STATUS_UNKNOWN if status is None else status
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:

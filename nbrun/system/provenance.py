@@ -1,4 +1,4 @@
-"""Where a run comes from: who started it, from which commit, with which versions."""
+"""The origin of a run: its operator, the git commit, the boot of the machine, and versions."""
 
 import grp
 import os
@@ -16,15 +16,17 @@ from nbrun.system import processes
 
 
 def operator(pid: int) -> model.Operator:
-    """Who runs this process, and at which terminal the process `pid`, a relative of it, is: from
-    the system's own knowledge, not from the environment's."""
+    """Return this process's user, at the terminal of the process `pid`, which is related to it.
+
+    Both come from the system, not from environment variables.
+    """
     uid = os.getuid()
     via = processes.terminal_of(pid) or "no terminal"
     return model.Operator(uid=uid, name=account(uid), via=via)
 
 
 def account(uid: int) -> str:
-    """The name of a user's account; the number where there is none."""
+    """Return the name of a user's account, or the uid as text if there is none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -32,25 +34,25 @@ def account(uid: int) -> str:
 
 
 def groups(uid: int) -> frozenset[str]:
-    """The groups that the system puts the account of `uid` into."""
+    """Return the names of the groups of the account `uid`."""
     try:
         account = pwd.getpwuid(uid)
     except KeyError:
         return frozenset()
-    found = set()
+    names = set()
     for gid in os.getgrouplist(account.pw_name, account.pw_gid):
         with suppress(KeyError):  # a group without a name
-            found.add(grp.getgrgid(gid).gr_name)
-    return frozenset(found)
+            names.add(grp.getgrgid(gid).gr_name)
+    return frozenset(names)
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit that is checked out where the runbook lies; None outside a checkout."""
+    """Return the commit that is checked out at `folder`; None outside a git repository."""
     git = shutil.which("git")
     if git is None:
         return None
     try:
-        asked = subprocess.run(  # noqa: S603  fixed words; the folder is the one run in
+        done = subprocess.run(  # noqa: S603  fixed words; the folder is the one run in
             [git, "-C", str(folder), "rev-parse", "--verify", "HEAD"],
             capture_output=True,
             text=True,
@@ -59,29 +61,29 @@ def git_commit(folder: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return asked.stdout.strip() or None
+    return done.stdout.strip() or None
 
 
 def boot_id() -> str:
-    """What tells this boot of the machine from others; empty where the system has no such name."""
+    """Return the system's id of the current boot, or an empty text if there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
-        return _asked("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")  # macOS
+        return _output_of("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")  # macOS
 
 
-def _asked(*command: str) -> str:
+def _output_of(*command: str) -> str:
     try:
-        asked = subprocess.run(  # noqa: S603  fixed words
+        done = subprocess.run(  # noqa: S603  fixed words
             command, capture_output=True, text=True, check=False, timeout=5
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return asked.stdout.strip()
+    return done.stdout.strip()
 
 
 def versions() -> dict[str, str]:
-    """What ran it: nbrun, Python, the platform, and the libraries that speak to the kernel."""
+    """Return the versions of nbrun, Python, the platform and the Jupyter libraries."""
     packages = ("ipykernel", "jupyter-client", "nbclient", "nbformat", "papermill")
     return {
         "nbrun": __version__,

@@ -1,4 +1,4 @@
-"""What a command prints, where a secret comes from one: any vault's own command line."""
+"""Read a secret from a command's output, such as the command line of any vault."""
 
 import shlex
 import subprocess
@@ -6,17 +6,19 @@ from pathlib import Path
 
 from nbrun.errors import UsageError
 
-_LONG = 120  # characters of a command's own words in an error
+_LONGEST = 120  # characters of the command in an error message
 
 
-def printed(command: str, folder: Path | None = None) -> str:
-    """The text that `command` prints in `folder`, else in this one, without the newline at its end.
-    It may ask on the terminal if there is one. No shell reads its words.
+def read_secret(command: str, folder: Path | None = None) -> str:
+    """Run `command` in `folder`, or here, and return its output without the newline at the end.
+
+    The command can prompt on the terminal, if there is one. No shell parses it.
 
     Raises:
-        UsageError: it can't be run, fails, or prints nothing; the message never tells what it did.
+        UsageError: the command can't be run, fails, or prints nothing. The message never contains
+            what it printed.
     """
-    named = command[:_LONG]
+    name = command[:_LONGEST]
     try:
         words = shlex.split(command)
         done = subprocess.run(  # noqa: S603  as asked
@@ -24,13 +26,13 @@ def printed(command: str, folder: Path | None = None) -> str:
         )
     except (OSError, ValueError, IndexError) as error:
         why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{named}: can't be run ({why})") from None
+        raise UsageError(f"{name}: can't be run ({why})") from None
     if done.returncode != 0:
-        raise UsageError(f"{named}: ended with exit code {done.returncode}")
+        raise UsageError(f"{name}: ended with exit code {done.returncode}")
     if not done.stdout.strip():
-        raise UsageError(f"{named}: printed nothing")
+        raise UsageError(f"{name}: printed nothing")
     try:
         text = done.stdout.decode()
     except UnicodeDecodeError:
-        raise UsageError(f"{named}: printed what is not UTF-8") from None
+        raise UsageError(f"{name}: printed text that is not UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")

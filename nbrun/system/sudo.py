@@ -1,5 +1,8 @@
-"""Another Unix user, reached through sudo: one fixed command, that user's Python, which is told on
-its stdin what to do (see `as_user`). No shell, and no word of a request in its arguments."""
+"""Act as another Unix user through sudo, by one fixed command that a sudoers rule can name.
+
+The command starts that user's Python, which runs `sudo_helper` with a request on stdin. No shell is
+used, and nothing of a request is in the arguments of a process.
+"""
 
 import json
 import pwd
@@ -13,29 +16,29 @@ from typing import Any
 
 from nbrun.errors import NbrunError
 
-TIMEOUT = 60.0  # seconds: sudo may have to ask a directory service
+TIMEOUT = 60.0  # seconds: sudo may query a directory service
 PROGRAM = "import sys; exec(sys.stdin.readline())"
 
 
 class SudoError(NbrunError):
-    """It can't be done as that user; the message says what sudo, or that user's Python, said."""
+    """A request failed as the other user. The message quotes sudo or that user's Python."""
 
 
 @dataclass(frozen=True)
 class Sudo:
-    """The way to be `user`: sudo, and a Python that this user can start."""
+    """Access to the account `user`, who can start `python`."""
 
     user: str
     python: str
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
-        """The answer of `as_user`'s function `do`.
+        """Call the function `do` of `sudo_helper` as the other user, and return its answer.
 
         Raises:
-            SudoError: sudo refuses, or it can't be done.
+            SudoError: sudo refuses, or the function fails.
         """
-        asked = json.dumps({"do": do, **request})
-        done = self._run(f"{_program()}\n{asked}\n".encode("ascii"))
+        line = json.dumps({"do": do, **request})
+        done = self._run(f"{_program()}\n{line}\n".encode("ascii"))
         try:
             answer: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -45,11 +48,15 @@ class Sudo:
         return answer
 
     def command(self) -> list[str]:
-        """What is run; nothing in it ever differs, so that a rule of sudoers can name it."""
+        """Return the command, always the same for a user and a Python: a sudoers rule names it.
+
+        Raises:
+            SudoError: sudo is not installed.
+        """
         sudo = shutil.which("sudo")
         if sudo is None:
             raise SudoError("sudo is not installed")
-        # -I: nothing of the environment or the working folder changes what that Python does
+        # -I: neither the environment nor the working folder influences that Python
         return [sudo, "-n", "-u", self.user, "--", self.python, "-I", "-c", PROGRAM]
 
     def _run(self, program: bytes) -> subprocess.CompletedProcess[bytes]:
@@ -68,16 +75,16 @@ class Sudo:
         except OSError as error:
             raise SudoError(f"sudo can't be run: {error.strerror}") from error
 
-    def _why(self, said: bytes) -> str:
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        told = lines[0].removeprefix("sudo: ") if lines else "it said nothing"
+    def _why(self, stderr: bytes) -> str:
+        lines = stderr.decode("utf-8", "replace").strip().splitlines()
+        message = lines[0].removeprefix("sudo: ") if lines else "it said nothing"
         if lines and lines[0].startswith("Traceback"):
-            told = f"{self.python}: {lines[-1]}"
-        return f"sudo as {self.user}: {told}"
+            message = f"{self.python}: {lines[-1]}"
+        return f"sudo as {self.user}: {message}"
 
 
-def has_user(name: str) -> bool:
-    """Whether the system knows a user of exactly this name. sudo itself would take `#0` as well."""
+def user_exists(name: str) -> bool:
+    """Return True if there is a user of exactly this name. sudo would also accept `#0`."""
     try:
         return pwd.getpwnam(name).pw_name == name
     except (KeyError, ValueError, UnicodeEncodeError):
@@ -85,11 +92,11 @@ def has_user(name: str) -> bool:
 
 
 def _program() -> str:
-    """One line that runs `as_user`, in ASCII whatever that user's encoding is."""
+    """Return one line of Python that runs `sudo_helper`, in ASCII for any encoding of that user."""
     source = resources.files("nbrun.system").joinpath("sudo_helper.py").read_text("utf-8")
-    return f"exec(compile({source!a}, '<nbrun as_user>', 'exec'))"
+    return f"exec(compile({source!a}, '<nbrun sudo_helper>', 'exec'))"
 
 
-def common_folder() -> str:
-    """Where every user can make folders: not this user's own temporary folder."""
+def shared_temp_dir() -> str:
+    """Return a directory in which every user can create directories, unlike a private $TMPDIR."""
     return "/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir()  # noqa: S108

@@ -1,9 +1,9 @@
-"""Runs as another Unix user, through sudo: starts that user's kernel, sends it signals, keeps its
-files.
+"""Code that runs as another Unix user, through sudo: it starts, signals and ends a kernel.
 
-It is sent as text over stdin with a request in JSON on the line after it, and answers in JSON on
-stdout (see `sudo`). It must not import nbrun, which that user's Python need not have. So nothing of
-a request is ever in the arguments or the environment of a process, where others could see it.
+`sudo` sends this file as text on stdin, with a request in JSON on the next line, and reads an
+answer in JSON from stdout. So nothing of a request is in the arguments or the environment of a
+process, where other users could read it. This file must not import nbrun, which that user's Python
+need not have.
 """
 
 import json
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Callable, Dict  # noqa: UP035  that user's Python may be an old one
 
 _STATUS, _OUTPUT = "status", "output"
-_PATIENCE = 5.0  # seconds that the keeper of a kernel that is gone has to say how it ended
+_STATUS_TIMEOUT = 5.0  # seconds for the parent of an ended kernel to write its exit status
 
 Request = Dict[str, Any]  # noqa: UP006
 
 
 def identify(request: Request) -> Request:
-    """Who this is, and whether it can enter the folder that the kernel is to run in."""
+    """Return this user's account. Fail if it can't enter the kernel's working folder."""
     import grp
     import pwd
 
@@ -44,13 +44,15 @@ def identify(request: Request) -> Request:
 
 
 def start(request: Request) -> Request:
-    """Make the kernel's folder, for this user alone, and start the kernel. A keeper of its own,
-    which outlives sudo, waits for its end."""
+    """Create the kernel's directory, for this user alone, and start the kernel.
+
+    A parent process, which outlives sudo, waits for the kernel's end.
+    """
     folder = Path(request["folder"])
-    folder.mkdir(mode=0o700)  # never one that was there before: it could be another's
+    folder.mkdir(mode=0o700)  # fails if it exists: another user could own it
     try:
         write(request)
-        answer = _kept(request)
+        answer = _start_parent(request)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -60,7 +62,7 @@ def start(request: Request) -> Request:
 
 
 def write(request: Request) -> Request:
-    """Put `files` into the folder, each at once in whole."""
+    """Write `files` into the directory, each replaced as a whole."""
     for name, text in request["files"].items():
         path = Path(request["folder"], name)
         fresh = path.with_name(name + ".new")
@@ -72,23 +74,23 @@ def write(request: Request) -> Request:
 
 
 def read(request: Request) -> Request:
-    """The texts of those of the files `names` that the folder has."""
-    found = [Path(request["folder"], name) for name in request["names"]]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in found if path.exists()}
+    """Return the texts of those of the files `names` that exist."""
+    paths = [Path(request["folder"], name) for name in request["names"]]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
     return {"files": texts}
 
 
 def send(request: Request) -> Request:
     """Send a signal to the kernel's process group."""
-    if _is_there(request):
+    if _is_kernel_alive(request):
         os.killpg(os.getpgid(request["pid"]), request["signal"])
     return {}
 
 
 def status(request: Request) -> Request:
-    """How the kernel ended, as its parent saw it: an exit status or a negative signal's number."""
+    """Return the kernel's exit status, as its parent wrote it, or a negative signal number."""
     path = Path(request["folder"], _STATUS)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _STATUS_TIMEOUT
     while path.parent.is_dir() and time.monotonic() < deadline:
         if path.exists():
             return {"status": int(path.read_text(encoding="ascii"))}
@@ -97,9 +99,11 @@ def status(request: Request) -> Request:
 
 
 def clear(request: Request) -> Request:
-    """End the kernel if it is there, remove its folder, and give what it wrote to its own stdout
-    and stderr, a byte a character."""
-    if _is_there(request):
+    """Kill the kernel if it is alive, remove its directory, and return its stdout and stderr.
+
+    The output is text with one character for each byte.
+    """
+    if _is_kernel_alive(request):
         os.killpg(os.getpgid(request["pid"]), 9)
     try:
         output = Path(request["folder"], _OUTPUT).read_bytes().decode("latin-1")
@@ -109,8 +113,8 @@ def clear(request: Request) -> Request:
     return {"output": output}
 
 
-def _is_there(request: Request) -> bool:
-    """Whether the process is the kernel still: its arguments name the folder."""
+def _is_kernel_alive(request: Request) -> bool:
+    """Return True if the process is the kernel: its arguments contain the directory's path."""
     pid = request["pid"]
     if pid <= 0:
         return False
@@ -124,24 +128,25 @@ def _is_there(request: Request) -> bool:
     return os.fsencode(request["folder"]) in words
 
 
-def _kept(request: Request) -> Request:
-    """The answer of a new keeper: the kernel's process id, or why there is none."""
+def _start_parent(request: Request) -> Request:
+    """Fork the kernel's parent, and return its answer: the kernel's process id, or an error."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         try:
             os.close(reading)
             os.setsid()
-            _keep(request, os.fdopen(writing, "w", encoding="ascii"))
+            _be_parent(request, os.fdopen(writing, "w", encoding="ascii"))
         finally:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, encoding="ascii") as pipe:
-        told = pipe.read()
-    answer: Request = json.loads(told or '{"error": "its keeper ended at once"}')
+        text = pipe.read()
+    answer: Request = json.loads(text or '{"error": "its keeper ended at once"}')
     return answer
 
 
-def _keep(request: Request, told: Any) -> None:
+def _be_parent(request: Request, pipe: Any) -> None:
+    """Start the kernel, answer to `pipe`, and write the kernel's exit status when it has ended."""
     folder = request["folder"]
     output = os.open(str(Path(folder, _OUTPUT)), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -152,15 +157,15 @@ def _keep(request: Request, told: Any) -> None:
             request["argv"], env=request["env"], cwd=request["cwd"], start_new_session=True
         )
     except OSError as error:
-        json.dump({"error": _told(error)}, told)
-        told.close()
+        json.dump({"error": _message(error)}, pipe)
+        pipe.close()
         return
-    json.dump({"pid": kernel.pid}, told)
-    told.close()
+    json.dump({"pid": kernel.pid}, pipe)
+    pipe.close()
     write({"folder": folder, "files": {_STATUS: str(kernel.wait())}})
 
 
-def _told(error: OSError) -> str:
+def _message(error: OSError) -> str:
     return ": ".join(str(part) for part in (error.filename, error.strerror) if part) or str(error)
 
 
@@ -170,12 +175,12 @@ _DO: Dict[str, Callable[[Request], Request]] = {  # noqa: UP006
 
 
 def main() -> None:
-    """Answer the request that is the next line of stdin."""
+    """Answer the request on the next line of stdin."""
     request = json.loads(sys.stdin.readline())
     try:
         answer = _DO[request["do"]](request)
     except OSError as error:
-        answer = {"error": _told(error)}
+        answer = {"error": _message(error)}
     sys.stdout.write(json.dumps(answer) + "\n")
 
 

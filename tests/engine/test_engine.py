@@ -25,19 +25,19 @@ from nbrun.errors import JournalError, KernelError
 from nbrun.journal import writer as journal_module
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.writer import Journal
-from nbrun.kernel.lazy_text import LongText
+from nbrun.kernel.lazy_text import LazyText
 from nbrun.kernel.messages import (
     Died,
     Displayed,
     InputWanted,
     KernelInfo,
+    LongTextPrinted,
     Message,
-    Printed,
-    PrintedMuch,
     Replied,
     Sink,
+    TextPrinted,
 )
-from nbrun.kernel.output_limit import OutputCap
+from nbrun.kernel.output_limit import OutputLimiter
 from tests.support.build_events import (
     OPERATOR,
     display,
@@ -62,12 +62,12 @@ def error(ename: str = "ValueError", evalue: str = "no such host") -> MakeMessag
 
 
 def prints(text: str) -> MakeMessage:
-    return lambda request: Printed(request=request, name="stdout", text=text)
+    return lambda request: TextPrinted(request=request, name="stdout", text=text)
 
 
 def prints_much(text: str) -> MakeMessage:
-    long = LongText(memoryview(msgspec.json.encode(text)))
-    return lambda request: PrintedMuch(request=request, name="stdout", text=long)
+    long = LazyText(memoryview(msgspec.json.encode(text)))
+    return lambda request: LongTextPrinted(request=request, name="stdout", text=long)
 
 
 def shows(text: str) -> MakeMessage:
@@ -154,9 +154,9 @@ class EngineRun:
     ) -> None:
         self.path = folder / "journal.jsonl"
         inbox: Inbox = queue.SimpleQueue()
-        cap = OutputCap(inbox.put)
+        limiter = OutputLimiter(inbox.put)
         self.kernel = FakeKernel(cells or {})
-        self.kernel.sink = cap
+        self.kernel.sink = limiter
         self.decisions = list(decisions)
         self.when: dict[type[Event], list[Decision]] = {}
         self.records: list[Record] = []
@@ -169,7 +169,7 @@ class EngineRun:
             Journal.create(self.path),
             inbox=inbox,
             kernel=self.kernel,
-            output_cap=cap,
+            output_limiter=limiter,
             publish=self.publish,
             save_notebook=self.save,
             on_journal_error=self.losses.append,
@@ -850,7 +850,7 @@ def test_code_that_cannot_be_sent_fails_step(tmp_path: Path) -> None:
 
 
 def test_output_after_attempt_is_late_and_in_order(tmp_path: Path) -> None:
-    late: MakeMessage = lambda _request: Printed(request="r1", name="stdout", text="thread")  # noqa: E731
+    late: MakeMessage = lambda _request: TextPrinted(request="r1", name="stdout", text="thread")  # noqa: E731
     cells = {"step_1()": [[prints("in time"), ok()]], "step_2()": [[late, prints("own"), ok()]]}
     stage = EngineRun(tmp_path, cells=cells)
     assert stage.run(2) == [

@@ -31,7 +31,7 @@ class Kernel:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, processes.MARK: str(folder)},
+            env={**os.environ, processes.KERNEL_MARK: str(folder)},
         )
         self.known = KernelProcess(
             pid=self._process.pid, connection_file=str(folder / "kernel.json")
@@ -59,7 +59,7 @@ class Kernel:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        for each in processes.marked(self.known):
+        for each in processes.marked_processes(self.known):
             os.kill(each.pid, signal.SIGKILL)
         for pid in self.started:
             if processes.exists(pid):
@@ -78,7 +78,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leftover_processes, "GRACE", 0.1)
 
 
-def pids(found: list[processes.Relative]) -> set[int]:
+def pids(found: list[processes.Descendant]) -> set[int]:
     return {each.pid for each in found}
 
 
@@ -93,18 +93,18 @@ def looked(found: LeftoverProcesses) -> list[leftover_processes.ev.ProcessesLeft
 def test_process_is_attributed_to_kernel_however_it_detaches(kernel: Kernel) -> None:
     below = kernel.starts("sleep", "600")
     own_session = kernel.starts("sleep", "600", start_new_session=True)
-    assert pids(processes.relatives(kernel.known, 0.0)) >= {below, own_session}
+    assert pids(processes.descendants(kernel.known, 0.0)) >= {below, own_session}
     kernel.starts("setsid", "--fork", "sleep", "611")
     kernel.starts("sh", "-c", "sleep 612 & exec true")
-    while len(sleepers := commands(processes.relatives(kernel.known, 0.0))) < 4:
+    while len(sleepers := commands(processes.descendants(kernel.known, 0.0))) < 4:
         time.sleep(0.01)
     assert sleepers == ["sleep 600", "sleep 600", "sleep 611", "sleep 612"]
     kernel.dies()
-    assert commands(processes.relatives(kernel.known, 0.0)) == sleepers, "by group, and by mark"
-    assert commands(processes.marked(kernel.known)) == sleepers
+    assert commands(processes.descendants(kernel.known, 0.0)) == sleepers, "by group, and by mark"
+    assert commands(processes.marked_processes(kernel.known)) == sleepers
 
 
-def commands(found: list[processes.Relative]) -> list[str]:
+def commands(found: list[processes.Descendant]) -> list[str]:
     return sorted(" ".join(each.command) for each in found if each.command[0] == "sleep")
 
 
@@ -113,7 +113,7 @@ def test_unmarked_process_is_found_while_parent_exists(kernel: Kernel) -> None:
     found = LeftoverProcesses(Redaction())
     found.attempt_started(attempt_started(), kernel.known)
     away = kernel.starts("env", "-i", "setsid", "sleep", "613")
-    while commands(processes.relatives(kernel.known, 0.0)) != ["sleep 613"]:
+    while commands(processes.descendants(kernel.known, 0.0)) != ["sleep 613"]:
         time.sleep(0.01)
     found.snapshot()
     kernel.dies()

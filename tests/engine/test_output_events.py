@@ -13,7 +13,7 @@ from nbrun.kernel.messages import (
     Displayed,
     DisplayUpdated,
     InputWanted,
-    Printed,
+    TextPrinted,
     WidgetChanged,
 )
 from tests.support.build_events import (
@@ -31,8 +31,8 @@ FIRST = attempt_started("s1")
 SECOND = attempt_started("s2")
 
 
-def printed(text: str, name: str = "stdout", request: str = "r1") -> Printed:
-    return Printed(request=request, name=name, text=text)
+def printed(text: str, name: str = "stdout", request: str = "r1") -> TextPrinted:
+    return TextPrinted(request=request, name=name, text=text)
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_widget_changes_are_merged_to_newest_state() -> None:
         message = WidgetChanged(request="r1", model="m", state={"value": value})
         assert collector.collect(message, running, 0.0) == []
     collector.collect(WidgetChanged(request="r1", model="n", state={"max": 3}), running, 0.0)
-    printed = Printed(request="r1", name="stdout", text="x")
+    printed = TextPrinted(request="r1", name="stdout", text="x")
     assert collector.collect(printed, running, 0.01) == [
         widgets_changed({"m": {"value": 99}, "n": {"max": 3}})
     ]

@@ -43,9 +43,13 @@ def live(tmp_path: Path) -> Iterator[Callable[..., Live]]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel is asked sooner, and its silence told of sooner."""
-    for name, seconds in (("QUIET", 0.2), ("IDLE_AFTER", 1.0), ("BUSY_AFTER", 2.5)):
+    for name, seconds in (
+        ("PROBE_AFTER", 0.2),
+        ("REPORT_IDLE_AFTER", 1.0),
+        ("REPORT_BUSY_AFTER", 2.5),
+    ):
         monkeypatch.setattr(watchdog, name, seconds)
-    monkeypatch.setattr(process, "_LOOK", 0.2)
+    monkeypatch.setattr(process, "_CHECK_INTERVAL", 0.2)
 
 
 # ── Those that do not answer ─────────────────────────────────────────────────────────────────

@@ -68,14 +68,14 @@ def kernel_in(folder: Path) -> subprocess.Popen[bytes]:
     code = "import sys; sys.stdin.read()"
     command = [sys.executable, "-c", code, "-f", str(folder / "kernel.json")]
     made = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    connection_dir.note_process(folder, made.pid)
+    connection_dir.record_pid(folder, made.pid)
     return made
 
 
 def test_a_kernel_that_outlived_its_supervisor_keeps_its_folder(parent: Path) -> None:
     folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
     kernel = kernel_in(folder)
-    connection_dir.note_ready(folder)
+    connection_dir.mark_ready(folder)
     connection_dir.sweep()
     assert folder.exists()
     assert kernel.poll() is None
@@ -95,7 +95,7 @@ def test_a_kernel_that_was_never_ready_is_ended_with_its_folder(parent: Path) ->
 
 def test_a_process_that_only_has_the_kernels_number_is_left_alone(parent: Path) -> None:
     folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
-    connection_dir.note_process(folder, os.getpid())
+    connection_dir.record_pid(folder, os.getpid())
     connection_dir.sweep()
     assert not folder.exists()
 

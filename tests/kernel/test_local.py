@@ -25,8 +25,8 @@ from nbrun.kernel.messages import (
     DisplayUpdated,
     InputWanted,
     Message,
-    Printed,
     Replied,
+    TextPrinted,
 )
 from nbrun.kernel.process import KernelLog
 
@@ -89,7 +89,9 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Talk]:
 
 
 def text(heard: list[Any], name: str = "stdout") -> str:
-    return "".join(each.text for each in heard if isinstance(each, Printed) and each.name == name)
+    return "".join(
+        each.text for each in heard if isinstance(each, TextPrinted) and each.name == name
+    )
 
 
 def is_alive(pid: int) -> bool:
@@ -124,9 +126,17 @@ def test_outputs_come_in_order_before_the_reply(talk: Talk) -> None:
         "get_ipython().display_pub.clear_output(wait=True)\n"
         "5"
     )
-    told = [each for each in heard if not (isinstance(each, Printed) and not each.text.strip())]
+    told = [each for each in heard if not (isinstance(each, TextPrinted) and not each.text.strip())]
     kinds = [type(each) for each in told]
-    assert kinds == [Printed, Printed, Displayed, DisplayUpdated, Cleared, Displayed, Replied]
+    assert kinds == [
+        TextPrinted,
+        TextPrinted,
+        Displayed,
+        DisplayUpdated,
+        Cleared,
+        Displayed,
+        Replied,
+    ]
     assert (told[0].text, told[1].name) == ("one\n", "stderr")
     assert told[2].display_id == told[3].display_id == "d1"
     assert told[3].data["text/plain"] == "'four'"
@@ -311,7 +321,7 @@ def test_a_password_is_asked_for_as_one(talk: Talk) -> None:
 
 def test_running_code_can_be_interrupted(talk: Talk) -> None:
     talk.kernel.execute("import time\nprint('on', flush=True)\ntime.sleep(60)")
-    talk.until(Printed)
+    talk.until(TextPrinted)
     began = time.monotonic()
     talk.kernel.interrupt()
     reply = talk.until(Replied)[-1]
@@ -329,7 +339,7 @@ def test_a_killed_kernel_says_so_last_and_another_can_be_started(alone: Talk) ->
     assert first.implementation == "ipython"
     pid = int(alone.value("kept = __import__('os').getpid()\nkept"))
     alone.kernel.execute("print('going', flush=True)\n!sleep 60")
-    alone.until(Printed)
+    alone.until(TextPrinted)
     alone.kernel.kill()
     death = alone.until(Died)[-1]
     assert death.generation == 1
@@ -524,7 +534,7 @@ print("all is done")
 
 def test_a_reply_that_an_interrupt_costs_does_not_leave_the_run_waiting(talk: Talk) -> None:
     request = talk.kernel.execute(LOSES_ITS_REPLY)
-    talk.until(Printed)
+    talk.until(TextPrinted)
     talk.kernel.interrupt()
     replied = talk.until(Replied)[-1]
     assert (replied.request, replied.ename) == (request, "KeyboardInterrupt")
@@ -534,7 +544,7 @@ def test_a_reply_that_an_interrupt_costs_does_not_leave_the_run_waiting(talk: Ta
 
 def test_an_interrupt_that_is_answered_is_answered_once(talk: Talk) -> None:
     request = talk.kernel.execute("print('on', flush=True)\nimport time; time.sleep(600)")
-    talk.until(Printed)
+    talk.until(TextPrinted)
     talk.kernel.interrupt()
     replied = talk.until(Replied)[-1]
     assert (replied.request, replied.ename, replied.evalue) == (request, "KeyboardInterrupt", "")

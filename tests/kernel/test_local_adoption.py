@@ -17,7 +17,7 @@ from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
-from nbrun.kernel.messages import Displayed, Idled, KernelInfo, Message, Printed, Replied
+from nbrun.kernel.messages import Displayed, Idled, KernelInfo, Message, Replied, TextPrinted
 
 PATIENCE = 30  # seconds
 
@@ -121,7 +121,7 @@ def test_one_that_is_at_work_is_heard_until_it_has_ended(short: Path, tmp_path: 
     assert orphan.said.empty()
     (tmp_path / "go").touch()
     heard = orphan.until(Idled)
-    assert "".join(each.text for each in heard if isinstance(each, Printed)) == "heard\n"
+    assert "".join(each.text for each in heard if isinstance(each, TextPrinted)) == "heard\n"
     assert (heard[-1].ended, heard[-1].error) == (1, None)
     orphan.kernel.shutdown()
     assert orphan.is_gone()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun.kernel import lazy_text, output_limit
-from nbrun.kernel.lazy_text import LongText
+from nbrun.kernel.lazy_text import LazyText
 from nbrun.kernel.messages import (
     Capped,
     Cleared,
@@ -18,18 +18,18 @@ from nbrun.kernel.messages import (
     Displayed,
     DisplayUpdated,
     InputWanted,
+    LongTextPrinted,
     Message,
-    Printed,
-    PrintedMuch,
     Replied,
+    TextPrinted,
     WidgetChanged,
 )
-from nbrun.kernel.output_limit import PER_OUTPUT, OutputCap
+from nbrun.kernel.output_limit import PER_OUTPUT, OutputLimiter
 from tests.support.build_events import display
 
 
-def printed(text: str, request: str = "r1") -> Printed:
-    return Printed(request=request, name="stdout", text=text)
+def printed(text: str, request: str = "r1") -> TextPrinted:
+    return TextPrinted(request=request, name="stdout", text=text)
 
 
 def shown(text: str, request: str = "r1") -> Displayed:
@@ -47,17 +47,17 @@ def replied(request: str = "r1") -> Replied:
 class Sunk:
     def __init__(self, limit: int) -> None:
         self.messages: list[Message] = []
-        self.cap = OutputCap(self.messages.append)
-        self.cap.limit = limit
+        self.limiter = OutputLimiter(self.messages.append)
+        self.limiter.limit = limit
 
     def hear(self, *messages: Message) -> "Sunk":
         for message in messages:
-            self.cap(message)
+            self.limiter(message)
         return self
 
     @property
     def text(self) -> str:
-        return "".join(each.text for each in self.messages if isinstance(each, Printed))
+        return "".join(each.text for each in self.messages if isinstance(each, TextPrinted))
 
     @property
     def told(self) -> list[Capped]:
@@ -101,9 +101,9 @@ def test_it_is_said_when_it_begins_and_when_the_attempt_has_ended() -> None:
 
 def test_what_comes_late_or_from_a_kernel_that_dies_is_said_too() -> None:
     sunk = Sunk(1000).hear(printed("x" * 2000), replied(), printed("late"))
-    sunk.cap.tell_all()
+    sunk.limiter.report_all_dropped()
     assert [each.outputs for each in sunk.told] == [1, 2]
-    sunk.cap.tell_all()
+    sunk.limiter.report_all_dropped()
     assert len(sunk.told) == 2
     dead = Sunk(1000).hear(printed("x" * 2000), printed("more"), Died(generation=1, why=""))
     assert [each.outputs for each in dead.told] == [1, 2]
@@ -126,7 +126,7 @@ def test_every_kind_of_output_counts() -> None:
 def test_another_attempt_has_a_limit_of_its_own_and_questions_always_pass() -> None:
     asked = InputWanted(request="r1", prompt="?", password=False)
     sunk = Sunk(1000).hear(printed("x" * 2000), asked)
-    sunk.cap.next_request(goes_on=False)
+    sunk.limiter.start_request(continues=False)
     sunk.hear(printed("other", "r2"), printed("late", "r1"))
     assert sunk.messages[-2:] == [asked, printed("other", "r2")]
 
@@ -134,11 +134,11 @@ def test_another_attempt_has_a_limit_of_its_own_and_questions_always_pass() -> N
 def test_what_a_step_that_is_run_again_by_itself_prints_shares_the_room_of_the_first() -> None:
     sunk = Sunk(1000).hear(printed("x" * 500))
     for number in range(2, 50):
-        sunk.cap.next_request(goes_on=True)
+        sunk.limiter.start_request(continues=True)
         sunk.hear(printed("y" * 500, f"r{number}"), replied(f"r{number}"))
     assert len(sunk.text) <= 1000
     assert sum(each.bytes for each in sunk.told if each.request != "r2") == 47 * 500
-    sunk.cap.next_request(goes_on=False)
+    sunk.limiter.start_request(continues=False)
     sunk.hear(printed("z" * 500, "r50"))
     assert sunk.messages[-1] == printed("z" * 500, "r50")
 
@@ -177,12 +177,12 @@ def test_a_text_of_a_hundred_megabytes_comes_in_pieces(monkeypatch: pytest.Monke
     text = "".join(map(chr, range(200, 1200)))
     sunk = Sunk(10_000).hear(printed(text))
     assert sunk.text == text
-    assert max(len(each.text) for each in sunk.messages if isinstance(each, Printed)) == 100
+    assert max(len(each.text) for each in sunk.messages if isinstance(each, TextPrinted)) == 100
 
 
-def much(text: str) -> PrintedMuch:
+def much(text: str) -> LongTextPrinted:
     literal = memoryview(msgspec.json.encode(text))
-    return PrintedMuch(request="r1", name="stdout", text=LongText(literal))
+    return LongTextPrinted(request="r1", name="stdout", text=LazyText(literal))
 
 
 @given(st.text(min_size=30, max_size=300), st.integers(PER_OUTPUT + 1, 3000))

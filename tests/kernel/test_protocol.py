@@ -14,9 +14,9 @@ from nbrun.kernel.messages import (
     Displayed,
     DisplayUpdated,
     InputWanted,
-    Printed,
-    PrintedMuch,
+    LongTextPrinted,
     Replied,
+    TextPrinted,
     WidgetChanged,
 )
 
@@ -65,7 +65,7 @@ def test_printed_text_that_is_very_long_is_decoded_by_who_takes_it(buffer: Any) 
     found = protocol.unpack(long, SESSION.sign)
     assert protocol.parent(found) == "r1"
     said = protocol.as_message("r1", found["msg_type"], found["content"])
-    assert isinstance(said, PrintedMuch)
+    assert isinstance(said, LongTextPrinted)
     assert {(each.request, each.name) for each in said.pieces()} == {("r1", "stderr")}
     assert "".join(each.text for each in said.pieces()) == text
 
@@ -82,7 +82,7 @@ def test_a_very_long_message_that_is_read_whole_says_the_same(text: Any, expecte
     content = {"name": "stdout", "text": text, "more": "x" * protocol.LONG}
     found = protocol.unpack(parts(content), SESSION.sign)
     said = protocol.as_message("r1", found["msg_type"], found["content"])
-    assert said == Printed(request="r1", name="stdout", text=expected)
+    assert said == TextPrinted(request="r1", name="stdout", text=expected)
 
 
 def test_a_very_long_message_that_is_no_utf_8_is_read_all_the_same() -> None:
@@ -146,9 +146,9 @@ def test_a_message_without_a_parent_names_no_request(header: dict[str, Any]) -> 
         (
             "stream",
             {"name": "stderr", "text": "careful"},
-            Printed(request="r1", name="stderr", text="careful"),
+            TextPrinted(request="r1", name="stderr", text="careful"),
         ),
-        ("stream", {"name": "stdout"}, Printed(request="r1", name="stdout", text="")),
+        ("stream", {"name": "stdout"}, TextPrinted(request="r1", name="stdout", text="")),
         (
             "display_data",
             {"data": {"text/plain": "3"}, "metadata": {"a": 1}, "transient": {"display_id": "d1"}},

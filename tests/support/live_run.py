@@ -15,7 +15,7 @@ from nbrun.engine.engine import Engine, Inbox, SubmittedDecision
 from nbrun.journal.writer import Journal
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
-from nbrun.kernel.output_limit import OutputCap
+from nbrun.kernel.output_limit import OutputLimiter
 from nbrun.kernel.process import KernelLog
 from tests.support.build_events import OPERATOR, run_started, step
 
@@ -35,15 +35,15 @@ class Live:
         self._said: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._decisions = list(decisions)
         inbox: Inbox = queue.SimpleQueue()
-        cap = OutputCap(inbox.put)
+        limiter = OutputLimiter(inbox.put)
         launcher = KernelLauncher(kernel, cwd=folder, attended=True)
-        self._kernel = LocalKernel(launcher, cap, log=KernelLog(folder / "kernel.log"))
+        self._kernel = LocalKernel(launcher, limiter, log=KernelLog(folder / "kernel.log"))
         self.events: list[Event] = []
         self.engine = Engine(
             Journal.create(folder / "journal.jsonl"),
             inbox=inbox,
             kernel=self._kernel,
-            output_cap=cap,
+            output_limiter=limiter,
             publish=self._publish,
             save_notebook=lambda _end: None,
             redaction=redaction,

@@ -9,8 +9,8 @@ import pytest
 
 from nbrun.errors import UsageError
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.system.files import for_readers
-from nbrun.system.group_access import gid_of, obstacle
+from nbrun.system.files import set_reader_mode
+from nbrun.system.group_access import blocking_folder, gid_of
 
 MINE = os.getgid()
 
@@ -33,8 +33,8 @@ def test_a_group_gets_through_a_folder_as_its_mode_says(
         folder = Path(made)
         os.chown(folder, -1, MINE)
         folder.chmod(mode)
-        assert obstacle(folder, gid) is None
-        assert obstacle(folder / "run", gid) == (None if through else folder)
+        assert blocking_folder(folder, gid) is None
+        assert blocking_folder(folder / "run", gid) == (None if through else folder)
 
 
 @pytest.mark.parametrize(("folder", "file"), [(0o710, 0o640), (0o700, 0o600), (0o755, 0o600)])
@@ -45,7 +45,7 @@ def test_a_file_is_for_the_group_where_the_runs_folder_is_shared(
     path.touch()
     tmp_path.chmod(folder)
     fd = os.open(path, os.O_RDONLY)
-    for_readers(fd, tmp_path)
+    set_reader_mode(fd, tmp_path)
     os.close(fd)
     assert stat.S_IMODE(path.stat().st_mode) == file
     assert path.stat().st_gid == tmp_path.stat().st_gid

@@ -11,8 +11,8 @@ import pytest
 
 from nbrun.errors import KernelError, UsageError
 from nbrun.kernel import runtime_dir
-from nbrun.kernel.connection_dir import make, note_process, sweep
-from nbrun.kernel.roles.roles import Ground, Held, Role, take
+from nbrun.kernel.connection_dir import make, record_pid, sweep
+from nbrun.kernel.roles.roles import Role, RoleContext, RunRole, take
 from nbrun.system import sudo
 from nbrun.system.sudo import Sudo, SudoError
 from tests.support.other_users import OtherUsers
@@ -35,8 +35,8 @@ def user(other_users: OtherUsers) -> Sudo:
     return Sudo(other_users.user, other_users.python)
 
 
-def ground(python: str, cwd: str = "/") -> Ground:
-    return Ground({"PATH": "/bin", "TMPDIR": "/x"}, python=python, cwd=cwd, here=Path("/"))
+def ground(python: str, cwd: str = "/") -> RoleContext:
+    return RoleContext({"PATH": "/bin", "TMPDIR": "/x"}, python=python, cwd=cwd, here=Path("/"))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -51,7 +51,7 @@ def test_a_name_that_is_no_users_is_refused_before_sudo_sees_it(
 def test_a_role_is_that_users_environment_and_says_who_it_is(user: Sudo) -> None:
     role = Role("dba", env={"PGHOST": "db1", "HOME": "/srv"}, unix_user=user.user)
     taken = take(role, ground(user.python))
-    assert taken.furnishing.environment("/folder") == {
+    assert taken.environment.variables("/folder") == {
         "PATH": "/bin",
         "USER": user.user,
         "LOGNAME": user.user,
@@ -59,7 +59,7 @@ def test_a_role_is_that_users_environment_and_says_who_it_is(user: Sudo) -> None
         "SHELL": "/bin/sh",
         "PGHOST": "db1",
     }
-    (who,) = taken.told().identities
+    (who,) = taken.recorded().identities
     assert (who.kind, who.who) == ("unix", user.user)
     assert who.detail.startswith("uid ")
 
@@ -127,7 +127,7 @@ class Stand:
         self.argv = [*argv, self.connection_file]
         self.process: Any = None
 
-    def launch_by(self, launch: Any) -> None:
+    def launch_with(self, launch: Any) -> None:
         self._launch = launch
 
     def start_kernel(self, cwd: str, env: dict[str, str]) -> None:
@@ -135,43 +135,43 @@ class Stand:
 
 
 def test_its_files_are_that_users_alone_and_replaced_at_once(user: Sudo, kept: Path) -> None:
-    lodged = runtime_dir.new(kept, user)
+    runtime = runtime_dir.create(kept, user)
     stand = Stand(kept, "/bin/sh", "-c", 'echo "$0 $X"; cat')
-    lodged.boot(stand, "/", {"X": "it's $(id)\n"}, {"role.kubeconfig": "old"})
-    folder = Path(lodged.folder)
+    runtime.start_kernel(stand, "/", {"X": "it's $(id)\n"}, {"role.kubeconfig": "old"})
+    folder = Path(runtime.folder)
     assert folder.owner() == user.user
     assert folder.stat().st_mode & 0o777 == 0o700
-    lodged.write({"role.kubeconfig": "new ü\n"})
-    assert lodged.read(["role.kubeconfig", "role.none"]) == {"role.kubeconfig": "new ü\n"}
+    runtime.write({"role.kubeconfig": "new ü\n"})
+    assert runtime.read(["role.kubeconfig", "role.none"]) == {"role.kubeconfig": "new ü\n"}
     assert {path.name for path in folder.iterdir()} >= {"kernel.json", "role.kubeconfig"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in folder.iterdir())
     assert stand.process.wait(timeout=30) == 0  # its stdin is empty
-    written = lodged.clear(stand.process.pid).decode()
+    written = runtime.clear(stand.process.pid).decode()
     assert written == f"{folder}/kernel.json it's $(id)\n\n"
     assert not folder.exists()
 
 
 def test_a_kernel_that_can_not_be_started_leaves_nothing(user: Sudo, kept: Path) -> None:
-    lodged = runtime_dir.new(kept, user)
+    runtime = runtime_dir.create(kept, user)
     with pytest.raises(SudoError, match="/no/such/kernel: No such file"):
-        lodged.boot(Stand(kept, "/no/such/kernel"), "/", {}, {})
-    assert not Path(lodged.folder).exists()
+        runtime.start_kernel(Stand(kept, "/no/such/kernel"), "/", {}, {})
+    assert not Path(runtime.folder).exists()
 
 
 def test_no_folder_that_was_there_before_is_taken(user: Sudo, kept: Path) -> None:
-    lodged = runtime_dir.new(kept, user)
-    Path(lodged.folder).mkdir()
+    runtime = runtime_dir.create(kept, user)
+    Path(runtime.folder).mkdir()
     with pytest.raises(SudoError, match="File exists"):
-        lodged.boot(Stand(kept, "/bin/true"), "/", {}, {})
-    Path(lodged.folder).rmdir()
+        runtime.start_kernel(Stand(kept, "/bin/true"), "/", {}, {})
+    Path(runtime.folder).rmdir()
 
 
 def test_a_process_that_only_has_the_kernels_number_is_sent_nothing(user: Sudo, kept: Path) -> None:
-    lodged = runtime_dir.new(kept, user)
+    runtime = runtime_dir.create(kept, user)
     with subprocess.Popen(["sleep", "60"], user=user.user) as other:
-        held = lodged.hold(other.pid)
+        held = runtime.process_handle(other.pid)
         held.send_signal(9)
-        lodged.clear(other.pid)
+        runtime.clear(other.pid)
         assert other.poll() is None
         other.kill()
 
@@ -181,26 +181,26 @@ def test_what_a_dead_supervisor_left_of_a_kernel_that_was_never_ready_is_ended(u
     ended.wait()
     made = make()
     kept = made.rename(made.with_name(f"nbrun-kernel-{ended.pid}-abcd1234"))
-    lodged = runtime_dir.new(kept, user)
+    runtime = runtime_dir.create(kept, user)
     stand = Stand(kept, "/bin/sleep", "60")
     stand.argv = ["/bin/sh", "-c", "sleep 60 # $0", stand.connection_file]
-    lodged.boot(stand, "/", {}, {})
-    note_process(kept, stand.process.pid)
+    runtime.start_kernel(stand, "/", {}, {})
+    record_pid(kept, stand.process.pid)
     sweep()
     assert not kept.exists()
-    assert not Path(lodged.folder).exists()
+    assert not Path(runtime.folder).exists()
     assert stand.process.wait(timeout=30) is not None
 
 
 def test_where_a_kernel_lives_is_noted_beside_its_supervisors_files(
     user: Sudo, tmp_path: Path
 ) -> None:
-    assert runtime_dir.of(tmp_path) == runtime_dir.Here(tmp_path)
-    assert runtime_dir.of(tmp_path) == runtime_dir.new(tmp_path, None)
-    assert runtime_dir.new(tmp_path, user) == runtime_dir.of(tmp_path)
+    assert runtime_dir.find(tmp_path) == runtime_dir.OwnRuntimeDir(tmp_path)
+    assert runtime_dir.find(tmp_path) == runtime_dir.create(tmp_path, None)
+    assert runtime_dir.create(tmp_path, user) == runtime_dir.find(tmp_path)
     (tmp_path / "kernel.user").write_text("{}")
     with pytest.raises(KernelError, match=r"kernel.user: can't be read"):
-        runtime_dir.of(tmp_path)
+        runtime_dir.find(tmp_path)
 
 
 def test_a_role_is_taken_again_for_each_kernel_but_the_first(tmp_path: Path) -> None:
@@ -209,14 +209,14 @@ def test_a_role_is_taken_again_for_each_kernel_but_the_first(tmp_path: Path) -> 
     counter.chmod(0o755)
     role = Role("dba", env_from_cmd={"TOKEN": str(counter)})
     learnt: list[Any] = []
-    held = Held(role, Ground({}, python="", cwd="/", here=tmp_path))
-    held.learn = learnt.append
-    assert held.for_kernel().secrets == {"TOKEN": "1-secret"}
+    held = RunRole(role, RoleContext({}, python="", cwd="/", here=tmp_path))
+    held.on_secrets = learnt.append
+    assert held.for_next_kernel().secrets == {"TOKEN": "1-secret"}
     assert learnt == []
-    assert held.for_kernel().secrets == {"TOKEN": "2-secret"}
+    assert held.for_next_kernel().secrets == {"TOKEN": "2-secret"}
     assert learnt == [{"TOKEN": "2-secret"}]
-    assert held.renewed().told().env_from_cmd == ("TOKEN",)  # which a kernel at work has
-    assert held.for_kernel().secrets == {"TOKEN": "3-secret"}
+    assert held.take_again().recorded().env_from_cmd == ("TOKEN",)  # which a kernel at work has
+    assert held.for_next_kernel().secrets == {"TOKEN": "3-secret"}
     counter.unlink()
     with pytest.raises(UsageError, match="the role dba, TOKEN"):
-        held.for_kernel()
+        held.for_next_kernel()

@@ -1,11 +1,13 @@
-"""An AWS identity for a kernel: a role of STS's, or a profile's own; the only importer of boto3.
+"""AWS identities of kernels: a role assumed through STS, or a profile. Only this module uses boto3.
 
-The credentials of a role reach the kernel by `credential_process`: a config file of its own names a
-command that prints a file beside it, which is written anew before they end. A kernel at work sees
-the new ones, since AWS's SDKs and its CLI run the command again when the `Expiration` that it
-printed comes near; variables and a plain credentials file are read once. A server on the loopback
-(AWS_CONTAINER_CREDENTIALS_FULL_URI) would do as well while there is one, and fail the kernel that
-outlives its supervisor. Source: AWS SDKs and Tools Reference Guide, "Process credential provider".
+A kernel gets a role's credentials through `credential_process`: a config file in its runtime
+directory names a command that prints a second file, which nbrun replaces before the credentials
+expire. AWS's SDKs and the AWS CLI run the command again shortly before the `Expiration` that it
+printed, so that a running kernel sees the new credentials. They would read variables and a plain
+credentials file only once. A server on the loopback interface (AWS_CONTAINER_CREDENTIALS_FULL_URI)
+would fail a kernel that outlives its supervisor.
+
+Source: AWS SDKs and Tools Reference Guide, "Process credential provider".
 """
 
 import json
@@ -20,13 +22,15 @@ from typing import Any
 
 from nbrun.core.model import Identity
 from nbrun.errors import UsageError
-from nbrun.kernel.roles.environment import FOLDER, Part
+from nbrun.kernel.roles.environment import RUNTIME_DIR, RolePart
 
 SHORTEST, LONGEST = 900, 43_200  # seconds of a session: STS, AssumeRole, DurationSeconds
-_FALLBACK_REGION = "us-east-1"  # of STS alone, where no region is set
-_CONFIG, _CREDENTIALS, PRINTED = "role.aws-config", "role.aws-credentials", "role.aws.json"
-_NAMES = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-# What an SDK would take credentials from before it looks into the files that are given to it.
+_FALLBACK_REGION = "us-east-1"  # for STS alone, if no region is set
+_CONFIG_FILE = "role.aws-config"
+_NO_CREDENTIALS_FILE = "role.aws-credentials"  # empty, so that an SDK reads no other one
+CREDENTIALS_FILE = "role.aws.json"  # printed by `credential_process`
+_KEY_NAMES = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+# Variables from which an SDK would take other credentials than from the files that nbrun gives it.
 RESERVED = frozenset(
     f"AWS_{name}"
     for name in (
@@ -41,9 +45,12 @@ RESERVED = frozenset(
 
 
 @dataclass(frozen=True)
-class Aws:
-    """What a role says of AWS. `duration` in seconds, None for the default of STS (an hour);
-    `session_tags`: the session has tags, which the role's trust policy has to allow."""
+class AwsSettings:
+    """The AWS keys of a role.
+
+    `duration` of the session is in seconds; None is the default of STS, an hour. `session_tags`:
+    the session has tags, which the role's trust policy must allow.
+    """
 
     profile: str = ""
     role_arn: str = ""
@@ -51,14 +58,16 @@ class Aws:
     session_tags: bool = True
 
 
-def part(where: str, wanted: Aws, operator: str, run: str, environ: Mapping[str, str]) -> Part:
-    """Become who `wanted` says, for the run `run` of `operator`.
+def role_part(
+    where: str, wanted: AwsSettings, operator: str, run: str, environ: Mapping[str, str]
+) -> RolePart:
+    """Assume the role, or look up the profile, for the run `run` of `operator`.
 
     Raises:
-        UsageError: it can't be done.
+        UsageError: boto3 is missing, or AWS refuses; the message says why.
     """
     key = "aws_role_arn" if wanted.role_arn else "aws_profile"
-    with _told(f"{where}: {key}"):
+    with _usage_errors(f"{where}: {key}"):
         session = _session(wanted.profile)
         region = session.region_name or environ.get("AWS_REGION")  # which boto3 does not read
         sts = _sts(session, region or _FALLBACK_REGION)
@@ -68,14 +77,20 @@ def part(where: str, wanted: Aws, operator: str, run: str, environ: Mapping[str,
 
 
 def secrets_of(text: str) -> dict[str, str]:
-    """What is secret in the file PRINTED of a kernel's folder. ValueError when it is none."""
+    """Return the secrets in a kernel's CREDENTIALS_FILE, given its text.
+
+    Raises:
+        ValueError, KeyError: `text` is not such a file.
+    """
     keys = json.loads(text)
-    return _secrets(*(str(keys[name]) for name in _NAMES))
+    return _secrets(*(str(keys[name]) for name in _KEY_NAMES))
 
 
 def session_name(operator: str, run: str) -> str:
-    """`OPERATOR@RUN` in 64 characters: what STS does not take becomes `-`; of a long operator's
-    name the first 20 are kept, and of a long run's the beginning and the last 5.
+    """Return `OPERATOR@RUN` in at most 64 characters, with `-` for those that STS does not allow.
+
+    A long operator's name keeps its first 20 characters, a long run's id its beginning and its last
+    5.
 
     Source: STS, AssumeRole, RoleSessionName: `[\\w+=,.@-]*`, 2 to 64.
     """
@@ -86,7 +101,7 @@ def session_name(operator: str, run: str) -> str:
 
 
 def tag_value(text: str) -> str:
-    """`text` in 256 characters; what STS does not take becomes `-`.
+    """Return at most 256 characters of `text`, with `-` for those that STS does not allow.
 
     Source: STS, Tag, Value: `[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*`.
     """
@@ -99,8 +114,8 @@ def _ascii(text: str) -> str:
 
 
 @contextmanager
-def _told(where: str) -> Iterator[None]:
-    """What boto3 raises as an error of the operator's."""
+def _usage_errors(where: str) -> Iterator[None]:
+    """Turn errors of boto3 into a UsageError that begins with `where`."""
     try:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
@@ -110,12 +125,14 @@ def _told(where: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        told, hint = " ".join(str(error).split()), ""
-        if "TagSession" in told:
+        message, hint = " ".join(str(error).split()), ""
+        if "TagSession" in message:
             hint = ". The session has tags: allow sts:TagSession, or set aws_session_tags = false"
-        raise UsageError(f"{where}: {told}{hint}") from error
-    except EOFError as error:  # a profile with mfa_serial asks, and there is no terminal
-        raise UsageError(f"{where}: it asks for something, such as a code of MFA") from error
+        raise UsageError(f"{where}: {message}{hint}") from error
+    except EOFError as error:  # boto3 prompts for a profile with mfa_serial; stdin is no terminal
+        raise UsageError(
+            f"{where}: AWS asks for input, such as an MFA code, and nbrun can't prompt for it here"
+        ) from error
 
 
 def _session(profile: str) -> Any:
@@ -127,29 +144,29 @@ def _session(profile: str) -> Any:
 def _sts(session: Any, region: str) -> Any:
     from botocore.config import Config
 
-    patient = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 3})
-    return session.client("sts", region_name=region, config=patient)
+    config = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 3})
+    return session.client("sts", region_name=region, config=config)
 
 
-def _request(wanted: Aws, operator: str, run: str) -> dict[str, Any]:
+def _request(wanted: AwsSettings, operator: str, run: str) -> dict[str, Any]:
     request: dict[str, Any] = {
         "RoleArn": wanted.role_arn,
         "RoleSessionName": session_name(operator, run),
     }
     if wanted.session_tags:
-        told = {"nbrun-operator": operator, "nbrun-run": run}
-        request["Tags"] = [{"Key": key, "Value": tag_value(text)} for key, text in told.items()]
+        tags = {"nbrun-operator": operator, "nbrun-run": run}
+        request["Tags"] = [{"Key": key, "Value": tag_value(text)} for key, text in tags.items()]
     if wanted.duration is not None:
         request["DurationSeconds"] = wanted.duration
     return request
 
 
-def _profile(session: Any, sts: Any, profile: str, environ: Mapping[str, str]) -> Part:
-    """The name of the profile and where its files are; who that is, asked of AWS."""
+def _profile(session: Any, sts: Any, profile: str, environ: Mapping[str, str]) -> RolePart:
+    """Give the kernel the profile's name and the place of its files, and ask AWS whose it is."""
     who = sts.get_caller_identity()
     keys = session.get_credentials().get_frozen_credentials()
     files = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
-    return Part(
+    return RolePart(
         env={"AWS_PROFILE": profile, "AWS_SDK_LOAD_CONFIG": "1"}
         | {name: environ[name] for name in files if name in environ},
         secrets=_secrets(keys.access_key, keys.secret_key, keys.token),
@@ -157,22 +174,27 @@ def _profile(session: Any, sts: Any, profile: str, environ: Mapping[str, str]) -
     )
 
 
-def _assumed(answer: dict[str, Any], region: str | None) -> Part:
+def _assumed(answer: dict[str, Any], region: str | None) -> RolePart:
     keys = answer["Credentials"]
     until = _rfc3339(keys["Expiration"])
-    printed = {"Version": 1, **{name: keys[name] for name in _NAMES}, "Expiration": until}
-    config = f'[default]\ncredential_process = {shutil.which("cat")} "{FOLDER}/{PRINTED}"\n'
+    printed = {"Version": 1, **{name: keys[name] for name in _KEY_NAMES}, "Expiration": until}
+    command = f'{shutil.which("cat")} "{RUNTIME_DIR}/{CREDENTIALS_FILE}"'
+    config = f"[default]\ncredential_process = {command}\n"
     if region:
         config += f"region = {region}\n"
-    return Part(
+    return RolePart(
         env={
-            "AWS_CONFIG_FILE": f"{FOLDER}/{_CONFIG}",
-            "AWS_SHARED_CREDENTIALS_FILE": f"{FOLDER}/{_CREDENTIALS}",
-            "AWS_SDK_LOAD_CONFIG": "1",  # without it Go's first SDK reads no config
+            "AWS_CONFIG_FILE": f"{RUNTIME_DIR}/{_CONFIG_FILE}",
+            "AWS_SHARED_CREDENTIALS_FILE": f"{RUNTIME_DIR}/{_NO_CREDENTIALS_FILE}",
+            "AWS_SDK_LOAD_CONFIG": "1",  # version 1 of the Go SDK reads no config file without it
             "AWS_EC2_METADATA_DISABLED": "true",  # never the machine's own identity instead
         },
-        files={_CONFIG: config, _CREDENTIALS: "", PRINTED: json.dumps(printed)},
-        secrets=_secrets(*(keys[name] for name in _NAMES)),
+        files={
+            _CONFIG_FILE: config,
+            _NO_CREDENTIALS_FILE: "",
+            CREDENTIALS_FILE: json.dumps(printed),
+        },
+        secrets=_secrets(*(keys[name] for name in _KEY_NAMES)),
         identity=Identity(kind="aws", who=answer["AssumedRoleUser"]["Arn"], until=until),
     )
 

@@ -1,17 +1,22 @@
-"""What a role gives to a kernel: variables and files, and as whom both let it act."""
+"""The environment of a kernel with a role: its variables and files, its secrets and identities."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nbrun.core.model import Identity
 
-FOLDER = "\0"  # in a variable or a file: the kernel's folder, which is made later
+# Stands in variables and files for the path of the kernel's runtime directory, which is created
+# later. No variable can contain this character.
+RUNTIME_DIR = "\0"
 
 
 @dataclass(frozen=True)
-class Part:
-    """What some keys of a role come to. `secrets` are values that nobody may see, by a name that
-    stands in their place; `files` are texts, by their names in the kernel's folder."""
+class RolePart:
+    """The contribution of some keys of a role, such as all `aws_` keys.
+
+    `files` are texts by their names in the runtime directory. `secrets` are values to redact, by
+    the name that replaces them.
+    """
 
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -20,29 +25,31 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Furnishing:
-    """All that a kernel gets. FOLDER may stand in `env` and `files`."""
+class KernelEnvironment:
+    """Everything that a kernel with a role gets. `env` and `files` may contain RUNTIME_DIR."""
 
     env: Mapping[str, str]
     files: Mapping[str, str]
     secrets: Mapping[str, str]
     identities: tuple[Identity, ...]
 
-    def environment(self, folder: str) -> dict[str, str]:
-        return _placed(self.env, folder)
+    def variables(self, folder: str) -> dict[str, str]:
+        """Return the variables of a kernel whose runtime directory is `folder`."""
+        return _with_folder(self.env, folder)
 
-    def texts(self, folder: str) -> dict[str, str]:
-        return _placed(self.files, folder)
+    def file_texts(self, folder: str) -> dict[str, str]:
+        """Return the files of a kernel whose runtime directory is `folder`, as texts by name."""
+        return _with_folder(self.files, folder)
 
 
-def together(env: Mapping[str, str], parts: Iterable[Part]) -> Furnishing:
-    """`env` and all `parts`, of which no two have the same variable or file."""
-    found = list(parts)
-    return Furnishing(
-        env={**env, **_merged(part.env for part in found)},
-        files=_merged(part.files for part in found),
-        secrets=_merged(part.secrets for part in found),
-        identities=tuple(part.identity for part in found if part.identity is not None),
+def combine(env: Mapping[str, str], parts: Iterable[RolePart]) -> KernelEnvironment:
+    """Add `parts` to the variables `env`. No two parts may set the same variable or file."""
+    all_parts = list(parts)
+    return KernelEnvironment(
+        env={**env, **_merged(part.env for part in all_parts)},
+        files=_merged(part.files for part in all_parts),
+        secrets=_merged(part.secrets for part in all_parts),
+        identities=tuple(part.identity for part in all_parts if part.identity is not None),
     )
 
 
@@ -50,5 +57,5 @@ def _merged(tables: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: value for table in tables for name, value in table.items()}
 
 
-def _placed(texts: Mapping[str, str], folder: str) -> dict[str, str]:
-    return {name: text.replace(FOLDER, folder) for name, text in texts.items()}
+def _with_folder(texts: Mapping[str, str], folder: str) -> dict[str, str]:
+    return {name: text.replace(RUNTIME_DIR, folder) for name, text in texts.items()}

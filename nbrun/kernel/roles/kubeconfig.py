@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from nbrun.core.model import Identity
 from nbrun.core.secret_encodings import secret_fault
 from nbrun.errors import UsageError
-from nbrun.kernel.roles.environment import FOLDER, Part
+from nbrun.kernel.roles.environment import RUNTIME_DIR, RolePart
 from nbrun.kernel.roles.kubectl import Context, Entry, Kubectl
 
 RESERVED = frozenset({"KUBECONFIG"})  # variables that the role sets
@@ -25,7 +25,7 @@ _SECRET_WORDS = ("token", "secret", "password", "key")
 
 
 @dataclass(frozen=True)
-class Kube:
+class KubeSettings:
     """The Kubernetes keys of a role: a context, and the user and groups to impersonate in it."""
 
     context: str
@@ -33,7 +33,9 @@ class Kube:
     groups: tuple[str, ...] = ()
 
 
-def part(where: str, wanted: Kube, environ: Mapping[str, str], *, embed_token: bool) -> Part:
+def role_part(
+    where: str, wanted: KubeSettings, environ: Mapping[str, str], *, embed_token: bool
+) -> RolePart:
     """Return a kubeconfig that has only the context, its cluster and its user.
 
     Certificates and keys are embedded. So is the token of a `tokenFile` if `embed_token` is set,
@@ -49,8 +51,8 @@ def part(where: str, wanted: Kube, environ: Mapping[str, str], *, embed_token: b
     secrets = _checked(where, dict(_secrets(where, found.cluster, user)))
     if embed_token:
         user = _with_token(where, user)
-    return Part(
-        env={"KUBECONFIG": f"{FOLDER}/{FILE}"},
+    return RolePart(
+        env={"KUBECONFIG": f"{RUNTIME_DIR}/{FILE}"},
         files={FILE: json.dumps(_config(wanted.context, found, user), indent=1)},  # JSON is YAML
         secrets=secrets,
         identity=_identity(wanted.context, found, user),
@@ -69,7 +71,7 @@ def secrets_of(text: str) -> dict[str, str]:
     return dict(_secrets(FILE, cluster["cluster"], user["user"]))
 
 
-def _impersonating(wanted: Kube, user: Entry) -> Entry:
+def _impersonating(wanted: KubeSettings, user: Entry) -> Entry:
     if not wanted.impersonate:
         return user
     own = {key: value for key, value in user.items() if key not in _IMPERSONATION}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbrun.errors import ParameterError, UsageError
 from nbrun.runbook.parameters.types import RawValue, raw_text
-from nbrun.system.secret_command import printed
+from nbrun.system.secret_command import read_secret
 
 PREFIX = "NBRUN_PARAM_"
 
@@ -161,6 +161,6 @@ def _from_keyring(place: str) -> str:
 
 def _from_command(command: str) -> str:
     try:
-        return printed(command)
+        return read_secret(command)
     except UsageError as error:
         raise ParameterError(f"@cmd:{error}") from None

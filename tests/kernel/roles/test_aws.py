@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbrun.errors import UsageError
-from nbrun.kernel.roles.aws import Aws, session_name, tag_value
-from nbrun.kernel.roles.roles import Ground, Role, Taken, secrets_in, take
+from nbrun.kernel.roles.aws import AwsSettings, session_name, tag_value
+from nbrun.kernel.roles.roles import Role, RoleContext, TakenRole, secrets_in, take
 from tests.support.sts_server import ROLE, Sts
 
 RUN = "20261125-065512-failover-x7f2"
@@ -35,12 +35,12 @@ def operators(sts: Sts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     (tmp_path / "credentials").write_text(f"[prod]\n{keys}[$(id) 'x']\n{keys}")
 
 
-def taken(operator: str = "ada", run: str = RUN, **said: Any) -> Taken:
+def taken(operator: str = "ada", run: str = RUN, **said: Any) -> TakenRole:
 
-    ground = Ground(
+    ground = RoleContext(
         dict(os.environ), python="", cwd="/", here=Path("/"), run=run, operator=operator
     )
-    return take(Role("dba", aws=Aws(**said)), ground)
+    return take(Role("dba", aws=AwsSettings(**said)), ground)
 
 
 def test_a_role_is_assumed_for_this_operator_and_run(sts: Sts) -> None:
@@ -51,11 +51,11 @@ def test_a_role_is_assumed_for_this_operator_and_run(sts: Sts) -> None:
     assert asked["DurationSeconds"] == "900"
     tags = {asked[f"Tags.member.{n}.Key"]: asked[f"Tags.member.{n}.Value"] for n in (1, 2)}
     assert tags == {"nbrun-operator": "ada", "nbrun-run": RUN}
-    (who,) = role.told().identities
+    (who,) = role.recorded().identities
     assert who.who == f"arn:aws:sts::123456789012:assumed-role/dba/ada@{RUN}"
     left = datetime.fromisoformat(who.until) - datetime.now(UTC)
     assert 800 < left.total_seconds() <= 900
-    assert role.told().keys == {
+    assert role.recorded().keys == {
         "aws_role_arn": ROLE,
         "aws_duration": 900,
         "aws_session_tags": True,
@@ -64,7 +64,7 @@ def test_a_role_is_assumed_for_this_operator_and_run(sts: Sts) -> None:
 
 def test_its_credentials_come_by_a_command_and_are_secrets(sts: Sts) -> None:
     role = taken(role_arn=ROLE)
-    texts, env = role.furnishing.texts("/k f"), role.furnishing.environment("/k f")
+    texts, env = role.environment.file_texts("/k f"), role.environment.variables("/k f")
     printed = json.loads(texts["role.aws.json"])
     assert printed["Version"] == 1
     assert {*role.secrets.values()} == {
@@ -75,12 +75,12 @@ def test_its_credentials_come_by_a_command_and_are_secrets(sts: Sts) -> None:
     assert "region = eu-central-1" in texts["role.aws-config"]
     assert env["AWS_CONFIG_FILE"] == "/k f/role.aws-config"
     assert "AWS_ACCESS_KEY_ID" not in env
-    assert not any(secret in str(role.told()) for secret in role.secrets.values())
+    assert not any(secret in str(role.recorded()) for secret in role.secrets.values())
 
 
 def test_what_a_kernel_of_before_a_crash_knows_is_found_in_its_files(sts: Sts) -> None:
     role = taken(role_arn=ROLE)
-    assert secrets_in(role.furnishing.texts("/k")) == role.secrets
+    assert secrets_in(role.environment.file_texts("/k")) == role.secrets
     assert secrets_in({"role.aws.json": "a cell's own", "role.kubeconfig": "[]"}) == {}
     assert secrets_in({}) == {}
 
@@ -89,9 +89,9 @@ def test_an_sdk_takes_them_from_there(sts: Sts, tmp_path: Path) -> None:
     import boto3
 
     role = taken(role_arn=ROLE)
-    for name, text in role.furnishing.texts(str(tmp_path)).items():
+    for name, text in role.environment.file_texts(str(tmp_path)).items():
         (tmp_path / name).write_text(text)
-    env = role.furnishing.environment(str(tmp_path))
+    env = role.environment.variables(str(tmp_path))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
             patch.delenv(name)
@@ -111,7 +111,7 @@ def test_a_profile_alone_is_its_name_its_files_and_who_it_is(
     role = taken(profile=profile)
     (asked,) = sts.requests
     assert asked["Action"] == "GetCallerIdentity"
-    env = {name: text for name, text in role.furnishing.env.items() if name.startswith("AWS")}
+    env = {name: text for name, text in role.environment.env.items() if name.startswith("AWS")}
     assert env == {
         "AWS_PROFILE": profile,
         "AWS_SDK_LOAD_CONFIG": "1",
@@ -120,15 +120,15 @@ def test_a_profile_alone_is_its_name_its_files_and_who_it_is(
     }
     assert role.secrets["AWS_SECRET_ACCESS_KEY"] == "prod-secret-prod-secret"
     assert role.identities[0].detail == f"profile {profile}"
-    assert role.furnishing.files == {}
+    assert role.environment.files == {}
 
 
 def test_a_role_is_assumed_by_the_keys_of_the_profile_and_these_reach_no_kernel(sts: Sts) -> None:
     role = taken(profile="prod", role_arn=ROLE, session_tags=False)
     (asked,) = sts.requests
     assert not any(key.startswith("Tags") for key in asked)
-    assert "prod-secret" not in str(role.furnishing)
-    assert "region = us-west-2" in role.furnishing.files["role.aws-config"]
+    assert "prod-secret" not in str(role.environment)
+    assert "region = us-west-2" in role.environment.files["role.aws-config"]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 
 from nbrun.errors import UsageError
 from nbrun.kernel.roles import kubectl
-from nbrun.kernel.roles.kubeconfig import Kube
-from nbrun.kernel.roles.roles import Ground, Role, Taken, secrets_in, take
+from nbrun.kernel.roles.kubeconfig import KubeSettings
+from nbrun.kernel.roles.roles import Role, RoleContext, TakenRole, secrets_in, take
 
 KEY = "-----BEGIN PRIVATE KEY-----\nc4n4ryc4n4ryc4n4ry\n-----END PRIVATE KEY-----\n"
 MAIN = """
@@ -92,23 +92,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def take_role(kube: Kube, **variables: str) -> Taken:
+def take_role(kube: KubeSettings, **variables: str) -> TakenRole:
     environ = {"PATH": os.environ["PATH"], **variables}
-    return take(Role("ops", kube=kube), Ground(environ, "", cwd="/", here=Path("/")))
+    return take(Role("ops", kube=kube), RoleContext(environ, "", cwd="/", here=Path("/")))
 
 
-def taken(folder: Path, context: str, user: str = "", files: str = "", **more: Any) -> Taken:
+def taken(folder: Path, context: str, user: str = "", files: str = "", **more: Any) -> TakenRole:
     listed = files or f"{folder}/first/config:{folder}/not-there::{folder}/second/config"
-    return take_role(Kube(context, user, **more), KUBECONFIG=listed)
+    return take_role(KubeSettings(context, user, **more), KUBECONFIG=listed)
 
 
 def base64_of(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def config(role: Taken) -> Any:
-    assert role.furnishing.environment("/k")["KUBECONFIG"] == "/k/role.kubeconfig"
-    return json.loads(role.furnishing.texts("/k")["role.kubeconfig"])
+def config(role: TakenRole) -> Any:
+    assert role.environment.variables("/k")["KUBECONFIG"] == "/k/role.kubeconfig"
+    return json.loads(role.environment.file_texts("/k")["role.kubeconfig"])
 
 
 def test_kubeconfig_has_one_context_and_embeds_its_certificates(folder: Path) -> None:
@@ -155,7 +155,7 @@ def test_file_in_the_home_is_read_without_a_list(folder: Path) -> None:
     (folder / ".kube").mkdir()
     shutil.copy(folder / "second" / "config", folder / ".kube")
     (folder / ".kube" / "token").write_text("another-token")
-    found = take_role(Kube("second"), HOME=str(folder))
+    found = take_role(KubeSettings("second"), HOME=str(folder))
     assert found.secrets == {"KUBE_TOKEN_FILE": "another-token"}
 
 
@@ -190,8 +190,8 @@ def test_context_name_may_look_like_a_number_or_a_command(folder: Path, name: st
 def test_secrets_of_the_file_are_known(folder: Path, context: str, secrets: dict[str, str]) -> None:
     role = taken(folder, context)
     assert role.secrets == secrets
-    assert secrets_in(role.furnishing.texts("/k")) == secrets
-    assert not any(secret in str(role.told()) for secret in secrets.values())
+    assert secrets_in(role.environment.file_texts("/k")) == secrets
+    assert not any(secret in str(role.recorded()) for secret in secrets.values())
 
 
 def test_secrets_of_a_file_with_paths_are_known(folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_token_is_embedded_for_another_unix_user(folder: Path) -> None:
         ),
         ("second", {"token": "eves-own-token"}),
     ):
-        part = kubeconfig.part("", Kube(context), environ, embed_token=True)
+        part = kubeconfig.role_part("", KubeSettings(context), environ, embed_token=True)
         assert json.loads(part.files["role.kubeconfig"])["users"][0]["user"] == user
         assert str(folder) not in part.files["role.kubeconfig"]
 
@@ -268,7 +268,7 @@ def test_error_names_the_file_or_key_and_no_secret(
 
 def test_missing_kubectl_is_an_error(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"kubectl, .* is not on PATH: install kubectl"):
-        take_role(Kube("prod"), KUBECONFIG=f"{folder}/first/config", PATH=str(folder))
+        take_role(KubeSettings("prod"), KUBECONFIG=f"{folder}/first/config", PATH=str(folder))
 
 
 def test_kubectl_that_does_not_end_is_an_error(
@@ -278,7 +278,7 @@ def test_kubectl_that_does_not_end_is_an_error(
     (folder / "kubectl").chmod(0o700)
     monkeypatch.setattr(kubectl, "TIMEOUT", 0.2)
     with pytest.raises(UsageError, match=r"kubectl did not end within 0 s"):
-        take_role(Kube("prod"), PATH=str(folder))
+        take_role(KubeSettings("prod"), PATH=str(folder))
 
 
 @pytest.mark.parametrize("said", ["error found in #10 byte of ...|s3cr3t|...", "", "s3cr3t"])
@@ -287,7 +287,7 @@ def test_unknown_words_of_kubectl_are_not_repeated(folder: Path, said: str) -> N
     (folder / "kubectl").write_text(f"#!/bin/sh\necho 'error: {said}' >&2\nexit 1\n")
     (folder / "kubectl").chmod(0o700)
     with pytest.raises(UsageError, match=r"run `kubectl config view` to see why") as caught:
-        take_role(Kube("prod"), PATH=str(folder))
+        take_role(KubeSettings("prod"), PATH=str(folder))
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -333,8 +333,8 @@ users: [{{name: bob, user: {{username: bob, password: bobs-password}}}}]
 """)
     role = taken(folder, "here", "ops@example.com", groups=("dba",), files=str(file))
     private = tmp_path / "role.kubeconfig"
-    private.write_text(role.furnishing.texts(str(tmp_path))["role.kubeconfig"])
-    env = {"HOME": str(tmp_path), **role.furnishing.environment(str(tmp_path))}
+    private.write_text(role.environment.file_texts(str(tmp_path))["role.kubeconfig"])
+    env = {"HOME": str(tmp_path), **role.environment.variables(str(tmp_path))}
     subprocess.run([program, "get", "--raw", "/whoami"], env=env, check=True, timeout=60)
     asked = api.headers[-1]
     assert asked["Impersonate-User"] == "ops@example.com"

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from nbrun.errors import UsageError
-from nbrun.kernel.roles.roles import Ground, Role, take
+from nbrun.kernel.roles.roles import Role, RoleContext, take
 
 HERE = {"PATH": "/bin", "LC_ALL": "C", "AWS_PROFILE": "prod", "SSH_AUTH_SOCK": "/s", "NBRUN_X": "1"}
-GROUND = Ground(HERE, python="/usr/bin/python3", cwd="/", here=Path("/"))
+GROUND = RoleContext(HERE, python="/usr/bin/python3", cwd="/", here=Path("/"))
 
 
 def test_a_kernel_gets_what_the_role_lists_and_what_it_needs_to_work() -> None:
@@ -17,7 +17,7 @@ def test_a_kernel_gets_what_the_role_lists_and_what_it_needs_to_work() -> None:
         "dba", ("SSH_AUTH_SOCK",), {"PGHOST": "db1"}, {"PGPASSWORD": "echo hunter2-hunter2"}
     )
     taken = take(role, GROUND)
-    assert taken.furnishing.environment("/folder") == {
+    assert taken.environment.variables("/folder") == {
         "PATH": "/bin",
         "LC_ALL": "C",
         "SSH_AUTH_SOCK": "/s",
@@ -25,7 +25,7 @@ def test_a_kernel_gets_what_the_role_lists_and_what_it_needs_to_work() -> None:
         "PGPASSWORD": "hunter2-hunter2",
     }
     assert taken.secrets == {"PGPASSWORD": "hunter2-hunter2"}
-    assert "hunter2" not in repr(taken.told())
+    assert "hunter2" not in repr(taken.recorded())
 
 
 @pytest.mark.parametrize(

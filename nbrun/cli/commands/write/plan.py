@@ -29,7 +29,7 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     checked = prepare.check(request, kernel_plan.plan_kernel(request))
     runbook, values = _redacted(checked, prepare.plan(checked))
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
-    role = checked.role.taken.told() if checked.role else None
+    role = checked.role.taken.recorded() if checked.role else None
     if json:
         data = view.as_data(runbook, values, checked.policy, rows, role)
         open_console().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
