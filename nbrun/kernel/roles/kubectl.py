@@ -1,7 +1,8 @@
 """Read the operator's kubeconfig files with kubectl, which merges them as every client does.
 
 Needs kubectl 1.20 or later. `kubectl config view` reads files only: it asks no cluster, and runs no
-plugin.
+plugin. The kubectl of the Google Cloud CLI would first ask the context's cluster for its version,
+to choose one of several programs.
 """
 
 import json
@@ -18,7 +19,10 @@ from nbrun.errors import UsageError
 
 TIMEOUT = 30.0  # seconds; kubectl needs some 0.1
 _KINDS = {"contexts": "context", "clusters": "cluster", "users": "user"}
-_VIEW = ("config", "view", "--output=json")
+# No file defines this user, so that no program of the Google Cloud CLI can ask a cluster.
+# `config view` itself ignores the option.
+_NO_USER = "--user=nbrun-asks-no-cluster"
+_VIEW = ("config", "view", "--output=json", _NO_USER)
 
 # Reasons of kubectl that never quote a file's text, which may be a secret.
 _SAFE_REASON = re.compile(

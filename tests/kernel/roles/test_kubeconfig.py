@@ -332,6 +332,7 @@ clusters: [{{name: local, cluster: {{server: "http://127.0.0.1:{api.server.serve
 users: [{{name: bob, user: {{username: bob, password: bobs-password}}}}]
 """)
     role = taken(folder, "here", "ops@example.com", groups=("dba",), files=str(file))
+    assert api.headers == [], "reading the files asks no cluster"
     private = tmp_path / "role.kubeconfig"
     private.write_text(role.environment.file_texts(str(tmp_path))["role.kubeconfig"])
     env = {"HOME": str(tmp_path), **role.environment.variables(str(tmp_path))}
