@@ -65,7 +65,7 @@ def test_fill_step_stops_and_its_edit_is_on_script(desk: Desk) -> None:
     )
     desk.editor_does("s/FILL IN/OPS-7/")
     terminal = desk.start()
-    terminal.until("this step needs to be filled in before it runs")
+    terminal.until("this step needs to be completed before it runs")
     terminal.answer("step 2>", "e")
     terminal.until("+ticket = 'OPS-7'")
     terminal.answer("run this? [y/N]", "y")

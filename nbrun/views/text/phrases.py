@@ -41,7 +41,7 @@ _STOP_REASONS = {
     "step_failed": "did not succeed",
     "kernel_died": "can't run: the kernel is dead",
     "kernel_restarted": "is next, in a new kernel",
-    "fill": "needs to be filled in before it runs: choose edit",
+    "fill": "needs to be completed before it runs: choose edit",
     "step_mode": "is next",
     "paused": "is next; the run is paused",
     "returned": "is next; the run has returned here",
