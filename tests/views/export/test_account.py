@@ -1,4 +1,4 @@
-"""A run as an account: steps with their attempts, waits, what happened between."""
+"""A run as data: its steps, their attempts, the waits, and the events between."""
 
 from nbrun.journal.codec import digest, encode
 from nbrun.views.export.account import account
@@ -15,7 +15,7 @@ def tale() -> Tale:
     return made
 
 
-def test_each_step_has_its_attempts_in_order() -> None:
+def test_steps_have_attempts_in_order() -> None:
     told = account(tale().finish("cancelled").records)
     assert [(section.id, len(section.attempts)) for section in told.sections] == [
         ("a", 1), ("b", 2), ("c", 0),
@@ -25,25 +25,25 @@ def test_each_step_has_its_attempts_in_order() -> None:
     assert told.sections[2].why_not_run == "not run: the run was cancelled before it"
 
 
-def test_an_inserted_cell_is_a_section_of_its_own() -> None:
+def test_inserted_cell_is_step_of_its_own() -> None:
     made = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
     told = account(made.attempt("inserted-1", source="peek()", cause="operator").records)
     assert [section.id for section in told.sections] == ["a", "inserted-1"]
 
 
-def test_waiting_is_counted_from_the_stop_to_the_decision() -> None:
+def test_wait_lasts_from_stop_to_decision() -> None:
     told = account(tale().records)
     (wait,) = told.waits
     assert (wait.end - wait.start, told.waited) == (3.0, 3.0)
     assert wait.why == "this step failed"
 
 
-def test_a_stop_without_an_end_waits_till_the_last_record() -> None:
+def test_unended_stop_waits_until_last_record() -> None:
     told = account(Tale(step("a")).failure("a").note("later").records)
     assert told.waited == 1.0
 
 
-def test_what_happened_is_told_with_its_reason() -> None:
+def test_events_have_person_and_reason() -> None:
     told = [(each.kind, who_and_what(each), each.why) for each in account(tale().records).events]
     assert ("note", "ada: called the dba", "") in told
     assert ("decision", "ada: retry step 2", "again") in told
@@ -54,7 +54,7 @@ def test_what_happened_is_told_with_its_reason() -> None:
     ) in told
 
 
-def test_what_waited_for_an_approval_is_told_and_who_said_no() -> None:
+def test_events_include_proposal_and_rejection() -> None:
     waits = Tale(step("a")).failure("a").add(decision_proposed(step="a", reason="by hand"))
     waits.add(approval_rejected("a", "never", decision="skip"))
     told = [(each.kind, who_and_what(each), each.why) for each in account(waits.records).events]
@@ -63,19 +63,19 @@ def test_what_waited_for_an_approval_is_told_and_who_said_no() -> None:
     assert ("rejected", said, "never") in told
 
 
-def test_the_head_is_the_hash_of_the_last_line() -> None:
+def test_head_is_hash_of_last_line() -> None:
     records = tale().records
     assert account(records).head == digest(encode(records[-1]))
 
 
-def test_an_attempt_without_an_end_says_so() -> None:
+def test_attempt_without_end_is_indeterminate() -> None:
     told = account(Tale(step("a")).begin("a").output(display(text_plain="x")).records)
     attempt = told.sections[0].attempts[0]
     assert (attempt.outcome, attempt.end) == ("indeterminate", None)
     assert attempt.result == "no end is recorded"
 
 
-def test_what_befell_the_kernel_and_the_record_is_told() -> None:
+def test_events_include_kernel_record_and_role() -> None:
     made = Tale(step("a")).begin("a")
     made.add(
         build_events.kernel_suspended(),
@@ -96,7 +96,7 @@ def test_what_befell_the_kernel_and_the_record_is_told() -> None:
     ) in told
 
 
-def test_an_attempt_says_once_what_of_its_output_is_not_kept() -> None:
+def test_attempt_has_newest_capped_output() -> None:
     made = Tale(step("a")).begin("a")
     made.add(build_events.output_capped("a", outputs=1), build_events.output_capped("a", outputs=7))
     attempt = account(made.end().records).sections[0].attempts[0]

@@ -1,4 +1,4 @@
-"""The output notebook: valid whatever happened, the same bytes from the same events."""
+"""The output notebook: valid for any run, and the same bytes from the same events."""
 
 import errno
 import hashlib
@@ -130,7 +130,7 @@ def sources(document):
 
 @given(tales())
 @settings(max_examples=120, deadline=None)
-def test_it_is_a_valid_notebook_whatever_happened(tale):
+def test_notebook_is_valid_for_any_run(tale):
     document = built(tale)
     assert (document["nbformat"], document["nbformat_minor"]) == (4, 5)
     nbformat.validate(nbformat.from_dict(document))
@@ -140,7 +140,7 @@ def test_it_is_a_valid_notebook_whatever_happened(tale):
 
 @given(tales())
 @settings(max_examples=40, deadline=None)
-def test_every_attempt_is_a_cell_in_the_order_they_ran(tale):
+def test_attempts_are_cells_in_order_run(tale):
     ran = [r.event for r in tale.records if isinstance(r.event, ev.AttemptStarted)]
     cells = [c for c in code_cells(built(tale)) if c["metadata"]["nbrun"]["outcome"] != "not_run"]
     told_of = [(c["metadata"]["nbrun"]["step"], c["metadata"]["nbrun"]["attempt"]) for c in cells]
@@ -150,13 +150,13 @@ def test_every_attempt_is_a_cell_in_the_order_they_ran(tale):
 
 @given(tales())
 @settings(max_examples=40, deadline=None)
-def test_the_same_events_give_the_same_bytes(tale):
+def test_same_events_give_same_bytes(tale):
     assert notebook.build(tale.records) == notebook.build(iter(list(tale.records)))
 
 
 @given(tales(), st.none() | st.text("0123456789abcdef", min_size=64, max_size=64))
 @settings(max_examples=60, deadline=None)
-def test_an_end_not_recorded_yet_gives_the_bytes_of_the_journal_that_has_it(tale, digest):
+def test_unrecorded_end_gives_bytes_of_recorded_end(tale, digest):
     if tale.state.finished is None:
         before = list(tale.records)
         prospective = notebook.build(before, tale.ending("failed"))
@@ -166,7 +166,7 @@ def test_an_end_not_recorded_yet_gives_the_bytes_of_the_journal_that_has_it(tale
 
 @given(tales())
 @settings(max_examples=60, deadline=None)
-def test_a_cell_that_was_put_away_shows_what_one_kept_in_memory_would(tale):
+def test_stored_cell_shows_same_outputs_as_cell_in_memory(tale):
     folded = Outputs()
     for record in tale.records:
         if isinstance(record.event, ev.Output | ev.OutputUpdated | ev.OutputCleared):
@@ -177,7 +177,7 @@ def test_a_cell_that_was_put_away_shows_what_one_kept_in_memory_would(tale):
             assert cell["outputs"] == folded.of(own["step"], own["attempt"])
 
 
-def test_what_comes_after_other_steps_have_begun_still_reaches_its_cell():
+def test_late_changes_reach_stored_cells():
     tale = Tale(step("a"), step("b"), step("c"))
     tale.begin("a").output(stream("one\n")).output(display(**{"text/plain": "0 %"}), display_id="d")
     tale.end("ok").attempt("b", stream("two\n"))
@@ -195,14 +195,14 @@ def test_what_comes_after_other_steps_have_begun_still_reaches_its_cell():
     assert third["outputs"] == []
 
 
-def test_a_clearing_that_waits_is_not_forgotten_while_other_steps_run():
+def test_waiting_clear_survives_storing_of_cell():
     tale = Tale(step("a"), step("b"), step("c"))
     tale.begin("a").output(stream("old\n")).clear(wait=True).end("ok")
     tale.attempt("b").begin("c").output(stream("new\n"), step="a", late=True).end("ok")
     assert code_cells(built(tale))[0]["outputs"][0]["text"] == ["new\n"]
 
 
-def test_hundreds_of_displays_each_show_their_newest():
+def test_many_displays_show_their_newest_bundles():
     tale = Tale(step("a"), step("b"))
     tale.begin("a")
     for number in range(300):
@@ -215,7 +215,7 @@ def test_hundreds_of_displays_each_show_their_newest():
     assert shown == [f"new {n}" if n % 2 == 0 else "old" for n in range(300)]
 
 
-def test_the_outputs_of_many_steps_are_not_in_memory_together():
+def test_memory_does_not_grow_with_number_of_steps():
     def peak(steps):
         tale = Tale(*(step(f"s{number}") for number in range(steps)))
         for number in range(steps):
@@ -232,13 +232,13 @@ def test_the_outputs_of_many_steps_are_not_in_memory_together():
 
 @given(tales(), st.integers(0, 9))
 @settings(max_examples=60, deadline=None)
-def test_what_is_printed_is_the_same_bytes_whether_it_was_put_aside_or_not(tale, most):
+def test_spooled_stream_texts_give_same_bytes(tale, most):
     whole = notebook.build(tale.records)
     with patch.object(cell_store, "_MAX_STREAM_TEXT", most):
         assert notebook.build(tale.records) == whole
 
 
-def test_what_was_put_aside_is_still_there_where_output_goes_on_later_or_is_cleared():
+def test_spooled_stream_texts_survive_late_output_and_clear():
     tale = Tale(step("a"), step("b"), step("c"))
     tale.begin("a").output(display(**{"text/plain": "0 %"}), display_id="d")
     for name in ("stdout", "stderr", "stderr", "stdout", "stdout", "stdout"):
@@ -253,7 +253,7 @@ def test_what_was_put_aside_is_still_there_where_output_goes_on_later_or_is_clea
     assert code_cells(json.loads(whole))[1]["outputs"][0]["text"] == ["late", "later"]
 
 
-def test_the_cells_of_very_many_steps_that_did_not_run_are_not_in_memory_together():
+def test_memory_does_not_grow_with_steps_never_run():
     steps = 3_000
     tale = Tale(*(step(f"s{number}") for number in range(steps)))
     tracemalloc.start()
@@ -264,7 +264,7 @@ def test_the_cells_of_very_many_steps_that_did_not_run_are_not_in_memory_togethe
     assert peak < 800 * steps
 
 
-def test_what_a_step_prints_without_end_is_not_in_memory_together():
+def test_memory_does_not_grow_with_length_of_stream():
     tale = Tale(step("a")).begin("a")
     for _ in range(40):
         tale.output(stream("x" * 1_000_000))
@@ -277,7 +277,7 @@ def test_what_a_step_prints_without_end_is_not_in_memory_together():
     assert peak < 10_000_000
 
 
-def test_a_temporary_file_that_cannot_be_written_is_an_os_error(monkeypatch):
+def test_unwritable_temporary_file_raises_os_error(monkeypatch):
     class Full(tempfile.SpooledTemporaryFile):
         def write(self, _content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -290,7 +290,7 @@ def test_a_temporary_file_that_cannot_be_written_is_an_os_error(monkeypatch):
 # ── what a cell says ─────────────────────────────────────────────────────────────────────────
 
 
-def test_an_attempt_is_told_in_its_cell():
+def test_attempt_cell_has_metadata_of_attempt():
     tale = Tale(step("check", "check()", tags=("setup",), metadata={"nbrun": {"impact": "none"}}))
     tale.attempt("check", stream("fine\n"), execution_count=3, shell_exit=0)
     (cell,) = code_cells(built(tale))
@@ -313,7 +313,7 @@ def test_an_attempt_is_told_in_its_cell():
     }
 
 
-def test_a_failed_attempt_and_its_retry_are_both_there():
+def test_failed_attempt_and_retry_are_both_cells():
     tale = Tale(step("a", "a()")).failure("a").decide("retry", reason="the disk is free again")
     tale.attempt("a", source="a()", cause="operator")
     first, second = (cell["metadata"]["nbrun"] for cell in code_cells(built(tale)))
@@ -325,7 +325,7 @@ def test_a_failed_attempt_and_its_retry_are_both_there():
     assert (second["outcome"], second["deviations"]) == ("ok", ["retried"])
 
 
-def test_an_edit_is_told_where_it_ran():
+def test_edit_is_deviation_of_its_attempt_cell():
     tale = Tale(step("a", "old()")).failure("a").decide("edit", source="new()")
     tale.attempt("a", source="new()", cause="operator")
     cell = code_cells(built(tale))[1]
@@ -333,13 +333,13 @@ def test_an_edit_is_told_where_it_ran():
     assert cell["metadata"]["nbrun"]["deviations"] == ["retried", "edited"]
 
 
-def test_an_attempt_that_nobody_saw_end_has_no_outcome():
+def test_attempt_without_end_has_no_outcome():
     (cell,) = code_cells(built(Tale(step("a")).begin("a")))
     assert cell["metadata"]["nbrun"]["outcome"] is None
     assert cell["execution_count"] is None
 
 
-def test_an_inserted_cell_is_a_cell():
+def test_inserted_cell_is_code_cell():
     tale = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
     tale.attempt("inserted-1", source="peek()", cause="operator")
     cell = code_cells(built(tale))[0]
@@ -347,7 +347,7 @@ def test_an_inserted_cell_is_a_cell():
     assert cell["metadata"]["nbrun"]["deviations"] == ["inserted"]
 
 
-def test_late_output_stands_in_the_cell_it_came_of():
+def test_late_output_is_in_cell_of_its_attempt():
     tale = Tale(step("a"), step("b")).attempt("a", stream("now\n")).attempt("b")
     tale.output(stream("late\n"), step="a", attempt=1, late=True)
     first, second = code_cells(built(tale))
@@ -355,7 +355,7 @@ def test_late_output_stands_in_the_cell_it_came_of():
     assert second["outputs"] == []
 
 
-def test_an_update_reaches_the_cell_of_an_earlier_attempt():
+def test_display_update_reaches_earlier_attempt():
     tale = Tale(step("a"), step("b")).begin("a")
     tale.output(display(text_plain="0 %"), display_id="bar").end()
     tale.begin("b").update("bar", {"text/plain": "100 %"}).end()
@@ -363,21 +363,21 @@ def test_an_update_reaches_the_cell_of_an_earlier_attempt():
     assert cell["outputs"][0]["data"] == {"text/plain": "100 %"}
 
 
-def test_the_narration_of_a_step_stands_once_before_its_first_attempt():
+def test_markdown_of_step_is_once_before_first_attempt():
     tale = Tale(step("a", "a()", narration=(told("about-a", "About *a*"),)))
     tale.failure("a").decide("retry").attempt("a", cause="operator")
     assert sources(built(tale)).count("About *a*") == 1
     assert sources(built(tale)).index("About *a*") < sources(built(tale)).index("a()")
 
 
-def test_a_skipped_step_keeps_its_narration_where_it_was_skipped():
+def test_skipped_step_keeps_its_markdown():
     tale = Tale(step("a", "a()", narration=(told("about-a", "About a"),)), step("b", "b()"))
     tale.stop("step_mode").decide("skip").attempt("b")
     order = sources(built(tale))
     assert order.index("About a") < order.index("b()")
 
 
-def test_the_end_of_the_runbook_is_there_only_when_the_run_got_there():
+def test_epilogue_is_only_in_notebook_of_run_that_reached_it():
     def ended(tale):
         return sources(built(tale))
 
@@ -400,7 +400,7 @@ def text_of(markdown):
 
 
 @pytest.mark.parametrize("word", MARKUP.split())
-def test_a_reason_is_shown_as_text_word_by_word(word):
+def test_reason_is_escaped_word_by_word(word):
     tale = Tale(step("a")).failure("a").decide("skip", reason=f"x {word} x")
     remark = next(source for source in sources(built(tale)) if source.startswith("**skip"))
     assert f"x {word} x" in text_of(remark)[0]
@@ -409,7 +409,7 @@ def test_a_reason_is_shown_as_text_word_by_word(word):
 @pytest.mark.parametrize(
     "line", ["- z", "+ z", "1. z", "12) z", "===", "---", "    z()", "> z", "# z", "```", "-", ""]
 )
-def test_a_line_of_a_note_starts_no_list_heading_or_rule(line):
+def test_note_starts_no_list_heading_or_rule(line):
     tale = Tale(step("a")).note(f"said\n{line}\nmore")
     note = next(source for source in sources(built(tale)) if source.startswith("**Note"))
     text, kinds = text_of(note)
@@ -420,7 +420,7 @@ def test_a_line_of_a_note_starts_no_list_heading_or_rule(line):
     }
 
 
-def test_markup_in_a_reason_a_title_or_a_parameter_stays_text():
+def test_markup_in_reason_title_and_parameter_is_escaped():
     markup = MARKUP + "\n| a | b |\n|---|---|\n<script>alert(1)</script>"
     tale = Tale(step("a", title=markup), parameters={"p|q": markup}, reason=markup, ticket=markup)
     tale.failure("a").note(markup).decide("retry", reason=markup)
@@ -435,7 +435,7 @@ def test_markup_in_a_reason_a_title_or_a_parameter_stays_text():
     assert all(line.replace("\\|", "").count("|") == 3 for line in rows)
 
 
-def test_a_decision_a_note_and_the_kernels_fate_are_told_in_order():
+def test_decision_note_and_kernel_events_are_cells_in_order():
     tale = Tale(step("a", title="Stop it"))
     tale.failure("a").note("called the dba")
     tale.decide("retry", reason="she agreed").begin("a", cause="operator")
@@ -454,7 +454,7 @@ def test_a_decision_a_note_and_the_kernels_fate_are_told_in_order():
     assert "ada (uid 1000, /dev/pts/7)" in remarks[1]
 
 
-def test_what_waited_for_an_approval_is_told_with_its_change_and_what_became_of_it():
+def test_proposal_cell_has_diff_and_rejection():
     tale = Tale(step("a", "drop()")).failure("a")
     tale.add(decision_proposed("edit", "a", "drop(1)", kinds=("edited",), reason="too *broad*"))
     tale.add(approval_rejected("a", "no", decision="edit"))
@@ -465,7 +465,7 @@ def test_what_waited_for_an_approval_is_told_with_its_change_and_what_became_of_
     assert "edit step 1 rejected by grace" in rejected
 
 
-def test_an_attempt_names_who_decided_it():
+def test_attempt_cell_names_operator_who_decided():
     other = model.Operator(uid=7, name="bob", via="/dev/pts/8")
     tale = Tale(step("a")).failure("a")
     tale.add(ev.Decided(operator=other, decision="retry"), ev.Resumed())
@@ -477,7 +477,7 @@ def test_an_attempt_names_who_decided_it():
 # ── head and foot ────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_head_says_what_ran_for_whom_and_how_it_ended():
+def test_header_names_runbook_operator_and_outcome():
     tale = Tale(step("a"), parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
     tale.attempt("a").finish()
     cell = built(tale)["cells"][0]
@@ -496,11 +496,11 @@ def test_the_head_says_what_ran_for_whom_and_how_it_ended():
     assert "Git commit" not in cell["source"]
 
 
-def test_a_run_that_goes_on_says_so():
+def test_header_of_unfinished_run_says_not_yet():
     assert "| Ended | not yet |" in built(Tale(step("a")).attempt("a"))["cells"][0]["source"]
 
 
-def test_the_metadata_holds_the_outcome():
+def test_metadata_has_outcome_of_run():
     tale = Tale(step("a"), parameters={"n": 1}, metadata={"nbrun": {"own": 1}, "kept": 2})
     tale.failure("a").decide("skip").finish()
     metadata = built(tale)["metadata"]
@@ -515,7 +515,7 @@ def test_the_metadata_holds_the_outcome():
     }
 
 
-def test_steps_that_never_ran_are_listed_with_the_reason():
+def test_steps_never_run_are_listed_with_reason():
     tale = Tale(
         step("a"),
         step("b", tags=("skip-execution",)),
@@ -536,17 +536,17 @@ def test_steps_that_never_ran_are_listed_with_the_reason():
     assert never[1]["execution_count"] is None
 
 
-def test_a_run_of_every_step_has_no_list_of_those_never_run():
+def test_complete_run_has_no_list_of_steps_never_run():
     assert not any("never run" in s for s in sources(built(Tale(step("a")).attempt("a").finish())))
 
 
-def test_an_output_notebook_run_again_gives_a_valid_notebook():
+def test_rerun_of_output_notebook_is_valid():
     """Its cells have the ids and the tags that are given here."""
     tale = Tale(step("nbrun-not-run-1", tags=("nbrun-not-run",)), step("nbrun-3"))
     nbformat.validate(nbformat.from_dict(built(tale.finish("failed"))))
 
 
-def test_any_number_of_ids_like_its_own_ends_in_ids_that_differ():
+def test_cell_ids_are_unique_whatever_the_runbook_uses():
     taken = tuple(told("nbrun-1" + "-2" * n, "x") for n in range(28))
     tale = Tale(step("a", narration=(told("nbrun-29", "y"), *taken))).attempt("a")
     ids = [cell["id"] for cell in built(tale)["cells"]]
@@ -557,7 +557,7 @@ def test_any_number_of_ids_like_its_own_ends_in_ids_that_differ():
 # ── writing it ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_is_written_for_its_owner_alone_under_any_umask(tmp_path):
+def test_save_sets_owner_only_mode_under_any_umask(tmp_path):
     before = os.umask(0)
     try:
         digest = notebook.save(tmp_path / "run.ipynb", (b"content",))
@@ -572,7 +572,7 @@ def test_it_is_written_for_its_owner_alone_under_any_umask(tmp_path):
 @pytest.mark.parametrize(
     "failing", ["nbrun.views.export.notebook.sync_file", "pathlib.Path.replace"]
 )
-def test_a_failed_write_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch, failing):
+def test_failed_save_leaves_old_file_and_nothing_else(tmp_path, monkeypatch, failing):
     def full(*_arguments):
         raise OSError(28, "No space left on device")
 
@@ -585,7 +585,7 @@ def test_a_failed_write_leaves_the_old_file_whole_and_nothing_else(tmp_path, mon
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):
+def test_save_does_not_disturb_reader_of_old_file(tmp_path):
     path = tmp_path / "run.ipynb"
     notebook.save(path, (b"old",))
     with path.open("rb") as reader:

@@ -1,4 +1,4 @@
-"""Outputs as a notebook shows them: joined, updated, cleared, late."""
+"""The outputs of attempts: joined, updated, cleared, late."""
 
 import pytest
 
@@ -28,13 +28,13 @@ def outputs():
     return Outputs()
 
 
-def test_chunks_of_one_stream_are_one_output(outputs):
+def test_chunks_of_one_stream_are_joined(outputs):
     for chunk in ("one\n", "tw", "o\n"):
         add(outputs, stream(chunk))
     assert texts(outputs) == ["one\ntwo\n"]
 
 
-def test_a_thousand_chunks_stay_a_list_of_a_thousand(outputs):
+def test_chunks_stay_list_of_texts(outputs):
     """They are never joined into one string, which would take quadratic time."""
     for _ in range(1000):
         add(outputs, stream("x"))
@@ -42,7 +42,7 @@ def test_a_thousand_chunks_stay_a_list_of_a_thousand(outputs):
     assert only["text"] == ["x"] * 1000
 
 
-def test_another_stream_or_output_between_divides_them(outputs):
+def test_other_output_between_divides_streams(outputs):
     add(outputs, stream("a"))
     add(outputs, stream("b", "stderr"))
     add(outputs, stream("c"))
@@ -58,7 +58,7 @@ def test_another_stream_or_output_between_divides_them(outputs):
     ]
 
 
-def test_the_event_itself_is_never_changed(outputs):
+def test_events_are_never_changed(outputs):
     first = stream("a")
     shown = display(text_plain="1")
     add(outputs, first)
@@ -69,7 +69,7 @@ def test_the_event_itself_is_never_changed(outputs):
     assert shown == display(text_plain="1")
 
 
-def test_attempts_have_lists_of_their_own(outputs):
+def test_attempts_have_separate_lists(outputs):
     add(outputs, stream("first"), attempt=1)
     add(outputs, stream("second"), attempt=2)
     add(outputs, stream("other"), step="b")
@@ -78,14 +78,14 @@ def test_attempts_have_lists_of_their_own(outputs):
     assert texts(outputs, "b", 1) == ["other"]
 
 
-def test_late_output_goes_to_the_attempt_it_came_of(outputs):
+def test_late_output_goes_to_its_attempt(outputs):
     add(outputs, stream("now\n"), attempt=1)
     add(outputs, stream("meanwhile\n"), attempt=2)
     add(outputs, stream("late\n"), attempt=1, late=True)
     assert texts(outputs, "a", 1) == ["now\nlate\n"]
 
 
-def test_an_update_changes_every_output_of_the_display_in_whatever_attempt(outputs):
+def test_update_changes_display_in_all_attempts(outputs):
     add(outputs, display(text_plain="0 %"), attempt=1, display_id="bar")
     add(outputs, display(text_plain="0 %"), attempt=2, display_id="bar")
     add(outputs, display(text_plain="other"), attempt=2, display_id="else")
@@ -94,24 +94,24 @@ def test_an_update_changes_every_output_of_the_display_in_whatever_attempt(outpu
     assert [output["data"]["text/plain"] for output in outputs.of("a", 2)] == ["100 %", "other"]
 
 
-def test_a_display_shown_again_is_an_update_of_the_first(outputs):
+def test_second_display_of_id_updates_first(outputs):
     add(outputs, display(text_plain="1"), display_id="d")
     add(outputs, display(text_plain="2"), display_id="d")
     assert [output["data"]["text/plain"] for output in outputs.of("a", 1)] == ["2", "2"]
 
 
-def test_an_update_of_a_display_that_was_never_shown_changes_nothing(outputs):
+def test_update_of_unknown_display_changes_nothing(outputs):
     update(outputs, "unknown", {"text/plain": "1"})
     assert outputs.of("a", 1) == []
 
 
-def test_a_clear_takes_effect_at_once(outputs):
+def test_clear_takes_effect_at_once(outputs):
     add(outputs, stream("a"))
     clear(outputs, wait=False)
     assert outputs.of("a", 1) == []
 
 
-def test_a_clear_that_waits_takes_effect_with_the_next_output(outputs):
+def test_waiting_clear_takes_effect_with_next_output(outputs):
     add(outputs, stream("a"))
     clear(outputs, wait=True)
     assert texts(outputs) == ["a"]
@@ -121,7 +121,7 @@ def test_a_clear_that_waits_takes_effect_with_the_next_output(outputs):
     assert texts(outputs) == ["bc"]
 
 
-def test_a_clear_keeps_the_list_that_a_cell_already_holds(outputs):
+def test_clear_keeps_list_object(outputs):
     held = outputs.of("a", 1)
     add(outputs, stream("a"))
     clear(outputs, wait=False)
@@ -142,7 +142,7 @@ def test_a_clear_keeps_the_list_that_a_cell_already_holds(outputs):
         ("application/vnd.x+json", 5, 5),
     ],
 )
-def test_what_no_notebook_can_hold_is_kept_as_the_json_it_is(outputs, mime, value, kept):
+def test_invalid_mime_values_become_json_text(outputs, mime, value, kept):
     add(outputs, {"output_type": "display_data", "data": {mime: value}, "metadata": {}})
     add(outputs, display(text_plain="1"), display_id="d")
     update(outputs, "d", {mime: value})

@@ -1,4 +1,4 @@
-"""The report in a real browser: hostile cells, a thousand steps, narrow, dark, on paper."""
+"""The report in a real browser: hostile cells, a thousand steps, narrow, dark, printed."""
 
 import time
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def eventful() -> Tale:
     return tale.end().stop("step_mode").decide("skip", reason="not tonight").finish()
 
 
-def test_nothing_that_a_cell_wrote_runs_or_is_loaded(browser: Browser, tmp_path: Path) -> None:
+def test_hostile_cell_runs_and_loads_nothing(browser: Browser, tmp_path: Path) -> None:
     tale = Tale(step("a", narration=(told("n", HOSTILE),)), step("b"))
     bundles = (display(text_html=HOSTILE), picture(SVG, "image/svg+xml"))
     tale.attempt("a", *bundles, display(text_markdown=HOSTILE))
@@ -101,7 +101,7 @@ def test_nothing_that_a_cell_wrote_runs_or_is_loaded(browser: Browser, tmp_path:
     assert opened.page.query_selector("body").is_visible()
 
 
-def test_the_page_itself_could_run_no_script(browser: Browser, tmp_path: Path) -> None:
+def test_page_policy_forbids_scripts(browser: Browser, tmp_path: Path) -> None:
     """Were anything let through by mistake, the page's own policy would still stop it."""
     path = write(tmp_path, eventful())
     injected = '<script>window.owned = 1</script><img src="https://evil.example/x.png"></body>'
@@ -113,7 +113,7 @@ def test_the_page_itself_could_run_no_script(browser: Browser, tmp_path: Path) -
     opened.errors.clear()
 
 
-def test_a_formula_is_laid_out_as_one(browser: Browser, tmp_path: Path) -> None:
+def test_formula_is_rendered_as_mathml(browser: Browser, tmp_path: Path) -> None:
     """Above one another stand a fraction's parts, and a sum's bounds around it."""
     source = r"$$\frac{a}{b} + \sum_{i=1}^{n} x_i$$"
     tale = Tale(step("a")).attempt("a", display(text_latex=source, text_plain="a"))
@@ -127,9 +127,7 @@ def test_a_formula_is_laid_out_as_one(browser: Browser, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_can_be_read_in_light_and_in_the_dark(
-    browser: Browser, tmp_path: Path, scheme: str
-) -> None:
+def test_page_has_contrast_in_light_and_dark(browser: Browser, tmp_path: Path, scheme: str) -> None:
     opened = browser.open(write(tmp_path, eventful()), scheme=scheme)
     opened.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     colour = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -138,14 +136,12 @@ def test_it_can_be_read_in_light_and_in_the_dark(
 
 
 @pytest.mark.parametrize("width", [320, 380, 1280])
-def test_no_width_makes_the_page_scroll_sideways(
-    browser: Browser, tmp_path: Path, width: int
-) -> None:
+def test_page_never_scrolls_sideways(browser: Browser, tmp_path: Path, width: int) -> None:
     opened = browser.open(write(tmp_path, eventful()), width=width)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_attempts_of_a_step_stand_side_by_side(browser: Browser, tmp_path: Path) -> None:
+def test_attempts_of_step_are_side_by_side(browser: Browser, tmp_path: Path) -> None:
     opened = browser.open(write(tmp_path, eventful()))
     boxes = [each.bounding_box() for each in opened.page.query_selector_all(".several .attempt")]
     assert len(boxes) == 2
@@ -153,7 +149,7 @@ def test_attempts_of_a_step_stand_side_by_side(browser: Browser, tmp_path: Path)
     assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
 
 
-def test_it_is_made_for_keyboards_and_screen_readers(browser: Browser, tmp_path: Path) -> None:
+def test_page_is_usable_by_keyboard_and_screen_reader(browser: Browser, tmp_path: Path) -> None:
     page = browser.open(write(tmp_path, eventful())).page
     levels = page.evaluate(
         "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])"
@@ -174,7 +170,7 @@ def test_it_is_made_for_keyboards_and_screen_readers(browser: Browser, tmp_path:
     assert page.evaluate("document.activeElement.id") == "steps"
 
 
-def test_a_thousand_steps_are_shown_at_once(browser: Browser, tmp_path: Path) -> None:
+def test_thousand_steps_render_at_once(browser: Browser, tmp_path: Path) -> None:
     tale = Tale(*(step(f"s{number}", f"work({number})") for number in range(1_000)))
     for number in range(1_000):
         tale.attempt(f"s{number}", stream(f"did {number}\n" * 5))
@@ -188,7 +184,7 @@ def test_a_thousand_steps_are_shown_at_once(browser: Browser, tmp_path: Path) ->
     assert opened.page.locator("article.step").last.is_visible()
 
 
-def test_on_paper_all_of_it_is_printed(browser: Browser, tmp_path: Path) -> None:
+def test_print_shows_folded_parts(browser: Browser, tmp_path: Path) -> None:
     """Folded outputs too: more of it takes more pages."""
     short = Tale(step("a")).attempt("a", stream("".join(f"{n}\n" for n in range(30)))).finish()
     long = Tale(step("a")).attempt("a", stream("".join(f"{n}\n" for n in range(900)))).finish()
@@ -200,7 +196,7 @@ def test_on_paper_all_of_it_is_printed(browser: Browser, tmp_path: Path) -> None
     assert pages[1] >= 8
 
 
-def test_on_paper_it_is_as_in_the_light(browser: Browser, tmp_path: Path) -> None:
+def test_print_uses_light_colours(browser: Browser, tmp_path: Path) -> None:
     """Whatever the screen's colours are; and nothing is left folded."""
     page = browser.open(write(tmp_path, eventful()), scheme="dark").page
     page.emulate_media(media="print", color_scheme="dark")
@@ -210,7 +206,7 @@ def test_on_paper_it_is_as_in_the_light(browser: Browser, tmp_path: Path) -> Non
     assert folded.bounding_box()["height"] > 500
 
 
-def test_pictures_and_tables_stay_within_the_page(browser: Browser, tmp_path: Path) -> None:
+def test_images_and_tables_stay_within_page(browser: Browser, tmp_path: Path) -> None:
     page = browser.open(write(tmp_path, eventful()), width=380).page
     wide, svg = page.locator(".output img").all()
     assert wide.evaluate("each => [each.complete, each.naturalWidth]") == [True, 2_000]
@@ -219,7 +215,7 @@ def test_pictures_and_tables_stay_within_the_page(browser: Browser, tmp_path: Pa
     assert page.locator(".output:has(table)").evaluate("each => each.scrollWidth") > 380
 
 
-def test_a_traceback_folds_and_opens_by_the_keyboard(browser: Browser, tmp_path: Path) -> None:
+def test_traceback_opens_by_keyboard(browser: Browser, tmp_path: Path) -> None:
     page = browser.open(write(tmp_path, eventful())).page
     folded = page.locator("details", has_text="full traceback")
     assert not folded.locator("pre").is_visible()

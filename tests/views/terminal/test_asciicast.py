@@ -1,4 +1,4 @@
-"""A run as an asciicast, read back by a terminal."""
+"""A run as an asciicast, played on an emulated terminal."""
 
 import json
 
@@ -18,21 +18,21 @@ def lines() -> list[object]:
     return [json.loads(line) for line in asciicast.build(tale().records).splitlines()]
 
 
-def test_the_header_is_that_of_version_2() -> None:
+def test_header_has_version_2() -> None:
     head = lines()[0]
     assert isinstance(head, dict)
     assert (head["version"], head["width"], head["height"]) == (2, 100, 30)
     assert head["timestamp"] == 1795426200  # 2026-11-23 09:30:00 UTC
 
 
-def test_times_are_those_of_the_records_and_never_go_back() -> None:
+def test_times_follow_records_and_never_decrease() -> None:
     times = [event[0] for event in lines()[1:] if isinstance(event, list)]
     assert times == sorted(times)
     assert times[0] == 0.0
     assert times[-1] == tale().records[-1].mono
 
 
-def test_a_terminal_that_plays_it_shows_the_run() -> None:
+def test_played_cast_shows_run() -> None:
     screen = pyte.Screen(100, 30)
     stream_ = pyte.Stream(screen)
     seen = set()

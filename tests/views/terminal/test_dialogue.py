@@ -1,4 +1,4 @@
-"""The conversation at a stop, with an operator who types what a script says."""
+"""The dialogue at a stop, with an operator who types the lines of a script."""
 
 import io
 import sys
@@ -87,20 +87,20 @@ def editor(monkeypatch, tmp_path):
 # ── decisions ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_on_script_no_reason_is_asked_for():
+def test_on_script_choice_asks_no_reason():
     said = Conversation(stepping(), "r")
     assert said.stop() == decisions.Run()
     assert said.keyboard.asked == ["step 1> "]
 
 
-def test_what_leaves_the_script_asks_why():
+def test_off_script_choice_asks_reason():
     said = Conversation(failed(), "retry", "  space is free ")
     assert said.stop() == decisions.Retry(reason="space is free")
     assert said.keyboard.asked[1].startswith("reason")
     assert "this takes the run off script: retried" in said.text
 
 
-def test_what_needs_an_approval_says_that_it_waits_for_it():
+def test_choice_that_needs_approval_says_so():
     tale = Tale(step("a", "a()"), policy=model.Policy(need_approval=("skipped",))).failure("a")
     said = Conversation(tale, "s", "done by hand")
     assert said.stop() == decisions.Skip(reason="done by hand")
@@ -108,14 +108,14 @@ def test_what_needs_an_approval_says_that_it_waits_for_it():
     assert "it waits" not in Conversation(tale, "retry", "").text
 
 
-def test_what_waits_for_an_approval_can_be_withdrawn_without_a_reason():
+def test_withdrawal_asks_no_reason():
     tale = failed().add(decision_proposed(step="a"))
     said = Conversation(tale, "s", "w")
     assert said.stop() == decisions.Withdraw()
     assert "skip waits for an approval: withdraw it first" in said.text
 
 
-def test_a_reason_may_be_left_out():
+def test_reason_may_be_empty():
     assert Conversation(failed(), "s", "").stop() == decisions.Skip()
 
 
@@ -128,11 +128,11 @@ def test_a_reason_may_be_left_out():
         ("s", decisions.Skip(reason="why")),
     ],
 )
-def test_every_departure_takes_its_reason_along(line, decision):
+def test_every_off_script_choice_takes_reason(line, decision):
     assert Conversation(failed(), line, "why").stop() == decision
 
 
-def test_a_wrong_line_is_explained_and_asked_again():
+def test_invalid_line_is_explained_and_asked_again():
     said = Conversation(failed(), "", "z", "run", "retry", "")
     assert said.stop() == decisions.Retry()
     assert "type a choice; ? explains" in said.text
@@ -140,7 +140,7 @@ def test_a_wrong_line_is_explained_and_asked_again():
     assert "has failed: use retry" in said.text
 
 
-def test_the_menu_is_shown_once_and_the_help_when_asked():
+def test_menu_is_shown_once_and_help_on_request():
     said = Conversation(failed(), "?", "retry", "")
     said.stop()
     assert said.text.count("r retry") == 1
@@ -148,42 +148,42 @@ def test_the_menu_is_shown_once_and_the_help_when_asked():
 
 
 @pytest.mark.parametrize("answer", ["", "n", "no", "ye", "retry", "Y e s"])
-def test_the_run_is_ended_by_a_typed_yes_alone(answer):
+def test_cancel_needs_typed_yes(answer):
     said = Conversation(failed(), "c", answer, "retry", "")
     assert said.stop() == decisions.Retry()
 
 
 @pytest.mark.parametrize("answer", ["y", "yes", " YES "])
-def test_a_yes_ends_the_run_with_a_reason(answer):
+def test_cancel_takes_reason(answer):
     assert Conversation(failed(), "c", answer, "took too long").stop() == decisions.Cancel(
         reason="took too long"
     )
 
 
-def test_a_note_is_typed_behind_it_or_asked_for():
+def test_note_text_is_typed_or_asked_for():
     assert Conversation(failed(), "n called the dba").stop() == decisions.AddNote(
         text="called the dba"
     )
     assert Conversation(failed(), "n", "called her").stop() == decisions.AddNote(text="called her")
 
 
-def test_an_empty_note_is_no_note():
+def test_empty_note_is_refused():
     said = Conversation(failed(), "n", " ", "retry", "")
     assert said.stop() == decisions.Retry()
     assert "the note is empty" in said.text
 
 
-def test_a_question_that_became_moot_gives_no_decision():
+def test_withdrawn_question_gives_no_decision():
     assert Conversation(failed(), GONE).stop() is None
     assert Conversation(failed(), "retry", GONE).stop() is None
 
 
-def test_ctrl_c_goes_up_to_the_console():
+def test_ctrl_c_is_raised_to_console():
     with pytest.raises(KeyboardInterrupt):
         Conversation(failed(), "retry", KeyboardInterrupt).stop()
 
 
-def test_one_end_of_file_is_a_slip_and_three_are_a_lost_terminal():
+def test_third_end_of_file_in_a_row_is_raised():
     said = Conversation(failed(), CTRL_D, CTRL_D, "retry", CTRL_D, "")
     assert said.stop() == decisions.Retry()
     assert "to end the run, choose cancel" in said.text
@@ -194,36 +194,36 @@ def test_one_end_of_file_is_a_slip_and_three_are_a_lost_terminal():
 # ── code of one's own ────────────────────────────────────────────────────────────────────────
 
 
-def test_an_edit_is_shown_as_a_diff_before_it_runs(editor):
+def test_edit_shows_diff_before_running(editor):
     said = Conversation(failed(), "e", "y", "why")
     assert said.stop() == decisions.Edit(source="# mine\na()", reason="why")
     assert "+# mine" in said.text
     assert editor() == ["a()\n"]
 
 
-def test_another_step_can_be_edited(editor):
+def test_other_step_can_be_edited(editor):
     said = Conversation(failed(), "e 2", "y", "")
     assert said.stop() == decisions.Edit(source="# mine\nb()", step="b")
 
 
-def test_an_edit_of_what_was_edited_starts_from_that(editor):
+def test_second_edit_starts_from_first(editor):
     tale = failed().decide("edit", source="a(1)").failure("a", source="a(1)", cause="operator")
     assert Conversation(tale, "e", "y", "").stop() == decisions.Edit(source="# mine\na(1)")
     assert editor() == ["a(1)\n"]
 
 
-def test_an_edit_that_is_not_run_is_the_next_draft(editor):
+def test_edit_not_run_is_next_draft(editor):
     said = Conversation(failed(), "e", "n", "e", "y", "")
     assert said.stop() == decisions.Edit(source="# mine\n# mine\na()")
     assert editor() == ["a()\n", "# mine\na()\n"]
 
 
-def test_an_insert_starts_empty(editor):
+def test_insert_starts_empty(editor):
     said = Conversation(failed(), "i", "y", "a look")
     assert said.stop() == decisions.Insert(source="# mine", reason="a look")
 
 
-def test_an_editor_left_without_a_change_runs_nothing(monkeypatch):
+def test_unchanged_edit_runs_nothing(monkeypatch):
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "true")
     said = Conversation(failed(), "e", "retry", "")
@@ -231,7 +231,7 @@ def test_an_editor_left_without_a_change_runs_nothing(monkeypatch):
     assert "nothing was changed" in said.text
 
 
-def test_an_editor_that_is_not_there_is_said_and_asked_again(monkeypatch):
+def test_missing_editor_is_reported_and_asked_again(monkeypatch):
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "/nowhere/editor")
     said = Conversation(failed(), "e", "retry", "")
@@ -248,7 +248,7 @@ def looked(line, tale=None, **kind):
     return said.text
 
 
-def test_a_look_at_this_step_replays_its_attempts():
+def test_view_replays_attempts_of_step():
     tale = Tale(step("a", "a()")).begin("a").output(stream("half way\n"))
     tale.end("error", ename="E", evalue="bad").stop("step_failed")
     assert "half way" in looked("v", tale)
@@ -256,7 +256,7 @@ def test_a_look_at_this_step_replays_its_attempts():
     assert "half way" in looked("view a", tale)
 
 
-def test_a_look_back_is_as_the_operator_asked_for():
+def test_view_uses_display_options():
     frames = ["Cell In[1], line 1\n----> 1 a()\n"]
     frames += [f"File /lib/json/{n}.py:{n}, in f()\n----> {n} within()\n" for n in range(3)]
     error = {"output_type": "error", "ename": "E", "evalue": "bad", "traceback": frames}
@@ -271,23 +271,23 @@ def test_a_look_back_is_as_the_operator_asked_for():
     assert text.count("within()") == 3
 
 
-def test_a_look_at_a_step_that_has_not_run_shows_its_source():
+def test_view_of_step_not_run_shows_source():
     assert "step 2 of 2 · Second, as the runbook has it:" in looked("v 2")
     assert "b()" in looked("v 2")
 
 
-def test_a_look_at_the_source_shows_the_runbooks():
+def test_view_source_shows_runbook_source():
     tale = failed().decide("edit", source="a(1)").failure("a", source="a(1)", cause="operator")
     assert "a()" in looked("v source", tale)
 
 
-def test_a_look_at_what_is_left_lists_the_steps_not_passed():
+def test_view_left_lists_steps_not_passed():
     text = looked("v left")
     assert "Second" in text
     assert "Title of a" in text
 
 
-def test_a_look_at_nothing_known_says_what_there_is():
+def test_view_of_unknown_step_names_options():
     assert "view left" in looked("v nowhere")
 
 
@@ -300,25 +300,25 @@ def asking(prompt, *, password):
 
 
 @pytest.mark.parametrize("password", [True, False])
-def test_a_cells_question_is_put_as_it_stands_and_a_password_unseen(password):
+def test_input_shows_prompt_and_hides_password(password):
     said = Conversation(asking("Host? ", password=password), "db1")
     assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="db1")
     assert said.keyboard.asked == ["Host? "]
     assert said.keyboard.secrets == [password]
 
 
-def test_an_answer_may_be_empty():
+def test_input_answer_may_be_empty():
     said = Conversation(asking("Host? ", password=False), "")
     assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="")
 
 
-def test_a_cells_question_takes_no_effect_on_the_screen():
+def test_input_prompt_is_escaped():
     said = Conversation(asking("\x1b[2J\n[y/N]", password=False), "x")
     said.dialogue.for_input(said.tale.state, lambda: True)
     assert "\x1b" not in said.keyboard.asked[0]
 
 
-def test_no_cell_that_asks_is_no_question():
+def test_no_input_request_asks_nothing():
     said = Conversation(failed())
     assert said.dialogue.for_input(said.tale.state, lambda: True) is None
 
@@ -326,7 +326,7 @@ def test_no_cell_that_asks_is_no_question():
 @pytest.mark.parametrize(
     ("answer", "decision"), [("y", decisions.KillKernel()), ("", None), (GONE, None)]
 )
-def test_the_kernel_is_killed_by_a_typed_yes_alone(answer, decision):
+def test_kill_needs_typed_yes(answer, decision):
     said = Conversation(Tale(step("a")).begin("a"), answer)
     assert said.dialogue.about_kill(said.tale.state, lambda: True) == decision
     assert "loses all its variables" in said.text

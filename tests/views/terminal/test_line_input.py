@@ -1,4 +1,4 @@
-"""Lines typed at a real terminal: a pseudo-terminal pair, whose other end this test holds."""
+"""Lines typed at a pseudo-terminal, whose other end the test holds."""
 
 import os
 import pty
@@ -56,25 +56,25 @@ def terminal():
             continue
 
 
-def test_a_line_typed_after_the_question_is_the_answer(terminal):
+def test_line_typed_after_prompt_is_returned(terminal):
     terminal.later(terminal.type, "réessayer\n".encode())
     assert terminal.ask() == "réessayer"
     assert terminal.shown == ["step 3> "]
 
 
-def test_keys_typed_before_the_question_answer_nothing(terminal):
+def test_keys_typed_before_prompt_are_discarded(terminal):
     terminal.type(b"skip\nyes\nhalf")
     time.sleep(SETTLE)
     terminal.later(terminal.type, b"retry\n")
     assert terminal.ask() == "retry"
 
 
-def test_a_line_that_is_not_utf8_is_still_a_line(terminal):
+def test_invalid_utf8_is_replaced(terminal):
     terminal.later(terminal.type, b"caf\xe9\n")
     assert terminal.ask() == "caf\N{REPLACEMENT CHARACTER}"
 
 
-def test_news_is_taken_and_the_question_asked_again(terminal):
+def test_update_is_polled_and_prompt_shown_again(terminal):
     taken = []
 
     def news():
@@ -89,7 +89,7 @@ def test_news_is_taken_and_the_question_asked_again(terminal):
 
 
 @pytest.mark.parametrize(("told", "line"), [(None, "go"), (True, "o")])
-def test_what_was_typed_before_news_counts_only_if_it_can_still_be_seen(terminal, told, line):
+def test_typed_keys_are_kept_unless_update_was_shown(terminal, told, line):
     def news():
         os.read(terminal.watch, 1)
         terminal.later(terminal.type, b"o\n")
@@ -103,24 +103,24 @@ def test_what_was_typed_before_news_counts_only_if_it_can_still_be_seen(terminal
     assert terminal.ask(news) == line
 
 
-def test_news_that_makes_the_question_moot_ends_it_without_an_answer(terminal):
+def test_withdrawn_question_returns_none(terminal):
     os.write(terminal.news_end, b"\0")
     assert terminal.ask(lambda: False) is None
 
 
-def test_an_end_of_file_typed_is_no_answer(terminal):
+def test_typed_end_of_file_raises(terminal):
     terminal.later(terminal.type, b"\x04")
     with pytest.raises(EOFError):
         terminal.ask()
 
 
-def test_a_terminal_that_hangs_up_is_an_error_and_no_answer(terminal):
+def test_hangup_raises(terminal):
     terminal.later(os.close, terminal.operator)
     with pytest.raises((OSError, EOFError)):
         terminal.ask()
 
 
-def test_a_question_on_something_that_is_no_terminal_is_an_error():
+def test_prompt_without_terminal_raises():
     read_end, write_end = os.pipe()
     try:
         with pytest.raises(OSError):
@@ -130,7 +130,7 @@ def test_a_question_on_something_that_is_no_terminal_is_an_error():
         os.close(write_end)
 
 
-def test_a_secret_is_not_echoed(terminal):
+def test_secret_is_not_echoed(terminal):
     seen = []
 
     def type_it():
@@ -144,13 +144,13 @@ def test_a_secret_is_not_echoed(terminal):
     assert "hunter2" not in "".join(terminal.shown)
 
 
-def test_the_echo_comes_back_after_a_secret(terminal):
+def test_echo_is_restored_after_secret(terminal):
     terminal.later(terminal.type, b"hunter2\n")
     terminal.ask(secret=True)
     assert terminal.echoes()
 
 
-def test_the_echo_comes_back_when_a_secret_is_broken_off(terminal):
+def test_echo_is_restored_after_interrupted_secret(terminal):
     def ctrl_c():
         raise KeyboardInterrupt
 
@@ -160,7 +160,7 @@ def test_the_echo_comes_back_when_a_secret_is_broken_off(terminal):
     assert terminal.echoes()
 
 
-def test_an_ordinary_answer_is_echoed(terminal):
+def test_ordinary_answer_is_echoed(terminal):
     terminal.later(terminal.type, b"retry\n")
     terminal.ask()
     assert b"retry" in terminal.echoed()

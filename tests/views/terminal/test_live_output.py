@@ -1,4 +1,4 @@
-"""The outputs of an attempt held: changed in place, shown by their end, printed whole or cut."""
+"""Buffered output of an attempt: changed in place, shown by its end, printed whole or cut."""
 
 import io
 
@@ -30,7 +30,7 @@ def region(shown: LiveOutput, rows: int = 5, width: int = 80) -> list[str]:
     return ["".join(segment.text for segment in row).rstrip() for row in drawn]
 
 
-def test_the_region_shows_the_last_rows_of_all_outputs() -> None:
+def test_last_rows_are_of_all_outputs() -> None:
     shown = held()
     shown.take(build_events.output("1\n2\n3\n"))
     shown.take(build_events.output(display(text_plain="a table")))
@@ -39,13 +39,13 @@ def test_the_region_shows_the_last_rows_of_all_outputs() -> None:
     assert region(shown, 2) == ["4", "unfinished"]
 
 
-def test_a_line_longer_than_the_region_is_folded_in_it() -> None:
+def test_long_line_is_folded_in_region() -> None:
     shown = held()
     shown.take(build_events.output("x" * 25))
     assert region(shown, 5, width=10) == ["x" * 10, "x" * 10, "x" * 5]
 
 
-def test_what_fits_is_printed_whole_and_only_once() -> None:
+def test_short_output_is_printed_whole_and_once() -> None:
     shown = held()
     shown.take(build_events.output("".join(f"{n}\n" for n in range(10))))
     assert printed(shown) == [str(n) for n in range(10)]
@@ -53,7 +53,7 @@ def test_what_fits_is_printed_whole_and_only_once() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_the_middle_of_a_long_stream_is_left_out_and_counted(chunk: int) -> None:
+def test_middle_of_long_stream_is_counted(chunk: int) -> None:
     shown = held()
     lines = [f"{n}\n" for n in range(1_000)]
     for start in range(0, 1_000, chunk):
@@ -64,7 +64,7 @@ def test_the_middle_of_a_long_stream_is_left_out_and_counted(chunk: int) -> None
     assert told[6:] == ["995", "996", "997", "998", "999"]
 
 
-def test_the_middle_of_many_outputs_is_left_out_and_counted() -> None:
+def test_middle_of_many_outputs_is_counted() -> None:
     shown = held(4)
     for number in range(1_000):
         shown.take(build_events.output(display(text_plain=f"n{number}")))
@@ -72,7 +72,7 @@ def test_the_middle_of_many_outputs_is_left_out_and_counted() -> None:
 
 
 @given(st.lists(st.text("ab\n\r", max_size=9), max_size=20), st.integers(0, 6))
-def test_no_line_is_lost_without_being_counted(chunks: list[str], most: int) -> None:
+def test_lines_are_printed_or_counted(chunks: list[str], most: int) -> None:
     shown, whole = held(most), held(0)
     for chunk in chunks:
         shown.take(build_events.output(chunk))
@@ -88,7 +88,7 @@ def test_no_line_is_lost_without_being_counted(chunks: list[str], most: int) -> 
         assert told[: told.index(line)] == wanted[: told.index(line)]
 
 
-def test_an_update_changes_every_output_of_its_name_in_place() -> None:
+def test_update_changes_displays_in_place() -> None:
     shown = held()
     shown.take(build_events.output(display(text_plain="0 %"), display_id="d"))
     shown.take(build_events.output("between\n"))
@@ -97,7 +97,7 @@ def test_an_update_changes_every_output_of_its_name_in_place() -> None:
     assert printed(shown) == ["100 %", "between"]
 
 
-def test_an_update_of_what_was_printed_before_is_shown_again() -> None:
+def test_update_of_printed_display_is_shown_again() -> None:
     shown = held()
     shown.take(build_events.output_updated("d", {"text/plain": "50 %"}))
     shown.take(build_events.output_updated("d", {"text/plain": "60 %"}))
@@ -115,7 +115,7 @@ def test_nested_bars_change_in_place() -> None:
     assert [line.rstrip() for line in printed(shown) if line.strip()] == ["outer 100%"]
 
 
-def test_a_clear_takes_what_is_held() -> None:
+def test_clear_empties_buffer() -> None:
     shown = held()
     shown.take(build_events.output("old\n"))
     shown.take(build_events.output_cleared(wait=True))

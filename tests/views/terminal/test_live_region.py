@@ -1,4 +1,4 @@
-"""The last lines of a terminal while a step runs, on a screen that becomes narrower or wider."""
+"""The live region, on a screen that becomes narrower or wider."""
 
 import io
 
@@ -76,7 +76,7 @@ def begun(columns: int, *, reflows: bool) -> Screen:
 
 
 @pytest.mark.parametrize("reflows", [True, False])
-def test_the_region_is_redrawn_in_its_place_at_another_width(reflows: bool) -> None:
+def test_region_is_redrawn_in_place_after_resize(reflows: bool) -> None:
     screen = begun(140, reflows=reflows)
     for columns in (140, 60, 33, 140, 60):
         screen.resize(columns)
@@ -84,7 +84,7 @@ def test_the_region_is_redrawn_in_its_place_at_another_width(reflows: bool) -> N
 
 
 @pytest.mark.parametrize("reflows", [True, False])
-def test_nothing_of_the_region_is_left_when_it_ends_narrower(reflows: bool) -> None:
+def test_region_is_erased_on_narrower_terminal(reflows: bool) -> None:
     screen = begun(140, reflows=reflows)
     screen.draw()
     screen.resize(60)
@@ -93,7 +93,7 @@ def test_nothing_of_the_region_is_left_when_it_ends_narrower(reflows: bool) -> N
     assert screen.shown() == ["above", "below"]
 
 
-def test_the_terminal_is_asked_only_when_it_has_become_narrower() -> None:
+def test_terminal_is_queried_only_when_narrower() -> None:
     screen = begun(60, reflows=True)
     for columns in (60, 140, 140):
         screen.resize(columns)

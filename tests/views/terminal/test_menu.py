@@ -1,4 +1,4 @@
-"""What a line typed at a stop means, and what is offered there."""
+"""The menu at a stop, and the parsing of typed lines."""
 
 import pytest
 
@@ -72,11 +72,11 @@ def name(line, state):
         ("  SKIP  ", "skip"),
     ],
 )
-def test_every_letter_and_word_is_its_choice(stepping, line, meant):
+def test_letters_and_words_are_parsed(stepping, line, meant):
     assert name(line, stepping) == meant
 
 
-def test_r_is_retry_where_the_step_has_failed(failed):
+def test_r_is_retry_after_failure(failed):
     assert name("r", failed) == "retry"
     assert name("retry", failed) == "retry"
 
@@ -89,7 +89,7 @@ def unseen():
     return tale.add(stopped("indeterminate", "a")).state
 
 
-def test_what_nobody_saw_end_is_asked_about_and_nothing_else_goes_on(unseen):
+def test_indeterminate_attempt_allows_only_settling(unseen):
     assert menu.labels(unseen) == [
         "n note",
         "happened",
@@ -121,7 +121,7 @@ def put_up():
     return Tale(*THREE).failure("a").add(decision_proposed(step="a")).state
 
 
-def test_while_a_decision_waits_it_can_be_withdrawn_and_nothing_else_be_decided(put_up):
+def test_waiting_decision_allows_only_withdrawal(put_up):
     assert menu.labels(put_up) == [
         "w withdraw",
         "n note",
@@ -135,9 +135,7 @@ def test_while_a_decision_waits_it_can_be_withdrawn_and_nothing_else_be_decided(
         assert "skip waits for an approval: withdraw it first" in menu.parse(line, put_up), line
 
 
-def test_every_choice_can_be_typed_by_its_letter_and_its_words(
-    stepping, failed, unseen, by_hand, put_up
-):
+def test_every_choice_has_letter_and_words(stepping, failed, unseen, by_hand, put_up):
     for choice in menu.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
@@ -146,16 +144,16 @@ def test_every_choice_can_be_typed_by_its_letter_and_its_words(
 
 
 @pytest.mark.parametrize("line", ["", "   ", "\t"])
-def test_enter_chooses_nothing(stepping, line):
+def test_empty_line_chooses_nothing(stepping, line):
     assert menu.parse(line, stepping) == "type a choice; ? explains the choices"
 
 
 @pytest.mark.parametrize("line", ["z", "ski", "skipp", "retr", "yes", "1", "rr", "\x1b[A", "r3"])
-def test_a_word_is_never_completed_by_guessing(stepping, line):
+def test_words_are_never_completed(stepping, line):
     assert "is not a choice here" in menu.parse(line, stepping)
 
 
-def test_a_strange_word_is_quoted_and_takes_no_effect(stepping):
+def test_unknown_word_is_quoted_and_escaped(stepping):
     assert "\x1b" not in menu.parse("\x1b[2J", stepping)
 
 
@@ -171,51 +169,51 @@ def test_a_strange_word_is_quoted_and_takes_no_effect(stepping):
         ("jump  2", "jump", "b"),
     ],
 )
-def test_another_step_is_named_by_its_number_or_id(failed, line, meant, of):
+def test_other_step_is_named_by_number_or_id(failed, line, meant, of):
     chosen = menu.parse(line, failed)
     assert isinstance(chosen, Selection)
     assert (chosen.choice.name, chosen.argument) == (meant, of)
 
 
 @pytest.mark.parametrize("called", ["0", "4", "9", "-1", "2.0", "²", "nowhere", "1 2", "9" * 5000])
-def test_a_step_that_is_not_there_is_asked_for_again(failed, called):
+def test_unknown_step_is_refused(failed, called):
     for word in ("run", "edit", "jump"):
         assert "which step? There are 1 to 3" in menu.parse(f"{word} {called}", failed)
 
 
-def test_jump_needs_a_step(failed):
+def test_jump_needs_step(failed):
     assert "which step" in menu.parse("jump", failed)
 
 
 @pytest.mark.parametrize("line", ["skip 2", "cancel now", "retry please", "g 2"])
-def test_what_takes_nothing_after_it_is_not_done_with_something_after_it(failed, line):
+def test_argument_is_refused_where_none_is_taken(failed, line):
     assert "takes nothing after it" in menu.parse(line, failed)
 
 
-def test_a_note_keeps_its_text_as_typed(failed):
+def test_note_keeps_text_as_typed(failed):
     chosen = menu.parse("note  The DBA said: GO  ahead ", failed)
     assert chosen.argument == "The DBA said: GO  ahead"
 
 
 @pytest.mark.parametrize("line", ["run", "g"])
-def test_a_failed_step_is_retried_and_not_simply_run(failed, line):
+def test_failed_step_refuses_run(failed, line):
     assert "has failed" in menu.parse(line, failed)
 
 
-def test_a_step_that_has_not_failed_is_not_retried(stepping):
+def test_step_without_failure_refuses_retry(stepping):
     assert "has not failed" in menu.parse("retry", stepping)
 
 
-def test_a_step_that_the_runbook_excludes_is_not_run(failed):
+def test_excluded_step_refuses_run(failed):
     assert "skip-execution" in menu.parse("r 3", failed)
 
 
 @pytest.mark.parametrize("line", ["r", "e", "i", "r 2", "e 2"])
-def test_without_a_kernel_nothing_is_run(dead, line):
+def test_dead_kernel_refuses_to_run(dead, line):
     assert "restart it first" in menu.parse(line, dead)
 
 
-def test_without_a_kernel_the_rest_is_open(dead):
+def test_dead_kernel_allows_other_choices(dead):
     assert [name(line, dead) for line in ("k", "s", "n", "c", "j 2")] == [
         "restart",
         "skip",
@@ -225,7 +223,7 @@ def test_without_a_kernel_the_rest_is_open(dead):
     ]
 
 
-def test_a_strict_run_refuses_what_leaves_the_script():
+def test_strict_run_refuses_off_script_choices():
     state = Tale(*THREE, policy=model.Policy(strict=True)).failure("a").state
     for line in ("retry", "skip", "edit", "insert", "restart", "jump 2", "run 2"):
         assert "--strict" in menu.parse(line, state), line
@@ -233,7 +231,7 @@ def test_a_strict_run_refuses_what_leaves_the_script():
     assert name("cancel", state) == "cancel"
 
 
-def test_the_menu_shows_what_is_possible_and_nothing_else(stepping, failed, dead):
+def test_menu_shows_only_possible_choices(stepping, failed, dead):
     def letters(state):
         return [choice.split()[0] for choice in menu.labels(state)]
 
@@ -259,17 +257,17 @@ def test_the_menu_shows_what_is_possible_and_nothing_else(stepping, failed, dead
     assert "r retry" not in menu.labels(dead)
 
 
-def test_the_help_explains_every_choice_and_why_one_is_closed(failed):
+def test_help_explains_every_choice(failed):
     rows = dict(menu.help_rows(failed))
     assert len(rows) == len(menu.CHOICES)
     assert rows["s, skip"] == "skip this step"
     assert rows["r, run"].startswith("not now: step 1 has failed")
 
 
-def test_the_question_names_the_step_it_is_about(failed):
+def test_prompt_names_current_step(failed):
     assert menu.prompt(failed) == "step 1> "
 
 
-def test_at_the_end_the_question_names_no_step():
+def test_prompt_at_end_names_no_step():
     state = Tale(step("a")).attempt("a").state
     assert menu.prompt(state) == "> "

@@ -1,4 +1,4 @@
-"""A run played back in its own time, and the keys that change that."""
+"""Playback of a run at its own speed, and the keys that control it."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class Watched:
         return [(record.seq, round(self.time, 3)) for record in self.player]
 
 
-def test_it_takes_as_long_as_it_took() -> None:
+def test_playback_takes_recorded_time() -> None:
     watched = Watched()
     assert watched.play() == [(seq, float(seq)) for seq in range(8)]
     assert max(watched.slept) <= 0.1
@@ -61,35 +61,35 @@ def test_it_takes_as_long_as_it_took() -> None:
 
 
 @pytest.mark.parametrize(("tempo", "took"), [({"speed": 4.0}, 1.75), ({"max_wait": 0.25}, 1.75)])
-def test_speed_and_the_longest_wait_shorten_it(tempo: dict[str, float], took: float) -> None:
+def test_speed_and_max_wait_shorten_playback(tempo: dict[str, float], took: float) -> None:
     assert Watched(**tempo).play()[-1] == (7, took)
 
 
-def test_no_wait_at_all_is_allowed() -> None:
+def test_max_wait_may_be_zero() -> None:
     watched = Watched(max_wait=0.0)
     assert watched.play()[-1] == (7, 0.0)
     assert watched.slept == []
 
 
-def test_space_pauses_and_goes_on() -> None:
+def test_space_pauses_and_continues() -> None:
     watched = Watched({1.5: " ", 5.5: " "})
     assert watched.play()[2] == (2, 6.0)
     assert watched.said == ["paused", "playing"]
 
 
-def test_greater_and_less_change_the_speed_from_there_on() -> None:
+def test_less_and_greater_keys_change_speed() -> None:
     watched = Watched({1.0: ">", 3.5: "<"})
     told = watched.play()
     assert watched.said == ["2 times as fast", "1 times as fast"]
     assert told[-1][1] == pytest.approx(4.5, abs=0.21)
 
 
-def test_a_dot_is_the_next_event_at_once_also_in_a_pause() -> None:
+def test_dot_shows_next_event_even_when_paused() -> None:
     watched = Watched({0.2: ".", 0.5: " ", 2.0: ".", 3.0: ".", 9.0: "q"})
     assert watched.play() == [(0, 0.0), (1, 0.2), (2, 2.0), (3, 3.0)]
 
 
-def test_n_goes_to_the_next_attempt_and_pauses_there() -> None:
+def test_n_seeks_next_attempt_and_pauses() -> None:
     watched = Watched({0.5: "n", 4.0: " "})
     told = watched.play()
     assert told[2] == (2, 0.5)
@@ -97,12 +97,12 @@ def test_n_goes_to_the_next_attempt_and_pauses_there() -> None:
     assert watched.said[0].startswith("paused at this step")
 
 
-def test_a_number_and_g_go_to_that_step() -> None:
+def test_number_and_g_seek_step() -> None:
     watched = Watched({0.5: "3", 0.6: "g", 3.0: "q"})
     assert watched.play()[-1] == (6, 0.6)
 
 
-def test_a_step_that_is_not_there_is_named_and_nothing_is_skipped() -> None:
+def test_unknown_step_is_reported_and_nothing_skipped() -> None:
     watched = Watched({3.5: "9", 3.6: "g"})
     assert watched.play()[-1] == (7, 7.0)
     assert watched.said == ["no attempt of step 9 is recorded"]
@@ -114,9 +114,7 @@ def test_a_step_that_is_not_there_is_named_and_nothing_is_skipped() -> None:
     ({6.5: "1", 6.6: "g"}, 2),
     ({6.5: "3", 6.6: "g"}, 6),  # the one that is shown, from its beginning
 ])  # fmt: skip
-def test_an_attempt_that_is_past_is_sought_from_the_first_record_on(
-    keys: dict[float, str], begin: int
-) -> None:
+def test_past_attempt_is_sought_from_first_record(keys: dict[float, str], begin: int) -> None:
     watched = Watched(keys)
     before = watched.play()
     assert watched.player.goes_back
@@ -133,17 +131,17 @@ def test_an_attempt_that_is_past_is_sought_from_the_first_record_on(
     assert not watched.player.goes_back
 
 
-def test_before_the_first_attempt_is_none() -> None:
+def test_b_before_first_attempt_is_reported() -> None:
     watched = Watched({2.5: "b"})
     assert watched.play()[-1] == (7, 7.0)
     assert watched.said == ["no attempt precedes"]
 
 
-def test_q_ends_it() -> None:
+def test_q_quits() -> None:
     assert Watched({1.5: "q"}).play() == [(0, 0.0), (1, 1.0)]
 
 
-def test_the_time_of_the_run_is_told_as_it_passes() -> None:
+def test_position_follows_time() -> None:
     watched = Watched(speed=2.0)
     seen = []
     watched.player.on_turn = lambda: seen.append(watched.player.now)

@@ -1,4 +1,4 @@
-"""A run told again: in full, one step of it, in its own time, as a table."""
+"""Replay of a journal, whole or one step, and the table of steps."""
 
 import io
 
@@ -36,7 +36,7 @@ def tale():
     return made.finish("cancelled", why="cancelled by the operator")
 
 
-def test_a_replay_shows_every_record_and_closes():
+def test_replay_shows_every_record_and_closes():
     told, screen = tale(), Shown()
     state = replay.replay(told.records, screen)
     assert screen.events == [record.event for record in told.records]
@@ -44,7 +44,7 @@ def test_a_replay_shows_every_record_and_closes():
     assert state.finished is not None
 
 
-def test_a_replay_of_one_step_shows_what_is_about_it():
+def test_replay_of_step_shows_only_its_records():
     screen = Shown()
     replay.replay(tale().records, screen, step="b")
     kinds = [type(event).__name__ for event in screen.events]
@@ -69,7 +69,7 @@ def table(records, width=160):
     return [" ".join(line.split()) for line in file.getvalue().splitlines()]
 
 
-def test_the_table_has_a_row_for_all_that_was_done():
+def test_steps_table_has_row_for_each_action():
     lines = table(tale().records)
     assert lines == [
         "time step attempt outcome what",
@@ -84,7 +84,7 @@ def test_the_table_has_a_row_for_all_that_was_done():
     ]
 
 
-def test_an_inserted_cell_and_a_dead_kernel_are_in_the_table():
+def test_steps_table_has_inserted_cell_and_dead_kernel():
     told = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
     told.begin("inserted-1", "peek()", "operator")
     told.add(ev.KernelDied(generation=1, why="killed")).end("kernel_died")
@@ -93,7 +93,7 @@ def test_an_inserted_cell_and_a_dead_kernel_are_in_the_table():
     assert "code that is not in the runbook was run" in text
 
 
-def test_the_table_takes_no_hostile_text_at_its_word():
+def test_steps_table_escapes_hostile_text():
     told = Tale(step("a", title="[bold]\x1b[2J")).attempt("a").note("\x1b]0;owned\x07")
     assert "\x1b" not in "\n".join(table(told.records))
     assert "[bold]" in "\n".join(table(told.records))

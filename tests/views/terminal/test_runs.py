@@ -25,35 +25,35 @@ def shown(*lines, width=100):
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
-def test_a_run_is_two_lines():
+def test_run_is_two_lines():
     assert shown(RUN) == [
         "20261123-093000-restore-ab12  completed, off script · 1 min 02 s",
         "    restore.ipynb  host=db1  n=3  2026-11-23 09:30:00 UTC by ada",
     ]
 
 
-def test_a_run_that_has_not_ended_has_neither_duration_nor_script():
+def test_unfinished_run_has_no_duration():
     going = ListedRun(
         run="r", runbook="x.ipynb", operator="ada", started=RUN.started, status="running"
     )
     assert shown(going) == ["r  running", "    x.ipynb  2026-11-23 09:30:00 UTC by ada"]
 
 
-def test_a_run_that_never_began_is_told_by_its_id():
+def test_run_that_never_began_has_only_id():
     assert shown(ListedRun(run="r", status="never began"))[0] == "r  never began"
 
 
-def test_the_order_given_is_kept_and_what_became_of_them_lines_up():
+def test_listing_keeps_order_and_aligns_status():
     one = ListedRun(run="bbbb", status="running")
     other = ListedRun(run="a", status="failed")
     assert [line for line in shown(one, other) if line] == ["bbbb  running", "a     failed"]
 
 
-def test_no_runs_are_told_with_the_folder_looked_in():
+def test_empty_listing_names_folder():
     assert shown() == ["no runs in /var/runs"]
 
 
-def test_nothing_of_a_run_takes_effect():
+def test_listing_escapes_hostile_text():
     hostile = "[bold]\x1b[2J"
     text = "\n".join(
         shown(ListedRun(run=hostile, runbook=hostile, operator=hostile, parameters={"p": hostile}))
@@ -62,5 +62,5 @@ def test_nothing_of_a_run_takes_effect():
     assert text.count("[bold]") == 3  # who started it is told with when
 
 
-def test_an_id_can_be_copied_from_a_narrow_terminal():
+def test_id_is_never_cut_on_narrow_terminal():
     assert any(RUN.run in line for line in shown(RUN, width=20))

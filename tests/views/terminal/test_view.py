@@ -1,4 +1,4 @@
-"""A run on a terminal: what stands on the screen, live, replayed, narrow and hostile."""
+"""The terminal view: live, replayed, narrow, hostile."""
 
 import io
 import re
@@ -88,7 +88,7 @@ def plan(**fields):
 # ── what is shown ────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_head_says_what_runs_for_whom_and_where():
+def test_header_names_runbook_operator_and_record():
     tale = plan(parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
     screen = Screen()
     screen.view.set_record_path("/var/runs/x")
@@ -106,11 +106,11 @@ def test_the_head_says_what_runs_for_whom_and_where():
         assert said in text
 
 
-def test_notices_about_the_notebook_are_shown():
+def test_notices_are_shown():
     assert "note: upgraded from nbformat 3" in shown(plan(notices=("upgraded from nbformat 3",)))
 
 
-def test_a_step_is_a_rule_its_narration_its_source_its_output_and_its_outcome():
+def test_step_shows_title_markdown_source_output_and_result():
     lines = shown(plan().attempt("a", stream("stopped\n"))).splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("step 1 of 2 · Stop it ──"))
     assert lines[start].endswith("09:30:02Z")
@@ -118,12 +118,12 @@ def test_a_step_is_a_rule_its_narration_its_source_its_output_and_its_outcome():
     assert rest == ["Stop it", "Look at the queue.", "stop()", "stopped", "ok · 1.2 s"]
 
 
-def test_the_narration_is_told_once():
+def test_markdown_of_step_is_shown_once():
     tale = plan().failure("a").decide("retry").attempt("a", cause="operator")
     assert shown(tale).count("Look at the queue.") == 1
 
 
-def test_a_second_attempt_and_an_edit_are_named_in_the_rule():
+def test_title_names_second_attempt_and_edit():
     tale = plan().failure("a").decide("edit", source="other()")
     tale.attempt("a", source="other()", cause="operator")
     assert "step 1 of 2 · Stop it · attempt 2 · edited ─" in shown(tale)
@@ -143,11 +143,11 @@ def test_a_second_attempt_and_an_edit_are_named_in_the_rule():
         ({"ended_run": True}, "the cell ended the run"),
     ],
 )
-def test_an_outcome_is_one_line(how, line):
+def test_attempt_result_is_one_line(how, line):
     assert line in shown(plan().attempt("a", **how))
 
 
-def test_a_stop_a_decision_and_a_deviation_are_shown():
+def test_stop_decision_and_deviation_are_shown():
     tale = plan().failure("a").decide("retry", reason="space is free")
     text = shown(tale.attempt("a", cause="operator"), width=100)
     assert "STOPPED at step 1 of 2 · Stop it" in text
@@ -156,7 +156,7 @@ def test_a_stop_a_decision_and_a_deviation_are_shown():
     assert "off script: step 1 run again after it had not succeeded (space is free)" in text
 
 
-def test_notes_refusals_deaths_and_answers_are_shown():
+def test_notes_refusals_kernel_events_and_answers_are_shown():
     tale = plan().begin("a")
     who = tale.state.plan.operator
     tale.add(
@@ -181,7 +181,7 @@ def test_notes_refusals_deaths_and_answers_are_shown():
         assert said in text
 
 
-def test_the_foot_says_how_it_ended_and_what_was_not_run():
+def test_footer_names_outcome_and_steps_not_run():
     tale = plan().failure("a").decide("skip", reason="not needed")
     tale.finish("cancelled", why="cancelled by the operator")
     text = shown(tale)
@@ -191,7 +191,7 @@ def test_the_foot_says_how_it_ended_and_what_was_not_run():
     assert re.search(r"step 2 +Title of b: not run: the run was cancelled before it", text)
 
 
-def test_the_end_of_the_runbook_is_told_when_the_run_got_there():
+def test_epilogue_is_shown_only_if_reached():
     def tale():
         return Tale(step("a"), epilogue=(told("end", "Now close the ticket."),))
 
@@ -204,7 +204,7 @@ def test_the_end_of_the_runbook_is_told_when_the_run_got_there():
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("tty", [True, False])
-def test_no_output_is_lost_however_long_its_lines(live, tty):
+def test_long_lines_are_not_lost(live, tty):
     words = " ".join(f"word{n}" for n in range(60))
     tale = plan().begin("a").output(stream(words)).output(stream("\nlast"))
     text = shown(tale.end(), width=60, live=live, tty=tty)
@@ -213,12 +213,12 @@ def test_no_output_is_lost_however_long_its_lines(live, tty):
     assert "last" in text.splitlines()
 
 
-def test_a_line_of_output_is_one_line_where_there_is_no_terminal():
+def test_output_line_is_not_wrapped_without_terminal():
     tale = plan().attempt("a", stream("x" * 300 + "\n"))
     assert "x" * 300 in Screen(tty=False).show(tale).close().file.getvalue()
 
 
-def test_chunks_of_both_streams_keep_their_order():
+def test_chunks_of_both_streams_keep_order():
     tale = plan().begin("a")
     for text, name in (("out 1 ", "stdout"), ("out 2\n", "stdout"), ("err\n", "stderr")):
         tale.output(stream(text, name))
@@ -230,7 +230,7 @@ def test_chunks_of_both_streams_keep_their_order():
     ]
 
 
-def test_a_display_and_its_last_update_are_left_on_the_screen():
+def test_last_update_of_display_stays_on_screen():
     tale = plan().begin("a").output(display(text_plain="0 %"), display_id="bar")
     screen = Screen().show(tale)
     assert "0 %" in screen.lines
@@ -242,7 +242,7 @@ def test_a_display_and_its_last_update_are_left_on_the_screen():
     assert "50 %" not in screen.lines
 
 
-def test_without_a_live_region_the_last_state_of_a_display_is_printed():
+def test_without_region_last_state_of_display_is_printed():
     tale = plan().begin("a").output(display(text_plain="0 %"), display_id="bar")
     for done in range(1, 100):
         tale.update("bar", {"text/plain": f"{done} %"})
@@ -253,7 +253,7 @@ def test_without_a_live_region_the_last_state_of_a_display_is_printed():
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_clear_takes_effect_where_output_changes_in_place(wait):
+def test_clear_takes_effect_in_region(wait):
     tale = plan().begin("a").output(stream("seen\n"))
     screen = Screen().show(tale)
     assert "seen" in screen.lines
@@ -264,12 +264,12 @@ def test_a_clear_takes_effect_where_output_changes_in_place(wait):
     assert "seen" not in lines
 
 
-def test_what_was_printed_stays_after_a_clear_where_nothing_changes_in_place():
+def test_clear_without_region_keeps_printed_output():
     tale = plan().begin("a").output(stream("seen\n")).clear(wait=False)
     assert "seen" in shown(tale.output(stream("next\n")).end(), live=False)
 
 
-def test_late_output_names_the_step_it_came_of():
+def test_late_output_names_its_step():
     tale = plan().attempt("a").begin("b")
     tale.output(stream("from a thread\n"), step="a", attempt=1, late=True).end()
     lines = shown(tale).splitlines()
@@ -277,7 +277,7 @@ def test_late_output_names_the_step_it_came_of():
     assert lines[where + 1] == "from a thread"
 
 
-def test_output_can_be_left_out():
+def test_output_can_be_hidden():
     tale = plan().attempt("a", stream("noise\n"), display(text_plain="more noise"))
     text = shown(tale, output=False)
     assert "noise" not in text
@@ -287,7 +287,7 @@ def test_output_can_be_left_out():
 # ── the live region ──────────────────────────────────────────────────────────────────────────
 
 
-def test_an_unfinished_line_and_the_progress_are_shown_then_gone():
+def test_unfinished_line_and_progress_are_shown_then_erased():
     tale = plan().begin("a").output(stream("50 percent"))
     screen = Screen().show(tale)
     assert "50 percent" in screen.lines
@@ -298,7 +298,7 @@ def test_an_unfinished_line_and_the_progress_are_shown_then_gone():
     assert "running" not in screen.text
 
 
-def test_a_returned_cursor_overwrites_its_line():
+def test_carriage_return_overwrites_line():
     tale = plan().begin("a").output(stream("10 %\r20 %\r30 %"))
     screen = Screen().show(tale)
     assert "30 %" in screen.lines
@@ -307,7 +307,7 @@ def test_a_returned_cursor_overwrites_its_line():
     assert "30 %" not in screen.text
 
 
-def test_a_question_has_the_last_line_to_itself():
+def test_question_has_last_line_to_itself():
     tale = plan().begin("a").output(stream("name: "))
     screen = Screen().show(tale)
     screen.view.suspend()
@@ -319,7 +319,7 @@ def test_a_question_has_the_last_line_to_itself():
     assert "running" not in screen.text
 
 
-def test_the_cursor_is_visible_all_along():
+def test_cursor_stays_visible():
     tale = plan().begin("a").output(stream("part"))
     screen = Screen().show(tale)
     assert not screen.screen.cursor.hidden
@@ -341,7 +341,7 @@ def long_tale():
 
 
 @pytest.mark.parametrize("width", [20, 60, 200])
-def test_any_width_shows_all_of_it(width):
+def test_all_text_is_shown_at_any_width(width):
     text = shown(long_tale(), width=width)
     assert all(len(line) <= width for line in text.splitlines())
     flat = re.sub(r"\s", "", text)
@@ -350,7 +350,7 @@ def test_any_width_shows_all_of_it(width):
     assert flat.count("because") == 20
 
 
-def test_without_a_terminal_nothing_is_written_but_text():
+def test_without_terminal_only_text_is_written():
     tale = plan().begin("a").output(stream("\x1b[31mred\x1b[0m\n"))
     tale.output(display(text_plain="\x1b[1mbold\x1b[0m"), display_id="d").end().stop("step_mode")
     written = Screen(tty=False).show(tale.decide("skip").finish()).close().file.getvalue()
@@ -358,7 +358,7 @@ def test_without_a_terminal_nothing_is_written_but_text():
     assert "red" in written
 
 
-def test_hostile_text_takes_no_effect_wherever_it_stands():
+def test_hostile_text_is_escaped_everywhere_on_screen():
     """It is in every place that somebody else may write to."""
     tale = Tale(
         step("a", HOSTILE, title=HOSTILE, narration=(told("n", HOSTILE),)),
@@ -385,7 +385,7 @@ def test_hostile_text_takes_no_effect_wherever_it_stands():
 # ── what the operator asked to see ───────────────────────────────────────────────────────────
 
 
-def test_plain_draws_no_lines_and_redraws_nothing():
+def test_plain_draws_no_boxes_and_redraws_nothing():
     tale = (
         plan()
         .begin("a")
@@ -403,20 +403,20 @@ def test_plain_draws_no_lines_and_redraws_nothing():
     ("kind", "drawn"),
     [({}, True), ({"display": DisplayOptions(plain=True)}, False), ({"tty": False}, False)],
 )
-def test_a_picture_is_described_where_there_are_no_colours(kind, drawn):
+def test_image_is_described_without_colours(kind, drawn):
     data = {"output_type": "display_data", "data": {"image/png": png()}, "metadata": {}}
     text = shown(plan().attempt("a", data), **kind)
     assert ("▀▀▀▀" in text) is drawn
     assert ("image/png 40×40, 1 kB" in text) is not drawn
 
 
-def test_no_color_leaves_no_picture(monkeypatch):
+def test_no_color_shows_no_image(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     data = {"output_type": "display_data", "data": {"image/png": png()}, "metadata": {}}
     assert "image/png 40×40, 1 kB" in shown(plan().attempt("a", data))
 
 
-def test_a_long_output_is_cut_and_the_command_that_shows_it_is_named():
+def test_long_output_is_cut_and_names_command():
     tale = plan().attempt("a", stream("".join(f"line {n}\n" for n in range(300))))
     text = shown(tale, width=120, display=DisplayOptions(max_lines=10))
     assert "line 4" in text
@@ -426,7 +426,7 @@ def test_a_long_output_is_cut_and_the_command_that_shows_it_is_named():
     assert "line 5\n" in shown(tale, display=DisplayOptions(max_lines=0), live=False)
 
 
-def test_the_region_is_bounded_while_a_step_runs():
+def test_region_has_bounded_height():
     tale = plan().begin("a").output(stream("".join(f"line {n}\n" for n in range(300))))
     screen = Screen().show(tale)
     seen = [line for line in screen.lines if line.startswith("line ")]
@@ -437,7 +437,7 @@ def test_the_region_is_bounded_while_a_step_runs():
     assert text.count("line 299\n") == 1
 
 
-def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
+def test_header_of_step_has_last_time_and_impact():
     before = {"a": LastAttempt(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
     destructive = model.Contract(impact="destructive")
     tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
@@ -449,7 +449,7 @@ def test_the_last_time_and_the_impact_of_a_step_are_told_before_it_runs():
     assert text.count("last time failed · 1 min 15 s on 2026-11-20") == 1
 
 
-def test_the_stop_says_once_more_what_broke_and_where():
+def test_stop_shows_error_and_its_source_line():
     error = {
         "output_type": "error",
         "ename": "KeyError",
@@ -475,7 +475,7 @@ def test_the_stop_says_once_more_what_broke_and_where():
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (30, 8)])
-def test_a_terminal_resized_in_mid_step_shows_all_that_is_printed(width, height):
+def test_resize_during_step_loses_no_output(width, height):
     tale = plan().begin("a").output(stream("x" * 100 + "\n"))
     screen = Screen().show(tale)
     screen.console.width, screen.console.height = width, height
@@ -485,7 +485,7 @@ def test_a_terminal_resized_in_mid_step_shows_all_that_is_printed(width, height)
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_widgets_bar_moves_in_place_and_its_end_is_printed(live):
+def test_widget_bar_changes_in_place_and_is_printed_at_end(live):
     state = {"_model_name": "IntProgressModel", "min": 0, "max": 2, "value": 0}
     tale = plan().begin("a").add(build_events.widgets_changed({"m": state}, step="a"))
     data = {VIEW_MIME: {"model_id": "m"}, "text/plain": "IntProgress(value=0, max=2)"}
@@ -502,7 +502,7 @@ def test_a_widgets_bar_moves_in_place_and_its_end_is_printed(live):
     assert "IntProgress" not in text
 
 
-def test_a_stopped_kernel_and_a_record_that_lags_are_said_while_the_step_goes_on():
+def test_kernel_and_record_events_are_shown_during_step():
     made = Tale(step("a")).begin("a").output(stream("before\n"))
     made.add(
         build_events.kernel_suspended(),

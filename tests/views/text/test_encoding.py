@@ -1,11 +1,11 @@
-"""What is written where the encoding lacks a character."""
+"""Characters that an encoding lacks, replaced by plainer ones."""
 
 import io
 
 from nbrun.views.text import encoding
 
 
-def test_what_ascii_lacks_is_written_plainer_and_never_refused() -> None:
+def test_missing_characters_are_replaced_or_escaped() -> None:
     encoding.register()
     file = io.BytesIO()
     stream = io.TextIOWrapper(file, "ascii", errors=encoding.ERRORS)

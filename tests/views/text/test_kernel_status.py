@@ -1,4 +1,4 @@
-"""What is seen of a kernel's process, in words that claim no more than is known."""
+"""Messages about a kernel's process, which claim no more than is known."""
 
 import pytest
 
@@ -64,18 +64,18 @@ def fact(event: ev.Event) -> str:
         (kernel_continued(), "the kernel's process continues"),
     ],
 )
-def test_it_says_what_is_known(event: ev.Event, told: str) -> None:
+def test_fact_claims_only_what_is_known(event: ev.Event, told: str) -> None:
     assert fact(event) == told
 
 
-def test_no_command_that_ends_processes_is_shown_where_it_may_be_read_days_later() -> None:
+def test_advice_on_left_processes_names_no_kill_command() -> None:
     """A number may be another process's by then."""
     told = kernel_status.advice(processes_left(pid=4712))
     assert told == "nbrun leaves it alone"
     assert kernel_status.advice(processes_left(more=1)) == "nbrun leaves them alone"
 
 
-def test_other_events_are_not_its_business() -> None:
+def test_fact_is_empty_for_other_events() -> None:
     own = (
         ev.KernelSuspended
         | ev.KernelContinued

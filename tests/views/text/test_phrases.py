@@ -1,4 +1,4 @@
-"""Events told in a few words."""
+"""Phrases for times, steps, attempts and decisions."""
 
 from typing import get_args
 
@@ -27,27 +27,27 @@ from tests.support.run_builder import OPERATOR, Tale, step
         (90000, "25 h 00 min"),
     ],
 )
-def test_a_duration_is_told_in_two_units_at_most(seconds, told):
+def test_duration_has_at_most_two_units(seconds, told):
     assert phrases.duration(seconds) == told
 
 
-def test_times_are_utc_and_say_so():
+def test_times_are_in_utc_and_say_so():
     assert phrases.time_of_day("2026-11-23T09:31:04.123456Z") == "09:31:04Z"
     assert phrases.timestamp("2026-11-23T09:31:04.123456Z") == "2026-11-23 09:31:04 UTC"
 
 
-def test_an_operator_is_a_name_a_uid_and_a_terminal():
+def test_operator_has_name_uid_and_terminal():
     assert phrases.operator(OPERATOR) == "ada (uid 1000, /dev/pts/7)"
 
 
-def test_every_kind_of_thing_has_its_words():
+def test_every_recorded_kind_has_a_phrase():
     assert set(phrases.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
     assert set(phrases.DEVIATIONS) == set(get_args(model.DeviationKind))
     assert set(phrases._STOP_REASONS) == set(get_args(ev.StopReason))
     assert set(phrases.FINDINGS) == set(get_args(decisions.Settlement))
 
 
-def test_a_step_is_named_by_number_and_title():
+def test_step_has_number_and_title():
     state = Tale(step("a", title="Stop it"), step("b")).state
     assert phrases.step(state, "a") == "step 1 of 2 · Stop it"
     assert phrases.step(state, "inserted-3") == "inserted cell 3"
@@ -61,7 +61,7 @@ def test_a_step_is_named_by_number_and_title():
         (approval_granted(None, decision="insert"), "insert"),
     ],
 )
-def test_an_approval_names_what_it_was_for(event, told):
+def test_approval_subject_names_decision_and_step(event, told):
     assert phrases.approval_subject(Tale(step("a")).state, event) == told
 
 
@@ -76,7 +76,7 @@ def test_an_approval_names_what_it_was_for(event, told):
         ),
     ],
 )
-def test_what_a_decision_waits_for_is_said_with_what_to_type(fields, told):
+def test_approval_needed_names_approving_command(fields, told):
     assert (
         phrases.approval_needed(Tale(step("a"), run="R").state, decision_proposed(**fields)) == told
     )
@@ -91,7 +91,7 @@ def test_what_a_decision_waits_for_is_said_with_what_to_type(fields, told):
         ("insert", None, "b()", "--- runbook\n+++ run\n@@ -0,0 +1 @@\n+b()"),
     ],
 )
-def test_what_would_be_sent_is_told_where_the_runbook_has_other(decision, step_, source, change):
+def test_source_diff_compares_with_runbook(decision, step_, source, change):
     event = decision_proposed(decision, step_, source)
     assert phrases.source_diff(Tale(step("a", "a()")).state, event) == change
 
@@ -101,7 +101,7 @@ def finished(outcome, **fields):
     return phrases.attempt_result(RunState(), ended)
 
 
-def test_how_an_attempt_ended():
+def test_attempt_result_has_outcome_duration_and_error():
     assert finished("ok") == "ok · 1.2 s"
     assert finished("error", ename="E") == "failed · 1.2 s · E"
     assert finished("error", ename="E", evalue="why") == "failed · 1.2 s · E: why"
@@ -111,13 +111,13 @@ def test_how_an_attempt_ended():
     )
 
 
-def test_an_error_of_many_lines_is_told_by_its_first():
+def test_attempt_result_has_first_line_of_long_error():
     told = finished("error", ename="E", evalue="first\nsecond\nthird")
     assert told == "failed · 1.2 s · E: first …"
     assert len(finished("error", ename="E", evalue="x" * 5000)) < 250
 
 
-def test_a_decision_names_its_step():
+def test_decision_names_its_step():
     state = Tale(step("a"), step("b")).failure("a").state
 
     def told(decision, **fields):
@@ -129,7 +129,7 @@ def test_a_decision_names_its_step():
     assert told("cancel") == "cancel"
 
 
-def test_a_deviation_names_its_step_and_its_reason():
+def test_deviation_names_step_and_reason():
     state = Tale(step("a")).state
     skipped = ev.Deviated(kind="skipped", step="a", reason="not needed")
     assert phrases.deviation(state, skipped) == "step 1 passed over"
@@ -148,7 +148,7 @@ def test_a_deviation_names_its_step_and_its_reason():
         ("cancelled", False, "cancelled"),
     ],
 )
-def test_the_end_of_a_run(outcome, off_script, told):
+def test_run_outcome_names_off_script(outcome, off_script, told):
     event = ev.RunFinished(outcome=outcome, off_script=off_script, counts={}, duration=1.0)
     assert phrases.run_outcome(event) == told
 
@@ -157,7 +157,7 @@ def reasons(tale):
     return [phrases.why_not_run(tale.state, each) for each in phrases.never_run(tale.state)]
 
 
-def test_why_a_step_was_not_run():
+def test_why_not_run_names_cause():
     assert reasons(Tale(step("a"))) == ["not run yet"]
     assert reasons(Tale(step("a"), step("b")).failure("a").finish("failed")) == [
         "not run: the run failed before it"
