@@ -47,7 +47,8 @@ def test_supervisor_that_cannot_start_raises(monkeypatch: pytest.MonkeyPatch) ->
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it at first
 from pathlib import Path
 from nbrun.supervisor.spawn import spawn
 from nbrun.supervisor.requests import StartRequest
