@@ -3,19 +3,19 @@
 import pytest
 
 from nbrun.core.run_statistics import StepReview, advice, review_runs
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 
-def run(name: str, **fields: object) -> Tale:
-    return Tale(step("a", "a()"), step("b", "b()"), run=name, **fields)
+def run(name: str, **fields: object) -> Run:
+    return Run(step("a", "a()"), step("b", "b()"), run=name, **fields)
 
 
-def failing_then_edited(name: str, source: str, reason: str = "") -> Tale:
+def failing_then_edited(name: str, source: str, reason: str = "") -> Run:
     tale = run(name).attempt("a").failure("b").decide("edit", source=source, reason=reason)
     return tale.attempt("b", source=source, cause="operator").finish()
 
 
-def steps(*tales: Tale) -> dict[str, StepReview]:
+def steps(*tales: Run) -> dict[str, StepReview]:
     return {each.id: each for each in review_runs(tale.records for tale in tales).steps}
 
 
@@ -90,7 +90,7 @@ def test_step_failure_counts_once_per_run() -> None:
     ],
     ids=["edit", "retry", "skip", "insert"],
 )
-def test_advice_needs_two_runs(tales: list[Tale], said: str) -> None:
+def test_advice_needs_two_runs(tales: list[Run], said: str) -> None:
     (line,) = [line for each in steps(*tales).values() for line in advice(each) if said in line]
     assert line.startswith("2 runs")
     assert not [line for each in steps(tales[0]).values() for line in advice(each)]
@@ -102,7 +102,7 @@ def test_different_edits_give_no_advice() -> None:
 
 
 def test_steps_are_in_order_of_newest_run() -> None:
-    newest = Tale(step("b", title="New title"), run="r2")
+    newest = Run(step("b", title="New title"), run="r2")
     history = review_runs([newest.records, run("r1").records])
     assert [(each.id, each.title) for each in history.steps] == [
         ("b", "New title"),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from nbrun.journal.history import LastAttempt, last_attempts
 from nbrun.journal.run_directory import RunDirectory
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 RUNBOOK = "/srv/runbooks/restore.ipynb"  # what a tale is of
 
 
-def keep(parent: Path, run: str, tale: Tale) -> Path:
+def keep(parent: Path, run: str, tale: Run) -> Path:
     (parent / run).mkdir(parents=True)
     return tale.write(parent / run / "journal.jsonl")
 
@@ -22,8 +22,8 @@ def told(parent: Path) -> dict[str, LastAttempt]:
     return last_attempts(RunDirectory(parent / "20260109-000000-now-aaaa"), RUNBOOK)
 
 
-def tale(**fields: object) -> Tale:
-    return Tale(step("a"), step("b"), **fields)
+def tale(**fields: object) -> Run:
+    return Run(step("a"), step("b"), **fields)
 
 
 def test_last_attempts_has_newest_attempt_of_each_step(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_last_attempts_omits_other_runbooks_and_this_run(tmp_path: Path) -> None
 
 
 def test_last_attempts_does_not_read_this_run(tmp_path: Path) -> None:
-    long = Tale(step("a", "x" * 1_000_000)).attempt("a")
+    long = Run(step("a", "x" * 1_000_000)).attempt("a")
     keep(tmp_path, "20260109-000000-now-aaaa", long)
     tracemalloc.start()
     try:

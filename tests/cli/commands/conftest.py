@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.run_builder import Tale, step, stream
+from tests.support.run_builder import Run, step, stream
 
 
 @pytest.fixture
@@ -26,6 +26,6 @@ def keep(runs_dir):
 @pytest.fixture
 def tale():
     """A run that failed, was retried and completed."""
-    made = Tale(step("a", "a()"), step("b", "b()"), parameters={"host": "db1"})
+    made = Run(step("a", "a()"), step("b", "b()"), parameters={"host": "db1"})
     made.attempt("a", stream("one\n")).failure("b").decide("retry", reason="again")
     return made.attempt("b", stream("two\n"), cause="operator").finish()

@@ -1,11 +1,11 @@
 """A run with a failure, an edit and a skipped step, for the tests of the exports."""
 
-from tests.support.run_builder import Tale, step, stream, told
+from tests.support.run_builder import Run, narrate, step, stream
 
 
-def edited_run() -> Tale:
-    narration = (told("n", "## Look first"),)
-    made = Tale(
+def edited_run() -> Run:
+    narration = (narrate("n", "## Look first"),)
+    made = Run(
         step("a", "check(10)", title="Check", narration=narration),
         step("b", "drop()", title="Drop", metadata={"nbrun": {"impact": "destructive"}}),
         parameters={"host": "db1"}, reason="disk full", ticket="OPS-7",

@@ -5,11 +5,11 @@ from nbrun.views.export.account import account
 from nbrun.views.text.event_summary import who_and_what
 from tests.support import build_events
 from tests.support.build_events import approval_rejected, decision_proposed
-from tests.support.run_builder import Tale, display, step, stream
+from tests.support.run_builder import Run, display, step, stream
 
 
-def tale() -> Tale:
-    made = Tale(step("a"), step("b"), step("c"))
+def tale() -> Run:
+    made = Run(step("a"), step("b"), step("c"))
     made.attempt("a").failure("b").note("called the dba")
     made.decide("retry", reason="again").attempt("b", stream("x\n"), cause="operator")
     return made
@@ -26,7 +26,7 @@ def test_steps_have_attempts_in_order() -> None:
 
 
 def test_inserted_cell_is_step_of_its_own() -> None:
-    made = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
+    made = Run(step("a")).stop("step_mode").decide("insert", source="peek()")
     told = account(made.attempt("inserted-1", source="peek()", cause="operator").records)
     assert [section.id for section in told.sections] == ["a", "inserted-1"]
 
@@ -39,7 +39,7 @@ def test_wait_lasts_from_stop_to_decision() -> None:
 
 
 def test_unended_stop_waits_until_last_record() -> None:
-    told = account(Tale(step("a")).failure("a").note("later").records)
+    told = account(Run(step("a")).failure("a").note("later").records)
     assert told.waited == 1.0
 
 
@@ -55,7 +55,7 @@ def test_events_have_person_and_reason() -> None:
 
 
 def test_events_include_proposal_and_rejection() -> None:
-    waits = Tale(step("a")).failure("a").add(decision_proposed(step="a", reason="by hand"))
+    waits = Run(step("a")).failure("a").add(decision_proposed(step="a", reason="by hand"))
     waits.add(approval_rejected("a", "never", decision="skip"))
     told = [(each.kind, who_and_what(each), each.why) for each in account(waits.records).events]
     assert ("waits for approval", "ada: skip step 1", "by hand") in told
@@ -69,14 +69,14 @@ def test_head_is_hash_of_last_line() -> None:
 
 
 def test_attempt_without_end_is_indeterminate() -> None:
-    told = account(Tale(step("a")).begin("a").output(display(text_plain="x")).records)
+    told = account(Run(step("a")).begin("a").output(display(text_plain="x")).records)
     attempt = told.sections[0].attempts[0]
     assert (attempt.outcome, attempt.end) == ("indeterminate", None)
     assert attempt.result == "no end is recorded"
 
 
 def test_events_include_kernel_record_and_role() -> None:
-    made = Tale(step("a")).begin("a")
+    made = Run(step("a")).begin("a")
     made.add(
         build_events.kernel_suspended(),
         build_events.kernel_continued(),
@@ -97,7 +97,7 @@ def test_events_include_kernel_record_and_role() -> None:
 
 
 def test_attempt_has_newest_capped_output() -> None:
-    made = Tale(step("a")).begin("a")
+    made = Run(step("a")).begin("a")
     made.add(build_events.output_capped("a", outputs=1), build_events.output_capped("a", outputs=7))
     attempt = account(made.end().records).sections[0].attempts[0]
     assert attempt.not_kept.startswith("output past 1000 B is not kept: 7 outputs of 4.9 KiB")

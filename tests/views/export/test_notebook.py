@@ -20,7 +20,7 @@ from nbrun.core import model
 from nbrun.views.export import cell_store, notebook
 from nbrun.views.export.outputs import Outputs
 from tests.support.build_events import approval_rejected, decision_proposed
-from tests.support.run_builder import OPERATOR, Tale, at, display, step, stream, told
+from tests.support.run_builder import OPERATOR, Run, at, display, narrate, step, stream
 
 TEXT = st.text(max_size=12)
 MARKUP = "# <b>x</b> | `a` *b* [c](d) <script>alert(1)</script> &amp; ![i](j) $x$ ~~s~~\n> q\n- z"
@@ -64,17 +64,17 @@ IDS = ("nbrun-1", "nbrun-2", "nbrun-head", "nbrun-not-run", "nbrun-not-run-1", "
 @st.composite
 def tales(draw):
     """A run that wanders: attempts with outputs, decisions, notes, deaths, an end or none."""
-    tale = Tale(
+    tale = Run(
         step(
             IDS[0],
             draw(TEXT),
             title=draw(TEXT),
             tags=draw(st.sampled_from([(), ("skip-execution",), ("nbrun-not-run", "setup")])),
-            narration=(told(IDS[1], draw(TEXT)), told(IDS[2], draw(TEXT), "raw")),
+            narration=(narrate(IDS[1], draw(TEXT)), narrate(IDS[2], draw(TEXT), "raw")),
         ),
         step(IDS[3], draw(TEXT), metadata={"nbrun": {"impact": "none"}, "own": draw(JSON)}),
         step(IDS[5], draw(TEXT), metadata={"nbrun": "odd"}),
-        epilogue=(told(IDS[4], draw(TEXT)),),
+        epilogue=(narrate(IDS[4], draw(TEXT)),),
         parameters=draw(st.dictionaries(TEXT, JSON, max_size=2)),
         metadata={"nbrun": draw(JSON)},
         reason=draw(TEXT),
@@ -178,7 +178,7 @@ def test_stored_cell_shows_same_outputs_as_cell_in_memory(tale):
 
 
 def test_late_changes_reach_stored_cells():
-    tale = Tale(step("a"), step("b"), step("c"))
+    tale = Run(step("a"), step("b"), step("c"))
     tale.begin("a").output(stream("one\n")).output(display(**{"text/plain": "0 %"}), display_id="d")
     tale.end("ok").attempt("b", stream("two\n"))
     tale.begin("c").update("d", {"text/plain": "99 %"})
@@ -196,14 +196,14 @@ def test_late_changes_reach_stored_cells():
 
 
 def test_waiting_clear_survives_storing_of_cell():
-    tale = Tale(step("a"), step("b"), step("c"))
+    tale = Run(step("a"), step("b"), step("c"))
     tale.begin("a").output(stream("old\n")).clear(wait=True).end("ok")
     tale.attempt("b").begin("c").output(stream("new\n"), step="a", late=True).end("ok")
     assert code_cells(built(tale))[0]["outputs"][0]["text"] == ["new\n"]
 
 
 def test_many_displays_show_their_newest_bundles():
-    tale = Tale(step("a"), step("b"))
+    tale = Run(step("a"), step("b"))
     tale.begin("a")
     for number in range(300):
         tale.output(display(**{"text/plain": "old"}), display_id=f"d{number}")
@@ -217,7 +217,7 @@ def test_many_displays_show_their_newest_bundles():
 
 def test_memory_does_not_grow_with_number_of_steps():
     def peak(steps):
-        tale = Tale(*(step(f"s{number}") for number in range(steps)))
+        tale = Run(*(step(f"s{number}") for number in range(steps)))
         for number in range(steps):
             tale.attempt(f"s{number}", stream("x" * 400_000))
         tracemalloc.start()
@@ -239,7 +239,7 @@ def test_spooled_stream_texts_give_same_bytes(tale, most):
 
 
 def test_spooled_stream_texts_survive_late_output_and_clear():
-    tale = Tale(step("a"), step("b"), step("c"))
+    tale = Run(step("a"), step("b"), step("c"))
     tale.begin("a").output(display(**{"text/plain": "0 %"}), display_id="d")
     for name in ("stdout", "stderr", "stderr", "stdout", "stdout", "stdout"):
         tale.output(stream(f'"{name}"\n\\ \u2028 é', name))
@@ -255,7 +255,7 @@ def test_spooled_stream_texts_survive_late_output_and_clear():
 
 def test_memory_does_not_grow_with_steps_never_run():
     steps = 3_000
-    tale = Tale(*(step(f"s{number}") for number in range(steps)))
+    tale = Run(*(step(f"s{number}") for number in range(steps)))
     tracemalloc.start()
     size = sum(map(len, notebook.chunks(tale.records)))
     peak = tracemalloc.get_traced_memory()[1]
@@ -265,7 +265,7 @@ def test_memory_does_not_grow_with_steps_never_run():
 
 
 def test_memory_does_not_grow_with_length_of_stream():
-    tale = Tale(step("a")).begin("a")
+    tale = Run(step("a")).begin("a")
     for _ in range(40):
         tale.output(stream("x" * 1_000_000))
     tale.end("ok")
@@ -284,14 +284,14 @@ def test_unwritable_temporary_file_raises_os_error(monkeypatch):
 
     monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Full)
     with pytest.raises(OSError, match="No space"):
-        built(Tale(step("a")).attempt("a", stream("x")))
+        built(Run(step("a")).attempt("a", stream("x")))
 
 
 # ── what a cell says ─────────────────────────────────────────────────────────────────────────
 
 
 def test_attempt_cell_has_metadata_of_attempt():
-    tale = Tale(step("check", "check()", tags=("setup",), metadata={"nbrun": {"impact": "none"}}))
+    tale = Run(step("check", "check()", tags=("setup",), metadata={"nbrun": {"impact": "none"}}))
     tale.attempt("check", stream("fine\n"), execution_count=3, shell_exit=0)
     (cell,) = code_cells(built(tale))
     assert cell["execution_count"] == 3
@@ -314,7 +314,7 @@ def test_attempt_cell_has_metadata_of_attempt():
 
 
 def test_failed_attempt_and_retry_are_both_cells():
-    tale = Tale(step("a", "a()")).failure("a").decide("retry", reason="the disk is free again")
+    tale = Run(step("a", "a()")).failure("a").decide("retry", reason="the disk is free again")
     tale.attempt("a", source="a()", cause="operator")
     first, second = (cell["metadata"]["nbrun"] for cell in code_cells(built(tale)))
     assert (first["outcome"], first["ename"], first["evalue"]) == (
@@ -326,7 +326,7 @@ def test_failed_attempt_and_retry_are_both_cells():
 
 
 def test_edit_is_deviation_of_its_attempt_cell():
-    tale = Tale(step("a", "old()")).failure("a").decide("edit", source="new()")
+    tale = Run(step("a", "old()")).failure("a").decide("edit", source="new()")
     tale.attempt("a", source="new()", cause="operator")
     cell = code_cells(built(tale))[1]
     assert cell["source"] == "new()"
@@ -334,13 +334,13 @@ def test_edit_is_deviation_of_its_attempt_cell():
 
 
 def test_attempt_without_end_has_no_outcome():
-    (cell,) = code_cells(built(Tale(step("a")).begin("a")))
+    (cell,) = code_cells(built(Run(step("a")).begin("a")))
     assert cell["metadata"]["nbrun"]["outcome"] is None
     assert cell["execution_count"] is None
 
 
 def test_inserted_cell_is_code_cell():
-    tale = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
+    tale = Run(step("a")).stop("step_mode").decide("insert", source="peek()")
     tale.attempt("inserted-1", source="peek()", cause="operator")
     cell = code_cells(built(tale))[0]
     assert cell["source"] == "peek()"
@@ -348,7 +348,7 @@ def test_inserted_cell_is_code_cell():
 
 
 def test_late_output_is_in_cell_of_its_attempt():
-    tale = Tale(step("a"), step("b")).attempt("a", stream("now\n")).attempt("b")
+    tale = Run(step("a"), step("b")).attempt("a", stream("now\n")).attempt("b")
     tale.output(stream("late\n"), step="a", attempt=1, late=True)
     first, second = code_cells(built(tale))
     assert "".join(first["outputs"][0]["text"]) == "now\nlate\n"
@@ -356,7 +356,7 @@ def test_late_output_is_in_cell_of_its_attempt():
 
 
 def test_display_update_reaches_earlier_attempt():
-    tale = Tale(step("a"), step("b")).begin("a")
+    tale = Run(step("a"), step("b")).begin("a")
     tale.output(display(text_plain="0 %"), display_id="bar").end()
     tale.begin("b").update("bar", {"text/plain": "100 %"}).end()
     cell = code_cells(built(tale))[0]
@@ -364,14 +364,14 @@ def test_display_update_reaches_earlier_attempt():
 
 
 def test_markdown_of_step_is_once_before_first_attempt():
-    tale = Tale(step("a", "a()", narration=(told("about-a", "About *a*"),)))
+    tale = Run(step("a", "a()", narration=(narrate("about-a", "About *a*"),)))
     tale.failure("a").decide("retry").attempt("a", cause="operator")
     assert sources(built(tale)).count("About *a*") == 1
     assert sources(built(tale)).index("About *a*") < sources(built(tale)).index("a()")
 
 
 def test_skipped_step_keeps_its_markdown():
-    tale = Tale(step("a", "a()", narration=(told("about-a", "About a"),)), step("b", "b()"))
+    tale = Run(step("a", "a()", narration=(narrate("about-a", "About a"),)), step("b", "b()"))
     tale.stop("step_mode").decide("skip").attempt("b")
     order = sources(built(tale))
     assert order.index("About a") < order.index("b()")
@@ -382,7 +382,7 @@ def test_epilogue_is_only_in_notebook_of_run_that_reached_it():
         return sources(built(tale))
 
     def tale():
-        return Tale(step("a"), epilogue=(told("end", "Roll back: …"),))
+        return Run(step("a"), epilogue=(narrate("end", "Roll back: …"),))
 
     assert "Roll back: …" in ended(tale().attempt("a").finish())
     assert "Roll back: …" not in ended(tale().failure("a").finish("failed"))
@@ -401,7 +401,7 @@ def text_of(markdown):
 
 @pytest.mark.parametrize("word", MARKUP.split())
 def test_reason_is_escaped_word_by_word(word):
-    tale = Tale(step("a")).failure("a").decide("skip", reason=f"x {word} x")
+    tale = Run(step("a")).failure("a").decide("skip", reason=f"x {word} x")
     remark = next(source for source in sources(built(tale)) if source.startswith("**skip"))
     assert f"x {word} x" in text_of(remark)[0]
 
@@ -410,7 +410,7 @@ def test_reason_is_escaped_word_by_word(word):
     "line", ["- z", "+ z", "1. z", "12) z", "===", "---", "    z()", "> z", "# z", "```", "-", ""]
 )
 def test_note_starts_no_list_heading_or_rule(line):
-    tale = Tale(step("a")).note(f"said\n{line}\nmore")
+    tale = Run(step("a")).note(f"said\n{line}\nmore")
     note = next(source for source in sources(built(tale)) if source.startswith("**Note"))
     text, kinds = text_of(note)
     assert line.strip() in text
@@ -422,7 +422,7 @@ def test_note_starts_no_list_heading_or_rule(line):
 
 def test_markup_in_reason_title_and_parameter_is_escaped():
     markup = MARKUP + "\n| a | b |\n|---|---|\n<script>alert(1)</script>"
-    tale = Tale(step("a", title=markup), parameters={"p|q": markup}, reason=markup, ticket=markup)
+    tale = Run(step("a", title=markup), parameters={"p|q": markup}, reason=markup, ticket=markup)
     tale.failure("a").note(markup).decide("retry", reason=markup)
     tale.attempt("a", cause="operator").finish(why=markup)
     ours = [c for c in built(tale)["cells"] if c["cell_type"] == "markdown"]
@@ -436,7 +436,7 @@ def test_markup_in_reason_title_and_parameter_is_escaped():
 
 
 def test_decision_note_and_kernel_events_are_cells_in_order():
-    tale = Tale(step("a", title="Stop it"))
+    tale = Run(step("a", title="Stop it"))
     tale.failure("a").note("called the dba")
     tale.decide("retry", reason="she agreed").begin("a", cause="operator")
     tale.add(ev.KernelDied(generation=1, why="killed"))
@@ -455,7 +455,7 @@ def test_decision_note_and_kernel_events_are_cells_in_order():
 
 
 def test_proposal_cell_has_diff_and_rejection():
-    tale = Tale(step("a", "drop()")).failure("a")
+    tale = Run(step("a", "drop()")).failure("a")
     tale.add(decision_proposed("edit", "a", "drop(1)", kinds=("edited",), reason="too *broad*"))
     tale.add(approval_rejected("a", "no", decision="edit"))
     waits, rejected = [source for source in sources(built(tale)) if "pproval**" in source]
@@ -467,7 +467,7 @@ def test_proposal_cell_has_diff_and_rejection():
 
 def test_attempt_cell_names_operator_who_decided():
     other = model.Operator(uid=7, name="bob", via="/dev/pts/8")
-    tale = Tale(step("a")).failure("a")
+    tale = Run(step("a")).failure("a")
     tale.add(ev.Decided(operator=other, decision="retry"), ev.Resumed())
     tale.attempt("a", cause="operator")
     first, second = (cell["metadata"]["nbrun"]["operator"] for cell in code_cells(built(tale)))
@@ -478,7 +478,7 @@ def test_attempt_cell_names_operator_who_decided():
 
 
 def test_header_names_runbook_operator_and_outcome():
-    tale = Tale(step("a"), parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
+    tale = Run(step("a"), parameters={"host": "db1", "n": 3}, reason="disk full", ticket="OPS-7")
     tale.attempt("a").finish()
     cell = built(tale)["cells"][0]
     assert cell["id"] == "nbrun-head"
@@ -497,11 +497,11 @@ def test_header_names_runbook_operator_and_outcome():
 
 
 def test_header_of_unfinished_run_says_not_yet():
-    assert "| Ended | not yet |" in built(Tale(step("a")).attempt("a"))["cells"][0]["source"]
+    assert "| Ended | not yet |" in built(Run(step("a")).attempt("a"))["cells"][0]["source"]
 
 
 def test_metadata_has_outcome_of_run():
-    tale = Tale(step("a"), parameters={"n": 1}, metadata={"nbrun": {"own": 1}, "kept": 2})
+    tale = Run(step("a"), parameters={"n": 1}, metadata={"nbrun": {"own": 1}, "kept": 2})
     tale.failure("a").decide("skip").finish()
     metadata = built(tale)["metadata"]
     assert metadata["kept"] == 2
@@ -516,7 +516,7 @@ def test_metadata_has_outcome_of_run():
 
 
 def test_steps_never_run_are_listed_with_reason():
-    tale = Tale(
+    tale = Run(
         step("a"),
         step("b", tags=("skip-execution",)),
         step("c", "c()", tags=("keep",)),
@@ -537,18 +537,18 @@ def test_steps_never_run_are_listed_with_reason():
 
 
 def test_complete_run_has_no_list_of_steps_never_run():
-    assert not any("never run" in s for s in sources(built(Tale(step("a")).attempt("a").finish())))
+    assert not any("never run" in s for s in sources(built(Run(step("a")).attempt("a").finish())))
 
 
 def test_rerun_of_output_notebook_is_valid():
     """Its cells have the ids and the tags that are given here."""
-    tale = Tale(step("nbrun-not-run-1", tags=("nbrun-not-run",)), step("nbrun-3"))
+    tale = Run(step("nbrun-not-run-1", tags=("nbrun-not-run",)), step("nbrun-3"))
     nbformat.validate(nbformat.from_dict(built(tale.finish("failed"))))
 
 
 def test_cell_ids_are_unique_whatever_the_runbook_uses():
-    taken = tuple(told("nbrun-1" + "-2" * n, "x") for n in range(28))
-    tale = Tale(step("a", narration=(told("nbrun-29", "y"), *taken))).attempt("a")
+    taken = tuple(narrate("nbrun-1" + "-2" * n, "x") for n in range(28))
+    tale = Run(step("a", narration=(narrate("nbrun-29", "y"), *taken))).attempt("a")
     ids = [cell["id"] for cell in built(tale)["cells"]]
     assert len(ids) == len(set(ids))
     assert all(len(id_) <= 64 for id_ in ids)

@@ -8,11 +8,11 @@ from nbrun.audit.verify import Standing, Verification
 from nbrun.views.export import report, ticket, timeline
 from nbrun.views.export.account import account
 from tests.support import build_events
-from tests.support.run_builder import Tale, step, stream
+from tests.support.run_builder import Run, step, stream
 from tests.views.export.example_run import edited_run
 
 
-def page(made: Tale) -> str:
+def page(made: Run) -> str:
     return report.build(made.records).decode()
 
 
@@ -27,7 +27,7 @@ def test_report_names_what_who_when_where_and_why() -> None:
 
 
 def test_decisions_are_listed_at_step_where_made() -> None:
-    made = Tale(step("a"), step("b"), step("c")).attempt("a").failure("b").note("called the dba")
+    made = Run(step("a"), step("b"), step("c")).attempt("a").failure("b").note("called the dba")
     made.decide("edit", step="a", source="a(2)", reason="a was wrong")
     made.attempt("a", source="a(2)", cause="operator").stop("step_mode")
     made.decide("skip", reason="tomorrow").stop("approval").add(build_events.approval_granted("c"))
@@ -47,7 +47,7 @@ def test_decisions_are_listed_at_step_where_made() -> None:
 
 
 def test_failing_line_is_marked_in_source() -> None:
-    made = Tale(step("a", "one()\ntwo()\nthree()")).begin("a")
+    made = Run(step("a", "one()\ntwo()\nthree()")).begin("a")
     frame = "Cell In[1], line 2\n      1 one()\n----> 2 two()"
     error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": [frame, "E: v"]}
     text = page(made.output(error).end("error", ename="E", evalue="v"))
@@ -76,8 +76,8 @@ def test_the_same_journal_gives_the_same_bytes() -> None:
 
 
 def test_unfinished_run_has_report() -> None:
-    assert "no end is recorded" in page(Tale(step("a")))
-    assert "no end is recorded" in page(Tale(step("a")).begin("a"))
+    assert "no end is recorded" in page(Run(step("a")))
+    assert "no end is recorded" in page(Run(step("a")).begin("a"))
 
 
 def test_page_loads_nothing_from_servers() -> None:
@@ -89,7 +89,7 @@ def test_page_loads_nothing_from_servers() -> None:
 
 def test_hostile_text_is_escaped_everywhere() -> None:
     hostile = "<script>alert(1)</script>&"
-    made = Tale(
+    made = Run(
         step("a", hostile, title=hostile), parameters={hostile: hostile}, run=hostile,
         runbook="/x/" + hostile, reason=hostile, notices=(hostile,),
     )  # fmt: skip
@@ -100,7 +100,7 @@ def test_hostile_text_is_escaped_everywhere() -> None:
 
 
 def test_report_and_ticket_name_capped_output_and_signing_key() -> None:
-    made = Tale(step("a"), sign_key="SHA256:abc").begin("a")
+    made = Run(step("a"), sign_key="SHA256:abc").begin("a")
     made.add(build_events.output_capped("a", outputs=7)).end().finish()
     for view in (report, ticket):
         text = view.build(made.records).decode()

@@ -11,7 +11,7 @@ import pytest
 from nbrun.views.export import report
 from tests.support.browser import Browser, chromium, launched
 from tests.support.images import png
-from tests.support.run_builder import Tale, display, step, stream, told
+from tests.support.run_builder import Run, display, narrate, step, stream
 
 HOSTILE = """
 <script>window.owned = 1; alert(1)</script><img src=x onerror="window.owned=2">
@@ -54,7 +54,7 @@ def browser(_running: Browser) -> Iterator[Browser]:
     _running.assert_quiet()
 
 
-def write(tmp_path: Path, tale: Tale) -> Path:
+def write(tmp_path: Path, tale: Run) -> Path:
     path = tmp_path / "report.html"
     path.write_bytes(report.build(tale.records))
     return path
@@ -65,10 +65,10 @@ def picture(content: str, mime: str) -> dict[str, Any]:
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 
-def eventful() -> Tale:
-    narration = (told("n", "# Look\n\nSee [the wiki](https://wiki.example/) and `df`.\n\n- one"),)
-    steps = (step("a", "check(10)  # ten", narration=narration), step("b", "'text'"), step("c"))
-    tale = Tale(*steps, step("left"))
+def eventful() -> Run:
+    look = narrate("n", "# Look\n\nSee [the wiki](https://wiki.example/) and `df`.\n\n- one")
+    steps = (step("a", "check(10)  # ten", narration=(look,)), step("b", "'text'"), step("c"))
+    tale = Run(*steps, step("left"))
     colours = "".join(f"\x1b[{n}mcolour {n}\x1b[0m\n" for n in (*range(31, 37), *range(90, 97), 2))
     tale.begin("a").output(stream(colours)).output(stream("careful\n", "stderr"))
     frame = "Cell In[1], line 1\n----> 1 check(10)  # ten"
@@ -89,7 +89,7 @@ def eventful() -> Tale:
 
 
 def test_hostile_cell_runs_and_loads_nothing(browser: Browser, tmp_path: Path) -> None:
-    tale = Tale(step("a", narration=(told("n", HOSTILE),)), step("b"))
+    tale = Run(step("a", narration=(narrate("n", HOSTILE),)), step("b"))
     bundles = (display(text_html=HOSTILE), picture(SVG, "image/svg+xml"))
     tale.attempt("a", *bundles, display(text_markdown=HOSTILE))
     opened = browser.open(write(tmp_path, tale.attempt("b", stream(HOSTILE)).finish()))
@@ -116,7 +116,7 @@ def test_page_policy_forbids_scripts(browser: Browser, tmp_path: Path) -> None:
 def test_formula_is_rendered_as_mathml(browser: Browser, tmp_path: Path) -> None:
     """Above one another stand a fraction's parts, and a sum's bounds around it."""
     source = r"$$\frac{a}{b} + \sum_{i=1}^{n} x_i$$"
-    tale = Tale(step("a")).attempt("a", display(text_latex=source, text_plain="a"))
+    tale = Run(step("a")).attempt("a", display(text_latex=source, text_plain="a"))
     opened = browser.open(write(tmp_path, tale.finish()))
     place = """name => { const found = [...document.querySelectorAll('.math mi')].find(each => each.textContent == name);
       const box = found.getBoundingClientRect(); return [box.x, box.y, box.bottom] }"""  # noqa: E501
@@ -171,7 +171,7 @@ def test_page_is_usable_by_keyboard_and_screen_reader(browser: Browser, tmp_path
 
 
 def test_thousand_steps_render_at_once(browser: Browser, tmp_path: Path) -> None:
-    tale = Tale(*(step(f"s{number}", f"work({number})") for number in range(1_000)))
+    tale = Run(*(step(f"s{number}", f"work({number})") for number in range(1_000)))
     for number in range(1_000):
         tale.attempt(f"s{number}", stream(f"did {number}\n" * 5))
     began = time.monotonic()
@@ -186,8 +186,8 @@ def test_thousand_steps_render_at_once(browser: Browser, tmp_path: Path) -> None
 
 def test_print_shows_folded_parts(browser: Browser, tmp_path: Path) -> None:
     """Folded outputs too: more of it takes more pages."""
-    short = Tale(step("a")).attempt("a", stream("".join(f"{n}\n" for n in range(30)))).finish()
-    long = Tale(step("a")).attempt("a", stream("".join(f"{n}\n" for n in range(900)))).finish()
+    short = Run(step("a")).attempt("a", stream("".join(f"{n}\n" for n in range(30)))).finish()
+    long = Run(step("a")).attempt("a", stream("".join(f"{n}\n" for n in range(900)))).finish()
     pages = [
         browser.open(write(tmp_path, tale)).page.pdf(format="A4").count(b"/Type /Page\n")
         for tale in (short, long)

@@ -3,7 +3,7 @@
 import re
 
 from nbrun.views.export import ticket
-from tests.support.run_builder import Tale, display, step, stream
+from tests.support.run_builder import Run, display, step, stream
 from tests.views.export.example_run import edited_run
 
 
@@ -20,7 +20,7 @@ def test_ticket_shortens_output_of_successful_attempts() -> None:
     many = stream("".join(f"line {n}\n" for n in range(40)))
     table = display(text_html="<table>", text_plain="  free\n0  8.25")
     picture = display(image_png="AAAA")
-    made = Tale(step("a"), step("b"), step("c")).attempt("a", many).attempt("b", table, picture)
+    made = Run(step("a"), step("b"), step("c")).attempt("a", many).attempt("b", table, picture)
     text = ticket.build(made.attempt("c").finish().records).decode()
     assert "## step 1, attempt 1: ok · 1.2 s\n\n```\nline 0\n" in text
     assert "line 4\n… 30 lines …\nline 35\n" in text
@@ -29,7 +29,7 @@ def test_ticket_shortens_output_of_successful_attempts() -> None:
 
 
 def test_ticket_of_long_run_stays_short() -> None:
-    made = Tale(*(step(f"s{n}") for n in range(200)))
+    made = Run(*(step(f"s{n}") for n in range(200)))
     for number in range(200):
         made.attempt(f"s{number}", stream("x" * 5_000 + "\n") | {"name": "stderr"}, stream("y\n"))
     rows = ticket.build(made.finish().records).decode().split("## step 1, ")[1]
@@ -38,7 +38,7 @@ def test_ticket_of_long_run_stays_short() -> None:
 
 
 def test_hostile_text_is_escaped_in_ticket() -> None:
-    made = Tale(step("a", "```\n# Head", title="a | b\n# Head"), reason="<img src=x>")
+    made = Run(step("a", "```\n# Head", title="a | b\n# Head"), reason="<img src=x>")
     made.failure("a").finish("failed")
     text = ticket.build(made.records).decode()
     assert "````\n```\n# Head\n````" in text

@@ -11,7 +11,7 @@ import pytest
 
 from nbrun.views.export import report
 from tests.support.browser import Browser, Page, chromium, launched
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 OWN = "window.owned = 1; top.owned = 1; parent.owned = 1"
 
@@ -58,7 +58,7 @@ def other_server() -> Iterator[RecordingServer]:
 
 
 def open_report(browser: Browser, tmp_path: Path, *bundles: dict[str, Any]) -> Page:
-    tale = Tale(step("a")).begin("a")
+    tale = Run(step("a")).begin("a")
     for bundle in bundles:
         tale.output({"output_type": "display_data", "data": bundle, "metadata": {}})
     path = tmp_path / "report.html"

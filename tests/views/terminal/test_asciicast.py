@@ -5,11 +5,11 @@ import json
 import pyte
 
 from nbrun.views.terminal import asciicast
-from tests.support.run_builder import Tale, display, step, stream
+from tests.support.run_builder import Run, display, step, stream
 
 
-def tale() -> Tale:
-    made = Tale(step("a", "a()")).begin("a").output(stream("10 %"))
+def tale() -> Run:
+    made = Run(step("a", "a()")).begin("a").output(stream("10 %"))
     made.output(display(text_plain="0 of 2"), display_id="d").update("d", {"text/plain": "2 of 2"})
     return made.output(stream("é done\n")).end().finish()
 

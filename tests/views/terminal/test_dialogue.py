@@ -11,7 +11,7 @@ from nbrun.core import events as ev
 from nbrun.views.terminal.dialogue import Dialogue
 from nbrun.views.text.options import DisplayOptions
 from tests.support.build_events import decision_proposed
-from tests.support.run_builder import Tale, step, stream
+from tests.support.run_builder import Run, step, stream
 
 CTRL_D = object()
 GONE = object()
@@ -58,11 +58,11 @@ class Conversation:
 
 
 def failed():
-    return Tale(step("a", "a()"), step("b", "b()", title="Second")).failure("a")
+    return Run(step("a", "a()"), step("b", "b()", title="Second")).failure("a")
 
 
 def stepping(*steps):
-    return Tale(*steps or (step("a", "a()"), step("b", "b()"))).stop("step_mode")
+    return Run(*steps or (step("a", "a()"), step("b", "b()"))).stop("step_mode")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_off_script_choice_asks_reason():
 
 
 def test_choice_that_needs_approval_says_so():
-    tale = Tale(step("a", "a()"), policy=model.Policy(need_approval=("skipped",))).failure("a")
+    tale = Run(step("a", "a()"), policy=model.Policy(need_approval=("skipped",))).failure("a")
     said = Conversation(tale, "s", "done by hand")
     assert said.stop() == decisions.Skip(reason="done by hand")
     assert "the decision waits until another person approves it" in said.text
@@ -249,7 +249,7 @@ def looked(line, tale=None, **kind):
 
 
 def test_view_replays_attempts_of_step():
-    tale = Tale(step("a", "a()")).begin("a").output(stream("half way\n"))
+    tale = Run(step("a", "a()")).begin("a").output(stream("half way\n"))
     tale.end("error", ename="E", evalue="bad").stop("step_failed")
     assert "half way" in looked("v", tale)
     assert "half way" in looked("view 1", tale)
@@ -260,7 +260,7 @@ def test_view_uses_display_options():
     frames = ["Cell In[1], line 1\n----> 1 a()\n"]
     frames += [f"File /lib/json/{n}.py:{n}, in f()\n----> {n} within()\n" for n in range(3)]
     error = {"output_type": "error", "ename": "E", "evalue": "bad", "traceback": frames}
-    tale = Tale(step("a", "a()")).begin("a")
+    tale = Run(step("a", "a()")).begin("a")
     tale.output(stream("".join(f"line {n}\n" for n in range(30)))).output(error)
     tale.end("error", ename="E", evalue="bad").stop("step_failed")
     text = looked("v", tale, display=DisplayOptions(max_lines=4))
@@ -296,7 +296,7 @@ def test_view_of_unknown_step_names_options():
 
 def asking(prompt, *, password):
     asked = ev.InputRequested(step="a", attempt=1, prompt=prompt, password=password)
-    return Tale(step("a")).begin("a").add(asked)
+    return Run(step("a")).begin("a").add(asked)
 
 
 @pytest.mark.parametrize("password", [True, False])
@@ -327,6 +327,6 @@ def test_no_input_request_asks_nothing():
     ("answer", "decision"), [("y", decisions.KillKernel()), ("", None), (GONE, None)]
 )
 def test_kill_needs_typed_yes(answer, decision):
-    said = Conversation(Tale(step("a")).begin("a"), answer)
+    said = Conversation(Run(step("a")).begin("a"), answer)
     assert said.dialogue.about_kill(said.tale.state, lambda: True) == decision
     assert "loses all its variables" in said.text

@@ -14,7 +14,7 @@ from tests.support.build_events import (
     run_resumed,
     stopped,
 )
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 THREE = (step("a"), step("b"), step("c", tags=("skip-execution",)))
 
@@ -22,19 +22,19 @@ THREE = (step("a"), step("b"), step("c", tags=("skip-execution",)))
 @pytest.fixture
 def stepping():
     """A stop before step 1, which has not run."""
-    return Tale(*THREE, policy=model.Policy(step=True)).stop("step_mode").state
+    return Run(*THREE, policy=model.Policy(step=True)).stop("step_mode").state
 
 
 @pytest.fixture
 def failed():
     """A stop at step 1, which has failed."""
-    return Tale(*THREE).failure("a").state
+    return Run(*THREE).failure("a").state
 
 
 @pytest.fixture
 def dead():
     """A stop at step 1 without a kernel."""
-    tale = Tale(*THREE).begin("a").add(ev.KernelDied(generation=1, why="killed"))
+    tale = Run(*THREE).begin("a").add(ev.KernelDied(generation=1, why="killed"))
     return tale.end("kernel_died").stop("kernel_died").state
 
 
@@ -84,7 +84,7 @@ def test_r_is_retry_after_failure(failed):
 @pytest.fixture
 def unseen():
     """Resumed, and stopped at an attempt that nobody saw end."""
-    tale = Tale(step("a"), step("b"))
+    tale = Run(step("a"), step("b"))
     tale.begin("a").add(*crashed(running="a"), run_resumed(), kernel_reattached(), kernel_idle())
     return tale.add(stopped("indeterminate", "a")).state
 
@@ -112,13 +112,13 @@ def test_indeterminate_attempt_allows_only_settling(unseen):
 def by_hand():
     """A stop at step 1, which is for a person to do."""
     manual = step("a", "Do it.", contract=model.Contract(manual=True))
-    return Tale(manual, *THREE[1:]).stop("manual").state
+    return Run(manual, *THREE[1:]).stop("manual").state
 
 
 @pytest.fixture
 def put_up():
     """A stop at step 1, where a skip of it waits for an approval."""
-    return Tale(*THREE).failure("a").add(decision_proposed(step="a")).state
+    return Run(*THREE).failure("a").add(decision_proposed(step="a")).state
 
 
 def test_waiting_decision_allows_only_withdrawal(put_up):
@@ -224,7 +224,7 @@ def test_dead_kernel_allows_other_choices(dead):
 
 
 def test_strict_run_refuses_off_script_choices():
-    state = Tale(*THREE, policy=model.Policy(strict=True)).failure("a").state
+    state = Run(*THREE, policy=model.Policy(strict=True)).failure("a").state
     for line in ("retry", "skip", "edit", "insert", "restart", "jump 2", "run 2"):
         assert "--strict" in menu.parse(line, state), line
     assert name("note x", state) == "note"
@@ -269,5 +269,5 @@ def test_prompt_names_current_step(failed):
 
 
 def test_prompt_at_end_names_no_step():
-    state = Tale(step("a")).attempt("a").state
+    state = Run(step("a")).attempt("a").state
     assert menu.prompt(state) == "> "

@@ -6,12 +6,12 @@ import pytest
 
 from nbrun.core.events import Record
 from nbrun.views.terminal.playback import PlaybackSettings, Player
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 
 def records() -> list[Record]:
     """A record a second: the plan, the kernel, then an attempt of each step at 2, 4 and 6."""
-    return Tale(step("a"), step("b"), step("c")).attempt("a").attempt("b").attempt("c").records
+    return Run(step("a"), step("b"), step("c")).attempt("a").attempt("b").attempt("c").records
 
 
 class Watched:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from nbrun.core import events as ev
 from nbrun.views.terminal import replay
-from tests.support.run_builder import Tale, step, stream
+from tests.support.run_builder import Run, step, stream
 
 
 class Shown:
@@ -30,7 +30,7 @@ class Shown:
 
 
 def tale():
-    made = Tale(step("a"), step("b"), step("c", title="Last"))
+    made = Run(step("a"), step("b"), step("c", title="Last"))
     made.attempt("a", stream("1\n")).failure("b").note("hm")
     made.decide("retry", reason="again").attempt("b", stream("2\n"), cause="operator")
     return made.finish("cancelled", why="cancelled by the operator")
@@ -85,7 +85,7 @@ def test_steps_table_has_row_for_each_action():
 
 
 def test_steps_table_has_inserted_cell_and_dead_kernel():
-    told = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
+    told = Run(step("a")).stop("step_mode").decide("insert", source="peek()")
     told.begin("inserted-1", "peek()", "operator")
     told.add(ev.KernelDied(generation=1, why="killed")).end("kernel_died")
     text = "\n".join(table(told.records))
@@ -94,6 +94,6 @@ def test_steps_table_has_inserted_cell_and_dead_kernel():
 
 
 def test_steps_table_escapes_hostile_text():
-    told = Tale(step("a", title="[bold]\x1b[2J")).attempt("a").note("\x1b]0;owned\x07")
+    told = Run(step("a", title="[bold]\x1b[2J")).attempt("a").note("\x1b]0;owned\x07")
     assert "\x1b" not in "\n".join(table(told.records))
     assert "[bold]" in "\n".join(table(told.records))

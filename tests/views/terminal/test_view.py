@@ -18,7 +18,7 @@ from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
 from tests.support import build_events
 from tests.support.images import png
-from tests.support.run_builder import Tale, display, step, stream, told
+from tests.support.run_builder import Run, display, narrate, step, stream
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\u202e[bold]x[/bold]"
 
@@ -81,8 +81,8 @@ def shown(tale, **kind):
 
 
 def plan(**fields):
-    narration = (told("about", "## Stop it\n\nLook at *the queue*."),)
-    return Tale(step("a", "stop()", title="Stop it", narration=narration), step("b"), **fields)
+    narration = (narrate("about", "## Stop it\n\nLook at *the queue*."),)
+    return Run(step("a", "stop()", title="Stop it", narration=narration), step("b"), **fields)
 
 
 # ── what is shown ────────────────────────────────────────────────────────────────────────────
@@ -193,7 +193,7 @@ def test_footer_names_outcome_and_steps_not_run():
 
 def test_epilogue_is_shown_only_if_reached():
     def tale():
-        return Tale(step("a"), epilogue=(told("end", "Now close the ticket."),))
+        return Run(step("a"), epilogue=(narrate("end", "Now close the ticket."),))
 
     assert "Now close the ticket." in shown(tale().attempt("a").finish())
     assert "Now close the ticket." not in shown(tale().failure("a").finish("failed"))
@@ -331,7 +331,7 @@ def test_cursor_stays_visible():
 
 
 def long_tale():
-    tale = Tale(
+    tale = Run(
         step("a", "x = 1", title="A title that is a good deal longer than any line here can be"),
         parameters={"path": "/a/very/long/path/" * 6},
         reason="because " * 20,
@@ -360,15 +360,15 @@ def test_without_terminal_only_text_is_written():
 
 def test_hostile_text_is_escaped_everywhere_on_screen():
     """It is in every place that somebody else may write to."""
-    tale = Tale(
-        step("a", HOSTILE, title=HOSTILE, narration=(told("n", HOSTILE),)),
+    tale = Run(
+        step("a", HOSTILE, title=HOSTILE, narration=(narrate("n", HOSTILE),)),
         parameters={HOSTILE: HOSTILE},
         run=HOSTILE,
         runbook=HOSTILE,
         host=HOSTILE,
         reason=HOSTILE,
         notices=(HOSTILE,),
-        epilogue=(told("e", HOSTILE),),
+        epilogue=(narrate("e", HOSTILE),),
     )
     tale.attempt("a", stream(HOSTILE), outcome="error", ename=HOSTILE, evalue=HOSTILE)
     tale.stop("step_failed").note(HOSTILE).decide("skip", reason=HOSTILE)
@@ -440,7 +440,7 @@ def test_region_has_bounded_height():
 def test_header_of_step_has_last_time_and_impact():
     before = {"a": LastAttempt(at="2026-11-20T10:00:00.000000Z", outcome="error", duration=75.0)}
     destructive = model.Contract(impact="destructive")
-    tale = Tale(step("a", contract=destructive), step("b")).failure("a").decide("retry")
+    tale = Run(step("a", contract=destructive), step("b")).failure("a").decide("retry")
     text = shown(
         tale.attempt("a", cause="operator"),
         load_last_times={"/srv/runbooks/restore.ipynb": before}.__getitem__,
@@ -459,7 +459,7 @@ def test_stop_shows_error_and_its_source_line():
             "KeyError: 'host'",
         ],
     }
-    tale = Tale(step("a", "\nx = {}\nx['host']", title="Stop it"), step("b"))
+    tale = Run(step("a", "\nx = {}\nx['host']", title="Stop it"), step("b"))
     tale.begin("a").output(error).end("error", ename="KeyError", evalue="'host'")
     tale.stop("step_failed")
     lines = shown(tale).splitlines()
@@ -503,7 +503,7 @@ def test_widget_bar_changes_in_place_and_is_printed_at_end(live):
 
 
 def test_kernel_and_record_events_are_shown_during_step():
-    made = Tale(step("a")).begin("a").output(stream("before\n"))
+    made = Run(step("a")).begin("a").output(stream("before\n"))
     made.add(
         build_events.kernel_suspended(),
         build_events.kernel_continued(),

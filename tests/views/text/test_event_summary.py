@@ -7,9 +7,9 @@ from nbrun.core.events import Event
 from nbrun.views.text import event_summary
 from nbrun.views.text.event_summary import describe, sentence, what_and_why, who_and_what
 from tests.support import build_events as build
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
-STATE = Tale(step("a"), step("b"), run="R").failure("a").state
+STATE = Run(step("a"), step("b"), run="R").failure("a").state
 
 
 def summary(event: Event) -> event_summary.EventSummary:
@@ -88,7 +88,7 @@ def test_outputs_and_attempts_have_no_summary() -> None:
 
 
 def test_every_summary_has_kind_and_phrase() -> None:
-    state = Tale(step("s1"), step("s2"), step("s3")).state
+    state = Run(step("s1"), step("s2"), step("s3")).state
     for builder in build.BUILDERS:
         found = describe(state, build.record(builder()))
         assert found is None or (found.kind and found.what and found.at), builder

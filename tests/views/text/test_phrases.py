@@ -9,7 +9,7 @@ from nbrun.core import events as ev
 from nbrun.core.state import RunState
 from nbrun.views.text import phrases
 from tests.support.build_events import approval_granted, decision_proposed
-from tests.support.run_builder import OPERATOR, Tale, step
+from tests.support.run_builder import OPERATOR, Run, step
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_every_recorded_kind_has_a_phrase():
 
 
 def test_step_has_number_and_title():
-    state = Tale(step("a", title="Stop it"), step("b")).state
+    state = Run(step("a", title="Stop it"), step("b")).state
     assert phrases.step(state, "a") == "step 1 of 2 · Stop it"
     assert phrases.step(state, "inserted-3") == "inserted cell 3"
 
@@ -62,7 +62,7 @@ def test_step_has_number_and_title():
     ],
 )
 def test_approval_subject_names_decision_and_step(event, told):
-    assert phrases.approval_subject(Tale(step("a")).state, event) == told
+    assert phrases.approval_subject(Run(step("a")).state, event) == told
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_approval_subject_names_decision_and_step(event, told):
 )
 def test_approval_needed_names_approving_command(fields, told):
     assert (
-        phrases.approval_needed(Tale(step("a"), run="R").state, decision_proposed(**fields)) == told
+        phrases.approval_needed(Run(step("a"), run="R").state, decision_proposed(**fields)) == told
     )
 
 
@@ -93,7 +93,7 @@ def test_approval_needed_names_approving_command(fields, told):
 )
 def test_source_diff_compares_with_runbook(decision, step_, source, change):
     event = decision_proposed(decision, step_, source)
-    assert phrases.source_diff(Tale(step("a", "a()")).state, event) == change
+    assert phrases.source_diff(Run(step("a", "a()")).state, event) == change
 
 
 def finished(outcome, **fields):
@@ -118,7 +118,7 @@ def test_attempt_result_has_first_line_of_long_error():
 
 
 def test_decision_names_its_step():
-    state = Tale(step("a"), step("b")).failure("a").state
+    state = Run(step("a"), step("b")).failure("a").state
 
     def told(decision, **fields):
         return phrases.decision(state, ev.Decided(operator=OPERATOR, decision=decision, **fields))
@@ -130,7 +130,7 @@ def test_decision_names_its_step():
 
 
 def test_deviation_names_step_and_reason():
-    state = Tale(step("a")).state
+    state = Run(step("a")).state
     skipped = ev.Deviated(kind="skipped", step="a", reason="not needed")
     assert phrases.deviation(state, skipped) == "step 1 passed over"
     assert phrases.deviation_and_reason(state, skipped) == "step 1 passed over (not needed)"
@@ -158,19 +158,17 @@ def reasons(tale):
 
 
 def test_why_not_run_names_cause():
-    assert reasons(Tale(step("a"))) == ["not run yet"]
-    assert reasons(Tale(step("a"), step("b")).failure("a").finish("failed")) == [
+    assert reasons(Run(step("a"))) == ["not run yet"]
+    assert reasons(Run(step("a"), step("b")).failure("a").finish("failed")) == [
         "not run: the run failed before it"
     ]
-    assert reasons(Tale(step("a"), step("b")).attempt("a").finish("cancelled")) == [
+    assert reasons(Run(step("a"), step("b")).attempt("a").finish("cancelled")) == [
         "not run: the run was cancelled before it"
     ]
-    assert reasons(Tale(step("a", tags=("skip-execution",)), step("b")).attempt("b")) == [
+    assert reasons(Run(step("a", tags=("skip-execution",)), step("b")).attempt("b")) == [
         "not run: the runbook tags it skip-execution"
     ]
-    assert reasons(Tale(step("a")).stop("step_mode").decide("skip").finish()) == [
-        "not run: skipped"
-    ]
-    assert reasons(Tale(step("a"), step("b")).attempt("a", ended_run=True).finish()) == [
+    assert reasons(Run(step("a")).stop("step_mode").decide("skip").finish()) == ["not run: skipped"]
+    assert reasons(Run(step("a"), step("b")).attempt("a", ended_run=True).finish()) == [
         "not run: the runbook ended itself at step 1"
     ]

@@ -95,7 +95,7 @@ def test_report_states_verification_result_and_signer(kind, runs_dir, tmp_path):
     code, text = made()
     assert (code, "BROKEN: restore.ipynb is not the notebook" in text) == (7, True)
     kept.notebook.unlink()
-    assert "restore.ipynb is gone" in made()[1]
+    assert "restore.ipynb is missing" in made()[1]
 
 
 def test_unusable_allowed_signers_are_refused(keep, tale, runs_dir, tmp_path):

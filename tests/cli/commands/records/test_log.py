@@ -5,7 +5,7 @@ import pytest
 from nbrun.cli.commands.records import log
 from nbrun.cli.commands.records.log import LogOptions
 from nbrun.errors import DamagedJournalError, RunNotFoundError, UsageError
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_step_can_be_named_by_number_or_id(keep, tale, show, called):
 
 
 def test_inserted_cell_can_be_named_by_id(keep, show):
-    inserting = Tale(step("a")).stop("step_mode").decide("insert", source="peek()")
+    inserting = Run(step("a")).stop("step_mode").decide("insert", source="peek()")
     keep(inserting.attempt("inserted-1", source="peek()", cause="operator"))
     assert "peek()" in show(step="inserted-1").out
 

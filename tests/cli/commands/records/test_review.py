@@ -8,14 +8,14 @@ import pytest
 from nbrun.cli.commands.records import review
 from nbrun.cli.commands.records.review import ReviewOptions
 from nbrun.errors import RunNotFoundError
-from tests.support.run_builder import Tale, step
+from tests.support.run_builder import Run, step
 
 RUNBOOK = Path("/srv/runbooks/restore.ipynb")
 OLD, NEW = "20261121-093000-restore-aaaa", "20261122-093000-restore-bbbb"
 
 
 def edited(run, source="c()"):
-    tale = Tale(step("a", "a()"), step("b", "b()"), run=run).attempt("a").failure("b")
+    tale = Run(step("a", "a()"), step("b", "b()"), run=run).attempt("a").failure("b")
     tale.decide("edit", source=source, reason="the host has moved")
     return tale.attempt("b", source=source, cause="operator").finish()
 
@@ -45,7 +45,7 @@ def test_review_shows_where_and_why_operators_leave_the_runbook(keep, told):
 def test_newest_limits_runs_and_other_runbooks_are_left_out(keep, told):
     keep(edited(OLD, "old()"), OLD)
     keep(edited(NEW, "new()"), NEW)
-    keep(Tale(step("a"), runbook="/srv/other.ipynb"), "20261123-093000-other-cccc")
+    keep(Run(step("a"), runbook="/srv/other.ipynb"), "20261123-093000-other-cccc")
     out = told(newest=1, diffs=True)
     assert "new()" in out
     assert "old()" not in out
@@ -67,8 +67,8 @@ def test_runbook_is_found_by_any_spelling_of_its_path(
     (tmp_path / "book.ipynb").touch()
     (tmp_path / "other").mkdir()
     (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    keep(Tale(step("a"), runbook=f"{tmp_path}/other/../book.ipynb", run=OLD).attempt("a"), OLD)
-    keep(Tale(step("a"), runbook=f"{tmp_path}/link/book.ipynb", run=NEW).attempt("a"), NEW)
+    keep(Run(step("a"), runbook=f"{tmp_path}/other/../book.ipynb", run=OLD).attempt("a"), OLD)
+    keep(Run(step("a"), runbook=f"{tmp_path}/link/book.ipynb", run=NEW).attempt("a"), NEW)
     monkeypatch.chdir(tmp_path)
     assert review.show(ReviewOptions(runbook=Path("book.ipynb"), runs_dir=runs_dir)) == 0
     assert "runs        2: 2 unfinished" in capsys.readouterr().out
@@ -76,7 +76,7 @@ def test_runbook_is_found_by_any_spelling_of_its_path(
 
 def test_recorded_control_characters_are_not_printed(keep, told):
     hostile = "\x1b]0;gone\x07\x1b[2J"
-    tale = Tale(step("a", title=f"T{hostile}"), run=OLD)
+    tale = Run(step("a", title=f"T{hostile}"), run=OLD)
     tale.attempt("a", outcome="error", ename=f"E{hostile}", evalue="").stop("step_failed")
     tale.decide("edit", source=f"x = '{hostile}'", reason=f"R{hostile}")
     tale.attempt("a", source=f"x = '{hostile}'", cause="operator")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from nbrun.cli.commands.records import runs
-from tests.support.run_builder import Tale, step, stream
+from tests.support.run_builder import Run, step, stream
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_missing_runs_folder_lists_nothing(runs_dir, listed):
 
 
 def test_locked_journal_means_running(keep, listed):
-    journal = keep(Tale(step("a")).attempt("a"))
+    journal = keep(Run(step("a")).attempt("a"))
     with journal.open("rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
         assert listed()[0]["status"] == "running"
@@ -57,7 +57,7 @@ def test_locked_journal_means_running(keep, listed):
 
 
 def test_run_without_end_is_interrupted_without_duration(keep, listed):
-    keep(Tale(step("a")).begin("a"))
+    keep(Run(step("a")).begin("a"))
     (line,) = listed()
     assert (line["status"], line["duration"], line["off_script"]) == ("interrupted", None, None)
 
@@ -97,12 +97,12 @@ def test_only_first_and_last_line_are_read(keep, tale, listed):
 
 
 def test_long_last_line_without_end_means_interrupted(keep, listed):
-    keep(Tale(step("a")).attempt("a", stream("x" * 200_000)).begin("a", cause="operator"))
+    keep(Run(step("a")).attempt("a", stream("x" * 200_000)).begin("a", cause="operator"))
     assert listed()[0]["status"] == "interrupted"
 
 
 def test_end_after_long_line_is_found(keep, listed):
-    keep(Tale(step("a")).attempt("a", stream("x" * 200_000)).finish())
+    keep(Run(step("a")).attempt("a", stream("x" * 200_000)).finish())
     assert listed()[0]["status"] == "completed"
 
 
