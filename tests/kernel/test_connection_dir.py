@@ -1,3 +1,5 @@
+"""The supervisor's directory for a kernel: where it is made, and when it is swept."""
+
 import os
 import signal
 import subprocess
@@ -14,20 +16,20 @@ from nbrun.kernel import connection_dir
 
 @pytest.fixture
 def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a name that is short enough, as the temporary folder."""
+    """Use a folder with a short path as the temporary directory."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
 
 
-def dead() -> int:
-    """The id of a process that has ended."""
+def ended_pid() -> int:
+    """Return the id of a process that has ended."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     return ended.pid
 
 
-def left(parent: Path, name: str, *files: str) -> Path:
+def leftover(parent: Path, name: str, *files: str) -> Path:
     folder = parent / name
     folder.mkdir()
     for file in files:
@@ -35,36 +37,36 @@ def left(parent: Path, name: str, *files: str) -> Path:
     return folder
 
 
-def test_a_folder_is_for_its_user_alone(parent: Path) -> None:
+def test_directory_is_readable_by_its_user_alone(parent: Path) -> None:
     made = connection_dir.make()
     assert made.parent == parent
     assert made.stat().st_mode & 0o777 == 0o700
 
 
-def test_what_a_dead_process_left_is_removed(parent: Path) -> None:
-    folder = left(
-        parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json", "kernel-ipc-1", "output"
+def test_sweep_removes_directories_of_dead_processes(parent: Path) -> None:
+    folder = leftover(
+        parent, f"nbrun-kernel-{ended_pid()}-abcd1234", "kernel.json", "kernel-ipc-1", "output"
     )
     connection_dir.sweep()
     assert not folder.exists()
 
 
-def test_nothing_else_is_removed(parent: Path) -> None:
-    pid = dead()
+def test_sweep_removes_nothing_else(parent: Path) -> None:
+    pid = ended_pid()
     kept = [
-        left(parent, f"nbrun-kernel-{os.getpid()}-abcd1234", "kernel.json"),
-        left(parent, f"nbrun-kernel-{pid}-backup-of-mine", "kernel.json"),
-        left(parent, f"nbrun-kernel-{pid}-abcd1234", "kernel.json", "thesis.txt"),
-        left(parent, f"nbrun-{pid}-abcd1234", "kernel.json"),
+        leftover(parent, f"nbrun-kernel-{os.getpid()}-abcd1234", "kernel.json"),
+        leftover(parent, f"nbrun-kernel-{pid}-backup-of-mine", "kernel.json"),
+        leftover(parent, f"nbrun-kernel-{pid}-abcd1234", "kernel.json", "thesis.txt"),
+        leftover(parent, f"nbrun-{pid}-abcd1234", "kernel.json"),
     ]
-    pointed_at = left(parent, "mine", "kernel.json")
+    pointed_at = leftover(parent, "mine", "kernel.json")
     (parent / f"nbrun-kernel-{pid}-efgh5678").symlink_to(pointed_at)
     connection_dir.sweep()
     assert all(folder.exists() for folder in [*kept, pointed_at])
 
 
-def kernel_in(folder: Path) -> subprocess.Popen[bytes]:
-    """A process whose command line names a connection file there, as a kernel's does."""
+def start_kernel_in(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a process whose arguments name a connection file in `folder`, as a kernel's do."""
     code = "import sys; sys.stdin.read()"
     command = [sys.executable, "-c", code, "-f", str(folder / "kernel.json")]
     made = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
@@ -72,9 +74,9 @@ def kernel_in(folder: Path) -> subprocess.Popen[bytes]:
     return made
 
 
-def test_a_kernel_that_outlived_its_supervisor_keeps_its_folder(parent: Path) -> None:
-    folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
-    kernel = kernel_in(folder)
+def test_sweep_keeps_the_directory_of_a_live_kernel(parent: Path) -> None:
+    folder = leftover(parent, f"nbrun-kernel-{ended_pid()}-abcd1234", "kernel.json")
+    kernel = start_kernel_in(folder)
     connection_dir.mark_ready(folder)
     connection_dir.sweep()
     assert folder.exists()
@@ -85,23 +87,23 @@ def test_a_kernel_that_outlived_its_supervisor_keeps_its_folder(parent: Path) ->
     assert not folder.exists()
 
 
-def test_a_kernel_that_was_never_ready_is_ended_with_its_folder(parent: Path) -> None:
-    folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
-    kernel = kernel_in(folder)
+def test_sweep_ends_a_kernel_that_was_never_ready(parent: Path) -> None:
+    folder = leftover(parent, f"nbrun-kernel-{ended_pid()}-abcd1234", "kernel.json")
+    kernel = start_kernel_in(folder)
     connection_dir.sweep()
     assert not folder.exists()
     assert kernel.wait(timeout=30) == -signal.SIGKILL
 
 
-def test_a_process_that_only_has_the_kernels_number_is_left_alone(parent: Path) -> None:
-    folder = left(parent, f"nbrun-kernel-{dead()}-abcd1234", "kernel.json")
+def test_sweep_leaves_another_process_with_the_kernels_pid(parent: Path) -> None:
+    folder = leftover(parent, f"nbrun-kernel-{ended_pid()}-abcd1234", "kernel.json")
     connection_dir.record_pid(folder, os.getpid())
     connection_dir.sweep()
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("place", ["/nonexistent", "/tmp/" + "x" * 100])
-def test_a_place_that_will_not_do_is_passed_over(
+def test_unsuitable_temporary_directory_is_not_used(
     monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", place)
@@ -110,7 +112,9 @@ def test_a_place_that_will_not_do_is_passed_over(
     assert not str(made).startswith(place)
 
 
-def test_no_place_at_all_is_a_clear_error(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_when_no_directory_can_be_created(
+    parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_arguments: object, **_named: object) -> str:
         raise OSError(28, "No space left on device")
 

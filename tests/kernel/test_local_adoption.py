@@ -1,4 +1,4 @@
-"""A kernel that outlives the process that started it is found again, with its variables."""
+"""Adopting a kernel that outlived the process that started it."""
 
 import json
 import os
@@ -19,9 +19,9 @@ from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.messages import Displayed, Idled, KernelInfo, Message, Replied, TextPrinted
 
-PATIENCE = 30  # seconds
+TIMEOUT = 30  # seconds
 
-FIRST = """
+SUPERVISOR = """
 import json, queue, sys, time
 from pathlib import Path
 import msgspec
@@ -44,40 +44,40 @@ for line in sys.stdin:
 
 
 class Orphan:
-    """A kernel whose first process was killed after it had sent some code."""
+    """A kernel whose supervisor was killed after it had sent `sources`."""
 
     def __init__(self, folder: Path, *sources: str) -> None:
-        first = subprocess.Popen(
-            [sys.executable, "-c", FIRST],
+        supervisor = subprocess.Popen(
+            [sys.executable, "-c", SUPERVISOR],
             cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert first.stdin is not None
-        assert first.stdout is not None
-        self.info = KernelInfo(**json.loads(first.stdout.readline()))
+        assert supervisor.stdin is not None
+        assert supervisor.stdout is not None
+        self.info = KernelInfo(**json.loads(supervisor.stdout.readline()))
         self.process = KernelProcess(**dict(self.info.process))  # type: ignore[call-overload]
         for source in sources:
-            first.stdin.write(json.dumps(source) + "\n")
-            first.stdin.flush()
-            assert first.stdout.readline() == "sent\n"
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-        first.stdin.close()
-        first.stdout.close()
-        self.said: queue.SimpleQueue[Message] = queue.SimpleQueue()
+            supervisor.stdin.write(json.dumps(source) + "\n")
+            supervisor.stdin.flush()
+            assert supervisor.stdout.readline() == "sent\n"
+        supervisor.send_signal(signal.SIGKILL)
+        supervisor.wait()
+        supervisor.stdin.close()
+        supervisor.stdout.close()
+        self.queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
         launcher = KernelLauncher("python3", cwd=folder, attended=True, generation=1)
-        self.kernel = LocalKernel(launcher, self.said.put)
+        self.kernel = LocalKernel(launcher, self.queue.put)
 
     def adopt(self) -> None:
         self.kernel.adopt(self.process, self.info, lambda: False)
 
     def until(self, kind: type[Any]) -> list[Any]:
-        heard: list[Any] = []
-        while not heard or not isinstance(heard[-1], kind):
-            heard.append(self.said.get(timeout=PATIENCE))
-        return heard
+        messages: list[Any] = []
+        while not messages or not isinstance(messages[-1], kind):
+            messages.append(self.queue.get(timeout=TIMEOUT))
+        return messages
 
     def is_gone(self) -> bool:
         try:
@@ -89,8 +89,8 @@ class Orphan:
 
 
 @pytest.fixture
-def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The temporary folder, of a short name. pytest has made its own by then."""
+def short_tempdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Use a temporary directory with a short path. pytest has made its own before."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         monkeypatch.setenv("TMPDIR", folder)
         monkeypatch.setattr(tempfile, "tempdir", folder)
@@ -98,7 +98,9 @@ def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         assert list(Path(folder).glob("nbrun-*")) == [], "a kernel's folder was left behind"
 
 
-def test_its_variables_are_there_and_it_tells_what_it_has_done(short: Path, tmp_path: Path) -> None:
+def test_adopted_kernel_has_its_variables_and_reports_its_work(
+    short_tempdir: Path, tmp_path: Path
+) -> None:
     orphan = Orphan(tmp_path, "x = 41", "1 / 0")
     orphan.adopt()
     (idled,) = orphan.until(Idled)
@@ -111,33 +113,35 @@ def test_its_variables_are_there_and_it_tells_what_it_has_done(short: Path, tmp_
     assert orphan.is_gone()
 
 
-def test_one_that_is_at_work_is_heard_until_it_has_ended(short: Path, tmp_path: Path) -> None:
+def test_kernel_at_work_is_adopted_with_its_output(short_tempdir: Path, tmp_path: Path) -> None:
     orphan = Orphan(
         tmp_path,
         "import os, time\nopen('began', 'w').close()\n"
-        "while not os.path.exists('go'): time.sleep(0.01)\nprint('heard')",
+        "while not os.path.exists('go'): time.sleep(0.01)\nprint('messages')",
     )
     orphan.adopt()
-    assert orphan.said.empty()
+    assert orphan.queue.empty()
     (tmp_path / "go").touch()
-    heard = orphan.until(Idled)
-    assert "".join(each.text for each in heard if isinstance(each, TextPrinted)) == "heard\n"
-    assert (heard[-1].ended, heard[-1].error) == (1, None)
+    messages = orphan.until(Idled)
+    assert "".join(each.text for each in messages if isinstance(each, TextPrinted)) == "messages\n"
+    assert (messages[-1].ended, messages[-1].error) == (1, None)
     orphan.kernel.shutdown()
     assert orphan.is_gone()
 
 
-def test_one_that_is_at_work_can_be_interrupted(short: Path, tmp_path: Path) -> None:
+def test_kernel_at_work_can_be_interrupted_after_adoption(
+    short_tempdir: Path, tmp_path: Path
+) -> None:
     orphan = Orphan(tmp_path, "import time\nopen('began', 'w')\nwhile True: time.sleep(0.01)")
     orphan.adopt()
     orphan.kernel.interrupt()
-    heard = orphan.until(Idled)
-    assert heard[-1].error == "KeyboardInterrupt: "
-    assert any(isinstance(each, Displayed) for each in heard)
+    messages = orphan.until(Idled)
+    assert messages[-1].error == "KeyboardInterrupt: "
+    assert any(isinstance(each, Displayed) for each in messages)
     orphan.kernel.shutdown()
 
 
-def test_one_that_is_gone_is_said_to_be(short: Path, tmp_path: Path) -> None:
+def test_adopting_a_dead_kernel_is_an_error(short_tempdir: Path, tmp_path: Path) -> None:
     orphan = Orphan(tmp_path)
     os.killpg(orphan.process.pid, signal.SIGKILL)
     while not orphan.is_gone():
@@ -148,8 +152,8 @@ def test_one_that_is_gone_is_said_to_be(short: Path, tmp_path: Path) -> None:
     orphan.kernel.shutdown()
 
 
-def test_one_that_does_not_answer_is_ended_when_the_operator_gives_it_up(
-    short: Path, tmp_path: Path
+def test_unresponsive_kernel_is_ended_when_the_operator_gives_up(
+    short_tempdir: Path, tmp_path: Path
 ) -> None:
     orphan = Orphan(tmp_path)
     os.kill(orphan.process.pid, signal.SIGSTOP)
@@ -159,14 +163,14 @@ def test_one_that_does_not_answer_is_ended_when_the_operator_gives_it_up(
     orphan.kernel.shutdown()
 
 
-def test_another_process_with_its_number_is_not_taken_for_it(short: Path, tmp_path: Path) -> None:
+def test_other_process_with_the_pid_is_not_adopted(short_tempdir: Path, tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1)
     launcher = KernelLauncher("python3", cwd=tmp_path, attended=True)
     kernel = LocalKernel(launcher, lambda _message: None)
     info = KernelInfo(
         generation=1, kernelspec="python3", language="python", language_info={}, implementation=""
     )
-    claimed = KernelProcess(pid=other.pid, connection_file=str(short / "kernel.json"))
+    claimed = KernelProcess(pid=other.pid, connection_file=str(short_tempdir / "kernel.json"))
     with pytest.raises(KernelError, match="gone"):
         kernel.adopt(claimed, info, lambda: False)
     assert other.poll() is None

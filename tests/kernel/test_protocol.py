@@ -1,4 +1,4 @@
-"""Jupyter's messages read as data, whatever liberties a kernel takes with them."""
+"""Parsing Jupyter messages, also malformed ones."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ SESSION = Session(key=b"one key")
 
 
 def parts(content: Any, **header: Any) -> list[bytes]:
-    """A signed multipart message, behind the routing ids that iopub puts before it."""
+    """Return a signed multipart message after the topic that iopub puts before it."""
     frames = [
         json.dumps({"msg_type": "stream", "msg_id": "m1"} | header).encode(),
         json.dumps({"msg_id": "r1"}).encode(),
@@ -37,7 +37,7 @@ def parts(content: Any, **header: Any) -> list[bytes]:
 # ── Unpacking ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_message_is_its_type_its_parent_and_its_content() -> None:
+def test_unpack_returns_type_parent_and_content() -> None:
     assert protocol.unpack(parts({"name": "stdout", "text": "é"}), SESSION.sign) == {
         "msg_type": "stream",
         "parent_header": {"msg_id": "r1"},
@@ -45,7 +45,7 @@ def test_a_message_is_its_type_its_parent_and_its_content() -> None:
     }
 
 
-def test_what_jupyter_client_sends_is_understood() -> None:
+def test_unpack_reads_messages_of_jupyter_client() -> None:
     message = SESSION.msg("execute_reply", {"status": "ok"}, parent=SESSION.msg("execute_request"))
     found = protocol.unpack(SESSION.serialize(message), SESSION.sign)
     assert found["msg_type"] == "execute_reply"
@@ -53,12 +53,12 @@ def test_what_jupyter_client_sends_is_understood() -> None:
     assert protocol.parent(found) == message["parent_header"]["msg_id"]
 
 
-def test_buffers_after_the_content_are_no_part_of_what_is_signed() -> None:
+def test_buffers_are_not_part_of_the_signature() -> None:
     assert protocol.unpack([*parts({"a": 1}), b"buffer"], SESSION.sign)["content"] == {"a": 1}
 
 
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
-def test_printed_text_that_is_very_long_is_decoded_by_who_takes_it(buffer: Any) -> None:
+def test_long_printed_text_becomes_a_lazy_text(buffer: Any) -> None:
     text = "é\n" * protocol.LONG
     long = parts({"name": "stderr", "text": text})
     long[-1] = buffer(long[-1])
@@ -78,21 +78,21 @@ def test_printed_text_that_is_very_long_is_decoded_by_who_takes_it(buffer: Any) 
     ],
     ids=["half a pair", "no text"],
 )
-def test_a_very_long_message_that_is_read_whole_says_the_same(text: Any, expected: str) -> None:
+def test_long_message_without_lazy_text_is_read_whole(text: Any, expected: str) -> None:
     content = {"name": "stdout", "text": text, "more": "x" * protocol.LONG}
     found = protocol.unpack(parts(content), SESSION.sign)
     said = protocol.as_message("r1", found["msg_type"], found["content"])
     assert said == TextPrinted(request="r1", name="stdout", text=expected)
 
 
-def test_a_very_long_message_that_is_no_utf_8_is_read_all_the_same() -> None:
+def test_long_message_with_invalid_utf_8_is_read() -> None:
     content = b'{"name": "stdout", "text": "' + b"\xff" * (protocol.LONG + 1) + b'"}'
     found = protocol.unpack(parts(content), SESSION.sign)
     assert found["content"]["text"] == "\ufffd" * (protocol.LONG + 1)
 
 
 @pytest.mark.parametrize("frame", [3, 4, 5, 6], ids=["header", "parent", "metadata", "content"])
-def test_a_message_changed_on_its_way_is_refused(frame: int) -> None:
+def test_changed_message_is_refused(frame: int) -> None:
     changed = parts({"text": "rm -r /srv/old"})
     changed[frame] = changed[frame].replace(b"}", b" }")
     with pytest.raises(ValueError, match="wrong signature"):
@@ -100,7 +100,7 @@ def test_a_message_changed_on_its_way_is_refused(frame: int) -> None:
 
 
 @pytest.mark.parametrize("signature", [b"", b"0" * 64, b"\xff"])
-def test_a_message_signed_with_another_key_is_refused(signature: bytes) -> None:
+def test_message_with_another_signature_is_refused(signature: bytes) -> None:
     forged = parts({})
     forged[2] = signature
     with pytest.raises(ValueError, match="wrong signature"):
@@ -110,30 +110,30 @@ def test_a_message_signed_with_another_key_is_refused(signature: bytes) -> None:
 
 
 @pytest.mark.parametrize("cut", range(7))
-def test_a_message_cut_short_is_refused(cut: int) -> None:
+def test_truncated_message_is_refused(cut: int) -> None:
     with pytest.raises((ValueError, IndexError)):
         protocol.unpack(parts({})[:cut], SESSION.sign)
 
 
-def test_nan_and_half_a_surrogate_pair_get_through() -> None:
+def test_nan_and_half_a_surrogate_pair_are_accepted() -> None:
     found = protocol.unpack(parts(b'{"a": NaN, "b": "\\ud83d"}'), SESSION.sign)["content"]
     assert found["a"] != found["a"]
     assert found["b"] == "\ud83d"
 
 
-def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+def test_invalid_utf_8_is_replaced() -> None:
     found = protocol.unpack(parts(b'{"a": "\xff"}'), SESSION.sign)["content"]
     assert found == {"a": "\ufffd"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"not json"])
-def test_content_that_is_no_json_is_refused(content: bytes) -> None:
+def test_content_that_is_not_json_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):
         protocol.unpack(parts(content), SESSION.sign)
 
 
 @pytest.mark.parametrize("header", [{}, {"parent_header": None}, {"parent_header": {}}])
-def test_a_message_without_a_parent_names_no_request(header: dict[str, Any]) -> None:
+def test_message_without_a_parent_has_no_request(header: dict[str, Any]) -> None:
     assert protocol.parent(header) == ""
 
 
@@ -216,7 +216,7 @@ def test_a_message_without_a_parent_names_no_request(header: dict[str, Any]) -> 
         ("a kind of tomorrow", {}, None),
     ],
 )
-def test_what_iopub_says_is_data(kind: str, content: dict[str, Any], expected: Any) -> None:
+def test_iopub_message_becomes_data(kind: str, content: dict[str, Any], expected: Any) -> None:
     assert protocol.as_message("r1", kind, content) == expected
 
 
@@ -232,16 +232,14 @@ FIELDS = ("data", "metadata", "transient", "ename", "evalue", "wait", "execution
     st.sampled_from(["display_data", "execute_result", "update_display_data", "clear_output"]),
     st.dictionaries(st.sampled_from(FIELDS), ANYTHING),
 )
-def test_no_content_of_the_wrong_types_breaks_the_reading(
-    kind: str, content: dict[str, Any]
-) -> None:
+def test_content_of_wrong_types_raises_no_error(kind: str, content: dict[str, Any]) -> None:
     said = protocol.as_message("r1", kind, content)
     if isinstance(said, Displayed):
         assert isinstance(said.output["data"], dict)
         assert isinstance(said.output["metadata"], dict)
 
 
-# ── Replies and questions ────────────────────────────────────────────────────────────────────
+# ── Replies and input requests ────────────────────────────────────────────────────────────────────
 
 
 def exits(told: object, request: str = "r1") -> dict[str, Any]:
@@ -279,11 +277,11 @@ def exits(told: object, request: str = "r1") -> dict[str, Any]:
         (exits(None), Replied(request="r1", status="ok")),
     ],
 )
-def test_a_reply_is_data(content: dict[str, Any], expected: Replied) -> None:
+def test_execute_reply_becomes_data(content: dict[str, Any], expected: Replied) -> None:
     assert protocol.replied("r1", content) == expected
 
 
-def test_a_question_is_data() -> None:
+def test_input_request_becomes_data() -> None:
     assert protocol.input_wanted("r1", {"prompt": "key: ", "password": True}) == InputWanted(
         request="r1", prompt="key: ", password=True
     )
@@ -291,7 +289,7 @@ def test_a_question_is_data() -> None:
 
 
 @pytest.mark.parametrize("kind", ["comm_open", "comm_msg"])
-def test_what_a_bar_shows_is_taken_of_a_widgets_messages(kind: str) -> None:
+def test_progress_of_a_widget_message_becomes_data(kind: str) -> None:
     state = {"_model_name": "IntProgressModel", "value": 1, "layout": "IPY_MODEL_x", "max": 3}
     content = {"comm_id": "m", "data": {"state": state}}
     assert protocol.as_message("r1", kind, content) == WidgetChanged(
@@ -311,5 +309,5 @@ def test_what_a_bar_shows_is_taken_of_a_widgets_messages(kind: str) -> None:
         None,
     ],
 )
-def test_other_messages_of_widgets_show_nothing(data: object) -> None:
+def test_other_widget_messages_are_dropped(data: object) -> None:
     assert protocol.as_message("r1", "comm_msg", {"comm_id": "m", "data": data}) is None

@@ -1,6 +1,6 @@
-"""Two more users of this machine, for tests: an operator, and one that a role's kernels run as.
+"""Two temporary users of this machine: an operator, and a user that a role's kernels run as.
 
-They need what pytest's own folders and root's Python are not: readable to all.
+Both need a Python and packages that every user can read, unlike root's and pytest's folders.
 """
 
 import json
@@ -21,15 +21,17 @@ import pytest
 import nbrun
 from nbrun.system import processes
 
-PATIENCE = 30.0  # seconds that another's hold on /etc/passwd may last
+LOCK_TIMEOUT = 30.0  # seconds that another process may lock /etc/passwd
 _NAME = re.compile(r"nb[ok](\d+)")
 _RULES = Path("/etc/sudoers.d")
 
 
 @dataclass(frozen=True)
 class OtherUsers:
-    """`operator` may become `user` by sudo, and nobody else. `python` runs for both, with the
-    variables `variables` nbrun too; the kernelspec of both is called `shared`."""
+    """Two users. sudo allows only `operator` to become `user`.
+
+    Both can run `python`; with `variables`, it finds nbrun and a kernelspec `shared`.
+    """
 
     operator: str
     user: str
@@ -37,36 +39,39 @@ class OtherUsers:
     variables: dict[str, str]
 
     def as_operator(self) -> list[str]:
-        """The words before a command that the operator starts."""
+        """Return the words before a command that the operator runs."""
         become = [f"--reuid={self.operator}", f"--regid={self.operator}", "--init-groups"]
-        return [_found("setpriv"), *become, "--"]
+        return [_path_of("setpriv"), *become, "--"]
 
     def processes(self) -> list[str]:
-        """The command lines of what runs as `user`."""
-        asked = ["ps", "-ww", "-o", "args=", "-u", self.user]
-        told = subprocess.run(asked, capture_output=True, text=True, check=False)
-        return [line for line in told.stdout.splitlines() if not line.endswith("<defunct>")]
+        """Return the command lines of the processes of `user`."""
+        command = ["ps", "-ww", "-o", "args=", "-u", self.user]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return [line for line in done.stdout.splitlines() if not line.endswith("<defunct>")]
 
     def allow(self) -> None:
+        """Add the sudoers rule."""
         rule = f"{self.operator} ALL=({self.user}) NOPASSWD: {self.python}\n"
         path = _RULES / self.operator
         path.write_text(rule)
         path.chmod(0o440)
 
     def forbid(self) -> None:
+        """Remove the sudoers rule."""
         (_RULES / self.operator).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
 def other_users() -> Iterator[OtherUsers]:
+    """Create the two users, if this is root on a machine with sudo, and remove them at the end."""
     if os.getuid() != 0:
         pytest.skip("only root can make users")
     if shutil.which("sudo") is None or shutil.which("useradd") is None:
         pytest.skip("sudo and useradd are not installed")
-    python = _open_python()
+    python = _reachable_python()
     if python is None:
         pytest.skip(f"no Python {sys.version_info[:2]} that other users can run is installed")
-    _forget_the_dead()
+    _remove_users_of_dead_tests()
     folder = Path(tempfile.mkdtemp(prefix="nbrun-users-", dir="/tmp"))
     folder.chmod(0o755)
     made = OtherUsers(
@@ -76,62 +81,62 @@ def other_users() -> Iterator[OtherUsers]:
         variables=_variables(folder, python),
     )
     for name in (made.operator, made.user):
-        _until_it_works("useradd", "--create-home", "--shell", "/bin/sh", name)
+        _run_until_success("useradd", "--create-home", "--shell", "/bin/sh", name)
     made.allow()
     yield made
     made.forbid()
     for name in (made.operator, made.user):
-        _until_it_works("userdel", "--remove", name)
+        _run_until_success("userdel", "--remove", name)
     shutil.rmtree(folder)
 
 
-def _forget_the_dead() -> None:
-    """Users of tests that were killed: their names have the number of the process in them."""
+def _remove_users_of_dead_tests() -> None:
+    """Remove users of tests that were killed. Their names contain the test's process id."""
     for account in pwd.getpwall():
-        named = _NAME.fullmatch(account.pw_name)
-        if named and not processes.exists(int(named[1])):
+        match = _NAME.fullmatch(account.pw_name)
+        if match and not processes.exists(int(match[1])):
             (_RULES / account.pw_name).unlink(missing_ok=True)
             subprocess.run(
                 ["userdel", "--remove", account.pw_name], capture_output=True, check=False
             )
 
 
-def _found(program: str) -> str:
+def _path_of(program: str) -> str:
     path = shutil.which(program)
     assert path is not None, f"{program} is not installed"
     return path
 
 
-def _open_python() -> str | None:
-    """One of this version: the packages of this one have to work with it."""
+def _reachable_python() -> str | None:
+    """Return a Python of this version, which works with the packages of this one."""
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     own = Path(sys.executable).resolve()
-    return str(own) if _is_open(own) else shutil.which(name, path="/usr/local/bin:/usr/bin")
+    return str(own) if _is_reachable(own) else shutil.which(name, path="/usr/local/bin:/usr/bin")
 
 
-def _is_open(path: Path) -> bool:
-    """Whether every user can come to it."""
+def _is_reachable(path: Path) -> bool:
+    """Return True if every user can reach `path`."""
     return all(each.stat().st_mode & 0o005 == 0o005 for each in (path, *path.parents))
 
 
 def _variables(folder: Path, python: str) -> dict[str, str]:
     own = Path(nbrun.__file__).parent.parent
     packages = [Path(entry) for entry in sys.path if entry.endswith("site-packages")]
-    opened = [_opened(path, folder / str(number)) for number, path in enumerate(packages)]
-    if not _is_open(own):
+    copies = [_reachable_copy(path, folder / str(number)) for number, path in enumerate(packages)]
+    if not _is_reachable(own):
         shutil.copytree(own / "nbrun", folder / "own" / "nbrun")
         own = folder / "own"
-    path = os.pathsep.join(map(str, opened))
+    path = os.pathsep.join(map(str, copies))
     spec = folder / "jupyter/kernels/shared"
     spec.mkdir(parents=True)
-    told = {
+    spec_json = {
         "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "Python",
         "language": "python",
         "env": {"PYTHONPATH": path},
         "metadata": {"supported_encryption": ["curve"]},
     }
-    (spec / "kernel.json").write_text(json.dumps(told))
+    (spec / "kernel.json").write_text(json.dumps(spec_json))
     return {
         "PYTHONPATH": f"{own}{os.pathsep}{path}",
         "JUPYTER_PATH": str(folder / "jupyter"),
@@ -139,23 +144,23 @@ def _variables(folder: Path, python: str) -> dict[str, str]:
     }
 
 
-def _opened(packages: Path, place: Path) -> Path:
-    """The packages where every user can come to them: copies that take no room."""
-    if _is_open(packages):
+def _reachable_copy(packages: Path, place: Path) -> Path:
+    """Return a place for the packages that every user can reach: hard links, if needed."""
+    if _is_reachable(packages):
         return packages
-    shutil.copytree(packages, place, copy_function=_linked)
+    shutil.copytree(packages, place, copy_function=_link)
     return place
 
 
-def _linked(source: str, target: str) -> None:
+def _link(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:  # it is on another file system
         shutil.copy2(source, target)
 
 
-def _until_it_works(*words: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _run_until_success(*words: str) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while subprocess.run(words, capture_output=True, check=False).returncode != 0:
         assert time.monotonic() < deadline, f"{words} fails"
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A security token service for tests: moto's, on this machine, and credentials that end soon."""
+"""A local security token service (moto) whose credentials can expire soon."""
 
 import re
 import threading
@@ -15,9 +15,11 @@ ROLE = "arn:aws:iam::123456789012:role/dba"
 
 
 class Sts:
-    """`requests` is what was asked, `issued` the secrets that were given out; `lifetime` of
-    credentials in seconds, None for what was asked for; `refusing` answers as STS does to who may
-    not."""
+    """A proxy of moto's STS.
+
+    `requests` are the requests received, `issued` the secrets in its answers. `lifetime` of
+    credentials is in seconds; None is the requested one. `refusing`: deny every request.
+    """
 
     def __init__(self, moto: str) -> None:
         self.requests: list[dict[str, str]] = []
@@ -48,29 +50,29 @@ class Sts:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def answer(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
-        self.requests.append(asked)
+        fields = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        self.requests.append(fields)
         if self.refusing:
             return 403, _REFUSED.encode()
         kept = {key: value for key, value in headers.items() if key != "Host"}
         request = urllib.request.Request(self._moto, body, kept)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                told = answer.read()
+                body_sent = answer.read()
         except HTTPError as error:
             return error.code, error.read()
-        self.issued += re.findall(r"<(?:SecretAccessKey|SessionToken)>([^<]*)<", told.decode())
-        return 200, self._shortened(told)
+        self.issued += re.findall(r"<(?:SecretAccessKey|SessionToken)>([^<]*)<", body_sent.decode())
+        return 200, self._with_lifetime(body_sent)
 
-    def _shortened(self, answer: bytes) -> bytes:
+    def _with_lifetime(self, answer: bytes) -> bytes:
         if self.lifetime is None:
             return answer
         until = datetime.now(UTC) + timedelta(seconds=self.lifetime)
-        told = f"<Expiration>{until:%Y-%m-%dT%H:%M:%SZ}</Expiration>".encode()
-        return re.sub(rb"<Expiration>[^<]*</Expiration>", told, answer)
+        body_sent = f"<Expiration>{until:%Y-%m-%dT%H:%M:%SZ}</Expiration>".encode()
+        return re.sub(rb"<Expiration>[^<]*</Expiration>", body_sent, answer)
 
     def variables(self) -> dict[str, str]:
-        """What an operator's environment has."""
+        """Return the operator's environment variables for this STS."""
         return {
             "AWS_ENDPOINT_URL_STS": self.url,
             "AWS_ACCESS_KEY_ID": "AKIAOPERATORSOWNKEY1",

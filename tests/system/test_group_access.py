@@ -1,4 +1,4 @@
-"""Whom a run is shared with, and what of it they can read."""
+"""Sharing a run with a group: which folders and files its members can reach."""
 
 import os
 import stat
@@ -12,33 +12,31 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import set_reader_mode
 from nbrun.system.group_access import blocking_folder, gid_of
 
-MINE = os.getgid()
+OWN_GROUP = os.getgid()
 
 
 @pytest.mark.parametrize(
-    ("mode", "gid", "through"),
+    ("mode", "gid", "passable"),
     [
-        (0o700, MINE, False),
-        (0o710, MINE, True),
-        (0o710, MINE + 1, False),
-        (0o701, MINE + 1, True),
-        (0o760, MINE, False),
-        (0o755, MINE + 1, True),
+        (0o700, OWN_GROUP, False),
+        (0o710, OWN_GROUP, True),
+        (0o710, OWN_GROUP + 1, False),
+        (0o701, OWN_GROUP + 1, True),
+        (0o760, OWN_GROUP, False),
+        (0o755, OWN_GROUP + 1, True),
     ],
 )
-def test_a_group_gets_through_a_folder_as_its_mode_says(
-    mode: int, gid: int, *, through: bool
-) -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as made:  # pytest's own lets nobody through
+def test_blocking_folder_follows_the_folder_modes(mode: int, gid: int, *, passable: bool) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:  # others can't enter pytest's own
         folder = Path(made)
-        os.chown(folder, -1, MINE)
+        os.chown(folder, -1, OWN_GROUP)
         folder.chmod(mode)
         assert blocking_folder(folder, gid) is None
-        assert blocking_folder(folder / "run", gid) == (None if through else folder)
+        assert blocking_folder(folder / "run", gid) == (None if passable else folder)
 
 
 @pytest.mark.parametrize(("folder", "file"), [(0o710, 0o640), (0o700, 0o600), (0o755, 0o600)])
-def test_a_file_is_for_the_group_where_the_runs_folder_is_shared(
+def test_file_is_readable_by_the_group_of_a_shared_folder(
     tmp_path: Path, folder: int, file: int
 ) -> None:
     path = tmp_path / "seals.jsonl"
@@ -51,7 +49,7 @@ def test_a_file_is_for_the_group_where_the_runs_folder_is_shared(
     assert path.stat().st_gid == tmp_path.stat().st_gid
 
 
-def test_a_link_in_the_folder_leads_nobody_to_another_file(tmp_path: Path) -> None:
+def test_symbolic_link_is_not_shared(tmp_path: Path) -> None:
     tmp_path.chmod(0o710)
     secret = tmp_path / "secret"
     secret.touch(mode=0o600)
@@ -61,6 +59,6 @@ def test_a_link_in_the_folder_leads_nobody_to_another_file(tmp_path: Path) -> No
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
-def test_a_group_that_there_is_not_can_not_be_shared_with() -> None:
+def test_unknown_group_is_an_error() -> None:
     with pytest.raises(UsageError, match="there is no such group"):
         gid_of("no-such-group")

@@ -1,4 +1,4 @@
-"""Processes that another process started."""
+"""Processes that another process started: recognition, handles and terminals."""
 
 import os
 import signal
@@ -13,47 +13,47 @@ from nbrun.core.events import KernelProcess
 from nbrun.system import processes
 from nbrun.system.processes import ProcessHandle
 
-WAITS = [sys.executable, "-c", "import sys; sys.stdin.read()", "/tmp/k/kernel.json"]
+WAITING_COMMAND = [sys.executable, "-c", "import sys; sys.stdin.read()", "/tmp/k/kernel.json"]
 
 
-def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
-    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as process:
+def test_process_is_recognized_by_its_arguments() -> None:
+    with subprocess.Popen(WAITING_COMMAND, stdin=subprocess.PIPE) as process:
         here = KernelProcess(pid=process.pid, connection_file="/tmp/k/kernel.json")
         assert processes.is_kernel(here)
         assert not processes.is_kernel(
             KernelProcess(pid=process.pid, connection_file="/tmp/other/kernel.json")
         )
         process.kill()
-        while processes.exists(process.pid):  # a zombie has ended, though nobody has asked
+        while processes.exists(process.pid):  # a zombie counts as ended
             pass
         assert not processes.is_kernel(here)
 
 
-def test_a_process_on_its_way_into_its_program_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_are_awaited_during_exec(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = iter([[], [], ["python", "/tmp/k/kernel.json"]])
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _process: next(shown))
     assert processes.has_argument(os.getpid(), "/tmp/k/kernel.json")
 
 
-def test_an_adopted_process_is_held_as_a_child_would_be() -> None:
-    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as process:
-        adopted = ProcessHandle(process.pid)
-        assert adopted.poll() is None
+def test_process_handle_behaves_like_a_child() -> None:
+    with subprocess.Popen(WAITING_COMMAND, stdin=subprocess.PIPE) as process:
+        handle = ProcessHandle(process.pid)
+        assert handle.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
-            adopted.wait(timeout=0.05)
-        adopted.send_signal(signal.SIGKILL)
-        assert adopted.wait(timeout=30) == processes.STATUS_UNKNOWN
-        adopted.kill()  # of one that is gone: nothing
+            handle.wait(timeout=0.05)
+        handle.send_signal(signal.SIGKILL)
+        assert handle.wait(timeout=30) == processes.STATUS_UNKNOWN
+        handle.kill()  # no effect on an ended process
 
 
-def test_another_users_process_is_sent_signals_by_who_may_and_its_parent_saw_how_it_ended() -> None:
-    with subprocess.Popen(WAITS, stdin=subprocess.PIPE) as process:
-        adopted = ProcessHandle(process.pid, send=process.send_signal, exit_status=lambda: -9)
-        adopted.kill()
-        assert adopted.wait(timeout=30) == -9
+def test_process_handle_uses_the_given_functions() -> None:
+    with subprocess.Popen(WAITING_COMMAND, stdin=subprocess.PIPE) as process:
+        handle = ProcessHandle(process.pid, send=process.send_signal, exit_status=lambda: -9)
+        handle.kill()
+        assert handle.wait(timeout=30) == -9
 
 
-def test_the_terminal_of_a_process_is_the_systems_word() -> None:
+def test_terminal_of_a_process_is_that_of_the_system() -> None:
     assert processes.terminal_of(2**22 + 1) is None
     child = pexpect.spawn(
         sys.executable, ["-c", "import os, sys; print(os.ttyname(0)); sys.stdin.read()"]

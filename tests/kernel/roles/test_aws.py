@@ -1,4 +1,4 @@
-"""AWS identities from a real local STS: told, kept as secrets, refused with STS's own words."""
+"""AWS identities from a local STS (moto): sessions, credentials and errors."""
 
 import json
 import os
@@ -22,8 +22,8 @@ RUN = "20261125-065512-failover-x7f2"
 
 
 @pytest.fixture(autouse=True)
-def operators(sts: Sts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The operator's own environment, with a profile `prod` and nothing of this machine's."""
+def operator_environment(sts: Sts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Set the operator's environment, with a profile `prod` and nothing of this machine."""
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     for name, value in sts.variables().items():
         monkeypatch.setenv(name, value)
@@ -35,16 +35,15 @@ def operators(sts: Sts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     (tmp_path / "credentials").write_text(f"[prod]\n{keys}[$(id) 'x']\n{keys}")
 
 
-def taken(operator: str = "ada", run: str = RUN, **said: Any) -> TakenRole:
-
-    ground = RoleContext(
+def take_role(operator: str = "ada", run: str = RUN, **said: Any) -> TakenRole:
+    context = RoleContext(
         dict(os.environ), python="", cwd="/", here=Path("/"), run=run, operator=operator
     )
-    return take(Role("dba", aws=AwsSettings(**said)), ground)
+    return take(Role("dba", aws=AwsSettings(**said)), context)
 
 
-def test_a_role_is_assumed_for_this_operator_and_run(sts: Sts) -> None:
-    role = taken(role_arn=ROLE, duration=900)
+def test_session_names_the_operator_and_run(sts: Sts) -> None:
+    role = take_role(role_arn=ROLE, duration=900)
     (asked,) = sts.requests
     assert asked["Action"] == "AssumeRole"
     assert asked["RoleSessionName"] == f"ada@{RUN}"
@@ -62,8 +61,8 @@ def test_a_role_is_assumed_for_this_operator_and_run(sts: Sts) -> None:
     }
 
 
-def test_its_credentials_come_by_a_command_and_are_secrets(sts: Sts) -> None:
-    role = taken(role_arn=ROLE)
+def test_credentials_come_through_a_command_and_are_secret(sts: Sts) -> None:
+    role = take_role(role_arn=ROLE)
     texts, env = role.environment.file_texts("/k f"), role.environment.variables("/k f")
     printed = json.loads(texts["role.aws.json"])
     assert printed["Version"] == 1
@@ -78,17 +77,17 @@ def test_its_credentials_come_by_a_command_and_are_secrets(sts: Sts) -> None:
     assert not any(secret in str(role.recorded()) for secret in role.secrets.values())
 
 
-def test_what_a_kernel_of_before_a_crash_knows_is_found_in_its_files(sts: Sts) -> None:
-    role = taken(role_arn=ROLE)
+def test_secrets_of_an_adopted_kernel_are_found_in_its_files(sts: Sts) -> None:
+    role = take_role(role_arn=ROLE)
     assert secrets_in(role.environment.file_texts("/k")) == role.secrets
     assert secrets_in({"role.aws.json": "a cell's own", "role.kubeconfig": "[]"}) == {}
     assert secrets_in({}) == {}
 
 
-def test_an_sdk_takes_them_from_there(sts: Sts, tmp_path: Path) -> None:
+def test_sdk_reads_the_credentials_of_the_kernel(sts: Sts, tmp_path: Path) -> None:
     import boto3
 
-    role = taken(role_arn=ROLE)
+    role = take_role(role_arn=ROLE)
     for name, text in role.environment.file_texts(str(tmp_path)).items():
         (tmp_path / name).write_text(text)
     env = role.environment.variables(str(tmp_path))
@@ -105,10 +104,8 @@ def test_an_sdk_takes_them_from_there(sts: Sts, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("profile", ["prod", "$(id) 'x'"])
-def test_a_profile_alone_is_its_name_its_files_and_who_it_is(
-    sts: Sts, profile: str, tmp_path: Path
-) -> None:
-    role = taken(profile=profile)
+def test_profile_gives_its_name_files_and_identity(sts: Sts, profile: str, tmp_path: Path) -> None:
+    role = take_role(profile=profile)
     (asked,) = sts.requests
     assert asked["Action"] == "GetCallerIdentity"
     env = {name: text for name, text in role.environment.env.items() if name.startswith("AWS")}
@@ -123,8 +120,8 @@ def test_a_profile_alone_is_its_name_its_files_and_who_it_is(
     assert role.environment.files == {}
 
 
-def test_a_role_is_assumed_by_the_keys_of_the_profile_and_these_reach_no_kernel(sts: Sts) -> None:
-    role = taken(profile="prod", role_arn=ROLE, session_tags=False)
+def test_keys_of_the_assuming_profile_reach_no_kernel(sts: Sts) -> None:
+    role = take_role(profile="prod", role_arn=ROLE, session_tags=False)
     (asked,) = sts.requests
     assert not any(key.startswith("Tags") for key in asked)
     assert "prod-secret" not in str(role.environment)
@@ -134,15 +131,15 @@ def test_a_role_is_assumed_by_the_keys_of_the_profile_and_these_reach_no_kernel(
 @pytest.mark.parametrize(
     "operator", ["$(id)", "-u root", "a\nb", "Ünï", "x" * 300, "a'b\"c", "{x}"]
 )
-def test_whatever_an_operator_is_called_sts_takes_it(sts: Sts, operator: str) -> None:
-    taken(operator=operator, run=f"20261125-065512-{'r' * 60}-x7f2", role_arn=ROLE)
+def test_sts_accepts_the_session_of_any_operator_name(sts: Sts, operator: str) -> None:
+    take_role(operator=operator, run=f"20261125-065512-{'r' * 60}-x7f2", role_arn=ROLE)
     (asked,) = sts.requests
     assert re.fullmatch(r"[\w+=,.@-]{2,64}", asked["RoleSessionName"], re.ASCII)
     assert asked["RoleSessionName"].endswith("-x7f2")
 
 
 @given(st.text(), st.text())
-def test_names_and_tags_hold_what_sts_takes_and_no_more(operator: str, run: str) -> None:
+def test_session_name_and_tags_have_only_allowed_characters(operator: str, run: str) -> None:
     assert re.fullmatch(r"[\w+=,.@-]{1,64}", session_name(operator, run), re.ASCII)
     value = tag_value(operator)
     assert len(value) == min(len(operator), 256)
@@ -158,38 +155,36 @@ def test_names_and_tags_hold_what_sts_takes_and_no_more(operator: str, run: str)
         ({"role_arn": "x"}, "aws_role_arn: Parameter validation failed"),
     ],
 )
-def test_what_can_not_be_is_said_with_its_key(sts: Sts, said: dict[str, str], why: str) -> None:
+def test_error_names_the_key_of_the_role(sts: Sts, said: dict[str, str], why: str) -> None:
     with pytest.raises(UsageError) as caught:
-        taken(**said)
+        take_role(**said)
     assert f"the role dba: {why}" in str(caught.value)
 
 
-def test_a_refusal_is_told_in_the_words_of_sts(sts: Sts) -> None:
+def test_error_quotes_the_refusal_of_sts(sts: Sts) -> None:
     sts.refusing = True
     with pytest.raises(UsageError, match=r"dba: aws_role_arn: .*AccessDenied.*aws_session_tags"):
-        taken(role_arn=ROLE)
+        take_role(role_arn=ROLE)
     with pytest.raises(UsageError, match=r"dba: aws_profile: .*AccessDenied"):
-        taken(profile="prod")
+        take_role(profile="prod")
 
 
-def test_an_sts_that_can_not_be_reached_is_an_error(
-    sts: Sts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_sts_is_an_error(sts: Sts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     with pytest.raises(UsageError, match="dba: aws_role_arn: Could not connect to the endpoint"):
-        taken(role_arn=ROLE)
+        take_role(role_arn=ROLE)
 
 
-def test_without_credentials_of_the_operators_the_role_says_so(
+def test_missing_credentials_of_the_operator_are_an_error(
     sts: Sts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(UsageError, match="dba: aws_role_arn: Unable to locate credentials"):
-        taken(role_arn=ROLE)
+        take_role(role_arn=ROLE)
 
 
-def test_without_boto3_the_role_says_how_to_install_it(
+def test_missing_boto3_is_an_error_with_the_install_command(
     sts: Sts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [*sys.modules]:
@@ -199,4 +194,4 @@ def test_without_boto3_the_role_says_how_to_install_it(
     with pytest.raises(
         UsageError, match=r"boto3, which is not installed: pip install 'nbrun-cli\[aws\]'"
     ):
-        taken(role_arn=ROLE)
+        take_role(role_arn=ROLE)

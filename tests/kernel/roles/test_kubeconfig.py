@@ -97,7 +97,9 @@ def take_role(kube: KubeSettings, **variables: str) -> TakenRole:
     return take(Role("ops", kube=kube), RoleContext(environ, "", cwd="/", here=Path("/")))
 
 
-def taken(folder: Path, context: str, user: str = "", files: str = "", **more: Any) -> TakenRole:
+def take_context(
+    folder: Path, context: str, user: str = "", files: str = "", **more: Any
+) -> TakenRole:
     listed = files or f"{folder}/first/config:{folder}/not-there::{folder}/second/config"
     return take_role(KubeSettings(context, user, **more), KUBECONFIG=listed)
 
@@ -112,7 +114,7 @@ def config(role: TakenRole) -> Any:
 
 
 def test_kubeconfig_has_one_context_and_embeds_its_certificates(folder: Path) -> None:
-    found = config(taken(folder, "prod"))
+    found = config(take_context(folder, "prod"))
     assert found == {
         "apiVersion": "v1",
         "kind": "Config",
@@ -144,9 +146,9 @@ def test_kubeconfig_has_one_context_and_embeds_its_certificates(folder: Path) ->
 def test_first_file_that_defines_a_name_counts(folder: Path) -> None:
     """Files that do not exist are skipped."""
     other = f"{folder}/second/config:{folder}/first/config"
-    context = config(taken(folder, "prod", files=other))["contexts"][0]["context"]
+    context = config(take_context(folder, "prod", files=other))["contexts"][0]["context"]
     assert context == {"cluster": "green", "user": "eve"}
-    assert config(taken(folder, "second"))["users"][0]["user"] == {
+    assert config(take_context(folder, "second"))["users"][0]["user"] == {
         "tokenFile": f"{folder}/second/token"
     }
 
@@ -160,7 +162,7 @@ def test_file_in_the_home_is_read_without_a_list(folder: Path) -> None:
 
 
 def test_role_impersonation_replaces_that_of_the_file(folder: Path) -> None:
-    role = taken(folder, "other", "$(id) 'x'", groups=("dba", "a,b"))
+    role = take_context(folder, "other", "$(id) 'x'", groups=("dba", "a,b"))
     (user,) = config(role)["users"]
     assert user["user"]["as"] == "$(id) 'x'"
     assert user["user"]["as-groups"] == ["dba", "a,b"]
@@ -170,12 +172,12 @@ def test_role_impersonation_replaces_that_of_the_file(folder: Path) -> None:
         "context other, cluster green at https://green.example.com, impersonated by bob, "
         "groups dba, a,b"
     )
-    assert taken(folder, "other").identities[0].who == "someone"
+    assert take_context(folder, "other").identities[0].who == "someone"
 
 
 @pytest.mark.parametrize("name", ["007", "$(id) 'x' -u"])
 def test_context_name_may_look_like_a_number_or_a_command(folder: Path, name: str) -> None:
-    assert config(taken(folder, name))["current-context"] == name
+    assert config(take_context(folder, name))["current-context"] == name
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_context_name_may_look_like_a_number_or_a_command(folder: Path, name: st
     ],
 )
 def test_secrets_of_the_file_are_known(folder: Path, context: str, secrets: dict[str, str]) -> None:
-    role = taken(folder, context)
+    role = take_context(folder, context)
     assert role.secrets == secrets
     assert secrets_in(role.environment.file_texts("/k")) == secrets
     assert not any(secret in str(role.recorded()) for secret in secrets.values())
@@ -202,7 +204,7 @@ def test_secrets_of_a_file_with_paths_are_known(folder: Path) -> None:
 
 
 def test_plugin_path_is_relative_to_its_own_file(folder: Path) -> None:
-    plugin = config(taken(folder, "007"))["users"][0]["user"]["exec"]
+    plugin = config(take_context(folder, "007"))["users"][0]["user"]["exec"]
     assert plugin["command"] == f"{folder}/first/login"
     assert plugin["args"] is None
 
@@ -260,7 +262,7 @@ def test_error_names_the_file_or_key_and_no_secret(
 ) -> None:
     (folder / "first" / "config").write_text(text)
     with pytest.raises(UsageError) as caught:
-        taken(folder, context, files=str(folder / "first" / "config"))
+        take_context(folder, context, files=str(folder / "first" / "config"))
     assert str(caught.value).startswith(f"the role ops: kube_context {context!r}: ")
     assert why in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
@@ -331,7 +333,7 @@ contexts: [{{name: here, context: {{cluster: local, user: bob}}}}]
 clusters: [{{name: local, cluster: {{server: "http://127.0.0.1:{api.server.server_port}"}}}}]
 users: [{{name: bob, user: {{username: bob, password: bobs-password}}}}]
 """)
-    role = taken(folder, "here", "ops@example.com", groups=("dba",), files=str(file))
+    role = take_context(folder, "here", "ops@example.com", groups=("dba",), files=str(file))
     assert api.headers == [], "reading the files asks no cluster"
     private = tmp_path / "role.kubeconfig"
     private.write_text(role.environment.file_texts(str(tmp_path))["role.kubeconfig"])
