@@ -24,7 +24,7 @@ from tests.support.ssh_keys import make_key, needs_ssh_keygen
 pytestmark = needs_ssh_keygen
 
 
-TOLD = records([run_started(), note_added(), stopped(), note_added(), run_finished()])
+RECORDS = records([run_started(), note_added(), stopped(), note_added(), run_finished()])
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def sealed(path: Path) -> list[int]:
     return [each.seq for each in seals.read(path)]
 
 
-def sealer(key: Path, path: Path, told: list[Event], every: float = 300.0) -> AutoSealer:
-    return AutoSealer(key, "the-run", path, told.append, every)
+def sealer(key: Path, path: Path, reported: list[Event], every: float = 300.0) -> AutoSealer:
+    return AutoSealer(key, "the-run", path, reported.append, every)
 
 
 def wait_until(holds: Any) -> None:
@@ -53,46 +53,46 @@ def wait_until(holds: Any) -> None:
 
 
 def test_auto_sealer_seals_stop_and_end(key: Path, path: Path) -> None:
-    told: list[Event] = []
-    keeper = sealer(key, path, told)
-    keeper.receive(TOLD[:2])
-    keeper.receive(TOLD[2:3])
+    reported: list[Event] = []
+    auto_sealer = sealer(key, path, reported)
+    auto_sealer.receive(RECORDS[:2])
+    auto_sealer.receive(RECORDS[2:3])
     wait_until(lambda: sealed(path) == [2])
-    keeper.receive(TOLD[3:])
+    auto_sealer.receive(RECORDS[3:])
     assert sealed(path) == [2, 4]
     last = seals.read(path)[-1]
-    assert last.head == TOLD[-1].hash
+    assert last.head == RECORDS[-1].hash
     assert ssh_signatures.signed_by(last.signature, last.statement) == ssh_signatures.fingerprint(
         key
     )
-    assert told == []
+    assert reported == []
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_auto_sealer_seals_again_only_after_growth(key: Path, path: Path) -> None:
-    keeper = sealer(key, path, [], every=0.2)
-    keeper.receive(TOLD[:2])
+    auto_sealer = sealer(key, path, [], every=0.2)
+    auto_sealer.receive(RECORDS[:2])
     wait_until(lambda: sealed(path) == [1])
     time.sleep(0.6)
     assert sealed(path) == [1]
-    keeper.receive(TOLD[2:4])
+    auto_sealer.receive(RECORDS[2:4])
     wait_until(lambda: sealed(path)[-1] >= 2)
-    keeper.close()
+    auto_sealer.close()
     assert sealed(path)[-1] == 3
 
 
 def test_failed_seal_is_reported_once_and_is_not_growth(path: Path, tmp_path: Path) -> None:
-    told: list[Event] = []
-    keeper = sealer(tmp_path / "no key", path, told, every=0.1)
-    keeper.receive(TOLD[:2])
-    wait_until(lambda: told)
-    (failed,) = told
+    reported: list[Event] = []
+    auto_sealer = sealer(tmp_path / "no key", path, reported, every=0.1)
+    auto_sealer.receive(RECORDS[:2])
+    wait_until(lambda: reported)
+    (failed,) = reported
     assert isinstance(failed, ev.SealFailed)
     assert failed.upto == 1
-    keeper.receive(records([run_started(), note_added(), seal_failed()])[2:])
+    auto_sealer.receive(records([run_started(), note_added(), seal_failed()])[2:])
     time.sleep(0.4)
-    assert len(told) == 1
-    keeper.close()
+    assert len(reported) == 1
+    auto_sealer.close()
     assert not path.exists()
 
 
@@ -107,11 +107,11 @@ def test_slow_agent_does_not_delay_stop(
         return real(by, message)
 
     monkeypatch.setattr(ssh_signatures, "sign", slow)
-    keeper = sealer(key, path, [])
-    keeper.receive(TOLD[:3])  # comes back although nothing is signed
+    auto_sealer = sealer(key, path, [])
+    auto_sealer.receive(RECORDS[:3])  # returns although nothing is signed
     assert sealed(path) == []
     touched.set()
-    keeper.receive(TOLD[3:])
+    auto_sealer.receive(RECORDS[3:])
     assert sealed(path)[-1] == 4
 
 
@@ -121,6 +121,6 @@ def test_end_waits_for_seal_at_most_patience(
     monkeypatch.setattr(auto_seal, "PATIENCE", 0.1)
     never = threading.Event()
     monkeypatch.setattr(ssh_signatures, "sign", lambda *_: never.wait(30) or "")
-    sealer(key, path, []).receive(TOLD)
+    sealer(key, path, []).receive(RECORDS)
     assert sealed(path) == []
     never.set()

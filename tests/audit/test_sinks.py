@@ -1,4 +1,4 @@
-"""Where lines are sent: what a syslog daemon or a command gets, and what counts as sent."""
+"""Test sinks: what a syslog daemon or a command receives, and what counts as sent."""
 
 import hashlib
 import json
@@ -54,7 +54,7 @@ def test_sink_is_chosen_by_configuration() -> None:
     assert isinstance(sink(["cat", "-"]), CommandSink)
 
 
-# ── this machine's daemon ────────────────────────────────────────────────────────────────────
+# ── local syslog ────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def test_local_syslog_fails_without_daemon(tmp_path: Path) -> None:
         LocalSyslog(str(tmp_path / "none")).send([line()])
 
 
-# ── one elsewhere ────────────────────────────────────────────────────────────────────────────
+# ── remote syslog ───────────────────────────────────────────────────────────────────────────
 
 
 class Remote:
-    """A daemon on a port of its own, that reads frames."""
+    """A syslog daemon on a port of its own."""
 
     def __init__(self) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))

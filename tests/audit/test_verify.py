@@ -1,4 +1,4 @@
-"""Verification: what nbrun wrote passes, and nothing that was done to it afterwards does."""
+"""Test verification: what nbrun wrote passes, and any later change is detected."""
 
 import hashlib
 import os
@@ -42,14 +42,14 @@ CURRENT = {"versions": {"nbrun": __import__("nbrun").__version__}}
 
 
 class Kept:
-    """A run's folder, written as a run writes it."""
+    """A run's folder, with the files that a run writes."""
 
     def __init__(self, parent: Path, name: str = RUN) -> None:
         self.directory = RunDirectory(parent / name)
         self.directory.path.mkdir(parents=True)
 
     def write(self, events: list[Event]) -> "Kept":
-        """The journal of these events, and its notebook and hash, if the last ends the run."""
+        """Write a journal of these events; if the last ends the run, also its notebook and hash."""
         *before, last = events
         journal = Journal.create(self.directory.journal, clock())
         journal.append(before, sync=True)
@@ -78,7 +78,7 @@ class Kept:
         return list(JournalReader(self.directory.journal))
 
     def seal(self, key: Path, at: int = -1, later: datetime | None = None) -> None:
-        """As the run would, at the line of that index; or later."""
+        """Append a seal of the line with this index, as the run does; or a later seal."""
         made = seals.make(key, self.records()[0].event.run, self.records()[at], later)
         seals.append(self.directory.seals, made)
 
@@ -87,7 +87,7 @@ class Kept:
 
 
 def whole(**fields: Any) -> list[Event]:
-    """A run of one step, from its first event to its last."""
+    """Return the events of a run of one step."""
     plan = run_started(1, **{"run": RUN} | CURRENT | fields)
     return [plan, *begun(1)[1:], attempt_started(), output(), *attempted()[1:], run_finished()]
 
@@ -104,7 +104,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def signed(tmp_path: Path, key: Path) -> Kept:
-    """Signed at an early line and at its end, as the journal says it was to be."""
+    """Return a run that names its key, and has seals of an early line and of its end."""
     made = Kept(tmp_path / "signed").write(whole(sign_key=ssh_signatures.fingerprint(key)))
     made.seal(key, 2)
     made.seal(key)
@@ -116,7 +116,7 @@ def signers(tmp_path: Path, key: Path) -> Path:
     return allow(tmp_path / "signers", ("ops@example.com", key))
 
 
-# ── What nbrun wrote ─────────────────────────────────────────────────────────────────────────
+# ── Intact records ──────────────────────────────────────────────────────────────────────────
 
 
 def test_complete_record_without_signing_is_unsealed(kept: Kept) -> None:
@@ -236,7 +236,7 @@ def test_missing_swapped_repeated_or_added_line_is_named(
 
 
 def chained(events: list[Event]) -> list[bytes]:
-    """What someone who knows the format can write: every number and hash is right."""
+    """Encode events as a forger would who knows the format: numbers and hashes are right."""
     told, prev = [], None
     for seq, event in enumerate(events):
         made = record(event, seq, prev) if prev else record(event, seq)
@@ -272,7 +272,7 @@ def test_event_about_unknown_step_is_named(tmp_path: Path) -> None:
 
 
 def test_removed_deviation_contradicts_end_of_run(tmp_path: Path) -> None:
-    """With the chain made anew: the end still says off script."""
+    """The chain is right, but the end still says off script."""
     made = Kept(tmp_path)
     again = [attempt_started("s1", 2, cause="operator"), *attempted("s1", 2)[1:]]
     plan = run_started([step(1, source="a()")], run=RUN)
@@ -284,14 +284,14 @@ def test_removed_deviation_contradicts_end_of_run(tmp_path: Path) -> None:
 
 
 def off_script(**fields: Any) -> list[Event]:
-    """A run of one step, in which it was run again though it had succeeded."""
+    """Return the events of a run whose only step is run again after it succeeded."""
     again = [attempt_started("s1", 2, cause="operator"), *attempted("s1", 2)[1:]]
     plan = run_started([step(1, source="step_1()")], run=RUN, **CURRENT | fields)
     return with_deviations([plan, *begun(1)[1:], *attempted(), *again, run_finished()])
 
 
 def ended(events: list[Event]) -> list[Event]:
-    """With an end that says of `off_script` what the events before it say."""
+    """Replace the end by one whose `off_script` agrees with the deviations."""
     told = any(isinstance(event, ev.Deviated) for event in events)
     return [*events[:-1], run_finished(off_script=told)]
 
@@ -299,7 +299,7 @@ def ended(events: list[Event]) -> list[Event]:
 def test_false_deviation_is_named_despite_valid_chain(
     tmp_path: Path,
 ) -> None:
-    """Chain, notebook and end are made for it: only what the events entail is against it."""
+    """Chain, notebook and end agree with the lie: only the derived deviations do not."""
     events = off_script()
     (at,) = (at for at, event in enumerate(events) if isinstance(event, ev.Deviated))
     told = events[at]
@@ -344,8 +344,8 @@ def test_journal_is_read_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> No
     assert opened == [kept.directory.journal]
 
 
-# What can be wrong with a line: in its form, its place in the chain, its event's place in the run,
-# for the notebook, and by what it says of the script.
+# Faults of a line: its form, its place in the chain, its event's place in the run, its output, and
+# its deviation.
 WRONG: dict[str, tuple[Event, bytes, bytes]] = {
     "no event": (note_added("x"), b'"event":"note.added"', b'"event":"said"'),
     "no object": (note_added("x"), b'{"v"', b'"v"'),
@@ -360,7 +360,7 @@ WRONG: dict[str, tuple[Event, bytes, bytes]] = {
 
 
 def wrong_at(*places: tuple[int, str]) -> list[bytes]:
-    """The lines of a run with wrong ones between, each chained to the one before it."""
+    """Return the lines of a run with faulty lines between them, all chained."""
     told: list[tuple[Event, bytes, bytes]] = [(event, b"", b"") for event in whole()]
     for at, how in sorted(places, reverse=True):
         told.insert(at, WRONG[how])

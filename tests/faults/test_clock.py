@@ -1,4 +1,4 @@
-"""P10: whatever the wall clock does, no time that a run took is negative or wrong."""
+"""Test P10: no duration is negative or wrong, whatever the wall clock does."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""P4 and P6: what is not as it was written is refused, naming the line; older versions are read."""
+"""Test P4 and P6: damage is refused and its line named; records of older versions are read."""
 
 import random
 from contextlib import suppress
@@ -31,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def refused(path: Path) -> str:
-    """Why, as `verify` says; and that no reader takes it."""
+    """Check that no reader accepts the journal, and return what `verify` says."""
     with pytest.raises(JournalError):  # damaged, or of a version that is not known
         list(JournalReader(path))
     found = verify(RunDirectory(path.parent), Trust(), notebook.digest)
@@ -40,12 +40,12 @@ def refused(path: Path) -> str:
 
 
 def sampled(many: range, count: int) -> list[int]:
-    """Some of `many`, others each time; the failure's message names the one."""
+    """Return some of `many`, at random: the message of a failure names the place."""
     return sorted(random.Random().sample(many, min(count, len(many))))
 
 
 def flip_every(path: Path, places: list[int]) -> None:
-    """One byte changed in every line but the last is seen, in that line or by the one after it."""
+    """Flip each bit at `places`: that line or the next one is named."""
     data = path.read_bytes()
     for at in places:
         for bit in range(8):
@@ -98,7 +98,7 @@ def test_moved_line_is_refused_at_any_place(path: Path, change: str) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=2000))
 def test_readers_survive_any_bytes(path: Path, data: bytes) -> None:
-    survives(path, data)
+    check_readers(path, data)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -112,11 +112,11 @@ def test_readers_survive_mangled_journal(path: Path, data: st.DataObject) -> Non
         at = data.draw(st.integers(0, len(content)))
         length = data.draw(st.integers(0, 40))
         content[at : at + length] = data.draw(st.binary(max_size=40))
-    survives(path, bytes(content))
+    check_readers(path, bytes(content))
 
 
-def survives(path: Path, data: bytes) -> None:
-    """Only a JournalError may come of it, and `verify` has an answer to everything."""
+def check_readers(path: Path, data: bytes) -> None:
+    """Check that readers raise only JournalError, and that `verify` returns a result."""
     path.write_bytes(data)
     for look in (lambda path: list(JournalReader(path)), reader.first_record, reader.last_record):
         with suppress(JournalError):
@@ -136,19 +136,19 @@ def test_record_of_every_version_exists() -> None:
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
 def test_record_of_each_version_is_read(version: int, tmp_path: Path) -> None:
-    """Those in tests/records were written by the nbrun of that version, and stay as they are."""
+    """The nbrun of that version wrote the records in tests/records. They must not be changed."""
     kept = RECORDS / f"v{version}"
-    reading = JournalReader(kept / "journal.jsonl")
-    state = fold(record.event for record in reading)
+    reader = JournalReader(kept / "journal.jsonl")
+    state = fold(record.event for record in reader)
     assert state.finished is not None
     assert len(state.deviations) == 6
-    assert reading.torn == b""
+    assert reader.torn == b""
     made = notebook.build(JournalReader(kept / "journal.jsonl"))
     nbformat.validate(nbformat.reads(made.decode(), as_version=4))
 
 
 def test_record_of_version_1_has_its_original_head() -> None:
-    """Its head as it was when it was put there."""
+    """Its head is the one it had when it was added."""
     *_, last = JournalReader(RECORDS / "v1" / "journal.jsonl")
     assert last.hash == "4a124e1a52fa0b57729507f417f9d384256025d1dc215c09570fc57d07973987"
 

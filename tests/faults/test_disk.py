@@ -1,4 +1,4 @@
-"""P1 and P3: a journal that can't be written stops the run at once; what it has stays whole."""
+"""Test P1, P3 and P12: a failing or changed journal stops the run; what it has stays intact."""
 
 import mmap
 import os
@@ -10,7 +10,7 @@ from nbrun.audit.verify import Standing
 from nbrun.core import events as ev
 from nbrun.errors import JournalError, NbrunError
 from nbrun.journal.reader import JournalReader
-from tests.support.fault_rig import EFFECTS, Rig, start, whole_lines
+from tests.support.fault_rig import EFFECTS, Rig, complete_lines, start
 from tests.support.faulty_disk import CALLS, Disk
 
 MODES = [
@@ -32,17 +32,17 @@ def test_run_completes_without_faults(tmp_path: Path) -> None:
 def test_any_failing_call_stops_run_and_keeps_record(
     tmp_path: Path, kind: str, lasting: bool, short: bool
 ) -> None:
-    """The first call of its kind, the second, and so on until a run is not disturbed."""
+    """The first call of its kind fails, then the second, until a run makes fewer calls."""
     for nth in range(1, 500):
         disk = Disk(kind, nth, lasting=lasting, short=short)
-        if not disturbed(tmp_path / str(nth), disk):
+        if not run_and_check(tmp_path / str(nth), disk):
             assert nth > 1, f"{kind} is never called"
             return
-    raise AssertionError("the run never passes")
+    raise AssertionError("no run completed without a fault")
 
 
-def disturbed(runs: Path, disk: Disk) -> bool:
-    """Whether the disk failed; what must hold then does."""
+def run_and_check(runs: Path, disk: Disk) -> bool:
+    """Run with a faulty disk, and check the result; return False if the disk never failed."""
     with disk():
         rig = start(runs)
         if isinstance(rig, NbrunError):
@@ -61,14 +61,14 @@ def disturbed(runs: Path, disk: Disk) -> bool:
 
 def check(rig: Rig, failure: NbrunError | None, sizes: list[int], *, lasting: bool) -> None:
     path = rig.directory.journal
-    recorded = list(JournalReader(path))  # raises when a line is not whole
+    recorded = list(JournalReader(path))  # raises if a line is damaged
     seen = [record.event for record in rig.records]
     assert [record.event for record in recorded][: len(seen)] == seen
     started = [e.event.source for e in recorded if isinstance(e.event, ev.AttemptStarted)]
     assert started[: len(rig.effects)] == rig.effects
-    assert rig.is_notebook_whole()
+    assert rig.is_notebook_complete()
     assert rig.verify().standing is not Standing.BROKEN
-    if failure is None:  # it was the notebook's, which stops nothing
+    if failure is None:  # the call was for the notebook: that does not stop the run
         assert rig.effects == EFFECTS
         assert isinstance(recorded[-1].event, ev.RunFinished)
         return
@@ -81,7 +81,7 @@ def check(rig: Rig, failure: NbrunError | None, sizes: list[int], *, lasting: bo
 
 @pytest.mark.parametrize("nth", range(1, 20))
 def test_step_is_not_run_after_failed_sync_of_its_start(tmp_path: Path, nth: int) -> None:
-    """P1: every sync in turn; if it was that of an attempt's start, its effect is not there."""
+    """Each sync fails in turn. If it is that of an attempt's start, the step has no effect."""
     disk = Disk("sync", nth, lasting=False)
     with disk():
         rig = start(tmp_path / "runs")
@@ -132,7 +132,7 @@ def test_error_says_what_is_recorded_and_what_is_not(tmp_path: Path, running: bo
         assert "No step was running, and none was sent" in str(failure)
 
 
-# ── P12: something else touches the journal ──────────────────────────────────────────────────
+# ── P12: another program changes the journal ─────────────────────────────────────────────────
 
 
 def append(path: Path) -> None:
@@ -218,4 +218,4 @@ def test_change_by_cell_is_detected_before_next_step(
     assert failure.exit_code == 7
     assert str(rig.directory.journal) in str(failure)
     assert rig.effects == EFFECTS[: EFFECTS.index(f"step_{step}()") + 1]
-    assert whole_lines(rig.directory.journal) is not None
+    assert complete_lines(rig.directory.journal) is not None

@@ -1,5 +1,7 @@
-"""P2 and P5: killed at any moment, what a screen showed as done is in the journal, and what was
-running is never called done."""
+"""Test P2 and P5: when nbrun is killed at any moment, the journal has what the screen showed.
+
+An attempt that was running is never recorded as finished.
+"""
 
 import os
 import signal
@@ -23,13 +25,16 @@ BOUNDARIES = ("write", "fdatasync", "fsync", "replace", "open")
 
 
 def killed(runs: Path, screen: Path, effects: Path, nth: int, *, after: bool) -> bool:
-    """A run in a child that is killed at its system call number `nth`, or after it; what was
-    shown goes to `screen`, what the kernel did to `effects`. Whether it came to that."""
+    """Run in a child process, and kill it before or after its system call number `nth`.
+
+    What was shown is written to `screen`, what the kernel ran to `effects`. Return False if the run
+    made fewer calls.
+    """
     child = os.fork()
     if child == 0:
         try:
             perform(runs, screen, effects, nth, after=after)
-        except BaseException:  # noqa: BLE001  a child must not go on as a test
+        except BaseException:  # noqa: BLE001  a child must not continue as a test
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)
         os._exit(0)
@@ -85,7 +90,7 @@ def test_journal_has_what_was_shown_when_killed_at_any_call(tmp_path: Path, afte
             assert effects.read_text().splitlines() == EFFECTS
             return
         check(runs, screen.read_text(), effects.read_text().splitlines())
-    raise AssertionError("the run never passes")
+    raise AssertionError("no run completed without being killed")
 
 
 def check(runs: Path, shown: str, effects: list[str]) -> None:

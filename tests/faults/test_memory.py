@@ -1,4 +1,4 @@
-"""P13: a cell that prints more than anybody can keep does not fill nbrun's memory."""
+"""Test P13: a cell that prints without limit does not fill nbrun's memory."""
 
 import sys
 

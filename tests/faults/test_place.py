@@ -1,4 +1,4 @@
-"""P8 and P9: one writer, in a place of its own, that nobody else can look into."""
+"""Test P8 and P9: a run has one writer, and a folder that no other user can read."""
 
 import os
 import stat
@@ -28,8 +28,7 @@ def mode(path: Path) -> int:
 
 
 def test_run_folder_is_private_under_any_umask(tmp_path: Path, umask: int) -> None:
-    """Those folders too that had to be made above it: who may write there can put another run in
-    its place."""
+    """Created parent folders are private, too: whoever may write there could replace the run."""
     rig = Rig(tmp_path / "state" / "nbrun" / "runs")
     assert rig.perform() is None
     inside = [rig.directory.path, *rig.directory.path.iterdir()]
@@ -70,7 +69,7 @@ def test_writer_refuses_planted_path(tmp_path: Path, plant: Callable[[Path], Non
 
 @pytest.mark.parametrize("plant", PLANTED[1:])
 def test_readers_refuse_planted_path(tmp_path: Path, plant: Callable[[Path], None]) -> None:
-    """A symlink to a whole journal among them: a record is what lies in its own folder."""
+    """A symlink to an intact journal is refused, too: a record is in its own folder."""
     (tmp_path / "real").mkdir()
     write(tmp_path / "elsewhere", uneventful())
     plant(tmp_path / "journal.jsonl")

@@ -1,4 +1,4 @@
-"""P3 and P12 with the real command, a real kernel, and a real file system that fails."""
+"""Test P3 and P12 with the real command, a real kernel, and a real file system that fails."""
 
 import ctypes
 import os
@@ -21,8 +21,10 @@ SAFE = "what was recorded before is kept"
 
 @pytest.fixture(scope="session")
 def own_mounts() -> None:
-    """What is mounted from here on is seen by this process and its children alone, and gone with
-    them, whatever becomes of the tests."""
+    """Move this process into a mount namespace of its own.
+
+    Mounts are visible to this process and its children only, and end with them.
+    """
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         pytest.skip("a file system can't be mounted here: that takes root, on Linux")
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
@@ -34,7 +36,7 @@ CLONE_NEWNS = 0x20000  # unshare(2)
 
 
 def mount(*words: str) -> None:
-    """Skips the test, with the reason, where that can't be done."""
+    """Run mount(8); skip the test if that is not possible."""
     done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"mount {' '.join(words)}: {done.stderr.strip()}")
@@ -42,7 +44,7 @@ def mount(*words: str) -> None:
 
 @pytest.fixture
 def small_disk(desk: Desk, own_mounts: None) -> Iterator[Path]:
-    """A file system of 2 MiB where the runs are kept."""
+    """Keep the runs on a file system of 2 MiB."""
     disk = desk.folder / "disk"
     disk.mkdir()
     mount("-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(disk))
@@ -53,8 +55,11 @@ def small_disk(desk: Desk, own_mounts: None) -> Iterator[Path]:
 
 @pytest.fixture
 def failing_disk(desk: Desk, own_mounts: None) -> Iterator[Path]:
-    """One of ext4 on a file, as the runs are kept on a disk that the system finds faulty: then it
-    makes it read-only under those who write there, which nobody can ask it for otherwise."""
+    """Keep the runs on ext4, in a file.
+
+    The kernel makes a faulty ext4 read-only while files are open for writing there. No other way
+    has that effect.
+    """
     image, disk = desk.folder / "image", desk.folder / "disk"
     with image.open("wb") as file:
         file.truncate(8 * 2**20)
@@ -71,7 +76,7 @@ def failing_disk(desk: Desk, own_mounts: None) -> Iterator[Path]:
 def fails_in_the_middle(
     desk: Desk, trouble: str, *options: str
 ) -> subprocess.CompletedProcess[str]:
-    """Two steps with an effect each; between them the journal can't be written any more."""
+    """Run two steps with an effect each; between them, the journal stops being writable."""
     effects = desk.folder / "effects"
     effect = f"open({str(effects)!r}, 'a').write"
     desk.book(
@@ -114,7 +119,7 @@ def test_read_only_disk_is_named_and_nothing_runs(desk: Desk, small_disk: Path) 
 
 
 def test_disk_turning_read_only_stops_run_within_second(desk: Desk, failing_disk: Path) -> None:
-    """A cell that goes on for a minute, and a journal that is open for writing all the time."""
+    """A cell runs for a minute, and the journal is open for writing all the time."""
     effects = desk.folder / "effects"
     effect = f"open({str(effects)!r}, 'a').write"
     goes_on = f"import time\nfor n in range(600): print('line', n); {effect}('x'); time.sleep(0.1)"
@@ -173,7 +178,7 @@ def test_change_by_real_cell_is_detected_before_next_step(
 
 
 def test_full_disk_is_shown_within_second(desk: Desk, small_disk: Path) -> None:
-    """A cell that goes on for a minute, and a disk that fills up from elsewhere meanwhile."""
+    """A cell runs for a minute, while another program fills the disk."""
     desk.book(code("import time\nfor n in range(600): print('line', n); time.sleep(0.1)", id="a"))
     terminal = desk.start()
     terminal.until("line 3")

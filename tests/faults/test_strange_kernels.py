@@ -1,4 +1,4 @@
-"""Kernels that hang, do not listen, never come or go away, and what they leave: with real ones."""
+"""Test kernels that hang, ignore interrupts, never start or die, and the processes they leave."""
 
 import json
 import os
@@ -19,20 +19,20 @@ from nbrun.engine import kernel_controller, leftover_processes
 from nbrun.kernel import process, watchdog
 from nbrun.system import processes
 from tests.support.build_notebooks import code
-from tests.support.live_run import Live
+from tests.support.live_run import LiveRun
 from tests.support.terminal import TELL_PID, Desk, is_gone, wait_until
 
-WITHIN = 10.0  # seconds, in which Ctrl-C and time limits work whatever the kernel does
+WITHIN = 10.0  # seconds for Ctrl-C and time limits to work, whatever the kernel does
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 ALONE = Policy(attended=False)
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Callable[..., Live]]:
-    made: list[Live] = []
+def live(tmp_path: Path) -> Iterator[Callable[..., LiveRun]]:
+    made: list[LiveRun] = []
 
-    def make(*decisions: decisions.Decision, **options: object) -> Live:
-        made.append(Live(tmp_path, *decisions, **options))  # type: ignore[arg-type]
+    def make(*decisions: decisions.Decision, **options: object) -> LiveRun:
+        made.append(LiveRun(tmp_path, *decisions, **options))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
@@ -42,7 +42,7 @@ def live(tmp_path: Path) -> Iterator[Callable[..., Live]]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel is asked sooner, and its silence told of sooner."""
+    """Probe the kernel, and report its silence, sooner."""
     for name, seconds in (
         ("PROBE_AFTER", 0.2),
         ("REPORT_IDLE_AFTER", 1.0),
@@ -52,7 +52,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_CHECK_INTERVAL", 0.2)
 
 
-# ── Those that do not answer ─────────────────────────────────────────────────────────────────
+# ── Kernels that do not answer ───────────────────────────────────────────────────────────────
 
 
 def test_stopped_kernel_is_reported_and_can_be_killed(desk: Desk) -> None:
@@ -81,7 +81,7 @@ def test_stopped_kernel_is_reported_and_can_be_killed(desk: Desk) -> None:
 
 
 def test_stopped_kernel_is_killed_by_time_limit(
-    live: Callable[..., Live],
+    live: Callable[..., LiveRun],
 ) -> None:
     began = time.monotonic()
     stop = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
@@ -97,7 +97,7 @@ def test_stopped_kernel_is_killed_by_time_limit(
     wait_until(lambda: is_gone(pid))
 
 
-def test_stopped_kernel_is_killed_on_cancel(live: Callable[..., Live]) -> None:
+def test_stopped_kernel_is_killed_on_cancel(live: Callable[..., LiveRun]) -> None:
     run = live().start(TELL_PID + "import time; time.sleep(600)")
     pid = int(run.printed("kernel").split()[1])
     os.kill(pid, signal.SIGSTOP)
@@ -122,7 +122,7 @@ while True: time.sleep(0.01)"""
 
 @pytest.mark.parametrize("source", [IGNORES, DEAF], ids=["caught", "never heard"])
 def test_unheeded_interrupt_is_reported_and_kernel_can_be_killed(
-    live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch, source: str
+    live: Callable[..., LiveRun], monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setattr(kernel_controller, "UNHEEDED_AFTER", 0.5)
     run = live(decisions.Cancel()).start(source)
@@ -140,14 +140,14 @@ def test_unheeded_interrupt_is_reported_and_kernel_can_be_killed(
 
 
 def test_step_ignoring_its_time_limit_is_killed(
-    live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
+    live: Callable[..., LiveRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert kernel_controller.KILL_GRACE < WITHIN - 1
     monkeypatch.setattr(kernel_controller, "KILL_GRACE", 1.0)
     run = live().start(IGNORES, policy=ALONE, timeout=0.5)
     assert run.ended().outcome == "failed"
     assert [each.outcome for each in run.of(ev.AttemptFinished)] == ["kernel_died"]
-    assert run.of(ev.InterruptUnheeded) == [], "nobody has interrupted it who could be told"
+    assert run.of(ev.InterruptUnheeded) == [], "no operator interrupted it"
 
 
 HELD = "import ctypes\nprint('held', flush=True)\nctypes.PyDLL(None).sleep({})"  # with the lock
@@ -155,9 +155,9 @@ LONG = "import re\nprint('held', flush=True)\nre.match('(a+)+$', 'a' * 64 + 'b')
 
 
 def test_kernel_blocked_in_idle_call_is_reported_unresponsive(
-    live: Callable[..., Live], hasty: None
+    live: Callable[..., LiveRun], hasty: None
 ) -> None:
-    """Not stopped: its interpreter waits in a call, and answers nothing."""
+    """The process is not stopped: its interpreter waits in a call with the lock held."""
     run = live().start(HELD.format(2) + "; __import__('time').sleep(1)")
     told = run.until(ev.KernelUnresponsive)
     assert (told.heartbeat, told.state) == (True, "sleeping")
@@ -168,10 +168,12 @@ def test_kernel_blocked_in_idle_call_is_reported_unresponsive(
     assert run.ended().outcome == "completed"
 
 
-def test_kernel_busy_in_long_call_is_reported_later(live: Callable[..., Live], hasty: None) -> None:
+def test_kernel_busy_in_long_call_is_reported_later(
+    live: Callable[..., LiveRun], hasty: None
+) -> None:
     run = live(decisions.Cancel()).start(LONG)
     told = run.until(ev.KernelUnresponsive)
-    assert told.silent >= 2.5, "it worked, and was told of as if it did not"
+    assert told.silent >= 2.5, "a busy kernel was reported as an idle one"
     assert told.heartbeat
     assert told.cpu is not None
     assert told.cpu >= 0.1 * told.silent
@@ -179,8 +181,8 @@ def test_kernel_busy_in_long_call_is_reported_later(live: Callable[..., Live], h
     assert run.ended().outcome == "cancelled"
 
 
-def test_slow_step_is_not_reported_unresponsive(live: Callable[..., Live], hasty: None) -> None:
-    """Asleep in Python, in a shell command, and at work in Python itself."""
+def test_slow_step_is_not_reported_unresponsive(live: Callable[..., LiveRun], hasty: None) -> None:
+    """The steps sleep in Python, wait for a shell command, and compute."""
     run = live().start(
         "import time; time.sleep(1.7)",
         "!sleep 1.7",
@@ -190,12 +192,12 @@ def test_slow_step_is_not_reported_unresponsive(live: Callable[..., Live], hasty
     assert run.of(ev.KernelUnresponsive) == []
 
 
-# ── Those that never come, or go ─────────────────────────────────────────────────────────────
+# ── Kernels that never start or die ────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
 def asleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A kernelspec whose program starts and never answers."""
+    """Return the name of a kernelspec whose program starts and never answers."""
     folder = tmp_path / "jupyter" / "kernels" / "asleep"
     folder.mkdir(parents=True)
     tell = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
@@ -207,7 +209,7 @@ def asleep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_kernel_never_ready_is_given_up_after_timeout(
-    live: Callable[..., Live], asleep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    live: Callable[..., LiveRun], asleep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "STARTUP_TIMEOUT", 2.0)
     began = time.monotonic()
@@ -257,7 +259,7 @@ def test_kernel_killed_during_prompt_is_noticed_without_key(desk: Desk) -> None:
     assert desk.attempts() == [("fails", 1, "error")]
 
 
-# ── What they leave ──────────────────────────────────────────────────────────────────────────
+# ── Processes they leave ────────────────────────────────────────────────────────────────────────
 
 LEAVES = TELL_PID + ("import subprocess, sys\nbefore = subprocess.Popen(['sleep', '601'])\n")
 CUT_SHORT = """import subprocess
@@ -273,8 +275,10 @@ def sleepers(events: list[ev.ProcessLeft]) -> set[str]:
 
 
 def test_processes_left_by_interrupted_step_are_named_everywhere(desk: Desk) -> None:
-    """One in a session of its own, one whose parents are gone, one in the kernel's group that
-    survives the interrupt; not what an earlier step had started."""
+    """Processes in their own session, without parents, and in the kernel's group are named.
+
+    A process that an earlier step started is not.
+    """
     survives = CUT_SHORT.replace("'sleep 604 &'", "'trap \"\" INT; exec sleep 604 &'")
     desk.book(code(LEAVES, id="one"), code(survives, id="cut"))
     terminal = desk.start()
@@ -312,7 +316,7 @@ def test_processes_left_by_interrupted_step_are_named_everywhere(desk: Desk) -> 
 
 
 def test_processes_left_by_killed_kernel_are_named_without_secrets(
-    live: Callable[..., Live],
+    live: Callable[..., LiveRun],
 ) -> None:
     secret = "c4n4ry-c4n4ry"
     words = ["sleep", "605"]
@@ -339,7 +343,7 @@ def test_processes_left_by_killed_kernel_are_named_without_secrets(
             os.kill(each.pid, signal.SIGKILL)
 
 
-def test_processes_ending_shortly_after_are_not_named(live: Callable[..., Live]) -> None:
+def test_processes_ending_shortly_after_are_not_named(live: Callable[..., LiveRun]) -> None:
     run = live(decisions.Cancel()).start(
         "import subprocess, time\n"
         "busy = 'trap \"sleep 0.3; exit\" INT; while :; do sleep 0.01; done'\n"

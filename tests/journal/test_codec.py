@@ -55,7 +55,7 @@ JSON = st.recursive(
 
 
 def of_type(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a field's type, odd text among them."""
+    """Build values of a field's type, unusual text among them."""
     known = {
         str: TEXT,
         float: st.floats(allow_nan=False, allow_infinity=False),

@@ -93,7 +93,7 @@ def test_reader_returns_complete_lines_of_any_cut(small: Path) -> None:
 
 
 def replaced(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """`data` with one byte changed, each in turn, in one bit and in all; the number of its line."""
+    """Yield `data` with one byte changed, each in turn, and the number of its line."""
     for at, byte in enumerate(data):
         for other in {byte ^ 1, byte ^ 0x20, byte ^ 0xFF, 0x0A} - {byte}:
             yield data.count(b"\n", 0, at) + 1, data[:at] + bytes([other]) + data[at + 1 :]
@@ -109,7 +109,7 @@ def test_reader_never_accepts_changed_byte(small: Path) -> None:
         try:
             found.extend(reader)
         except JournalError as error:
-            # what a line says is vouched for by the one after it
+            # the next line has the hash of this one
             assert f"line {line}:" in str(error) or f"line {line + 1}:" in str(error)
             assert isinstance(error, DamagedJournalError) or "journal version" in str(error)
             assert found[: line - 1] == whole[: line - 1]
@@ -200,8 +200,10 @@ OTHERS = [
 
 @st.composite
 def forged(draw: st.DrawFn) -> bytes:
-    """A line such as nobody wrote: members of an output's line, left out, said twice, moved, with
-    other values, their keys spelled otherwise, and a few bytes of it changed."""
+    """Build a forged line from that of an output.
+
+    Members are missing, repeated, moved or have other values; keys are escaped; bytes are changed.
+    """
     keys = st.sampled_from([key for key, _ in MEMBERS] + ["text", "é", "source"])
     odd = st.tuples(keys, st.sampled_from(OTHERS))
     members = list(MEMBERS)
@@ -228,7 +230,7 @@ def forged(draw: st.DrawFn) -> bytes:
     return bytes(line)
 
 
-def told_by(read: Callable[[bytes, int, str], Record], line: bytes) -> Record | str:
+def parsed_or_error(read: Callable[[bytes, int, str], Record], line: bytes) -> Record | str:
     try:
         return read(line, PRINTED.seq, PRINTED.prev)
     except JournalError as error:
@@ -240,25 +242,25 @@ def told_by(read: Callable[[bytes, int, str], Record], line: bytes) -> Record | 
 def test_output_line_is_parsed_alike_in_one_and_two_passes(
     line: bytes,
 ) -> None:
-    """Whatever was done to it: what is accepted, what is refused, and in which words."""
+    """Both ways accept and refuse the same lines, with the same message."""
     reader = JournalReader(Path("journal.jsonl"))
-    found = told_by(reader.parse, line)
-    assert found == told_by(reader._parse_in_two_passes, line)
+    found = parsed_or_error(reader.parse, line)
+    assert found == parsed_or_error(reader._parse_in_two_passes, line)
 
 
 @pytest.mark.parametrize("left_out", [key for key, _ in MEMBERS])
 def test_line_without_field_is_parsed_alike_in_one_and_two_passes(left_out: str) -> None:
     line = json.dumps({key: value for key, value in MEMBERS if key != left_out}).encode()
     reader = JournalReader(Path("journal.jsonl"))
-    found = told_by(reader.parse, line)
-    assert found == told_by(reader._parse_in_two_passes, line)
+    found = parsed_or_error(reader.parse, line)
+    assert found == parsed_or_error(reader._parse_in_two_passes, line)
     assert isinstance(found, Record) is (left_out in ("display_id", "late"))
 
 
 def test_output_line_is_parsed_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JournalReader, "_parse_in_two_passes", lambda *_: pytest.fail("it was not"))
     read = JournalReader(Path("journal.jsonl")).parse
-    assert told_by(read, encode(PRINTED)) == PRINTED
+    assert parsed_or_error(read, encode(PRINTED)) == PRINTED
 
 
 def test_newer_journal_version_asks_for_newer_nbrun(small: Path) -> None:

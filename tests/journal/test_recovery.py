@@ -1,4 +1,4 @@
-"""A journal whose writer is gone: repaired, told, and gone on with."""
+"""Test recovery of a journal whose writer is gone, and following a growing journal."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from tests.support.build_events import (
 )
 
 
-def told(path: Path) -> list[str]:
+def tags(path: Path) -> list[str]:
     return [type(record.event).__struct_config__.tag for record in JournalReader(path)]
 
 
@@ -42,7 +42,7 @@ def test_interruption_makes_running_attempt_indeterminate_once(path: Path) -> No
     write(path, [*begun(), attempt_started(), output()])
     assert record_interruption(path)
     before = path.read_bytes()
-    assert told(path)[-2:] == ["attempt.indeterminate", "run.interrupted"]
+    assert tags(path)[-2:] == ["attempt.indeterminate", "run.interrupted"]
     assert not record_interruption(path)
     assert path.read_bytes() == before
 
@@ -50,11 +50,11 @@ def test_interruption_makes_running_attempt_indeterminate_once(path: Path) -> No
 def test_interruption_between_attempts_makes_none_indeterminate(path: Path) -> None:
     write(path, [*begun(), *attempted()])
     assert record_interruption(path)
-    assert told(path)[-2:] == ["attempt.finished", "run.interrupted"]
+    assert tags(path)[-2:] == ["attempt.finished", "run.interrupted"]
 
 
 def test_reopening_records_deviations_lost_in_crash(path: Path) -> None:
-    """One write has a decision and what it entails; a crash can tear it between two lines."""
+    """A crash can tear one write between a decision and the deviations that it implies."""
     plan, kernel = begun(3)
     named = msgspec.structs.replace(plan, versions={"nbrun": __version__})
     decision = [
@@ -106,7 +106,7 @@ def test_journal_without_first_line_is_left_unchanged(path: Path) -> None:
 
 
 def test_reopening_continues_after_last_complete_line_of_any_cut(path: Path) -> None:
-    """Every length that a crash may leave: nothing that was whole is lost, nothing torn is kept."""
+    """For every length that a crash may leave, complete lines are kept and torn ones moved."""
     write(path, [*begun(), attempt_started(), output("caf\u00e9\n"), *attempted()[1:]])
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
@@ -118,10 +118,10 @@ def test_reopening_continues_after_last_complete_line_of_any_cut(path: Path) -> 
         reopened.journal.close()
         assert path.read_bytes().startswith(kept)
         records = list(JournalReader(path))
-        (said,) = [r.event for r in records if isinstance(r.event, ev.RunInterrupted)]
-        assert said.cut == len(torn)
+        (interruption,) = [r.event for r in records if isinstance(r.event, ev.RunInterrupted)]
+        assert interruption.cut == len(torn)
         if torn:
-            aside = path.with_name(said.kept_in)
+            aside = path.with_name(interruption.kept_in)
             assert aside.read_bytes() == torn
             assert aside.stat().st_mode & 0o777 == 0o600
             aside.unlink()
@@ -134,7 +134,7 @@ def test_interrupted_repair_is_repeated(path: Path) -> None:
     path.write_bytes(whole + b'{"v":1')
     path.with_name(f"{path.name}.torn-at-{len(whole)}").write_bytes(b'{"v":1')
     reopen(path).journal.close()
-    assert told(path)[-1] == "run.interrupted"
+    assert tags(path)[-1] == "run.interrupted"
 
 
 def test_reopening_refuses_other_damage_and_changes_nothing(path: Path) -> None:
@@ -161,7 +161,7 @@ def test_reopening_does_not_follow_symlink(path: Path, tmp_path: Path) -> None:
     path.symlink_to(elsewhere)
     with pytest.raises(JournalError):
         reopen(path)
-    assert told(elsewhere)[-1] == "kernel.started"
+    assert tags(elsewhere)[-1] == "kernel.started"
 
 
 def test_reopening_restores_run_state(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where runs are kept, and how one is found by what a person calls it."""
+"""Test creating the folders of runs, and finding a run by name."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def mode(path: Path) -> int:
 
 
 def kept(parent: Path, *names: str) -> list[RunDirectory]:
-    """Runs of those names, each with a journal."""
+    """Create runs with these names and empty journals."""
     made = [RunDirectory(parent / name) for name in names]
     for run in made:
         run.path.mkdir(parents=True)
@@ -29,7 +29,7 @@ def kept(parent: Path, *names: str) -> list[RunDirectory]:
     return made
 
 
-# ── Making one ───────────────────────────────────────────────────────────────────────────────
+# ── Creating ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_new_id_has_time_runbook_and_random_suffix(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_run_directory_has_paths_of_its_files() -> None:
     )
 
 
-# ── Finding one ──────────────────────────────────────────────────────────────────────────────
+# ── Finding ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_all_runs_lists_only_runs_newest_first(tmp_path: Path) -> None:

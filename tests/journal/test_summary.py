@@ -1,4 +1,4 @@
-"""What the two ends of a journal tell, and that nothing between them is asked."""
+"""Test summaries of runs from the first and the last line of a journal."""
 
 import tracemalloc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the guard of a journal finds, what it costs, and what it lets pass."""
+"""Test detecting that another program changed the journal, and what the check costs."""
 
 import os
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     made.close()
 
 
-class Looks:
-    """How often the whole file was read again."""
+class ReadCounter:
+    """Counts how often the whole file is read again."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -37,8 +37,8 @@ class Looks:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    return Looks(monkeypatch)
+def reads(monkeypatch: pytest.MonkeyPatch) -> ReadCounter:
+    return ReadCounter(monkeypatch)
 
 
 def change(path: Path, at: int) -> None:
@@ -49,10 +49,10 @@ def change(path: Path, at: int) -> None:
         file.write(bytes([byte[0] ^ 1]))
 
 
-def test_untouched_file_is_never_read_again(journal: Journal, looks: Looks) -> None:
+def test_untouched_file_is_never_read_again(journal: Journal, reads: ReadCounter) -> None:
     for _ in range(50):
         journal.append([note_added()], sync=True)
-    assert looks.count == 0
+    assert reads.count == 0
 
 
 def test_changed_byte_detected_before_next_write(journal: Journal) -> None:
@@ -62,7 +62,7 @@ def test_changed_byte_detected_before_next_write(journal: Journal) -> None:
     line = data.count(b"\n", 0, at) + 1
     with pytest.raises(DamagedJournalError, match=f"overwritten.*at line ({line - 1}|{line})"):
         journal.append([note_added("after")], sync=False)
-    assert journal.path.stat().st_size == len(data), "something was written after it"
+    assert journal.path.stat().st_size == len(data), "nbrun wrote after the change"
     with pytest.raises(JournalError, match="takes no more events"):
         journal.append([note_added("after")], sync=False)
 
@@ -76,28 +76,28 @@ def test_changed_byte_detected_at_any_place(journal: Journal, where: str) -> Non
         journal.append([note_added("after")], sync=False)
 
 
-def test_changed_times_alone_are_accepted(journal: Journal, looks: Looks) -> None:
-    """As when a backup links to the file, or somebody touches it."""
+def test_changed_times_alone_are_accepted(journal: Journal, reads: ReadCounter) -> None:
+    """For instance, a backup links to the file, or someone touches it."""
     os.utime(journal.path)
     journal.append([note_added()], sync=True)
     (journal.path.parent / "backup").hardlink_to(journal.path)
     journal.append([note_added()], sync=True)
-    assert looks.count == 2
+    assert reads.count == 2
     assert len(list(JournalReader(journal.path))) == 22
 
 
 def test_slow_reading_is_postponed_but_not_forgotten(
-    journal: Journal, looks: Looks, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, reads: ReadCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tamper_check, "SLOW", -1.0)
     monkeypatch.setattr(tamper_check, "SHARE", 1e-9)
     os.utime(journal.path)
     journal.append([note_added()], sync=True)
-    assert looks.count == 1
+    assert reads.count == 1
     change(journal.path, 300)
     for _ in range(5):
         journal.append([note_added()], sync=True)
-    assert looks.count == 1, "it was read again though that takes too long"
+    assert reads.count == 1, "it was read again although that takes too long"
     journal._tamper_check._next_read_at = 0.0
     with pytest.raises(DamagedJournalError, match="overwritten"):
         journal.append([note_added()], sync=True)

@@ -127,7 +127,7 @@ def test_journal_is_locked_until_closed(path: Path) -> None:
 
 
 class Disk:
-    """Stands between a journal and the disk: what was called, and how it fails."""
+    """A disk that records the calls of a journal, and fails on request."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[str] = []

@@ -1,7 +1,8 @@
-"""A whole run in this process: real folder, journal, notebook and engine; only the kernel is told
-what to say, so that hundreds of runs take seconds."""
+"""A whole run in this process with a scripted kernel: hundreds of runs take seconds.
 
-from collections.abc import Sequence
+Folder, journal, notebook and engine are real.
+"""
+
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from nbrun.audit.verify import Trust, Verification, verify
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
-from nbrun.core.events import Record
 from nbrun.errors import NbrunError
 from nbrun.journal import run_directory
 from nbrun.journal.reader import JournalReader
@@ -27,12 +27,14 @@ CELLS: dict[str, Any] = {
     "step_3()": [[prints("three\n"), ok()]],
 }
 DECISIONS: tuple[Decision, ...] = (decisions.Retry(reason="again"),)
-EFFECTS = ["step_1()", "step_2()", "step_2()", "step_3()"]  # of the whole run, undisturbed
+EFFECTS = ["step_1()", "step_2()", "step_2()", "step_3()"]  # of a whole run without faults
 
 
 class Rig(EngineRun):
-    """`effects` are the sources that the kernel ran, in order; at each, that its start was in the
-    file has been checked."""
+    """A run whose `effects` are the sources that the kernel ran, in order.
+
+    At each of them, the rig checks that the start of the attempt is in the file.
+    """
 
     def __init__(self, runs: Path) -> None:
         self.directory: RunDirectory = run_directory.create(
@@ -59,7 +61,7 @@ class Rig(EngineRun):
             return None
 
     def perform(self) -> NbrunError | None:
-        """The run, to its end; what ended it early."""
+        """Run to the end; return the error that ended the run early, or None."""
         plan = run_started(3, run=self.directory.id, runbook="restore.ipynb")
         try:
             self.engine.run(plan)
@@ -67,14 +69,11 @@ class Rig(EngineRun):
             return failure
         return None
 
-    def publish(self, records: Sequence[Record]) -> None:
-        super().publish(records)
-
     def verify(self) -> Verification:
         return verify(self.directory, Trust(), notebook.digest)
 
-    def is_notebook_whole(self) -> bool:
-        """The notebook is not there, or valid JSON to its last byte; nothing lies about."""
+    def is_notebook_complete(self) -> bool:
+        """Return True if the notebook does not exist or is valid JSON to its last byte."""
         path = self.directory.notebook("restore.ipynb")
         if path.exists():
             msgspec.json.decode(path.read_bytes())
@@ -82,15 +81,15 @@ class Rig(EngineRun):
 
 
 def start(runs: Path) -> Rig | NbrunError:
-    """A new run in `runs`, or why there is none."""
+    """Create a run in `runs`, or return the error."""
     try:
         return Rig(runs)
     except NbrunError as failure:
         return failure
 
 
-def whole_lines(path: Path) -> list[bytes]:
+def complete_lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-__all__ = ["EFFECTS", "Journal", "Rig", "start", "whole_lines"]
+__all__ = ["EFFECTS", "Journal", "Rig", "complete_lines", "start"]

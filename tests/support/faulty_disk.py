@@ -1,4 +1,4 @@
-"""A disk that does not play along: system calls that fail, once or from then on, or do half."""
+"""Make system calls fail, once or from then on, or write only half."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-# What nbrun asks of the system for a record, by what goes wrong there.
+# The system calls that nbrun makes for a record, by the kind of fault.
 CALLS: dict[str, tuple[str, ...]] = {
     "write": ("write", "pwrite"),
     "sync": ("fdatasync", "fsync"),
@@ -20,8 +20,11 @@ CALLS: dict[str, tuple[str, ...]] = {
 
 
 class Disk:
-    """Fails the call number `nth`, from 1, of one kind; `lasting`: and all of that kind after it;
-    `short`: it writes a half instead, and then fails."""
+    """A disk on which the call number `nth`, from 1, of one kind fails.
+
+    `lasting`: all later calls of that kind fail, too. `short`: the call writes half instead, and
+    only later calls fail.
+    """
 
     def __init__(self, kind: str, nth: int, *, lasting: bool, short: bool = False) -> None:
         self.kind = kind

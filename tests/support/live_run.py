@@ -1,4 +1,4 @@
-"""A run in this process on a real kernel, so that its patience can be shortened for a test."""
+"""A run in this process on a real kernel, so that a test can shorten its timeouts."""
 
 import queue
 import threading
@@ -19,11 +19,11 @@ from nbrun.kernel.output_limit import OutputLimiter
 from nbrun.kernel.process import KernelLog
 from tests.support.build_events import OPERATOR, run_started, step
 
-PATIENCE = 30  # seconds
+TIMEOUT = 30  # seconds
 
 
-class Live:
-    """`decisions` are taken at the run's stops, one each, and a cancel after them."""
+class LiveRun:
+    """A run that takes one of `decisions` at each stop, and then a cancel."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Live:
         kernel: str = "python3",
         redaction: Redaction | None = None,
     ) -> None:
-        self._said: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._published: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._decisions = list(decisions)
         inbox: Inbox = queue.SimpleQueue()
         limiter = OutputLimiter(inbox.put)
@@ -51,8 +51,8 @@ class Live:
         self._thread = threading.Thread(target=self._run)
         self._plan: ev.RunStarted
 
-    def start(self, *sources: str, policy: Policy | None = None, **contract: Any) -> "Live":
-        """A run of these cells, each with this contract."""
+    def start(self, *sources: str, policy: Policy | None = None, **contract: Any) -> "LiveRun":
+        """Start a run of these cells, each with this contract."""
         steps = [
             step(number, source=source, contract=Contract(**contract))
             for number, source in enumerate(sources, 1)
@@ -68,7 +68,7 @@ class Live:
         for record in records:
             if isinstance(record.event, ev.Stopped):
                 self.decide(self._decisions.pop(0) if self._decisions else None)
-            self._said.put(record.event)
+            self._published.put(record.event)
 
     def decide(self, decision: Decision | None) -> None:
         from nbrun.core import decisions
@@ -76,22 +76,22 @@ class Live:
         self.engine.inbox.put(SubmittedDecision(decision or decisions.Cancel(), OPERATOR))
 
     def until(self, wanted: type[Any], and_: Callable[[Any], bool] = lambda _event: True) -> Any:
-        """The next event of a kind, and all before it, which `events` has then."""
+        """Wait for the next event of a kind. All events up to it are added to `events`."""
         while True:
-            event = self._said.get(timeout=PATIENCE)
+            event = self._published.get(timeout=TIMEOUT)
             self.events.append(event)
             if isinstance(event, wanted) and and_(event):
                 return event
 
     def printed(self, text: str) -> str:
-        """Wait for a cell to print it; all that it has printed in one piece."""
+        """Wait for an output with this text, and return the whole output."""
         output = self.until(ev.Output, lambda event: text in event.output.get("text", ""))
         return str(output.output["text"])
 
     def ended(self) -> ev.RunFinished:
-        """Wait for the run's end."""
+        """Wait for the end of the run."""
         finished: ev.RunFinished = self.until(ev.RunFinished)
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         assert not self._thread.is_alive()
         return finished
 
@@ -99,7 +99,7 @@ class Live:
         return [event for event in self.events if isinstance(event, kind)]
 
     def close(self) -> None:
-        """Leave nothing running, whatever the test came to."""
+        """Cancel the run if it is still running."""
         if self._thread.is_alive():
             self.decide(None)
-            self._thread.join(PATIENCE)
+            self._thread.join(TIMEOUT)

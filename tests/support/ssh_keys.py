@@ -1,4 +1,4 @@
-"""OpenSSH keys for tests, and the file of those who may sign."""
+"""OpenSSH keys and files of allowed signers for tests."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ needs_ssh_keygen = pytest.mark.skipif(
 
 
 def make_key(folder: Path, name: str = "key", passphrase: str = "") -> Path:
-    """A new private key `name` in `folder`, its public half beside it."""
+    """Create a private key `name` and its public key in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     subprocess.run(
@@ -23,7 +23,7 @@ def make_key(folder: Path, name: str = "key", passphrase: str = "") -> Path:
 
 
 def allow(path: Path, *signers: tuple[str, Path], options: str = "") -> Path:
-    """A file at `path` that lets each signer, by name, sign with the key."""
+    """Write a file of allowed signers, given as pairs of name and key."""
     lines = [
         f"{name} {options} {key.with_suffix('.pub').read_text()}".replace("  ", " ")
         for name, key in signers
