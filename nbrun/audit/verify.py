@@ -35,7 +35,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Trust:
-    """What the caller knows from outside the run's folder.
+    """Facts from outside the run's folder.
 
     `allowed_signers`: a file of the keys that may sign. `head`: the hash of the last line.
     """

@@ -15,7 +15,7 @@ ShellErrors = Literal["fail", "ignore"]  # what a failed shell command in a cell
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What the operator asked for, before nbrun.toml is taken into account.
+    """Options as the operator gave them, before nbrun.toml is taken into account.
 
     `undeclared`: accept parameters that the notebook does not declare. `runs_dir`, `kernel` (the
     name of a kernelspec), `cwd`, `role`, `sign` (a key file) and `max_output` are None if they were

@@ -7,6 +7,8 @@ import msgspec
 
 from nbrun.core.events import SCHEMA_VERSION, Event, Record
 
+# The errors that msgspec raises for bytes that are not a line of a journal.
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 GENESIS = hashlib.sha256(b"").hexdigest()  # `prev` of the first line
 
 _encoder = msgspec.json.Encoder()

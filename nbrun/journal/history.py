@@ -18,7 +18,7 @@ _FINISHED = b'"event":"attempt.finished"'
 
 
 class LastAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt in an earlier run ended. `at` as in a record, `duration` in seconds."""
+    """The end of an attempt in an earlier run. `at` as in a record, `duration` in seconds."""
 
     at: str
     outcome: Outcome

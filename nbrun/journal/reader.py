@@ -12,14 +12,11 @@ import msgspec
 from nbrun.core import events as ev
 from nbrun.core.events import SCHEMA_VERSION, Event, Record
 from nbrun.errors import DamagedJournalError, JournalError
-from nbrun.journal.codec import GENESIS, digest
+from nbrun.journal.codec import DECODE_ERRORS, GENESIS, digest
 from nbrun.journal.first_last import open_ends
 from nbrun.system.files import open_regular
 
 _CHUNK = 1 << 16  # bytes read from a journal at once
-
-# What msgspec raises for bytes that are not a line of a journal.
-_NOT_A_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -160,7 +157,7 @@ class JournalReader:
         """
         try:
             found = _decode_output_line(line)
-        except _NOT_A_LINE:  # another event, or damage
+        except DECODE_ERRORS:  # another event, or damage
             return self._parse_in_two_passes(line, seq, prev)
         if found.seq != seq or found.prev != prev or found.v != SCHEMA_VERSION:
             self._refuse(found, seq)
@@ -186,7 +183,7 @@ class JournalReader:
             if (envelope.v, envelope.seq, envelope.prev) != (SCHEMA_VERSION, seq, prev):
                 self._refuse(envelope, seq)
             return _joined(envelope, line)
-        except _NOT_A_LINE as error:
+        except DECODE_ERRORS as error:
             raise self._damage(seq, f"not an event that nbrun wrote ({error})") from error
 
     def _refuse(self, found: _Envelope | _OutputLine, seq: int) -> NoReturn:
@@ -238,5 +235,5 @@ def last_record(path: Path) -> Record | None:
 def _decode_alone(path: Path, line: bytes | None) -> Record | None:
     try:
         return None if line is None else _joined(_decode_envelope(line), line)
-    except _NOT_A_LINE as error:
+    except DECODE_ERRORS as error:
         raise DamagedJournalError(f"{path}: a line is not an event: {error}") from error

@@ -7,13 +7,11 @@ import msgspec
 
 from nbrun.core.events import RunOutcome
 from nbrun.errors import DamagedJournalError
+from nbrun.journal.codec import DECODE_ERRORS
 from nbrun.journal.first_last import open_ends
 
 _HEAD = 160  # bytes at the start of a line, which name its event
 _ENDS_RUN = b'"event":"run.finished"'
-
-# What msgspec raises for bytes that are not a line of a journal.
-_NOT_A_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _OperatorName(msgspec.Struct):
@@ -54,7 +52,7 @@ def read_start_and_end(path: Path) -> tuple[RunStart | None, RunEnd | None]:
         start = None if first is None else _run_starts.decode(first)
         has_ended = last is not None and _ENDS_RUN in last[:_HEAD]
         return start, _run_ends.decode(last) if has_ended and last is not None else None
-    except _NOT_A_LINE as error:
+    except DECODE_ERRORS as error:
         raise _damage(path, error) from error
 
 
@@ -64,7 +62,7 @@ def read_start(path: Path) -> RunStart | None:
         first = ends.first_line()
     try:
         return None if first is None else _run_starts.decode(first)
-    except _NOT_A_LINE as error:
+    except DECODE_ERRORS as error:
         raise _damage(path, error) from error
 
 

@@ -38,7 +38,7 @@ _LOCK_CHECK_INTERVAL = 0.5  # seconds between two checks of whether a journal ha
 
 
 class RunClient(Protocol):
-    """What a console needs to follow a run."""
+    """The interface through which a console follows a run."""
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when `receive` should be called."""

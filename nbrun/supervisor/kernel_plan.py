@@ -22,7 +22,7 @@ from nbrun.system import group_access, provenance
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """How to launch a run's kernel, and what was read to find that out.
+    """The launch of a run's kernel, and the files that were read to plan it.
 
     Attributes:
         language: the kernelspec's.

@@ -26,7 +26,7 @@ from nbrun.system.sudo import Sudo, SudoError
 BASE_VARIABLES = frozenset(
     ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
 ) | {"PYTHONPATH", "VIRTUAL_ENV", "JUPYTER_PATH", "JUPYTER_DATA_DIR", "XDG_RUNTIME_DIR"}
-# Those of them that name folders of the operator, which another user can't use.
+# The variables above that name folders of the operator, which another user can't use.
 _OPERATOR_FOLDERS = frozenset(("JUPYTER_PATH", "JUPYTER_DATA_DIR", "TMPDIR", "XDG_RUNTIME_DIR"))
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -25,7 +25,7 @@ Keys = Callable[[float], str]
 
 @dataclass
 class PlaybackSettings:
-    """How fast a run is played. Keys change it. `max_wait`: the longest pause, in seconds."""
+    """The speed of a replay. Keys change it. `max_wait`: the longest pause, in seconds."""
 
     speed: float = 1.0
     max_wait: float | None = None

@@ -19,7 +19,7 @@ Severity = Literal["detail", "info", "good", "notice", "warning", "error"]
 
 @dataclass(frozen=True)
 class EventSummary:
-    """What one event means to a reader.
+    """The meaning of one event to a reader.
 
     `kind`: one to three words, for the column of a table. `what`: a phrase without the person, the
     time and the reason. `who`: the person who did it, or None. `why`: a person's reason or a cause.

@@ -1,4 +1,4 @@
-"""How a command shows a run on the terminal, as the operator asked for on the command line."""
+"""Options for how a command shows a run on the terminal."""
 
 from dataclasses import dataclass
 
