@@ -16,6 +16,8 @@ from nbrun.kernel.roles import roles
 from nbrun.kernel.roles.roles import TakenRole
 from nbrun.system import processes
 
+_LAST_LINES = 3  # lines of what a kernel printed, in the error if it does not start
+
 
 class LocalKernel:
     """A kernel process on this machine (`messages.Kernel`).
@@ -53,14 +55,21 @@ class LocalKernel:
         try:
             info = process.ready(self._sink, give_up)
         except Exception as error:  # whatever Jupyter raises, the kernel is not up
-            process.close(self._log)
+            printed = process.close(self._log)
             raise KernelError(
-                f"the kernel {self._launcher.name!r} did not start: {error}. What it printed is in "
-                f"{self._log.path}"
+                f"the kernel {self._launcher.name!r} did not start: {_cause(error)}"
+                f"{self._last_lines(printed)}"
             ) from error
         self._live = process
         role = self._launcher.role
         return msgspec.structs.replace(info, identities=role.taken.identities if role else ())
+
+    def _last_lines(self, printed: str) -> str:
+        lines = [line.strip() for line in printed.splitlines() if line.strip()]
+        if not lines:
+            return ""
+        last = " | ".join(lines[-_LAST_LINES:])
+        return f". It printed last: {last}. All that it printed is in {self._log.path}"
 
     def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
         directory = Path(process.connection_file).parent
@@ -124,3 +133,13 @@ class LocalKernel:
         if self._live is None:
             raise KernelError("no kernel is running")
         return self._live
+
+
+def _cause(error: Exception) -> str:
+    """Return why a kernel did not start, with the remedy if its program can't be found."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return (
+            f"{error.filename}, or the interpreter that it names, does not exist. Install the "
+            "kernel again, or choose another one with --kernel"
+        )
+    return str(error)

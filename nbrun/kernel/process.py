@@ -42,11 +42,16 @@ class KernelLog:
     path: Path | None = None
     redact: Callable[[bytes], bytes] = bytes
 
-    def add(self, output: bytes) -> None:
-        """Append `output`. Ignore a file that can't be written: it must not end the run."""
+    def add(self, output: bytes) -> str:
+        """Append `output`, and return it redacted.
+
+        A file that can't be written is ignored: it must not end the run.
+        """
+        redacted = self.redact(output)
         if self.path is not None:
             with suppress(OSError), self.path.open("ab") as file:
-                file.write(self.redact(output))
+                file.write(redacted)
+        return redacted.decode("utf-8", "replace")
 
 
 class Process:
@@ -237,22 +242,27 @@ class Process:
         if self._is_alive():
             self._manager.finish_shutdown(waittime=SHUTDOWN_TIMEOUT)
 
-    def close(self, log: KernelLog) -> None:
-        """Leave no process, socket or connection file. Append what it printed to `log`."""
+    def close(self, log: KernelLog) -> str:
+        """Leave no process, socket or connection file. Append what it printed to `log`.
+
+        Returns what it printed, without secrets.
+        """
+        printed = ""
         with suppress(RuntimeError, OSError):
             if self._manager.is_alive():
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
         self._context.destroy(linger=0)
         try:
-            log.add(self._runtime.clear(self._pid))
+            printed = log.add(self._runtime.clear(self._pid))
         except SudoError as error:
             # Keep the directory: a later run, which sudo may allow, clears both (see `sweep`).
             logging.getLogger(__name__).warning("the kernel's folder is left: %s", error)
-            return
+            return printed
         except OSError:  # the process was never started
             pass
         shutil.rmtree(self._directory, ignore_errors=True)
+        return printed
 
     def _check_process(self) -> bool:
         """Return True if the process is alive. Report a suspended or unresponsive one, at times.

@@ -1,6 +1,7 @@
 """Unattended runs: their steps, their end, and their exit codes."""
 
 import json
+import sys
 
 import pytest
 
@@ -98,6 +99,33 @@ def test_cell_that_exits_with_0_completes_the_run(desk: Desk) -> None:
     assert desk.attempts() == [("ends", 1, "ok")]
     assert desk.finish().outcome == "completed"
     assert desk.finish().counts["not_run"] == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "cause"),
+    [
+        (["/nowhere/python"], "/nowhere/python, or the interpreter that it names, does not exist"),
+        (
+            [sys.executable, "-c", "import no_such_kernel"],
+            "ModuleNotFoundError: No module named 'no_such_kernel'",
+        ),
+    ],
+)
+def test_kernel_that_does_not_start_names_the_cause(
+    desk: Desk, argv: list[str], cause: str
+) -> None:
+    spec = desk.folder / "jupyter" / "kernels" / "broken"
+    spec.mkdir(parents=True)
+    argv = [*argv, "{connection_file}"]
+    about = {"argv": argv, "display_name": "broken", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(about))
+    desk.variables["JUPYTER_PATH"] = str(desk.folder / "jupyter")
+    desk.book(code("1"))
+    ended = desk.unattended("--kernel", "broken")
+    assert ended.returncode == 4, ended.stdout
+    assert cause in " ".join(ended.stdout.split())
+    (died,) = desk.events(ev.KernelDied)
+    assert cause in died.why
 
 
 def test_json_prints_the_journals_lines(desk: Desk) -> None:

@@ -38,7 +38,7 @@ def broken_kernelspecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     programs = {
         "missing": ["/nowhere/python", "{connection_file}"],
-        "ending": [sys.executable, "-c", "import sys; sys.exit('no licence')"],
+        "ending": [sys.executable, "-c", "import sys; sys.exit('\\none\\n\\ntwo\\nno licence')"],
     }
     for name, argv in programs.items():
         folder = tmp_path / "jupyter" / "kernels" / name

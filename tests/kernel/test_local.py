@@ -190,7 +190,11 @@ def test_execute_without_a_kernel_is_an_error(own_session: KernelSession) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("missing", "/nowhere/python"), ("ending", "ended before it was ready")]
+    ("name", "why"),
+    [
+        ("missing", "/nowhere/python, or the interpreter that it names, does not exist"),
+        ("ending", "ended before it was ready. It printed last: one | two | no licence. All"),
+    ],
 )
 def test_failed_start_is_an_error_that_names_the_log(
     tmp_path: Path, broken_kernelspecs: None, monkeypatch: pytest.MonkeyPatch, name: str, why: str
@@ -204,10 +208,10 @@ def test_failed_start_is_an_error_that_names_the_log(
         session.kernel.start()
     assert time.monotonic() - began < 20
     assert why in str(raised.value)
-    assert str(session.log) in str(raised.value)
     assert list(sockets.iterdir()) == []
     session.kernel.shutdown()
     if name == "ending":
+        assert str(session.log) in str(raised.value)
         assert "no licence" in session.log.read_text()
 
 
