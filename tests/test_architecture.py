@@ -174,7 +174,10 @@ def test_engine_prints_nothing(module: str) -> None:
                 "kernel.jupyter_adapter",
             },
         ),  # the prelude runs within the kernel
-        (("IPython", "ipykernel"), {"kernel.ipython_prelude"}),
+        (
+            ("IPython", "ipykernel"),
+            {"kernel.ipython_failures", "kernel.ipython_prelude"},
+        ),
         (("papermill",), {"runbook.parameters.injection"}),
         (("nbformat",), {"runbook.loader", "kernel.process", "runbook.parameters.injection"}),
         (("jsonlines",), {"journal.writer"}),

@@ -1,12 +1,9 @@
 """Code that nbrun runs once in an IPython kernel, before the first step.
 
-It keeps output from being lost or attributed to the wrong step, and reports the exit codes of shell
-commands.
+It keeps output from being lost or attributed to the wrong step.
 
 The supervisor sends this file as text. It is executed in a namespace of its own, so that it touches
-no name of the runbook. It must not import nbrun, which the kernel's Python need not have. If
-IPython's internals are not as expected, it does not change them, and reports only the exit code of
-the last `!cmd`.
+no name of the runbook. It must not import nbrun, which the kernel's Python need not have.
 
 The names `_nbrun_…` and `nbrun_…` are used by the supervisor, which may be of a later version.
 """
@@ -15,92 +12,15 @@ import atexit
 import concurrent.futures.thread
 import gc
 import os
-import subprocess
 import sys
 import threading
 import time
 from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an old one
 
 from IPython import get_ipython
-from IPython.core import interactiveshell
 
-_attended: bool = globals()["attended"]  # set by the supervisor: somebody can answer a prompt
 _shell: Any = get_ipython()
-_exits: "list[int]" = []
 _ended: "list[Any]" = [0, None]  # number of finished requests, and the error of the last one
-_request: "list[Any]" = [None]
-
-
-def _report_exit(code: Any) -> None:
-    """Add the exit code of one shell command to the reply of the current request.
-
-    A reply's payload costs nothing in a cell without shell commands. A user expression would cost
-    time in every cell.
-    """
-    request = _shell.kernel.get_parent()["header"]["msg_id"]
-    if _request[0] != request:
-        _request[0] = request
-        del _exits[:]
-    _exits.append(int(code or 0))
-    payload = {"source": "nbrun_shell_exits", "request": request, "exits": _exits}
-    _shell.payload_manager.write_payload(payload)
-
-
-def _fail_on_exit_code() -> None:
-    """Make `exit(1)` fail, as everywhere else. IPython takes 1 for "keep the kernel"."""
-    autocall: Any = type(_shell.exiter)
-    leave = autocall.__call__
-
-    def called(self: Any, code: Any = None, **kwargs: Any) -> None:
-        if code is None or code is True or code is False or code == 0:
-            leave(self, **kwargs)
-        else:
-            raise SystemExit(code)
-
-    autocall.__call__ = called
-
-
-def _reporting_exit(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap the function behind `!cmd`: IPython keeps only the exit code of the last command."""
-
-    def call_system(cmd: Any) -> Any:
-        # Unattended, a command that asks would wait forever on the pty that IPython creates.
-        code = system(cmd if _attended else "exec </dev/null\n" + cmd)
-        _report_exit(code)
-        return code
-
-    return call_system
-
-
-def _getoutput(cmd: Any) -> str:
-    """Replace the function behind `x = !cmd`, `%sx` and `!!cmd`, which drops the exit code."""
-    from IPython.utils._process_common import process_handler
-
-    def finish(process: Any) -> Any:
-        out = process.communicate()[0]
-        _report_exit(process.returncode)
-        return out
-
-    out = process_handler(cmd, finish, subprocess.STDOUT)
-    return "" if out is None else out.decode("utf-8", "replace")
-
-
-def _report_last_exit(_result: Any) -> None:
-    """Report the exit code of the last `!cmd`, if the functions can't be wrapped."""
-    code = _shell.user_ns.pop("_exit_code", None)
-    if code is not None:
-        _report_exit(code)
-
-
-def _report_shell_exits() -> None:
-    """Wrap the two functions through which IPython runs every shell command of a cell."""
-    import ipykernel.zmqshell
-    from IPython.utils._process_common import process_handler  # noqa: F401  `_getoutput` needs it
-
-    zmqshell: Any = ipykernel.zmqshell
-    zmqshell.system = _reporting_exit(zmqshell.system)
-    shell: Any = interactiveshell
-    shell.getoutput = _getoutput
 
 
 def _count_request(result: Any) -> None:
@@ -204,16 +124,11 @@ def _freeze_existing_objects() -> None:
 
 
 _shell._nbrun_join_threads = _join_threads
-try:
-    _report_shell_exits()
-except (ImportError, AttributeError):
-    _shell.events.register("post_run_cell", _report_last_exit)
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count_request)
 _remove_send_limit()
 _allow_debugpy()
 _disable_history()
 _attribute_threads()
-_fail_on_exit_code()
 atexit.register(_wait_for_control_thread)  # last, so that it runs first
 _freeze_existing_objects()

@@ -31,6 +31,7 @@ _CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is su
 # An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
 # to a history file in the home folder (bash(1), HISTFILE).
 _NO_HISTORY = {"HISTFILE": ""}
+_PRELUDES = ("failures", "prelude")  # in this order
 _ENDED_EXPRESSION = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({THREADS_TIMEOUT})"
 
@@ -322,9 +323,13 @@ class Process:
 
 
 def _prelude(*, attended: bool) -> str:
-    source = resources.files("nbrun.kernel").joinpath("ipython_prelude.py").read_text("utf-8")
+    """Return what an IPython kernel runs before the first step: each file in its own namespace."""
     names = {"attended": attended}
-    return f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {names!r})"
+    folder = resources.files("nbrun.kernel")
+    sources = [folder.joinpath(f"ipython_{name}.py").read_text("utf-8") for name in _PRELUDES]
+    return "\n".join(
+        f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {names!r})" for source in sources
+    )
 
 
 def _reply(client: Any, request: str) -> dict[str, Any]:

@@ -102,6 +102,53 @@ def test_cell_that_exits_with_0_completes_the_run(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "exit()",
+        "exit(0)",
+        "quit()",
+        "exit",
+        "if True: exit()",
+        "try: exit()\nexcept Exception: pass",
+        "%%capture\nexit()",
+        "%%capture\nimport sys; sys.exit(0)",
+        "get_ipython().run_cell('quit()')",
+    ],
+)
+def test_exit_ends_the_cell_and_completes_the_run(desk: Desk, source: str) -> None:
+    rest = "" if source == "exit" else "\nopen('dropped', 'w').close()"  # IPython's own shorthand
+    desk.book(code(source + rest, id="ends"), code("1", id="later"))
+    ended = desk.unattended()
+    assert ended.returncode == 0, ended.stdout
+    assert not (desk.folder / "dropped").exists()
+    assert "not run: the runbook ended itself at step 1" in ended.stdout
+    assert desk.attempts() == [("ends", 1, "ok")]
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code"),
+    [
+        ("!exit 255", 255),
+        ("!kill -9 $$", 137),
+        ("out = !exit 255", 255),
+        ("out = !kill -9 $$", 137),
+        ("get_ipython().system_raw('exit 255')", 255),
+    ],
+)
+def test_exit_code_over_128_is_recorded_as_the_shell_has_it(
+    desk: Desk, source: str, exit_code: int
+) -> None:
+    desk.book(code(source))
+    ended = desk.unattended()
+    assert ended.returncode == 4, ended.stdout
+    assert [each.shell_exit for each in desk.events(ev.AttemptFinished)] == [exit_code]
+    assert f"shell command 1 of 1 exited with {exit_code}" in ended.stdout
+    assert "tag the cell shell-errors-ok, or start with --shell-errors ignore" in " ".join(
+        ended.stdout.split()
+    )
+
+
+@pytest.mark.parametrize(
     ("argv", "cause"),
     [
         (["/nowhere/python"], "/nowhere/python, or the interpreter that it names, does not exist"),
@@ -126,6 +173,12 @@ def test_kernel_that_does_not_start_names_the_cause(
     assert cause in " ".join(ended.stdout.split())
     (died,) = desk.events(ev.KernelDied)
     assert cause in died.why
+
+
+def test_unattended_shell_command_keeps_its_line_numbers(desk: Desk) -> None:
+    desk.book(code("!bash -c 'true' && echo line $LINENO", id="counts"))
+    assert desk.unattended().returncode == 0
+    assert desk.printed("counts").split() == ["line", "1"]
 
 
 def test_json_prints_the_journals_lines(desk: Desk) -> None:

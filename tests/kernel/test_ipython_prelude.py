@@ -1,14 +1,9 @@
-"""An IPython kernel after the prelude: shell exits, threads, history, debugger and its exit."""
+"""An IPython kernel after the prelude: threads, history, debugger and its exit."""
 
-import time
 from pathlib import Path
 
-import pytest
-
-from nbrun.kernel.messages import (
-    Died,
-)
-from tests.support.kernel_session import TIMEOUT, KernelSession, is_alive, printed_text
+from nbrun.kernel.messages import Died
+from tests.support.kernel_session import KernelSession, is_alive, printed_text
 
 
 def test_no_history_of_sources_is_written(session: KernelSession) -> None:
@@ -37,82 +32,6 @@ def test_reference_cycle_of_a_cell_is_finalized_at_exit(
     assert kept.read_text() == "let go"
 
 
-@pytest.mark.parametrize(
-    ("source", "exits"),
-    [
-        ("1 + 1", ()),
-        ("!true", (0,)),
-        ("!exit 3", (3,)),
-        ("!false\n!true", (1, 0)),
-        ("!true\n!exit 4\n!true", (0, 4, 0)),
-        ("x = !exit 7", (7,)),
-        ("x = !echo hello\n!exit 2", (0, 2)),
-        ("%sx exit 5", (5,)),
-        ("%system exit 6", (6,)),
-        ("for code in (0, 8):\n    !exit {code}", (0, 8)),
-        ("def act(code):\n    !exit {code}\nact(9)", (9,)),
-        ("def act(code):\n    x = !exit {code}\n    return x\n_ = act(10)", (10,)),
-        ("!kill -9 $$", (-9,)),
-    ],
-)
-def test_exit_code_of_every_shell_command_is_reported(
-    session: KernelSession, source: str, exits: tuple[int, ...]
-) -> None:
-    reply = session.reply(source)
-    assert reply.status == "ok"
-    assert reply.shell_exits == exits
-
-
-def test_exit_codes_are_not_reported_for_the_next_cell(session: KernelSession) -> None:
-    session.reply("!false")
-    assert session.reply("pass").shell_exits == ()
-
-
-def test_exit_code_is_reported_for_a_failing_cell(session: KernelSession) -> None:
-    reply = session.reply("!exit 3\n1 / 0")
-    assert (reply.ename, reply.shell_exits) == ("ZeroDivisionError", (3,))
-
-
-def test_exit_code_between_two_cells_is_not_reported(
-    session: KernelSession, tmp_path: Path
-) -> None:
-    go, done = tmp_path / "go", tmp_path / "done"
-    session.reply(
-        "import pathlib, threading, time\n"
-        "def act():\n"
-        f"    while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n"
-        "    get_ipython().system('exit 4')\n"
-        f"    pathlib.Path({str(done)!r}).touch()\n"
-        "threading.Thread(target=act).start()"
-    )
-    go.touch()
-    deadline = time.monotonic() + TIMEOUT
-    while not done.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert session.reply("pass").shell_exits == ()
-
-
-def test_shell_output_is_that_of_ipython(
-    session: KernelSession,
-) -> None:
-    assert printed_text(session.ask("!echo hello; echo there")).split() == ["hello", "there"]
-    session.reply("lines = !printf 'a\\nb\\n'")
-    assert session.value("list(lines), type(lines).__name__") == "(['a', 'b'], 'SList')"
-    session.reply("both = !echo out; echo err >&2")
-    assert session.value("sorted(both)") == "['err', 'out']"
-
-
-def test_shell_command_sees_variables_of_its_function(session: KernelSession) -> None:
-    messages = session.ask("def greet(who):\n    !echo hello {who} $who\ngreet('ada')")
-    assert printed_text(messages).strip() == "hello ada ada"
-
-
-def test_failing_bash_cell_is_an_error(session: KernelSession) -> None:
-    reply = session.reply("%%bash\nexit 3")
-    assert (reply.status, reply.ename) == ("error", "CalledProcessError")
-
-
 def test_prelude_defines_no_name_for_the_runbook(own_session: KernelSession) -> None:
     own_session.kernel.start()
     own_session.reply("!true")
@@ -135,11 +54,6 @@ def test_breakpoint_does_nothing_without_a_debugger(
     session: KernelSession,
 ) -> None:
     assert session.value("(breakpoint(), 7)[1]") == "7"
-
-
-def test_exit_of_a_cell_is_an_error_reply(session: KernelSession) -> None:
-    reply = session.reply("import sys; sys.exit(0)")
-    assert (reply.ename, reply.evalue) == ("SystemExit", "0")
 
 
 SLOW_CONTROL_THREAD = """

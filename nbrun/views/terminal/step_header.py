@@ -38,12 +38,13 @@ class StepHeader:
         self._narrated: set[str] = set()
         self._source = ""
         self._error: failure.CellError | None = None
+        self._remedy = ""
 
     def attempt(
         self, state: RunState, event: ev.AttemptStarted, at: str
     ) -> Iterator[RenderableType]:
         """Yield everything above an attempt's output: title, Markdown, source."""
-        self._source, self._error = event.source, None
+        self._source, self._error, self._remedy = event.source, None, ""
         yield from (Text(), self._rule(title(state, event), at))
         last = self._last_time(state, event.step) if event.attempt == 1 else None
         if last is not None:
@@ -57,6 +58,10 @@ class StepHeader:
     def remember_error(self, output: dict[str, Any]) -> None:
         """Remember the error of the running attempt, for the stop that follows."""
         self._error = failure.parse_error(output)
+
+    def remember_result(self, event: ev.AttemptFinished) -> None:
+        """Remember how to allow what an attempt failed by, for the stop that follows."""
+        self._remedy = phrases.how_to_allow(event)
 
     def stop(self, state: RunState, event: ev.Stopped, at: str) -> Iterator[RenderableType]:
         """Yield why the run waits, and what the operator needs for a decision."""
@@ -73,6 +78,8 @@ class StepHeader:
         if event.reason == "step_failed" and self._error is not None:
             boxes = not (self._plain or self._console.options.ascii_only)
             yield from failure.render_error(self._error, self._source, self.language, boxes=boxes)
+        if event.reason == "step_failed" and self._remedy:
+            yield line(f"  {self._remedy}", "dim")
 
     def _manual_step(self, state: RunState, step: str, at: str) -> Iterator[RenderableType]:
         """A manual step's Markdown, in place of a code step's source."""

@@ -184,6 +184,7 @@ class TerminalView:
 
     def _attempt_finished(self, state: RunState, event: ev.AttemptFinished, _at: str) -> None:
         self._end_attempt()
+        self._header.remember_result(event)
         style = _OUTCOME_STYLES.get(event.outcome, "red")
         if phrases.is_allowed_error(state, event):
             style = "yellow"

@@ -141,6 +141,17 @@ def attempt_result(state: RunState, event: ev.AttemptFinished) -> str:
     return " · ".join(parts)
 
 
+def how_to_allow(event: ev.AttemptFinished) -> str:
+    """Return how a runbook allows what this attempt failed by; "" for what always fails a step."""
+    if event.outcome != "error" or event.ename is None:
+        return ""
+    if event.ename == "ShellError" and event.shell_exit:
+        kind, name = "failed shell commands", "shell-errors"
+    else:
+        return ""
+    return f"to allow {kind}: tag the cell {name}-ok, or start with --{name} ignore"
+
+
 def error_line(ename: str, evalue: str) -> str:
     """Return `ValueError: no such host`, on one line."""
     if ename == "StdinNotImplementedError":  # ipykernel's message talks about front ends
