@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nbrun.cli.main import app
 from nbrun.core import events as ev
-from nbrun.core.run_options import OnFailure, ShellErrors
+from nbrun.core.run_options import NestedErrors, OnFailure, ShellErrors
 from nbrun.errors import ExitCode
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +81,12 @@ def test_page_of_a_command_names_all_its_options(command):
 
 
 @pytest.mark.parametrize(
-    ("option", "choices"), [("--on-failure", OnFailure), ("--shell-errors", ShellErrors)]
+    ("option", "choices"),
+    [
+        ("--on-failure", OnFailure),
+        ("--shell-errors", ShellErrors),
+        ("--nested-errors", NestedErrors),
+    ],
 )
 def test_row_of_an_option_names_all_its_choices(option, choices):
     row = re.search(rf"^\| (`{option} [^|]*)\|", PAGE_OF["start"].read_text("utf-8"), re.M)

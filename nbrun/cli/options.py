@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from nbrun import units
-from nbrun.core.run_options import OnFailure, RunOptions, ShellErrors
+from nbrun.core.run_options import NestedErrors, OnFailure, RunOptions, ShellErrors
 from nbrun.views.text.options import DisplayOptions
 
 Command = Callable[..., None]
@@ -114,6 +114,10 @@ _RUN_OPTIONS: dict[str, Any] = {
     "shell_errors": Annotated[
         ShellErrors,
         typer.Option(help="Whether a failed shell command in a cell fails its step."),
+    ],
+    "nested_errors": Annotated[
+        NestedErrors,
+        typer.Option(help="Whether an error that IPython shows without ending the cell fails it."),
     ],
     "role": Annotated[
         str | None, typer.Option(help="Run the kernel with this role of nbrun.toml.")

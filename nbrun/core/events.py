@@ -248,6 +248,8 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
     - `shell_exit`: the first non-zero exit code of the cell's shell commands; 0 when all succeeded;
       None when there were none or the kernel can't tell.
     - `ended_run`: the cell asked for the run to end here (`sys.exit(0)`, `exit()`).
+    - `nested_error`: the first error that the kernel showed although the cell neither raised nor
+      caught it, as in a script that `%run` runs; its name and its text.
     """
 
     step: str
@@ -259,6 +261,7 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
     evalue: str | None = None
     shell_exit: int | None = None
     ended_run: bool = False
+    nested_error: str | None = None
 
 
 class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indeterminate"):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from nbrun.core.run_options import OnFailure, ShellErrors
+from nbrun.core.run_options import NestedErrors, OnFailure, ShellErrors
 
 DeviationKind = Literal[
     "retried",
@@ -118,6 +118,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     step: bool = False
     strict: bool = False
     shell_errors: ShellErrors = "fail"
+    nested_errors: NestedErrors = "fail"
     wait_for: float | None = None
     max_output: int = 0
     sign: str = ""

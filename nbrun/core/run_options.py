@@ -11,6 +11,7 @@ from typing import Literal
 
 OnFailure = Literal["ask", "stop", "wait"]  # what the run does at a failed step
 ShellErrors = Literal["fail", "ignore"]  # what a failed shell command in a cell does to its step
+NestedErrors = Literal["fail", "ignore"]  # the same for an error that is shown, and ends no cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class RunOptions:
     on_failure: OnFailure = "ask"
     wait_for: float | None = None
     shell_errors: ShellErrors = "fail"
+    nested_errors: NestedErrors = "fail"
     role: str | None = None
     group: str = ""
     yes: bool = False

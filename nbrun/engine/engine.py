@@ -372,13 +372,15 @@ class Engine:
         if attempt is None or self._collector.attempt_of(reply.request) is not attempt:
             return
         step = self.state.steps.get(attempt.step)
-        shell_errors_ok = step is not None and "shell-errors-ok" in step.step.tags
-        strict = self.state.plan.policy.shell_errors == "fail" and not shell_errors_ok
+        tags = step.step.tags if step is not None else ()
+        policy = self.state.plan.policy
         self._finish_attempt(
             attempt_result(
                 reply,
                 interrupted=self.state.interrupted,
-                shell_errors_fail=strict,
+                shell_errors_fail=policy.shell_errors == "fail" and "shell-errors-ok" not in tags,
+                nested_errors_fail=policy.nested_errors == "fail"
+                and "nested-errors-ok" not in tags,
                 timeout=self._controller.time_limit if self.state.timed_out else None,
             )
         )

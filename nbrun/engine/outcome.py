@@ -5,6 +5,8 @@ import msgspec
 from nbrun.core.events import Outcome
 from nbrun.kernel.messages import Replied
 
+_NO_EXCEPTION = "NoneType"  # ipykernel's `ename` for an error in the display of a cell's value
+
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of an attempt: fields of `events.AttemptFinished`."""
@@ -15,10 +17,16 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     evalue: str | None = None
     shell_exit: int | None = None
     ended_run: bool = False
+    nested_error: str | None = None
 
 
 def attempt_result(
-    reply: Replied, *, interrupted: bool, shell_errors_fail: bool, timeout: float | None = None
+    reply: Replied,
+    *,
+    interrupted: bool,
+    shell_errors_fail: bool,
+    nested_errors_fail: bool = True,
+    timeout: float | None = None,
 ) -> AttemptResult:
     """Return the result that `reply` means. Outputs never decide success or failure.
 
@@ -29,6 +37,8 @@ def attempt_result(
     asked_to_end = _asks_to_end_run(reply)
     outcome: Outcome = "ok"
     ename, evalue = reply.ename, reply.evalue
+    if ename == _NO_EXCEPTION and reply.nested_error:
+        ename, evalue = reply.nested_error
     if timeout is not None:
         outcome, ename = "timed_out", "TimeoutError"
         evalue = f"the step did not end within its {timeout:g} s"
@@ -36,6 +46,8 @@ def attempt_result(
         outcome = "interrupted"
     elif reply.status != "ok" and not asked_to_end:
         outcome, ename = "error", ename or reply.status
+    elif reply.nested_error and nested_errors_fail:
+        outcome, (ename, evalue) = "error", reply.nested_error
     elif failed_exit and shell_errors_fail:
         outcome, ename, evalue = "error", "ShellError", _describe_exits(reply.shell_exits)
     return AttemptResult(
@@ -45,6 +57,7 @@ def attempt_result(
         evalue=evalue,
         shell_exit=failed_exit or (0 if reply.shell_exits else None),
         ended_run=asked_to_end and outcome == "ok",
+        nested_error=": ".join(filter(None, reply.nested_error or ())) or None,
     )
 
 

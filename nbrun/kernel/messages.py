@@ -85,7 +85,8 @@ class Replied(_Message, frozen=True, kw_only=True):
     """The execute_reply. All output of the request has been delivered before.
 
     `shell_exits` are the exit codes of the cell's shell commands, in order, as far as the kernel
-    reports them. `exit_asked`: the cell asked the kernel to exit.
+    reports them. `nested_error` is the name and the text of the first error that the kernel showed
+    although the cell neither raised nor caught it. `exit_asked`: the cell asked the kernel to exit.
     """
 
     status: str
@@ -93,6 +94,7 @@ class Replied(_Message, frozen=True, kw_only=True):
     ename: str | None = None
     evalue: str | None = None
     shell_exits: tuple[int, ...] = ()
+    nested_error: tuple[str, str] | None = None
     exit_asked: bool = False
 
 

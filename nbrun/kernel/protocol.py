@@ -178,6 +178,7 @@ def replied(request: str, content: dict[str, Any]) -> Replied:
         ename=_optional(content.get("ename")),
         evalue=_optional(content.get("evalue")),
         shell_exits=_shell_exits(request, payload),
+        nested_error=_nested_error(request, payload),
         exit_asked=any(entry.get("source") == "ask_exit" for entry in payload),
     )
 
@@ -205,3 +206,11 @@ def _shell_exits(request: str, payload: list[dict[str, Any]]) -> tuple[int, ...]
             with suppress(TypeError, ValueError):
                 return tuple(int(code) for code in entry.get("exits", ()))
     return ()
+
+
+def _nested_error(request: str, payload: list[dict[str, Any]]) -> tuple[str, str] | None:
+    """Return name and text of the error that `ipython_failures.py` reported, if any."""
+    for entry in payload:
+        if entry.get("source") == "nbrun_nested_error" and entry.get("request") == request:
+            return str(entry.get("ename", "")), str(entry.get("evalue", ""))
+    return None

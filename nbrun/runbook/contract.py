@@ -24,7 +24,7 @@ _CONFIRM = "Run this step?"
 
 TAGS = frozenset(
     ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual")
-) | {"shell-errors-ok", "skip-execution", "raises-exception"}
+) | {"shell-errors-ok", "nested-errors-ok", "skip-execution", "raises-exception"}
 
 # For each key: a check of its value, and the words for a valid value
 Rules = Mapping[str, tuple[Callable[[Any], bool], str]]

@@ -161,6 +161,7 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         step=options.step,
         strict=options.strict or settings.strict,
         shell_errors=options.shell_errors,
+        nested_errors=options.nested_errors,
         wait_for=options.wait_for,
         max_output=_max_output(options.max_output, settings.max_output),
         sign=str(key.expanduser().absolute()) if key else "",

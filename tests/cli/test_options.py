@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nbrun.cli.main import app
 from nbrun.cli.options import takes_display_options, takes_run_options
-from nbrun.core.run_options import OnFailure, RunOptions, ShellErrors
+from nbrun.core.run_options import NestedErrors, OnFailure, RunOptions, ShellErrors
 from nbrun.supervisor import requests
 from nbrun.supervisor.requests import StartRequest
 from nbrun.views.text.options import DisplayOptions
@@ -25,6 +25,7 @@ EVERY_OPTION = RunOptions(
     on_failure="wait",
     wait_for=7200.0,
     shell_errors="ignore",
+    nested_errors="ignore",
     role="reader",
     group="ops",
     yes=True,
@@ -37,6 +38,7 @@ EVERY_OPTION = RunOptions(
 AS_TYPED = (
     *("--undeclared", "--runs-dir", "runs", "--kernel", "bash", "--cwd", "there", "--step"),
     *("--strict", "--on-failure", "wait", "--wait-for", "2h", "--shell-errors", "ignore"),
+    *("--nested-errors", "ignore"),
     *("--role", "reader", "--group", "ops", "--yes", "--yes-destructive"),
     *("--reason", "the disk alarm", "--ticket", "OPS-1", "--sign", "key", "--max-output", "1MiB"),
 )
@@ -84,7 +86,8 @@ def test_start_takes_every_run_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "choices"), [("on_failure", OnFailure), ("shell_errors", ShellErrors)]
+    ("option", "choices"),
+    [("on_failure", OnFailure), ("shell_errors", ShellErrors), ("nested_errors", NestedErrors)],
 )
 def test_help_lists_choices_of_run_options(option: str, choices: Any) -> None:
     printed = CliRunner().invoke(app, ["start", "--help"], env={"COLUMNS": "200"}).stdout

@@ -11,12 +11,17 @@ from nbrun.kernel.messages import Replied
 
 
 def result_of(
-    *, interrupted: bool = False, shell_errors_fail: bool = True, **reply: Any
+    *,
+    interrupted: bool = False,
+    shell_errors_fail: bool = True,
+    nested_errors_fail: bool = True,
+    **reply: Any,
 ) -> AttemptResult:
     return attempt_result(
         Replied(request="r1", **{"status": "ok"} | reply),
         interrupted=interrupted,
         shell_errors_fail=shell_errors_fail,
+        nested_errors_fail=nested_errors_fail,
     )
 
 
@@ -95,6 +100,34 @@ def test_cell_error_takes_precedence_over_shell_error() -> None:
     assert (found.ename, found.shell_exit) == ("ValueError", 1)
 
 
+NESTED = ("ZeroDivisionError", "division by zero")
+
+
+def test_nested_error_fails_step_with_its_name() -> None:
+    assert result_of(nested_error=NESTED, shell_exits=(1,)) == AttemptResult(
+        outcome="error",
+        ename="ZeroDivisionError",
+        evalue="division by zero",
+        shell_exit=1,
+        nested_error="ZeroDivisionError: division by zero",
+    )
+
+
+def test_allowed_nested_error_is_recorded() -> None:
+    found = result_of(nested_error=("KeyError", ""), nested_errors_fail=False)
+    assert found == AttemptResult(outcome="ok", nested_error="KeyError")
+
+
+def test_cell_error_takes_precedence_over_nested_error() -> None:
+    found = result_of(status="error", ename="ValueError", evalue="x", nested_error=NESTED)
+    assert (found.ename, found.evalue) == ("ValueError", "x")
+
+
+def test_nested_error_names_error_that_ipykernel_does_not_name() -> None:
+    found = result_of(status="error", ename="NoneType", evalue="None", nested_error=NESTED)
+    assert (found.ename, found.evalue) == NESTED
+
+
 @pytest.mark.parametrize("evalue", ["", "0", "None"])
 def test_clean_exit_ends_run_with_ok(evalue: str) -> None:
     found = result_of(status="error", ename="SystemExit", evalue=evalue)
@@ -125,6 +158,7 @@ REPLIES = st.builds(
     evalue=st.none() | st.sampled_from(["", "0", "1", "x"]),
     shell_exits=st.lists(st.integers(-15, 255), max_size=8).map(tuple),
     exit_asked=st.booleans(),
+    nested_error=st.none() | st.just(NESTED),
 )
 
 
@@ -135,6 +169,7 @@ def test_error_reply_is_never_success(reply: Replied, interrupted: bool, strict:
         assert not interrupted
         assert reply.status == "ok" or reply.ename == "SystemExit"
         assert not (strict and any(reply.shell_exits))
+        assert reply.nested_error is None
     else:
         assert not found.ended_run
         assert found.outcome == "interrupted" or found.ename

@@ -1,4 +1,4 @@
-"""Failures that an IPython kernel only shows: shell commands and `exit()`."""
+"""Failures that an IPython kernel only shows: shell commands, nested errors, and `exit()`."""
 
 import time
 from pathlib import Path
@@ -97,3 +97,16 @@ def test_exit_function_raises_system_exit(session: KernelSession, source: str) -
     assert reply.ename == "SystemExit"
     assert reply.evalue in ("0", "None")
     assert not reply.exit_asked
+
+
+def test_nested_error_is_reported_for_its_own_cell_only(session: KernelSession) -> None:
+    reply = session.reply("get_ipython().run_cell('1 / 0'); get_ipython().run_cell('[][1]')")
+    assert reply.status == "ok"
+    assert reply.nested_error == ("ZeroDivisionError", "division by zero")
+    assert session.reply("pass").nested_error is None
+
+
+def test_own_error_of_a_cell_is_not_nested(session: KernelSession) -> None:
+    assert session.reply("1 / 0").nested_error is None
+    assert session.reply("1 +").nested_error is None
+    assert session.reply("import sys; sys.exit(0)").nested_error is None

@@ -247,6 +247,11 @@ def exits(told: object, request: str = "r1") -> dict[str, Any]:
     return {"status": "ok", "payload": [{"source": "page"}, entry]}
 
 
+def nested(request: str) -> dict[str, Any]:
+    entry = {"source": "nbrun_nested_error", "request": request, "ename": "KeyError"}
+    return {"status": "ok", "payload": [entry | {"evalue": "'a'"}]}
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -270,6 +275,8 @@ def exits(told: object, request: str = "r1") -> dict[str, Any]:
         ),
         ({"status": "ok", "payload": None}, Replied(request="r1", status="ok")),
         (exits([0, 7]), Replied(request="r1", status="ok", shell_exits=(0, 7))),
+        (nested("r1"), Replied(request="r1", status="ok", nested_error=("KeyError", "'a'"))),
+        (nested("r0"), Replied(request="r1", status="ok")),
         (exits([]), Replied(request="r1", status="ok")),
         (exits([1], request="r0"), Replied(request="r1", status="ok")),
         (exits("not a list"), Replied(request="r1", status="ok")),

@@ -198,7 +198,7 @@ class _Builder:
         cell["execution_count"] = event.execution_count
         own = cell["metadata"]["nbrun"]
         own |= {"outcome": event.outcome, "finished": at, "duration": event.duration}
-        for name in ("ename", "evalue", "shell_exit"):
+        for name in ("ename", "evalue", "shell_exit", "nested_error"):
             if getattr(event, name) is not None:
                 own[name] = getattr(event, name)
 

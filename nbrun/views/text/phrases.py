@@ -136,6 +136,8 @@ def attempt_result(state: RunState, event: ev.AttemptFinished) -> str:
         parts.append(error_line(event.ename, event.evalue or ""))
     if event.outcome == "ok" and event.shell_exit:
         parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
+    if event.outcome == "ok" and event.nested_error:
+        parts.append(f"{_first_line(event.nested_error)}, which is allowed here")
     if event.ended_run:
         parts.append("the cell ended the run")
     return " · ".join(parts)
@@ -147,6 +149,8 @@ def how_to_allow(event: ev.AttemptFinished) -> str:
         return ""
     if event.ename == "ShellError" and event.shell_exit:
         kind, name = "failed shell commands", "shell-errors"
+    elif event.nested_error is not None and event.nested_error.startswith(event.ename):
+        kind, name = "errors that a cell only shows", "nested-errors"
     else:
         return ""
     return f"to allow {kind}: tag the cell {name}-ok, or start with --{name} ignore"
