@@ -250,6 +250,7 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
     - `ended_run`: the cell asked for the run to end here (`sys.exit(0)`, `exit()`).
     - `nested_error`: the first error that the kernel showed although the cell neither raised nor
       caught it, as in a script that `%run` runs; its name and its text.
+    - `ran_to_end`: nbrun interrupted the attempt, and the kernel still replied that it succeeded.
     """
 
     step: str
@@ -262,6 +263,7 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
     shell_exit: int | None = None
     ended_run: bool = False
     nested_error: str | None = None
+    ran_to_end: bool = False
 
 
 class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indeterminate"):

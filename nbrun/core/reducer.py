@@ -259,7 +259,7 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
         return
     if event.ended_run and event.outcome == "ok":
         state.ended_by = event.step
-    step.outcome = event.outcome
+    step.outcome, step.ran_to_end = event.outcome, event.ran_to_end
     step.skipped = False
     if step.succeeded:
         step.passed = True
@@ -275,7 +275,7 @@ def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> N
     state.unsettled.append(event)
     step = state.steps.get(event.step)
     if step is not None:
-        step.outcome = "indeterminate"
+        step.outcome, step.ran_to_end = "indeterminate", False
         state.mark_not_passed(step)
 
 

@@ -36,6 +36,7 @@ class StepState:
     - `settled_as_happened`: nobody saw its last attempt end, and the operator states that it
       happened.
     - `done`: a person has done it.
+    - `ran_to_end`: its last attempt was interrupted, and the kernel replied that it succeeded.
     - `retries_left`: how many automatic retries are left.
     - `approved`: the last approval given for it, not yet used up.
     """
@@ -48,6 +49,7 @@ class StepState:
     rerun_requested: bool = False
     settled_as_happened: bool = False
     done: bool = False
+    ran_to_end: bool = False
     retries_left: int = 0
     approved: ev.ApprovalGranted | None = None
     last_source: str | None = None

@@ -18,6 +18,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     shell_exit: int | None = None
     ended_run: bool = False
     nested_error: str | None = None
+    ran_to_end: bool = False
 
 
 def attempt_result(
@@ -58,6 +59,7 @@ def attempt_result(
         shell_exit=failed_exit or (0 if reply.shell_exits else None),
         ended_run=asked_to_end and outcome == "ok",
         nested_error=": ".join(filter(None, reply.nested_error or ())) or None,
+        ran_to_end=outcome in ("interrupted", "timed_out") and reply.status == "ok",
     )
 
 

@@ -24,6 +24,7 @@ from IPython.core import interactiveshell
 
 _attended: bool = globals()["attended"]  # set by the supervisor: somebody can answer a prompt
 _shell: Any = get_ipython()
+_guard: Any = _shell._nbrun_interrupt_guard
 _exits: "list[int]" = []
 _request: "list[Any]" = [None, False]  # the last request with a report; True if it has an error
 _raised_again: "list[Any]" = [None]  # an error that was shown, and must not be shown twice
@@ -63,7 +64,8 @@ def _reporting_exit(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def call_system(cmd: Any) -> Any:
         # Unattended, a command that asks would wait forever on the pty that IPython creates. The
         # redirection is on the command's first line, so that the shell's line numbers stay right.
-        code = system(cmd if _attended else "exec </dev/null; " + cmd)
+        with _guard():
+            code = system(cmd if _attended else "exec </dev/null; " + cmd)
         _report_exit(code)
         return code
 
@@ -79,7 +81,8 @@ def _getoutput(cmd: Any) -> str:
         _report_exit(process.returncode)
         return out
 
-    out = process_handler(cmd, finish, subprocess.STDOUT)
+    with _guard():
+        out = process_handler(cmd, finish, subprocess.STDOUT)
     return "" if out is None else out.decode("utf-8", "replace")
 
 
@@ -144,7 +147,7 @@ def _raise_again(error: BaseException) -> None:
 def _watch_nested_cells() -> None:
     """Report the errors of `%%capture`, `%run x.ipynb` and `get_ipython().run_cell`.
 
-    `sys.exit(0)` is raised again: it is meant for the whole step.
+    A KeyboardInterrupt and `sys.exit(0)` are raised again: they are meant for the whole step.
     """
     run_cell = _shell.run_cell
 
@@ -155,7 +158,9 @@ def _watch_nested_cells() -> None:
         if caller.f_globals.get("__name__") == "ipykernel.ipkernel":  # the step itself
             return result
         error = result and (result.error_before_exec or result.error_in_exec)
-        if isinstance(error, SystemExit) and not error.code:
+        if isinstance(error, KeyboardInterrupt):
+            _raise_again(error)
+        elif isinstance(error, SystemExit) and not error.code:
             if caller.f_code.co_name != "safe_execfile_ipy":  # a script may end so
                 _raise_again(error)
         elif error:
@@ -181,6 +186,8 @@ def _watch_tracebacks() -> None:
             return
         if _is_from_cell(caller):
             return
+        if isinstance(error, KeyboardInterrupt) and caller.f_code.co_name != "trigger":
+            _raise_again(error)
         _report_error(error)
 
     _shell.showtraceback = watched
@@ -224,7 +231,7 @@ def _watch_magics() -> None:
 
 
 def _watched_script(scripts: Any, shebang: Any) -> Any:
-    """Wrap `%%script` and `%%bash`, which swallow the end of background scripts."""
+    """Wrap `%%script` and `%%bash`, which swallow interrupts and the end of background scripts."""
     run = scripts._run_script
     begun: queue.Queue[Any] = queue.Queue()
     reported: set[int] = set()  # process ids
@@ -237,7 +244,8 @@ def _watched_script(scripts: Any, shebang: Any) -> Any:
 
     @functools.wraps(shebang)
     def watched(line: str, cell: str) -> Any:
-        result = shebang(line, cell)
+        with _guard():
+            result = shebang(line, cell)
         if "--bg" in line.split():
             _report_early_end(begun, reported)
         return result

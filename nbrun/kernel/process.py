@@ -31,7 +31,7 @@ _CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is su
 # An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
 # to a history file in the home folder (bash(1), HISTFILE).
 _NO_HISTORY = {"HISTFILE": ""}
-_PRELUDES = ("failures", "prelude")  # in this order
+_PRELUDES = ("interrupts", "failures", "prelude")  # in this order
 _ENDED_EXPRESSION = "__import__('IPython').get_ipython()._nbrun_ended()"
 _JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({THREADS_TIMEOUT})"
 

@@ -128,6 +128,17 @@ def test_nested_error_names_error_that_ipykernel_does_not_name() -> None:
     assert (found.ename, found.evalue) == NESTED
 
 
+@pytest.mark.parametrize("limit", [None, 5.0])
+@pytest.mark.parametrize(("status", "ran"), [("ok", True), ("error", False), ("abort", False)])
+def test_interrupted_attempt_ran_to_end_if_kernel_replies_ok(
+    limit: float | None, status: str, ran: bool
+) -> None:
+    reply = Replied(request="r1", status=status)
+    found = attempt_result(reply, interrupted=True, shell_errors_fail=True, timeout=limit)
+    assert found.outcome == ("interrupted" if limit is None else "timed_out")
+    assert found.ran_to_end is ran
+
+
 @pytest.mark.parametrize("evalue", ["", "0", "None"])
 def test_clean_exit_ends_run_with_ok(evalue: str) -> None:
     found = result_of(status="error", ename="SystemExit", evalue=evalue)

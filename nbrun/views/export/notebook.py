@@ -201,6 +201,8 @@ class _Builder:
         for name in ("ename", "evalue", "shell_exit", "nested_error"):
             if getattr(event, name) is not None:
                 own[name] = getattr(event, name)
+        if event.ran_to_end:
+            own["ran_to_end"] = True
 
     def _cap_output(self, event: ev.OutputCapped) -> None:
         """Add one remark for each attempt; a later event of the attempt replaces its text."""

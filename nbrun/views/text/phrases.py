@@ -26,6 +26,8 @@ OUTCOMES = {
     "indeterminate": "indeterminate: started, and nobody saw it end",
 }
 
+_RAN_TO_END = ", but the cell ran to its end"
+
 DEVIATIONS = {
     "retried": "run again after it had not succeeded",
     "edited": "run with another source than the runbook's",
@@ -131,7 +133,8 @@ def is_allowed_error(state: RunState, event: ev.AttemptFinished) -> bool:
 def attempt_result(state: RunState, event: ev.AttemptFinished) -> str:
     """Return `failed · 1.2 s · ValueError: no such host`."""
     allowed = " as the runbook allows" if is_allowed_error(state, event) else ""
-    parts = [OUTCOMES[event.outcome] + allowed, duration(event.duration)]
+    to_end = _RAN_TO_END if event.ran_to_end else ""
+    parts = [OUTCOMES[event.outcome] + allowed + to_end, duration(event.duration)]
     if event.outcome not in ("ok", "kernel_died") and event.ename:
         parts.append(error_line(event.ename, event.evalue or ""))
     if event.outcome == "ok" and event.shell_exit:
@@ -216,6 +219,8 @@ def _unfinished(state: RunState) -> str:
     if current is None or current.outcome in (None, "ok"):
         return ""
     how = OUTCOMES[current.outcome]
+    if current.ran_to_end:
+        return f"this step {'was ' if how == 'interrupted' else ''}{how}{_RAN_TO_END}"
     return f"this step {how if current.outcome == 'error' else f'was not finished: {how}'}"
 
 
