@@ -12,7 +12,11 @@ from typing import Any, Literal
 from nbrun.errors import NbrunError
 from nbrun.runbook import contract, notebook
 from nbrun.runbook.contract import ContractContext
-from nbrun.runbook.parameters.declarations import Declarations, declarations_of
+from nbrun.runbook.parameters.declarations import (
+    Declarations,
+    declarations_of,
+    surplus_cells,
+)
 from nbrun.runbook.parameters.languages import PYTHON, language_name
 
 Level = Literal["error", "warning"]
@@ -61,7 +65,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A notebook to check: `cells` as nbrun reads them, `raw` as they are in the file."""
+    """A notebook to check.
+
+    Attributes:
+        cells: as nbrun reads them.
+        raw: as they are in the file.
+        surplus: the numbers of the cells that are tagged as parameters in vain.
+    """
 
     path: Path
     cells: list[dict[str, Any]]
@@ -69,6 +79,7 @@ class _Subject:
     metadata: Mapping[str, Any]
     declarations: Declarations
     context: ContractContext
+    surplus: list[int]
 
     @property
     def is_python(self) -> bool:
@@ -105,7 +116,9 @@ def _load(path: Path, defaults: Mapping[str, Any]) -> _Subject:
     merged = {**defaults, **(own if isinstance(own, dict) else {})}
     context = ContractContext(merged, known, declarations.secrets)
     raw = notebook.saved_cells(path, data)
-    return _Subject(path, document["cells"], raw, metadata, declarations, context)
+    return _Subject(
+        path, document["cells"], raw, metadata, declarations, context, surplus_cells(document)
+    )
 
 
 # ── rules for the whole notebook ─────────────────────────────────────────────────────────────────
@@ -153,6 +166,9 @@ def _of_cell(
         yield None, "error", "contract", fault
     yield from _tags(metadata)
     yield from _secrets(source)
+    if number in subject.surplus:
+        message = "tagged as parameters like a cell before it, and not read: keep one such cell"
+        yield None, "warning", "parameters", message
     if cell["cell_type"] != "code":
         return
     yield from _saved_outputs(subject.raw[number - 1])

@@ -19,7 +19,7 @@ from nbrun.kernel.roles.roles import RunRole
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Notebook, Runbook
 from nbrun.runbook.parameters import injection, sources
-from nbrun.runbook.parameters.declarations import declarations_of
+from nbrun.runbook.parameters.declarations import declarations_of, surplus_cells
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters, resolve
 from nbrun.supervisor.kernel_plan import KernelPlan
@@ -61,8 +61,16 @@ class CheckedRequest:
     def notices(self) -> tuple[str, ...]:
         """Return what the operator should know before the run, for the record."""
         unmatched = sources.unmatched_variables(os.environ, self.parameters.declarations.parameters)
-        return self.notebook.notices + tuple(
-            f"{variable} is set, and this runbook has no such parameter" for variable in unmatched
+        return (
+            self.notebook.notices
+            + tuple(
+                f"cell {number} is tagged as parameters like a cell before it: it declares nothing"
+                for number in surplus_cells(self.notebook.node)
+            )
+            + tuple(
+                f"{variable} is set, and this runbook has no such parameter"
+                for variable in unmatched
+            )
         )
 
 

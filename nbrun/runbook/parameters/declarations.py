@@ -4,7 +4,7 @@ import ast
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbrun.runbook.parameters import schema
@@ -20,11 +20,14 @@ class Declarations:
     Attributes:
         language: the notebook's language, as `languages.language_name` returns it.
         closed: the schema accepts no other parameters.
+        overwritten: the names that a cell assigns which is tagged as parameters and runs after the
+            given values, with the number of that cell.
     """
 
     parameters: dict[str, Parameter]
     language: str
     closed: bool = False
+    overwritten: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -61,21 +64,56 @@ def declarations_of(document: Mapping[str, Any], language: str) -> Declarations:
         name: _with_default(each, in_cell[name]) if name in in_cell else each
         for name, each in schema.parameters_in(metadata).items()
     }
+    overwritten = _overwritten(document, language)
     if schema.is_closed(metadata):
-        return Declarations(in_schema, language, closed=True)
+        return Declarations(in_schema, language, closed=True, overwritten=overwritten)
     others = {name: each for name, each in in_cell.items() if name not in in_schema}
-    return Declarations(in_schema | others, language)
+    return Declarations(in_schema | others, language, overwritten=overwritten)
 
 
 def _with_default(parameter: Parameter, in_cell: Parameter) -> Parameter:
     return replace(parameter, default=in_cell.default, help=parameter.help or in_cell.help)
 
 
+def surplus_cells(document: Mapping[str, Any]) -> list[int]:
+    """Return the numbers of the cells that are tagged as parameters without being read or replaced.
+
+    Only the first cell tagged `parameters` declares. As in papermill, the given values go after
+    this cell, or in place of the first cell tagged `injected-parameters`.
+    """
+    declaring = _tagged(document, "parameters")
+    injected = _tagged(document, "injected-parameters")
+    place = (injected or declaring or [0])[0]
+    after = {number for number in declaring + injected if number > place}
+    return sorted(after | {*declaring[1:]})
+
+
+def _tagged(document: Mapping[str, Any], tag: str) -> list[int]:
+    """Return the numbers of the code cells with this tag."""
+    return [
+        number
+        for number, cell in enumerate(document["cells"], start=1)
+        if cell["cell_type"] == "code" and tag in cell["metadata"].get("tags", ())
+    ]
+
+
+def _overwritten(document: Mapping[str, Any], language: str) -> dict[str, int]:
+    place = min(_tagged(document, "injected-parameters") or _tagged(document, "parameters") or [0])
+    return {
+        name: number
+        for number in surplus_cells(document)
+        if number > place
+        for name in _assigned(document["cells"][number - 1]["source"], language)
+    }
+
+
 def _in_cell(document: Mapping[str, Any], language: str) -> dict[str, Parameter]:
     """Return the parameters of the first code cell that is tagged `parameters`."""
-    for cell in document["cells"]:
-        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", ()):
-            source = cell["source"]
-            is_python = language in PYTHON
-            return python_parameters(source) if is_python else line_parameters(source, language)
+    for number in _tagged(document, "parameters")[:1]:
+        return _assigned(document["cells"][number - 1]["source"], language)
     return {}
+
+
+def _assigned(source: str, language: str) -> dict[str, Parameter]:
+    is_python = language in PYTHON
+    return python_parameters(source) if is_python else line_parameters(source, language)

@@ -72,6 +72,7 @@ def resolve(
         _check_name(name, raw, declarations, undeclared=undeclared)
     values = _schema_defaults(declared, given)
     values |= {name: value_of(name, raw, declared.get(name)) for name, raw in given.items()}
+    _refuse_overwritten(values, declarations.overwritten)
     in_order = [*(name for name in declared if name in values), *values]
     # The schema's own default is not a secret: the notebook itself shows it.
     secrets = {name for name, raw in given.items() if raw.secret} | (
@@ -89,6 +90,15 @@ def refuse_missing(missing: Sequence[Parameter]) -> None:
         raise ParameterError(
             f"the runbook requires {names}: give each with -p NAME=VALUE (see --help-parameters)"
         )
+
+
+def _refuse_overwritten(values: Mapping[str, Any], overwritten: Mapping[str, int]) -> None:
+    for name in values:
+        if name in overwritten:
+            raise ParameterError(
+                f"parameter {name!r}: cell {overwritten[name]} is tagged as parameters too, and "
+                "would overwrite the value: keep one such cell"
+            )
 
 
 def refuse_unencodable(name: str, raw: RawValue) -> None:
@@ -164,13 +174,29 @@ def _typed_value(raw: RawValue, parameter: Parameter) -> Any:
     choice = _choice(raw, parameter)
     if choice is not None:
         return choice
-    if raw.value is None and parameter.optional:
+    if parameter.optional and _is_null(raw, parameter):
         return None
+    if parameter.type == "other":
+        raise ParameterError(
+            f"declared as {parameter.declared}, which nbrun can't pass: declare it as str, and "
+            "convert it in a step"
+        )
     if raw.value is None and parameter.type != "any":
         raise ParameterError(f"null where a {parameter.type} is expected; quote it if it is text")
     if raw.text is None or parameter.type == "any":
         return of_type(raw.value, parameter.type)
     return from_text(raw.text, parameter.type)
+
+
+def _is_null(raw: RawValue, parameter: Parameter) -> bool:
+    """Return True for null, and for the words none and null where text is not a valid value."""
+    if raw.value is None:
+        return True
+    if parameter.choices:
+        takes_text = raw.text in parameter.choices
+    else:
+        takes_text = parameter.type in ("str", "any")
+    return not takes_text and raw.text is not None and raw.text.lower() in ("none", "null")
 
 
 def _choice(raw: RawValue, parameter: Parameter) -> Any:

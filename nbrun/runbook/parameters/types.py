@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from nbrun.errors import ParameterError
 
-ParameterType = Literal["str", "int", "float", "bool", "list", "dict", "any"]
+# "other": a type that no given value has, such as a date
+ParameterType = Literal["str", "int", "float", "bool", "list", "dict", "any", "other"]
 
 _MAX_DEPTH = 50
 _INT = re.compile(r"[+-]?[0-9]+")
@@ -47,6 +48,7 @@ class Parameter:
         required: the operator must give a value.
         secret: the value must not be recorded or shown.
         schema: the parameter's JSON Schema; empty if the notebook has none for it.
+        declared: the type "other" as the notebook names it, such as `datetime.date`.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Parameter:
     required: bool = False
     secret: bool = False
     schema: Mapping[str, Any] = field(default_factory=dict)
+    declared: str = ""
 
     @property
     def choices(self) -> list[Any]:

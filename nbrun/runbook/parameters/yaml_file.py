@@ -31,6 +31,11 @@ def read_file(path: Path) -> dict[str, RawValue]:
     """
     events = _events(path, _text(path))
     first = next(events, None)
+    is_empty = _kind(first) == "Scalar" and first.style is None and _core(first.value) is None
+    if first is None or is_empty:
+        raise ParameterError(
+            f"{path}: has no values: write lines such as `name: value`, or {{}} if none is meant"
+        )
     if _kind(first) != "MappingStart":
         raise ParameterError(f"{path}: not a mapping: write lines such as `name: value`")
     found = _mapping(path, events)

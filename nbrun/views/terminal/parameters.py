@@ -17,6 +17,7 @@ _TYPES = {
     "list": "JSON list",
     "dict": "JSON object",
     "any": "any",
+    "other": "can't be given",
 }
 _BOUNDS = {
     "minimum": "at least {}",
@@ -52,8 +53,9 @@ def takes(parameter: Parameter) -> str:
         for key, bound in _BOUNDS.items()
         if key in parameter.schema
     ]
+    declared = [parameter.declared] if parameter.declared else []
     secret = ["secret"] if parameter.secret else []
-    return ", ".join([_TYPES[parameter.type], *bounds, *secret])
+    return ", ".join([_TYPES[parameter.type], *declared, *bounds, *secret])
 
 
 def default(parameter: Parameter) -> str:

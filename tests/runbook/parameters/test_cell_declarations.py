@@ -30,8 +30,18 @@ def declaring(source: str, language: str = "python") -> dict[str, Parameter]:
         ("x: list[str] = None", "list"),
         ("x: typing.List[int] = []", "list"),
         ("x: Dict[str, int] = {}", "dict"),
-        ("x: Path = 'a'", "any"),
+        ("x: Any = 'a'", "any"),
         ("x: int | str = 1", "any"),
+        ("x: Union[str, None] = 'a'", "str"),
+        ("x: int | float = 1", "float"),
+        ("x: Annotated[int, 'how many'] = 1", "int"),
+        ("x: tuple[int, ...] = ()", "list"),
+        ("x: Literal['a', 'b'] = 'a'", "str"),
+        ("x: Literal['auto', 5] = 5", "any"),
+        ("x = None  # type: int", "int"),
+        ("x = None  # type: Optional[Dict[str, int]]", "dict"),
+        ("x = 'a'  # type: of database", "str"),
+        ("x = 'a'  # type: ignore[assignment]", "str"),
         ("x = 'a'", "str"),
         ("x = f'{a}'", "str"),
         ("x = 'a' + b", "str"),
@@ -48,16 +58,51 @@ def declaring(source: str, language: str = "python") -> dict[str, Parameter]:
         ("x = int('3')", "int"),
         ("x = None", "any"),
         ("x = y", "any"),
-        ("x = b'a'", "any"),
+        ("x = date.today().isoformat()", "any"),
+        ("x = os.environ.get('X', '')", "any"),
     ],
 )
 def test_type_comes_from_annotation_or_default(line: str, kind: str) -> None:
     assert declaring(line)["x"].type == kind
 
 
+@pytest.mark.parametrize(
+    ("line", "declared"),
+    [
+        ("x: datetime.date = datetime.date(2026, 1, 1)", "datetime.date"),
+        ("x: Optional[datetime] = None", "datetime"),
+        ("x: Path = 'a'", "Path"),
+        ("x: 'Decimal' = 1", "Decimal"),
+        ("x: Color = Color.RED", "Color"),
+        ("x: Literal[Color.RED] = Color.RED", "Literal[Color.RED]"),
+        ("x: int | list = 1", "int | list"),
+        ("x = None  # type: datetime.date", "datetime.date"),
+        ("x = datetime.date.today()", "datetime.date"),
+        ("x = datetime.now() - timedelta(days=1)", "datetime"),
+        ("x = Path('/srv') / 'a'", "Path"),
+        ("x = b'a'", "bytes"),
+    ],
+)
+def test_type_that_cannot_be_given_is_named(line: str, declared: str) -> None:
+    found = declaring(line)["x"]
+    assert (found.type, found.declared) == ("other", declared)
+
+
+def test_type_comment_is_not_help() -> None:
+    found = declaring("a = None  # type: int how many\nb = 1  # type: ignore\nc = 1  # type: x y")
+    assert [p.help for p in found.values()] == ["how many", "", "type: x y"]
+
+
+def test_literal_declares_choices() -> None:
+    found = declaring("a: Literal['x', 'y'] = 'x'\nb: Optional[Literal[1, 2]] = None")
+    assert [p.choices for p in found.values()] == [["x", "y"], [1, 2, None]]
+
+
 def test_only_annotation_with_none_is_optional() -> None:
-    source = "a: int | None = 1\nb: Optional[str] = None\nc: int = 1\nd = None"
-    assert [p.optional for p in declaring(source).values()] == [True, True, False, False]
+    source = (
+        "a: int | None = 1\nb: Optional[str] = None\nc: int = 1\nd = None\ne: Union[None, date]"
+    )
+    assert [p.optional for p in declaring(source).values()] == [True, True, False, False, True]
 
 
 def test_names_defaults_and_comments_found_in_order() -> None:

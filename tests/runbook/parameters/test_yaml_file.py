@@ -110,8 +110,10 @@ BILLION = "a: &a [l, l]\nb: &b [*a, *a]\nc: [*b, *b]"
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", ": not a mapping"),
-        ("# only words", ": not a mapping"),
+        ("", ": has no values"),
+        ("# only words", ": has no values"),
+        ("null", ": has no values"),
+        ("''", ": not a mapping"),
         ("- a", ": not a mapping"),
         ("text", ": not a mapping"),
         ("a: 1\nb: 2\na: 3", ":3: duplicate key 'a'"),
