@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import string
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,9 @@ from nbrun.errors import JournalError, RunNotFoundError, UsageError
 from nbrun.system.files import SHARED_MODE, set_reader_mode, sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
-_MAX_STEM = 60
-_ID = re.compile(r"\d{8}-\d{6}-.+-[a-z0-9]{4}")
+_MAX_STEM = 60  # characters
+_MAX_STEM_BYTES = 180  # a file name has at most 255
+_ID = re.compile(r"\d{8}-\d{6}-(?P<stem>.+)-[a-z0-9]{4}")
 _JOURNAL = "journal.jsonl"
 _SEALS = "seals.jsonl"
 _UNFORWARDED = "unforwarded"
@@ -78,7 +80,8 @@ class RunDirectory:
 
     def notebook(self, runbook: str | Path) -> Path:
         """Return the path of the output notebook of a run of `runbook`."""
-        return self.path / f"{_stem(Path(runbook))}.ipynb"
+        own = _ID.fullmatch(self.id)  # a run of an older nbrun has another stem than `_stem` makes
+        return self.path / f"{own['stem'] if own else _stem(Path(runbook))}.ipynb"
 
 
 def new_id(runbook: Path, now: datetime | None = None) -> str:
@@ -114,8 +117,28 @@ def _make_private(folder: Path) -> None:
 
 
 def _stem(runbook: Path) -> str:
-    """Return the runbook's name as part of a file name that needs no quoting in a shell."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", runbook.stem).strip("-.")[:_MAX_STEM] or "runbook"
+    """Return the runbook's name as part of a file name that needs no quoting in a shell.
+
+    Letters, marks and digits of every script stay, if this system's file names can hold them.
+    """
+    kept = (char if _is_kept(char) else "/" for char in _composed(runbook.stem))
+    stem = re.sub("/+", "-", "".join(kept)).strip("-.")[:_MAX_STEM]
+    return stem.encode()[:_MAX_STEM_BYTES].decode(errors="ignore") or "runbook"
+
+
+def _is_kept(char: str) -> bool:
+    if char.isascii():
+        return char.isalnum() or char in "._-"
+    try:
+        os.fsencode(char)
+    except UnicodeEncodeError:
+        return False
+    return unicodedata.category(char)[0] in "LMN"
+
+
+def _composed(text: str) -> str:
+    """Return `text` with composed characters: some systems write file names with separate marks."""
+    return unicodedata.normalize("NFC", text)
 
 
 def all_runs(parent: Path) -> list[RunDirectory]:
@@ -163,6 +186,7 @@ def find(parent: Path, called: str) -> RunDirectory:
     if at_path is not None:
         return at_path
     runs = all_runs(parent)
+    called = _composed(called)
     if called == "last" and runs:
         return runs[0]
     matches = [run for run in runs if run.id == called] or [run for run in runs if called in run.id]

@@ -24,9 +24,11 @@ from nbrun.errors import ForwardingError
 RUN = "20261123-093000-restore-ab12"
 
 
-def line(seq: int = 0, content: bytes = b'{"v":1}', event: str = "output") -> JournalLine:
+def line(
+    seq: int = 0, content: bytes = b'{"v":1}', event: str = "output", run: str = RUN
+) -> JournalLine:
     return JournalLine(
-        run=RUN,
+        run=run,
         seq=seq,
         at="2026-11-23T09:30:00.000000Z",
         event=event,
@@ -43,6 +45,12 @@ def test_syslog_message_follows_rfc_5424(monkeypatch: pytest.MonkeyPatch) -> Non
         f"<134>1 2026-11-23T09:30:00.000000Z db-1? nbrun {RUN} attempt.started".encode()
     )
     assert content == '{"é":1}'.encode()
+
+
+def test_syslog_header_is_ascii_for_run_id_outside_ascii() -> None:
+    message = syslog_message(line(run="20261123-093000-пример-ab12"), b"{}")
+    assert message.startswith(b"<134>1 2026-11-23T09:30:00.000000Z ")
+    assert b" nbrun 20261123-093000-??????-ab12 output - {}" in message
 
 
 def test_sink_is_chosen_by_configuration() -> None:

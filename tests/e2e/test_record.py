@@ -55,6 +55,17 @@ def test_killed_run_has_recorded_all_that_was_shown(desk: Desk, until: int) -> N
     assert desk.code_cells()[-1].metadata.nbrun.outcome == "indeterminate"
 
 
+def test_run_of_runbook_outside_ascii_keeps_its_letters(desk: Desk) -> None:
+    desk.book(code("print('seen')")).rename(desk.folder / "データベース 復旧.ipynb")
+    assert desk.command("start", "データベース 復旧.ipynb").returncode == 0
+    assert "-データベース-復旧-" in desk.run.name
+    assert [path.name for path in desk.run.glob("*.ipynb")] == ["データベース-復旧.ipynb"]
+    assert desk.command("verify", "データベース").returncode == 0
+    exported = desk.command("export", "データベース", "--markdown")
+    assert exported.stdout.endswith("データベース-復旧.md\n")
+    assert desk.run.name in desk.command("runs").stdout
+
+
 def test_torn_last_line_is_reported_and_saved(desk: Desk) -> None:
     desk.book(code("print('seen')", id="one"))
     assert desk.unattended().returncode == 0

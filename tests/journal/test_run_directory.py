@@ -79,7 +79,16 @@ def test_creation_failure_names_path(tmp_path: Path) -> None:
         ("Restore the DB (v2).ipynb", "Restore-the-DB-v2"),
         ("-rf.ipynb", "rf"),
         (".hidden.ipynb", "hidden"),
-        ("пример.ipynb", "runbook"),
+        ("пример.ipynb", "пример"),
+        ("データベース 復旧（本番）.ipynb", "データベース-復旧-本番"),
+        ("क्षेत्र-बदलें.ipynb", "क्षेत्र-बदलें"),
+        ("Sauvegarde d'été.ipynb", "Sauvegarde-d-été"),
+        ("e\u0301te\u0301.ipynb", "été"),
+        ("a--b.ipynb", "a--b"),
+        ("🔥.ipynb", "runbook"),
+        ("\udcff.ipynb", "runbook"),
+        ("\u202eabc.ipynb", "abc"),
+        ("𐌰" * 200 + ".ipynb", "𐌰" * 45),
         ("a\nb;c'd.ipynb", "a-b-c-d"),
         ("x" * 200 + ".ipynb", "x" * 60),
     ],
@@ -94,7 +103,23 @@ def test_runbook_name_is_sanitized_for_file_names(tmp_path: Path, runbook: str, 
 def test_notebook_path_stays_in_folder_for_any_name(name: str) -> None:
     notebook = RunDirectory(Path("/runs/one")).notebook(name)
     assert notebook.parent == Path("/runs/one")
-    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.ipynb", notebook.name)
+    assert re.fullmatch(r"\w[\w.-]*\.ipynb", re.sub(r"[^\x00-\x7f]", "a", notebook.name))
+    assert len(notebook.name.encode()) < 200
+
+
+def test_notebook_of_an_older_run_keeps_its_name() -> None:
+    run = RunDirectory(Path("/runs/20260101-000000-runbook-ab12"))
+    assert run.notebook("/srv/пример.ipynb").name == "runbook.ipynb"
+
+
+def test_letters_that_file_names_cannot_hold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("latin-1"))
+    assert new_id(Path("für пример.ipynb"), NOON)[:-4] == "20261123-120000-für-"
+
+
+def test_a_run_is_found_by_letters_in_any_normal_form(tmp_path: Path) -> None:
+    (run,) = kept(tmp_path, "20260101-000000-été-ab12")
+    assert find(tmp_path, "e\u0301te\u0301") == run
 
 
 def test_run_directory_has_paths_of_its_files() -> None:

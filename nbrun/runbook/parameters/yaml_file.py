@@ -31,8 +31,7 @@ def read_file(path: Path) -> dict[str, RawValue]:
     """
     events = _events(path, _text(path))
     first = next(events, None)
-    is_empty = _kind(first) == "Scalar" and first.style is None and _core(first.value) is None
-    if first is None or is_empty:
+    if first is None or _is_null(first):
         raise ParameterError(
             f"{path}: has no values: write lines such as `name: value`, or {{}} if none is meant"
         )
@@ -42,6 +41,10 @@ def read_file(path: Path) -> dict[str, RawValue]:
     if next(events, None) is not None:
         raise ParameterError(f"{path}: more than one YAML document: keep one")
     return found
+
+
+def _is_null(event: Any) -> bool:
+    return _kind(event) == "Scalar" and event.style is None and _core(event.value) is None
 
 
 def _text(path: Path) -> str:
