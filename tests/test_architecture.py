@@ -179,7 +179,11 @@ def test_engine_prints_nothing(module: str) -> None:
             {"kernel.ipython_interrupts", "kernel.ipython_failures", "kernel.ipython_prelude"},
         ),
         (("papermill",), {"runbook.parameters.injection"}),
-        (("nbformat",), {"runbook.loader", "kernel.process", "runbook.parameters.injection"}),
+        (
+            ("nbformat",),
+            {"runbook.loader", "runbook.validation", "kernel.process"}
+            | {"runbook.parameters.injection"},
+        ),
         (("jsonlines",), {"journal.writer"}),
         (
             ("typer",),

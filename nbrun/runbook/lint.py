@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nbrun.errors import NbrunError
-from nbrun.runbook import contract, notebook
+from nbrun.runbook import contract, loader, notebook
 from nbrun.runbook.contract import ContractContext
+from nbrun.runbook.parameters import resolve
 from nbrun.runbook.parameters.declarations import (
     Declarations,
     declarations_of,
@@ -71,6 +72,7 @@ class _Subject:
         cells: as nbrun reads them.
         raw: as they are in the file.
         surplus: the numbers of the cells that are tagged as parameters in vain.
+        ignored: notices of what the schema of notebooks does not allow.
     """
 
     path: Path
@@ -80,6 +82,7 @@ class _Subject:
     declarations: Declarations
     context: ContractContext
     surplus: list[int]
+    ignored: tuple[str, ...]
 
     @property
     def is_python(self) -> bool:
@@ -104,20 +107,29 @@ def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> li
 
 
 def _load(path: Path, defaults: Mapping[str, Any]) -> _Subject:
-    data = notebook.read_bytes(path)
-    document = notebook.parse(path, data)
-    notebook.check_metadata(path, document)
-    metadata = document["metadata"]
+    """Read the notebook as a run does.
+
+    Raises:
+        NbrunError: a run would refuse the notebook, or the schema of its parameters.
+    """
+    read = loader.read(path)
+    metadata = read.metadata
     language = language_name(notebook.kernel_name(metadata), notebook.language(metadata))
-    declarations = declarations_of(document, language)
+    declarations = declarations_of(read.node, language)
+    resolve.check_defaults(declarations)
     own = metadata.get("nbrun", {}).get("defaults", {})
     # A question may name any declared parameter: the operator can give its value.
     known = dict.fromkeys(declarations.parameters, "") | declarations.literal_defaults()
     merged = {**defaults, **(own if isinstance(own, dict) else {})}
-    context = ContractContext(merged, known, declarations.secrets)
-    raw = notebook.saved_cells(path, data)
     return _Subject(
-        path, document["cells"], raw, metadata, declarations, context, surplus_cells(document)
+        path=path,
+        cells=read.node["cells"],
+        raw=notebook.saved_cells(path, notebook.read_bytes(path)),
+        metadata=metadata,
+        declarations=declarations,
+        context=ContractContext(merged, known, declarations.secrets),
+        surplus=surplus_cells(read.node),
+        ignored=read.ignored,
     )
 
 
@@ -130,8 +142,11 @@ def _of_notebook(subject: _Subject) -> Iterator[Finding]:
 
     for fault in contract.notebook_faults(subject.metadata):
         yield whole("error", "contract", fault)
-    if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in subject.cells):
-        yield whole("error", "notebook", "nothing to run: no code cell has any source")
+    if notebook.kernel_name(subject.metadata) is None:
+        message = "names no kernel: choose one in Jupyter, or start it with --kernel"
+        yield whole("error", "kernel", message)
+    for notice in subject.ignored:
+        yield whole("warning", "schema", notice)
     counts = [cell.get("execution_count", cell.get("prompt_number")) for cell in subject.raw]
     run = [count for count in counts if isinstance(count, int)]
     if run != sorted(run):

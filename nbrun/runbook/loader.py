@@ -10,7 +10,7 @@ from typing import Any
 
 from nbrun.core.model import Contract, Narration, Step
 from nbrun.errors import RunbookError
-from nbrun.runbook import contract, notebook
+from nbrun.runbook import contract, notebook, validation
 from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.notebook import short
 
@@ -35,12 +35,14 @@ class Notebook:
         sha256: the hex digest of the file's bytes.
         node: the notebook's JSON in plain dicts. nbformat's nodes need several times the memory.
         notices: what was corrected.
+        ignored: those of the notices that are about faults which the schema does not allow.
     """
 
     path: Path
     sha256: str
     node: dict[str, Any]
     notices: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -102,13 +104,13 @@ def parse(path: Path) -> ParsedNotebook:
 
 
 def validate(parsed: ParsedNotebook) -> Notebook:
-    """Check a parsed notebook against nbformat's schema.
+    """Check a parsed notebook against nbformat's schema. Faults that do not matter are removed.
 
     Raises:
         RunbookError: as `read` does.
     """
-    _refuse_invalid(parsed.path, parsed.document)
-    return Notebook(parsed.path, parsed.sha256, parsed.document, parsed.notices)
+    document, ignored = validation.validate(parsed.path, parsed.document)
+    return Notebook(parsed.path, parsed.sha256, document, parsed.notices + ignored, ignored)
 
 
 def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
@@ -196,27 +198,6 @@ def _quiet() -> Iterator[None]:
 def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:
     if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells):
         raise RunbookError(f"{path}: nothing to run: no code cell has any source. Add one")
-
-
-def _refuse_invalid(path: Path, document: dict[str, Any]) -> None:
-    import nbformat
-
-    try:
-        nbformat.validate(document)
-    except nbformat.ValidationError as error:
-        raise RunbookError(_schema_fault(path, error)) from None
-
-
-def _schema_fault(path: Path, error: Any) -> str:
-    place = list(error.relative_path)
-    where = str(path)
-    if place[:1] == ["cells"] and len(place) > 1:
-        where += f", cell {place[1] + 1}"
-        place = place[2:]
-    key = f"{'.'.join(map(str, place))}: " if place else ""
-    message = " ".join(str(error.message).split())
-    message = message if len(message) <= 160 else f"{message[:159]}…"
-    return f"{where}: not a valid notebook: {key}{message}: correct it in Jupyter"
 
 
 def _narration(cell: Any) -> Narration:

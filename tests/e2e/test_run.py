@@ -12,6 +12,21 @@ from tests.support.terminal import Desk
 SAVE = "from pathlib import Path; Path('values').write_text(repr(values))"
 
 
+def test_notebook_with_unknown_keys_runs_with_notice(desk: Desk) -> None:
+    desk.book(
+        markdown("# Check", outputs=[], execution_count=0),
+        code("print('ran')", id="one", metadata={"name": 5}, azdata_cell_guid="x"),
+        metadata={"kernelspec": {"display_name": "SQL"}, "language_info": {}},
+    )
+    assert desk.command("check", "runbook.ipynb").returncode == 2
+    assert desk.unattended().returncode == 2
+    ended = desk.unattended("--kernel", "python3")
+    assert ended.returncode == 0, ended.stderr
+    assert "nbformat does not know (outputs, execution_count, azdata_cell_guid)" in ended.stdout
+    assert desk.printed("one") == "ran\n"
+    desk.notebook()  # is valid
+
+
 def test_run_executes_every_step_in_order_and_exits_0(desk: Desk) -> None:
     desk.book(
         markdown("# Say **hello**"),

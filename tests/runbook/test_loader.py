@@ -124,8 +124,6 @@ def test_file_that_is_not_a_notebook_refused(tmp_path: Path, content: bytes, mes
         ({"metadata": {"x": 2**63}}, "more than 64 bits"),
         ({"metadata": {"x": ["\ud800"]}}, "surrogate"),
         ({"metadata": {"\udfff": 1}}, "surrogate"),
-        ({"metadata": {"kernelspec": {"name": 3}}}, "metadata.kernelspec"),
-        ({"surplus": 1}, "surplus"),
     ],
 )
 def test_invalid_notebook_refused(tmp_path: Path, changes: Any, message: str) -> None:
@@ -144,18 +142,71 @@ def test_invalid_notebook_refused(tmp_path: Path, changes: Any, message: str) ->
         (code(cell_type=["code"]), "unknown cell type ['code']"),
         (code(tags="parameters"), "its tags must be a list of strings, not 'parameters'"),
         (code(tags=["a", 1]), "its tags must be a list of strings"),
-        (code(tags=["a", "a"]), "metadata.tags"),
+        (code(tags=["a,b"]), "metadata.tags"),
         (code(metadata={"nbrun": []}), "metadata.nbrun must be an object, not []"),
         (code() | {"metadata": 1}, "its metadata must be an object, not 1"),
-        (code(metadata={"name": 5}), "metadata.name"),
-        (code(surplus=1), "surplus"),
-        (markdown("x", attachments=5), "attachments"),
     ],
 )
 def test_invalid_cell_refused_by_its_number(tmp_path: Path, cell: Any, expected: str) -> None:
     message = refusal(tmp_path, notebook(code(), cell))
     assert message.startswith(", cell 2: ")
     assert expected in message
+
+
+UNKNOWN = "keys that nbformat does not know"
+INVALID = "metadata or attachments that are not valid"
+
+
+@pytest.mark.parametrize(
+    ("cells", "notice"),
+    [
+        ([markdown("x", outputs=[], execution_count=0)], f"{UNKNOWN} (outputs, execution_count)"),
+        ([markdown("x", outputs=[])] * 3, f"{UNKNOWN} (outputs × 3)"),
+        ([code(surplus=1), raw("x", surplus=1, y=2)], f"{UNKNOWN} (surplus × 2, y)"),
+        ([code(attachments={})], f"{UNKNOWN} (attachments)"),
+        ([code(**{"a\x1b b": 1})], f"{UNKNOWN} ('a\\x1b b')"),
+        ([markdown("x", attachments=5)], f"{INVALID} (attachments)"),
+        ([markdown("x", attachments={"a": {"image/png": 5}})], f"{INVALID} (attachments)"),
+        ([code(metadata={"name": 5, "collapsed": "no"})], f"{INVALID} (collapsed, name)"),
+        ([code(metadata={"jupyter": None, "kept": 5})], f"{INVALID} (jupyter)"),
+        ([code(tags=["a", "", "a"])], "empty or repeated tags ('', a)"),
+    ],
+)
+def test_fault_of_cell_that_concerns_no_run_is_ignored_with_notice(
+    tmp_path: Path, cells: Any, notice: str
+) -> None:
+    path = write(tmp_path, notebook(code(id="a"), *cells))
+    nb = read(path)
+    assert nb.ignored == (f"cells have {notice}: ignored",)
+    assert set(nb.ignored) <= set(nb.notices)
+    nbformat.validate(nb.node)
+
+
+@pytest.mark.parametrize(
+    ("keys", "notice"),
+    [
+        ({"surplus": 1}, f"{UNKNOWN} (surplus)"),
+        ({"metadata": {"kernelspec": {"name": 3}}}, f"{INVALID} (kernelspec)"),
+        ({"metadata": {"kernelspec": {"display_name": "Python"}}}, f"{INVALID} (kernelspec)"),
+        ({"metadata": {"language_info": {}, "title": 3}}, f"{INVALID} (language_info, title)"),
+        ({"metadata": {"orig_nbformat": None}}, f"{INVALID} (orig_nbformat)"),
+    ],
+)
+def test_fault_of_notebook_that_concerns_no_run_is_ignored_with_notice(
+    tmp_path: Path, keys: Any, notice: str
+) -> None:
+    nb = read(write(tmp_path, notebook(code(id="a"), **keys)))
+    assert nb.ignored == (f"the notebook has {notice}: ignored",)
+    nbformat.validate(nb.node)
+
+
+def test_valid_keys_stay_beside_ignored_ones(tmp_path: Path) -> None:
+    cell = code("1", tags=["setup", "", "confirm"], metadata={"name": 5, "own": [1]}, surplus=1)
+    metadata = {"kernelspec": {"name": "python3", "language": "python"}, "title": 3, "own": 1}
+    nb = read(write(tmp_path, notebook(cell, metadata=metadata)))
+    assert nb.node["cells"][0]["metadata"] == {"tags": ["setup", "confirm"], "own": [1]}
+    spec = {"display_name": "python3", "name": "python3", "language": "python"}
+    assert nb.metadata == {"kernelspec": spec, "own": 1}
 
 
 def test_metadata_nested_too_deep_refused(tmp_path: Path) -> None:
@@ -196,7 +247,6 @@ def test_nbformat_3_upgraded_with_notice(tmp_path: Path) -> None:
     [
         {"cell_type": "heading", "level": "x", "source": "A", "metadata": {}},
         code_3("x", metadata=3),
-        code_3("x", surplus=3),
     ],
 )
 def test_invalid_nbformat_3_refused(tmp_path: Path, cell: Any) -> None:
@@ -299,14 +349,12 @@ def test_reading_prints_no_warnings_of_nbformat(tmp_path: Path) -> None:
     second = write(tmp_path, sheet(code_3("x", surplus=1), code_3("y")), "b.ipynb")
     script = (
         "import sys, pathlib, traitlets.config.application as a; a.Application.instance()\n"
-        "from nbrun.errors import RunbookError; from nbrun.runbook.loader import read\n"
-        "for name in sys.argv[1:]:\n"
-        "    try: read(pathlib.Path(name))\n"
-        "    except RunbookError: print('refused')\n"
+        "from nbrun.runbook.loader import read\n"
+        "for name in sys.argv[1:]: print(len(read(pathlib.Path(name)).ignored))\n"
     )
     argv = [sys.executable, "-W", "always", "-c", script, str(first), str(second)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("refused\n", "")
+    assert (done.stdout, done.stderr) == ("0\n1\n", "")
 
 
 def test_large_notebook_needs_no_memory_for_nbformat_nodes(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbrun.errors import ParameterError, UsageError
-from nbrun.runbook import notebook
+from nbrun.runbook import loader, notebook
 from nbrun.runbook.parameters import resolve, sources
 from nbrun.runbook.parameters.declarations import Declarations, declarations_of
 from nbrun.runbook.parameters.languages import language_name
@@ -75,11 +75,10 @@ def read_declarations(path: Path, kernel: str | None) -> Declarations:
     Raises:
         RunbookError: the file is not a notebook, or its schema is not valid.
     """
-    document = notebook.parse(path, notebook.read_bytes(path))
-    notebook.check_metadata(path, document)
-    metadata = document["metadata"]
-    kernel_name = kernel or notebook.kernel_name(metadata)
-    return declarations_of(document, language_name(kernel_name, notebook.language(metadata)))
+    parsed = loader.parse(path)
+    kernel_name = kernel or notebook.kernel_name(parsed.metadata)
+    language = language_name(kernel_name, notebook.language(parsed.metadata))
+    return declarations_of(parsed.document, language)
 
 
 def _given(options: ParameterOptions, declarations: Declarations) -> dict[str, RawValue]:

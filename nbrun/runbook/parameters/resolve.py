@@ -83,6 +83,19 @@ def resolve(
     )
 
 
+def check_defaults(declarations: Declarations) -> None:
+    """Check the schema's defaults, as a run without any given value does.
+
+    Raises:
+        ParameterError: the schema does not allow a default, or a cell would overwrite it.
+        RunbookError: the schema refers to something that is not in it.
+    """
+    parameters = {
+        name: replace(each, required=False) for name, each in declarations.parameters.items()
+    }
+    resolve(replace(declarations, parameters=parameters), {})
+
+
 def refuse_missing(missing: Sequence[Parameter]) -> None:
     """Raise ParameterError if `missing`, the required parameters without a value, is not empty."""
     if missing:
