@@ -1,9 +1,7 @@
 """Check a notebook for errors and risks as a runbook. Each rule is a small function."""
 
-import ast
 import difflib
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +17,15 @@ from nbrun.runbook.parameters.declarations import (
     surplus_cells,
 )
 from nbrun.runbook.parameters.languages import PYTHON, language_name
+from nbrun.runbook.python_syntax import syntax_fault
+from nbrun.runbook.secret_patterns import lines_with_secrets
 
 Level = Literal["error", "warning"]
-_MAGIC = re.compile(
-    r"""^([ \t]*)(?:(?:[\w.\[\]"', ]+=[ \t]*)?[%!](?:.*\\\n)*.*|.*\?\??[ \t]*)$""", re.MULTILINE
-)
+_CELL_MAGIC = re.compile(r"\s*%%(\S+)")
+_PYTHON_MAGICS = ("time", "timeit", "capture", "prun", "debug")  # their cell is Python
+_SHELLS = ("bash", "zsh", "sh", ".net-powershell")
+_PLAIN_TAG = re.compile(r"[\w -]+")
 _INPUT_CALL = re.compile(r"(?<![\w.])(?:input|getpass|getpass\.getpass)\s*\(")
-# Tokens and keys in the form in which providers issue them
-_TOKENS = re.compile(
-    r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{36,}|xox[abprs]-[\w-]{10,}|glpat-[\w-]{20,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]+"
-)
-# A variable that is named like a secret, with text assigned to it
-_NAMED_SECRET = re.compile(
-    r"(?i)\b\w*(?:password|passwd|secret|token|api_?key|private_?key)\w*\s*(?::\s*\w+\s*)?=\s*"
-    r"[rbuf]?([\"'])(?P<value>[^\"'\n]{6,})\1"
-)
-_PLACEHOLDER = re.compile(
-    r"(?i)^(?:<.*>|\{.*\}|\$.*|x+|\*+|.*(?:example|changeme|placeholder|todo).*)$"
-)
 
 
 @dataclass(frozen=True)
@@ -147,6 +135,11 @@ def _of_notebook(subject: _Subject) -> Iterator[Finding]:
         yield whole("error", "kernel", message)
     for notice in subject.ignored:
         yield whole("warning", "schema", notice)
+    outputs = sum(bool(isinstance(cell, dict) and cell.get("outputs")) for cell in subject.raw)
+    if outputs:
+        whose = f"{outputs} cells were" if outputs > 1 else "a cell was"
+        message = f"{whose} saved with outputs, which may contain secrets: clear them"
+        yield whole("warning", "output", message)
     counts = [cell.get("execution_count", cell.get("prompt_number")) for cell in subject.raw]
     run = [count for count in counts if isinstance(count, int)]
     if run != sorted(run):
@@ -180,13 +173,12 @@ def _of_cell(
     for fault in contract.faults(cell["cell_type"], metadata, subject.context):
         yield None, "error", "contract", fault
     yield from _tags(metadata)
-    yield from _secrets(source)
+    yield from _secrets(subject, cell)
     if number in subject.surplus:
         message = "tagged as parameters like a cell before it, and not read: keep one such cell"
         yield None, "warning", "parameters", message
     if cell["cell_type"] != "code":
         return
-    yield from _saved_outputs(subject.raw[number - 1])
     impact = metadata.get("nbrun", {}).get("impact", subject.context.defaults.get("impact"))
     asked = {"confirm", "type"} & {*metadata.get("nbrun", {})} or "confirm" in _tags_of(metadata)
     if impact == "destructive" and not asked:
@@ -196,8 +188,10 @@ def _of_cell(
             "destructive",
             "its impact is destructive, and it does not ask: add confirm",
         )
-    if subject.is_python:
-        yield from _syntax(source)
+    invalid = syntax_fault(source) if subject.is_python else None
+    if invalid is not None:
+        line, message = invalid
+        yield line, "error", "syntax", message
     if unattended:
         yield from _input_calls(source)
         if asked:
@@ -211,6 +205,8 @@ def _tags_of(metadata: Mapping[str, Any]) -> list[str]:
 def _tags(metadata: Mapping[str, Any]) -> Iterator[CellFinding]:
     """Find tags that are almost one of nbrun's: a misspelled tag has no effect."""
     for tag in _tags_of(metadata):
+        if not _PLAIN_TAG.fullmatch(tag):  # another tool's, such as `vcp:parameters`
+            continue
         plain = tag.strip().lower().replace("_", "-")
         near = (
             [plain]
@@ -226,45 +222,19 @@ def _tags(metadata: Mapping[str, Any]) -> Iterator[CellFinding]:
             )
 
 
-def _saved_outputs(raw: Any) -> Iterator[CellFinding]:
-    if isinstance(raw, dict) and raw.get("outputs"):
-        yield (
-            None,
-            "warning",
-            "output",
-            "it was saved with outputs, which may contain secrets: clear them",
-        )
+def _secrets(subject: _Subject, cell: Mapping[str, Any]) -> Iterator[CellFinding]:
+    for number in lines_with_secrets(cell["source"], shell=_is_shell(subject, cell)):
+        yield number, "error", "secret", "looks like a secret: make it a secret parameter"
 
 
-def _secrets(source: str) -> Iterator[CellFinding]:
-    for number, line in enumerate(source.splitlines(), start=1):
-        named = _NAMED_SECRET.search(line)
-        if _TOKENS.search(line) or (named and not _PLACEHOLDER.match(named["value"])):
-            yield number, "error", "secret", "looks like a secret: make it a secret parameter"
-
-
-def _syntax(source: str) -> Iterator[CellFinding]:
-    """Find Python that does not parse after IPython's magics are replaced by `pass`."""
-    if source.lstrip().startswith("%%"):
-        return
-    without = _MAGIC.sub(lambda magic: magic[1] + "pass" + "\n" * magic[0].count("\n"), source)
-    if _parse_error(source) is None:
-        return
-    error = _parse_error(without)
-    if isinstance(error, SyntaxError):
-        yield error.lineno, "error", "syntax", f"not valid Python: {error.msg}"
-    elif error is not None:
-        yield None, "error", "syntax", f"can't be parsed as Python: {error}"
-
-
-def _parse_error(source: str) -> Exception | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return error
-    return None
+def _is_shell(subject: _Subject, cell: Mapping[str, Any]) -> bool:
+    magic = _CELL_MAGIC.match(cell["source"])
+    is_shell_language = subject.declarations.language in _SHELLS
+    return (
+        cell["cell_type"] != "code"
+        or is_shell_language
+        or (magic is not None and magic[1] not in _PYTHON_MAGICS)
+    )
 
 
 def _input_calls(source: str) -> Iterator[CellFinding]:

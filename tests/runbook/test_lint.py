@@ -67,7 +67,8 @@ def test_examples_have_no_findings(name: str) -> None:
         (code("a = 1\npassword = 'correct horse'"), 2, "error", "secret"),
         (code("key = 'AKIAIOSFODNN7ABCDEFG'"), 1, "error", "secret"),
         (markdown("-----BEGIN RSA PRIVATE KEY-----"), 1, "error", "secret"),
-        (code("1", outputs=[{"output_type": "stream"}]), None, "warning", "output"),
+        (code("%env DB_SECRET=hunter2"), 1, "error", "secret"),
+        (code("%%bash\nexport TOKEN=hunter2"), 2, "error", "secret"),
     ],
 )
 def test_each_rule_finds_its_fault(
@@ -85,6 +86,12 @@ def test_each_rule_finds_its_fault(
         "if True:\n    !ls \\\n      -l\n    y = 1",
         "len?",
         "x = ('%s'\n     % 5)",
+        "    indented = 1\n    also = 2",
+        "x = '''\n%s\n!not a command\n''' % 5",
+        "x = 5 \\\n%3",
+        "if x:\n    %time f(x)\nelse:\n    ?x",
+        ">>> 1 + 1",
+        "rows = %sql select * from t where x = 'a'",
         "await thing()",
         "password = getpass()",
         "token = ''",
@@ -96,6 +103,34 @@ def test_each_rule_finds_its_fault(
 )
 def test_valid_source_has_no_findings(tmp_path: Path, source: str) -> None:
     assert found(tmp_path, code(source)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("    a = 1\n    if:\n", 2),
+        ("!ls \\\n  -l \\\n  /\nif:", 4),
+        ("%time x\nx = '''\n%s", 2),
+    ],
+)
+def test_syntax_error_beside_magic_is_found_with_its_line(
+    tmp_path: Path, source: str, line: int
+) -> None:
+    assert found(tmp_path, code(source)) == [(1, line, "error", "syntax")]
+
+
+def test_saved_outputs_are_one_finding(tmp_path: Path) -> None:
+    cells = [code(str(n), outputs=[{"output_type": "stream"}]) for n in range(3)]
+    path = write(tmp_path, notebook(*cells, metadata=PYTHON))
+    (finding,) = findings(path, {}, unattended=False)
+    assert str(finding).endswith(
+        ": warning: 3 cells were saved with outputs, which may contain secrets: clear them [output]"
+    )
+
+
+@pytest.mark.parametrize("tag", ["vcp:parameters", "ploomber.setup", "x/confirm", "hide-input"])
+def test_tag_of_another_tool_is_no_typo(tmp_path: Path, tag: str) -> None:
+    assert found(tmp_path, code("1", tags=[tag])) == []
 
 
 def test_other_languages_are_not_parsed_as_python(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ No code is run. A Python cell is parsed by `ast`, a cell of another language lin
 
 import ast
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -67,6 +68,7 @@ def python_parameters(source: str) -> dict[str, Parameter]:
 
     If the cell does not parse even without its magics, each line that parses counts.
     """
+    source = textwrap.dedent(source)  # IPython runs an indented cell too
     for candidate in (source, _MAGIC.sub("", source)):
         found = _parse(candidate)
         if found is not None:

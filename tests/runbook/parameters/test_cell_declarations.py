@@ -120,6 +120,7 @@ def test_names_defaults_and_comments_found_in_order() -> None:
 
 def test_cell_with_magics_or_broken_line_still_declares() -> None:
     assert list(declaring("%matplotlib inline\n!ls\nx = [\n1]\n")) == ["x"]
+    assert list(declaring("    x = 1\n    y = 2\n")) == ["x", "y"]
     assert list(declaring("x: int = 3\ny = = 4\nz = 'a'")) == ["x", "z"]
 
 

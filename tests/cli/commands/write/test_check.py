@@ -83,3 +83,21 @@ def test_ignored_faults_are_one_warning_each(tmp_path: Path) -> None:
     told = run("check", path)
     expected = "warning: cells have keys that nbformat does not know (outputs × 3): ignored"
     assert told.output == f"{path}: {expected} [schema]\n"
+
+
+def test_real_notebook_gets_one_finding_for_outputs_and_none_for_its_habits(tmp_path: Path) -> None:
+    saved = [{"output_type": "stream", "name": "stdout", "text": "x"}]
+    cells = [
+        code("    a = 1\n    b = 2", outputs=saved, tags=["vcp:parameters"]),
+        code("query = '''\n%s\n''' % 1"),
+        code("token_file = '/run/secrets/token'\npassword = '<password>'", outputs=saved),
+        code("!docker run -e SA_PASSWORD=Str0ng!Pass mssql\n%env API_SECRET=hunter2"),
+    ]
+    path = str(write(tmp_path, notebook(*cells)))
+    told = run("check", path, "--json")
+    found = [json.loads(line) for line in told.output.splitlines()]
+    assert [(each["cell"], each["line"], each["rule"]) for each in found] == [
+        (None, None, "output"),
+        (4, 1, "secret"),
+        (4, 2, "secret"),
+    ]
