@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from nbrun.core import events as ev
+from nbrun.core import unredacted
 from nbrun.core.events import Event
 from nbrun.core.secret_encodings import encoded_forms
 from nbrun.errors import SecretUnknownError
@@ -22,11 +23,6 @@ _PATTERN_PLACEHOLDER = "[redacted]"
 _MAX_HELD_LINE = 65536  # characters: a longer unfinished line is not held back for a pattern
 _SECRET = re.compile(r"\[secret:([^\]:\n]+)(?::[^\]\n]+)?\]")
 _PLACEHOLDER = re.compile(r"(\[(?:secret|redacted):[^\]\n]+\])")
-
-# Fields that nbrun itself reads: its own words, and ids that connect events to the plan.
-_UNREDACTED_FIELDS = frozenset(
-    ("run", "step", "id", "tags", "kind", "kinds", "outcome", "cause", "decision")
-)
 
 
 class Redaction:
@@ -208,15 +204,8 @@ class Redaction:
                 return self.redact_text(value)
             case int() | float() if str(value) in self._forms:
                 return self._forms[str(value)]
-            case ev.RunStarted():
-                return self._redact_struct(
-                    value, parameters=self.redact_parameters(value.parameters)
-                )
-            case ev.Output(output=output):
-                output_type = {key: output[key] for key in ("output_type",) if key in output}
-                return self._redact_struct(value, output=self.redact(output) | output_type)
-            case ev.Stopped():
-                return self._redact_struct(value, reason=value.reason)
+            case ev.RunStarted(parameters=parameters):
+                return self._redact_struct(value, parameters=self.redact_parameters(parameters))
             case msgspec.Struct():
                 return self._redact_struct(value)
             case dict():
@@ -229,8 +218,9 @@ class Redaction:
         changed = {
             name: self._redact_field(name, getattr(value, name))
             for name in value.__struct_fields__
-            if name not in _UNREDACTED_FIELDS
+            if name not in unredacted.FIELDS
         }
+        changed |= unredacted.exceptions(value, self.redact)
         return msgspec.structs.replace(value, **changed | preset)
 
     def _redact_field(self, name: str, value: Any) -> Any:

@@ -10,6 +10,7 @@ from nbrun.audit import ssh_signatures
 from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import model
+from nbrun.core.common_words import common_secrets
 from nbrun.core.redaction import Redaction
 from nbrun.errors import SignatureError, UsageError
 from nbrun.journal import run_directory
@@ -71,6 +72,17 @@ class CheckedRequest:
                 f"{variable} is set, and this runbook has no such parameter"
                 for variable in unmatched
             )
+            + self._common_secret_notices()
+        )
+
+    def _common_secret_notices(self) -> tuple[str, ...]:
+        sources = (cell["source"] for cell in self.notebook.node["cells"])
+        place = (str(self.notebook.path), str(self.cwd), self.kernelspec)
+        common = common_secrets(self.parameters.secret_values, (*place, *sources))
+        return tuple(
+            f"the secret {name} is a common word, or the runbook contains it: a reader can guess "
+            "it from the text around its placeholders. Choose another value"
+            for name in common
         )
 
 

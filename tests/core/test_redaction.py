@@ -17,6 +17,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbrun.core import events as ev
+from nbrun.core.common_words import common_secrets
+from nbrun.core.model import Contract, Identity, Operator, Policy, RoleTaken
 from nbrun.core.redaction import Redaction
 from nbrun.core.secret_encodings import MIN_SECRET_LENGTH, secret_fault
 from nbrun.errors import SecretUnknownError
@@ -238,6 +240,80 @@ def test_fields_that_nbrun_reads_are_not_redacted(build: Any) -> None:
     seen = redaction.redact_event(event)[-1]
     assert type(seen) is type(event)
     assert msgspec.json.decode(msgspec.json.encode(seen), type=ev.Event) == seen
+
+
+WORDS = (
+    "python",
+    "postgres",
+    "jupyter",
+    "boolean",
+    "metadata",
+    "completed",
+    "/srv/postgres",
+    "4711",
+)
+
+
+def test_paths_kernels_and_ids_stay_though_a_secret_is_part_of_them() -> None:
+    redaction = Redaction({f"s{number}": word for number, word in enumerate(WORDS)})
+    schema = {"parameters": {"properties": {"postgres": {"type": "boolean", "default": "python"}}}}
+    spec = {"name": "python3", "display_name": "Python"}
+    event = run_started(
+        [step(1, contract=Contract(typed="postgres", approve="postgres"))],
+        runbook="/srv/postgres/failover.ipynb",
+        cwd="/srv/postgres",
+        kernelspec="python3",
+        operator=Operator(uid=1, name="postgres", via="/dev/pts/1"),
+        metadata={"kernelspec": spec, "nbrun": schema, "title": "postgres"},
+        policy=Policy(sign="/srv/postgres/key", forward=("python3", "send.py")),
+        role=RoleTaken(
+            name="postgres",
+            keys={"unix_user": "postgres"},
+            env={"HOST": "postgres"},
+            identities=(Identity(kind="unix", who="postgres"),),
+        ),
+        versions={"python": "3.11"},
+        reason="postgres fails",
+    )
+    (seen,) = redaction.redact_event(event)
+    assert isinstance(seen, ev.RunStarted)
+    assert seen.role is not None
+    assert event.role is not None
+    for name in ("runbook", "cwd", "kernelspec", "operator", "policy", "versions"):
+        assert getattr(seen, name) == getattr(event, name)
+    assert seen.steps[0].contract == event.steps[0].contract
+    assert (seen.role.name, seen.role.keys) == ("postgres", {"unix_user": "postgres"})
+    assert seen.role.identities == event.role.identities
+    assert seen.metadata["kernelspec"] == spec
+    shown = {"type": "boolean", "default": "[secret:s0]"}
+    assert seen.metadata["nbrun"] == {"parameters": {"properties": {"postgres": shown}}}
+    # What nbrun only shows is redacted.
+    assert seen.metadata["title"] == "[secret:s1]"
+    assert seen.role.env == {"HOST": "[secret:s1]"}
+    assert seen.reason == "[secret:s1] fails"
+
+
+def test_keys_of_outputs_stay_though_a_secret_equals_them() -> None:
+    words = ("metadata", "traceback", "text/html", "stdout", "children", "jupyter", "description")
+    redaction = Redaction({f"s{number}": word for number, word in enumerate(words)})
+    view = "application/vnd.jupyter.widget-view+json"
+    (seen,) = redaction.redact_event(output(display(**{view: {"model_id": "a"}, "text/html": "x"})))
+    assert isinstance(seen, ev.Output)
+    assert list(seen.output["data"]) == [view, "text/html"]
+    assert "metadata" in seen.output
+    (seen,) = redaction.redact_event(output(ERROR | {"evalue": "of stdout"}))
+    assert isinstance(seen, ev.Output)
+    assert list(seen.output) == ["output_type", "ename", "evalue", "traceback"]
+    assert seen.output["evalue"] == "of [secret:s3]"
+    models = {"m1": {"children": ["m2"], "description": "of stdout"}}
+    (changed,) = redaction.redact_event(ev.WidgetsChanged(step="s1", attempt=1, models=models))
+    assert isinstance(changed, ev.WidgetsChanged)
+    assert changed.models == {"m1": {"children": ["m2"], "description": "of [secret:s3]"}}
+
+
+def test_common_secret_is_found_by_word_or_in_runbook() -> None:
+    secrets = {"a": "postgres", "b": "IMPORTLIB", "c": "hunter2", "d": 443443, "e": "correct horse"}
+    assert common_secrets(secrets, ["port = 443443", "'hunter'"]) == ["a", "b", "d"]
 
 
 def test_secret_number_is_redacted_as_number_and_text() -> None:

@@ -279,6 +279,37 @@ def test_resume_without_the_kernel_asks_for_secrets_again(desk: Desk) -> None:
     assert not any(digest.encode() in journal for digest in digests)
 
 
+@pytest.mark.parametrize("secret", ["postgres", "python"])
+def test_run_with_secret_that_its_path_or_kernel_contains_is_resumed(
+    desk: Desk, secret: str
+) -> None:
+    (desk.folder / "postgres").mkdir()
+    path = "postgres/runbook.ipynb"
+    parameters = code("token = ''", tags=["parameters"])
+    gate = {"nbrun": {"confirm": "Drop it?", "type": "postgres"}}
+    checks = code("import os; assert os.path.exists('go')", id="fail", metadata=gate)
+    desk.book(parameters, checks).rename(desk.folder / path)
+    desk.variables["VAULT"] = secret
+    terminal = desk.open("start", path, "-p", "token=@env:VAULT")
+    terminal.until("the secret token is a common word, or the runbook contains it")
+    terminal.answer("step 3>", "go")
+    terminal.answer("type postgres to confirm:", "postgres")
+    terminal.prompted("step 3>")
+    desk.kill_supervisor()
+    terminal.wait()
+    started = desk.events(ev.RunStarted)[0]
+    assert (started.runbook, started.kernelspec) == (str(desk.folder / path), "python3")
+    (desk.folder / "postgres/go").touch()
+    resumed = desk.open("resume", "-p", "token=@env:VAULT")
+    resumed.answer("step 3>", "r")
+    resumed.answer("type postgres to confirm:", "postgres")
+    resumed.answer("go back):", "")
+    assert resumed.wait() == 3
+    desk.notebook()
+    assert "runs        1:" in desk.command("review", path).stdout
+    assert desk.command("verify", "last").returncode == 0
+
+
 def test_resume_refuses_a_parameter_that_is_not_secret(desk: Desk) -> None:
     refusals = {
         "db=y": "parameter 'db' (-p): was not a secret when the run began, so its value",
