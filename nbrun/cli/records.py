@@ -67,11 +67,14 @@ def runs(
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each run.")
     ] = False,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="List only runs that wait for a person.")
+    ] = False,
 ) -> None:
     """List runs, newest first."""
     from nbrun.cli.commands.records import runs as command
 
-    raise typer.Exit(command.show(runs_dir, json=json))
+    raise typer.Exit(command.show(runs_dir, json=json, waiting=waiting))
 
 
 def review(

@@ -11,6 +11,8 @@ from nbrun.journal.codec import DECODE_ERRORS
 from nbrun.journal.first_last import open_ends
 
 _HEAD = 160  # bytes at the start of a line, which name its event
+_OUTPUT = b'"event":"output'
+_LATE = b'"late":true'
 _ENDS_RUN = b'"event":"run.finished"'
 
 
@@ -54,6 +56,16 @@ def read_start_and_end(path: Path) -> tuple[RunStart | None, RunEnd | None]:
         return start, _run_ends.decode(last) if has_ended and last is not None else None
     except DECODE_ERRORS as error:
         raise _damage(path, error) from error
+
+
+def ends_with_output(path: Path) -> bool:
+    """Return True if the last line is an output of an attempt that has not ended.
+
+    Such a run does not wait, and its journal may be long. Raises OSError.
+    """
+    with open_ends(path) as ends:
+        last = ends.last_line() or b""
+    return _OUTPUT in last[:_HEAD] and _LATE not in last
 
 
 def read_start(path: Path) -> RunStart | None:

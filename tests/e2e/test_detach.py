@@ -176,9 +176,12 @@ def test_unattended_failure_waits_with_its_kernel(desk: Desk) -> None:
     assert ended.returncode == 8
     assert f"nbrun attach {desk.run.name}" in ended.stderr
     assert desk.events(ev.RunFinished) == []
+    listed = desk.command("runs", "--waiting")
+    assert "waiting at step 2: failed · since 20" in listed.stdout
     again = desk.open("attach")
     finish(desk, again)
     assert "42" in again.text()
+    assert "no run waits" in desk.command("runs", "--waiting").stdout
 
 
 def test_wait_for_ends_a_run_that_nobody_attaches_to(desk: Desk) -> None:

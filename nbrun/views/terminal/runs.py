@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.style import Style
@@ -12,13 +12,22 @@ from rich.text import Text
 from nbrun.views.text import phrases
 from nbrun.views.text.sanitize import plain
 
-_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow"}
+_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "waiting": "magenta"}
+
+
+class WaitingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and why a run waits for a person, since when (RFC 3339), and for whom."""
+
+    place: str
+    reason: str
+    since: str
+    waits_for: str
 
 
 class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the list.
 
-    `status`: the outcome; else `running`, `interrupted`, or what is wrong with the run.
+    `status`: the outcome; else `running`, `waiting`, `interrupted`, or what is wrong with the run.
     `kernel_alive`: the run was interrupted, and its kernel is still running. `started`: RFC 3339.
     `duration`: seconds. `off_script` and `duration` are None until the run ends.
     """
@@ -32,15 +41,17 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
     off_script: bool | None = None
     kernel_alive: bool = False
+    waiting: WaitingRun | None = None
 
 
-def listing(runs: list[ListedRun], runs_dir: str) -> RenderableType:
+def listing(runs: list[ListedRun], runs_dir: str, *, waiting: bool = False) -> RenderableType:
     """Return two lines for each run, in the order given: id and status, then the facts.
 
-    An id is never cut, so that it can be copied. `runs_dir` is named if there are no runs.
+    An id is never cut, so that it can be copied. `runs_dir` is named if there are no runs, and
+    `waiting` says that only runs that wait are listed.
     """
     if not runs:
-        return Text(plain(f"no runs in {runs_dir}"))
+        return Text(plain(f"{'no run waits' if waiting else 'no runs'} in {runs_dir}"))
     return _Listing(runs)
 
 
@@ -51,9 +62,9 @@ class _Listing:
         self._runs = runs
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = max(len(run.run) for run in self._runs) + 2
+        width = max(cell_len(plain(run.run)) for run in self._runs) + 2
         for run in self._runs:
-            yield Segment(plain(run.run).ljust(width))
+            yield Segment(set_cell_size(plain(run.run), width))
             yield Segment(plain(_status(run)), _style(console, run))
             took = "" if run.duration is None else f" · {phrases.duration(run.duration)}"
             yield Segment(f"{took}\n")
@@ -65,6 +76,10 @@ class _Listing:
 
 
 def _status(run: ListedRun) -> str:
+    if run.waiting:
+        wait = run.waiting
+        since = f"since {phrases.timestamp(wait.since)}"
+        return f"waiting at {wait.place}: {wait.reason} · {since} · for {wait.waits_for}"
     status = f"{run.status}, off script" if run.off_script else run.status
     return status + ", its kernel is still alive" * run.kernel_alive
 

@@ -49,6 +49,14 @@ def test_listing_keeps_order_and_aligns_status():
     assert [line for line in shown(one, other) if line] == ["bbbb  running", "a     failed"]
 
 
+def test_wide_characters_in_id_keep_the_alignment():
+    wide = ListedRun(run="データ", status="running")
+    assert shown(ListedRun(run="a", status="failed"), wide)[::2] == [
+        "a       failed",
+        "データ  running",
+    ]
+
+
 def test_empty_listing_names_folder():
     assert shown() == ["no runs in /var/runs"]
 

@@ -1,0 +1,51 @@
+"""What a run that stands still waits for, in words: for lists of runs."""
+
+from nbrun.core.approval import pending_approval
+from nbrun.core.state import Phase, RunState
+from nbrun.views.text.phrases import OUTCOMES
+
+_REASONS = {
+    "kernel_died": "the kernel is dead",
+    "kernel_restarted": "the kernel was restarted",
+    "fill": "to be completed",
+    "step_mode": "step by step",
+    "paused": "paused",
+    "returned": "paused",
+    "moved": "moved here",
+    "confirm": "asks for confirmation",
+    "manual": "to be done by hand",
+    "indeterminate": "nobody saw it end",
+}
+
+
+def place_and_reason(state: RunState) -> tuple[str, str] | None:
+    """Return `step 4` and `failed`, where and why a run waits for a person; None if not waiting."""
+    asked = state.input_wanted
+    if asked is not None:
+        return _place(state, asked.step) or "an inserted cell", "asks for input"
+    if state.phase is not Phase.STOPPED or state.stop is None:
+        return None
+    return _place(state, state.stop.step) or "the end", _reason(state)
+
+
+def _place(state: RunState, step: str | None) -> str:
+    known = state.steps.get(step) if step is not None else None
+    return f"step {known.step.number}" if known else ""
+
+
+def _reason(state: RunState) -> str:
+    if pending_approval(state) is not None:
+        return "needs approval"
+    if state.stop is not None and state.stop.reason != "step_failed":
+        return _REASONS[state.stop.reason]
+    outcome = state.current.outcome if state.current else None
+    return "failed" if outcome in (None, "ok") else OUTCOMES[outcome].partition(":")[0]
+
+
+def for_whom(state: RunState) -> str:
+    """Return who has to act: those who are attached, else who started the run; or the approvers."""
+    pending = pending_approval(state)
+    if pending is not None and state.input_wanted is None:
+        return f"the group {pending.group}" if pending.group else "another person"
+    attached = dict.fromkeys(each.name for each in state.operators)
+    return ", ".join(attached) or state.plan.operator.name
