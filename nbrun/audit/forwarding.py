@@ -18,13 +18,15 @@ import msgspec
 from nbrun.audit.sinks import JournalLine, Sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
-from nbrun.errors import ForwardingError
+from nbrun.errors import ForwardingError, NbrunError
+from nbrun.journal.reader import last_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import open_regular
 
 BATCH = 2**20  # bytes sent at once
 GATHER = 0.2  # seconds to collect lines before they are sent
 PATIENCE = 5.0  # seconds that the end of a run waits for the remaining lines
+LAST_PATIENCE = 2.0  # seconds that a sink has to end what it was doing
 FIRST_PAUSE = 1.0  # seconds before the first retry; each pause is twice as long as the one before
 LONGEST_PAUSE = 60.0
 
@@ -66,6 +68,8 @@ class Forwarder:
         self._closing.set()
         self._grown.set()
         self._thread.join(PATIENCE)
+        self._sink.close()
+        self._thread.join(LAST_PATIENCE)
 
     # ── on the thread ────────────────────────────────────────────────────────────────────────
 
@@ -125,6 +129,16 @@ class Forwarder:
         if self._failing:
             self._failing = False
             self._report(ev.ForwardingResumed(target=self._sink.name, upto=sent - 1))
+
+
+def unsent_lines(directory: RunDirectory) -> int | None:
+    """Return how many lines of an ended run were not sent; None if all were, or nobody can tell."""
+    try:
+        position = _POSITION.fullmatch(directory.unforwarded.read_bytes())
+        last = last_record(directory.journal)
+    except (OSError, NbrunError):
+        return None
+    return None if last is None else last.seq + 1 - (int(position[2]) if position else 0)
 
 
 class _UnsentLines:

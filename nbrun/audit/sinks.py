@@ -6,19 +6,24 @@ messages of ForwardingError are recorded: they must not change.
 
 import errno
 import os
+import secrets
 import select
 import socket
 import subprocess
+import tempfile
+import threading
 from collections.abc import Sequence
-from typing import Protocol
+from typing import IO, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from nbrun.errors import ForwardingError
+from nbrun.system import processes
 
 TIMEOUT = 30.0  # seconds for a daemon or a command to accept lines
 _DEV_LOG = "/dev/log"
+_MARK = "NBRUN_FORWARDING"  # a variable by which the processes that a command starts are found
 _PRIORITY = 16 * 8 + 6  # facility local0, severity informational
 
 
@@ -44,6 +49,9 @@ class Sink(Protocol):
         Raises:
             ForwardingError: some may not have been sent. The caller sends all of them again.
         """
+
+    def close(self) -> None:
+        """End a `send` that is in progress on another thread, if that is possible."""
 
 
 def sink(words: Sequence[str]) -> Sink:
@@ -76,6 +84,9 @@ class LocalSyslog:
                     _send_datagram(daemon, line)
         except OSError as error:
             raise ForwardingError(f"{self._path}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Do nothing: a `send` ends with its timeout."""
 
 
 def _send_datagram(daemon: socket.socket, line: JournalLine) -> None:
@@ -113,6 +124,9 @@ class RemoteSyslog:
             self._disconnect()
             raise ForwardingError(f"{self.name}: {error.strerror or error}") from error
 
+    def close(self) -> None:
+        """Do nothing: a `send` ends with its timeout."""
+
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -137,32 +151,68 @@ def syslog_message(line: JournalLine, content: bytes) -> bytes:
 class CommandSink:
     """A command that reads lines from stdin, and exits with 0 if it has accepted all of them.
 
-    It is started again for each batch. NBRUN_RUN in its environment is the run's id.
+    It is started again for each batch. NBRUN_RUN in its environment is the run's id. If it is not
+    done in time, it is killed with everything that it has started.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
         self.name = words[0]
         self._words = list(words)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._mark = (_MARK, secrets.token_hex(8))
 
     def send(self, lines: Sequence[JournalLine]) -> None:
-        environment = {**os.environ, "NBRUN_RUN": lines[0].run}
+        # Files and not pipes: a process that the command leaves behind may keep a pipe open.
         try:
-            done = subprocess.run(  # noqa: S603  the operator's own command
-                self._words,
-                input=b"".join(line.content + b"\n" for line in lines),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=TIMEOUT,
-                check=False,
-                start_new_session=True,
-                env=environment,
-            )
-        except subprocess.TimeoutExpired:
-            raise ForwardingError(f"{self.name}: did not end within {TIMEOUT:.0f} s") from None
+            with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
+                stdin.writelines(line.content + b"\n" for line in lines)
+                stdin.seek(0)
+                code = self._run(lines[0].run, stdin, stderr)
+                message = _last_words(stderr)
         except OSError as error:
             raise ForwardingError(f"{self.name}: {error.strerror}") from error
-        if done.returncode:
-            stderr = done.stderr.decode("utf-8", "replace").strip()[-200:]
-            raise ForwardingError(
-                f"{self.name}: exit {done.returncode}" + (stderr and f": {stderr}")
+        if code:
+            raise ForwardingError(f"{self.name}: exit {code}" + (message and f": {message}"))
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                processes.kill_family(self._process.pid, self._mark)
+
+    def _run(self, run: str, stdin: IO[bytes], stderr: IO[bytes]) -> int:
+        """Return the exit code of the command.
+
+        Raises:
+            ForwardingError: it did not end in time, or `close` was called.
+            OSError: it can't be started.
+        """
+        name, value = self._mark
+        with self._lock:
+            if self._closed:
+                raise ForwardingError(f"{self.name}: the run has ended")
+            self._process = process = subprocess.Popen(  # noqa: S603  the operator's own command
+                self._words,
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+                env={**os.environ, "NBRUN_RUN": run, name: value},
             )
+        try:
+            return process.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            processes.kill_family(process.pid, self._mark)
+            process.wait()
+            raise ForwardingError(f"{self.name}: did not end within {TIMEOUT:.0f} s") from None
+        finally:
+            with self._lock:
+                self._process = None
+
+
+def _last_words(stderr: IO[bytes]) -> str:
+    """Return the end of what a command printed on stderr."""
+    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 1000))
+    return stderr.read().decode("utf-8", "replace").strip()[-200:]

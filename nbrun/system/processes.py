@@ -17,6 +17,7 @@ from nbrun.core.events import KernelProcess
 KERNEL_MARK = "NBRUN_KERNEL"
 STATUS_UNKNOWN = 256  # an exit status that no process has: nobody saw how the process ended
 _EXEC_TIMEOUT = 0.2  # seconds that execve(2) may take
+_KILL_ROUNDS = 5
 _TICK = 0.02  # seconds by which a start time may be rounded
 _UNIX98_PTY = 136  # major device number of every /dev/pts (Linux, devices.txt)
 
@@ -210,6 +211,32 @@ def kill_group(pid: int) -> None:
     """Kill a process and its process group, if this user may."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(os.getpgid(pid), signal.SIGKILL)
+
+
+def kill_family(pid: int, mark: tuple[str, str]) -> None:
+    """Kill the process `pid`, which leads a session, and everything that it started.
+
+    `mark` is a variable in its environment, with its value. The variable finds processes that left
+    the session. Repeat until there is none: one may start another meanwhile.
+    """
+    for _ in range(_KILL_ROUNDS):
+        kill_group(pid)
+        found = [each for each in psutil.pids() if each != os.getpid() and _is_kin(each, pid, mark)]
+        for each in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(each, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _is_kin(number: int, pid: int, mark: tuple[str, str]) -> bool:
+    with suppress(psutil.Error, OSError):
+        process = psutil.Process(number)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        name, value = mark
+        return number == pid or os.getsid(number) == pid or process.environ().get(name) == value
+    return False
 
 
 class ProcessHandle:

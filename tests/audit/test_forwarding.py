@@ -31,6 +31,7 @@ class FakeSink:
         self.tried = 0
         self.gate = threading.Event()
         self.gate.set()
+        self.closed = False
 
     def send(self, lines: Sequence[JournalLine]) -> None:
         self.tried += 1
@@ -38,6 +39,9 @@ class FakeSink:
         if self.down:
             raise ForwardingError("elsewhere: is down")
         self.lines += lines
+
+    def close(self) -> None:
+        self.closed = True
 
     @property
     def content(self) -> bytes:

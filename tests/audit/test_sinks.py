@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import os
+import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from nbrun.audit.sinks import (
     syslog_message,
 )
 from nbrun.errors import ForwardingError
+from nbrun.system import processes
 
 RUN = "20261123-093000-restore-ab12"
 
@@ -144,8 +148,6 @@ def remote() -> Iterator[Remote]:
 
 
 def wait_until(holds: object) -> None:
-    import time
-
     deadline = time.monotonic() + 20
     while not holds():  # type: ignore[operator]
         assert time.monotonic() < deadline
@@ -211,3 +213,61 @@ def test_command_sink_ends_command_after_timeout(monkeypatch: pytest.MonkeyPatch
 
 def test_command_sink_accepts_command_that_reads_nothing() -> None:
     python("pass").send([line(content=b"x" * 1_000_000)])
+
+
+# Starts a child, and a child in a session of its own, and waits. Each writes its process id.
+FAMILY = """
+import subprocess, sys, time
+child = "echo $$ >> $0; exec sleep 600"
+for apart in (False, True):
+    subprocess.Popen(["sh", "-c", child, sys.argv[1]], start_new_session=apart)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def family(pids: Path, seconds: float) -> CommandSink:
+    return CommandSink([sys.executable, "-c", FAMILY, str(pids), str(seconds)])
+
+
+def members(pids: Path) -> list[int]:
+    """Wait until both children run, and return their process ids."""
+    wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 2)
+    return [int(line) for line in pids.read_text().split()]
+
+
+def test_command_is_killed_with_all_that_it_started_after_timeout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sinks, "TIMEOUT", 3.0)
+    with pytest.raises(ForwardingError, match="did not end within"):
+        family(tmp_path / "pids", 600).send([line()])
+    wait_until(lambda: not any(map(processes.exists, members(tmp_path / "pids"))))
+
+
+def test_close_kills_a_command_at_work_and_starts_no_other(tmp_path: Path) -> None:
+    sender = family(tmp_path / "pids", 600)
+    failed: list[ForwardingError] = []
+
+    def send() -> None:
+        try:
+            sender.send([line()])
+        except ForwardingError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    pids = members(tmp_path / "pids")
+    sender.close()
+    thread.join(20)
+    assert len(failed) == 1
+    wait_until(lambda: not any(map(processes.exists, pids)))
+    with pytest.raises(ForwardingError, match="the run has ended"):
+        sender.send([line()])
+
+
+def test_command_that_leaves_a_process_behind_is_done_when_it_exits(tmp_path: Path) -> None:
+    started = time.monotonic()
+    family(tmp_path / "pids", 0).send([line()])
+    assert time.monotonic() - started < sinks.TIMEOUT / 2
+    for pid in members(tmp_path / "pids"):
+        os.kill(pid, signal.SIGKILL)

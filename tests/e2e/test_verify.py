@@ -9,7 +9,7 @@ from nbrun.audit import seals
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
-from tests.support.terminal import Desk, wait_until
+from tests.support.terminal import Desk, is_gone, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
@@ -130,3 +130,18 @@ def test_failing_forward_target_is_reported_and_stops_nothing(desk: Desk) -> Non
     assert "waits to be sent to false" in done.stdout
     assert (desk.run / "unforwarded").exists()
     assert desk.command("verify", "last").returncode == 0
+
+
+def test_short_run_says_what_was_not_forwarded_and_leaves_no_process(desk: Desk) -> None:
+    file = desk.folder / "pids"
+    command = ["sh", "-c", f"echo $$ >> {file}; sleep 600 & echo $! >> {file}; wait"]
+    (desk.folder / "nbrun.toml").write_text(f"[journal]\nforward = {json.dumps(command)}\n")
+    desk.book(code("print('done')", id="one"))
+    ended = desk.unattended()
+    assert ended.returncode == 0
+    lines = len(desk.journal())
+    assert f"NOT FORWARDED: {lines} lines of the record could not be sent to sh" in ended.stderr
+    assert "The next run that forwards sends them" in ended.stderr
+    pids = file.read_text().split()
+    assert len(pids) >= 2
+    wait_until(lambda: all(is_gone(int(pid)) for pid in pids))

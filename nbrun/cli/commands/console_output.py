@@ -6,7 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from nbrun.audit import seals
+from nbrun.audit import forwarding, seals
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.state import RunState
@@ -97,6 +97,18 @@ def print_seal_status(started: ev.RunStarted, directory: RunDirectory) -> None:
             f"To sign it later: nbrun seal {directory.id}"
         )
     print(status, file=sys.stderr)  # noqa: T201
+
+
+def print_forwarding_status(started: ev.RunStarted, directory: RunDirectory) -> None:
+    """Print to stderr how many lines of an ended run were not forwarded, if any were to be."""
+    unsent = forwarding.unsent_lines(directory) if started.policy.forward else None
+    if not unsent:
+        return
+    status = (
+        f"NOT FORWARDED: {unsent} line{'s'[: unsent != 1]} of the record could not be sent to "
+        f"{started.policy.forward[0]}; see {directory.log}. The next run that forwards sends them"
+    )
+    print(plain(status), file=sys.stderr)  # noqa: T201
 
 
 def exit_code(state: RunState) -> ExitCode:

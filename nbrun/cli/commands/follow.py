@@ -5,8 +5,15 @@ from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 
-from nbrun.cli.commands.console_output import JsonView, exit_code, open_console, print_seal_status
-from nbrun.core.state import Phase
+from nbrun.cli.commands.console_output import (
+    JsonView,
+    exit_code,
+    open_console,
+    print_forwarding_status,
+    print_seal_status,
+)
+from nbrun.core import events as ev
+from nbrun.core.state import Phase, RunState
 from nbrun.errors import ExitCode
 from nbrun.journal.history import last_attempts
 from nbrun.journal.reader import JournalReader
@@ -46,20 +53,35 @@ def unattended(
 
 def watch(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
     """Show the run, or with `json` its journal lines, as the journal grows. Sends nothing."""
+    return _watch(directory, display=display, json=json)[0]
+
+
+def ended(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
+    """Show a run whose supervisor is gone already, as if it had been followed to its end."""
+    code, state = _watch(directory, display=display, json=json)
+    if state.finished is not None:
+        _print_statuses(state.plan, directory)
+    return code
+
+
+def _watch(
+    directory: RunDirectory, *, display: DisplayOptions, json: bool
+) -> tuple[ExitCode, RunState]:
     client = JournalClient(directory.journal)
     view = JsonView(sys.stdout) if json else _view(directory, display)[0]
     console = Console(client, view, None)
     state = console.follow()
     client.close()
     if console.detach_reason:
-        return ExitCode.WAITING
+        return ExitCode.WAITING, state
     if state.finished is None:
         _print_stderr(
             "the record ends here: the run was interrupted. To continue it: "
             f"nbrun resume {directory.id}"
         )
-        return ExitCode.INDETERMINATE if state.unsettled or state.attempt else ExitCode.INTERNAL
-    return exit_code(state)
+        was_running = state.unsettled or state.attempt
+        return ExitCode.INDETERMINATE if was_running else ExitCode.INTERNAL, state
+    return exit_code(state), state
 
 
 def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichConsole]:
@@ -97,9 +119,15 @@ def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> 
         return ExitCode.WAITING
     client.close()
     if state.finished is not None:
-        print_seal_status(state.plan, directory)
+        _print_statuses(state.plan, directory)
         return exit_code(state)
     return _explain_missing_end(directory, client, running=state.phase is Phase.RUNNING)
+
+
+def _print_statuses(started: ev.RunStarted, directory: RunDirectory) -> None:
+    """Print what became of the copies of the record; the supervisor has done with them."""
+    print_seal_status(started, directory)
+    print_forwarding_status(started, directory)
 
 
 def _explain_missing_end(

@@ -75,7 +75,7 @@ def resume(
         )
         return ExitCode.WAITING
     except NoSupervisorError:  # the run has ended already
-        return follow.watch(directory, display=display)
+        return follow.ended(directory, display=display)
     return follow.operate(directory, client, show_from=len(records), display=display)
 
 

@@ -62,7 +62,7 @@ def _follow(
     try:
         client = SocketClient(directory, "operate" if attended else "follow")
     except NoSupervisorError:  # the run has ended already
-        return follow.watch(directory, json=json, display=display)
+        return follow.ended(directory, json=json, display=display)
     if attended:
         return follow.operate(directory, client, display=display)
     return follow.unattended(directory, client, json=json, display=display)
