@@ -194,6 +194,8 @@ class Output(_Event, frozen=True, kw_only=True, tag="output"):
     """One nbformat 4 output (stream text as a plain string), in the order of arrival.
 
     `late`: it arrived after its attempt had finished. `display_id` names it for later updates.
+    `widget`: the id of the ipywidgets `Output` model that captured it, and that shows it in place
+    of the cell; empty for the cell's own output.
     """
 
     step: str
@@ -201,6 +203,7 @@ class Output(_Event, frozen=True, kw_only=True, tag="output"):
     output: dict[str, Any]
     display_id: str | None = None
     late: bool = False
+    widget: str = ""
 
 
 class OutputUpdated(_Event, frozen=True, kw_only=True, tag="output.updated"):
@@ -215,12 +218,16 @@ class OutputUpdated(_Event, frozen=True, kw_only=True, tag="output.updated"):
 
 
 class OutputCleared(_Event, frozen=True, kw_only=True, tag="output.cleared"):
-    """The attempt's outputs were cleared: at once or, if `wait`, when its next output arrives."""
+    """The attempt's outputs were cleared: at once or, if `wait`, when its next output arrives.
+
+    `widget`: what the `Output` model with this id holds was cleared instead; empty for the cell.
+    """
 
     step: str
     attempt: int
     wait: bool
     late: bool = False
+    widget: str = ""
 
 
 class InputRequested(_Event, frozen=True, kw_only=True, tag="input.requested"):
@@ -503,16 +510,17 @@ class RoleNotRefreshed(_Event, frozen=True, kw_only=True, tag="role.not_refreshe
 
 
 class WidgetsChanged(_Event, frozen=True, kw_only=True, tag="widgets.changed"):
-    """Progress bars of ipywidgets, or the text beside them, changed.
+    """Progress bars of ipywidgets, the text beside them, or the boxes that hold them, changed.
 
-    `models` maps a model's id to its changed values of `value`, `min`, `max`, `description`,
-    `children`, `bar_style`.
+    `models` maps a model's id to its changed values of `_model_name`, `value`, `min`, `max`,
+    `description`, `children`, `bar_style`. `closed`: the models that were closed, views and all.
     """
 
     step: str
     attempt: int
     models: dict[str, Any]
     late: bool = False
+    closed: tuple[str, ...] = ()
 
 
 class ProcessLeft(EventPart, frozen=True, kw_only=True):

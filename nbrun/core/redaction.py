@@ -48,7 +48,7 @@ class Redaction:
         self._known = _longest_first_pattern(self._forms)
         self._patterns = re.compile("|".join(f"(?:{each})" for each in patterns) or r"(?!)")
         self._has_patterns = bool(self._patterns.pattern != r"(?!)")
-        self._held: dict[tuple[str, int, str, bool], ev.Output] = {}
+        self._held: dict[tuple[str, int, str, bool, str], ev.Output] = {}
 
     @property
     def knows_all_secrets(self) -> bool:
@@ -162,7 +162,7 @@ class Redaction:
         The other stream of the same attempt stays held back: a process may write both at once.
         """
         released = list(self._release_held(keep=event))
-        key = (event.step, event.attempt, str(event.output.get("name")), event.late)
+        key = (event.step, event.attempt, str(event.output.get("name")), event.late, event.widget)
         before = self._held.pop(key, None)
         text = (_stream_text(before) if before else "") + _stream_text(event)
         length = self._safe_length(text)

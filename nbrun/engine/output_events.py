@@ -34,6 +34,7 @@ class _StreamBuffer:
     attempt: int
     name: str
     late: bool
+    widget: str
     deadline: float
     chunks: list[str] = field(default_factory=list)
     size: int = 0
@@ -44,7 +45,13 @@ class _StreamBuffer:
 
     def event(self) -> ev.Output:
         output = {"output_type": "stream", "name": self.name, "text": "".join(self.chunks)}
-        return ev.Output(step=self.step, attempt=self.attempt, output=output, late=self.late)
+        return ev.Output(
+            step=self.step,
+            attempt=self.attempt,
+            output=output,
+            late=self.late,
+            widget=self.widget,
+        )
 
 
 @dataclass
@@ -56,10 +63,21 @@ class _WidgetBuffer:
     late: bool
     deadline: float
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+
+    def add(self, message: WidgetChanged) -> None:
+        if message.closed:
+            self.closed.append(message.model)
+        else:
+            self.models.setdefault(message.model, {}).update(message.state)
 
     def event(self) -> ev.WidgetsChanged:
         return ev.WidgetsChanged(
-            step=self.step, attempt=self.attempt, models=self.models, late=self.late
+            step=self.step,
+            attempt=self.attempt,
+            models=self.models,
+            late=self.late,
+            closed=tuple(self.closed),
         )
 
 
@@ -121,7 +139,9 @@ class OutputCollector:
         self, message: TextPrinted, attempt: ev.AttemptStarted, late: bool, now: float
     ) -> list[Event]:
         events: list[Event] = []
-        stream = _StreamBuffer(attempt.step, attempt.attempt, message.name, late, now + MAX_DELAY)
+        stream = _StreamBuffer(
+            attempt.step, attempt.attempt, message.name, late, message.widget, now + MAX_DELAY
+        )
         if not isinstance(self._buffer, _StreamBuffer) or not _same_stream(self._buffer, stream):
             events = self.flush()
             self._buffer = stream
@@ -142,16 +162,17 @@ class OutputCollector:
         ):
             events = self.flush()
             self._buffer = buffer = _WidgetBuffer(*key, deadline=now + MAX_DELAY)
-        buffer.models.setdefault(message.model, {}).update(message.state)
+        buffer.add(message)
         return events + self.flush() if now >= buffer.deadline else events
 
 
 def _same_stream(buffer: _StreamBuffer, new: _StreamBuffer) -> bool:
-    return (buffer.step, buffer.attempt, buffer.name, buffer.late) == (
+    return (buffer.step, buffer.attempt, buffer.name, buffer.late, buffer.widget) == (
         new.step,
         new.attempt,
         new.name,
         new.late,
+        new.widget,
     )
 
 
@@ -162,9 +183,16 @@ def _as_events(
 ) -> list[Event]:
     step, attempt = source_attempt.step, source_attempt.attempt
     match message:
-        case Displayed(output=output, display_id=name):
+        case Displayed(output=output, display_id=name, widget=widget):
             return [
-                ev.Output(step=step, attempt=attempt, output=output, display_id=name, late=late)
+                ev.Output(
+                    step=step,
+                    attempt=attempt,
+                    output=output,
+                    display_id=name,
+                    late=late,
+                    widget=widget,
+                )
             ]
         case DisplayUpdated(display_id=name, data=data, metadata=metadata):
             return [
@@ -177,8 +205,10 @@ def _as_events(
                     late=late,
                 )
             ]
-        case Cleared(wait=wait):
-            return [ev.OutputCleared(step=step, attempt=attempt, wait=wait, late=late)]
+        case Cleared(wait=wait, widget=widget):
+            return [
+                ev.OutputCleared(step=step, attempt=attempt, wait=wait, late=late, widget=widget)
+            ]
         case Capped():
             fields = msgspec.structs.asdict(message)
             del fields["request"]

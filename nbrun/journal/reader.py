@@ -171,6 +171,7 @@ class JournalReader:
                 output=found.output,
                 display_id=found.display_id,
                 late=found.late,
+                widget=found.widget,
             ),
             prev=prev,
             hash=sha256(line).hexdigest(),  # `digest`, called a million times, costs a tenth more

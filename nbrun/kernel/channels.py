@@ -11,6 +11,7 @@ import zmq
 
 from nbrun.kernel import protocol
 from nbrun.kernel.messages import Sink
+from nbrun.kernel.widget_outputs import WidgetOutputs
 from nbrun.system.wakeup import WakeupPipe
 
 _BATCH = 500  # messages of one channel before the others get a turn
@@ -62,6 +63,7 @@ class Channels:
         self._replies: dict[str, dict[str, Any]] = {}
         self._idle: set[str] = set()
         self._silent: dict[str, OnReply] = {}
+        self._widget_outputs = WidgetOutputs()
         self._current: str | None = None
         self._first_request_began = False
         self._last_message = 0.0
@@ -233,15 +235,15 @@ class Channels:
                 self._idle.add(request)
                 self._deliver_reply(request)
             return
-        parsed = protocol.as_message(request, message["msg_type"], content)
-        if parsed is None or request in self._silent:
+        if request in self._silent:
             return
-        if self._first_request_began or request:
-            self._sink(parsed)
-        else:  # output of the kernel's own startup belongs to no step
-            logging.getLogger(__name__).warning(
-                "output of the kernel before the first step: %r", parsed
-            )
+        for parsed in self._widget_outputs.messages(request, message["msg_type"], content):
+            if self._first_request_began or request:
+                self._sink(parsed)
+            else:  # output of the kernel's own startup belongs to no step
+                logging.getLogger(__name__).warning(
+                    "output of the kernel before the first step: %r", parsed
+                )
 
     def _on_shell(self, message: dict[str, Any]) -> None:
         request = protocol.parent(message)

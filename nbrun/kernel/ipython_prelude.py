@@ -92,6 +92,26 @@ def _attribute_threads() -> None:
     executor.submit = submitted
 
 
+def _flush_before_each_display() -> None:
+    """Flush the kernel's own streams before a display, also if a program has replaced `sys.stdout`.
+
+    rich does that while it shows progress. What the cell had printed before would then come later,
+    into rich's `Output` widget, which rich clears.
+    """
+    publisher = _shell.display_pub
+    flush = getattr(publisher, "_flush_streams", None)
+    if flush is None:
+        return
+    streams = sys.stdout, sys.stderr
+
+    def flush_all() -> None:
+        flush()
+        for stream in streams:
+            stream.flush()
+
+    publisher._flush_streams = flush_all
+
+
 def _join_threads(seconds: float) -> None:
     """Wait for the threads that Python waits for at exit, without a pool's idle workers."""
     deadline = time.monotonic() + seconds
@@ -130,5 +150,6 @@ _remove_send_limit()
 _allow_debugpy()
 _disable_history()
 _attribute_threads()
+_flush_before_each_display()
 atexit.register(_wait_for_control_thread)  # last, so that it runs first
 _freeze_existing_objects()

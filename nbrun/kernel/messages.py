@@ -17,10 +17,14 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextPrinted(_Message, frozen=True, kw_only=True):
-    """Text printed to a stream: `name` is `stdout` or `stderr`."""
+    """Text printed to a stream: `name` is `stdout` or `stderr`.
+
+    `widget`, here and below: the ipywidgets `Output` model that captured it; empty for none.
+    """
 
     name: str
     text: str
+    widget: str = ""
 
 
 class LongTextPrinted(_Message, frozen=True, kw_only=True):
@@ -28,10 +32,11 @@ class LongTextPrinted(_Message, frozen=True, kw_only=True):
 
     name: str
     text: LazyText
+    widget: str = ""
 
     def pieces(self) -> Iterator[TextPrinted]:
         for piece in self.text:
-            yield TextPrinted(request=self.request, name=self.name, text=piece)
+            yield TextPrinted(request=self.request, name=self.name, text=piece, widget=self.widget)
 
 
 class Displayed(_Message, frozen=True, kw_only=True):
@@ -39,6 +44,7 @@ class Displayed(_Message, frozen=True, kw_only=True):
 
     output: dict[str, Any]
     display_id: str | None = None
+    widget: str = ""
 
 
 class DisplayUpdated(_Message, frozen=True, kw_only=True):
@@ -53,13 +59,18 @@ class Cleared(_Message, frozen=True, kw_only=True):
     """The cell's outputs are cleared: now, or (`wait`) when the next output comes."""
 
     wait: bool
+    widget: str = ""
 
 
 class WidgetChanged(_Message, frozen=True, kw_only=True):
-    """A change of an ipywidgets model that shows progress. `state` has only keys that are shown."""
+    """A change of an ipywidgets model. `state` has only keys that are shown.
+
+    `closed`: the model was closed, and with it all of its views.
+    """
 
     model: str
     state: dict[str, Any]
+    closed: bool = False
 
 
 class Capped(_Message, frozen=True, kw_only=True):

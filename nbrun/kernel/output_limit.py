@@ -211,7 +211,7 @@ def _bytes(output: _Output) -> bytes:
         case DisplayUpdated(data=data, metadata=metadata):
             return _json({"data": data, "metadata": metadata})
         case WidgetChanged(state=state):
-            return _json(state)
+            return _json(state)  # of a closed one, that is empty
     return b""
 
 

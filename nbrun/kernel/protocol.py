@@ -113,22 +113,27 @@ def as_message(request: str, kind: str, content: dict[str, Any]) -> Message | No
     return None
 
 
-# The models and keys of ipywidgets that progress bars and their labels show
+# The models and keys of ipywidgets that progress bars, their labels and boxes show
 # (github.com/jupyter-widgets/ipywidgets, "Jupyter widgets messages").
 _SHOWN = frozenset({"_model_name", "value", "min", "max", "description", "children", "bar_style"})
 _MODELS = frozenset(
-    {"IntProgressModel", "FloatProgressModel", "HTMLModel", "LabelModel", "HBoxModel", "VBoxModel"}
+    {"IntProgressModel", "FloatProgressModel", "HTMLModel", "LabelModel", "OutputModel"}
 )
 
 
 def _widget(request: str, content: dict[str, Any]) -> WidgetChanged | None:
-    """Return the change of a progress bar or label; None for other models and changes."""
-    state = _mapping(_mapping(content.get("data")).get("state"))
+    """Return the change of a bar, a label, a box or an `Output`; None for other models."""
+    state = widget_state(content)
     model = state.get("_model_name")
     shown = {key: value for key, value in state.items() if key in _SHOWN}
-    if not shown or (model is not None and model not in _MODELS):
+    if not shown or not (model is None or model in _MODELS or "children" in state):
         return None
     return WidgetChanged(request=request, model=str(content.get("comm_id", "")), state=shown)
+
+
+def widget_state(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the state in a comm message: all of it when a model opens, else what changed."""
+    return _mapping(_mapping(content.get("data")).get("state"))
 
 
 def _output(kind: str, content: dict[str, Any]) -> dict[str, Any]:

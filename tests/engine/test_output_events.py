@@ -57,6 +57,11 @@ def collector() -> OutputCollector:
         ),
         (Cleared(request="r1", wait=True), output_cleared(wait=True)),
         (Cleared(request="r1", wait=False), output_cleared(wait=False)),
+        (Cleared(request="r1", wait=False, widget="o"), output_cleared(widget="o")),
+        (
+            Displayed(request="r1", output=display(text_plain="3"), widget="o"),
+            output(display(text_plain="3"), widget="o"),
+        ),
         (
             InputWanted(request="r1", prompt="key: ", password=True),
             input_requested("key: ", password=True),
@@ -68,6 +73,22 @@ def test_other_output_becomes_event_at_once(
 ) -> None:
     assert collector.collect(message, FIRST, 0.0) == [event]
     assert collector.deadline is None
+
+
+def test_text_that_a_widget_captured_is_an_event_of_its_own(collector: OutputCollector) -> None:
+    captured = TextPrinted(request="r1", name="stdout", text="b", widget="o")
+    assert collector.collect(printed("a"), FIRST, 1.0) == []
+    assert collector.collect(captured, FIRST, 1.0) == [output("a")]
+    assert collector.flush() == [output("b", widget="o")]
+
+
+def test_closed_widgets_are_recorded_with_the_last_changes(collector: OutputCollector) -> None:
+    for message in (
+        WidgetChanged(request="r1", model="m", state={"value": 3}),
+        WidgetChanged(request="r1", model="m", state={}, closed=True),
+    ):
+        collector.collect(message, FIRST, 1.0)
+    assert collector.flush() == [widgets_changed({"m": {"value": 3}}, closed=("m",))]
 
 
 def test_stream_text_is_buffered(collector: OutputCollector) -> None:

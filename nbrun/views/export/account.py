@@ -12,7 +12,7 @@ from nbrun.core.events import Record
 from nbrun.core.model import Step
 from nbrun.core.reducer import apply
 from nbrun.core.state import RunState
-from nbrun.journal.codec import GENESIS, digest, encode
+from nbrun.journal.codec import GENESIS
 from nbrun.views.export.outputs import Outputs
 from nbrun.views.text import phrases
 from nbrun.views.text.event_summary import EventSummary, describe
@@ -23,15 +23,16 @@ class AttemptAccount:
     """One attempt of a step.
 
     `start` and `end` are seconds since the run began; `end` is None if no end is recorded.
-    `outputs` are nbformat outputs. `planned` is the runbook's own source at that time. `after`
-    holds the events of the step from the start of this attempt up to the next one.
+    `outputs` are nbformat outputs, as they are at the end of the run. `planned` is the runbook's
+    own source at that time. `after` holds the events of the step from the start of this attempt up
+    to the next one.
     """
 
     started: ev.AttemptStarted
     at: str
     start: float
-    outputs: list[dict[str, Any]]
     planned: str
+    outputs: list[dict[str, Any]] = field(default_factory=list)
     end: float | None = None
     finished: ev.AttemptFinished | None = None
     result: str = "no end is recorded"
@@ -164,8 +165,10 @@ class _Builder:
         made = self._account
         if self._last is not None:
             made.last, made.end = self._last.at, self._last.mono
-            made.head = digest(encode(self._last))
+            made.head = self._last.hash
         self._end_wait(made.end)
+        for each in made.attempts:
+            each.outputs = self._outputs.of(each.started.step, each.started.attempt)
         for step in phrases.never_run(made.state) if made.state.started else ():
             self._sections[step.step.id].why_not_run = phrases.why_not_run(made.state, step)
         return made
@@ -199,10 +202,9 @@ class _Builder:
         if section is None:
             title = phrases.step(self._account.state, event.step)
             section = self._add_section(StepAccount(event.step, title, None))
-        outputs = self._outputs.of(event.step, event.attempt)
         known = self._account.state.steps.get(event.step)
         planned = known.step.source if known else event.source
-        attempt = AttemptAccount(event, record.at, record.mono, outputs, planned)
+        attempt = AttemptAccount(event, record.at, record.mono, planned)
         section.attempts.append(attempt)
 
     def _end_attempt(

@@ -4,14 +4,16 @@ The cell of an attempt is stored when the next attempt begins. An event that sti
 cell, such as late output, loads it again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from nbrun.core import events as ev
-from nbrun.views.export.outputs import AttemptOutputs, MimeBundle
-from nbrun.views.export.spool import Spool, StreamTextSpool
+from nbrun.system.spool import Spool
+from nbrun.views.export.display_state import DisplayState
+from nbrun.views.export.outputs import AttemptOutputs
+from nbrun.views.export.spool import StreamTextSpool
 
 _MAX_STREAM_TEXT = 1 << 20  # characters of an attempt's streams that are in memory at a time
 
@@ -24,7 +26,8 @@ class _ChangeableCell(msgspec.Struct):
 
     cell: NotebookCell
     displays: list[tuple[int, str]]
-    views: list[tuple[int, str]]
+    captures: dict[str, int]
+    has_views: bool
     clear_next: bool
 
 
@@ -91,20 +94,18 @@ class CellStore:
         key = step, attempt
         return (self._open.get(key) or self._load(key))[1]
 
-    def finish(
-        self, bundles: Mapping[str, MimeBundle], texts: Mapping[str, str]
-    ) -> Iterator[Iterator[bytes]]:
+    def finish(self, displays: DisplayState) -> Iterator[Iterator[bytes]]:
         """Yield each cell's JSON, in chunks, as it stands in the notebook.
 
-        `bundles` and `texts` are what displays and widgets show at the end (see `DisplayState`).
-        No cell may be changed meanwhile.
+        `displays` is the state of displays and widgets at the end. No cell may be changed
+        meanwhile.
         """
         self._store_open()
         for number in range(len(self._spool)):
             stored = self._spool[number]
             if number in self._changeable:
                 cell, outputs = _load_changeable(stored)
-                outputs.finish(bundles, texts)
+                cell["outputs"] = outputs.finished(displays)
                 stored = cell_json(cell)
             yield self._stream_texts.put_back(stored)
 
@@ -123,9 +124,15 @@ class CellStore:
     def _store_open(self) -> None:
         for key, (cell, outputs) in self._open.items():
             number = self._numbers[key]
-            if outputs.displays or outputs.views or outputs.clear_next:
+            if outputs.clear_next or not outputs.is_final:
                 self._changeable.add(number)
-                stored = _ChangeableCell(cell, outputs.displays, outputs.views, outputs.clear_next)
+                stored = _ChangeableCell(
+                    cell,
+                    outputs.displays,
+                    outputs.captures,
+                    outputs.has_views,
+                    outputs.clear_next,
+                )
                 self._spool.replace(number, _encode(stored))
             else:
                 self._changeable.discard(number)
@@ -142,7 +149,11 @@ def cell_json(cell: NotebookCell) -> bytes:
 def _load_changeable(stored: bytes) -> tuple[NotebookCell, AttemptOutputs]:
     found = _changeable.decode(stored)
     outputs = AttemptOutputs(
-        found.cell["outputs"], found.displays, found.views, clear_next=found.clear_next
+        found.cell["outputs"],
+        found.displays,
+        found.captures,
+        has_views=found.has_views,
+        clear_next=found.clear_next,
     )
     return found.cell, outputs
 

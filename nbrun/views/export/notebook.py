@@ -24,6 +24,7 @@ from nbrun.views.export import notebook_cells
 from nbrun.views.export.cell_store import CellStore, NotebookCell, cell_json
 from nbrun.views.export.display_state import DisplayState
 from nbrun.views.export.notebook_cells import escape, markdown, own_metadata
+from nbrun.views.export.outputs import valid_output
 from nbrun.views.text import phrases
 
 NBFORMAT = (4, 5)
@@ -115,12 +116,16 @@ class _Builder:
 
     def close(self) -> None:
         self._cells.close()
-        self._displays.bundles.close()
+        self._displays.close()
 
     def take(self, event: ev.Event, at: str) -> None:
         if type(event) is ev.Output:  # most events are outputs, which change no state
             if self._state.phase not in _OUTPUT_PHASES:
                 check_transition(self._state, event)
+            if event.widget:
+                self._cells.outputs(event.step, event.attempt).capture(event.widget)
+                self._displays.add(event, valid_output(event.output))
+                return
             output = self._cells.add_output(event)
             if output["output_type"] != "stream":
                 self._displays.add(event, output)
@@ -130,10 +135,10 @@ class _Builder:
     def _take_other(self, event: ev.Event, at: str) -> None:
         apply(self._state, event)
         match event:
-            case ev.OutputUpdated() | ev.WidgetsChanged():
-                self._displays.change(event)
-            case ev.OutputCleared(wait=wait):
+            case ev.OutputCleared(widget="", wait=wait):
                 self._cells.outputs(event.step, event.attempt).clear(wait=wait)
+            case ev.OutputUpdated() | ev.OutputCleared() | ev.WidgetsChanged():
+                self._displays.change(event)
             case ev.RunStarted(operator=operator):
                 self._began_at, self._operator = at, operator
             case ev.AttemptStarted():
@@ -260,7 +265,7 @@ class _Builder:
             self._add(never_run)
         yield b'{\n "cells": [\n'
         yield cell_json(notebook_cells.head(self._state, self._began_at))
-        for made in self._cells.finish(self._displays.bundles, self._displays.texts):
+        for made in self._cells.finish(self._displays):
             yield b",\n"
             yield from made
         rest = {

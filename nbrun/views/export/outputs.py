@@ -1,41 +1,45 @@
-"""The outputs of attempts as a notebook shows them: updated, cleared and joined in place."""
+"""The outputs of attempts as a notebook shows them: updated, cleared, captured, joined in place."""
 
-import json
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from nbrun.core import events as ev
-from nbrun.views.render.widgets import Widgets, model_id_of
-
-_ANY_JSON = re.compile(r"application/(.*\+)?json")
+from nbrun.views.export.display_state import DisplayState
+from nbrun.views.render.captured_outputs import append_joined
+from nbrun.views.render.nbformat_text import valid_data
+from nbrun.views.render.widgets import model_id_of
 
 _NO_OUTPUT: dict[str, Any] = {"output_type": ""}
-
-MimeBundle = tuple[dict[str, Any], dict[str, Any]]  # the data and the metadata of a display
 
 
 class AttemptOutputs:
     """Fold the output events of one attempt into `shown`, an nbformat list of outputs.
 
-    `displays` and `views` hold positions in `shown`: of outputs with a display id, and of views of
-    a widget model, each with its id. Later events, of any attempt, may still change these (see
-    `finish`). `stream_characters`: how many characters of streams were added.
+    Some entries are not final until the run's last event (see `finished`): those at the positions
+    in `displays`, each with its display id, views of widgets, if `has_views`, and the placeholders
+    at the positions in `captures`, by the widget model that captured output there.
+    `stream_characters`: how many characters of streams were added.
     """
 
     def __init__(
         self,
         shown: list[dict[str, Any]] | None = None,
         displays: list[tuple[int, str]] | None = None,
-        views: list[tuple[int, str]] | None = None,
+        captures: dict[str, int] | None = None,
         *,
+        has_views: bool = False,
         clear_next: bool = False,
     ) -> None:
         self.shown = [] if shown is None else shown
         self.displays = displays or []
-        self.views = views or []
+        self.captures = captures or {}
+        self.has_views = has_views
         self.clear_next = clear_next
         self.stream_characters = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Return True if no later event of another attempt changes `shown`."""
+        return not (self.displays or self.captures or self.has_views)
 
     def add(self, event: ev.Output) -> dict[str, Any]:
         """Add an output and return its entry in `shown`: a new one, or the stream it continues.
@@ -61,13 +65,17 @@ class AttemptOutputs:
     def _add_display(self, display_id: str | None, output: dict[str, Any]) -> dict[str, Any]:
         if "data" in output:
             output["data"] = valid_data(output["data"])
-            model = model_id_of(output)
-            if model is not None:
-                self.views.append((len(self.shown), model))
+            self.has_views = self.has_views or model_id_of(output) is not None
         if display_id is not None:
             self.displays.append((len(self.shown), display_id))
         self.shown.append(output)
         return output
+
+    def capture(self, model: str) -> None:
+        """Note that the widget `model` captured output here. What no view shows is shown here."""
+        if model not in self.captures:
+            self.captures[model] = len(self.shown)
+            self.shown.append(_NO_OUTPUT)
 
     def clear(self, *, wait: bool) -> None:
         """Clear the outputs: now, or when the next output comes if `wait` is True."""
@@ -76,19 +84,28 @@ class AttemptOutputs:
         else:
             self._clear()
 
-    def finish(self, bundles: Mapping[str, MimeBundle], texts: Mapping[str, str]) -> None:
-        """Let each output show the newest bundle of its display id, or text of its widget."""
+    def finished(self, displays: DisplayState) -> list[dict[str, Any]]:
+        """Return the outputs after the run's last event, with the newest state of `displays`."""
+        if self.is_final:
+            return self.shown
+        shown = list(self.shown)
         for position, display_id in self.displays:
-            shown = self.shown[position]
-            shown["data"], shown["metadata"] = bundles[display_id]
-        for position, model in self.views:
-            self.shown[position] = with_widget_text(self.shown[position], texts.get(model, ""))
+            data, metadata = displays.bundles[display_id]
+            shown[position] = {**shown[position], "data": data, "metadata": metadata}
+        models = {position: model for model, position in self.captures.items()}
+        found: list[dict[str, Any]] = []
+        for position, output in enumerate(shown):
+            model = models.get(position)
+            for part in displays.shown(output) if model is None else displays.captured(model):
+                append_joined(found, part)
+        return found
 
     def _clear(self) -> None:
         self.stream_characters = 0
         self.shown.clear()
         self.displays.clear()
-        self.views.clear()
+        self.captures.clear()
+        self.has_views = False
 
 
 class Outputs:
@@ -96,13 +113,11 @@ class Outputs:
 
     def __init__(self) -> None:
         self._attempts: dict[tuple[str, int], AttemptOutputs] = {}
-        self._displays: dict[str, list[dict[str, Any]]] = {}
-        self._widgets = Widgets()
-        self._views: dict[str, list[dict[str, Any]]] = {}
+        self._displays = DisplayState()
 
     def of(self, step: str, attempt: int) -> list[dict[str, Any]]:
-        """Return the list of an attempt's outputs; later events change it in place."""
-        return self._attempt(step, attempt).shown
+        """Return the outputs of an attempt as they are now."""
+        return self._attempt(step, attempt).finished(self._displays)
 
     def _attempt(self, step: str, attempt: int) -> AttemptOutputs:
         return self._attempts.setdefault((step, attempt), AttemptOutputs())
@@ -112,57 +127,17 @@ class Outputs:
     ) -> None:
         """Apply an output event."""
         match event:
+            case ev.Output(widget=""):
+                self._displays.add(event, self._attempt(event.step, event.attempt).add(event))
             case ev.Output():
-                self._add(event)
-            case ev.OutputUpdated():
-                self._update_display(event.display_id, bundle_of(event))
-            case ev.WidgetsChanged():
-                self._widgets.take(event)
-                self._update_views()
-            case ev.OutputCleared(wait=wait):
+                self._attempt(event.step, event.attempt).capture(event.widget)
+                self._displays.add(event, valid_output(event.output))
+            case ev.OutputCleared(widget="", wait=wait):
                 self._attempt(event.step, event.attempt).clear(wait=wait)
-
-    def _add(self, event: ev.Output) -> None:
-        output = self._attempt(event.step, event.attempt).add(event)
-        model = model_id_of(output)
-        if model is not None:
-            self._views.setdefault(model, []).append(output)
-            self._update_views()
-        if event.display_id is not None:
-            self._displays.setdefault(event.display_id, []).append(output)
-            self._update_display(event.display_id, (output["data"], output["metadata"]))
-
-    def _update_views(self) -> None:
-        for model, outputs in self._views.items():
-            text = self._widgets.text(model)
-            for output in outputs:
-                output["data"] = with_widget_text(output, text)["data"]
-
-    def _update_display(self, display_id: str, bundle: MimeBundle) -> None:
-        """As in Jupyter, every output with a display id shows its newest bundle."""
-        for output in self._displays.get(display_id, []):
-            output["data"], output["metadata"] = bundle
+            case _:
+                self._displays.change(event)
 
 
-def bundle_of(event: ev.OutputUpdated) -> MimeBundle:
-    """Return the bundle of an update, as nbformat allows it."""
-    return valid_data(event.data), event.metadata
-
-
-def with_widget_text(output: dict[str, Any], text: str) -> dict[str, Any]:
-    """Return `output` with the text of its widget: a reader of the file has no kernel to ask."""
-    return {**output, "data": {**output["data"], "text/plain": text}} if text else output
-
-
-def valid_data(data: dict[str, Any]) -> dict[str, Any]:
-    """Return mime data as nbformat allows it: text, and any value under a JSON mime type."""
-    return {
-        mime: value if _is_text(value) or _ANY_JSON.fullmatch(mime) else json.dumps(value)
-        for mime, value in data.items()
-    }
-
-
-def _is_text(value: Any) -> bool:
-    if isinstance(value, str):
-        return True
-    return isinstance(value, list) and all(isinstance(part, str) for part in value)
+def valid_output(output: dict[str, Any]) -> dict[str, Any]:
+    """Return an output with its data as nbformat allows it."""
+    return {**output, "data": valid_data(output["data"])} if "data" in output else output

@@ -77,9 +77,11 @@ def _bundle(data: dict[str, Any], hint: str, display: DisplayOptions) -> Rendera
     data = {mime: value for mime, value in data.items() if not _is_bare_repr(mime, value)} or data
     for mime, renderer in _best_first(tuple(data)):
         rendered = renderer(data[mime], mime, display) if renderer else _describe(data, mime, hint)
+        if isinstance(rendered, Text) and not rendered.plain.strip():
+            return Group()  # as rich displays where it has just moved the cursor
         if rendered is not None:
             return rendered
-    return Text()
+    return Group()
 
 
 @lru_cache

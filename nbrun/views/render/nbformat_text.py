@@ -1,6 +1,10 @@
-"""Text values of nbformat outputs: multi-line strings joined, long ones truncated."""
+"""Values of nbformat outputs: multi-line strings joined, long ones truncated, mime data valid."""
 
+import json
+import re
 from typing import Any
+
+_ANY_JSON = re.compile(r"application/(.*\+)?json")
 
 
 def join(value: Any, separator: str = "") -> str:
@@ -19,3 +23,17 @@ def join(value: Any, separator: str = "") -> str:
 def truncate(text: str, max_characters: int) -> str:
     """Return `text`, with the characters after `max_characters` replaced by an ellipsis."""
     return text if len(text) <= max_characters else text[:max_characters] + "…"
+
+
+def valid_data(data: dict[str, Any]) -> dict[str, Any]:
+    """Return mime data as nbformat allows it: text, and any value under a JSON mime type."""
+    return {
+        mime: value if _is_text(value) or _ANY_JSON.fullmatch(mime) else json.dumps(value)
+        for mime, value in data.items()
+    }
+
+
+def _is_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return True
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
@@ -42,9 +42,10 @@ class LiveOutput:
         self._rest = rest
         self._items: list[_StreamText | _DisplayedOutput] = []
         self._dropped = 0
+        self._captures: set[str] = set()
         self._clear_next = False
 
-    def take(self, event: ev.Output | ev.OutputUpdated | ev.OutputCleared) -> None:
+    def take(self, event: ev.Output | ev.OutputCleared) -> None:
         """Apply an output event."""
         match event:
             case ev.Output():
@@ -53,8 +54,12 @@ class LiveOutput:
                 self._clear_next = True
             case ev.OutputCleared():
                 self._clear()
-            case ev.OutputUpdated():
-                self._update(event)
+
+    def capture(self, model: str, output: dict[str, Any]) -> None:
+        """Add `output` where the widget `model` first captures; it stands for what that holds."""
+        if model not in self._captures:
+            self._captures.add(model)
+            self._append_display(output, None)
 
     def redraw(self) -> None:
         """Draw the outputs anew: a widget that they show has changed."""
@@ -86,6 +91,7 @@ class LiveOutput:
 
     def _clear(self) -> None:
         self._items, self._dropped, self._clear_next = [], 0, False
+        self._captures.clear()
 
     def _add(self, event: ev.Output) -> None:
         if self._clear_next:
@@ -105,10 +111,13 @@ class LiveOutput:
             self._append(last)
         last.feed(text)
 
-    def _update(self, event: ev.OutputUpdated) -> None:
-        """Change the display in place. A display of an earlier attempt is shown here again."""
+    def update(self, event: ev.OutputUpdated, *, in_widget: bool = False) -> None:
+        """Change the display in place.
+
+        A display of an earlier attempt is shown here again, unless a widget holds it (`in_widget`).
+        """
         output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
-        if not self._replace(event.display_id, output):
+        if not self._replace(event.display_id, output) and not in_widget:
             self._append_display(output, event.display_id)
 
     def _replace(self, display_id: str, output: dict[str, Any]) -> bool:
@@ -249,6 +258,8 @@ class _StreamText:
 
 def _draw_rows(shown: RenderableType, console: Console) -> Rows:
     """Return the rows that `shown` takes on this screen, none wider than the screen."""
+    if isinstance(shown, Group):
+        return [row for each in shown.renderables for row in _draw_rows(each, console)]
     if isinstance(shown, Text):
         shown = shown.copy()
         shown.no_wrap, shown.overflow = False, "fold"

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from nbrun.core import events as ev
 from nbrun.views.render import mime
-from nbrun.views.render.terminal_text import screen_text
-from nbrun.views.render.widgets import Widgets, model_id_of
+from nbrun.views.render.widgets import ViewedModels, Widgets
 from nbrun.views.terminal.event_lines import line
 from nbrun.views.terminal.live_output import LiveOutput, Rows
 from nbrun.views.terminal.streamed_output import StreamedOutput
@@ -36,6 +35,7 @@ class StepOutput:
         self._live: LiveOutput | None = None
         self._streamed = StreamedOutput(self._render, put)
         self._widgets = Widgets()
+        self._viewed = ViewedModels(self._widgets)
 
     def begin(self, rest: str) -> None:
         """Begin an attempt. `rest` is the command that shows all of its output."""
@@ -49,13 +49,17 @@ class StepOutput:
 
     def take(self, event: ev.Output) -> None:
         """Take an output of the running attempt."""
-        if self._live is not None:
-            self._live.take(event)
+        changed = self._widgets.take(event)
+        self._viewed.add(event.output)
+        if event.widget:
+            (self._live or self._streamed).capture(event.widget, _captured_by(event.widget))
         else:
-            self._streamed.take(event)
+            (self._live or self._streamed).take(event)
+        self._widgets_changed(changed)
 
     def take_late(self, event: ev.Output, of: str) -> None:
         """Print output of an ended attempt, `of` a step."""
+        self._widgets.take(event)
         self._streamed.end_line()
         self._put(line(f"late output of {of}:", "dim"))
         self._streamed.take(event)
@@ -63,17 +67,30 @@ class StepOutput:
 
     def change(self, event: OutputChange) -> None:
         """Take a change. Output that has scrolled by stays: a terminal can't erase it."""
+        if isinstance(event, ev.WidgetsChanged):
+            self._viewed.note_closing(event)
+        changed = self._widgets.take(event)
         match event:
-            case ev.WidgetsChanged():
-                self._widgets.take(event)
-                if self._live is not None:
-                    self._live.redraw()
-            case _ if self._live is not None:
-                self._live.take(event)
-            case ev.OutputUpdated():
+            case ev.OutputUpdated() if self._live is not None:
+                self._live.update(event, in_widget=changed)
+            case ev.OutputUpdated() if not changed:
                 self._streamed.update(event)
-            case ev.OutputCleared():
+                self._print_if_due()
+            case ev.OutputCleared(widget="") if self._live is not None:
+                self._live.take(event)
+            case ev.OutputCleared(widget=""):
                 self._streamed.end_line()
+        self._widgets_changed(changed)
+
+    def _widgets_changed(self, changed: bool) -> None:
+        if changed and self._live is not None:
+            self._live.redraw()
+        elif changed:
+            self._print_if_due()
+
+    def _print_if_due(self) -> None:
+        if self._streamed.is_due():
+            self.end()
 
     def end(self, *, attempt: bool = False) -> None:
         """Print all buffered output. `attempt`: the attempt has ended too."""
@@ -81,6 +98,7 @@ class StepOutput:
         if self._live is not None:
             for each in self._live.finish():
                 self._put(each)
+        self._viewed = ViewedModels(self._widgets)  # what is printed can't show more
         if attempt:
             self._live = None
 
@@ -92,9 +110,21 @@ class StepOutput:
         return self._draw(output, self._live_display)
 
     def _draw(self, output: dict[str, Any], display: DisplayOptions) -> RenderableType:
-        bar = self._widgets.text(model_id_of(output) or "")
-        return (
-            screen_text(bar)
-            if bar
-            else mime.render_output(output, record_hint=self.record_path, display=display)
-        )
+        model = output.get(_CAPTURED)
+        if model is None:
+            outputs = self._widgets.outputs_of_view(output)
+        else:
+            outputs = [] if model in self._viewed else self._widgets.outputs_of_model(model)
+        rendered = [
+            mime.render_output(each, record_hint=self.record_path, display=display)
+            for each in outputs
+        ]
+        return rendered[0] if len(rendered) == 1 else Group(*rendered)
+
+
+_CAPTURED = "captured by"  # no key of an nbformat output
+
+
+def _captured_by(model: str) -> dict[str, Any]:
+    """Return an output that stands for what the widget `model` has captured."""
+    return {"output_type": "captured", _CAPTURED: model}

@@ -19,8 +19,8 @@ Put = Callable[[RenderableType], None]
 class StreamedOutput:
     """Take output events and print finished outputs at once.
 
-    Unfinished lines, displays and widgets may still change. They are printed at the end; a display
-    also every `UPDATE_INTERVAL`, in its newest state. `put` prints.
+    Unfinished lines, displays and widgets may still change. They are printed by `end`, which has to
+    be called at the end of an attempt, and when a change leaves them `due`. `put` prints.
     """
 
     def __init__(self, render: Render, put: Put) -> None:
@@ -29,7 +29,8 @@ class StreamedOutput:
         self._stream = TerminalBuffer()
         self._stream_name = ""
         self._updates: dict[str, RenderableType] = {}
-        self._widgets: dict[str, dict[str, Any]] = {}
+        self._views: dict[str, dict[str, Any]] = {}
+        self._captures: dict[str, dict[str, Any]] = {}
         self._updated = 0.0
 
     def take(self, event: ev.Output) -> None:
@@ -39,18 +40,25 @@ class StreamedOutput:
         if output.get("output_type") == "stream":
             self._print(output)
         elif model is not None and not event.late:
-            self._widgets[model] = output
+            self._views[model] = output
         else:
             self.end_line()
             self._put(self._render(output))
 
     def update(self, event: ev.OutputUpdated) -> None:
-        """Take the newest state of a display, and print it if the last printing is long ago."""
+        """Take the newest state of a display."""
         output = {"output_type": "display_data", "data": event.data, "metadata": event.metadata}
         self._updates[event.display_id] = self._render(output)
-        if time.monotonic() - self._updated >= UPDATE_INTERVAL:
-            self._updated = time.monotonic()
-            self.end()
+
+    def capture(self, model: str, output: dict[str, Any]) -> None:
+        """Take `output`, which stands for what the widget `model` holds."""
+        self._captures[model] = output
+
+    def is_due(self) -> bool:
+        """Return True, once, if `UPDATE_INTERVAL` has passed since it last did."""
+        due = time.monotonic() - self._updated >= UPDATE_INTERVAL
+        self._updated = time.monotonic() if due else self._updated
+        return due
 
     def end_line(self) -> None:
         """Print an unfinished line."""
@@ -61,10 +69,12 @@ class StreamedOutput:
     def end(self) -> None:
         """Print everything that is left."""
         self.end_line()
-        for shown in (*self._updates.values(), *map(self._render, self._widgets.values())):
+        widgets = *self._views.values(), *self._captures.values()
+        for shown in (*self._updates.values(), *map(self._render, widgets)):
             self._put(shown)
         self._updates.clear()
-        self._widgets.clear()
+        self._views.clear()
+        self._captures.clear()
 
     def _print(self, output: dict[str, Any]) -> None:
         name = str(output.get("name"))

@@ -19,6 +19,8 @@ from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.views.export import cell_store, notebook
 from nbrun.views.export.outputs import Outputs
+from nbrun.views.render.widgets import VIEW_MIME
+from tests.support import build_events
 from tests.support.build_events import approval_rejected, decision_proposed
 from tests.support.run_builder import OPERATOR, Run, at, display, narrate, step, stream
 
@@ -200,6 +202,18 @@ def test_waiting_clear_survives_storing_of_cell():
     tale.begin("a").output(stream("old\n")).clear(wait=True).end("ok")
     tale.attempt("b").begin("c").output(stream("new\n"), step="a", late=True).end("ok")
     assert code_cells(built(tale))[0]["outputs"][0]["text"] == ["new\n"]
+
+
+def test_captured_output_reaches_stored_cell_that_displays_its_widget():
+    made = build_events.widgets_changed({"o": {"_model_name": "OutputModel"}}, step="a")
+    view = display(**{"text/plain": "Output()", VIEW_MIME: {"model_id": "o"}})
+    run = Run(step("a"), step("b"), step("c"))
+    run.begin("a").add(made).output(view).end("ok").attempt("b")
+    run.begin("c").output(stream("one\n"), widget="o").output(stream("two\n"), widget="o")
+    run.output(stream("of c\n")).output(stream("hidden\n"), widget="never displayed").end("ok")
+    first, _, third = code_cells(built(run))
+    assert [output["text"] for output in first["outputs"]] == [["one\n", "two\n"]]
+    assert [output["text"] for output in third["outputs"]] == [["of c\n", "hidden\n"]]
 
 
 def test_many_displays_show_their_newest_bundles():

@@ -4,6 +4,8 @@ import pytest
 
 from nbrun.core import events as ev
 from nbrun.views.export.outputs import Outputs
+from nbrun.views.render.widgets import VIEW_MIME
+from tests.support import build_events
 from tests.support.run_builder import display, stream
 
 
@@ -121,15 +123,6 @@ def test_waiting_clear_takes_effect_with_next_output(outputs):
     assert texts(outputs) == ["bc"]
 
 
-def test_clear_keeps_list_object(outputs):
-    held = outputs.of("a", 1)
-    add(outputs, stream("a"))
-    clear(outputs, wait=False)
-    add(outputs, stream("b"))
-    assert held is outputs.of("a", 1)
-    assert texts(outputs) == ["b"]
-
-
 @pytest.mark.parametrize(
     ("mime", "value", "kept"),
     [
@@ -147,3 +140,52 @@ def test_invalid_mime_values_become_json_text(outputs, mime, value, kept):
     add(outputs, display(text_plain="1"), display_id="d")
     update(outputs, "d", {mime: value})
     assert [output["data"] for output in outputs.of("a", 1)] == [{mime: kept}, {mime: kept}]
+
+
+# ── Output widgets ───────────────────────────────────────────────────────────────────────────
+
+VIEW = display(**{"text/plain": "Output()", VIEW_MIME: {"model_id": "o"}})
+
+
+@pytest.fixture
+def with_widget(outputs):
+    """Outputs of a run in which an `Output` widget `o` was made."""
+    outputs.take(build_events.widgets_changed({"o": {"_model_name": "OutputModel"}}))
+    return outputs
+
+
+def test_captured_output_stands_where_the_widget_is_displayed(with_widget):
+    add(with_widget, stream("before\n", "stderr"))
+    add(with_widget, VIEW)
+    add(with_widget, stream("of b\n"), step="b", widget="o")
+    assert texts(with_widget) == ["before\n", "of b\n"]
+    assert texts(with_widget, "b") == []
+
+
+def test_captured_output_that_is_never_displayed_stands_where_it_was_captured(with_widget):
+    add(with_widget, stream("a"))
+    add(with_widget, stream("b"), widget="o")
+    add(with_widget, stream("c"))
+    assert texts(with_widget) == ["abc"]
+
+
+def test_clear_of_a_widget_leaves_the_cell_alone(with_widget):
+    add(with_widget, stream("of the cell"))
+    add(with_widget, VIEW)
+    add(with_widget, stream("old"), widget="o")
+    with_widget.take(build_events.output_cleared(step="a", widget="o"))
+    assert texts(with_widget) == ["of the cell"]
+
+
+def test_capture_does_not_trigger_a_clear_of_the_cell_that_waits(with_widget):
+    add(with_widget, stream("of the cell"))
+    clear(with_widget, wait=True)
+    add(with_widget, VIEW | {"data": {}}, widget="o")
+    assert "".join(with_widget.of("a", 1)[0]["text"]) == "of the cell"
+
+
+def test_closed_widget_takes_what_it_held_with_it(with_widget):
+    add(with_widget, VIEW)
+    add(with_widget, stream("a frame"), widget="o")
+    with_widget.take(build_events.widgets_changed({}, closed=("o",)))
+    assert texts(with_widget) == []

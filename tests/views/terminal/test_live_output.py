@@ -92,15 +92,15 @@ def test_update_changes_displays_in_place() -> None:
     shown = held()
     shown.take(build_events.output(display(text_plain="0 %"), display_id="d"))
     shown.take(build_events.output("between\n"))
-    shown.take(build_events.output_updated("d", {"text/plain": "100 %"}))
+    shown.update(build_events.output_updated("d", {"text/plain": "100 %"}))
     assert region(shown) == ["100 %", "between"]
     assert printed(shown) == ["100 %", "between"]
 
 
 def test_update_of_printed_display_is_shown_again() -> None:
     shown = held()
-    shown.take(build_events.output_updated("d", {"text/plain": "50 %"}))
-    shown.take(build_events.output_updated("d", {"text/plain": "60 %"}))
+    shown.update(build_events.output_updated("d", {"text/plain": "50 %"}))
+    shown.update(build_events.output_updated("d", {"text/plain": "60 %"}))
     assert printed(shown) == ["60 %"]
 
 
