@@ -6,14 +6,13 @@ end of what each attempt printed.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from nbrun.audit.verify import Verification
 from nbrun.core.events import Record
 from nbrun.core.planner import step_label
 from nbrun.views.export import report
 from nbrun.views.export.account import AttemptAccount, RunAccount, account
-from nbrun.views.render.terminal_text import screen_text
+from nbrun.views.export.output_text import output_text
 from nbrun.views.text import phrases
 from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import plain, visible
@@ -67,7 +66,7 @@ def _attempts(run: RunAccount) -> Iterator[str]:
         if attempt.outcome != "ok":
             yield from _failed(run, attempt)
             continue
-        printed = _shortened(_printed(attempt), _OK_LINES // 2, _OK_LINES // 2)
+        printed = _shortened(_printed(run, attempt), _OK_LINES // 2, _OK_LINES // 2)
         room -= len(printed)
         if room < 0:
             left_out += bool(printed)
@@ -92,7 +91,7 @@ def _rows(run: RunAccount) -> Iterator[tuple[str, ...]]:
 
 def _failed(run: RunAccount, attempt: AttemptAccount) -> Iterator[str]:
     yield from (*_heading(run, attempt), *_fenced(visible(attempt.started.source)))
-    printed = _shortened(_printed(attempt), 0, _FAILED_LINES)
+    printed = _shortened(_printed(run, attempt), 0, _FAILED_LINES)
     if printed:
         yield from ("", *_fenced(printed))
 
@@ -102,23 +101,11 @@ def _heading(run: RunAccount, attempt: AttemptAccount) -> tuple[str, ...]:
     return "", f"## {_md(where)}, attempt {attempt.started.attempt}: {_md(attempt.result)}", ""
 
 
-def _printed(attempt: AttemptAccount) -> str:
-    """Return the outputs as text; of an output without text, its mime types."""
-    return "\n".join(filter(None, map(_text, attempt.outputs))).strip("\n")
-
-
-def _text(output: dict[str, Any]) -> str:
-    match output.get("output_type"):
-        case "stream":
-            return screen_text("".join(output.get("text", ""))).plain
-        case "error":
-            traceback = "\n".join(map(str, output.get("traceback") or ()))
-            return screen_text(traceback or f"{output.get('ename')}: {output.get('evalue')}").plain
-    data = output.get("data") or {}
-    for mime in ("text/plain", "text/markdown", "text/latex"):
-        if mime in data:
-            return screen_text("".join(data[mime])).plain
-    return visible(f"({', '.join(sorted(data))})")
+def _printed(run: RunAccount, attempt: AttemptAccount) -> str:
+    """Return the outputs as text; of an output without text, what it is and what shows it."""
+    elsewhere = f"nbrun export {run.state.plan.run} --html"
+    texts = (output_text(each, elsewhere) for each in attempt.outputs)
+    return "\n".join(filter(None, texts)).strip("\n")
 
 
 def _shortened(text: str, first: int, last: int) -> str:

@@ -151,7 +151,7 @@ class _Reader:
             elif node.tag in ("td", "th") and opens:
                 self._add_text("  ", keep_spaces=True)
             elif node.tag == "img" and opens:
-                self._add_text(f" [image: {node.attributes.get('alt') or 'without a text'}] ")
+                self._add_text(f" {_element_not_carried(node)} ")
 
     def parts(self) -> list[str | HtmlTable]:
         self._flush()
@@ -162,6 +162,10 @@ class _Reader:
 
         The children of hidden elements are skipped. A table is read here as a whole.
         """
+        if node.tag in _EXTERNAL_TAGS and node.tag != "img":
+            if node.attributes.get("src"):
+                self._add_text(f" {_element_not_carried(node)} ")
+            return False
         if node.tag in _SKIPPED_TAGS or _HIDDEN.search(node.attributes.get("style") or ""):
             return False
         if node.tag != "table" or not self._tables:
@@ -214,6 +218,51 @@ def _walk(root: Any, enter: Callable[[Any], bool]) -> Iterator[tuple[bool, Any]]
             node, depth = node.parent, depth - 1
             yield False, node
         node = node.next if node is not None else None
+
+
+# ── pictures and frames ──────────────────────────────────────────────────────────────────────
+
+_EXTERNAL_TAGS = {
+    "audio": "audio",
+    "embed": "object",
+    "iframe": "frame",
+    "img": "image",
+    "video": "video",
+}
+_EXTERNAL_TAG = re.compile(rf"<({'|'.join(_EXTERNAL_TAGS)})\b([^<>]*)>", re.I)
+_ATTRIBUTE = re.compile(r"""\b(src|alt)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.I)
+_LOADABLE = re.compile(r"https?:|(?![a-z][a-z0-9+.-]*:)", re.I)  # any other scheme loads nothing
+_MAX_ADDRESS = 500  # characters
+
+
+def name_external(page: str) -> str:
+    """Put text in place of pictures and frames that a browser would load from elsewhere.
+
+    The text names the address. Those that are embedded as `data:` stay.
+    """
+    return _EXTERNAL_TAG.sub(_named, page)
+
+
+def _named(found: re.Match[str]) -> str:
+    attributes = {name.lower(): value.strip("\"' ") for name, value in _ATTRIBUTE.findall(found[2])}
+    source = attributes.get("src", "")
+    if not source or not _LOADABLE.match(source):
+        return found[0]
+    return _not_carried(found[1], attributes.get("alt", ""), source)
+
+
+def _element_not_carried(node: Any) -> str:
+    source = node.attributes.get("src") or ""
+    address = source if _LOADABLE.match(source) else ""
+    return _not_carried(node.tag, node.attributes.get("alt") or "", address)
+
+
+def _not_carried(tag: str, text: str, address: str) -> str:
+    """Return `[image not carried: a map (https://…)]`, or `[image: a map]` if it has no address."""
+    shortened = address[:_MAX_ADDRESS] + "…" * (len(address) > _MAX_ADDRESS)
+    words = [text] * bool(text) + [f"({shortened})"] * bool(address)
+    kind = _EXTERNAL_TAGS[tag.lower()] + " not carried" * bool(address)
+    return f"[{kind}: {' '.join(words) or 'without a text'}]"
 
 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────

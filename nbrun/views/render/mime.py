@@ -18,15 +18,14 @@ from rich.text import Text
 from nbrun.views.render import charts, html, images, latex, traceback
 from nbrun.views.render.html_table import MAX_ROWS, TableView
 from nbrun.views.render.json_tree import render_json
-from nbrun.views.render.nbformat_text import join, truncate
+from nbrun.views.render.nbformat_text import join, truncate, without_bare_repr
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain, visible
 
 _MAX_DUMP = 2_000  # characters of JSON
 _IMAGE_HEAD = 400_000  # characters of base64: metadata may come before a JPEG's size
-_DEFAULT_REPR = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-f]+)?>\s*")
-_NOT_TEXT = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
+ACTIVE_HTML = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
 _DEFAULTS = DisplayOptions()
 
 
@@ -73,8 +72,7 @@ def _error(output: dict[str, Any], display: DisplayOptions) -> RenderableType:
 
 def _bundle(data: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
     """Render the richest part of a mime bundle that a terminal can show."""
-    data = charts.restore_figures(data)
-    data = {mime: value for mime, value in data.items() if not _is_bare_repr(mime, value)} or data
+    data = without_bare_repr(charts.restore_figures(data))
     for mime, renderer in _best_first(tuple(data)):
         rendered = renderer(data[mime], mime, display) if renderer else _describe(data, mime, hint)
         if isinstance(rendered, Text) and not rendered.plain.strip():
@@ -93,11 +91,6 @@ def _best_first(mimes: tuple[str, ...]) -> list[tuple[str, "Renderer | None"]]:
         for mime in mimes
         if fnmatchcase(mime, pattern)
     ]
-
-
-def _is_bare_repr(mime: str, value: Any) -> bool:
-    """Return True for text that names nothing but a class, such as `<Foo object at 0x7f…>`."""
-    return mime == "text/plain" and bool(_DEFAULT_REPR.fullmatch(join(value)))
 
 
 def _text(text: str, display: DisplayOptions) -> Text:
@@ -122,7 +115,7 @@ def _html(value: str, display: DisplayOptions) -> RenderableType | None:
     ]
     if shown:
         return shown[0] if len(shown) == 1 else Group(*shown)
-    return None if _NOT_TEXT.search(value) or not value.strip() else Text(visible(value))
+    return None if ACTIVE_HTML.search(value) or not value.strip() else Text(visible(value))
 
 
 def _table(value: Any, _mime: str, display: DisplayOptions) -> RenderableType | None:
@@ -146,14 +139,18 @@ def _image(value: Any, mime: str, display: DisplayOptions) -> RenderableType | N
 
 def _describe(data: dict[str, Any], mime: str, hint: str) -> RenderableType:
     """Return one line about what a terminal cannot show: its type, its size, where to find it."""
+    return Text(describe_data(data, mime) + (f" (see {plain(hint)})" if hint else ""), "dim")
+
+
+def describe_data(data: dict[str, Any], mime: str) -> str:
+    """Return type and size of one part of a mime bundle, and the text that stands for it."""
     value = data[mime]
     content = join(value) if isinstance(value, str | list) else json.dumps(value)
     binary = mime.startswith("image/") and mime != "image/svg+xml"
     size = f"{max(1, round(len(content) * (0.75 if binary else 1) / 1000))} kB"
     pixels = _pixels(content) if binary else ""
     title = truncate(plain(join(data.get("text/plain", "")).strip()), 200)
-    line = f"{plain(mime)}{pixels}, {size}" + (f": {title}" if title else "")
-    return Text(line + (f" (see {plain(hint)})" if hint else ""), "dim")
+    return f"{plain(mime)}{pixels}, {size}" + (f": {title}" if title else "")
 
 
 # Patterns of mime types, the preferred ones first, each with the function that renders such data. A

@@ -1,9 +1,11 @@
-"""Values of nbformat outputs: multi-line strings joined, long ones truncated, mime data valid."""
+"""Values of nbformat outputs: multi-line strings joined, long ones truncated, valid mime data."""
 
 import json
 import re
 from typing import Any
 
+# Python's own form, and IPython's: `<Foo object at 0x7f…>` and `<Foo at 0x7f…>`.
+_DEFAULT_REPR = re.compile(r"<[\w.]+(?: object| at 0x[0-9a-f]+| object at 0x[0-9a-f]+)>\s*")
 _ANY_JSON = re.compile(r"application/(.*\+)?json")
 
 
@@ -31,6 +33,12 @@ def valid_data(data: dict[str, Any]) -> dict[str, Any]:
         mime: value if _is_text(value) or _ANY_JSON.fullmatch(mime) else json.dumps(value)
         for mime, value in data.items()
     }
+
+
+def without_bare_repr(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out text that names nothing but a class, unless the bundle has nothing else."""
+    bare = "text/plain" in data and _DEFAULT_REPR.fullmatch(join(data["text/plain"]))
+    return {mime: data[mime] for mime in data if not bare or mime != "text/plain"} or data
 
 
 def _is_text(value: Any) -> bool:

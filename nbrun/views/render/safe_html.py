@@ -15,9 +15,9 @@ from typing import Any
 from rich.console import Console
 
 from nbrun.views.render import charts, latex, mathml, traceback
-from nbrun.views.render.html import limit_nesting
+from nbrun.views.render.html import limit_nesting, name_external
 from nbrun.views.render.lexers import find_lexer
-from nbrun.views.render.nbformat_text import join
+from nbrun.views.render.nbformat_text import join, without_bare_repr
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.sanitize import visible
 
@@ -71,11 +71,14 @@ _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
 
 
 def clean(source: str) -> str:
-    """Return untrusted HTML with nothing but harmless tags, attributes and links."""
+    """Return untrusted HTML with nothing but harmless tags, attributes and links.
+
+    A picture or frame that a browser would load from elsewhere becomes text that names its address.
+    """
     import nh3
 
     return nh3.clean(
-        limit_nesting(source),
+        name_external(limit_nesting(source)),
         tags=_TAGS,
         clean_content_tags=_DROPPED,
         attributes=_ATTRIBUTES,
@@ -200,6 +203,7 @@ def _error(raw: dict[str, Any]) -> str:
 
 def _bundle(data: dict[str, Any]) -> str:
     """Render the richest part of a mime bundle that a page without scripts can show."""
+    data = without_bare_repr(data)
     for mime in _IMAGE_TYPES:
         if mime in data:
             return _image(mime, join(data[mime]), data)

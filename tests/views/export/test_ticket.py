@@ -24,7 +24,8 @@ def test_ticket_shortens_output_of_successful_attempts() -> None:
     text = ticket.build(made.attempt("c").finish().records).decode()
     assert "## step 1, attempt 1: ok · 1.2 s\n\n```\nline 0\n" in text
     assert "line 4\n… 30 lines …\nline 35\n" in text
-    assert "```\n  free\n0  8.25\n(image/png)\n```" in text
+    note = f"(image/png, 1 kB; not in this summary: nbrun export {made.state.plan.run} --html)"
+    assert f"```\n  free\n0  8.25\n{note}\n```" in text
     assert "## step 3" not in text
 
 

@@ -40,6 +40,7 @@ PIXEL = (
 def test_active_html_removed(hostile: str) -> None:
     made = safe_html.output(display(text_html=f"{hostile}<p>stays</p>"))
     assert "stays" in made
+    made = re.sub(r"\[\w+ not carried: \(https://evil[^)]*\)\]", "", made)  # text, and no link
     for each in ("script", "onerror", "onload", "javascript:", "evil", "position", "class='told",
                  'class="told', "id=", "<iframe", "<form", "<svg", "<style", "data:"):  # fmt: skip
         assert each not in made.replace('class="html"', ""), each
@@ -69,8 +70,31 @@ def test_cell_headings_moved_below_page_headings() -> None:
 def test_attachment_embedded_in_page() -> None:
     made = safe_html.markdown("![plan](attachment:p.png)", {"p.png": {"image/png": PIXEL}})
     assert f"data:image/png;base64,{PIXEL}" in made
-    assert "<img" in safe_html.markdown("![plan](https://evil.example/p.png)")
-    assert "evil" not in safe_html.markdown("![plan](https://evil.example/p.png)")
+    assert safe_html.markdown("![plan](https://evil.example/p.png)") == (
+        "<p>[image not carried: plan (https://evil.example/p.png)]</p>\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("<img src='https://a.example/p.png' alt='a map'>", "a map (https://a.example/p.png)"),
+        ("<IMG SRC=plots/p.png>", "(plots/p.png)"),
+        ("<iframe src='//a.example/x'></iframe>", "(//a.example/x)"),
+        ("<video src='v.mp4'></video>", "(v.mp4)"),
+    ],
+)
+def test_what_page_does_not_carry_is_named_with_address(source: str, named: str) -> None:
+    made = safe_html.output(display(text_html=source))
+    assert f"not carried: {named}]" in made
+    assert "src=" not in made.lower()
+
+
+def test_bare_repr_of_object_is_not_shown() -> None:
+    made = safe_html.output(
+        display(**{"text/plain": "<Javascript object>", "application/javascript": "alert(1)"})
+    )
+    assert made == '<p class="hint">application/javascript: not shown in a report</p>'
 
 
 def test_text_keeps_colours_and_is_escaped() -> None:
