@@ -1,7 +1,6 @@
 """Load a notebook, refuse one that can't be a runbook, and plan its steps."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,20 +9,9 @@ from typing import Any
 
 from nbrun.core.model import Contract, Narration, Step
 from nbrun.errors import RunbookError
-from nbrun.runbook import contract, notebook, validation
+from nbrun.runbook import contract, notebook, titles, validation
 from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.notebook import short
-
-_TITLE_LENGTH = 60
-_HEADING_LENGTH = 200  # characters: the patterns below are slow on a hostile line
-_HEADING = re.compile(r" {0,3}#{1,6}\s+")  # CommonMark's ATX heading
-_FENCE = re.compile(r" {0,3}(```|~~~)")
-_INLINE = (
-    (re.compile(r"!?\[([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"(`+|\*\*|__|~~)(.+?)\1"), r"\2"),
-    (re.compile(r"(?<!\w)([*_])(\S(?:.*?\S)?)\1(?!\w)"), r"\2"),
-    (re.compile(r"</?[a-zA-Z][^>]*>"), ""),
-)
 
 
 @dataclass(frozen=True)
@@ -125,7 +113,7 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
     context = _with_own_defaults(source, context or ContractContext())
     steps: list[Step] = []
     narration: list[Narration] = []
-    position = 0
+    position, heading = 0, ""
     for cell in source.node["cells"]:
         position += not _is_injected(cell)  # messages count the cells of the file
         where = f"{source.path}, cell {position}"
@@ -133,7 +121,9 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
         if cell["cell_type"] != "code" and not own.manual:
             narration.append(_narration(cell))
         elif cell["source"].strip():
-            steps.append(_step(cell, len(steps) + 1, tuple(narration), own))
+            title = titles.step_title(cell, tuple(narration), heading)
+            steps.append(_step(cell, len(steps) + 1, title, tuple(narration), own))
+            heading = titles.last_heading(narration) or heading
             narration = []
     metadata = _without(source.metadata, "papermill")
     return Runbook(
@@ -210,11 +200,13 @@ def _narration(cell: Any) -> Narration:
     )
 
 
-def _step(cell: Any, number: int, narration: tuple[Narration, ...], own: Contract) -> Step:
+def _step(
+    cell: Any, number: int, title: str, narration: tuple[Narration, ...], own: Contract
+) -> Step:
     return Step(
         id=cell["id"],
         number=number,
-        title=_title(cell, narration),
+        title=title,
         source=cell["source"],
         tags=tuple(cell["metadata"].get("tags", ())),
         metadata=_without(cell["metadata"], "papermill", "tags"),
@@ -232,45 +224,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-# The heading before these cells is the notebook's title, so they get a title by their tag.
-_TITLES = {"parameters": "Parameters", "injected-parameters": "Parameters given"}
-
-
-def _title(cell: Any, narration: tuple[Narration, ...]) -> str:
-    own = cell["metadata"].get("nbrun", {}).get("title")
-    if isinstance(own, str) and own.strip():
-        return own.strip()
-    for tag in cell["metadata"].get("tags", ()):
-        if tag in _TITLES:
-            return _TITLES[tag]
-    if contract.is_manual(cell):
-        own_heading = next(_headings(cell["source"]), None)
-        if own_heading:
-            return own_heading
-    headings = [h for part in narration if part.kind == "markdown" for h in _headings(part.source)]
-    if headings:
-        return headings[-1]
-    line: str = cell["source"].strip().splitlines()[0]
-    first = line.lstrip("#/ ").strip() or line  # the text of a comment
-    return first if len(first) <= _TITLE_LENGTH else first[: _TITLE_LENGTH - 1].rstrip() + "…"
-
-
-def _headings(markdown: str) -> Iterator[str]:
-    """Yield the texts of the headings in order, without inline markup."""
-    fenced = False
-    for line in markdown.splitlines():
-        if _FENCE.match(line):
-            fenced = not fenced
-        match = None if fenced else _HEADING.match(line)
-        text = _without_markup(line[match.end() :][:_HEADING_LENGTH]) if match else ""
-        if text:
-            yield text
-
-
-def _without_markup(text: str) -> str:
-    text = re.sub(r"(^|\s)#+\s*$", "", text)
-    for pattern, replacement in _INLINE:
-        text = pattern.sub(replacement, text)
-    return text.strip()

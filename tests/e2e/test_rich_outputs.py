@@ -77,7 +77,7 @@ def test_output_of_real_libraries_is_rendered(desk: Desk) -> None:
     assert any(line.lstrip("-> ").startswith("4 load()") for line in lines[failed:])
     frames = [line for line in lines[failed:] if line.startswith("  in ")]
     assert any("json/__init__.py" in line for line in frames)
-    stopped = lines.index("STOPPED at step 12 of 12 · import json")
+    stopped = lines.index("STOPPED at step 12 of 12 · def load():")
     assert lines[stopped + 2].startswith("  JSONDecodeError: Expecting property name")
     assert lines[stopped + 3 : stopped + 7] == [
         "    1 │ import json",

@@ -427,6 +427,40 @@ def test_long_source_line_is_cut_for_title(tmp_path: Path) -> None:
     assert title == "x" * 59 + "…"
 
 
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("import os\n# Restart the service\nrestart()", "Restart the service"),
+        ("%matplotlib inline\nimport os\n\n  # Draw it\ndraw()", "Draw it"),
+        ("%%bash\n# Free the disk\nrm -rf /tmp/x", "Free the disk"),
+        ("# -*- coding: utf-8 -*-\n# pylint: disable=all\n# Load\nload()", "Load"),
+        ("#@title Load the data\nload()", "Load the data"),
+        ("# %% Load\nload()", "Load"),
+        ("import os\nos.remove('x')", "os.remove('x')"),
+        ("from x import (\n    a,\n    b,\n)\na()", "a()"),
+        ("%%bash\nsystemctl restart db", "systemctl restart db"),
+        ("#!/bin/sh\nls", "ls"),
+        ("import os\nimport sys", "import os"),
+        ("import time; time.sleep(1)", "import time; time.sleep(1)"),
+        ("from_host = 'db1'\n# not this", "from_host = 'db1'"),
+        ("!systemctl restart db\n# not this", "!systemctl restart db"),
+        ("// Load\nlet x", "Load"),
+        ("##", "##"),
+        ("# from old to new\n# not this", "from old to new"),
+        ("library(DBI)\n# Connect\ndbConnect()", "Connect"),
+    ],
+)
+def test_import_or_magic_is_no_title_if_source_has_better_one(
+    tmp_path: Path, source: str, title: str
+) -> None:
+    assert steps_of(tmp_path, code(source))[0].title == title
+
+
+def test_import_takes_heading_of_earlier_step(tmp_path: Path) -> None:
+    cells = markdown("## Load"), code("get()"), code("import os\nos.x()"), code("import y\n# So")
+    assert [s.title for s in steps_of(tmp_path, *cells)] == ["Load", "Load, continued", "So"]
+
+
 def test_hostile_heading_takes_no_time(tmp_path: Path) -> None:
     hostile = ["# " + " " * 50_000 + "x", "# " + "[" * 50_000, "# " + "`" * 50_000 + "x"]
     assert len(steps_of(tmp_path, markdown("\n".join(hostile)), code("x"))[0].title) <= 200
