@@ -53,7 +53,7 @@ def render_markdown(source: str) -> RenderableType:
 def _output(output: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
     match output["output_type"]:
         case "stream":
-            return _text(join(output["text"]), display)
+            return screen_text(join(output["text"]))
         case "error":
             return _error(output, display)
         case "display_data" | "execute_result":
@@ -91,19 +91,6 @@ def _best_first(mimes: tuple[str, ...]) -> list[tuple[str, "Renderer | None"]]:
         for mime in mimes
         if fnmatchcase(mime, pattern)
     ]
-
-
-def _text(text: str, display: DisplayOptions) -> Text:
-    """Render a block of text. Lines past `display.max_lines` are left out of its middle."""
-    shown = screen_text(text)
-    lines = shown.plain.count("\n") + 1
-    if not display.max_lines or lines <= display.max_lines:
-        return shown
-    head = (display.max_lines + 1) // 2
-    parts = shown.split("\n", allow_blank=True)
-    middle = Text(f"… {lines - display.max_lines:,} more lines …", "dim")
-    tail = parts[len(parts) - (display.max_lines - head) :]
-    return Text("\n", no_wrap=True, overflow="ignore").join([*parts[:head], middle, *tail])
 
 
 def _html(value: str, display: DisplayOptions) -> RenderableType | None:
@@ -165,12 +152,12 @@ RENDERERS: tuple[tuple[str, Renderer | None], ...] = (
     ("application/vnd.vega*", _chart),
     ("image/*", None),
     ("text/html", _table),
-    ("text/plain", lambda value, _mime, display: _text(join(value), display)),
-    ("text/latex", lambda value, _mime, display: _text(latex.to_unicode(join(value)), display)),
+    ("text/plain", lambda value, _mime, _display: screen_text(join(value))),
+    ("text/latex", lambda value, _mime, _display: screen_text(latex.to_unicode(join(value)))),
     ("application/vnd.*", None),  # after text/plain: a widget with text is shown by its text
     ("text/html", lambda value, _mime, display: _html(join(value), display)),
     ("text/html", None),
-    ("text/*", lambda value, _mime, display: _text(join(value), display)),
+    ("text/*", lambda value, _mime, _display: screen_text(join(value))),
     ("*", None),
 )
 

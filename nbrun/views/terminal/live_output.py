@@ -14,11 +14,11 @@ from rich.text import Text
 
 from nbrun.core import events as ev
 from nbrun.views.render.terminal_text import (
-    MAX_UNFINISHED_COLUMNS,
     REWRITABLE_LINES,
     TerminalBuffer,
     screen_text,
 )
+from nbrun.views.terminal.row_limit import RowLimit, count_rows
 
 Render = Callable[[dict[str, Any]], RenderableType]
 Rows = list[list[Segment]]  # rows of the screen
@@ -30,16 +30,15 @@ _SLACK = 3  # how many times as many outputs are buffered as are printed
 class LiveOutput:
     """Buffer the outputs of one attempt.
 
-    `max_lines`: how many lines of one stream, and how many outputs, are printed; 0 prints all.
-    `render` makes an output printable for good, `render_live` for the live region. `rest` is the
-    command that shows everything.
+    `limit` says how many rows of one stream, and how many outputs, are printed. `render` makes an
+    output printable for good, `render_live` for the live region.
     """
 
-    def __init__(self, max_lines: int, render: Render, render_live: Render, rest: str) -> None:
-        self._max_lines = max_lines
+    def __init__(self, limit: RowLimit, render: Render, render_live: Render) -> None:
+        self._limit = limit
+        self._max_outputs = limit.max_rows
         self._render = render
         self._render_live = render_live
-        self._rest = rest
         self._items: list[_StreamText | _DisplayedOutput] = []
         self._dropped = 0
         self._captures: set[str] = set()
@@ -80,14 +79,14 @@ class LiveOutput:
         """Return all outputs, ready to print, and empty the buffer."""
         items, dropped = self._items, self._dropped
         self._clear()
-        limit = self._max_lines
+        limit = self._max_outputs
         if not limit or len(items) + dropped <= limit:
             return _finished(items)
         head = (limit + 1) // 2
         tail = limit - head
         dropped += len(items) - head - tail
-        omission = _omission(f"{dropped:,} outputs", self._rest)
-        return [*_finished(items[:head]), omission, *_finished(items[-tail:] if tail else [])]
+        left_out = self._limit.omission(f"{dropped:,} outputs")
+        return [*_finished(items[:head]), left_out, *_finished(items[-tail:] if tail else [])]
 
     def _clear(self) -> None:
         self._items, self._dropped, self._clear_next = [], 0, False
@@ -107,7 +106,7 @@ class LiveOutput:
     def _stream(self, name: str, text: str) -> None:
         last = self._items[-1] if self._items else None
         if not isinstance(last, _StreamText) or last.name != name:
-            last = _StreamText(name, self._max_lines, self._rest)
+            last = _StreamText(name, self._limit)
             self._append(last)
         last.feed(text)
 
@@ -135,9 +134,10 @@ class LiveOutput:
 
     def _append(self, item: "_StreamText | _DisplayedOutput") -> None:
         self._items.append(item)
-        if self._max_lines and len(self._items) > _SLACK * self._max_lines:
-            self._dropped += len(self._items) - 2 * self._max_lines
-            del self._items[self._max_lines : -self._max_lines]
+        most = self._max_outputs
+        if most and len(self._items) > _SLACK * most:
+            self._dropped += len(self._items) - 2 * most
+            del self._items[most:-most]
 
 
 def _finished(items: "list[_StreamText | _DisplayedOutput]") -> list[RenderableType]:
@@ -174,16 +174,16 @@ class _DisplayedOutput:
 
 
 class _StreamText:
-    """The text of a stream: its first lines, its last lines, and how many there were."""
+    """The text of a stream: its first rows, its last rows, and how many there were."""
 
-    def __init__(self, name: str, max_lines: int, rest: str) -> None:
+    def __init__(self, name: str, limit: RowLimit) -> None:
         self.name = name
-        self._max_lines = max_lines
-        self._rest = rest
+        self._limit = limit
+        self._max_rows = limit.max_rows
         self._stream = TerminalBuffer(REWRITABLE_LINES)
         self._head: list[Text] = []
         self._tail: deque[tuple[Text, int]] = deque()
-        self._head_lines = self._tail_lines = self._lines = self._characters = 0
+        self._head_rows = self._tail_rows = self._rows = self._characters = 0
         self._unparsed: list[str] = []
         self._unparsed_size = 0
 
@@ -216,7 +216,7 @@ class _StreamText:
         return lines
 
     def finish(self) -> list[RenderableType]:
-        if not self._characters and not self._max_lines:
+        if not self._characters and not self._max_rows:
             text = screen_text("".join(self._unparsed))
             return [text] if text.plain else []
         self._parse()
@@ -224,16 +224,11 @@ class _StreamText:
         if rest is not None:
             self._add_text(rest)
         texts = self._texts()
-        if not self._max_lines or self._lines <= self._max_lines:
+        if not self._max_rows or self._rows <= self._max_rows:
             return list(texts)
-        head = (self._max_lines + 1) // 2
-        tail = self._max_lines - head
-        size = f"{self._lines - self._max_lines:,} of {self._lines:,} lines"
-        return [
-            _first_lines(_join(self._head), head),
-            _omission(f"{size} ({_size(self._characters)} in all)", self._rest),
-            *([_last_lines(_join(texts), tail)] if tail else []),
-        ]
+        head, tail = _join(self._head), _join(texts)
+        size = f" ({_size(self._characters)} in all)"
+        return list(self._limit.cut_middle(head, tail, self._rows, size))
 
     def _texts(self) -> list[Text]:
         """The kept texts, in order. One text may end the head and begin the tail."""
@@ -241,19 +236,19 @@ class _StreamText:
         return self._head[:-1] + tail if tail and tail[0] is self._head[-1] else self._head + tail
 
     def _add_text(self, text: Text) -> None:
-        lines = max(text.plain.count("\n") + 1, len(text) // MAX_UNFINISHED_COLUMNS)
-        self._lines += lines
-        if not self._max_lines or self._head_lines < self._max_lines:
+        rows = count_rows(text.plain, self._limit.width())
+        self._rows += rows
+        if not self._max_rows or self._head_rows < self._max_rows:
             self._head.append(text)
-            self._head_lines += lines
-            if self._max_lines and self._head_lines > self._max_lines:
-                self._tail.append((text, lines))  # a long text may be both
-                self._tail_lines += lines
+            self._head_rows += rows
+            if self._max_rows and self._head_rows > self._max_rows:
+                self._tail.append((text, rows))  # a long text may be both
+                self._tail_rows += rows
             return
-        self._tail.append((text, lines))
-        self._tail_lines += lines
-        while self._tail_lines - self._tail[0][1] >= self._max_lines:
-            self._tail_lines -= self._tail.popleft()[1]
+        self._tail.append((text, rows))
+        self._tail_rows += rows
+        while self._tail_rows - self._tail[0][1] >= self._max_rows:
+            self._tail_rows -= self._tail.popleft()[1]
 
 
 def _draw_rows(shown: RenderableType, console: Console) -> Rows:
@@ -273,15 +268,6 @@ def _join(texts: list[Text]) -> Text:
     return Text("\n", no_wrap=True, overflow="ignore").join(texts)
 
 
-def _first_lines(text: Text, many: int) -> Text:
-    end = -1
-    for _ in range(many):
-        end = text.plain.find("\n", end + 1)
-        if end < 0:
-            return text
-    return text[:end]
-
-
 def _last_lines(text: Text, many: int) -> Text:
     start = len(text.plain)
     for _ in range(many):
@@ -295,10 +281,6 @@ def _visible_end(text: Text, rows: int, width: int) -> Text:
     """Return the end of `text` that may be visible in so many rows."""
     end = _last_lines(text, rows)
     return end[-rows * width :] if len(end) > rows * width else end
-
-
-def _omission(what: str, rest: str) -> Text:
-    return Text(f"… {what} left out here: {rest}", style="dim")
 
 
 def _size(characters: int) -> str:

@@ -11,6 +11,7 @@ from nbrun.views.render import mime
 from nbrun.views.render.widgets import ViewedModels, Widgets
 from nbrun.views.terminal.event_lines import line
 from nbrun.views.terminal.live_output import LiveOutput, Rows
+from nbrun.views.terminal.row_limit import RowLimit
 from nbrun.views.terminal.streamed_output import StreamedOutput
 from nbrun.views.text.options import DisplayOptions
 
@@ -21,13 +22,20 @@ class StepOutput:
     """Take output events and print, with `put`, outputs that are finished.
 
     `buffered`: outputs change in place until their attempt ends; else they are printed at once.
-    `record_path`: the path of the record, for outputs that can't be shown.
+    `width` returns the columns of the terminal. `record_path`: the path of the record, for outputs
+    that can't be shown.
     """
 
     def __init__(
-        self, display: DisplayOptions, put: Callable[[RenderableType], None], *, buffered: bool
+        self,
+        display: DisplayOptions,
+        put: Callable[[RenderableType], None],
+        width: Callable[[], int],
+        *,
+        buffered: bool,
     ) -> None:
         self.record_path = ""
+        self._limit = RowLimit(display.max_lines, width)
         self._display = display
         self._live_display = replace(display, pictures=False)
         self._put = put
@@ -39,9 +47,9 @@ class StepOutput:
 
     def begin(self, rest: str) -> None:
         """Begin an attempt. `rest` is the command that shows all of its output."""
+        self._limit = replace(self._limit, rest=rest)
         if self._buffered:
-            max_lines = self._display.max_lines
-            self._live = LiveOutput(max_lines, self._render, self._render_live, rest)
+            self._live = LiveOutput(self._limit, self._render, self._render_live)
 
     def last_rows(self, console: Console, rows: int) -> Rows:
         """Return the last rows of the buffered output, at most `rows`."""
@@ -103,7 +111,7 @@ class StepOutput:
             self._live = None
 
     def _render(self, output: dict[str, Any]) -> RenderableType:
-        return self._draw(output, self._display)
+        return self._limit.limit(self._draw(output, self._display))
 
     def _render_live(self, output: dict[str, Any]) -> RenderableType:
         """Without pictures: these are drawn once, at the end."""

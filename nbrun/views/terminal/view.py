@@ -51,7 +51,12 @@ class TerminalView:
         self._with_output = output
         self._pending: list[RenderableType] = []
         self._header = StepHeader(console, supported, load_last_times)
-        self._output = StepOutput(supported, self._put, buffered=self._with_live or buffered)
+        self._output = StepOutput(
+            supported,
+            self._put,
+            lambda: self._console.width,
+            buffered=self._with_live or buffered,
+        )
         self._region = LiveRegion(console, self._output.last_rows, clock)
         self._now = clock
         self._running = ""

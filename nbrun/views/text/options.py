@@ -10,8 +10,8 @@ class DisplayOptions:
     """The options that all commands that show a run share.
 
     `plain`: no live region, no box drawing, no colours, no pictures. `full_traceback`: show every
-    frame. `max_lines`: of one output; the middle of a longer one is left out. 0 prints all lines.
-    `pictures`: draw pictures if the terminal can, else describe them.
+    frame. `max_lines`: of one output, in rows of the terminal; the middle of a longer one is left
+    out. 0 prints all lines. `pictures`: draw pictures if the terminal can, else describe them.
     """
 
     plain: bool = False

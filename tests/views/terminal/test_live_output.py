@@ -9,12 +9,13 @@ from rich.console import Console
 
 from nbrun.views.render.mime import render_output
 from nbrun.views.terminal.live_output import LiveOutput
+from nbrun.views.terminal.row_limit import RowLimit
 from tests.support import build_events
 from tests.support.build_events import display, stream
 
 
 def held(most: int = 10) -> LiveOutput:
-    return LiveOutput(most, render_output, render_output, "ask for it")
+    return LiveOutput(RowLimit(most, lambda: 80, "ask for it"), render_output, render_output)
 
 
 def printed(shown: LiveOutput) -> list[str]:
@@ -50,6 +51,16 @@ def test_short_output_is_printed_whole_and_once() -> None:
     shown.take(build_events.output("".join(f"{n}\n" for n in range(10))))
     assert printed(shown) == [str(n) for n in range(10)]
     assert printed(shown) == []
+
+
+@pytest.mark.parametrize("chunk", [1_000, 60_000, 3_000_000])
+def test_one_long_line_is_cut_in_rows(chunk: int) -> None:
+    shown = held()
+    for _ in range(3_000_000 // chunk):
+        shown.take(build_events.output("x" * chunk))
+    told = printed(shown)
+    assert sum(map(len, told)) < 11 * 80
+    assert any("lines (3.0 MB in all) left out here: ask for it" in line for line in told)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
