@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
@@ -17,8 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbrun.core import events as ev
+from nbrun.core import unredacted
 from nbrun.core.common_words import common_secrets
-from nbrun.core.model import Contract, Identity, Operator, Policy, RoleTaken
+from nbrun.core.model import Contract, Identity, Narration, Operator, Policy, RoleTaken, Step
 from nbrun.core.redaction import Redaction
 from nbrun.core.secret_encodings import MIN_SECRET_LENGTH, secret_fault
 from nbrun.errors import SecretUnknownError
@@ -401,3 +402,15 @@ def test_changed_secret_redacts_and_restores_both_values() -> None:
     history = redaction.redact_text("first-token second-token third-token first-key")
     assert history == "[secret:TOKEN] [secret:TOKEN 2] [secret:TOKEN 3] [secret:KEY]"
     assert redaction.restore(history) == "first-token second-token third-token first-key"
+
+
+def test_no_word_of_a_fixed_choice_is_redacted() -> None:
+    """A redacted word of a `Literal` would leave a record that can't be decoded."""
+    parts = [Contract, Identity, Step, Narration, *get_args(ev.Event)]
+    fields = {
+        (part, field.name)
+        for part in parts
+        for field in msgspec.structs.fields(part)
+        if "Literal" in str(field.type)
+    }
+    assert {name for part, name in fields if part is not ev.Stopped} <= unredacted.FIELDS
