@@ -68,14 +68,14 @@ SupervisorReply = Accepted | Declined
 
 
 def _path_to_text(value: Any) -> str:
-    """Encode a path, which JSON has no type for."""
+    """Encode a path as text. msgspec expects NotImplementedError for other types."""
     if isinstance(value, Path):
         return str(value)
     raise NotImplementedError(f"no JSON for {type(value)}")
 
 
 def _text_to_path(kind: type, value: Any) -> Any:
-    """Decode what `_path_to_text` has encoded."""
+    """Decode a path. msgspec expects NotImplementedError for other types."""
     if kind is Path:
         return Path(value)
     raise NotImplementedError(f"no {kind} in JSON")

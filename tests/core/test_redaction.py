@@ -288,7 +288,7 @@ def test_paths_kernels_and_ids_stay_though_a_secret_is_part_of_them() -> None:
     assert seen.metadata["kernelspec"] == spec
     shown = {"type": "boolean", "default": "[secret:s0]"}
     assert seen.metadata["nbrun"] == {"parameters": {"properties": {"postgres": shown}}}
-    # What nbrun only shows is redacted.
+    # Text that nbrun only shows is redacted.
     assert seen.metadata["title"] == "[secret:s1]"
     assert seen.role.env == {"HOST": "[secret:s1]"}
     assert seen.reason == "[secret:s1] fails"

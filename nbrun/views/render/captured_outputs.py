@@ -1,4 +1,4 @@
-"""What the `Output` widgets of ipywidgets hold: outputs that they captured in place of a cell."""
+"""The outputs that `Output` widgets of ipywidgets captured in place of a cell."""
 
 import json
 from array import array

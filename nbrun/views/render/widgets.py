@@ -19,7 +19,7 @@ _OutputEvent = ev.Output | ev.OutputUpdated | ev.OutputCleared | ev.WidgetsChang
 
 @dataclass(frozen=True)
 class WidgetView:
-    """What a view of a model shows.
+    """The visible part of a model.
 
     `text`: its lines; None if nbrun can't draw all of it, so that the text in the view's own mime
     bundle stands. `outputs`: the `Output` models within it, in order.

@@ -57,6 +57,9 @@ class StepOutput:
 
     def take(self, event: ev.Output) -> None:
         """Take an output of the running attempt."""
+        if not event.widget and "data" not in event.output:  # text: most of a long record
+            (self._live or self._streamed).take(event)
+            return
         changed = self._widgets.take(event)
         self._viewed.add(event.output)
         if event.widget:

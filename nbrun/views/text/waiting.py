@@ -1,10 +1,11 @@
-"""What a run that stands still waits for, in words: for lists of runs."""
+"""Phrases for the place where a run waits for a person, and the reason: for lists of runs."""
 
 from nbrun.core.approval import pending_approval
 from nbrun.core.state import Phase, RunState
 from nbrun.views.text.phrases import OUTCOMES
 
 _REASONS = {
+    "approval": "approved or rejected",  # pending ones are told apart before
     "kernel_died": "the kernel is dead",
     "kernel_restarted": "the kernel was restarted",
     "fill": "to be completed",
