@@ -115,7 +115,7 @@ def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> 
         raise
     if console.detach_reason:
         client.detach(console.detach_reason)
-        _print_stderr(f"{console.detach_reason}; the run continues: nbrun attach {directory.id}")
+        _print_stderr(f"{console.detach_reason}; take control with: nbrun attach {directory.id}")
         return ExitCode.WAITING
     client.close()
     if state.finished is not None:
