@@ -7,6 +7,7 @@ from nbrun.views.render import charts, html, latex
 from nbrun.views.render.mime import ACTIVE_HTML, describe_data
 from nbrun.views.render.nbformat_text import join, truncate, without_bare_repr
 from nbrun.views.render.terminal_text import screen_text
+from nbrun.views.render.traceback import shorten
 from nbrun.views.text.sanitize import visible
 
 _MAX_DUMP = 2_000  # characters of JSON
@@ -29,7 +30,7 @@ def _text(output: dict[str, Any], elsewhere: str) -> str:
         case "stream":
             return screen_text(join(output["text"])).plain
         case "error":
-            lines = [join(line) for line in output["traceback"]]
+            lines = shorten([join(line) for line in output["traceback"]])
             return screen_text(
                 "\n".join(lines) if lines else f"{output['ename']}: {output['evalue']}"
             ).plain

@@ -17,7 +17,7 @@ from nbrun.core.model import Narration
 from nbrun.views.export import timeline
 from nbrun.views.export.account import AttemptAccount, RunAccount, StepAccount, account
 from nbrun.views.render import charts, safe_html
-from nbrun.views.render.traceback import error_location
+from nbrun.views.render.traceback import error_location, source_line
 from nbrun.views.render.worddiff import word_diff
 from nbrun.views.text import identities, phrases
 from nbrun.views.text.event_summary import who_and_what
@@ -171,7 +171,7 @@ def _failed_line(attempt: AttemptAccount) -> int:
         for output in attempt.outputs
         if output.get("output_type") == "error"
     ]
-    return where[-1].line if where and where[-1] else 0
+    return source_line(where[-1], attempt.started.source) if where and where[-1] else 0
 
 
 def _join_chunks(output: dict[str, Any]) -> dict[str, Any]:

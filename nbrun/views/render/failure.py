@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from nbrun.views.render.source import highlight
-from nbrun.views.render.traceback import ErrorLocation, error_location
+from nbrun.views.render.traceback import ErrorLocation, error_location, source_line
 from nbrun.views.text import phrases
 from nbrun.views.text.sanitize import plain
 
@@ -23,12 +23,12 @@ class CellError:
     location: ErrorLocation | None
 
 
-def parse_error(output: dict[str, Any]) -> CellError:
-    """Read an nbformat output of type `error`."""
+def parse_error(output: dict[str, Any], source: str = "") -> CellError:
+    """Read an nbformat output of type `error`. `source` is the cell's."""
     lines = output.get("traceback")
     texts = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
-    message = phrases.error_line(str(output.get("ename", "")), str(output.get("evalue", "")))
-    return CellError(message, error_location(texts))
+    ename, evalue = str(output.get("ename", "")), str(output.get("evalue", ""))
+    return CellError(phrases.error_line(ename, evalue, source), error_location(texts))
 
 
 def render_error(
@@ -36,8 +36,8 @@ def render_error(
 ) -> Iterator[RenderableType]:
     """Yield the message, and the lines of `source` around the one that failed, which is marked.
 
-    A magic can change the code that a kernel runs. A failed line that is not in `source` is quoted
-    instead. `boxes`: draw with arrows and lines of Unicode.
+    A failed line that is not in `source` is quoted instead. `boxes`: draw with arrows and lines of
+    Unicode.
     """
     marker, edge = ("→", "│") if boxes else (">", "|")
     yield Text(f"  {plain(error.message)}", "red")
@@ -45,15 +45,15 @@ def render_error(
     if location is None:
         return
     lines = highlight(source, language).split("\n")
-    known = 0 < location.line <= len(lines) and location.code in lines[location.line - 1].plain
-    if not known:
+    number = source_line(location, source)
+    if not number:
         quoted = f"  {marker} line {location.line}: {location.code}"
         yield Text(plain(quoted).rstrip(" :"), "red")
         return
-    first = max(1, location.line - _CONTEXT_LINES)
-    last = min(len(lines), location.line + _CONTEXT_LINES)
-    for number in range(first, last + 1):
-        failed = number == location.line
-        gutter = f"  {marker if failed else ' '} {number:>{len(str(last))}} {edge} "
+    first = max(1, number - _CONTEXT_LINES)
+    last = min(len(lines), number + _CONTEXT_LINES)
+    for each in range(first, last + 1):
+        failed = each == number
+        gutter = f"  {marker if failed else ' '} {each:>{len(str(last))}} {edge} "
         line = Text(gutter, "bold red" if failed else "dim", no_wrap=True, overflow="ignore")
-        yield line.append_text(lines[number - 1])
+        yield line.append_text(lines[each - 1])

@@ -10,13 +10,17 @@ from nbrun.core import events as ev
 from nbrun.core.state import RunState
 from nbrun.journal.history import LastAttempt
 from nbrun.views.render import failure, mime, source
+from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.terminal.event_lines import line
 from nbrun.views.text import phrases
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
+from nbrun.views.text.script_failures import script_failure
 
 LoadLastTimes = Callable[[str], Mapping[str, LastAttempt]]
 
+_LAST_LINES = 5  # of what a script printed, shown at the stop
+_MAX_LAST_WORDS = 4_000  # characters
 _STOPS_WITH_PARAMETERS = ("confirm", "manual", "approval")  # parameters may decide the answer
 
 
@@ -39,12 +43,15 @@ class StepHeader:
         self._source = ""
         self._error: failure.CellError | None = None
         self._remedy = ""
+        self._last_words: dict[str, str] = {}
+        self._script_failed = False
 
     def attempt(
         self, state: RunState, event: ev.AttemptStarted, at: str
     ) -> Iterator[RenderableType]:
         """Yield everything above an attempt's output: title, Markdown, source."""
         self._source, self._error, self._remedy = event.source, None, ""
+        self._last_words, self._script_failed = {}, False
         yield from (Text(), self._rule(title(state, event), at))
         last = self._last_time(state, event.step) if event.attempt == 1 else None
         if last is not None:
@@ -57,11 +64,29 @@ class StepHeader:
 
     def remember_error(self, output: dict[str, Any]) -> None:
         """Remember the error of the running attempt, for the stop that follows."""
-        self._error = failure.parse_error(output)
+        self._error = failure.parse_error(output, self._source)
+
+    def remember_stream(self, output: dict[str, Any]) -> None:
+        """Remember the last of what the script of a cell magic printed, for the same."""
+        if self._source.lstrip().startswith("%%"):
+            name = str(output.get("name"))
+            text = self._last_words.get(name, "") + str(output.get("text", ""))
+            self._last_words[name] = text[-_MAX_LAST_WORDS:]
 
     def remember_result(self, event: ev.AttemptFinished) -> None:
-        """Remember how to allow what an attempt failed by, for the stop that follows."""
+        """Remember how to allow what the attempt failed by, and why, where no output says so.
+
+        nbrun itself fails a step for a shell command, and IPython prints some errors as text, such
+        as an ExceptionGroup or a UsageError.
+        """
         self._remedy = phrases.how_to_allow(event)
+        if event.outcome != "error" or not event.ename:
+            return
+        message = phrases.error_line(event.ename, event.evalue or "", self._source)
+        self._script_failed = bool(script_failure(self._source, event.evalue or ""))
+        shown = self._error.message if self._error is not None else ""
+        if shown != message and not shown.startswith(event.ename):
+            self._error = failure.CellError(message, None)
 
     def stop(self, state: RunState, event: ev.Stopped, at: str) -> Iterator[RenderableType]:
         """Yield why the run waits, and what the operator needs for a decision."""
@@ -78,8 +103,15 @@ class StepHeader:
         if event.reason == "step_failed" and self._error is not None:
             boxes = not (self._plain or self._console.options.ascii_only)
             yield from failure.render_error(self._error, self._source, self.language, boxes=boxes)
+            yield from self._words_of_script() if self._script_failed else ()
         if event.reason == "step_failed" and self._remedy:
             yield line(f"  {self._remedy}", "dim")
+
+    def _words_of_script(self) -> Iterator[RenderableType]:
+        """The last lines that a script printed to stderr, or to stdout if it has none there."""
+        words = self._last_words.get("stderr") or self._last_words.get("stdout", "")
+        lines = [each for each in screen_text(words).plain.split("\n") if each.strip()]
+        yield from (line(f"  {each}", "red") for each in lines[-_LAST_LINES:])
 
     def _manual_step(self, state: RunState, step: str, at: str) -> Iterator[RenderableType]:
         """A manual step's Markdown, in place of a code step's source."""

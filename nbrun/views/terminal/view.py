@@ -173,6 +173,8 @@ class TerminalView:
     def _show_output(self, state: RunState, event: ev.Output) -> None:
         if event.output.get("output_type") == "error" and not event.late:
             self._header.remember_error(event.output)
+        elif event.output.get("output_type") == "stream" and not event.late:
+            self._header.remember_stream(event.output)
         if not self._with_output:
             return
         if event.late:

@@ -14,6 +14,7 @@ from nbrun.core.deviations import unified_diff
 from nbrun.core.planner import NextAttempt, step_label, what_next
 from nbrun.core.state import Phase, RunState, StepState
 from nbrun.journal.history import LastAttempt
+from nbrun.views.text.script_failures import script_failure
 
 _MAX_ERROR_TEXT = 160  # characters of an error's text in the line that says how an attempt ended
 
@@ -136,7 +137,7 @@ def attempt_result(state: RunState, event: ev.AttemptFinished) -> str:
     to_end = _RAN_TO_END if event.ran_to_end else ""
     parts = [OUTCOMES[event.outcome] + allowed + to_end, duration(event.duration)]
     if event.outcome not in ("ok", "kernel_died") and event.ename:
-        parts.append(error_line(event.ename, event.evalue or ""))
+        parts.append(error_line(event.ename, event.evalue or "", _source(state, event)))
     if event.outcome == "ok" and event.shell_exit:
         parts.append(f"a shell command exited with {event.shell_exit}, which is allowed here")
     if event.outcome == "ok" and event.nested_error:
@@ -159,10 +160,23 @@ def how_to_allow(event: ev.AttemptFinished) -> str:
     return f"to allow {kind}: tag the cell {name}-ok, or start with --{name} ignore"
 
 
-def error_line(ename: str, evalue: str) -> str:
-    """Return `ValueError: no such host`, on one line."""
+def _source(state: RunState, event: ev.AttemptFinished) -> str:
+    last = state.last_attempt
+    is_last = last is not None and (last.step, last.attempt) == (event.step, event.attempt)
+    return last.source if last is not None and is_last else ""
+
+
+def error_line(ename: str, evalue: str, source: str = "") -> str:
+    """Return `ValueError: no such host`, on one line, or for a script `bash exited with 2`.
+
+    `source` is the cell's.
+    """
     if ename == "StdinNotImplementedError":  # ipykernel's message talks about front ends
         return "the cell asks for input, and nobody is there to answer"
+    if ename == "CalledProcessError":
+        failure = script_failure(source, evalue)
+        if failure:
+            return failure
     return f"{ename}: {_first_line(evalue)}" if evalue else ename
 
 

@@ -60,6 +60,12 @@ def test_chart_is_described() -> None:
     assert output_text(output, WHERE).startswith("(a plotly chart (1 × bar) “Free”; not in")
 
 
+def test_error_is_shortened() -> None:
+    deeper = "Cell In[1], line 2, in f(n)\n----> 2     return f(n+1)\n"
+    output = {"output_type": "error", "ename": "E", "evalue": "", "traceback": [deeper] * 971}
+    assert output_text(output, WHERE).endswith("  … the last frame 970 times more")
+
+
 def test_blank_display_is_nothing() -> None:
     output = display(text_plain="", text_html="<pre></pre>\n")
     assert output_text(output, WHERE) == ""

@@ -54,6 +54,14 @@ def test_failing_line_is_marked_in_source() -> None:
     assert re.findall(r'class="hll">(?:<[^>]*>)*(\w+)', text) == ["two"]
 
 
+def test_failing_line_is_marked_when_ipython_joined_lines_before_it() -> None:
+    made = Run(step("a", "! ls \\\n  /\nfine()\ntwo()")).begin("a")
+    frame = "Cell In[1], line 3\n      2 fine()\n----> 3 two()"
+    error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": [frame, "E: v"]}
+    text = page(made.output(error).end("error", ename="E", evalue="v"))
+    assert re.findall(r'class="hll">(?:<[^>]*>)*(\w+)', text) == ["two"]
+
+
 @pytest.mark.parametrize("standing", [*Standing])
 def test_report_and_ticket_state_standing_of_record(standing: Standing) -> None:
     found = Verification("r", standing, "signed by <ops>", notes=("the notebook is gone",))

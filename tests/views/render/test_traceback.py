@@ -1,6 +1,8 @@
 """IPython tracebacks, as kernels send them."""
 
-from nbrun.views.render.traceback import ErrorLocation, error_location, shorten
+import pytest
+
+from nbrun.views.render.traceback import ErrorLocation, error_location, shorten, source_line
 
 RULE = "\x1b[31m" + "-" * 75 + "\x1b[39m"
 HEAD = "\x1b[31mValueError\x1b[39m                   Traceback (most recent call last)"
@@ -52,3 +54,98 @@ def test_error_location_of_syntax_error() -> None:
         )
     ]
     assert shown == ErrorLocation(1, "x = (1 +")
+
+
+# ── frames that repeat ───────────────────────────────────────────────────────────────────────
+
+
+def test_repeated_frames_are_folded_and_counted() -> None:
+    shown = shorten([RULE, HEAD, CELL, *[DEEPER] * 971, END])
+    assert shown == [
+        HEAD,
+        CELL.rstrip("\n"),
+        DEEPER.rstrip("\n"),
+        "  … the last frame 970 times more",
+        END,
+    ]
+
+
+def test_frames_that_repeat_together_are_folded() -> None:
+    shown = shorten([HEAD, CELL, *[LIBRARY, LIBRARY.replace("346", "9")] * 500, END])
+    assert shown[-2] == "  … the last 2 frames 499 times more"
+    assert len(shown) == 6
+
+
+def test_frames_that_repeat_a_few_times_are_shown() -> None:
+    assert shorten([HEAD, CELL, *[DEEPER] * 3, END]).count(DEEPER.rstrip("\n")) == 3
+
+
+# ── what IPython makes of a cell ─────────────────────────────────────────────────────────────
+
+SCRIPT = "echo it\\nls /nonexistent\\nexit 2\\n"
+BASH = f"Cell In[1], line 1\n----> 1 get_ipython().run_cell_magic('bash', '-e', '{SCRIPT}')\n"
+ENDED = f"CalledProcessError: Command 'b'{SCRIPT}'' returned non-zero exit status 2."
+TIME = "Cell In[1], line 1\n----> 1 get_ipython().run_cell_magic('time', '', 'x=1\\n\\ny=f()\\n')\n"
+NO_SOURCE = "      1 'Could not get source, probably due dynamically evaluated source code.'\n"
+
+
+def test_script_of_cell_magic_is_not_quoted() -> None:
+    assert shorten([RULE, "CalledProcessError  Traceback", BASH, ENDED]) == [
+        "CalledProcessError  Traceback",
+        "Cell In[1], line 1\n----> 1 %%bash -e",
+        "CalledProcessError: bash exited with 2",
+    ]
+
+
+@pytest.mark.parametrize("frame", ["<timed exec>:3", "<magic-timeit>:3, in inner(_it, _timer)"])
+def test_frame_of_timed_cell_is_line_of_cell(frame: str) -> None:
+    inner = f"File {frame}\n{NO_SOURCE}"
+    cell = TIME.replace("'time'", "'timeit'") if "timeit" in frame else TIME
+    assert error_location([HEAD, cell, inner, END]) == ErrorLocation(4, "y=f()")
+    assert shorten([HEAD, cell, inner, END])[2].endswith("----> 4 y=f()")
+
+
+def test_frame_of_function_in_timed_cell_keeps_its_name() -> None:
+    cell = TIME.replace("x=1\\n", "def f(x):\\n  g(x)")
+    inner = f"File <timed exec>:2, in f(x)\n{NO_SOURCE}"
+    assert shorten([HEAD, cell, inner, END])[2] == "Cell In[1], line 3, in f(x)\n----> 3   g(x)"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ["<timed exec>:2, in other(x)", "<timed exec>:9, in <lambda>", "<timed exec>:2, in <lambda>"],
+)
+def test_frame_of_another_timed_cell_is_not_line_of_this_cell(frame: str) -> None:
+    inner = f"File {frame}\n{NO_SOURCE}"
+    shown = shorten([HEAD, TIME, f"File <timed exec>:3\n{NO_SOURCE}", inner, END])
+    assert shown[2:] == ["Cell In[1], line 4\n----> 4 y=f()", f"  in {frame}", END]
+
+
+def test_frame_of_executed_string_is_shown() -> None:
+    inner = f"File <string>:1\n{NO_SOURCE}"
+    assert "  in <string>:1" in shorten([HEAD, CELL, inner, END])
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "code", "expected"),
+    [
+        ("a\nb", 2, "b", 2),
+        ("\n\n%%time\nx\n1/0", 3, "1/0", 5),
+        ("import os\n! ls \\\n  -l \\\n  /\n1/0\n1/0", 4, "1/0", 6),
+        ("x = !ls \\\n  /\n1/0\n1/0", 2, "1/0", 3),
+        ("%%capture\n1/0", 1, "1/0", 2),
+        ("%time f()", 1, "get_ipython().run_line_magic('time', 'f()')", 1),
+        ("x = 1 + \\\n  2\n1/0", 3, "1/0", 3),
+        ("same\nsame", 7, "same", 0),
+        ("a", 1, "b", 0),
+        ("a", 0, "a", 1),
+    ],
+)
+def test_line_as_run_is_found_in_source(source: str, line: int, code: str, expected: int) -> None:
+    assert source_line(ErrorLocation(line, code), source) == expected
+
+
+@pytest.mark.parametrize("call", ["f(", "run_cell_magic(", "get_ipython().run_cell_magic(x)"])
+def test_call_that_is_no_magic_is_left_alone(call: str) -> None:
+    frame = f"Cell In[1], line 1\n----> 1 {call}\n"
+    assert shorten([frame, END]) == [frame.rstrip("\n"), END]

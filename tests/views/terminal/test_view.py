@@ -474,6 +474,45 @@ def test_stop_shows_error_and_its_source_line():
     assert lines.splitlines()[-1] == "  > 1 | x['host']"  # of what ran, not of the runbook
 
 
+@pytest.mark.parametrize(
+    ("ename", "evalue"),
+    [
+        ("ShellError", "shell command 2 of 3 exited with 4"),
+        ("UsageError", "Line magic function `%x` not found."),
+        ("ExceptionGroup", "two (2 sub-exceptions)"),
+    ],
+)
+def test_stop_names_error_that_no_output_has(ename, evalue):
+    run = Run(step("a")).begin("a").output(stream("ExceptionGroup as text\n", "stderr"))
+    run.end("error", ename=ename, evalue=evalue).stop("step_failed")
+    assert shown(run).splitlines()[-1] == f"  {ename}: {evalue}"
+
+
+def failed_script(*outputs):
+    source = "%%bash\nls /nonexistent\nexit 2"
+    evalue = f"Command '{source.encode()!r}' returned non-zero exit status 2."
+    run = Run(step("a", source)).begin("a")
+    for each in outputs:
+        run.output(each)
+    return run.end("error", ename="CalledProcessError", evalue=evalue).stop("step_failed")
+
+
+def test_stop_names_failed_script_and_its_last_words():
+    warnings = "".join(f"warning {n}\n" for n in range(9))
+    run = failed_script(stream(warnings, "stderr"), stream("out\n"), stream("ls: no\n", "stderr"))
+    lines = shown(run).splitlines()
+    assert lines[-6:] == [
+        "  bash exited with 2",
+        *(f"  warning {n}" for n in range(5, 9)),
+        "  ls: no",
+    ]
+
+
+def test_stop_shows_stdout_of_failed_script_that_has_no_stderr():
+    run = failed_script(stream("copying\n"), stream("no space\n"))
+    assert shown(run).splitlines()[-3:] == ["  bash exited with 2", "  copying", "  no space"]
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (30, 8)])
 def test_resize_during_step_loses_no_output(width, height):
     tale = plan().begin("a").output(stream("x" * 100 + "\n"))
