@@ -23,6 +23,7 @@ class AttemptAccount:
     """One attempt of a step.
 
     `start` and `end` are seconds since the run began; `end` is None if no end is recorded.
+    `allowed`: it failed with an error that the runbook allows.
     `outputs` are nbformat outputs, as they are at the end of the run. `planned` is the runbook's
     own source at that time. `after` holds the events of the step from the start of this attempt up
     to the next one.
@@ -36,6 +37,7 @@ class AttemptAccount:
     end: float | None = None
     finished: ev.AttemptFinished | None = None
     result: str = "no end is recorded"
+    allowed: bool = False
     not_kept: str = ""
     deviations: list[ev.Deviated] = field(default_factory=list)
     after: list[EventSummary] = field(default_factory=list)
@@ -147,6 +149,8 @@ class _Builder:
                 self._attempt(event).not_kept = phrases.capped_output(event)
             case ev.AttemptFinished() as event:
                 self._end_attempt(event, phrases.attempt_result(state, event), record.mono)
+                attempt = self._sections[event.step].attempts[-1]
+                attempt.allowed = phrases.is_allowed_error(state, event)
             case ev.AttemptIndeterminate() as event:
                 self._end_attempt(
                     event, f"{phrases.OUTCOMES['indeterminate']}: {event.why}", record.mono

@@ -13,12 +13,9 @@ from typing import Any
 
 from nbrun.audit.verify import Standing, Verification
 from nbrun.core.events import Record
-from nbrun.core.model import Narration
-from nbrun.views.export import timeline
-from nbrun.views.export.account import AttemptAccount, RunAccount, StepAccount, account
-from nbrun.views.render import charts, safe_html
-from nbrun.views.render.traceback import error_location, source_line
-from nbrun.views.render.worddiff import word_diff
+from nbrun.views.export import report_steps, timeline
+from nbrun.views.export.account import RunAccount, account
+from nbrun.views.render import charts
 from nbrun.views.text import identities, phrases
 from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import visible
@@ -42,13 +39,14 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
     run = account(records)
     info = run.state.kernel_info
     language = str(info.language) if info else "python"
-    sections = [_section(run, each, language) for each in run.sections]
+    sections = [report_steps.section(run, each, language) for each in run.sections]
     drawn = charts.kinds_in(
         output
         for section in sections
         for attempt in section["attempts"]
         for output in attempt["outputs"]
     )
+    epilogue = run.state.plan.epilogue if run.state.current is None else ()
     page = (
         _environment()
         .get_template("report.html")
@@ -56,6 +54,9 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
             plan=run.state.plan,
             name=PurePath(run.state.plan.runbook).name,
             style=_style(),
+            why=run.state.finished.why if run.state.finished else "",
+            failures=report_steps.failures(run),
+            index=report_steps.index(run),
             facts=facts(run, found),
             outcome=outcome(run),
             kind=_kind(run),
@@ -67,8 +68,8 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
             picture=timeline.timeline(run),
             summary=timeline.summary(run),
             sections=sections,
-            anchors={each.id: f"step-{n}" for n, each in enumerate(run.sections, 1)},
-            epilogue=_narration(run.state.plan.epilogue) if run.state.current is None else "",
+            anchors=report_steps.anchors(run),
+            epilogue=report_steps.narration(epilogue),
             events=run.events,
             libraries=charts.render_libraries(drawn),
             script_policy=charts.script_policy(drawn),
@@ -125,65 +126,6 @@ def _kind(run: RunAccount) -> str:
     if finished.outcome != "completed":
         return "bad"
     return "off" if finished.off_script else "ok"
-
-
-def _section(run: RunAccount, section: StepAccount, language: str) -> dict[str, Any]:
-    step = section.step
-    return {
-        "id": section.id,
-        "number": step.number if step else None,
-        "title": section.title,
-        "impact": phrases.impact(run.state, section.id),
-        "narration": _narration(step.narration) if step else "",
-        "source": safe_html.source(step.source, language) if step and not section.attempts else "",
-        "why_not_run": section.why_not_run,
-        "before": section.before,
-        "attempts": [_attempt(each, language) for each in section.attempts],
-    }
-
-
-def _attempt(attempt: AttemptAccount, language: str) -> dict[str, Any]:
-    planned = attempt.planned
-    changed = planned != attempt.started.source
-    return {
-        "number": attempt.started.attempt,
-        "at": phrases.timestamp(attempt.at),
-        "result": attempt.result,
-        "not_kept": attempt.not_kept,
-        "kind": {"ok": "ok", "interrupted": "stopped", "indeterminate": "unknown"}.get(
-            attempt.outcome, "bad"
-        ),
-        "deviations": [
-            phrases.with_reason(phrases.DEVIATIONS[each.kind], each.reason)
-            for each in attempt.deviations
-        ],
-        "source": safe_html.source(attempt.started.source, language, _failed_line(attempt)),
-        "diff": word_diff(visible(planned), visible(attempt.started.source)) if changed else "",
-        "outputs": [safe_html.output(_join_chunks(each)) for each in attempt.outputs],
-        "after": attempt.after,
-    }
-
-
-def _failed_line(attempt: AttemptAccount) -> int:
-    """Return the line of the source in which the error was raised; 0 if unknown."""
-    where = [
-        error_location([each for each in output.get("traceback") or () if isinstance(each, str)])
-        for output in attempt.outputs
-        if output.get("output_type") == "error"
-    ]
-    return source_line(where[-1], attempt.started.source) if where and where[-1] else 0
-
-
-def _join_chunks(output: dict[str, Any]) -> dict[str, Any]:
-    """Join the chunks of a stream into one text."""
-    if output.get("output_type") == "stream" and isinstance(output.get("text"), list):
-        return output | {"text": "".join(output["text"])}
-    return output
-
-
-def _narration(cells: Iterable[Narration]) -> str:
-    shown = (cell for cell in cells if cell.kind == "markdown")
-    return "".join(safe_html.markdown(cell.source, cell.attachments) for cell in shown)
 
 
 def _json(value: Any) -> str:

@@ -10,6 +10,7 @@ import html
 import io
 import json
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -97,15 +98,18 @@ def _filter_attribute(tag: str, name: str, value: str) -> str | None:
     return value
 
 
-def markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
+def markdown(
+    source: str, attachments: dict[str, Any] | None = None, without_heading: str = ""
+) -> str:
     """Return a Markdown cell as HTML, its headings three levels below where they were.
 
     `attachments` maps the names of a cell's images to mime bundles, as in nbformat.
+    `without_heading`: the text of a heading that the page shows already.
     """
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    tokens = parser.parse(visible(source))
+    tokens = list(_without(parser.parse(visible(source)), without_heading))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
@@ -113,6 +117,22 @@ def markdown(source: str, attachments: dict[str, Any] | None = None) -> str:
             if child.type == "image":
                 child.attrs["src"] = _embed(str(child.attrs.get("src")), attachments or {})
     return clean(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _without(tokens: Iterable[Any], heading: str) -> Iterator[Any]:
+    """Yield Markdown tokens without the three of a heading with this text."""
+    rest = iter(tokens)
+    for token in rest:
+        if token.type != "heading_open" or not heading:
+            yield token
+            continue
+        text, end = next(rest), next(rest)
+        shown = "".join(child.content for child in text.children or () if child.type in _TEXTUAL)
+        if shown.strip() != heading:
+            yield from (token, text, end)
+
+
+_TEXTUAL = ("text", "code_inline", "softbreak")
 
 
 def _embed(src: str, attachments: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from nbrun.audit.verify import Standing, Verification
 from nbrun.views.export import report, ticket, timeline
 from nbrun.views.export.account import account
 from tests.support import build_events
-from tests.support.run_builder import Run, step, stream
+from tests.support.run_builder import Run, narrate, step, stream
 from tests.views.export.example_run import edited_run
 
 
@@ -114,3 +114,68 @@ def test_report_and_ticket_name_capped_output_and_signing_key() -> None:
         text = view.build(made.records).decode()
         assert "is not kept: 7 outputs" in text
         assert "SHA256:abc" in text
+
+
+# ── what the report begins with ──────────────────────────────────────────────────────────────
+
+
+def test_report_begins_with_outcome_deviations_failures_and_index() -> None:
+    made = edited_run()
+    text = page(made)
+    places = [
+        text.index(each)
+        for each in (
+            "completed, off script</span>",
+            "<h2>Off script</h2>",
+            "<h2>What failed</h2>",
+            ">Steps at a glance</h2>",
+            ">Over time</h2>",
+            ">About this run</h2>",
+            ">Steps</h2>",
+        )
+    ]
+    assert places == sorted(places)
+    assert (
+        '<li><a href="#step-1">step 1, attempt 1</a>: <span class="result bad">failed · 1.2 s · '
+        "ValueError: no such host</span></li>"
+    ) in text
+    rows = re.findall(r"<tr><td>.*?</tr>", text)
+    assert ['href="#step-1">Check</a>' in rows[0], ">ok</td>" in rows[0]] == [True, True]
+    assert ">2.5 s</td><td>2</td>" in rows[0]
+    assert "not run: skipped" in rows[1]
+
+
+def test_error_that_runbook_allows_is_no_failure() -> None:
+    made = Run(step("a", tags=("raises-exception",))).begin("a")
+    text = page(made.end("error", ename="E", evalue="v").finish())
+    assert "What failed" not in text
+    assert "failed as the runbook allows" in text
+
+
+def test_source_over_fifteen_lines_is_folded() -> None:
+    short, long = ("\n".join(f"f({n})" for n in range(many)) for many in (15, 16))
+    made = Run(step("a", short), step("b", long), step("c", long)).attempt("a").attempt("b")
+    text = page(made.finish("failed"))
+    assert text.count("<summary>source: 16 lines</summary>") == 2
+    assert "source: 15 lines" not in text
+
+
+def test_folded_source_that_failed_shows_lines_around_the_failure() -> None:
+    made = Run(step("a", "\n".join(f"f({n})" for n in range(1, 41)))).begin("a")
+    frame = "Cell In[1], line 30\n----> 30 f(30)"
+    error = {"output_type": "error", "ename": "E", "evalue": "v", "traceback": [frame, "E: v"]}
+    text = page(made.output(error).end("error", ename="E", evalue="v"))
+    shown = re.sub("<[^>]*>", "", text.split('aria-label="the lines that failed">')[1])
+    assert shown.startswith("f(28)\nf(29)\nf(30)\nf(31)\nf(32)\n")
+    assert text.count('class="hll"') == 2
+
+
+def test_title_is_not_shown_twice() -> None:
+    narration = (narrate("n", "# Restore\n\n## Look `first`\n\nCarefully."),)
+    made = Run(step("a", title="Look first", narration=narration)).attempt("a")
+    text = page(made.finish())
+    assert re.findall(r"<h[1-6][^>]*>(?:<span.*?</span> )?Look", text) == [
+        '<h3 id="step-1"><span class="number">1</span> Look'
+    ]
+    assert "<h4>Restore</h4>" in text
+    assert "Carefully." in text
