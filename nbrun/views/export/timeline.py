@@ -143,7 +143,7 @@ def _ticks(axis: _Axis, bottom: int) -> Iterator[str]:
     """Lines at round times, without those in a break and those that add nothing to the last one."""
     drawn = axis.drawn
     tick = next((each for each in _TICKS if drawn / each <= _MAX_TICKS), max(1.0, drawn / 4))
-    last, label = -_TICK_ROOM, ""
+    last, label = float(-_TICK_ROOM), ""
     for number in _tick_numbers(axis, tick):
         x = axis.x(number * tick)
         time = phrases.duration(number * tick).replace(".0 s", " s")
