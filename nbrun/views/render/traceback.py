@@ -17,7 +17,10 @@ _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _HEAD = re.compile(
     r"\s*(?:Cell\s+(?P<cell>In\s?\[\d+\]), line (?P<line>\d+)|File (?P<file>\S.*))(?P<rest>.*)"
 )
-_IPYTHON_FRAME = re.compile(r"[/\\](IPython|ipykernel|tornado|traitlets)[/\\]|<decorator-gen")
+_FILE = re.compile(r"^(?:\x1b\[[0-9;:]*m)*File (?:\x1b\[39m)?")
+_IPYTHON_FRAME = re.compile(
+    r"[/\\](IPython|ipykernel|tornado|traitlets)[/\\]|<decorator-gen|<nbrun prelude"
+)
 _ARROW = re.compile(r"^-+> ?(?P<line>\d+) (?P<code>.*)$", re.M)
 _RULE = re.compile(r"-{20,}\s*")
 _MAGIC_CALL = re.compile(r"get_ipython\(\)\.run_(?:cell|line)_magic\((?P<arguments>.*)\)\s*$")
@@ -25,7 +28,7 @@ _MAGIC_CALL = re.compile(r"get_ipython\(\)\.run_(?:cell|line)_magic\((?P<argumen
 _MAGIC_FRAME = re.compile(
     r"\s*File <(?:timed exec|timed eval|magic-timeit|string)>:(?P<line>\d+)(?P<rest>, in .*)?"
 )
-_MAX_CYCLE = 4  # frames that repeat together
+_MAX_CYCLE = 12  # frames that repeat together
 _REPEATED = 3  # times that frames are shown before they are folded
 
 
@@ -70,12 +73,14 @@ class _Magic:
         The functions of all timed cells have the same file name.
         """
         lines = self.body.split("\n")
+        ran = list(_lines_as_run(lines))
         function = re.match(r", in (\w+)", rest)
-        if not 0 < line <= len(lines) or not lines[line - 1].strip():
+        if not 0 < line <= len(ran) or not lines[ran[line - 1] - 1].strip():
             return ""
         if function and not re.search(rf"\b(def|class)\s+{function[1]}\b", self._defined):
             return ""
-        return _cell_frame(self.cell, self.line + line, rest, lines[line - 1])
+        number = ran[line - 1]
+        return _cell_frame(self.cell, self.line + number, rest, lines[number - 1])
 
 
 def shorten(traceback: Sequence[str]) -> list[str]:
@@ -120,8 +125,10 @@ def source_line(location: ErrorLocation, source: str) -> int:
     """
     lines = source.split("\n")
     ran = list(_lines_as_run(lines))
-    for number in ran[location.line - 1 : location.line + 1] if location.line > 0 else ():
-        line = lines[number - 1].strip()  # the second one: a cell magic may count from itself
+    # A cell magic may count the lines below itself. Those of `%%time` are the cell's own already.
+    own = [location.line] if location.line <= len(lines) else []
+    for number in (ran[location.line - 1 : location.line + 1] + own) if location.line > 0 else ():
+        line = lines[number - 1].strip()
         if location.code in line or ("get_ipython()" in location.code and _is_rewritten(line)):
             return number
     same = [number for number, line in enumerate(lines, 1) if line.strip() == location.code]
@@ -228,4 +235,5 @@ def _frame(part: str) -> re.Match[str] | None:
 
 
 def _first_line(part: str) -> str:
-    return part.strip().split("\n", 1)[0].removeprefix("File ")
+    """Return the first line of a library's frame, without the word that it begins with."""
+    return _FILE.sub("", part.strip().split("\n", 1)[0])

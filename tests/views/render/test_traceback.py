@@ -12,7 +12,8 @@ CELL = (
 )
 DEEPER = "Cell In[2], line 2, in f(x)\n      1 def f(x):\n----> 2     return 1/x\n"
 LIBRARY = (
-    "File \x1b[32m/usr/lib/json/__init__.py:346\x1b[39m, in loads(s)\n    341 pass\n--> 346 raise\n"
+    "\x1b[36mFile \x1b[39m\x1b[32m/usr/lib/json/__init__.py:346\x1b[39m, in loads(s)\n"
+    "    341 pass\n--> 346 raise\n"
 )
 OWN = "File /venv/site-packages/IPython/core/magic.py:12, in run()\n---> 12 pass\n"
 END = "\x1b[31mValueError\x1b[39m: bad"
@@ -105,6 +106,13 @@ def test_frame_of_timed_cell_is_line_of_cell(frame: str) -> None:
     assert shorten([HEAD, cell, inner, END])[2].endswith("----> 4 y=f()")
 
 
+def test_lines_of_timed_cell_are_counted_as_ipython_ran_them() -> None:
+    cell = TIME.replace("x=1\\n\\ny", "\\n! ls \\\\\\n /\\ny")
+    assert "\\\\\\n /" in cell
+    inner = f"File <timed exec>:2\n{NO_SOURCE}"
+    assert error_location([HEAD, cell, inner, END]) == ErrorLocation(5, "y=f()")
+
+
 def test_frame_of_function_in_timed_cell_keeps_its_name() -> None:
     cell = TIME.replace("x=1\\n", "def f(x):\\n  g(x)")
     inner = f"File <timed exec>:2, in f(x)\n{NO_SOURCE}"
@@ -119,6 +127,11 @@ def test_frame_of_another_timed_cell_is_not_line_of_this_cell(frame: str) -> Non
     inner = f"File {frame}\n{NO_SOURCE}"
     shown = shorten([HEAD, TIME, f"File <timed exec>:3\n{NO_SOURCE}", inner, END])
     assert shown[2:] == ["Cell In[1], line 4\n----> 4 y=f()", f"  in {frame}", END]
+
+
+def test_frames_of_nbrun_itself_are_left_out() -> None:
+    prelude = f"\x1b[36mFile \x1b[39m<nbrun prelude>:248, in _watched.watched(line)\n{NO_SOURCE}"
+    assert shorten([HEAD, CELL, prelude, END]) == shorten([HEAD, CELL, END])
 
 
 def test_frame_of_executed_string_is_shown() -> None:
@@ -136,6 +149,7 @@ def test_frame_of_executed_string_is_shown() -> None:
         ("%%capture\n1/0", 1, "1/0", 2),
         ("%time f()", 1, "get_ipython().run_line_magic('time', 'f()')", 1),
         ("x = 1 + \\\n  2\n1/0", 3, "1/0", 3),
+        ("%%time\n! ls \\\n  /\n1/0\n1/0", 5, "1/0", 5),
         ("same\nsame", 7, "same", 0),
         ("a", 1, "b", 0),
         ("a", 0, "a", 1),
