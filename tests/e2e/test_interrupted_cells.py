@@ -2,17 +2,18 @@
 
 import os
 import signal
+from pathlib import Path
 
-import pytest
-
+from nbrun.core import decisions
 from nbrun.core import events as ev
-from tests.support.build_notebooks import code
+from tests.support.build_notebooks import code, notebook, write
+from tests.support.live_run import LiveRun
 from tests.support.terminal import Desk, wait_until
 
 AFTER = "\nopen('went_on', 'w').close()"
 SCRIPT = "open('began', 'w').close()\nimport time; time.sleep(20)"
 
-# Each creates the file `began`, and then takes 20 seconds.
+# Each creates the file `began`, and then takes 20 seconds. `slow.py` and `slow.ipynb` do, too.
 SLOW = {
     "command": "!touch began; sleep 20",
     "output of a command": "x = !touch began; sleep 20",
@@ -41,18 +42,27 @@ def slow_book(desk: Desk, source: str, **nbrun: float) -> None:
     desk.book(code(source + AFTER, id="slow", metadata={"nbrun": nbrun}))
 
 
-@pytest.mark.parametrize("source", SLOW.values(), ids=SLOW)
-def test_interrupted_cell_does_not_go_on(desk: Desk, source: str) -> None:
-    slow_book(desk, source)
-    run = desk.begin()
-    wait_until((desk.folder / "began").exists)
-    assert desk.command("cancel", "last").returncode == 0
-    assert run.wait(60) == 5
-    assert not (desk.folder / "went_on").exists()
-    (finished,) = desk.events(ev.AttemptFinished)
-    assert (finished.outcome, finished.ename) == ("interrupted", "KeyboardInterrupt")
-    assert finished.duration < 15
-    assert not finished.ran_to_end
+def test_interrupted_cell_does_not_go_on(tmp_path: Path) -> None:
+    sources = [numbered(source, number) for number, source in enumerate(SLOW.values())]
+    run = LiveRun(tmp_path, *[decisions.Skip()] * len(SLOW))
+    for number in range(len(SLOW)):
+        script = numbered(SCRIPT, number)
+        (tmp_path / f"slow{number}.py").write_text(script)
+        write(tmp_path, notebook(code(script)), f"slow{number}.ipynb")
+    run.start(*(source + AFTER for source in sources))
+    for number, name in enumerate(SLOW):
+        wait_until((tmp_path / f"began{number}").exists)
+        run.decide(decisions.Interrupt())
+        finished = run.until(ev.AttemptFinished)
+        ended = (finished.outcome, finished.ename, finished.ran_to_end)
+        assert ended == ("interrupted", "KeyboardInterrupt", False), name
+        assert finished.duration < 15, name
+    run.ended()
+    assert not (tmp_path / "went_on").exists()
+
+
+def numbered(source: str, number: int) -> str:
+    return source.replace("began", f"began{number}").replace("slow.", f"slow{number}.")
 
 
 def test_ctrl_c_ends_a_cell_in_a_shell_command(desk: Desk) -> None:

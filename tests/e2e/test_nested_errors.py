@@ -40,26 +40,41 @@ FAILING = {
 
 
 def book(desk: Desk, source: str, **keys: object) -> None:
-    (desk.folder / "fails.py").write_text("1 / 0")
-    (desk.folder / "exits.py").write_text("import sys; sys.exit(3)")
-    desk.book(code("1 / 0"), code("never()")).rename(desk.folder / "fails.ipynb")
+    write_scripts(desk)
     desk.book(code(source, id="bad", **keys), code("print('next')", id="next"))
 
 
-@pytest.mark.parametrize(("source", "error"), FAILING.values(), ids=FAILING)
-def test_error_that_nobody_caught_fails_the_step(desk: Desk, source: str, error: str) -> None:
-    book(desk, source)
+def write_scripts(desk: Desk) -> None:
+    (desk.folder / "fails.py").write_text("1 / 0")
+    (desk.folder / "exits.py").write_text("import sys; sys.exit(3)")
+    (desk.folder / "catches.py").write_text("try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass")
+    (desk.folder / "ends.py").write_text("import sys; sys.exit(0)")
+    desk.book(code("1 / 0"), code("never()")).rename(desk.folder / "fails.ipynb")
+
+
+def test_error_that_nobody_caught_fails_the_step(desk: Desk) -> None:
+    book(desk, "%run fails.py")
     ended = desk.unattended()
     assert ended.returncode == 4, ended.stdout
     assert desk.attempts() == [("bad", 1, "error")]
-    (finished,) = desk.events(ev.AttemptFinished)
-    assert finished.nested_error is not None
-    assert finished.nested_error.startswith(error)
-    assert f"{finished.ename}: {finished.evalue}" == finished.nested_error
-    assert error in ended.stdout
+    assert "ZeroDivisionError: division by zero" in ended.stdout
     assert "tag the cell nested-errors-ok, or start with --nested-errors ignore" in " ".join(
         ended.stdout.split()
     )
+
+
+def test_each_nested_error_is_the_outcome_of_its_step(desk: Desk) -> None:
+    write_scripts(desk)
+    goes_on = {"tags": ["raises-exception"]}  # so that one kernel runs them all
+    desk.book(*(code(source, **goes_on) for source, _ in FAILING.values()))
+    shown = desk.unattended().stdout
+    attempts = desk.events(ev.AttemptFinished)
+    for (name, (_, error)), attempt in zip(FAILING.items(), attempts, strict=True):
+        assert attempt.outcome == "error", name
+        assert attempt.nested_error is not None, name
+        assert attempt.nested_error.startswith(error), name
+        assert f"{attempt.ename}: {attempt.evalue}" == attempt.nested_error, name
+        assert error in shown, name
 
 
 CAUGHT = {
@@ -74,19 +89,17 @@ CAUGHT = {
 }
 
 
-@pytest.mark.parametrize("source", CAUGHT.values(), ids=CAUGHT)
-def test_error_that_was_caught_fails_nothing(desk: Desk, source: str) -> None:
-    (desk.folder / "catches.py").write_text("try:\n    1 / 0\nexcept ZeroDivisionError:\n    pass")
-    (desk.folder / "ends.py").write_text("import sys; sys.exit(0)")
+def test_error_that_was_caught_fails_nothing(desk: Desk) -> None:
+    write_scripts(desk)
     desk.book(
         code("1 / 0", id="first", tags=["raises-exception"]),
-        code(source, id="fine"),
+        *(code(source, id=f"fine{number}") for number, source in enumerate(CAUGHT.values())),
         code("1", id="last"),
     )
     ended = desk.unattended()
     assert ended.returncode == 0, ended.stdout
-    assert desk.attempts()[1:] == [("fine", 1, "ok"), ("last", 1, "ok")]
-    assert [each.nested_error for each in desk.events(ev.AttemptFinished)] == [None, None, None]
+    assert [outcome for _, _, outcome in desk.attempts()] == ["error", *["ok"] * (len(CAUGHT) + 1)]
+    assert {each.nested_error for each in desk.events(ev.AttemptFinished)} == {None}
 
 
 @pytest.mark.parametrize(
