@@ -9,6 +9,7 @@ import typer
 
 from nbrun import __version__
 from nbrun.cli import completion_scripts, operate, records, write
+from nbrun.cli.error_output import CommandGroup, print_error
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.views.text import encoding
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="nbrun",
+    cls=CommandGroup,
     help="Run a Jupyter notebook as an operations runbook, and keep a record of what was done.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -81,7 +83,7 @@ def main(supervisor: "SupervisorProcess | None" = None) -> None:
     try:
         app(prog_name="nbrun", obj=supervisor)
     except NbrunError as error:
-        sys.stderr.write(f"nbrun: {error}\n")
+        print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("nbrun: interrupted\n")

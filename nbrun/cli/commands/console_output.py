@@ -2,8 +2,9 @@
 
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
+import msgspec
 from rich.console import Console
 
 from nbrun.audit import forwarding, seals
@@ -15,7 +16,7 @@ from nbrun.journal import reader
 from nbrun.journal.codec import encode
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.text.options import DisplayOptions
-from nbrun.views.text.sanitize import plain
+from nbrun.views.text.sanitize import json_text, plain
 
 _SIZE_WITHOUT_TERMINAL = (160, 25)  # columns and rows; wide enough not to wrap most paths
 
@@ -55,12 +56,22 @@ class CommandConsole(Console):
         raise BrokenPipeError("stdout was closed")
 
 
+def print_json(value: Any, *, indent: int = 0) -> None:
+    """Print `value` as JSON on one line, or indented. What could act on a terminal is escaped."""
+    encoded = msgspec.json.encode(value)
+    formatted = msgspec.json.format(encoded, indent=indent) if indent else encoded
+    sys.stdout.write(json_text(formatted.decode()) + "\n")
+
+
 class JsonView:
-    """A view that prints the journal's lines. On a terminal, control characters are escaped."""
+    """A view that prints the journal's lines. On a terminal, control characters are escaped.
+
+    Elsewhere the lines stay as they are in the journal, for programs that check their hashes.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._sanitize = plain if file.isatty() else str
+        self._sanitize = json_text if file.isatty() else str
 
     def show(self, _state: RunState, record: Record) -> None:
         self._file.write(self._sanitize(encode(record).decode()) + "\n")
@@ -96,7 +107,7 @@ def print_seal_status(started: ev.RunStarted, directory: RunDirectory) -> None:
             f"NOT SEALED: signing the end of the record failed; see {directory.log}. "
             f"To sign it later: nbrun seal {directory.id}"
         )
-    print(status, file=sys.stderr)  # noqa: T201
+    print(plain(status), file=sys.stderr)  # noqa: T201
 
 
 def print_forwarding_status(started: ev.RunStarted, directory: RunDirectory) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.console import Console as RichConsole
 
@@ -12,6 +13,7 @@ from nbrun.cli.commands.console_output import (
     print_forwarding_status,
     print_seal_status,
 )
+from nbrun.cli.error_output import print_error
 from nbrun.core import events as ev
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import ExitCode
@@ -148,8 +150,5 @@ def _explain_missing_end(
 
 def _print_stderr(text: str) -> None:
     """Print `text` on stderr, or nothing if stderr is closed."""
-    try:
-        sys.stderr.write(f"nbrun: {text}\n")
-        sys.stderr.flush()
-    except OSError:
-        return
+    with suppress(OSError):
+        print_error(text)

@@ -10,7 +10,7 @@ from nbrun.views.render import safe_html
 from nbrun.views.render.traceback import error_location, source_line
 from nbrun.views.render.worddiff import word_diff
 from nbrun.views.text import phrases
-from nbrun.views.text.sanitize import visible
+from nbrun.views.text.sanitize import visible_source
 
 _MAX_SOURCE_LINES = 15  # a longer source is folded away
 _CONTEXT_LINES = 2  # of a folded source, shown before the line that failed, and after it
@@ -96,7 +96,7 @@ def _attempt(attempt: AttemptAccount, language: str) -> dict[str, Any]:
             for each in attempt.deviations
         ],
         "source": _source(source, language, _failed_line(attempt)),
-        "diff": word_diff(visible(planned), visible(source)) if changed else "",
+        "diff": word_diff(visible_source(planned), visible_source(source)) if changed else "",
         "outputs": [safe_html.output(_join_chunks(each)) for each in attempt.outputs],
         "after": attempt.after,
     }

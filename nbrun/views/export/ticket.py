@@ -15,7 +15,7 @@ from nbrun.views.export.account import AttemptAccount, RunAccount, account
 from nbrun.views.export.output_text import output_text
 from nbrun.views.text import phrases
 from nbrun.views.text.event_summary import who_and_what
-from nbrun.views.text.sanitize import plain, visible
+from nbrun.views.text.sanitize import plain, visible_source
 
 _FAILED_LINES = 30  # shown of an attempt that did not succeed
 _OK_LINES = 10  # shown of an attempt that succeeded
@@ -90,7 +90,7 @@ def _rows(run: RunAccount) -> Iterator[tuple[str, ...]]:
 
 
 def _failed(run: RunAccount, attempt: AttemptAccount) -> Iterator[str]:
-    yield from (*_heading(run, attempt), *_fenced(visible(attempt.started.source)))
+    yield from (*_heading(run, attempt), *_fenced(visible_source(attempt.started.source)))
     printed = _shortened(_printed(run, attempt), 0, _FAILED_LINES)
     if printed:
         yield from ("", *_fenced(printed))

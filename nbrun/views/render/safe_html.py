@@ -20,7 +20,7 @@ from nbrun.views.render.html import limit_nesting, name_external
 from nbrun.views.render.lexers import find_lexer
 from nbrun.views.render.nbformat_text import join, without_bare_repr
 from nbrun.views.render.terminal_text import screen_text
-from nbrun.views.text.sanitize import visible
+from nbrun.views.text.sanitize import visible, visible_source
 
 MAX_CHARACTERS = 200_000  # of one text: browsers scroll longer ones badly, and the journal has all
 _MAX_HTML = 5_000_000  # characters of an HTML output that are read
@@ -149,7 +149,7 @@ def source(code: str, language: str, marked: int = 0) -> str:
     from pygments.formatters import HtmlFormatter
 
     formatter = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
-    safe = visible(code)
+    safe = visible_source(code)
     return str(highlight(safe, find_lexer(safe, language), formatter)).rstrip("\n")
 
 

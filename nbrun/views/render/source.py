@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from nbrun.views.render.lexers import find_lexer
-from nbrun.views.text.sanitize import visible
+from nbrun.views.text.sanitize import visible_source
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
@@ -26,8 +26,8 @@ def highlight(code: str, language: str) -> Text:
     `language` is one of Pygments' names. An unknown or empty language gives no colours.
     """
     if not language:
-        return Text(visible(code).rstrip(), no_wrap=True, overflow="ignore")
-    safe = visible(code).rstrip("\n")
+        return Text(visible_source(code).rstrip(), no_wrap=True, overflow="ignore")
+    safe = visible_source(code).rstrip("\n")
     text = _highlighter(find_lexer(safe, language, tabs=_TAB)).highlight(safe)
     text.rstrip()
     text.no_wrap, text.overflow = True, "ignore"

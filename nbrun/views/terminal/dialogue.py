@@ -25,7 +25,7 @@ from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text import phrases
 from nbrun.views.text.header_footer import facts
 from nbrun.views.text.options import DisplayOptions
-from nbrun.views.text.sanitize import plain
+from nbrun.views.text.sanitize import plain, visible
 
 PollUpdates = Callable[[], bool | None]  # see `Keyboard.ask`
 
@@ -266,7 +266,7 @@ class Dialogue:
         return self._ask(f"{question} [y/N] ", poll).strip().lower() in ("y", "yes")
 
     def _print(self, text: str) -> None:
-        self._show(Text(text))
+        self._show(Text(visible(text)))
 
     def _show(self, shown: RenderableType) -> None:
         self._console.print(shown)

@@ -49,7 +49,7 @@ def test_neutralised_text_has_only_colours_and_returns(text: str) -> None:
 
 def test_plain_leaves_harmless_line_unchanged():
     for character in map(chr, range(256)):
-        takes_effect = has_controls(character) or character in "\t\n"
+        takes_effect = has_controls(character) or character in "\t\n\xad"
         assert (plain(f"a{character}b") == f"a{character}b") is not takes_effect
 
 

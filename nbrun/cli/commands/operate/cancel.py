@@ -10,6 +10,7 @@ from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError
 from nbrun.journal import run_directory, writer
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
+from nbrun.views.text.sanitize import plain
 
 
 def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
@@ -28,7 +29,7 @@ def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
         from nbrun.supervisor.offline_cancel import cancel_interrupted
 
         cancel_interrupted(directory, reason)
-        print(f"{directory.id}: cancelled")  # noqa: T201
+        print(plain(f"{directory.id}: cancelled"))  # noqa: T201
         return ExitCode.COMPLETED
     return _cancel_through_supervisor(directory, client, reason)
 
@@ -50,7 +51,7 @@ def _cancel_through_supervisor(
     if finished is None:
         why = client.failure.why if client.failure else "its supervisor is gone"
         raise NoSupervisorError(f"{directory.id}: {why}")
-    print(f"{directory.id}: {finished.outcome}")  # noqa: T201
+    print(plain(f"{directory.id}: {finished.outcome}"))  # noqa: T201
     return ExitCode.COMPLETED
 
 

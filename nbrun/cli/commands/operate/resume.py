@@ -1,6 +1,5 @@
 """`nbrun resume`: continue an interrupted run."""
 
-import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from nbrun import config
 from nbrun.cli.commands import follow, gather_parameters
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.operate.start import has_terminal
+from nbrun.cli.error_output import print_error
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
@@ -29,7 +29,7 @@ from nbrun.views.terminal import replay
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text import phrases
 from nbrun.views.text.options import DisplayOptions
-from nbrun.views.text.sanitize import plain
+from nbrun.views.text.sanitize import message, plain
 
 
 def resume(
@@ -70,9 +70,7 @@ def resume(
         client = SocketClient(supervisor.wait_until_started(), "operate")
     except KeyboardInterrupt:  # before the console has installed its handlers
         # The supervisor is left alone: Ctrl-C here means to leave, not to cancel the run.
-        print(  # noqa: T201
-            f"nbrun: detached; if the run continues: nbrun attach {directory.id}", file=sys.stderr
-        )
+        print_error(f"detached; if the run continues: nbrun attach {directory.id}")
         return ExitCode.WAITING
     except NoSupervisorError:  # the run has ended already
         return follow.ended(directory, display=display)
@@ -114,7 +112,7 @@ def _show_runbook_changes(out: Console, state: RunState, *, new_runbook: bool) -
     except UsageError as error:
         if new_runbook:
             raise
-        out.print(Text(f"\nthe runbook can't be read: {error}"))
+        out.print(Text(f"\nthe runbook can't be read: {message(str(error))}"))
         out.print(Text("the run continues with the recorded steps"))
         return
     if diff:

@@ -23,6 +23,7 @@ from nbrun.views.terminal import menu, replay
 from nbrun.views.terminal.playback import HELP, Keys, PlaybackSettings, Player, terminal_keys
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
+from nbrun.views.text.sanitize import plain
 
 _TORN = "{path}: the last line is torn ({size} bytes, not shown): nbrun was killed while writing it"
 _STILL_RUNNING = "the run is still running: this is what has happened so far"
@@ -80,8 +81,8 @@ def _explain_missing_end(directory: RunDirectory, records: JournalReader) -> Non
         return
     if records.torn:
         torn = _TORN.format(path=directory.journal, size=len(records.torn))
-        print(torn, file=sys.stderr)  # noqa: T201
-    print(_INTERRUPTED.format(run=directory.id), file=sys.stderr)  # noqa: T201
+        print(plain(torn), file=sys.stderr)  # noqa: T201
+    print(plain(_INTERRUPTED.format(run=directory.id)), file=sys.stderr)  # noqa: T201
 
 
 def _replay(options: LogOptions, records: JournalReader, record_path: str) -> None:

@@ -1,6 +1,5 @@
 """`nbrun review`: summarize the runs of one runbook."""
 
-import sys
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from nbrun import config
-from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.console_output import open_console, print_json
+from nbrun.cli.error_output import print_error
 from nbrun.core.events import Record
 from nbrun.core.run_statistics import advice, review_runs
 from nbrun.errors import ExitCode, JournalError, RunNotFoundError
@@ -47,7 +47,7 @@ def show(options: ReviewOptions) -> ExitCode:
         data = msgspec.to_builtins(summary)
         for step, statistics in zip(data["steps"], summary.steps, strict=True):
             step["advice"] = advice(statistics)
-        print(msgspec.json.encode(data | {"runbook": runbook}).decode())  # noqa: T201
+        print_json(data | {"runbook": runbook})
     else:
         rendered = view.renderable(summary, runbook, diffs=options.diffs)
         open_console(options.display).print(rendered)
@@ -60,5 +60,5 @@ def _records(directory: RunDirectory) -> list[Record]:
         recovery.record_interruption(directory.journal)
         return list(JournalReader(directory.journal))
     except (JournalError, OSError) as error:
-        sys.stderr.write(f"nbrun: left out: {error}\n")
+        print_error(f"left out: {error}")
         return []

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from nbrun import config
-from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, JournalError, NbrunError
 from nbrun.journal import run_directory
@@ -32,7 +32,7 @@ def show(runs_dir: Path | None, *, json: bool, waiting: bool = False) -> ExitCod
         lines = (line for line in lines if line.waiting)
     if json:
         for line in lines:
-            print(msgspec.json.encode(line).decode())  # noqa: T201
+            print_json(line)
     else:
         open_console().print(view.listing(list(lines), str(parent), waiting=waiting), crop=False)
     return ExitCode.COMPLETED

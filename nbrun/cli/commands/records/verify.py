@@ -5,11 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from nbrun import config
 from nbrun.audit.verify import Standing, Trust, Verification, verify
-from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.errors import ExitCode, RunNotFoundError, UsageError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
@@ -43,7 +41,7 @@ def show(options: VerifyOptions) -> ExitCode:
     results = [verify(directory, trust, notebook.digest) for directory in directories]
     if options.json:
         for result in results:
-            print(msgspec.json.encode(result).decode())  # noqa: T201
+            print_json(result)
     elif len(results) == 1:
         open_console().print(verification.one(results[0]))
     else:

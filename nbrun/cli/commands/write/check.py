@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import msgspec
-
 from nbrun import config
+from nbrun.cli.commands.console_output import print_json
 from nbrun.errors import ExitCode
 from nbrun.runbook import lint
-from nbrun.runbook.lint import Finding
 from nbrun.views.text.sanitize import plain
 
 
@@ -28,10 +26,9 @@ def check(runbooks: Sequence[Path], *, json: bool, unattended: bool, strict: boo
         )
     ]
     for finding in found:
-        sys.stdout.write((_as_json(finding) if json else plain(str(finding))) + "\n")
+        if json:
+            print_json(asdict(finding))
+        else:
+            sys.stdout.write(plain(str(finding)) + "\n")
     failed = any(strict or finding.level == "error" for finding in found)
     return ExitCode.USAGE if failed else ExitCode.COMPLETED
-
-
-def _as_json(finding: Finding) -> str:
-    return msgspec.json.encode(asdict(finding)).decode()

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.errors import ExitCode
@@ -32,7 +32,7 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     role = checked.role.taken.recorded() if checked.role else None
     if json:
         data = view.as_data(runbook, values, checked.policy, rows, role)
-        open_console().out(msgspec.json.format(msgspec.json.encode(data), indent=1).decode())
+        print_json(data, indent=1)
     else:
         rows += identities.rows(role)
         open_console().print(view.renderable(runbook, values, checked.policy, rows))
