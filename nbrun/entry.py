@@ -7,6 +7,7 @@ import gc
 import sys
 
 from nbrun import __version__
+from nbrun.system import standard_streams
 
 TYPE_CHECKING = False  # not typing's: to import typing doubles the time of `nbrun --version`
 if TYPE_CHECKING:
@@ -17,19 +18,29 @@ _HELP_OPTIONS = {"-h", "--help", "--help-parameters"}  # with these, `nbrun star
 
 def main() -> None:
     """Run `nbrun`, `jupyter nbrun` or `python -m nbrun`."""
-    arguments = sys.argv[1:]
+    standard_streams.protect()
+    code = 0
+    try:
+        _run(sys.argv[1:])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    finally:
+        # Python's last garbage collection takes a fifth of the time of a short command, and all
+        # memory is freed with the process anyway. Frozen objects are not collected.
+        gc.freeze()
+    code = standard_streams.finish(code)
+    if code:
+        sys.exit(code)
+
+
+def _run(arguments: list[str]) -> None:
     if arguments == ["--version"]:
         sys.stdout.write(f"nbrun {__version__}\n")
         return
     supervisor = _prestart(arguments)
     from nbrun.cli.main import main as run_command_line
 
-    try:
-        run_command_line(supervisor)
-    finally:
-        # Python's last garbage collection takes a fifth of the time of a short command, and all
-        # memory is freed with the process anyway. Frozen objects are not collected.
-        gc.freeze()
+    run_command_line(supervisor)
 
 
 def _prestart(arguments: list[str]) -> "SupervisorProcess | None":

@@ -11,6 +11,7 @@ from nbrun import __version__
 from nbrun.cli import completion_scripts, operate, records, write
 from nbrun.cli.error_output import CommandGroup, print_error
 from nbrun.errors import ExitCode, NbrunError
+from nbrun.system.standard_streams import OutputLostError
 from nbrun.views.text import encoding
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def main(supervisor: "SupervisorProcess | None" = None) -> None:
     """Run the command line. `nbrun start` uses `supervisor`, if `entry` has started one."""
     encoding.register()
     completion_scripts.register()
-    sys.stdout, sys.stderr = _reliable(sys.stdout), _reliable(sys.stderr)
+    _write_any_text(sys.stdout)
+    _write_any_text(sys.stderr)
     if "_NBRUN_COMPLETE" in os.environ:
         from nbrun.cli import completion_words
 
@@ -85,23 +87,14 @@ def main(supervisor: "SupervisorProcess | None" = None) -> None:
     except NbrunError as error:
         print_error(error)
         sys.exit(error.exit_code)
+    except OutputLostError:
+        sys.exit(ExitCode.COMPLETED)  # `standard_streams.finish` knows whether this is a failure
     except KeyboardInterrupt:
         sys.stderr.write("nbrun: interrupted\n")
         sys.exit(ExitCode.INTERRUPTED)
 
 
-def _reliable(stream: TextIO) -> TextIO:
-    """Return `stream` so that no output is lost or raises an error.
-
-    Characters that the locale can't encode are replaced by plainer ones. With PYTHONUNBUFFERED,
-    Python drops the rest of a write that a signal interrupts (a resize, Ctrl-Z and fg). A buffered
-    writer retries.
-    """
-    if not isinstance(stream, io.TextIOWrapper):
-        return stream
-    stream.reconfigure(errors=encoding.ERRORS)
-    if not isinstance(stream.buffer, io.RawIOBase):
-        return stream
-    name = stream.encoding
-    buffered = io.BufferedWriter(stream.detach())
-    return io.TextIOWrapper(buffered, name, encoding.ERRORS, line_buffering=True)
+def _write_any_text(stream: TextIO) -> None:
+    """Make `stream` replace the characters that the locale can't encode by plainer ones."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=encoding.ERRORS)

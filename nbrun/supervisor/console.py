@@ -61,6 +61,8 @@ class Console:
       the run, and a stop that waits for an operator detaches;
     - neither: it only shows the run.
 
+    With `needs_view`, the console ends as soon as the screen is gone.
+
     `show_from` is the number of the first record to show. `me` is the operator that this console is
     attached as: it asks nothing before the journal says that `me` is attached.
 
@@ -75,12 +77,14 @@ class Console:
         asker: Asker | None,
         *,
         answerable: bool = False,
+        needs_view: bool = False,
         show_from: int = 0,
         me: Operator | None = None,
     ) -> None:
         self.state = RunState()
         self.detach_reason = ""
         self._answerable = answerable
+        self._needs_view = needs_view
         self._show_from = show_from
         self._me = me
         self._unseen_stop: list[Record] = []  # the stop before `show_from`, and its proposals
@@ -144,6 +148,8 @@ class Console:
             act(self._view)
         except OSError:
             self._view = None
+            if self._needs_view:
+                self._detach("the screen is gone")
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────
 

@@ -1,6 +1,5 @@
 """The command line as a whole: exit codes and messages of errors."""
 
-import os
 import subprocess
 import sys
 
@@ -191,23 +190,3 @@ def test_help_loads_no_heavy_library():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "loaded: []"
-
-
-def test_stdout_is_buffered_even_with_pythonunbuffered():
-    """An unbuffered stream drops the rest of a write that a signal has interrupted."""
-    code = (
-        "import sys; from nbrun.cli.main import main\n"
-        "sys.argv = ['nbrun', 'schema']\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print(type(sys.stdout.buffer).__name__, type(sys.stderr.buffer).__name__, 'größe')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"},
-    )
-    assert done.stdout.splitlines()[-1] == "BufferedWriter BufferedWriter größe"

@@ -38,11 +38,7 @@ def open_console(display: DisplayOptions | None = None, *, stderr: bool = False)
 
 
 class CommandConsole(Console):
-    """A rich console that raises BrokenPipeError on a closed pipe.
-
-    rich would exit the program, and so end the run. This console also asks the system only once
-    whether it is a terminal. rich asks for each line.
-    """
+    """A rich console that asks only once whether it is a terminal. rich asks for each line."""
 
     _terminal: bool | None = None
 
@@ -51,9 +47,6 @@ class CommandConsole(Console):
         if self._terminal is None:
             self._terminal = super().is_terminal
         return self._terminal
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError("stdout was closed")
 
 
 def print_json(value: Any, *, indent: int = 0) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from rich.console import Console as RichConsole
 
@@ -22,6 +21,7 @@ from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import JournalClient, SocketClient
 from nbrun.supervisor.console import Asker, Console, View
+from nbrun.system import standard_streams
 from nbrun.views.terminal.dialogue import Dialogue
 from nbrun.views.terminal.line_input import Keyboard
 from nbrun.views.terminal.view import TerminalView
@@ -49,13 +49,16 @@ def unattended(
     directory: RunDirectory, client: SocketClient, *, json: bool, display: DisplayOptions
 ) -> ExitCode:
     """Show the run, or with `json` its journal lines, and ask nobody. SIGTERM cancels the run."""
-    view = JsonView(sys.stdout) if json else _view(directory, display)[0]
+    view = _json_view() if json else _view(directory, display)[0]
     return _follow(directory, client, Console(client, view, None, answerable=True))
 
 
 def watch(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
-    """Show the run, or with `json` its journal lines, as the journal grows. Sends nothing."""
-    return _watch(directory, display=display, json=json)[0]
+    """Show the run, or with `json` its journal lines, as the journal grows. Sends nothing.
+
+    End early if nobody reads stdout any more.
+    """
+    return _watch(directory, display=display, json=json, needs_view=True)[0]
 
 
 def ended(directory: RunDirectory, *, display: DisplayOptions, json: bool = False) -> ExitCode:
@@ -67,17 +70,17 @@ def ended(directory: RunDirectory, *, display: DisplayOptions, json: bool = Fals
 
 
 def _watch(
-    directory: RunDirectory, *, display: DisplayOptions, json: bool
+    directory: RunDirectory, *, display: DisplayOptions, json: bool, needs_view: bool = False
 ) -> tuple[ExitCode, RunState]:
     client = JournalClient(directory.journal)
-    view = JsonView(sys.stdout) if json else _view(directory, display)[0]
-    console = Console(client, view, None)
+    view = _json_view() if json else _view(directory, display)[0]
+    console = Console(client, view, None, needs_view=needs_view)
     state = console.follow()
     client.close()
     if console.detach_reason:
         return ExitCode.WAITING, state
     if state.finished is None:
-        _print_stderr(
+        print_error(
             "the record ends here: the run was interrupted. To continue it: "
             f"nbrun resume {directory.id}"
         )
@@ -86,7 +89,13 @@ def _watch(
     return exit_code(state), state
 
 
+def _json_view() -> View:
+    standard_streams.raise_if_stdout_is_lost()
+    return JsonView(sys.stdout)
+
+
 def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichConsole]:
+    standard_streams.raise_if_stdout_is_lost()
     out = open_console(display)
     view = TerminalView(
         out,
@@ -117,7 +126,7 @@ def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> 
         raise
     if console.detach_reason:
         client.detach(console.detach_reason)
-        _print_stderr(f"{console.detach_reason}; take control with: nbrun attach {directory.id}")
+        print_error(f"{console.detach_reason}; take control with: nbrun attach {directory.id}")
         return ExitCode.WAITING
     client.close()
     if state.finished is not None:
@@ -138,17 +147,11 @@ def _explain_missing_end(
     """Print why no more records come although the run has not ended, and what to do."""
     if client.taken_over_by is not None:
         by = client.taken_over_by
-        _print_stderr(f"{by.name} (uid {by.uid}, {by.via}) has taken this run over; it continues")
+        print_error(f"{by.name} (uid {by.uid}, {by.via}) has taken this run over; it continues")
         return ExitCode.WAITING
     if client.failure is not None:
-        _print_stderr(client.failure.why)
+        print_error(client.failure.why)
         return ExitCode(client.failure.exit_code)
-    _print_stderr("the run's supervisor is gone: it was killed, or it crashed")
-    _print_stderr(f"to continue the run: nbrun resume {directory.id}")
+    print_error("the run's supervisor is gone: it was killed, or it crashed")
+    print_error(f"to continue the run: nbrun resume {directory.id}")
     return ExitCode.INDETERMINATE if running else ExitCode.INTERNAL
-
-
-def _print_stderr(text: str) -> None:
-    """Print `text` on stderr, or nothing if stderr is closed."""
-    with suppress(OSError):
-        print_error(text)

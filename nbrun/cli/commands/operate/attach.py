@@ -4,13 +4,14 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.cli.commands import follow
-from nbrun.cli.commands.operate.start import has_terminal
+from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.journal import recovery, run_directory, writer
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
+from nbrun.system import standard_streams
 from nbrun.views.text.options import DisplayOptions
 
 
@@ -30,6 +31,7 @@ def attach(
     """
     if not has_terminal():
         raise UsageError("attach asks questions, and there is no terminal: use nbrun watch")
+    standard_streams.continue_without_stdout(STDOUT_LOST)
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     show_from = _last_detach(directory) if since_detach else 0
     try:

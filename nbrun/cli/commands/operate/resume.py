@@ -8,7 +8,7 @@ from rich.text import Text
 from nbrun import config
 from nbrun.cli.commands import follow, gather_parameters
 from nbrun.cli.commands.console_output import open_console
-from nbrun.cli.commands.operate.start import has_terminal
+from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.cli.error_output import print_error
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
@@ -23,7 +23,7 @@ from nbrun.supervisor.client import SocketClient
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.resume import runbook_diff
 from nbrun.supervisor.spawn import spawn
-from nbrun.system import processes
+from nbrun.system import processes, standard_streams
 from nbrun.views.render import source
 from nbrun.views.terminal import replay
 from nbrun.views.terminal.view import TerminalView
@@ -52,6 +52,7 @@ def resume(
     """
     if not has_terminal():
         raise UsageError("resume asks questions, and there is no terminal")
+    standard_streams.continue_without_stdout(STDOUT_LOST)
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.record_interruption(directory.journal)
     records = list(JournalReader(directory.journal))

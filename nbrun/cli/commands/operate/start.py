@@ -8,7 +8,10 @@ from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.supervisor.requests import StartRequest
 from nbrun.supervisor.spawn import SupervisorProcess
+from nbrun.system import standard_streams
 from nbrun.views.text.options import DisplayOptions
+
+STDOUT_LOST = "the run continues, and its record keeps what it prints"
 
 
 def start(
@@ -31,6 +34,7 @@ def start(
     """
     if json and detach:
         raise UsageError("--json follows the run, and --detach does not: choose one")
+    standard_streams.continue_without_stdout(STDOUT_LOST)
     attended = detach or (not json and has_terminal())
     interactive = not json and has_terminal()
     # Secrets are fetched and missing parameters asked for on this terminal, before the supervisor,
@@ -46,7 +50,7 @@ def start(
         directory = supervisor.terminate()
     from nbrun.cli.commands import follow
 
-    return follow.watch(directory, json=json, display=display)
+    return follow.ended(directory, json=json, display=display)
 
 
 def _follow(

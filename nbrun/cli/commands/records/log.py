@@ -19,6 +19,7 @@ from nbrun.errors import DamagedJournalError, ExitCode, UsageError
 from nbrun.journal import reader, recovery, run_directory, writer
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
+from nbrun.system import standard_streams
 from nbrun.views.terminal import menu, replay
 from nbrun.views.terminal.playback import HELP, Keys, PlaybackSettings, Player, terminal_keys
 from nbrun.views.terminal.view import TerminalView
@@ -57,6 +58,7 @@ def show(options: LogOptions) -> ExitCode:
         DamagedJournalError: the journal is damaged. What precedes the damage has been printed.
         UsageError: the run has no step called `options.step`.
     """
+    standard_streams.raise_if_stdout_is_lost()
     directory = run_directory.find(config.runs_dir(options.runs_dir), options.run)
     with suppress(DamagedJournalError):  # print the intact part first: reading it raises again
         recovery.record_interruption(directory.journal)
