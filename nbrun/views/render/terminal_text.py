@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
 from typing import cast
 
 from rich.ansi import AnsiDecoder
@@ -298,8 +297,11 @@ class _Line:
 
     def text(self) -> Text:
         shown = Text()
-        for style, run in groupby(zip(self._styles, self._cells, strict=True), itemgetter(0)):
-            shown.append("".join(cell for _, cell in run), style)
+        start = 0
+        for style, run in groupby(self._styles):  # a line may have millions of columns
+            end = start + len(list(run))
+            shown.append("".join(self._cells[start:end]), style)
+            start = end
         return shown
 
     def _tab(self) -> None:
