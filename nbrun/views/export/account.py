@@ -4,7 +4,7 @@ An account is a function of the journal's records alone.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nbrun.core import events as ev
@@ -236,4 +236,7 @@ class _Builder:
             self._sections[running.step].attempts[-1].deviations.append(record.event)
         elif summary.step in self._sections:
             section = self._sections[summary.step]
-            (section.attempts[-1].after if section.attempts else section.before).append(summary)
+            story = section.attempts[-1].after if section.attempts else section.before
+            if isinstance(record.event, ev.Stopped):  # the section has the step's title already
+                summary = replace(summary, what=phrases.stop_reason(state, record.event))
+            story.append(summary)

@@ -65,6 +65,7 @@ def build(records: Iterable[Record], found: Verification | None = None) -> bytes
             deviations=[
                 phrases.deviation_and_reason(run.state, each) for each in run.state.deviations
             ],
+            began=run.began,
             picture=timeline.timeline(run),
             summary=timeline.summary(run),
             sections=sections,
@@ -128,6 +129,12 @@ def _kind(run: RunAccount) -> str:
     return "off" if finished.off_script else "ok"
 
 
+def _clock(at: str, began: str) -> str:
+    """Return the time of day of an event, and its date if that is not the day the run began."""
+    clock = phrases.time_of_day(at)
+    return clock if at[:10] == began[:10] else f"{at[:10]} {clock}"
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
@@ -145,7 +152,7 @@ def _environment() -> Any:
         auto_reload=False,
     )
     environment.filters["visible"] = visible
-    environment.filters["clock"] = phrases.time_of_day
+    environment.filters["clock"] = _clock
     environment.filters["who_and_what"] = who_and_what
     return environment
 

@@ -24,15 +24,13 @@ def anchors(run: RunAccount) -> dict[str, str]:
 
 def index(run: RunAccount) -> list[dict[str, Any]]:
     """Return a row for each step: how it ended and how long its attempts took together."""
-    return [_index_row(section) for section in run.sections]
+    return [_index_row(run, section) for section in run.sections]
 
 
-def _index_row(section: StepAccount) -> dict[str, Any]:
+def _index_row(run: RunAccount, section: StepAccount) -> dict[str, Any]:
     last = section.attempts[-1] if section.attempts else None
     durations = [each.finished.duration for each in section.attempts if each.finished]
-    result, kind = section.why_not_run, "none"
-    if last is not None:
-        result, kind = last.result.partition(" · ")[0], _kind(last)
+    result, kind = _how_it_ended(run, section, last)
     return {
         "id": section.id,
         "number": section.step.number if section.step else "+",
@@ -43,6 +41,18 @@ def _index_row(section: StepAccount) -> dict[str, Any]:
         "at": last.at if last else "",
         "took": phrases.duration(sum(durations)) if durations else "",
     }
+
+
+def _how_it_ended(
+    run: RunAccount, section: StepAccount, last: AttemptAccount | None
+) -> tuple[str, str]:
+    known = run.state.steps.get(section.id)
+    if known is not None and known.done:
+        return "done by hand", "ok"
+    if last is None:
+        return section.why_not_run, "none"
+    skipped = ", then skipped" if known is not None and known.skipped else ""
+    return last.result.partition(" · ")[0] + skipped, _kind(last)
 
 
 def failures(run: RunAccount) -> list[dict[str, str]]:
@@ -62,13 +72,17 @@ def failures(run: RunAccount) -> list[dict[str, str]]:
 def section(run: RunAccount, section: StepAccount, language: str) -> dict[str, Any]:
     """Return a step, or an inserted cell, with all its attempts."""
     step = section.step
-    unused = step.source if step and not section.attempts else ""
+    by_hand = step is not None and step.contract.manual
+    unused = step.source if step and not section.attempts and not by_hand else ""
     return {
         "id": section.id,
         "number": step.number if step else None,
         "title": section.title,
         "impact": phrases.impact(run.state, section.id),
         "narration": narration(step.narration, section.title) if step else "",
+        "instructions": (
+            safe_html.markdown(step.source, None, section.title) if step and by_hand else ""
+        ),
         "source": _source(unused, language),
         "why_not_run": section.why_not_run,
         "before": section.before,
@@ -103,7 +117,8 @@ def _attempt(attempt: AttemptAccount, language: str) -> dict[str, Any]:
 
 
 def _kind(attempt: AttemptAccount) -> str:
-    return _KINDS.get(attempt.outcome, "bad")
+    """Return the class of an attempt in the page's styles."""
+    return "stopped" if attempt.allowed else _KINDS.get(attempt.outcome, "bad")
 
 
 def _source(source: str, language: str, failed: int = 0) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 import re
 
+import msgspec
 import pytest
 
 from nbrun.audit.verify import Standing, Verification
+from nbrun.core import events as ev
+from nbrun.core.model import Contract
 from nbrun.views.export import report, ticket, timeline
 from nbrun.views.export.account import account
 from tests.support import build_events
@@ -127,7 +130,7 @@ def test_report_begins_with_outcome_deviations_failures_and_index() -> None:
         for each in (
             "completed, off script</span>",
             "<h2>Off script</h2>",
-            "<h2>What failed</h2>",
+            "<h2>What did not succeed</h2>",
             ">Steps at a glance</h2>",
             ">Over time</h2>",
             ">About this run</h2>",
@@ -145,10 +148,23 @@ def test_report_begins_with_outcome_deviations_failures_and_index() -> None:
     assert "not run: skipped" in rows[1]
 
 
+def test_index_says_how_each_step_ended() -> None:
+    made = Run(step("a", tags=("raises-exception",)), step("b"), step("c"), step("d"))
+    made.begin("a").end("error", ename="E", evalue="v").failure("b")
+    made.decide("skip", reason="no matter").stop("manual").decide("done", reason="by phone")
+    text = page(made.finish("cancelled"))
+    assert re.findall(r'<td class="result (\w+)">(.*?)</td>', text) == [
+        ("stopped", "failed as the runbook allows"),
+        ("bad", "failed, then skipped"),
+        ("ok", "done by hand"),
+        ("none", "not run: the run was cancelled before it"),
+    ]
+
+
 def test_error_that_runbook_allows_is_no_failure() -> None:
     made = Run(step("a", tags=("raises-exception",))).begin("a")
     text = page(made.end("error", ename="E", evalue="v").finish())
-    assert "What failed" not in text
+    assert "What did not succeed" not in text
     assert "failed as the runbook allows" in text
 
 
@@ -179,3 +195,35 @@ def test_title_is_not_shown_twice() -> None:
     ]
     assert "<h4>Restore</h4>" in text
     assert "Carefully." in text
+
+
+def test_stop_in_section_of_step_does_not_repeat_its_title() -> None:
+    articles = page(edited_run()).split("<article")[1:]
+    assert "<strong>stop</strong> this step failed</li>" in articles[0]
+
+
+def test_instructions_of_step_done_by_hand_are_markdown() -> None:
+    by_hand = step(
+        "a", "## Unplug\n\nRack **B12**.", title="Unplug", contract=Contract(manual=True)
+    )
+    made = Run(by_hand, step("b")).stop("manual").decide("done")
+    text = page(made.attempt("b").finish())
+    assert text.count("Rack <strong>B12</strong>.") == 1
+    assert "<h5>Unplug" not in text
+    assert "Rack <strong>B12</strong>." in page(Run(by_hand, step("b")).finish("cancelled"))
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        ("2026-11-23T23:59:59.000000Z", "23:59:59Z"),
+        ("2026-11-24T00:00:01.000000Z", "2026-11-24 00:00:01Z"),
+    ],
+)
+def test_times_of_other_days_have_date(at: str, shown: str) -> None:
+    made = Run(step("a")).attempt("a").finish()
+    records = [
+        msgspec.structs.replace(each, at=at) if isinstance(each.event, ev.AttemptStarted) else each
+        for each in made.records
+    ]
+    assert f'<td class="at">{shown}</td>' in report.build(records).decode()
