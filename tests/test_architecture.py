@@ -191,7 +191,7 @@ def test_engine_prints_nothing(module: str) -> None:
             {"cli.main", "cli.options", "cli.operate", "cli.write", "cli.records"}
             | {"cli.completion_scripts", "cli.error_output"},
         ),
-        (("psutil",), {"system.processes"}),
+        (("psutil",), {"system.processes", "system.process_origin"}),
         (("tomllib",), {"config"}),
         (("platformdirs",), {"config"}),
         (("yaml",), {"runbook.parameters.yaml_file"}),

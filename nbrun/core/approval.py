@@ -77,16 +77,25 @@ def is_approved(state: RunState, step: StepState, source: str) -> bool:
 def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | None:
     """Return why `who`, a member of `groups`, may not approve; None if they may.
 
-    Nobody may approve who takes part in the run: who started it, has attached to it, has decided in
-    it, or is the Unix user that its cells act as.
+    Nobody may approve who takes part in the run: who started it, has attached to it or has decided
+    in it, under whichever account. Nor may an account that cells act as, in this run or by any role
+    of the team.
     """
     pending = pending_approval(state)
     if pending is None:
         return "nothing waits for an approval"
-    if who.uid == state.plan.operator.uid or who.uid in state.participants:
+    taking_part = state.plan.operator.person_uids | state.participants
+    if who.uid in taking_part:
         return f"{who.name} has a hand in this run: another person has to approve it"
     if any(each.kind == "unix" and each.who == who.name for each in _identities(state)):
         return f"this run's own cells act as {who.name}: another person has to approve it"
+    if who.name in state.plan.policy.role_users:
+        return f"{who.name} is the unix_user of a role, and no person: a person has to approve it"
+    if also := sorted(who.person_uids & taking_part):
+        return (
+            f"{who.name} (process {who.pid}) comes from a session of uid {also[0]}, who has a hand "
+            "in this run: another person has to approve it"
+        )
     if pending.group and pending.group not in groups:
         return f"{who.name} is not in the group {pending.group}, which has to approve it"
     return None

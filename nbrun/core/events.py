@@ -322,11 +322,27 @@ class Decided(_Event, frozen=True, kw_only=True, tag="decision"):
 
 
 class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused"):
-    """A decision reached the engine and was not allowed in the current state."""
+    """A decision was not allowed in the current state, or not from where it came.
+
+    `times`: how often this person's decisions were refused for this reason so far. Of refusals that
+    need no operator's attention, only some are recorded: the 1st, 2nd, 4th, 8th and so on.
+    """
 
     operator: Operator
     decision: str
     why: str
+    times: int = 1
+
+
+class ConnectionRefused(_Event, frozen=True, kw_only=True, tag="connection.refused"):
+    """A process connected to the run's socket, and the supervisor refused to listen to it.
+
+    Recorded for processes that a kernel of this run started. `times` is as in `decision.refused`.
+    """
+
+    operator: Operator
+    why: str
+    times: int = 1
 
 
 class Deviated(_Event, frozen=True, kw_only=True, tag="deviation"):
@@ -618,6 +634,7 @@ Event = (
     | Resumed
     | Decided
     | DecisionRefused
+    | ConnectionRefused
     | Deviated
     | OperatorAttached
     | OperatorDetached

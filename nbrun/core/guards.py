@@ -13,6 +13,7 @@ from nbrun.core.model import DeviationKind
 from nbrun.core.planner import needs_confirmation, step_label, target_step
 from nbrun.core.state import Phase, RunState, StepState
 
+MAX_REASON = 10_000  # characters
 # The phases in which each decision is possible; `decision_refusal` checks the finer conditions.
 ALLOWED_PHASES: dict[type[Decision], frozenset[Phase]] = {
     decisions.Run: frozenset({Phase.STOPPED}),
@@ -45,6 +46,8 @@ _CHANGES_COURSE = (
 
 def decision_refusal(state: RunState, decision: Decision) -> str | None:
     """Return why `decision` is not allowed in the current state; None if it is."""
+    if len(decision.reason) > MAX_REASON:
+        return f"its reason is longer than {MAX_REASON:,} characters"
     if state.phase not in ALLOWED_PHASES[type(decision)]:
         return f"{decision_name(decision)} is not possible now: the run is {state.phase.value}"
     if state.unsettled and isinstance(decision, _CHANGES_COURSE):

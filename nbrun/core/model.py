@@ -26,16 +26,33 @@ class EventPart(msgspec.Struct, frozen=True, kw_only=True):
     """A struct that is a field of an event."""
 
 
-class Operator(EventPart, frozen=True, kw_only=True):
-    """A person who decides.
+class Operator(EventPart, frozen=True, kw_only=True, omit_defaults=True):
+    """A person who decides, as the operating system reports the person's process.
 
-    `uid` is the real uid of the person's process, `name` the account name, `via` how the person is
-    attached: a terminal's path, or `socket`.
+    - `uid`: the real uid of the process; `name`: the name of its account.
+    - `via`: the terminal of the process, or `no terminal`.
+    - `pid`, `program`: the process itself; 0 and empty in records that do not have them.
+    - `login_uid`: the uid that the person logged in as, which `su` and `sudo` do not change; None
+      if the system does not tell.
+    - `ancestor_uids`: the other users, except root, whose processes started this one.
+
+    The fields with defaults are left out where they have them, so that a record without them is
+    encoded as it was written.
     """
 
     uid: int
     name: str
     via: str
+    pid: int = 0
+    program: str = ""
+    login_uid: int | None = None
+    ancestor_uids: tuple[int, ...] = ()
+
+    @property
+    def person_uids(self) -> frozenset[int]:
+        """Return every uid under which this person is known to act."""
+        login = () if self.login_uid is None else (self.login_uid,)
+        return frozenset((self.uid, *login, *self.ancestor_uids))
 
 
 class Narration(EventPart, frozen=True, kw_only=True):
@@ -111,6 +128,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     - `need_approval`: the kinds of deviation that need another person's approval, given by a member
       of the group `approvers` unless that is empty.
     - `group`: the Unix group whose members may watch and approve; empty for none.
+    - `role_users`: the accounts that roles of nbrun.toml act as, which may not approve.
     """
 
     attended: bool = True
@@ -130,6 +148,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     group: str = ""
     need_approval: tuple[DeviationKind, ...] = ()
     approvers: str = ""
+    role_users: tuple[str, ...] = ()
 
 
 class Identity(EventPart, frozen=True, kw_only=True):

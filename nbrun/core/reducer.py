@@ -41,6 +41,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.Resumed: {Phase.STOPPED: Phase.READY},
     ev.Decided: _stay(*_LIVE),
     ev.DecisionRefused: _stay(*_LIVE),
+    ev.ConnectionRefused: _stay(*_LIVE),
     ev.DecisionProposed: _stay(Phase.STOPPED),
     ev.Deviated: _stay(*_LIVE),
     ev.OperatorAttached: _stay(*_LIVE),
@@ -164,9 +165,15 @@ def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
     state.kernel = "alive"
     state.kernel_info = event
     state.generation = event.generation
-    state.process = event.process
+    _set_process(state, event.process)
     state.attempts_sent = 0
     state.resumed = False
+
+
+def _set_process(state: RunState, process: ev.KernelProcess | None) -> None:
+    state.process = process
+    if process is not None:
+        state.kernels.append(process)
 
 
 def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
@@ -184,7 +191,7 @@ def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
 def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.kernel = "alive"
     state.generation = event.generation
-    state.process = event.process
+    _set_process(state, event.process)
     state.attempts_sent = 0
     state.suspended = False
     state.restarted = True
@@ -309,7 +316,7 @@ def _resumed(state: RunState, _event: ev.Resumed) -> None:
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
     state.operators.append(event.operator)
-    state.participants.add(event.operator.uid)
+    state.participants |= event.operator.person_uids
 
 
 def _detached(state: RunState, event: ev.OperatorDetached) -> None:
@@ -348,7 +355,7 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
 
 def _proposed(state: RunState, event: ev.DecisionProposed) -> None:
     state.proposal = event
-    state.participants.add(event.operator.uid)
+    state.participants |= event.operator.person_uids
 
 
 def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
@@ -361,7 +368,7 @@ def _approval_rejected(state: RunState, _event: ev.ApprovalRejected) -> None:
 
 
 def _decided(state: RunState, event: ev.Decided) -> None:
-    state.participants.add(event.operator.uid)
+    state.participants |= event.operator.person_uids
     state.proposal = None
     match event.decision:
         case "cancel":

@@ -85,6 +85,7 @@ class RunState:
     generation: int = 0  # counts kernels from 1
     kernel_info: ev.KernelStarted | None = None
     process: ev.KernelProcess | None = None
+    kernels: list[ev.KernelProcess] = field(default_factory=list)  # all of the run, ended or not
     attempts_sent: int = 0  # to the current kernel
     suspended: bool = False  # something outside nbrun has stopped the kernel's process
     kernel_busy: bool = False  # a reattached kernel still executes an earlier request
@@ -107,7 +108,7 @@ class RunState:
     setup_queue: deque[str] = field(default_factory=deque)  # setup steps left for a new kernel
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
     operators: list[model.Operator] = field(default_factory=list)  # attached now
-    participants: set[int] = field(default_factory=set)  # uids of all who attached or decided
+    participants: set[int] = field(default_factory=set)  # all uids of all who attached or decided
     cancel: ev.Decided | None = None
     ended_by: str | None = None  # the step that asked for the run to end
     inserted: int = 0  # inserted cells that were run

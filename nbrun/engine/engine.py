@@ -65,10 +65,12 @@ class SubmittedDecision:
     operator: Operator
 
 
-AttachmentEvent = ev.OperatorAttached | ev.OperatorDetached  # sent by the supervisor's server
+# Sent by the supervisor's server
+AttachmentEvent = ev.OperatorAttached | ev.OperatorDetached
+ServerRefusal = ev.ConnectionRefused | ev.DecisionRefused
 _MAX_OUTPUT_BATCH = 32  # outputs per journal write: each may have several megabytes
 
-InboxMessage = Message | SubmittedDecision | AttachmentEvent | ReportedEvent
+InboxMessage = Message | SubmittedDecision | AttachmentEvent | ServerRefusal | ReportedEvent
 Inbox = queue.SimpleQueue[InboxMessage]
 
 
@@ -347,6 +349,9 @@ class Engine:
                 self._flush_outputs()
                 self._emit(message)
                 self._update_stop_deadline()
+            case ev.ConnectionRefused() | ev.DecisionRefused():
+                self._flush_outputs()
+                self._emit(message)
             case LongTextPrinted():
                 for piece in message.pieces():
                     self._record_outputs(piece)

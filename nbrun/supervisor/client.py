@@ -69,6 +69,7 @@ class SocketClient:
         ended: the run has ended.
         failure: the error that ended the supervisor before the run's end.
         taken_over_by: the operator who displaced this client.
+        refused: why the supervisor refused a decision and disconnected; empty if it did not.
         disconnected: the supervisor is gone without a message.
     """
 
@@ -82,6 +83,7 @@ class SocketClient:
         self.ended = False
         self.failure: SupervisorFailed | None = None
         self.taken_over_by: Operator | None = None
+        self.refused = ""
         self.disconnected = False
         self._journal = JournalFollower(directory.journal)
         self._through = -1
@@ -92,7 +94,7 @@ class SocketClient:
         self._socket = connect(directory)
         # A refused client is disconnected, perhaps before this: `_read_welcome` gets the reason.
         with suppress(BrokenPipeError, ConnectionResetError):
-            self._socket.sendall(protocol.encode(Hello(purpose=purpose)))
+            self._socket.sendall(protocol.encode(Hello(purpose=purpose, run=directory.id)))
         self.operator = self._read_welcome()
         self._socket.setblocking(False)
         self._selector = selectors.DefaultSelector()
@@ -144,7 +146,11 @@ class SocketClient:
 
     @property
     def _is_over(self) -> bool:
-        return self.ended or self.disconnected or bool(self.failure or self.taken_over_by)
+        return (
+            self.ended
+            or self.disconnected
+            or bool(self.failure or self.taken_over_by or self.refused)
+        )
 
     def _read_welcome(self) -> Operator:
         deadline = time.monotonic() + _WELCOME_TIMEOUT
@@ -189,6 +195,8 @@ class SocketClient:
                 self.failure = message
             case RunEnded():
                 self.ended = True
+            case Refused(why=why):
+                self.refused = why
 
     def _read_messages(self) -> list[ServerMessage]:
         try:

@@ -105,7 +105,8 @@ def create(
     """
     inbox: Inbox = queue.SimpleQueue()
     gid = group_access.gid_of(plan.policy.group) if plan.policy.group else None
-    server = Server(Listener(directory.socket, gid), inbox)
+    kernels = state.kernels if state is not None else ()
+    server = Server(Listener(directory.socket, gid), inbox, directory.id, kernels)
     engine, kernel, subscribers = build_engine(
         directory,
         journal,

@@ -193,7 +193,14 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         need_approval=settings.need_approval,
         approvers=settings.approvers,
         group=options.group,
+        role_users=_role_users(settings),
     )
+
+
+def _role_users(settings: Config) -> tuple[str, ...]:
+    """Return the accounts that the team's roles act as, each by the name that its uid has."""
+    names = {role.unix_user for role in settings.roles.values() if role.unix_user}
+    return tuple(sorted(map(provenance.account_name, names)))
 
 
 def _max_output(option: int | None, setting: int | None) -> int:

@@ -11,7 +11,9 @@ import msgspec
 from nbrun.core.decisions import Decision
 from nbrun.core.model import Operator
 
-MAX_MESSAGE = 64 << 20  # bytes: a decision may hold the source of a cell
+# Bytes of a message. A decision of the console that operates the run may hold the source of a cell.
+MAX_MESSAGE = 64 << 20
+MAX_FOLLOWER_MESSAGE = 1 << 17  # of other consoles: a decision with its reason
 
 Purpose = Literal[
     "operate",  # show the run and decide; one console at a time
@@ -21,9 +23,10 @@ Purpose = Literal[
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """The first message of a console."""
+    """The first message of a console. `run` is the id of the run that it looks for."""
 
     purpose: Purpose
+    run: str = ""
 
 
 class _ServerMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="says"):
@@ -37,7 +40,7 @@ class Welcome(_ServerMessage, frozen=True, kw_only=True, tag="welcome"):
 
 
 class Refused(_ServerMessage, frozen=True, kw_only=True, tag="refused"):
-    """The console, or one of its decisions, is refused. The supervisor ignores it from here on."""
+    """The console, or one of its decisions, is refused. The supervisor disconnects it."""
 
     why: str
 
@@ -106,18 +109,34 @@ def decode_decision(line: bytes) -> Decision:
 
 
 class LineBuffer:
-    """Split received bytes into lines, and buffer an incomplete last line."""
+    """Split received bytes into lines, and buffer an incomplete last line.
 
-    def __init__(self) -> None:
-        self._rest = b""
+    `limit` is the longest line in bytes. It may be changed at any time.
+    """
+
+    def __init__(self, limit: int = MAX_MESSAGE) -> None:
+        self.limit = limit
+        self._pieces: list[bytes] = []  # of the incomplete line: joined once, when it ends
+        self._length = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that `data` completes, without their newlines.
 
         Raises:
-            ValueError: a line is longer than `MAX_MESSAGE`.
+            ValueError: a line is longer than `limit`.
         """
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > MAX_MESSAGE:
-            raise ValueError("the message is too long: its line does not end")
+        first, *others = data.split(b"\n")
+        lines = []
+        self._append(first)
+        for piece in others:
+            lines.append(b"".join(self._pieces))
+            self._pieces, self._length = [], 0
+            self._append(piece)
         return lines
+
+    def _append(self, piece: bytes) -> None:
+        self._length += len(piece)
+        if self._length > self.limit:
+            raise ValueError(f"a message is longer than {self.limit} bytes")
+        if piece:
+            self._pieces.append(piece)

@@ -33,7 +33,7 @@ from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters
 from nbrun.supervisor import kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
-from nbrun.system import provenance
+from nbrun.system import process_origin, provenance
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def open_journal(directory: RunDirectory) -> recovery.ReopenedJournal:
     """Open the journal of an interrupted run for writing.
 
     Raises:
-        UsageError: the run is in progress or has ended.
+        UsageError: the run is in progress or has ended, or a cell of the run asks for this.
         JournalError: the journal can't be written, or is damaged.
     """
     try:
@@ -102,9 +102,14 @@ def open_journal(directory: RunDirectory) -> recovery.ReopenedJournal:
         raise UsageError(
             f"{directory.id}: the run is in progress: use nbrun attach or nbrun watch"
         ) from None
+    refused = ""
     if found.state.phase is Phase.FINISHED:
+        refused = f"the run has ended: see nbrun log {directory.id}"
+    elif process_origin.is_own_kernel(found.state.kernels):
+        refused = "a cell can't resume or cancel its own run: this process belongs to its kernel"
+    if refused:
         found.journal.close()
-        raise UsageError(f"{directory.id}: the run has ended: see nbrun log {directory.id}")
+        raise UsageError(f"{directory.id}: {refused}")
     return found
 
 

@@ -1,21 +1,24 @@
 """The server on a run's socket: it admits consoles, notifies them, and forwards their decisions."""
 
-import os
+import errno
 import selectors
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
+from nbrun.core.decisions import Decision
 from nbrun.core.events import Record
 from nbrun.core.model import Operator
 from nbrun.engine.engine import Inbox, SubmittedDecision
 from nbrun.errors import NbrunError
 from nbrun.supervisor import protocol
+from nbrun.supervisor.admission import Admission
 from nbrun.supervisor.listener import Listener
 from nbrun.supervisor.protocol import (
+    Hello,
     JournalAdvanced,
     Purpose,
     Refused,
@@ -25,7 +28,8 @@ from nbrun.supervisor.protocol import (
     TakenOver,
     Welcome,
 )
-from nbrun.system import peer_credentials, provenance
+from nbrun.system import peer_credentials
+from nbrun.system.peer_credentials import Peer
 from nbrun.system.wakeup import WakeupPipe
 
 _SOCKET_CHECK_INTERVAL = 2.0  # seconds between two checks of whether the socket still exists
@@ -34,6 +38,10 @@ _SOCKET_CHECK_INTERVAL = 2.0  # seconds between two checks of whether the socket
 _NOTIFY_INTERVAL = 0.05
 _NOTIFY_BURST = 8
 _FIRST_CONSOLE_TIMEOUT = 5.0  # seconds for `nbrun` to connect to a run that failed at once
+_HELLO_TIMEOUT = 10.0  # seconds for a console to send `Hello`
+_LEAVE_TIMEOUT = 10.0  # seconds for a displaced console to leave
+_ACCEPT_PAUSE = 1.0  # seconds without new connections after the system ran out of descriptors
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _FAREWELL_TIMEOUT = 2.0  # seconds for slow consoles to receive the last messages
 
 
@@ -45,7 +53,7 @@ class _Connection:
         notified_through: number of the last record that the console was notified of.
         has_detached: the console announced its departure.
         is_ignored: the console was refused or displaced; its messages are ignored.
-        is_guest: another user, of the group that the run is shared with.
+        deadline: when the console is dropped, by the monotonic clock; None if it may stay.
     """
 
     def __init__(self, connection: socket.socket, operator: Operator) -> None:
@@ -56,8 +64,14 @@ class _Connection:
         self.notified_through = -1
         self.has_detached = False
         self.is_ignored = False
-        self.is_guest = False
-        self._lines = protocol.LineBuffer()
+        self.deadline: float | None = time.monotonic() + _HELLO_TIMEOUT
+        self._lines = protocol.LineBuffer(protocol.MAX_FOLLOWER_MESSAGE)
+
+    def admit(self, purpose: Purpose) -> None:
+        """Let the console stay."""
+        self.purpose, self.deadline = purpose, None
+        if purpose != "follow":
+            self._lines.limit = protocol.MAX_MESSAGE
 
     def read(self) -> list[bytes]:
         """Return the lines that have arrived.
@@ -75,6 +89,12 @@ class _Connection:
         return self._lines.feed(data)
 
 
+def _send_refusal(connection: socket.socket, why: str) -> None:
+    """Send a peer that was not admitted the reason, if it reads that at once, and disconnect."""
+    with connection, suppress(OSError):
+        connection.send(protocol.encode(Refused(why=why)))
+
+
 def _already_operated(by: Operator) -> str:
     return (
         f"{by.name} (uid {by.uid}, {by.via}) is attached to this run: take it over with "
@@ -83,11 +103,23 @@ def _already_operated(by: Operator) -> str:
 
 
 class Server:
-    """One thread calls `serve`. Any thread may call `publish`, `end` and `fail`."""
+    """One thread calls `serve`. Any thread may call `publish`, `end` and `fail`.
 
-    def __init__(self, listener: Listener, inbox: Inbox) -> None:
+    `run` is the id of the run, and `kernels` are those that it has had so far.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        inbox: Inbox,
+        run: str,
+        kernels: Iterable[ev.KernelProcess] = (),
+    ) -> None:
         self._listener = listener
         self._inbox = inbox
+        self._run = run
+        self._admission = Admission(kernels, is_shared=listener.gid is not None)
+        self._accept_again_at: float | None = None
         self._selector = selectors.DefaultSelector()
         self._wakeup = WakeupPipe()
         self._connections: set[_Connection] = set()
@@ -103,6 +135,8 @@ class Server:
 
     def publish(self, records: Sequence[Record]) -> None:
         """Notify consoles that the journal holds `records`. Never waits for a console."""
+        for record in records:
+            self._admission.note(record)
         self._through = records[-1].seq
         if not self._must_notify:  # otherwise the serving thread is awake already
             self._must_notify = True
@@ -129,15 +163,15 @@ class Server:
     def serve(self) -> None:
         """Serve consoles until the run has ended and the connected consoles know it."""
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._wakeup.drain)
-        self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
+        self._start_accepting()
         while self._final_message is None:
             self._poll(self._seconds_until_due())
             if self._must_notify and not self._seconds_until_due():
                 self._notify_all()
             if time.monotonic() >= self._next_socket_check:
                 self._next_socket_check = time.monotonic() + _SOCKET_CHECK_INTERVAL
-                if self._listener.is_removed():
-                    self._relocate_socket()
+                self._check_socket()
+            self._drop_overdue()
         self._wait_for_first_console(self._final_message)
         self._shut_down(self._final_message)
 
@@ -178,29 +212,59 @@ class Server:
             connection.notified_through = self._through
             self._send(connection, JournalAdvanced(through=self._through))
 
-    def _relocate_socket(self) -> None:
-        self._selector.unregister(self._listener.socket)
-        self._listener.relocate()
+    def _check_socket(self) -> None:
+        """Create the socket again if its file is gone, and end a pause of accepting."""
+        if self._listener.is_removed():
+            self._stop_accepting()
+            self._listener.relocate()
+            self._start_accepting()
+        elif self._accept_again_at is not None and time.monotonic() >= self._accept_again_at:
+            self._start_accepting()
+
+    def _start_accepting(self) -> None:
+        self._accept_again_at = None
         self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
+
+    def _stop_accepting(self) -> None:
+        with suppress(KeyError):  # it has stopped already
+            self._selector.unregister(self._listener.socket)
+
+    def _drop_overdue(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._connections):
+            if connection.deadline is not None and now >= connection.deadline:
+                self._drop(connection)
 
     def _accept(self) -> None:
         try:
             accepted, _ = self._listener.socket.accept()
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:  # it would fail again at once, and without end
+                self._stop_accepting()
+                self._accept_again_at = time.monotonic() + _ACCEPT_PAUSE
+            return  # else the console has disconnected already
+        try:
             peer = peer_credentials.peer_of(accepted)
-        except OSError:  # the console has disconnected already
+        except OSError:  # as above
+            accepted.close()
             return
         accepted.setblocking(False)
+        why = self._refusal(peer)
+        if why is not None:
+            _send_refusal(accepted, why)
+            return
         connection = _Connection(accepted, peer_credentials.operator(peer))
         self._connections.add(connection)
         self._selector.register(accepted, selectors.EVENT_READ, connection)
-        connection.is_guest = peer.uid not in (os.getuid(), 0)
-        # The modes of the socket keep other users out. The uid is checked in case they do not.
-        if connection.is_guest and self._listener.gid is None:
-            owner = provenance.account(os.getuid())
-            self._refuse(
-                connection, f"this run belongs to {owner}, and you are {connection.operator.name}"
-            )
-            self._drop(connection)
+
+    def _refusal(self, peer: Peer) -> str | None:
+        """Return why the peer is refused, and record that if it matters; None if it is not."""
+        count = sum(each.operator.uid == peer.uid for each in self._connections)
+        why = self._admission.stranger_refusal(peer, count) or self._admission.process_refusal(peer)
+        event = self._admission.connection_refused(peer, why) if why is not None else None
+        if event is not None:
+            self._inbox.put(event)
+        return why
 
     # ── one connection ───────────────────────────────────────────────────────────────────────
 
@@ -219,27 +283,41 @@ class Server:
         if connection.is_ignored:
             return
         if connection.purpose is None:
-            self._admit(connection, protocol.decode_hello(line).purpose)
+            self._admit(connection, protocol.decode_hello(line))
             return
         decision = protocol.decode_decision(line)
-        if connection.is_guest and not isinstance(
-            decision, decisions.Approve | decisions.Reject | decisions.Detach
-        ):
-            self._refuse(connection, "you may only follow this run, and approve or reject steps")
+        if connection is not self._operating and self._turns_away(connection, decision):
             return
         connection.has_detached = isinstance(decision, decisions.Detach)
         if not connection.has_detached or connection is self._operating:
             self._inbox.put(SubmittedDecision(decision, connection.operator))
 
-    def _admit(self, connection: _Connection, purpose: Purpose) -> None:
-        operating = self._operating
-        if connection.is_guest and purpose != "follow":
+    def _turns_away(self, connection: _Connection, decision: Decision) -> bool:
+        """Refuse a decision that this console, which does not operate the run, may not make."""
+        operator = connection.operator
+        why = self._admission.decision_refusal(decision, operator.uid)
+        if why is not None:
+            event = self._admission.decision_refused(operator, decision, why)
+            if event is not None:
+                self._inbox.put(event)
+        elif self._admission.must_wait(decision, operator.uid):
+            why = "you approve too often, or too many of your approvals were refused: wait a while"
+        if why is not None:
+            self._refuse(connection, why)
+        return why is not None
+
+    def _admit(self, connection: _Connection, hello: Hello) -> None:
+        operating, purpose = self._operating, hello.purpose
+        if hello.run not in ("", self._run):
+            self._refuse(connection, f"this is the supervisor of {self._run}, not of {hello.run}")
+            return
+        if self._admission.is_guest(connection.operator.uid) and purpose != "follow":
             self._refuse(connection, "only its owner can operate this run: see nbrun watch")
             return
         if purpose == "operate" and operating is not None:
             self._refuse(connection, _already_operated(operating.operator))
             return
-        connection.purpose = purpose
+        connection.admit(purpose)
         self._has_admitted = True
         self._send(connection, Welcome(operator=connection.operator))
         self._notify(connection)
@@ -256,10 +334,13 @@ class Server:
         self._operating = None
         self._send(connection, TakenOver(by=by))
         connection.is_ignored = True
+        connection.deadline = time.monotonic() + _LEAVE_TIMEOUT
 
     def _refuse(self, connection: _Connection, why: str) -> None:
+        """Send the reason and disconnect. The console can still read it."""
         connection.is_ignored = True
         self._send(connection, Refused(why=why))
+        self._drop(connection)
 
     def _send(self, connection: _Connection, message: ServerMessage) -> None:
         connection.outgoing += protocol.encode(message)
@@ -293,7 +374,7 @@ class Server:
     # ── the end ──────────────────────────────────────────────────────────────────────────────
 
     def _shut_down(self, final: ServerMessage) -> None:
-        self._selector.unregister(self._listener.socket)
+        self._stop_accepting()
         self._listener.close()
         for connection in list(self._connections):
             if connection.purpose is not None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from nbrun.core.model import Operator
-from nbrun.system import processes, provenance
+from nbrun.system import provenance
 
 # macOS: <sys/un.h> and <sys/ucred.h>; an xucred begins with its version and the uid.
 _SOL_LOCAL, _LOCAL_PEERCRED, _LOCAL_PEERPID = 0, 1, 2
@@ -35,9 +35,5 @@ def peer_of(connection: socket.socket) -> Peer:
 
 
 def operator(peer: Peer) -> Operator:
-    """Return the peer as an operator, with the name of its account and its terminal."""
-    return Operator(
-        uid=peer.uid,
-        name=provenance.account(peer.uid),
-        via=processes.terminal_of(peer.pid) or "no terminal",
-    )
+    """Return the peer as an operator, with what the system tells of its process."""
+    return provenance.identify(peer.pid, peer.uid)

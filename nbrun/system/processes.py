@@ -66,7 +66,7 @@ def descendants(kernel: KernelProcess, since: float) -> list[Descendant]:
     Not found: a process that another user's program started on the kernel's behalf, and one that
     left all of these with an environment of its own before the first look.
     """
-    return list(_started_since(since, lambda each: each.pid != kernel.pid and _is_of(each, kernel)))
+    return list(_started_since(since, lambda each: each.pid != kernel.pid and is_of(each, kernel)))
 
 
 def marked_processes(kernel: KernelProcess) -> list[Descendant]:
@@ -74,7 +74,7 @@ def marked_processes(kernel: KernelProcess) -> list[Descendant]:
 
     Only the mark counts: the kernel's process id may belong to another process by now.
     """
-    return list(_started_since(0.0, lambda each: _is_marked(each, kernel)))
+    return list(_started_since(0.0, lambda each: is_marked(each, kernel)))
 
 
 def is_running(descendant: Descendant) -> bool:
@@ -96,15 +96,19 @@ def _started_since(since: float, wanted: Callable[[psutil.Process], bool]) -> It
                 yield Descendant(pid, started, tuple(process.cmdline() or [process.name()]))
 
 
-def _is_of(process: psutil.Process, kernel: KernelProcess) -> bool:
+def is_of(process: psutil.Process, kernel: KernelProcess) -> bool:
+    """Return True if the running `kernel` started `process`, directly or through others."""
     number = kernel.pid
     if number in (os.getpgid(process.pid), os.getsid(process.pid)):
         return True
-    return _is_marked(process, kernel) or any(each.pid == number for each in process.parents())
+    return is_marked(process, kernel) or any(each.pid == number for each in process.parents())
 
 
-def _is_marked(process: psutil.Process, kernel: KernelProcess) -> bool:
-    """Return True if the environment has the kernel's mark. False if it may not be read."""
+def is_marked(process: psutil.Process, kernel: KernelProcess) -> bool:
+    """Return True if the environment of `process` has the kernel's mark.
+
+    False if this user may not read the environment.
+    """
     with suppress(psutil.Error, OSError):
         return bool(process.environ().get(KERNEL_MARK) == str(Path(kernel.connection_file).parent))
     return False

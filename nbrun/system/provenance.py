@@ -12,17 +12,28 @@ from pathlib import Path
 
 from nbrun import __version__
 from nbrun.core import model
-from nbrun.system import processes
+from nbrun.system import process_origin, processes
 
 
 def operator(pid: int) -> model.Operator:
-    """Return this process's user, at the terminal of the process `pid`, which is related to it.
+    """Return this process's user, at the process `pid`, which is related to it."""
+    return identify(pid, os.getuid())
 
-    Both come from the system, not from environment variables.
+
+def identify(pid: int, uid: int) -> model.Operator:
+    """Return the user `uid` at the process `pid`, with that process's terminal, program and login.
+
+    All of it comes from the system, not from environment variables.
     """
-    uid = os.getuid()
-    via = processes.terminal_of(pid) or "no terminal"
-    return model.Operator(uid=uid, name=account(uid), via=via)
+    return model.Operator(
+        uid=uid,
+        name=account(uid),
+        via=processes.terminal_of(pid) or "no terminal",
+        pid=pid,
+        program=process_origin.program_of(pid),
+        login_uid=process_origin.login_uid(pid),
+        ancestor_uids=process_origin.ancestor_uids(pid, uid),
+    )
 
 
 def account(uid: int) -> str:
@@ -31,6 +42,17 @@ def account(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def account_name(name: str) -> str:
+    """Return the name that `account` gives for the uid of the account `name`.
+
+    Several accounts may have one uid. Return `name` if there is no such account.
+    """
+    try:
+        return account(pwd.getpwnam(name).pw_uid)
+    except (KeyError, ValueError, UnicodeEncodeError):
+        return name
 
 
 def groups(uid: int) -> frozenset[str]:

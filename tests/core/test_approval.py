@@ -219,3 +219,27 @@ def test_group_member_outside_the_run_can_approve(
     history += [decided("interrupt", by=operator("kay", 1003))]
     found = approval.approver_refusal(state_of(history), who, groups)
     assert found is None if why is None else why in str(found)
+
+
+@pytest.mark.parametrize(
+    "origin", [{"login_uid": 1000}, {"ancestor_uids": (7, 1000)}, {"login_uid": 0}]
+)
+def test_person_of_the_run_cannot_approve_under_another_account(origin: dict[str, Any]) -> None:
+    state = state_of(awaiting_approval())
+    bob = model.Operator(uid=1001, name="bob", via="/dev/pts/8", pid=4711, **origin)
+    refusal = approval.approver_refusal(state, bob, {"dba"})
+    is_same = 1000 in bob.person_uids
+    assert (refusal is not None) is is_same
+    assert not is_same or "comes from a session of uid 1000" in str(refusal)
+
+
+def test_persons_who_attached_are_known_by_their_login() -> None:
+    ada = model.Operator(uid=0, name="root", via="/dev/pts/8", login_uid=1001)
+    state = state_of([*awaiting_approval(), operator_attached(ada)])
+    assert approval.approver_refusal(state, operator("bob", uid=1001), {"dba"}) is not None
+
+
+def test_account_of_a_role_cannot_approve() -> None:
+    history = awaiting_approval(policy=model.Policy(role_users=("postgres",)))
+    refusal = approval.approver_refusal(state_of(history), operator("postgres", uid=70), {"dba"})
+    assert "is the unix_user of a role" in str(refusal)

@@ -302,6 +302,12 @@ def decision_refused(
     return ev.DecisionRefused(operator=by, decision=decision, why=why)
 
 
+def connection_refused(
+    why: str = "it belongs to the run's kernel", by: Operator = OPERATOR, times: int = 1
+) -> ev.ConnectionRefused:
+    return ev.ConnectionRefused(operator=by, why=why, times=times)
+
+
 def deviated(
     kind: model.DeviationKind = "retried", step: str | None = "s1", diff: str = "", reason: str = ""
 ) -> ev.Deviated:
@@ -513,6 +519,7 @@ BUILDERS: tuple[Build, ...] = (
     resumed,
     decided,
     decision_refused,
+    connection_refused,
     deviated,
     operator_attached,
     operator_detached,

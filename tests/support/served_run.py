@@ -27,7 +27,7 @@ class ServedRun:
         self.journal = Journal.create(self.directory.journal)
         self.inbox: Inbox = queue.SimpleQueue()
         self.listener = Listener(self.directory.socket)
-        self.server = Server(self.listener, self.inbox)
+        self.server = Server(self.listener, self.inbox, self.directory.id)
         self.thread = threading.Thread(target=self.server.serve)
         self.thread.start()
         self.clients: list[SocketClient] = []

@@ -149,6 +149,9 @@ def _explain_missing_end(
         by = client.taken_over_by
         print_error(f"{by.name} (uid {by.uid}, {by.via}) has taken this run over; it continues")
         return ExitCode.WAITING
+    if client.refused:
+        print_error(f"the run's supervisor refuses: {client.refused}; the run continues")
+        return ExitCode.WAITING
     if client.failure is not None:
         print_error(client.failure.why)
         return ExitCode(client.failure.exit_code)

@@ -96,7 +96,11 @@ def _decision(state: RunState, event: Event) -> EventSummary | None:
             what = phrases.decision(state, event)
             return EventSummary("decision", what, operator, event.reason, "info")
         case ev.DecisionRefused(operator=operator):
-            return EventSummary("refused", event.decision, operator, event.why)
+            why = phrases.refusal(event)
+            return EventSummary("refused", event.decision, operator, why)
+        case ev.ConnectionRefused(operator=operator):
+            what = f"process {operator.pid}, {operator.program or 'an unknown program'}"
+            return EventSummary("refused", what, operator, phrases.refusal(event), "warning")
         case ev.Deviated():
             return EventSummary("off script", phrases.deviation(state, event), why=event.reason)
         case ev.NoteAdded(operator=operator):

@@ -102,6 +102,11 @@ def operator(who: model.Operator) -> str:
     return f"{who.name} (uid {who.uid}, {who.via})"
 
 
+def refusal(event: ev.DecisionRefused | ev.ConnectionRefused) -> str:
+    """Return why something was refused, and how often so far if that is more than once."""
+    return event.why if event.times == 1 else f"{event.why}; {event.times} times so far"
+
+
 def step(state: RunState, id_: str) -> str:
     """Return `step 3 of 12 · Stop the service`, or `inserted cell 1`."""
     known = state.steps.get(id_)

@@ -127,6 +127,8 @@ def _send(
         for record in client.receive():
             result = result or _result(record.event, client.operator, decision)
     client.detach()
+    if result is None and client.refused:
+        raise RefusedAttachError(f"{directory.id}: {client.refused}")
     if result is None:
         raise NoSupervisorError(f"{directory.id}: the run ended before it received the decision")
     if isinstance(result, ev.DecisionRefused):

@@ -48,6 +48,8 @@ def _cancel_through_supervisor(
             if isinstance(record.event, ev.DecisionRefused) and _is_ours(record.event, client):
                 raise RefusedAttachError(f"{directory.id}: {record.event.why}")
     client.close()
+    if finished is None and client.refused:
+        raise RefusedAttachError(f"{directory.id}: {client.refused}")
     if finished is None:
         why = client.failure.why if client.failure else "its supervisor is gone"
         raise NoSupervisorError(f"{directory.id}: {why}")
