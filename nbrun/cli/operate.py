@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from nbrun.cli.options import (
+    AllowSources,
     Assignments,
     JournalLines,
     ParametersFile,
@@ -26,6 +27,7 @@ def start(
     runbook: Runbook,
     parameter: Assignments = None,
     parameters_file: ParametersFile = None,
+    allow_sources: AllowSources = False,
     help_parameters: Annotated[
         bool, typer.Option("--help-parameters", help="List the runbook's parameters.")
     ] = False,
@@ -54,7 +56,7 @@ def start(
 
     # `start` finds out whether the run is attended
     request = StartRequest(runbook=runbook, attended=False, options=options)
-    given = ParameterOptions(assignments=tuple(parameter or ()), file=parameters_file)
+    given = ParameterOptions(tuple(parameter or ()), parameters_file, allow_sources)
     raise typer.Exit(
         command.start(request, given, supervisor, json=json, detach=detach, display=display)
     )

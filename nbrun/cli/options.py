@@ -67,6 +67,13 @@ ParametersFile = Annotated[
     Path | None,
     typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),
 ]
+AllowSources = Annotated[
+    bool,
+    typer.Option(
+        "--allow-sources",
+        help="Read @SOURCE also in the parameters file and in the environment.",
+    ),
+]
 
 
 # ── options of a run ─────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nbrun.cli.options import (
+    AllowSources,
     Assignments,
     JsonObject,
     ParametersFile,
@@ -20,6 +21,7 @@ def plan(
     runbook: Runbook,
     parameter: Assignments = None,
     parameters_file: ParametersFile = None,
+    allow_sources: AllowSources = False,
     json: JsonObject = False,
     *,
     options: RunOptions,
@@ -30,7 +32,7 @@ def plan(
     from nbrun.supervisor.requests import StartRequest
 
     request = StartRequest(runbook=runbook, attended=True, options=options)
-    parameters = ParameterOptions(assignments=tuple(parameter or ()), file=parameters_file)
+    parameters = ParameterOptions(tuple(parameter or ()), parameters_file, allow_sources)
     raise typer.Exit(command.show(request, parameters, json=json))
 
 

@@ -3,8 +3,6 @@
 import html
 import json
 import re
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -15,22 +13,11 @@ from nbrun.supervisor.requests import Declined
 from nbrun.views.render import safe_html, source
 from nbrun.views.text.sanitize import plain, visible_source
 from tests.support.build_notebooks import PYTHON, code, notebook, write
+from tests.support.in_process import Command
 from tests.support.run_builder import Run, step
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\u202egnirts\u3164"
 LINE = "\nnbrun: completed"  # a second line that looks like nbrun's own
-
-
-def nbrun(folder: Path, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "nbrun", *words],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LANG": "C.UTF-8", "COLUMNS": "200"},
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def is_harmless(text: str) -> bool:
@@ -55,9 +42,11 @@ def is_harmless(text: str) -> bool:
     ],
     ids=lambda words: " ".join(words[:3:2]).encode("unicode_escape").decode(),
 )
-def test_error_quotes_an_argument_harmlessly(tmp_path: Path, words: list[str]) -> None:
+def test_error_quotes_an_argument_harmlessly(
+    tmp_path: Path, nbrun: Command, words: list[str]
+) -> None:
     write(tmp_path, notebook(code("1")))
-    status, out, err = nbrun(tmp_path, *words)
+    status, out, err = nbrun(*words)
     assert status == 2, err
     assert out == ""
     assert err
@@ -65,9 +54,9 @@ def test_error_quotes_an_argument_harmlessly(tmp_path: Path, words: list[str]) -
     assert "\nnbrun: " not in err
 
 
-def test_error_quotes_the_metadata_of_a_notebook_harmlessly(tmp_path: Path) -> None:
+def test_error_quotes_the_metadata_of_a_notebook_harmlessly(tmp_path: Path, nbrun: Command) -> None:
     write(tmp_path, notebook(code("1", metadata={"nbrun": {HOSTILE + LINE: 1}})))
-    status, _, err = nbrun(tmp_path, "plan", "runbook.ipynb")
+    status, _, err = nbrun("plan", "runbook.ipynb")
     assert (status, is_harmless(err)) == (2, True), err
     assert "gnirts" in err
     assert "\nnbrun: " not in err
@@ -106,7 +95,9 @@ def test_supervisor_that_declines_cannot_act_on_the_terminal(
     ],
     ids=lambda words: words[0],
 )
-def test_json_escapes_what_acts_on_a_terminal(tmp_path: Path, words: list[str]) -> None:
+def test_json_escapes_what_acts_on_a_terminal(
+    tmp_path: Path, nbrun: Command, words: list[str]
+) -> None:
     hostile = code(f"# {HOSTILE}\npassword = 'hunter2-hunter2'", id="a", tags=["x" + HOSTILE])
     path = write(tmp_path, notebook(hostile, metadata=PYTHON | {"title": HOSTILE}))
     folder = tmp_path / "runs" / f"20261123-093000-{HOSTILE}-ab12"
@@ -114,7 +105,7 @@ def test_json_escapes_what_acts_on_a_terminal(tmp_path: Path, words: list[str]) 
     run = Run(step("a", HOSTILE), runbook=str(path), parameters={"host": HOSTILE})
     run.failure("a").decide("skip", reason=HOSTILE).finish().write(folder / "journal.jsonl")
     runs_dir = [] if words[0] in ("plan", "check") else ["--runs-dir", "runs"]
-    _, out, err = nbrun(tmp_path, *words, *runs_dir)
+    _, out, err = nbrun(*words, *runs_dir)
     assert out, err
     assert is_harmless(out), out
     decoded = json.dumps([json.loads(out)], ensure_ascii=False)

@@ -26,19 +26,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParameterOptions:
-    """The options `-p` (`assignments`) and `-f` (`file`) of a command line."""
+    """Where a command line says that values come from.
+
+    Attributes:
+        assignments: `-p`.
+        file: `-f`.
+        allow_sources: read sources of secrets wherever a value names one, not only in `-p`.
+    """
 
     assignments: tuple[str, ...] = ()
     file: Path | None = None
+    allow_sources: bool = False
 
 
 def gather(
-    options: ParameterOptions, runbook: Path, kernel: str | None, *, interactive: bool
+    options: ParameterOptions,
+    runbook: Path,
+    kernel: str | None,
+    *,
+    interactive: bool,
+    read_sources: bool = True,
 ) -> dict[str, RawValue]:
     """Return the raw values for the parameters of the notebook at `runbook`, by name.
 
     `-p` takes precedence over the environment, and the environment over the file. Secrets are
-    fetched. With `interactive`, the operator is asked for each required value that is missing.
+    fetched, or only described without `read_sources`. With `interactive`, the operator is asked for
+    each required value that is missing.
 
     Raises:
         ParameterError: a value is refused, missing, or a secret that can't be fetched.
@@ -46,7 +59,13 @@ def gather(
     """
     declarations = read_declarations(runbook, kernel)
     given = _given(options, declarations)
-    fetched = _fetch(given, declarations.parameters, interactive=interactive)
+    declared = declarations.parameters
+    if not options.allow_sources:
+        for name, raw in given.items():
+            sources.refuse_source(name, raw, declared_secret=_is_secret(name, declared))
+    unread = {} if read_sources else _left_unread(given)
+    to_fetch = {name: raw for name, raw in given.items() if name not in unread}
+    fetched = _fetch(to_fetch, declared, interactive=interactive) | unread
     missing = declarations.missing(given)
     if not interactive:
         resolve.refuse_missing(missing)
@@ -87,6 +106,18 @@ def _given(options: ParameterOptions, declarations: Declarations) -> dict[str, R
     return from_file | from_environment | sources.parse_assignments(options.assignments)
 
 
+def _left_unread(given: Mapping[str, RawValue]) -> dict[str, RawValue]:
+    return {
+        name: sources.leave_unread(name, raw)
+        for name, raw in given.items()
+        if sources.names_source(raw)
+    }
+
+
+def _is_secret(name: str, declared: Mapping[str, Parameter]) -> bool:
+    return name in declared and declared[name].secret
+
+
 def _fetch(
     given: Mapping[str, RawValue], declared: Mapping[str, Parameter], *, interactive: bool
 ) -> dict[str, RawValue]:
@@ -95,7 +126,7 @@ def _fetch(
     fetched = {name: sources.fetch(name, raw, ask) for name, raw in given.items()}
     for name, raw in fetched.items():
         resolve.refuse_unencodable(name, raw)
-        if name in declared and declared[name].secret:
+        if _is_secret(name, declared):
             sources.refuse_secret_in_argv(name, raw)
     return fetched
 

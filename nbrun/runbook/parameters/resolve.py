@@ -125,10 +125,14 @@ def refuse_unencodable(name: str, raw: RawValue) -> None:
 def value_of(name: str, raw: RawValue, parameter: Parameter | None) -> Any:
     """Convert `raw` to the value of a parameter; None stands for one that is not declared.
 
+    A value that was not read has no type: it is described.
+
     Raises:
         ParameterError: the value is of another type, its schema does not allow it, or it is a
             secret that can't be redacted.
     """
+    if raw.unread:
+        return raw.unread
     parameter = parameter or Parameter(name, "any")
     value = _allowed_value(name, raw, parameter)
     fault = secret_fault(value) if raw.secret or parameter.secret else None

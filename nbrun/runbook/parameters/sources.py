@@ -2,6 +2,9 @@
 
 A secret's source is written as `@env:VAR`, `@file:PATH`, `@prompt`, `@keyring:SERVICE/NAME` or
 `@cmd:COMMAND`. Secrets are fetched in the process that has the operator's terminal and environment.
+
+To read a source is to act for the operator: it runs a command, or reads what only the operator can
+read. The operator writes `-p`. A file and an environment may come from somebody else.
 """
 
 import os
@@ -13,6 +16,14 @@ from nbrun.runbook.parameters.types import RawValue, raw_text
 from nbrun.system.secret_command import read_secret
 
 PREFIX = "NBRUN_PARAM_"
+
+_UNREAD = {
+    "env": "from the environment variable {}, not read",
+    "file": "from the file {}, not read",
+    "keyring": "from the keyring, {}, not read",
+    "cmd": "from the command {}, not run",
+    "prompt": "typed at the start",
+}
 
 # Asks the operator for the secret with this name; None if there is no terminal to ask on.
 AskSecret = Callable[[str], str] | None
@@ -80,13 +91,46 @@ def fetch(
     text = raw.text
     if text is None or not text.startswith("@"):
         return raw
-    if text.startswith("@@"):
+    if not names_source(raw):
         return raw_text(text[1:], raw.origin, secret=raw.secret)
     source, _, rest = text[1:].partition(":")
     try:
         return raw_text(_fetched(source, rest, name, ask, environ), f"@{source}", secret=True)
     except ParameterError as error:
         raise ParameterError(f"parameter {name!r} ({raw.origin}): {error}") from None
+
+
+def names_source(raw: RawValue) -> bool:
+    """Return True if `raw` is `@SOURCE`, and not a text or `@@TEXT`."""
+    return raw.text is not None and raw.text.startswith("@") and not raw.text.startswith("@@")
+
+
+def leave_unread(name: str, raw: RawValue) -> RawValue:
+    """Return a stand-in for the secret that `raw` names, without reading its source.
+
+    Raises:
+        ParameterError: there is no such source.
+    """
+    source, _, rest = (raw.text or "")[1:].partition(":")
+    if source not in _UNREAD:
+        raise ParameterError(f"parameter {name!r} ({raw.origin}): {_no_source(source)}")
+    unread = _UNREAD[source].format(rest)
+    return RawValue(None, None, raw.origin, secret=True, unread=unread)
+
+
+def refuse_source(name: str, raw: RawValue, *, declared_secret: bool) -> None:
+    """Raise ParameterError if `raw` names a source, and the operator did not ask for it.
+
+    A parameter that the runbook declares secret is expected to have a source, wherever it is given.
+    """
+    if raw.origin == "-p" or declared_secret or not names_source(raw):
+        return
+    source = (raw.text or "").partition(":")[0]
+    raise ParameterError(
+        f"parameter {name!r} ({raw.origin}): {source} names a source, which is read only from -p, "
+        "and for a parameter that the runbook declares secret: give it with -p, or start with "
+        "--allow-sources. For a text that begins with @, write @@"
+    )
 
 
 def refuse_secret_in_argv(name: str, raw: RawValue) -> None:
@@ -117,7 +161,11 @@ def _fetched(source: str, rest: str, name: str, ask: AskSecret, environ: Mapping
             return _from_keyring(rest)
         case "cmd":
             return _from_command(rest)
-    raise ParameterError(
+    raise ParameterError(_no_source(source))
+
+
+def _no_source(source: str) -> str:
+    return (
         f"@{source} is not a source of secrets (known: @env:, @file:, @prompt, @keyring: and "
         "@cmd:). For a text that begins with @, write @@"
     )

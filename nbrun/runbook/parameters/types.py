@@ -77,12 +77,14 @@ class RawValue:
         text: the text of a scalar; None for a list or a mapping.
         origin: `-p`, `NBRUN_PARAM_X`, `PATH:LINE` and the like, for messages.
         secret: the value came from a source of secrets.
+        unread: the value is not known, because its source was not read; says which source.
     """
 
     value: Any
     text: str | None
     origin: str
     secret: bool = False
+    unread: str = ""
 
 
 def raw_text(text: str, origin: str, *, secret: bool = False) -> RawValue:

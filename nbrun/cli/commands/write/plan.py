@@ -20,21 +20,32 @@ from nbrun.views.text import identities
 def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> ExitCode:
     """Check the request as `nbrun start` does, and print the plan. No kernel is started.
 
+    No source of a secret is read: the plan says where each secret would come from.
+
     Raises:
         UsageError: the request, the notebook or a parameter is wrong.
     """
     interactive = not json and has_terminal()
-    given = gather(parameters, request.runbook, request.options.kernel, interactive=interactive)
+    given = gather(
+        parameters,
+        request.runbook,
+        request.options.kernel,
+        interactive=interactive,
+        read_sources=False,
+    )
     request = msgspec.structs.replace(request, given=given)
     checked = prepare.check(request, kernel_plan.plan_kernel(request))
     runbook, values = _redacted(checked, prepare.plan(checked))
+    unread = {name: raw.unread for name, raw in given.items() if raw.unread}
     rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
     role = checked.role.taken.recorded() if checked.role else None
     if json:
         data = view.as_data(runbook, values, checked.policy, rows, role)
-        print_json(data, indent=1)
+        print_json(data | {"sources": unread}, indent=1)
     else:
         rows += identities.rows(role)
+        rows += [("parameter", f"{name}: {source}") for name, source in unread.items()]
+        values = {name: value for name, value in values.items() if name not in unread}
         open_console().print(view.renderable(runbook, values, checked.policy, rows))
     return ExitCode.COMPLETED
 

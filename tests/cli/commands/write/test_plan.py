@@ -26,7 +26,7 @@ def test_plan_shows_steps_gates_limits_and_parameters_and_runs_nothing(book: Pat
     assert told.exit_code == 0, told.output
     lines = [" ".join(line.split()) for line in told.output.splitlines()]
     assert "parameter db = 'green'" in lines
-    assert "parameter token = '[secret:token]'" in lines
+    assert "parameter token: from the environment variable VAULT, not read" in lines
     assert "4 1 / 0 destructive confirm: Drop green? (type green) 1 min 30 s" in lines
     assert any("for a person to do manual" in line for line in lines)
     assert "5 steps · impact: 1 none, 1 destructive, 3 unknown" in lines
@@ -39,6 +39,7 @@ def test_plan_as_json_has_the_same(book: Path) -> None:
     assert told.exit_code == 0, told.output
     plan = json.loads(told.output)
     assert plan["parameters"] == {"token": "[secret:token]"}
+    assert plan["sources"] == {"token": "from the environment variable VAULT, not read"}
     assert plan["impact"] == {"none": 1, "changes": 0, "destructive": 1, "unknown": 3}
     drop = plan["steps"][3]
     assert (drop["id"], drop["confirm"], drop["typed"]) == ("drop", "Drop blue?", "blue")
