@@ -125,7 +125,8 @@ def read(path: Path) -> Sequence[Seal]:
 def _decode(path: Path, number: int, line: bytes) -> Seal:
     try:
         decoded = _lines.decode(line)
-        statement = _STATEMENT.fullmatch(decoded.statement)
+        is_own = msgspec.json.encode(decoded) == line  # no key twice, and no spaces
+        statement = _STATEMENT.fullmatch(decoded.statement) if is_own else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         statement = None
     if statement is None:

@@ -19,7 +19,8 @@ from nbrun.errors import (
     NbrunError,
     UsageError,
 )
-from nbrun.journal import writer
+from nbrun.journal import run_directory, writer
+from nbrun.journal.line_form import LineForm
 from nbrun.journal.reader import JournalReader, last_record
 from nbrun.journal.run_directory import RunDirectory
 
@@ -48,8 +49,12 @@ class Trust:
 class Verification:
     """The result for one record.
 
-    `why` is one sentence. `lines` counts the complete lines that were read, and `head` is the
-    SHA-256 of the last of them. `notes` are further facts for a person.
+    - `run`: the id that the record gives itself; the folder's name if it does not say.
+    - `why`: one sentence.
+    - `lines`, `head`: the number of complete lines that were read, and the SHA-256 of the last.
+    - `notes`: further facts for a person.
+    - `folder`: the name of the folder that holds the record.
+    - `unchecked`: the files there that no check covers.
     """
 
     run: str
@@ -58,6 +63,8 @@ class Verification:
     lines: int = 0
     head: str = ""
     notes: tuple[str, ...] = ()
+    folder: str = ""
+    unchecked: tuple[str, ...] = ()
 
 
 def verify(directory: RunDirectory, trust: Trust, digest: Digest) -> Verification:
@@ -110,12 +117,14 @@ class _Verifier:
         except BrokenRecordError as error:
             standing, why = Standing.BROKEN, str(error)
         return Verification(
-            run=self._directory.id,
+            run=self._started.run if self._started else self._directory.id,
             standing=standing,
             why=why,
             lines=self._line_count,
             head=self._last.hash if self._last else "",
             notes=tuple(self._notes),
+            folder=self._directory.id,
+            unchecked=tuple(self._unchecked_files()),
         )
 
     def end(self) -> VerifiedEnd:
@@ -143,6 +152,7 @@ class _Verifier:
         """Check everything in the folder. Return why the record has no end, or an empty text."""
         locked = self._is_locked()  # before reading: a run that ends meanwhile is still open
         self._check_journal(seals.sealed_lines)
+        self._check_folder()
         self._check_head()
         if seals.sealed_lines:
             seals.check(self._plan, self._hashes, self._line_count)
@@ -199,12 +209,18 @@ class _Verifier:
 
         Making the notebook, or the fold, checks that each event can happen where it is.
         """
-        reader = JournalReader(self._directory.journal)
+        form = LineForm()
+        reader = JournalReader(self._directory.journal, form)
         records = self._checked(reader, {0, *sealed_lines})
         if self._has_ended():
             self._notebook_hash = self._digest(records)
         else:
             fold(record.event for record in records)
+        if form.newer:
+            self._notes.append(
+                f"nbrun {form.newer}, a newer one, wrote a part of it: fields that this nbrun does "
+                "not know were not checked"
+            )
         return reader.torn
 
     def _has_ended(self) -> bool:
@@ -221,10 +237,11 @@ class _Verifier:
         The check comes after the consumer has taken the record: an illegal event is reported
         before a deviation that is missing there.
         """
+        fault_of = self._deviations.add
         for record in records:
             yield record
             self._last = record
-            fault = self._deviations.add(record.event)
+            fault = fault_of(record.event)
             if fault is not None:
                 raise BrokenRecordError(f"line {record.seq + 1}: {fault}")
             if record.seq in noted:
@@ -234,6 +251,35 @@ class _Verifier:
         self._hashes[record.seq] = record.hash
         if record.seq == 0 and isinstance(record.event, ev.RunStarted):
             self._started = record.event
+
+    def _check_folder(self) -> None:
+        """Check that the record is that of the run which its folder names.
+
+        All files of another run, signed ones too, could lie in this folder.
+        """
+        folder = self._directory.id
+        if self._started is None or self._started.run == folder:
+            return
+        run = self._started.run
+        if run_directory.is_run_id(folder):
+            raise BrokenRecordError(
+                f"line 1: is the record of the run {run}, and its folder is named as the run "
+                f"{folder}: it was copied or moved here. To check it as {run}, name the folder so"
+            )
+        self._notes.append(
+            f"a copy or a renamed folder: {folder} holds the record of the run {run}"
+        )
+
+    def _unchecked_files(self) -> list[str]:
+        """Return the names of the files in the folder that no check covers."""
+        directory = self._directory
+        checked = {directory.journal, directory.seals, directory.socket, directory.unforwarded}
+        if self._notebook_hash and self._started is not None:
+            checked.add(directory.notebook(self._started.runbook))
+        try:
+            return sorted(path.name for path in directory.path.iterdir() if path not in checked)
+        except OSError:
+            return []
 
     def _check_torn_line(self, torn: bytes) -> None:
         if torn and self._last is not None and isinstance(self._last.event, ev.RunFinished):

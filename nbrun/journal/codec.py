@@ -1,10 +1,11 @@
 """One line of a journal: a record encoded as JSON, and the hash that chains the next line to it."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from nbrun.core import events as ev
 from nbrun.core.events import SCHEMA_VERSION, Event, Record
 
 # The errors that msgspec raises for bytes that are not a line of a journal.
@@ -14,11 +15,56 @@ GENESIS = hashlib.sha256(b"").hexdigest()  # `prev` of the first line
 _encoder = msgspec.json.Encoder()
 
 
+class OutputLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A whole line that holds an output, in the order of its fields.
+
+    Most lines do. They are decoded in one pass; all others in two, envelope and event. The tag is
+    a field here, because a decoder for a single tagged type also accepts a line without any tag.
+    """
+
+    v: int
+    seq: int
+    at: str
+    mono: float
+    event: Literal["output"]
+    step: str
+    attempt: int
+    output: dict[str, Any]
+    display_id: str | None = None
+    late: bool = False
+    widget: str = ""
+    prev: str
+
+    def record(self, hash_: str = "") -> Record:
+        """Return the record, given the hash of its line."""
+        return Record(
+            seq=self.seq,
+            at=self.at,
+            mono=self.mono,
+            event=ev.Output(
+                step=self.step,
+                attempt=self.attempt,
+                output=self.output,
+                display_id=self.display_id,
+                late=self.late,
+                widget=self.widget,
+            ),
+            prev=self.prev,
+            hash=hash_,
+        )
+
+
 def encode(record: Record) -> bytes:
     """Encode a record as one line of the journal, without its newline."""
-    head = f'{{"v":{SCHEMA_VERSION},"seq":{record.seq},"at":"{record.at}","mono":{record.mono},'
+    head, tail = envelope(record)
     body = memoryview(_encode_event(record.event))[1:-1]  # without its braces, and not copied
-    return b"".join((head.encode(), body, f',"prev":"{record.prev}"}}'.encode()))
+    return b"".join((head, body, tail))
+
+
+def envelope(record: Record) -> tuple[bytes, bytes]:
+    """Return what a line has before and after the fields of its event."""
+    head = f'{{"v":{SCHEMA_VERSION},"seq":{record.seq},"at":"{record.at}","mono":{record.mono},'
+    return head.encode(), f',"prev":"{record.prev}"}}'.encode()
 
 
 def _encode_event(event: Event) -> bytes:

@@ -171,6 +171,11 @@ def runs_at(path: Path) -> list[RunDirectory]:
     return [RunDirectory(each) for each in sorted(found, key=lambda each: each.name, reverse=True)]
 
 
+def is_run_id(name: str) -> bool:
+    """Return True if `name` has the form of a run's id."""
+    return _ID.fullmatch(name) is not None
+
+
 def _is_run(path: str | Path) -> bool:
     """Return False for runs of other users, in a folder shared by several users."""
     return os.path.isfile(os.path.join(path, _JOURNAL))  # noqa: PTH113, PTH118  as above

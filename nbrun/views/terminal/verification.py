@@ -17,12 +17,15 @@ _STYLES = {
     Standing.BROKEN: "bold red",
 }
 
+_NOT_COVERED = "Not checked: supervisor.log, and files that nbrun export wrote"
+
 
 def one(found: Verification) -> RenderableType:
     """Return the result for one record, with its whole head hash, so that it can be copied."""
-    rows = [("run", found.run), ("lines", str(found.lines))]
+    rows = [("run", _name(found)), ("lines", str(found.lines))]
     rows += [("head", found.head)] * bool(found.head)
     rows += [("note", note) for note in found.notes]
+    rows += [("not checked", ", ".join(found.unchecked))] * bool(found.unchecked)
     head = Text(found.standing.value, style=_STYLES[found.standing])
     return Group(head.append(f"  {plain(found.why)}", "not bold"), facts(rows))
 
@@ -37,9 +40,16 @@ def table(all_found: Sequence[Verification]) -> RenderableType:
     for found in all_found:
         standing = Text(found.standing.value, style=_STYLES[found.standing])
         reasons = "; ".join(map(plain, (found.why, *found.notes)))
-        grid.add_row(standing, Text(plain(found.run)), Text(str(found.lines)), Text(reasons))
+        grid.add_row(standing, Text(plain(_name(found))), Text(str(found.lines)), Text(reasons))
     counts = [sum(each.standing is standing for each in all_found) for standing in Standing]
     summary = ", ".join(
         f"{count} {standing.value}" for standing, count in zip(Standing, counts, strict=True)
     )
-    return Group(grid, Text(f"{len(all_found)} records: {summary}"))
+    return Group(grid, Text(f"{len(all_found)} records: {summary}"), Text(_NOT_COVERED, "dim"))
+
+
+def _name(found: Verification) -> str:
+    """Return the run's id, and the folder's name if that is another."""
+    if found.folder in (found.run, ""):
+        return found.run
+    return f"{found.run} in the folder {found.folder}"

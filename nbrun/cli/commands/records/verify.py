@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun import config
+from nbrun.audit.duplicates import name_duplicates
 from nbrun.audit.verify import Standing, Trust, Verification, verify
 from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.errors import ExitCode, RunNotFoundError, UsageError
@@ -38,7 +39,8 @@ def show(options: VerifyOptions) -> ExitCode:
     """
     directories = list(_directories(options))
     trust = _trust(options, directories)
-    results = [verify(directory, trust, notebook.digest) for directory in directories]
+    found = [verify(directory, trust, notebook.digest) for directory in directories]
+    results = name_duplicates(directories, found)
     if options.json:
         for result in results:
             print_json(result)

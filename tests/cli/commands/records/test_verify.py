@@ -89,6 +89,8 @@ def test_json_has_one_object_for_each_record(runs_dir: Path, check: Any) -> None
         "lines": 6,
         "head": kept.verify().head,
         "notes": [],
+        "folder": NAME.format(1),
+        "unchecked": [],
     }
 
 
