@@ -109,11 +109,17 @@ def shorten(traceback: Sequence[str]) -> list[str]:
 
 
 def error_location(traceback: Sequence[str]) -> ErrorLocation | None:
-    """Return the innermost line of the cell in a traceback, or None if no frame is the cell's."""
-    found = None
+    """Return the innermost line of the cell in a traceback, or None if no frame is the cell's.
+
+    The cell is that of the outermost frame: it may call functions that other cells define.
+    """
+    found, cell = None, None
     for part in _restored(traceback):
         head = _frame(part)
-        if head is not None and head["cell"]:
+        if head is None:
+            cell = None  # the frames of the next error of a chain follow
+        elif head["cell"] and cell in (None, head["cell"]):
+            cell = head["cell"]
             found = ErrorLocation(int(head["line"]), _code(_SGR.sub("", part)))
     return found
 

@@ -48,6 +48,13 @@ def test_error_location_is_innermost_cell_line() -> None:
     assert error_location([CELL, LIBRARY]) == ErrorLocation(8, "load('{')")
 
 
+def test_error_location_is_line_of_cell_that_ran_not_of_function_it_calls() -> None:
+    other = DEEPER.replace("In[2]", "In[1]")
+    assert error_location([RULE, HEAD, CELL, other, LIBRARY, END]) == ErrorLocation(8, "load('{')")
+    chain = [HEAD, other, END, "\nDuring handling …\n", HEAD, CELL, other, END]
+    assert error_location(chain) == ErrorLocation(8, "load('{')")
+
+
 def test_error_location_of_syntax_error() -> None:
     (shown,) = [
         error_location(
