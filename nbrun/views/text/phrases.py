@@ -5,6 +5,7 @@ The output notebook contains some of these texts: `DEVIATIONS`, `FINDINGS`, `run
 verify` makes the notebook of an old record again and compares, so these texts must not change.
 """
 
+import re
 from datetime import datetime
 
 from nbrun.core import events as ev
@@ -182,7 +183,14 @@ def error_line(ename: str, evalue: str, source: str = "") -> str:
         failure = script_failure(source, evalue)
         if failure:
             return failure
+    if ename in _SYNTAX_ERRORS:
+        evalue = _CELL_FILE.sub("", evalue)
     return f"{ename}: {_first_line(evalue)}" if evalue else ename
+
+
+_SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
+# The file that IPython makes of a cell: `invalid syntax (3176723552.py, line 1)`.
+_CELL_FILE = re.compile(r" \((?:\d+\.py|<ipython-input-[^>]*>), line \d+\)$")
 
 
 def _first_line(text: str) -> str:

@@ -172,3 +172,17 @@ def test_why_not_run_names_cause():
     assert reasons(Run(step("a"), step("b")).attempt("a", ended_run=True).finish()) == [
         "not run: the runbook ended itself at step 1"
     ]
+
+
+@pytest.mark.parametrize(
+    ("evalue", "expected"),
+    [
+        ("invalid syntax (3176723552.py, line 1)", "SyntaxError: invalid syntax"),
+        ("invalid syntax (<ipython-input-3-ab>, line 1)", "SyntaxError: invalid syntax"),
+        ("invalid syntax (module.py, line 1)", "SyntaxError: invalid syntax (module.py, line 1)"),
+    ],
+)
+def test_syntax_error_does_not_name_the_file_that_ipython_makes_of_a_cell(
+    evalue: str, expected: str
+) -> None:
+    assert phrases.error_line("SyntaxError", evalue) == expected
