@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from nbrun import units
+from nbrun.core.foreign_patterns import ForeignPattern
 from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
 from nbrun.runbook import contract
@@ -202,10 +203,10 @@ def _check_pattern(path: Path, pattern: Any) -> None:
     if not isinstance(pattern, str):
         raise UsageError(f"{where} is not a string")
     try:
-        found = re.compile(pattern)
-    except re.error as error:
+        found = ForeignPattern(pattern)
+    except ValueError as error:
         raise UsageError(f"{where} is not a regular expression: {error}") from None
-    if found.search(""):
+    if found.found_in("", seconds=1):
         raise UsageError(f"{where} matches the empty string, and so everywhere")
 
 

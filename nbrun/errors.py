@@ -42,6 +42,10 @@ class RunNotFoundError(UsageError):
     """No run, or more than one, matches the given name."""
 
 
+class SlowPatternError(NbrunError):
+    """A pattern or a schema takes too long to match."""
+
+
 class JournalError(NbrunError):
     """The journal can't be written or read."""
 

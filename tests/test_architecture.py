@@ -197,6 +197,7 @@ def test_engine_prints_nothing(module: str) -> None:
         (("yaml",), {"runbook.parameters.yaml_file"}),
         (("boto3", "botocore"), {"kernel.roles.aws"}),
         (("jsonschema", "referencing"), {"runbook.parameters.schema"}),
+        (("regex",), {"core.foreign_patterns"}),
         (("keyring",), {"runbook.parameters.sources"}),
         (("selectolax",), {"views.render.html"}),
         (("nh3", "ansi2html"), {"views.render.safe_html"}),

@@ -16,10 +16,14 @@ import msgspec
 from nbrun.core import events as ev
 from nbrun.core import unredacted
 from nbrun.core.events import Event
+from nbrun.core.foreign_patterns import ForeignPattern
 from nbrun.core.secret_encodings import encoded_forms
-from nbrun.errors import SecretUnknownError
+from nbrun.errors import SecretUnknownError, SlowPatternError
 
 _PATTERN_PLACEHOLDER = "[redacted]"
+_WITHHELD = "[redacted: a pattern of nbrun.toml takes too long on this text]"
+_MATCH_SECONDS = 1.0  # of the processor's time, for the patterns on one text
+_LEAST_MATCH_SECONDS = 0.05
 _MAX_HELD_LINE = 65536  # characters: a longer unfinished line is not held back for a pattern
 _SECRET = re.compile(r"\[secret:([^\]:\n]+)(?::[^\]\n]+)?\]")
 _PLACEHOLDER = re.compile(r"(\[(?:secret|redacted):[^\]\n]+\])")
@@ -46,8 +50,9 @@ class Redaction:
         self._forms = encoded_forms(secrets or {}, literals or {})
         self._originals = {placeholder: text for text, placeholder in self._forms.items()}
         self._known = _longest_first_pattern(self._forms)
-        self._patterns = re.compile("|".join(f"(?:{each})" for each in patterns) or r"(?!)")
-        self._has_patterns = bool(self._patterns.pattern != r"(?!)")
+        combined = "|".join(f"(?:{each})" for each in patterns)
+        self._patterns = ForeignPattern(combined) if combined else None
+        self._match_seconds = _MATCH_SECONDS
         self._held: dict[tuple[str, int, str, bool, str], ev.Output] = {}
 
     @property
@@ -76,25 +81,41 @@ class Redaction:
     def redact_text(self, text: str) -> str:
         """Return `text` with secrets and matches of patterns replaced by placeholders."""
         return self._redact_patterns(
-            self._redact_secrets(text), lambda _match: _PATTERN_PLACEHOLDER
+            self._redact_secrets(text), lambda _match: _PATTERN_PLACEHOLDER, _withhold
         )
 
     def _redact_secrets(self, text: str) -> str:
         return self._known.sub(lambda match: self._forms[match[0]], text)
 
-    def _redact_patterns(self, text: str, replacement: Callable[[str], str]) -> str:
+    def _redact_patterns(
+        self, text: str, replacement: Callable[[str], str], withhold: Callable[[str], str]
+    ) -> str:
         """Apply `replacement` to each match of a pattern, outside placeholders.
 
-        Empty matches, such as of `x*`, are ignored.
+        Empty matches, such as of `x*`, are ignored. `withhold` is applied to a text that takes too
+        long: nobody knows what would match in it.
         """
-        if not self._has_patterns:
+        if self._patterns is None:
             return text
         parts = _PLACEHOLDER.split(text)
         parts[::2] = [
-            self._patterns.sub(lambda match: replacement(match[0]) if match[0] else "", part)
-            for part in parts[::2]
+            self._replace(self._patterns, part, replacement, withhold) for part in parts[::2]
         ]
         return "".join(parts)
+
+    def _replace(
+        self,
+        patterns: ForeignPattern,
+        text: str,
+        replacement: Callable[[str], str],
+        withhold: Callable[[str], str],
+    ) -> str:
+        try:
+            return patterns.replace(text, replacement, self._match_seconds)
+        except SlowPatternError:
+            # A step that prints many such texts must not delay the run each time.
+            self._match_seconds = max(self._match_seconds / 2, _LEAST_MATCH_SECONDS)
+            return withhold(text)
 
     def redact_bytes(self, data: bytes) -> bytes:
         """Return a process's output redacted; drop it all if some secrets are unknown here."""
@@ -106,7 +127,7 @@ class Redaction:
 
     def _redact_source(self, source: str) -> str:
         """Redact code, and remember what patterns matched, so that `restore` can undo it."""
-        return self._redact_patterns(self._redact_secrets(source), self._remember)
+        return self._redact_patterns(self._redact_secrets(source), self._remember, self._remember)
 
     def _remember(self, text: str) -> str:
         known = (each for each, original in self._originals.items() if original == text)
@@ -139,7 +160,7 @@ class Redaction:
         These are the redacted event, after any text held back before. A stream output whose end may
         be the beginning of a secret is returned without that end.
         """
-        if not self._forms and not self._has_patterns:
+        if not self._forms and self._patterns is None:
             return [event]
         if isinstance(event, ev.Output) and event.output.get("output_type") == "stream":
             return self._redact_stream(event)
@@ -174,7 +195,7 @@ class Redaction:
     def _safe_length(self, text: str) -> int:
         """Return the length of the part of `text` that more text can't turn into a secret."""
         length = self._first_partial_form(text)
-        if self._has_patterns:
+        if self._patterns is not None:
             line_start = max(text.rfind("\n"), text.rfind("\r")) + 1
             length = min(length, line_start) if len(text) - line_start <= _MAX_HELD_LINE else length
         return length
@@ -268,6 +289,10 @@ def _partial_form_start(text: str, form: str, start: int) -> int:
     while at >= 0 and not form.startswith(text[at:]):
         at = text.find(form[0], at + 1)
     return len(text) if at < 0 else at
+
+
+def _withhold(text: str) -> str:
+    return _WITHHELD + "\n" * text.endswith("\n")
 
 
 def _stream_text(event: ev.Output) -> str:

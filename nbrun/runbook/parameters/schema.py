@@ -7,16 +7,20 @@ a notebook can't make nbrun open an address.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from nbrun.errors import RunbookError
+from nbrun.core.foreign_patterns import ForeignPattern
+from nbrun.errors import RunbookError, SlowPatternError
 from nbrun.runbook.parameters.types import Parameter, ParameterType
+from nbrun.system.time_limit import processor_time_limit
 
 _WHERE = "the notebook's metadata.nbrun.parameters"
 # Other keys of an object's schema have no meaning for a single parameter.
 _TOP = frozenset(("$schema", "$defs", "type", "title", "description", "properties", "required")) | {
     "additionalProperties"
 }
+_SECONDS = 2  # of the processor's time, for one schema, or for one value
 FORMATS = ("date", "date-time", "email", "hostname", "ipv4", "ipv6", "uri", "uuid")
 # The part of an email address before its @, as the HTML standard defines it
 _EMAIL_LOCAL_PART = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+", re.ASCII)
@@ -39,6 +43,11 @@ def parameters_in(metadata: Mapping[str, Any]) -> dict[str, Parameter]:
     schema = _schema_in(metadata)
     if schema is None:
         return {}
+    with _bounded("the schema"):
+        return _parameters(schema)
+
+
+def _parameters(schema: Any) -> dict[str, Parameter]:
     _check(schema)
     for name, each in (*schema.get("properties", {}).items(), *schema.get("$defs", {}).items()):
         _check_formats(name, each)
@@ -78,7 +87,8 @@ def schema_fault(parameter: Parameter, value: Any) -> str | None:
     from referencing.exceptions import Unresolvable
 
     try:
-        error = best_match(_validator(parameter.schema).iter_errors(value))
+        with _bounded(parameter.name):
+            error = best_match(_validator(parameter.schema).iter_errors(value))
     except Unresolvable as problem:
         raise RunbookError(
             f"{_WHERE}: {parameter.name} refers to {problem.ref!r}, which is not in the schema"
@@ -88,6 +98,21 @@ def schema_fault(parameter: Parameter, value: Any) -> str | None:
     if parameter.secret:
         return f"its schema's {error.validator!r} does not allow it"
     return _short(error.message)
+
+
+@contextmanager
+def _bounded(what: str) -> Iterator[None]:
+    """Bound the work that a hostile schema can cause: patterns, references, depth."""
+    try:
+        with processor_time_limit(_SECONDS):
+            yield
+    except SlowPatternError:
+        raise RunbookError(
+            f"{_WHERE}: {what} takes more than {_SECONDS} s to check: simplify its patterns and "
+            "references"
+        ) from None
+    except RecursionError:
+        raise RunbookError(f"{_WHERE}: {what} is nested too deep, or refers to itself") from None
 
 
 def _check(schema: Any) -> None:
@@ -202,15 +227,24 @@ def _formats() -> Any:
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
-    """Check `pattern` as JSON Schema defines it. Python's `$` would accept a newline at the end."""
+    """Check `pattern` as JSON Schema defines it."""
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and not re.search(_with_true_ends(pattern), value):
+    if not isinstance(value, str):
+        return
+    try:
+        found = ForeignPattern(_with_true_ends(pattern)).found_in(value, _SECONDS)
+    except ValueError as error:
+        raise RunbookError(f"{_WHERE}: {pattern!r} is not a pattern: {error}") from None
+    if not found:
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def _with_true_ends(pattern: str) -> str:
-    """Return `pattern` with each `$` as Python's `\\Z`, which matches only at the very end."""
+    """Return `pattern` with each `$` as Python's `\\Z`, which matches only at the very end.
+
+    Python's `$` would accept a newline at the end.
+    """
     parts = re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
     return "".join(r"\Z" if part == "$" else part for part in parts)
 
