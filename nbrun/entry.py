@@ -7,7 +7,7 @@ import gc
 import sys
 
 from nbrun import __version__
-from nbrun.system import standard_streams
+from nbrun.system import python_settings, standard_streams
 
 TYPE_CHECKING = False  # not typing's: to import typing doubles the time of `nbrun --version`
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _HELP_OPTIONS = {"-h", "--help", "--help-parameters"}  # with these, `nbrun star
 
 def main() -> None:
     """Run `nbrun`, `jupyter nbrun` or `python -m nbrun`."""
+    python_settings.ignore_warnings()
     standard_streams.protect()
     code = 0
     try:

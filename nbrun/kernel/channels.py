@@ -22,6 +22,7 @@ _LOST_REPLY = {
     "evalue": "the kernel sent no reply after the interrupt",
 }
 _DRAIN_TIMEOUT = 0.15  # seconds without a message after which nothing more comes of a dead kernel
+_STUCK_TIMEOUT = 30.0  # seconds without a message after which nobody waits for the thread
 _DISCONNECTED_TIMEOUT = 0.005  # the same, when the kernel has closed its sockets
 
 OnReply = Callable[[dict[str, Any]], None]  # receives the content of a reply, on the thread
@@ -147,11 +148,20 @@ class Channels:
         """Deliver messages that have arrived, stop the thread, and close the sockets."""
         self._closing = True
         self._wakeup.wake()
-        self._thread.join()
+        self._join_thread()
         for socket in self._monitored:
             socket.disable_monitor()
         self._client.stop_channels()
         self._wakeup.close()
+
+    def _join_thread(self) -> None:
+        """Wait for the thread to deliver what has arrived, as long as it makes progress."""
+        began = time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(1.0)
+            if time.monotonic() - max(began, self._last_message) > _STUCK_TIMEOUT:
+                logging.getLogger(__name__).warning("the thread of the channels is stuck")
+                return
 
     def _post(
         self,

@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ from nbrun.system.sudo import SudoError
 
 THREADS_TIMEOUT = 5.0  # seconds for threads that the runbook left running to end
 SHUTDOWN_TIMEOUT = 2.0  # seconds for a kernel to exit after a shutdown request
+_CONTEXT_TIMEOUT = 5.0  # seconds for ZeroMQ to close its sockets
 _CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is suspended or stuck
 # An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
 # to a history file in the home folder (bash(1), HISTFILE).
@@ -253,7 +255,7 @@ class Process:
             if self._manager.is_alive():
                 self._manager.shutdown_kernel(now=True)
             self._manager.cleanup_resources()
-        self._context.destroy(linger=0)
+        self._destroy_context()
         try:
             printed = log.add(self._runtime.clear(self._pid))
         except SudoError as error:
@@ -264,6 +266,14 @@ class Process:
             pass
         shutil.rmtree(self._directory, ignore_errors=True)
         return printed
+
+    def _destroy_context(self) -> None:
+        """Close the sockets, on a thread: ZeroMQ waits for ever for one that nobody has closed."""
+        destroy = threading.Thread(target=self._context.destroy, args=(0,), daemon=True)
+        destroy.start()
+        destroy.join(_CONTEXT_TIMEOUT)
+        if destroy.is_alive():
+            logging.getLogger(__name__).warning("a socket of the kernel was left open")
 
     def _check_process(self) -> bool:
         """Return True if the process is alive. Report a suspended or unresponsive one, at times.

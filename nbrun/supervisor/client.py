@@ -29,12 +29,18 @@ from nbrun.supervisor.protocol import (
     TakenOver,
     Welcome,
 )
+from nbrun.system import peer_credentials
 from nbrun.system.wakeup import WakeupPipe
 
 _WELCOME_TIMEOUT = 30.0  # seconds for a supervisor to answer `Hello`
 _CONNECT_TIMEOUT = 5.0  # seconds for a supervisor to create a socket again that was removed
 _FAREWELL_TIMEOUT = 0.5  # seconds to send what is queued when leaving
 _LOCK_CHECK_INTERVAL = 0.5  # seconds between two checks of whether a journal has a writer
+
+# Seconds without a record after which a run that was cancelled, or has ended, is not waited for.
+# The longest silence of a supervisor that works is the minute that a seal may take.
+END_TIMEOUT = 120.0
+_NOT_ENDING = (ev.DecisionRefused, ev.DecisionProposed)  # a cancellation that is not (yet) accepted
 
 
 class RunClient(Protocol):
@@ -86,12 +92,14 @@ class SocketClient:
         self.refused = ""
         self.disconnected = False
         self._journal = JournalFollower(directory.journal)
+        self._ending_since: float | None = None  # when the last sign of the coming end was seen
         self._through = -1
         self._drained = False
         self._lines = protocol.LineBuffer()
         self._outbox: deque[bytes] = deque()
         self._wakeup = WakeupPipe()
         self._socket = connect(directory)
+        self._pid = peer_credentials.peer_of(self._socket).pid  # the supervisor's
         # A refused client is disconnected, perhaps before this: `_read_welcome` gets the reason.
         with suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(protocol.encode(Hello(purpose=purpose, run=directory.id)))
@@ -107,7 +115,13 @@ class SocketClient:
 
     @property
     def closed(self) -> bool:
-        return self._is_over and self._drained
+        return (self._is_over and self._drained) or self.is_overdue
+
+    @property
+    def is_overdue(self) -> bool:
+        """True if the run should have ended long ago, but its supervisor does not."""
+        since = self._ending_since
+        return since is not None and time.monotonic() - since > END_TIMEOUT
 
     def receive(self) -> list[Record]:
         self._wakeup.drain()
@@ -116,12 +130,22 @@ class SocketClient:
         # Ask first, read second: once the supervisor is gone, no record is added any more.
         over = self._is_over
         records = self._journal.read_new(None if over else self._through)
+        for record in records:
+            self._note_ending(record.event)
         self._drained = over and not records
         if records or self._drained:
             self.wake()  # there may be more records, and the caller has to check `closed`
         return records
 
+    def _note_ending(self, event: ev.Event) -> None:
+        if isinstance(event, _NOT_ENDING):
+            self._ending_since = None
+        elif self._ending_since is not None or isinstance(event, ev.RunFinished):
+            self._ending_since = time.monotonic()
+
     def send(self, decision: Decision) -> None:
+        if isinstance(decision, decisions.Cancel):
+            self._ending_since = time.monotonic()
         self._outbox.append(protocol.encode(decision))
         self.wake()
 
@@ -143,6 +167,15 @@ class SocketClient:
         self._socket.close()
         self._wakeup.close()
         self._journal.close()
+
+    def describe_loss(self) -> str:
+        """Return what became of a supervisor that has not sent the end of the run."""
+        if self.is_overdue:
+            return (
+                f"the run's supervisor (process {self._pid}) does not end: it was waited for "
+                f"{END_TIMEOUT:.0f} s. To end it: kill -9 {self._pid}"
+            )
+        return "the run's supervisor is gone: it was killed, or it crashed"
 
     @property
     def _is_over(self) -> bool:

@@ -11,10 +11,12 @@ import sys
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.supervisor import requests
 from nbrun.supervisor.requests import Declined, ResumeRequest, StartRequest
+from nbrun.system import python_settings
 
 
 def main() -> int:
     """Serve the request on stdin and return an exit code, which only the log shows."""
+    python_settings.restore_settings()
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
     # Imported here, while `nbrun` still builds the request: most imports overlap with that work.
     from nbrun.supervisor import kernel_plan  # noqa: F401

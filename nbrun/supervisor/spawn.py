@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nbrun.errors import ExitCode, NbrunError
+from nbrun.system import python_settings
 
 if TYPE_CHECKING:
     from nbrun.journal.run_directory import RunDirectory
@@ -103,6 +104,7 @@ def spawn() -> SupervisorProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=python_settings.environment_without_settings(),
             start_new_session=True,
         )
     )

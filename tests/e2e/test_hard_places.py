@@ -179,3 +179,12 @@ def test_ctrl_c_at_the_kill_question_keeps_the_question(desk: Desk) -> None:
     terminal.answer("kill the kernel? [y/N]", "y")
     terminal.prompted("step 1>")
     assert desk.attempts() == [("deaf", 1, "kernel_died")]
+
+
+def test_python_settings_reach_the_kernel_and_not_nbrun(desk: Desk) -> None:
+    desk.variables = {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}
+    desk.book(code("import sys; print(sys.warnoptions, sys.flags.dev_mode)", id="one"))
+    ended = desk.unattended()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert desk.printed("one") == "['default', 'error'] True\n"
+    assert "/zmq/" not in (desk.run / "supervisor.log").read_text()

@@ -1,15 +1,17 @@
 """Clients of a run: what they receive, and how they learn of its end."""
 
+import os
 import select
 import socket
 from pathlib import Path
 
 import pytest
 
+from nbrun.core import decisions
 from nbrun.errors import JournalError, NoSupervisorError
 from nbrun.journal.writer import Journal
 from nbrun.supervisor.client import JournalClient
-from tests.support.build_events import begun, note_added, run_finished
+from tests.support.build_events import begun, decision_refused, note_added, run_finished
 from tests.support.served_run import ServedRun, receive_through, receive_until
 
 # ── with a supervisor ────────────────────────────────────────────────────────────────────────
@@ -54,6 +56,29 @@ def test_client_detects_a_supervisor_that_is_gone(run: ServedRun) -> None:
     receive_until(client, lambda: client.closed)
     assert client.disconnected
     assert not client.ended
+
+
+def test_client_leaves_a_supervisor_that_never_ends(
+    run: ServedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbrun.supervisor.client.END_TIMEOUT", 0.05)
+    client = run.connect()
+    assert not client.closed
+    client.send(decisions.Cancel())
+    receive_until(client, lambda: client.closed)
+    assert f"kill -9 {os.getpid()}" in client.describe_loss()
+
+
+def test_client_waits_on_if_its_cancellation_is_refused(
+    run: ServedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbrun.supervisor.client.END_TIMEOUT", 0.0)
+    client = run.connect()
+    client.send(decisions.Cancel())
+    assert client.is_overdue
+    run.record([*begun(), decision_refused("cancel")])
+    receive_until(client, lambda: not client.is_overdue)
+    assert not client.closed
 
 
 # ── with the journal alone ───────────────────────────────────────────────────────────────────

@@ -130,6 +130,8 @@ def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> 
         return ExitCode.WAITING
     client.close()
     if state.finished is not None:
+        if client.is_overdue:
+            print_error(client.describe_loss())
         _print_statuses(state.plan, directory)
         return exit_code(state)
     return _explain_missing_end(directory, client, running=state.phase is Phase.RUNNING)
@@ -155,6 +157,6 @@ def _explain_missing_end(
     if client.failure is not None:
         print_error(client.failure.why)
         return ExitCode(client.failure.exit_code)
-    print_error("the run's supervisor is gone: it was killed, or it crashed")
+    print_error(client.describe_loss())
     print_error(f"to continue the run: nbrun resume {directory.id}")
     return ExitCode.INDETERMINATE if running else ExitCode.INTERNAL

@@ -51,7 +51,7 @@ def _cancel_through_supervisor(
     if finished is None and client.refused:
         raise RefusedAttachError(f"{directory.id}: {client.refused}")
     if finished is None:
-        why = client.failure.why if client.failure else "its supervisor is gone"
+        why = client.failure.why if client.failure else client.describe_loss()
         raise NoSupervisorError(f"{directory.id}: {why}")
     print(plain(f"{directory.id}: {finished.outcome}"))  # noqa: T201
     return ExitCode.COMPLETED
