@@ -51,6 +51,7 @@ HEAVY = (
     "nh3",
     "ansi2html",
     "boto3",
+    "prompt_toolkit",
 )
 
 
@@ -191,6 +192,7 @@ def test_engine_prints_nothing(module: str) -> None:
             {"cli.main", "cli.options", "cli.operate", "cli.write", "cli.records"}
             | {"cli.completion_scripts", "cli.error_output"},
         ),
+        (("prompt_toolkit",), {"views.terminal.typed_lines.editor"}),
         (("psutil",), {"system.processes", "system.process_origin"}),
         (("tomllib",), {"config"}),
         (("platformdirs",), {"config"}),
@@ -237,6 +239,11 @@ def test_a_press_of_tab_loads_nothing_heavy(line: str, monkeypatch: pytest.Monke
     loaded = _loaded_by([])
     assert "typer" in loaded
     assert not loaded & {*HEAVY, "rich", "pydantic", "msgspec"}
+
+
+def test_line_editor_is_not_loaded_before_the_first_question() -> None:
+    code = "import nbrun.cli.commands.follow, sys; print('prompt_toolkit' in sys.modules)"
+    assert _python("-c", code).strip() == "False"
 
 
 def _loaded_by(arguments: list[str]) -> set[str]:

@@ -18,13 +18,12 @@ from nbrun.core.state import Phase, RunState
 from nbrun.supervisor.client import RunClient
 
 TICK = 0.1  # seconds between two updates of a running step's clock
-INTERJECT_INTERVAL = 5.0  # seconds between two times that late output interrupts a question
 DOUBLE_PRESS = 2.0  # seconds within which a second Ctrl-C offers to kill the kernel
 
 
-# Called while a question waits for an answer, when the client is readable. Returns None if nothing
-# was shown, True if something was (ask again), and False if the question is obsolete.
-PollUpdates = Callable[[], bool | None]
+# Called while a question waits for an answer, when the client is readable, with a function that
+# takes the question off the screen. Returns False if the question is obsolete.
+PollUpdates = Callable[[Callable[[], None]], bool]
 
 
 class View(Protocol):
@@ -33,7 +32,7 @@ class View(Protocol):
     def show(self, state: RunState, record: Record) -> None: ...
     def flush(self) -> None: ...
     def tick(self) -> None: ...
-    def interject(self) -> None: ...
+    def interject(self, hide: Callable[[], None]) -> None: ...
     def suspend(self) -> None: ...
     def resume(self) -> None: ...
     def close(self) -> None: ...
@@ -96,8 +95,6 @@ class Console:
         self._last_press = -DOUBLE_PRESS
         self._offer_kill = False
         self._interrupted = False
-        self._continued = False
-        self._interjected = -INTERJECT_INTERVAL
 
     def follow(self) -> RunState:
         """Show records and ask questions until the end; return the last state."""
@@ -189,7 +186,7 @@ class Console:
         self._is_asking = True
         self._with_view(lambda view: view.suspend())
         try:
-            return ask(self.state, lambda: self._poll_updates(subject))
+            return ask(self.state, partial(self._poll_updates, subject))
         except (OSError, EOFError):
             self.detach_reason = "the terminal was lost"
             return None
@@ -199,6 +196,7 @@ class Console:
             self._is_asking = False
             self._offer_kill = False
             self._with_view(lambda view: view.resume())
+            self._with_view(lambda view: view.flush())
 
     def _show_unseen_stop(self) -> None:
         """Show why the run waits, and for which approval, if that happened before `show_from`."""
@@ -212,35 +210,20 @@ class Console:
             return asker.at_stop
         return asker.about_kill if self._offer_kill else asker.for_input
 
-    def _poll_updates(self, subject: object) -> bool | None:
-        """Receive records while a question about `subject` waits (see `PollUpdates`).
-
-        Showing anything loses what the operator has typed so far. So records that change the answer
-        are shown at once, and late output only every `INTERJECT_INTERVAL`.
-        """
-        records = self._receive()
+    def _poll_updates(self, subject: object, hide: Callable[[], None]) -> bool:
+        """Receive records while a question about `subject` waits, and show them above it."""
+        self._receive()
         # Checked after `_receive`, which has drained the wake-up that Ctrl-C caused: checked
         # before, a Ctrl-C during `_receive` would be noticed only at the next record.
         if self._interrupted:
             self._interrupted = False
-            self._with_view(lambda view: view.interject())
             raise KeyboardInterrupt
-        urgent = any(isinstance(record.event, _URGENT) for record in records)
-        due = bool(records) and time.monotonic() - self._interjected >= INTERJECT_INTERVAL
         state = self.state
         subjects = (state.proposal or state.stop, state.input_wanted, state.attempt)
-        is_current = (
-            not (self._client.closed or self.detach_reason)
-            and not self.state.cancelled
-            and subject in subjects
-        )
-        ask_again, self._continued = self._continued, False
-        if is_current and not (urgent or ask_again or due):
-            return None
-        self._interjected = time.monotonic()
-        self._with_view(lambda view: view.interject())
-        self._with_view(lambda view: view.flush())
-        return is_current
+        if self._client.closed or self.detach_reason or state.cancelled or subject not in subjects:
+            return False
+        self._with_view(lambda view: view.interject(hide))
+        return True
 
     def _on_interrupt_while_asking(self) -> Decision | None:
         """Handle Ctrl-C at a question: a cell that waits for input is running, a stop is not."""
@@ -255,7 +238,6 @@ class Console:
             signal.SIGTERM: self._on_sigterm,
             signal.SIGHUP: self._on_hangup,
             signal.SIGQUIT: self._on_hangup,
-            signal.SIGCONT: self._on_sigcont,
         }
         before = {number: signal.signal(number, act) for number, act in handlers.items()}
         try:
@@ -278,11 +260,6 @@ class Console:
         if not self._offer_kill:
             self._client.send(decisions.Interrupt())
 
-    def _on_sigcont(self, _number: int, _frame: object) -> None:
-        """Ask the question again after Ctrl-Z and `fg`."""
-        self._continued = True
-        self._client.wake()
-
     def _on_sigterm(self, number: int, _frame: object) -> None:
         self._end(f"nbrun got {signal.Signals(number).name}")
 
@@ -302,7 +279,6 @@ class Console:
 
 
 _ALWAYS_SHOWN = (ev.RunStarted, ev.KernelStarted)  # a view needs them, whatever `show_from` is
-_URGENT = (ev.ApprovalRejected, ev.KernelDied, ev.RunFinished, ev.DecisionRefused)
 _ACKNOWLEDGEMENTS = (
     ev.Stopped,
     ev.Resumed,

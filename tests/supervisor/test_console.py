@@ -3,7 +3,7 @@
 import os
 import select
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nbrun.core import decisions
@@ -63,7 +63,7 @@ class NullView:
     def show(self, _state: RunState, _record: Record) -> None: ...
     def flush(self) -> None: ...
     def tick(self) -> None: ...
-    def interject(self) -> None: ...
+    def interject(self, hide: Callable[[], None]) -> None: ...
     def suspend(self) -> None: ...
     def resume(self) -> None: ...
     def close(self) -> None: ...
@@ -83,7 +83,7 @@ class SilentAsker:
     def for_input(self, _state: RunState, poll: PollUpdates) -> Decision | None:
         self._client.wake()  # for the batch during which Ctrl-C is pressed
         while select.select([self._client], [], [], 1.0)[0]:
-            poll()
+            poll(lambda: None)
         return decisions.Answer(text="no more updates")
 
 

@@ -32,7 +32,13 @@ here=$(dirname "$0")
 echo "$1" >>"$here/edited"
 exec sed -i -f "$here/edit.sed" "$1"
 """
-_KEYS = {"ctrl-backslash": b"\x1c", "ctrl-c": b"\x03", "ctrl-d": b"\x04", "enter": b"\n"}
+_KEYS = {
+    "ctrl-backslash": b"\x1c",
+    "ctrl-c": b"\x03",
+    "ctrl-d": b"\x04",
+    "ctrl-z": b"\x1a",
+    "enter": b"\r",
+}
 
 TELL_PID = "import os; print('kernel', os.getpid(), flush=True)\n"  # the first line of a cell
 _TOLD_PID = re.compile(r"^kernel (\d+)$", re.MULTILINE)
@@ -337,7 +343,7 @@ class Terminal:
         before = len(self.raw)
         wrapped = (self.screen.cursor.x + len(line)) // self.screen.columns
         self._since = self.screen.cursor_line + wrapped + 1
-        self._child.send(line.encode() + b"\n")
+        self._child.send(line.encode() + b"\r")
         self.until(lambda: b"\n" in self.raw[before:])
 
     def type_ahead(self, keys: str) -> None:

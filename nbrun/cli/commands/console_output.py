@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import msgspec
@@ -75,8 +76,8 @@ class JsonView:
     def tick(self) -> None:
         pass
 
-    def interject(self) -> None:
-        pass
+    def interject(self, _hide: Callable[[], None]) -> None:
+        self._file.flush()
 
     def suspend(self) -> None:
         pass

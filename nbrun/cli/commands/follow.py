@@ -1,7 +1,6 @@
 """Follow a run on this terminal: create the console, and turn the run's end into an exit code."""
 
 import sys
-from collections.abc import Callable
 
 from rich.console import Console as RichConsole
 
@@ -23,7 +22,7 @@ from nbrun.supervisor.client import JournalClient, SocketClient
 from nbrun.supervisor.console import Asker, Console, View
 from nbrun.system import standard_streams
 from nbrun.views.terminal.dialogue import Dialogue
-from nbrun.views.terminal.line_input import Keyboard
+from nbrun.views.terminal.typed_lines.keyboard import Keyboard
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
 
@@ -36,7 +35,7 @@ def operate(
     asking = out if out.is_terminal else open_console(display, stderr=True)
     asker: Asker = Dialogue(
         asking,
-        Keyboard(sys.stdin.fileno(), _writer(asking)),
+        Keyboard(sys.stdin.fileno(), asking, plain=display.plain),
         client.fileno(),
         lambda: JournalReader(directory.journal),
         display,
@@ -105,14 +104,6 @@ def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichC
     )
     view.set_record_path(str(directory.path))
     return view, out
-
-
-def _writer(console: RichConsole) -> Callable[[str], None]:
-    def write(text: str) -> None:
-        console.file.write(text)
-        console.file.flush()
-
-    return write
 
 
 # ── the end ──────────────────────────────────────────────────────────────────────────────────

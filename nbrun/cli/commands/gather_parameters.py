@@ -6,12 +6,12 @@ happen in this process, which loads no nbformat.
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from nbrun.cli.commands.ask import Prompts
 from nbrun.errors import ParameterError, UsageError
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.parameters import resolve, sources
@@ -19,9 +19,6 @@ from nbrun.runbook.parameters.declarations import Declarations, declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.types import Parameter, RawValue, raw_text
 from nbrun.runbook.parameters.yaml_file import read_file
-
-if TYPE_CHECKING:
-    from nbrun.cli.commands.console_output import CommandConsole
 
 
 @dataclass(frozen=True)
@@ -43,14 +40,14 @@ def gather(
     options: ParameterOptions,
     runbook: Path,
     kernel: str | None,
+    prompts: Prompts | None,
     *,
-    interactive: bool,
     read_sources: bool = True,
 ) -> dict[str, RawValue]:
     """Return the raw values for the parameters of the notebook at `runbook`, by name.
 
     `-p` takes precedence over the environment, and the environment over the file. Secrets are
-    fetched, or only described without `read_sources`. With `interactive`, the operator is asked for
+    fetched, or only described without `read_sources`. With `prompts`, the operator is asked for
     each required value that is missing.
 
     Raises:
@@ -65,15 +62,20 @@ def gather(
             sources.refuse_source(name, raw, declared_secret=_is_secret(name, declared))
     unread = {} if read_sources else _left_unread(given)
     to_fetch = {name: raw for name, raw in given.items() if name not in unread}
-    fetched = _fetch(to_fetch, declared, interactive=interactive) | unread
+    fetched = _fetch(to_fetch, declared, prompts) | unread
     missing = declarations.missing(given)
-    if not interactive:
+    if prompts is None:
         resolve.refuse_missing(missing)
-    return fetched | {each.name: _ask_until_valid(each) for each in missing}
+        return fetched
+    return fetched | {each.name: _ask_until_valid(prompts, each) for each in missing}
 
 
 def gather_secrets(
-    assignments: tuple[str, ...], secrets: Mapping[str, Parameter], *, ask: bool
+    assignments: tuple[str, ...],
+    secrets: Mapping[str, Parameter],
+    prompts: Prompts,
+    *,
+    ask: bool,
 ) -> dict[str, RawValue]:
     """Return the raw values of a resumed run's `secrets`, by name, fetched as `-p` says.
 
@@ -82,9 +84,9 @@ def gather_secrets(
     Raises:
         ParameterError: a secret is refused, or can't be fetched.
     """
-    fetched = _fetch(sources.parse_assignments(assignments), secrets, interactive=True)
+    fetched = _fetch(sources.parse_assignments(assignments), secrets, prompts)
     asked = [name for name in secrets if name not in fetched] if ask else []
-    entered = {name: _ask_for_optional_secret(name) for name in asked}
+    entered = {name: _ask_for_optional_secret(prompts, name) for name in asked}
     return fetched | {name: raw for name, raw in entered.items() if raw is not None}
 
 
@@ -119,10 +121,10 @@ def _is_secret(name: str, declared: Mapping[str, Parameter]) -> bool:
 
 
 def _fetch(
-    given: Mapping[str, RawValue], declared: Mapping[str, Parameter], *, interactive: bool
+    given: Mapping[str, RawValue], declared: Mapping[str, Parameter], prompts: Prompts | None
 ) -> dict[str, RawValue]:
     """Replace each `@SOURCE` in `given` by its secret, and refuse secrets in plain text."""
-    ask = _ask_for_secret if interactive else None
+    ask = partial(_ask_for_secret, prompts) if prompts else None
     fetched = {name: sources.fetch(name, raw, ask) for name, raw in given.items()}
     for name, raw in fetched.items():
         resolve.refuse_unencodable(name, raw)
@@ -134,70 +136,46 @@ def _fetch(
 # ── prompts ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _ask_until_valid(parameter: Parameter) -> RawValue:
+def _ask_until_valid(prompts: Prompts, parameter: Parameter) -> RawValue:
     """Ask for a required value. Print why an answer is refused, and ask again."""
     from rich.text import Text
 
     from nbrun.views.terminal import parameters as view
     from nbrun.views.text.sanitize import plain
 
-    screen = _prompt_screen()
     while True:
-        screen.print(view.question(parameter))
-        raw = _read_line(screen, f"{plain(parameter.name)}: ", secret=parameter.secret)
+        prompts.screen.print(view.question(parameter))
+        prompt = f"{plain(parameter.name)}: "
+        raw = raw_text(_read(prompts, prompt, secret=parameter.secret), "typed")
         try:
             resolve.value_of(parameter.name, raw, parameter)
         except ParameterError as error:
-            screen.print(Text(plain(str(error))))
+            prompts.screen.print(Text(plain(str(error))))
         else:
             return raw
 
 
-def _ask_for_secret(name: str) -> str:
+def _ask_for_secret(prompts: Prompts, name: str) -> str:
     from nbrun.views.text.sanitize import plain
 
-    return _read_line(_prompt_screen(), f"{plain(name)} (secret): ", secret=True).text or ""
+    return _read(prompts, f"{plain(name)} (secret): ", secret=True)
 
 
-def _ask_for_optional_secret(name: str) -> RawValue | None:
+def _ask_for_optional_secret(prompts: Prompts, name: str) -> RawValue | None:
     from nbrun.views.text.sanitize import plain
 
     prompt = f"{plain(name)} (secret; Enter to continue without it): "
-    raw = replace(_read_line(_prompt_screen(), prompt, secret=True), secret=True)
+    raw = replace(raw_text(_read(prompts, prompt, secret=True), "typed"), secret=True)
     return raw if raw.text else None
 
 
-def _read_line(screen: "CommandConsole", prompt: str, *, secret: bool) -> RawValue:
-    """Return the line that the operator types after `prompt`.
-
-    Input from before the prompt is dropped. The echo is off before a secret's prompt appears.
+def _read(prompts: Prompts, prompt: str, *, secret: bool) -> str:
+    """Return what the operator types after `prompt`.
 
     Raises:
-        UsageError: the input ends without a line.
+        UsageError: the input ends without a line, or the terminal is gone.
     """
-    from nbrun.views.terminal.line_input import Keyboard
-
-    def write(text: str) -> None:
-        screen.file.write(text)
-        screen.file.flush()
-
-    never_ready, end = os.pipe()  # `ask` waits for events of a run too; here there are none
     try:
-        line = Keyboard(sys.stdin.fileno(), write).ask(
-            prompt, never_ready, lambda: None, secret=secret
-        )
-    except EOFError:
+        return prompts.ask(prompt, secret=secret)
+    except (EOFError, OSError):
         raise UsageError("no answer was given: nothing was run") from None
-    finally:
-        os.close(never_ready)
-        os.close(end)
-    return raw_text(line or "", "typed")
-
-
-def _prompt_screen() -> "CommandConsole":
-    """Return a screen for prompts: the terminal, also if stdout is redirected to a file."""
-    from nbrun.cli.commands.console_output import CommandConsole
-
-    return CommandConsole(
-        stderr=not sys.stdout.isatty(), highlight=False, emoji=False, markup=False
-    )

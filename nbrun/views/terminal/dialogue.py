@@ -19,15 +19,18 @@ from nbrun.core.proposals import required_approval
 from nbrun.core.state import RunState
 from nbrun.views.render.source import highlight
 from nbrun.views.terminal import menu, replay
-from nbrun.views.terminal.line_input import Keyboard
 from nbrun.views.terminal.menu import Selection
+from nbrun.views.terminal.typed_lines.keyboard import Keyboard
+from nbrun.views.terminal.typed_lines.question import PollUpdates, Question
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text import phrases
 from nbrun.views.text.header_footer import facts
 from nbrun.views.text.options import DisplayOptions
-from nbrun.views.text.sanitize import plain, visible
+from nbrun.views.text.sanitize import plain, visible, visible_but_colours
 
-PollUpdates = Callable[[], bool | None]  # see `Keyboard.ask`
+_NOTE = Question("note: ", history="reasons")
+_REASON = Question("reason (Enter for none, Ctrl-C to go back): ", history="reasons")
+_REQUIRED_REASON = Question("reason (required; Ctrl-C to go back): ", history="reasons")
 
 _MAX_ENDS = 3  # ends of file in a row after which nobody is assumed to be there
 
@@ -77,9 +80,10 @@ class Dialogue:
         wanted = state.input_wanted
         if wanted is None:
             return None
-        prompt = plain(wanted.prompt) or "the cell asks for input: "
+        prompt = visible_but_colours(wanted.prompt) or "the cell asks for input: "
+        question = Question(prompt, secret=wanted.password)
         try:
-            return decisions.Answer(text=self._ask(prompt, poll, secret=wanted.password))
+            return decisions.Answer(text=self._ask(question, poll))
         except _QuestionWithdrawn:
             return None
 
@@ -95,7 +99,12 @@ class Dialogue:
     # ── from a typed line to a decision ────────────────────────────────────────────────────────
 
     def _read_decision(self, state: RunState, poll: PollUpdates) -> Decision | None:
-        chosen = menu.parse(self._ask(menu.prompt(state), poll), state)
+        question = Question(
+            menu.prompt(state),
+            history="choices",
+            completions=lambda text: menu.completions(text, state),
+        )
+        chosen = menu.parse(self._ask(question, poll), state)
         if isinstance(chosen, str):
             self._print(chosen)
             return None
@@ -124,7 +133,8 @@ class Dialogue:
         if contract.confirm and not asked:
             self._print(plain(f"{step_label(state, target.step.id)}: {contract.confirm}"))
         if contract.typed:
-            typed = self._ask(plain(f"type {contract.typed} to confirm: "), poll)
+            question = Question(plain(f"type {contract.typed} to confirm: "))
+            typed = self._ask(question, poll)
             if typed != contract.typed:
                 self._print("that does not match: nothing was done")
                 return None
@@ -140,7 +150,7 @@ class Dialogue:
             case "view":
                 self._view(chosen.argument, state)
             case "note":
-                return decisions.AddNote(text=chosen.argument or self._ask("note: ", poll))
+                return decisions.AddNote(text=chosen.argument or self._ask(_NOTE, poll))
             case "edit" | "edit-other":
                 return self._edit(chosen.argument or None, state, poll)
             case "insert":
@@ -177,8 +187,8 @@ class Dialogue:
 
     def _reason(self, poll: PollUpdates, *, needed: bool) -> str:
         if not needed:
-            return self._ask("reason (Enter for none, Ctrl-C to go back): ", poll)
-        while not (reason := self._ask("reason (required; Ctrl-C to go back): ", poll)).strip():
+            return self._ask(_REASON, poll)
+        while not (reason := self._ask(_REQUIRED_REASON, poll)).strip():
             pass
         return reason
 
@@ -246,15 +256,15 @@ class Dialogue:
 
     # ── asking and showing ────────────────────────────────────────────────────────────────────
 
-    def _ask(self, question: str, poll: PollUpdates, *, secret: bool = False) -> str:
+    def _ask(self, question: Question, poll: PollUpdates) -> str:
         while True:
             try:
-                line = self._keyboard.ask(question, self._watch, poll, secret=secret)
+                line = self._keyboard.ask(question, self._watch, poll)
             except EOFError:
                 self._ends += 1
                 if self._ends >= _MAX_ENDS:
                     raise
-                self._print("\n(end of file; to end the run, choose cancel)")
+                self._print("(end of file; to end the run, choose cancel)")
                 continue
             self._ends = 0
             if line is None:
@@ -263,7 +273,7 @@ class Dialogue:
 
     def _confirm(self, question: str, poll: PollUpdates) -> bool:
         """Return True only if `y` or `yes` is typed."""
-        return self._ask(f"{question} [y/N] ", poll).strip().lower() in ("y", "yes")
+        return self._ask(Question(f"{question} [y/N] "), poll).strip().lower() in ("y", "yes")
 
     def _print(self, text: str) -> None:
         self._show(Text(visible(text)))

@@ -8,6 +8,7 @@ from nbrun.core.decisions import Decision
 from nbrun.core.guards import decision_refusal
 from nbrun.core.planner import step_label
 from nbrun.core.state import RunState
+from nbrun.views.text.sanitize import plain
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Choice:
     sample: Decision | None = None
 
 
+_WITH_STEP = ("v", "view", "r", "run", "e", "edit", "j", "jump")  # words that a step may follow
 _CODE = "pass"  # for samples: whether an edit is allowed does not depend on its source
 
 CHOICES = (
@@ -193,6 +195,25 @@ def labels(state: RunState) -> list[str]:
         word = choice.words[0] if choice.words else f"{choice.name.removesuffix('-other')} step N"
         shown.append(choice.letter if choice.letter == choice.name else f"{choice.letter} {word}")
     return shown
+
+
+def completions(text: str, state: RunState) -> list[tuple[str, str]]:
+    """Return the words that may follow in a typed line, each with what it means."""
+    word, space, argument = text.lstrip().partition(" ")
+    if not space:
+        words = ((name, choice) for choice in possible(state) for name in _names(choice))
+        found = {name: choice.help for name, choice in words if name.startswith(word.lower())}
+        return list(found.items())
+    if word.lower() not in _WITH_STEP:
+        return []
+    titles = {str(n): state.steps[id_].step.title for n, id_ in enumerate(state.order, 1)}
+    if word.lower() in _WITH_STEP[:2]:
+        titles |= {"source": "what the runbook has", "left": "the steps that are left"}
+    return [(name, plain(of)) for name, of in titles.items() if name.startswith(argument)]
+
+
+def _names(choice: Choice) -> tuple[str, ...]:
+    return choice.words or (choice.letter.split()[0],)
 
 
 def help_rows(state: RunState) -> list[tuple[str, str]]:

@@ -104,9 +104,11 @@ class TerminalView:
         """Redraw the clock of a running step, if it is due."""
         self._region.draw(force=False)
 
-    def interject(self) -> None:
-        """Begin a new line, below the question that the cursor is at."""
-        self._console.print()
+    def interject(self, hide: Callable[[], None]) -> None:
+        """Print what was taken, above a question that `hide` takes off the screen."""
+        if self._pending:
+            hide()
+            self.flush()
 
     def suspend(self) -> None:
         """Print buffered output and erase the live region: a question follows."""

@@ -55,6 +55,11 @@ def neutralise(text: str, *, moves: bool = False) -> str:
     return (_MOVE_OR_UNSAFE if moves else _SGR_OR_UNSAFE).sub(_replacement, text)
 
 
+def visible_but_colours(text: str) -> str:
+    """Make every control visible except SGR, tab and newline. Concealed text is revealed."""
+    return re.sub("[\r\b]", _as_ascii, neutralise(text.replace("\r\n", "\n")))
+
+
 def visible(text: str) -> str:
     """Make every control visible except tab and newline; SGR too."""
     return _ANY_UNSAFE.sub(_as_ascii, text.replace("\r\n", "\n"))

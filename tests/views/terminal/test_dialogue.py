@@ -22,12 +22,14 @@ class Keyboard:
 
     def __init__(self, *lines):
         self.lines = list(lines)
-        self.asked = []
-        self.secrets = []
+        self.questions = []
 
-    def ask(self, prompt, watch, news, *, secret=False):
-        self.asked.append(prompt)
-        self.secrets.append(secret)
+    @property
+    def asked(self):
+        return [question.prompt for question in self.questions]
+
+    def ask(self, question, watch, poll):
+        self.questions.append(question)
         line = self.lines.pop(0)
         if line is CTRL_D:
             raise EOFError
@@ -304,7 +306,7 @@ def test_input_shows_prompt_and_hides_password(password):
     said = Conversation(asking("Host? ", password=password), "db1")
     assert said.dialogue.for_input(said.tale.state, lambda: True) == decisions.Answer(text="db1")
     assert said.keyboard.asked == ["Host? "]
-    assert said.keyboard.secrets == [password]
+    assert [question.secret for question in said.keyboard.questions] == [password]
 
 
 def test_input_answer_may_be_empty():

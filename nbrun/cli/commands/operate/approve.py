@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from nbrun import config
+from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.operate.attach import explain_no_supervisor
 from nbrun.core import approval, decisions, model
@@ -107,7 +108,10 @@ def _decision_rows(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]
 def _confirm() -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on: read the step, and pass --yes")
-    answer = open_console().input(Text("approve this? [y/N] "))
+    try:
+        answer = Prompts().ask("approve this? [y/N] ")
+    except (EOFError, OSError):
+        answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was approved")
 

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from nbrun import config
 from nbrun.cli.commands import follow, gather_parameters
+from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.cli.error_output import print_error
@@ -63,7 +64,7 @@ def resume(
         directory=directory.path,
         new_runbook=new_runbook,
         reason=reason,
-        given=_collect_secrets(state, assignments),
+        given=_collect_secrets(state, assignments, Prompts(plain=display.plain)),
     )
     supervisor = spawn()
     supervisor.send(request)
@@ -78,12 +79,14 @@ def resume(
     return follow.operate(directory, client, show_from=len(records), display=display)
 
 
-def _collect_secrets(state: RunState, assignments: tuple[str, ...]) -> dict[str, RawValue]:
+def _collect_secrets(
+    state: RunState, assignments: tuple[str, ...], prompts: Prompts
+) -> dict[str, RawValue]:
     """Return the secrets given again. They are asked for only if a new kernel will need them."""
     kernel = state.process
     is_gone = kernel is None or not processes.is_kernel(kernel)
     given = gather_parameters.gather_secrets(
-        assignments, secret_reentry.secret_parameters(state), ask=is_gone
+        assignments, secret_reentry.secret_parameters(state), prompts, ask=is_gone
     )
     unknown = ", ".join(name for name in state.plan.secrets if name not in given)
     if unknown:

@@ -4,6 +4,7 @@ import sys
 
 import msgspec
 
+from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.supervisor.requests import StartRequest
@@ -36,10 +37,10 @@ def start(
         raise UsageError("--json follows the run, and --detach does not: choose one")
     standard_streams.continue_without_stdout(STDOUT_LOST)
     attended = detach or (not json and has_terminal())
-    interactive = not json and has_terminal()
+    prompts = Prompts(plain=display.plain) if not json and has_terminal() else None
     # Secrets are fetched and missing parameters asked for on this terminal, before the supervisor,
     # which has none, receives anything.
-    given = gather(parameters, request.runbook, request.options.kernel, interactive=interactive)
+    given = gather(parameters, request.runbook, request.options.kernel, prompts)
     supervisor.send(msgspec.structs.replace(request, attended=attended, given=given))
     try:
         if detach:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.cli.commands.operate.start import has_terminal
@@ -25,14 +26,8 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     Raises:
         UsageError: the request, the notebook or a parameter is wrong.
     """
-    interactive = not json and has_terminal()
-    given = gather(
-        parameters,
-        request.runbook,
-        request.options.kernel,
-        interactive=interactive,
-        read_sources=False,
-    )
+    prompts = Prompts() if not json and has_terminal() else None
+    given = gather(parameters, request.runbook, request.options.kernel, prompts, read_sources=False)
     request = msgspec.structs.replace(request, given=given)
     checked = prepare.check(request, kernel_plan.plan_kernel(request))
     runbook, values = _redacted(checked, prepare.plan(checked))
