@@ -52,7 +52,7 @@ class AttemptAccount:
 class StepAccount:
     """One step, or one inserted cell (`step` is None), with all its attempts.
 
-    `before` holds the events of the step before its first attempt.
+    `before` holds the events of the step before its first attempt. `done`: a person has done it.
     """
 
     id: str
@@ -60,6 +60,7 @@ class StepAccount:
     step: Step | None
     attempts: list[AttemptAccount] = field(default_factory=list)
     why_not_run: str = ""
+    done: bool = False
     before: list[EventSummary] = field(default_factory=list)
 
 
@@ -175,6 +176,8 @@ class _Builder:
             each.outputs = self._outputs.of(each.started.step, each.started.attempt)
         for step in phrases.never_run(made.state) if made.state.started else ():
             self._sections[step.step.id].why_not_run = phrases.why_not_run(made.state, step)
+        for id_, known in made.state.steps.items():
+            self._sections[id_].done = known.done
         return made
 
     def _begin(self, event: ev.RunStarted, at: str) -> None:

@@ -46,11 +46,11 @@ def _index_row(run: RunAccount, section: StepAccount) -> dict[str, Any]:
 def _how_it_ended(
     run: RunAccount, section: StepAccount, last: AttemptAccount | None
 ) -> tuple[str, str]:
-    known = run.state.steps.get(section.id)
-    if known is not None and known.done:
-        return "done by hand", "ok"
+    if section.done:
+        return phrases.DONE_BY_HAND, "ok"
     if last is None:
         return section.why_not_run, "none"
+    known = run.state.steps.get(section.id)
     skipped = ", then skipped" if known is not None and known.skipped else ""
     return last.result.partition(" · ")[0] + skipped, _kind(last)
 

@@ -85,8 +85,9 @@ def _rows(run: RunAccount) -> Iterator[tuple[str, ...]]:
             began = phrases.time_of_day(each.at)
             result = "; ".join(filter(None, (each.result, each.not_kept)))
             yield number, section.title, f"{each.started.attempt}{edited}", began, result
-        if section.why_not_run:
-            yield number, section.title, "", "", section.why_not_run
+        unattempted = phrases.DONE_BY_HAND if section.done else section.why_not_run
+        if unattempted:
+            yield number, section.title, "", "", unattempted
 
 
 def _failed(run: RunAccount, attempt: AttemptAccount) -> Iterator[str]:

@@ -28,6 +28,8 @@ OUTCOMES = {
     "indeterminate": "indeterminate: started, and nobody saw it end",
 }
 
+DONE_BY_HAND = "done by hand"
+
 _RAN_TO_END = ", but the cell ran to its end"
 
 DEVIATIONS = {

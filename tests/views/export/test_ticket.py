@@ -45,3 +45,9 @@ def test_hostile_text_is_escaped_in_ticket() -> None:
     assert "````\n```\n# Head\n````" in text
     assert r"a \| b\\n\# Head" in text
     assert r"\<img src=x\>" in text
+
+
+def test_ticket_lists_step_done_by_hand() -> None:
+    made = Run(step("a", title="Unplug"), step("b")).stop("manual").decide("done").attempt("b")
+    said = ticket.build(made.finish().records).decode()
+    assert "| 1 | Unplug |  |  | done by hand |" in said
