@@ -132,9 +132,9 @@ def test_source_that_a_pattern_takes_too_long_on_reaches_the_kernel_whole() -> N
 def test_patterns_of_a_team_mean_what_they_meant(tmp_path: Path) -> None:
     file = tmp_path / "nbrun.toml"
     file.write_text(r"""[redact]
-patterns = ['AKIA[A-Z0-9]{16}', '(?<=key=)\S+', 'x*y']
+patterns = ['AKIA[A-Z0-9]{16}', '(?<=key=)\S+', 'xx+y?']
 """)
     redacting = Redaction(patterns=config.load(file).redact_patterns)
-    assert redacting.redact_text("key=abc AKIA0123456789ABCDEF xxy xx") == (
-        "key=[redacted] [redacted] [redacted] xx"
+    assert redacting.redact_text("key=abc AKIA0123456789ABCDEF xxy x") == (
+        "key=[redacted] [redacted] [redacted] x"
     )
