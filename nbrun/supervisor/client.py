@@ -13,11 +13,11 @@ from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Record
 from nbrun.core.model import Operator
-from nbrun.errors import NoSupervisorError, RefusedAttachError
+from nbrun.errors import NbrunError, NoSupervisorError, RefusedAttachError
 from nbrun.journal import writer
 from nbrun.journal.reader import JournalFollower
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.supervisor import protocol
+from nbrun.supervisor import peer_check, protocol
 from nbrun.supervisor.protocol import (
     Hello,
     JournalAdvanced,
@@ -83,7 +83,8 @@ class SocketClient:
         """Connect to the supervisor of the run in `directory`.
 
         Raises:
-            RefusedAttachError: the supervisor does not admit this client.
+            RefusedAttachError: the supervisor does not admit this client, or another user than the
+                run's owner answers. Nothing was sent to that user.
             NoSupervisorError: there is no supervisor, or it does not answer.
         """
         self.ended = False
@@ -99,6 +100,11 @@ class SocketClient:
         self._outbox: deque[bytes] = deque()
         self._wakeup = WakeupPipe()
         self._socket = connect(directory)
+        try:
+            peer_check.require_owner(self._socket, directory, purpose)
+        except NbrunError:
+            self._socket.close()
+            raise
         self._pid = peer_credentials.peer_of(self._socket).pid  # the supervisor's
         # A refused client is disconnected, perhaps before this: `_read_welcome` gets the reason.
         with suppress(BrokenPipeError, ConnectionResetError):

@@ -6,7 +6,9 @@ import os
 import socket
 import stat
 import tempfile
+import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from nbrun.errors import NbrunError
@@ -55,11 +57,14 @@ class Listener:
             self._open(_group_socket_directories(self.gid))
 
     def close(self) -> None:
-        """Close the socket, and remove its file and the link."""
+        """Close the socket, and remove its file, the link, and a directory of its own."""
         self.socket.close()
         for name in (self._path, self._link):
             with suppress(OSError):
                 name.unlink()
+        if self._path.parent.name.startswith(_OWN_PREFIX):
+            with suppress(OSError):
+                self._path.parent.rmdir()
 
     def _open(self, directories: list[Path]) -> None:
         self.socket, self._path = _bind_in_first_usable(directories, self._name, self.gid)
@@ -82,35 +87,53 @@ def remove_stale_socket(link: Path) -> None:
         link.unlink()
 
 
-# `_ensure_private` checks the owner and the mode of these directories.
-_LAST_RESORT = Path("/tmp", f"nbrun-{os.getuid()}")  # noqa: S108
+# Another user can create a directory of a known name before this user does. Then the socket gets a
+# directory of its own, whose name nobody can guess. The link in the run's folder leads there.
+_OWN_PREFIX = f"nbrun-socket-{os.getuid()}-"
+_ABANDONED_AFTER = 60.0  # seconds that a supervisor may take to put its socket into its directory
 
 
 def _socket_directories() -> list[Path]:
     """Return where the socket may be created, the best directory first."""
     temporary = Path(tempfile.gettempdir(), f"nbrun-{os.getuid()}")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return [*([Path(runtime, "nbrun")] if runtime else []), temporary, _LAST_RESORT]
+    return [*([Path(runtime, "nbrun")] if runtime else []), temporary]
 
 
 def _group_socket_directories(gid: int) -> list[Path]:
     """Return where a shared socket may be created. XDG_RUNTIME_DIR is closed to other users."""
-    name = f"nbrun-{os.getuid()}-{gid}"
-    return [Path(tempfile.gettempdir(), name), Path("/tmp", name)]  # noqa: S108  also checked
+    return [Path(tempfile.gettempdir(), f"nbrun-{os.getuid()}-{gid}")]
 
 
 def _bind_in_first_usable(
     directories: list[Path], name: str, gid: int | None
 ) -> tuple[socket.socket, Path]:
     problems = []
-    for directory in directories:
+    parents = dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp")))  # noqa: S108  a new name
+    own = (partial(_create_own, parent) for parent in parents)
+    for directory in (*(partial(Path, each) for each in directories), *own):
         try:
-            _ensure_private(directory, gid)
-            _remove_dead_sockets(directory)
-            return _bind(directory / name, gid)
+            return _bind_in(directory(), name, gid)
         except OSError as error:
-            problems.append(f"{directory}: {error.strerror or error}")
+            problems.append(str(error))
     raise NbrunError(f"can't create the run's socket: {'; '.join(problems)}")
+
+
+def _bind_in(directory: Path, name: str, gid: int | None) -> tuple[socket.socket, Path]:
+    _ensure_private(directory, gid)
+    _remove_dead_sockets(directory)
+    return _bind(directory / name, gid)
+
+
+def _create_own(parent: Path) -> Path:
+    """Create a directory for one socket, and remove those of killed supervisors."""
+    for path in parent.glob(f"{_OWN_PREFIX}*"):
+        with suppress(OSError):
+            found = path.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > _ABANDONED_AFTER:
+                _remove_dead_sockets(path)
+                path.rmdir()  # fails if a supervisor uses it
+    return Path(tempfile.mkdtemp(prefix=_OWN_PREFIX, dir=parent))
 
 
 def _ensure_private(directory: Path, gid: int | None) -> None:
@@ -123,7 +146,7 @@ def _ensure_private(directory: Path, gid: int | None) -> None:
         directory.mkdir(mode=0o700)
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise OSError("not a directory that belongs to this user")
+        raise OSError(f"{directory}: not a directory that belongs to this user")
     if gid is not None:
         os.chown(directory, -1, gid)
     directory.chmod(0o700 if gid is None else 0o710)

@@ -152,6 +152,14 @@ def plan(checked: CheckedRequest) -> Runbook:
     return loader.plan(replace(checked.notebook, node=node), context)
 
 
+def _shared_folder_notice(directory: RunDirectory) -> tuple[str, ...]:
+    """Return a notice if other users can replace the run's directory by another one."""
+    parent = directory.path.parent
+    if not group_access.is_open_to_replacement(parent):
+        return ()
+    return (f"others can rename and replace the runs in {parent}: chmod +t {parent} prevents that",)
+
+
 def _group_access_notice(group: str, directory: RunDirectory) -> tuple[str, ...]:
     """Return a notice if the members of `group` can't reach the run's directory."""
     folder = (
@@ -247,7 +255,9 @@ def _run_started(
         policy=checked.policy,
         reason=request.options.reason,
         ticket=request.options.ticket,
-        notices=checked.notices() + _group_access_notice(request.options.group, directory),
+        notices=checked.notices()
+        + _group_access_notice(request.options.group, directory)
+        + _shared_folder_notice(directory),
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,
         secrets=tuple(sorted(checked.parameters.secrets)),

@@ -34,3 +34,12 @@ def gid_of(group: str) -> int:
     if os.getuid() != 0 and gid not in {os.getgid(), *os.getgroups()}:
         raise UsageError(f"--group {group}: you are not in this group")
     return gid
+
+
+def is_open_to_replacement(folder: Path) -> bool:
+    """Return True if other users may rename and remove what this user creates in `folder`.
+
+    The sticky bit leaves that to the owners of the entry and of the folder (see inode(7)).
+    """
+    mode = folder.stat().st_mode
+    return bool(mode & (stat.S_IWGRP | stat.S_IWOTH)) and not mode & stat.S_ISVTX

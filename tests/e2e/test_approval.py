@@ -295,7 +295,7 @@ def test_group_member_can_use_each_read_only_command(
 ) -> None:
     """The folder for the runs is set up as docs/approve.md describes."""
     os.chown(desk.runs, -1, NOBODY.pw_gid)
-    desk.runs.chmod(0o2770)
+    desk.runs.chmod(0o3770)
     key = desk.folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     signers = desk.folder / "allowed_signers"

@@ -1,6 +1,9 @@
 """The listening socket of a run: where it is created, and who may reach it."""
 
+import os
 import socket
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,10 @@ def test_symlinked_directory_is_not_used(tmp_path: Path, monkeypatch: pytest.Mon
     listener.close()
 
 
+def _fail(**_options: object) -> str:
+    raise PermissionError("/tmp: no directory can be created here")
+
+
 def test_listener_without_a_usable_directory_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,5 +70,28 @@ def test_listener_without_a_usable_directory_raises(
     blocked.touch()
     directories = [blocked / "x", blocked]
     monkeypatch.setattr("nbrun.supervisor.listener._socket_directories", lambda: directories)
+    monkeypatch.setattr(tempfile, "mkdtemp", _fail)
     with pytest.raises(NbrunError, match="can't create the run's socket"):
         Listener(tmp_path / "socket")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory to another user")
+def test_directory_that_another_user_took_is_replaced_by_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    squatted = tmp_path / f"nbrun-{os.getuid()}"
+    squatted.mkdir(mode=0o777)
+    os.chown(squatted, 65534, 65534)
+    abandoned = tmp_path / f"nbrun-socket-{os.getuid()}-0"
+    abandoned.mkdir()
+    os.utime(abandoned, (0, time.time() - 3600))
+    listener = Listener(tmp_path / "socket")
+    place = (tmp_path / "socket").readlink()
+    assert place.parent.name.startswith(f"nbrun-socket-{os.getuid()}-")
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+    assert not abandoned.exists()
+    assert list(squatted.iterdir()) == []
+    listener.close()
+    assert not place.parent.exists()
