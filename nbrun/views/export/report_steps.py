@@ -84,6 +84,7 @@ def section(run: RunAccount, section: StepAccount, language: str) -> dict[str, A
             safe_html.markdown(step.source, None, section.title) if step and by_hand else ""
         ),
         "source": _source(unused, language),
+        "done": phrases.DONE_BY_HAND if section.done else "",
         "why_not_run": section.why_not_run,
         "before": section.before,
         "attempts": [_attempt(each, language) for each in section.attempts],

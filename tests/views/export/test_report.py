@@ -209,6 +209,7 @@ def test_instructions_of_step_done_by_hand_are_markdown() -> None:
     made = Run(by_hand, step("b")).stop("manual").decide("done")
     text = page(made.attempt("b").finish())
     assert text.count("Rack <strong>B12</strong>.") == 1
+    assert '<p class="result ok">done by hand</p>' in text
     assert "<h5>Unplug" not in text
     assert "Rack <strong>B12</strong>." in page(Run(by_hand, step("b")).finish("cancelled"))
 
