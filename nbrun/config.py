@@ -13,6 +13,7 @@ from nbrun.core.foreign_patterns import ForeignPattern
 from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
 from nbrun.runbook import contract
+from nbrun.system import state_folder
 
 if TYPE_CHECKING:
     from nbrun.kernel.roles.roles import Role
@@ -82,9 +83,7 @@ def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Pa
     configured = load(Path.cwd()).runs_dir
     if configured is not None:
         return configured
-    import platformdirs
-
-    return platformdirs.user_state_path("nbrun", appauthor=False) / "runs"
+    return state_folder.state_path("runs")
 
 
 def load_for(runbook: Path) -> Config:

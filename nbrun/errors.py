@@ -46,6 +46,10 @@ class SlowPatternError(NbrunError):
     """A pattern or a schema takes too long to match."""
 
 
+class ForeignRunError(UsageError):
+    """A run is not this user's own, or not one that this user began: its record is not acted on."""
+
+
 class JournalError(NbrunError):
     """The journal can't be written or read."""
 
@@ -72,6 +76,10 @@ class ForwardingError(NbrunError):
 
 class KernelError(NbrunError):
     """The kernel can't be started or reached."""
+
+
+class UnprovenKernelError(KernelError):
+    """A process that a record names is not known to be a kernel of nbrun's: it is left alone."""
 
 
 class SecretUnknownError(KernelError):

@@ -22,6 +22,7 @@ from nbrun.errors import ForwardingError, NbrunError
 from nbrun.journal.reader import last_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import open_regular
+from nbrun.system.ownership import owner_fault
 
 BATCH = 2**20  # bytes sent at once
 GATHER = 0.2  # seconds to collect lines before they are sent
@@ -106,10 +107,12 @@ class Forwarder:
             return
         self._tried_earlier_runs = True
         for path in sorted(self._directory.path.parent.glob("*/unforwarded")):
-            if path.parent == self._directory.path:
+            # What others may have written is not sent as a record of this account's.
+            earlier = RunDirectory(path.parent)
+            if earlier == self._directory or earlier.owner_fault() or owner_fault(path):
                 continue
             try:
-                with _UnsentLines(RunDirectory(path.parent), create=False) as unsent:
+                with _UnsentLines(earlier, create=False) as unsent:
                     unsent.send(self._sink)
             except BlockingIOError:  # that run is still running, and sends its lines itself
                 continue
@@ -134,7 +137,8 @@ class Forwarder:
 def unsent_lines(directory: RunDirectory) -> int | None:
     """Return how many lines of an ended run were not sent; None if all were, or nobody can tell."""
     try:
-        position = _POSITION.fullmatch(directory.unforwarded.read_bytes())
+        with open_regular(directory.unforwarded) as file:
+            position = _POSITION.fullmatch(file.read(100))
         last = last_record(directory.journal)
     except (OSError, NbrunError):
         return None

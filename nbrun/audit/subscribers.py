@@ -1,4 +1,4 @@
-"""The subscribers of a run's record besides its consoles: they seal it and forward it."""
+"""The subscribers of a run's record besides its consoles: they note, seal and forward it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from nbrun.audit.forwarding import Forwarder
 from nbrun.audit.sinks import sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
+from nbrun.journal.own_runs import BegunNote
 from nbrun.journal.run_directory import RunDirectory
 
 Report = Callable[[Event], None]  # appends an event to the journal
@@ -28,7 +29,7 @@ class Subscribers:
     """All subscribers that a run's policy asks for."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
-        self._all: list[Subscriber] = []
+        self._all: list[Subscriber] = [BegunNote(directory.id)]
         if started.policy.sign:
             key = Path(started.policy.sign)
             self._all.append(AutoSealer(key, started.run, directory.seals, report))

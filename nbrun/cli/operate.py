@@ -7,6 +7,7 @@ import typer
 from nbrun.cli.options import (
     AllowSources,
     Assignments,
+    Foreign,
     JournalLines,
     ParametersFile,
     Reason,
@@ -72,6 +73,7 @@ def attach(
         bool,
         typer.Option("--since-detach", help="Show only what happened since an operator left."),
     ] = False,
+    foreign: Foreign = False,
     runs_dir: RunsDir = None,
     *,
     display: DisplayOptions,
@@ -81,7 +83,12 @@ def attach(
 
     raise typer.Exit(
         command.attach(
-            run, runs_dir, take_over=take_over, since_detach=since_detach, display=display
+            run,
+            runs_dir,
+            take_over=take_over,
+            since_detach=since_detach,
+            foreign=foreign,
+            display=display,
         )
     )
 
@@ -119,6 +126,7 @@ def resume(
         ),
     ] = False,
     reason: Reason = "",
+    foreign: Foreign = False,
     runs_dir: RunsDir = None,
     *,
     display: DisplayOptions,
@@ -133,16 +141,19 @@ def resume(
             assignments=tuple(parameter or ()),
             new_runbook=use_new_runbook,
             reason=reason,
+            foreign=foreign,
             display=display,
         )
     )
 
 
-def cancel(run: RunName, reason: Reason = "", runs_dir: RunsDir = None) -> None:
+def cancel(
+    run: RunName, reason: Reason = "", foreign: Foreign = False, runs_dir: RunsDir = None
+) -> None:
     """End a run, whether it is running, waiting or interrupted."""
     from nbrun.cli.commands.operate import cancel as command
 
-    raise typer.Exit(command.cancel(run, runs_dir, reason=reason))
+    raise typer.Exit(command.cancel(run, runs_dir, reason=reason, foreign=foreign))
 
 
 def approve(

@@ -32,6 +32,14 @@ RunsDir = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Foreign = Annotated[
+    bool,
+    typer.Option(
+        "--foreign",
+        help="Act on a run that this account did not begin here: a copy, or as root another "
+        "user's.",
+    ),
+]
 AllowedSigners = Annotated[
     Path | None,
     typer.Option(help="The keys that may sign records: a file as in ssh-keygen(1)."),

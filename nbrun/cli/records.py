@@ -7,6 +7,7 @@ import typer
 
 from nbrun.cli.options import (
     AllowedSigners,
+    Foreign,
     JournalLines,
     JsonObject,
     Plain,
@@ -167,14 +168,15 @@ def seal(
     run: RunName,
     sign: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="Sign with this OpenSSH key; by default the run's key."),
+        typer.Option(metavar="KEY", help="Sign with this OpenSSH key; by default sign_key."),
     ] = None,
+    foreign: Foreign = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Sign the record of an ended run that has no seal of its own."""
     from nbrun.cli.commands.records import seal as command
 
-    typer.echo(command.seal(run, runs_dir, sign))
+    typer.echo(command.seal(run, runs_dir, sign, foreign=foreign))
 
 
 def schema() -> None:

@@ -11,6 +11,7 @@ from nbrun.errors import JournalError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.summary import read_start
+from nbrun.system.files import open_regular
 
 _MAX_RUNS = 200  # runs of any runbook to look at, newest first
 _MAX_READ = 20_000_000  # bytes of journals to read: an operator waits for the result
@@ -92,7 +93,7 @@ def _attempts_in(path: Path) -> dict[str, LastAttempt]:
     """Return the last attempt of each step in one journal. Only the lines of ends are decoded."""
     found: dict[str, LastAttempt] = {}
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 if _FINISHED in line[:200] and (finished := _decode(line)) is not None:
                     found[finished.step] = LastAttempt(

@@ -5,6 +5,7 @@ journal for appending again.
 """
 
 import os
+import stat
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from nbrun.journal import writer
 from nbrun.journal.reader import JournalReader, first_record, last_record
 from nbrun.journal.writer import Clock, Journal, NextLine
 from nbrun.system.files import sync_directory, sync_file
+from nbrun.system.ownership import owner_fault
 
 # Recorded texts: they must not change.
 _WHY_INDETERMINATE = "nbrun ended while it ran"
@@ -28,8 +30,8 @@ _WHY_INTERRUPTED = "the process that ran it is gone: nbrun was killed, or the ma
 def record_interruption(path: Path) -> bool:
     """Record in the journal at `path`, once, that its run was interrupted. Return True if it was.
 
-    An attempt that was in flight is recorded as indeterminate. A journal that this user may not
-    write is left as it is.
+    An attempt that was in flight is recorded as indeterminate. A run that is not this user's own is
+    left as it is.
 
     Raises:
         DamagedJournalError: the journal is damaged by more than a torn last line.
@@ -38,7 +40,7 @@ def record_interruption(path: Path) -> bool:
     """
     if not _is_abandoned(path):
         return False
-    if not os.access(path, os.W_OK):
+    if owner_fault(path.parent) or owner_fault(path) or not os.access(path, os.W_OK):
         return True
     with suppress(BlockingIOError):  # another process resumes the run, or records the same now
         reopened = reopen(path)
@@ -97,9 +99,15 @@ def reopen(path: Path, clock: Clock | None = None) -> ReopenedJournal:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise JournalError(f"{path}: can't open the journal again: {error.strerror}") from error
+    found = os.fstat(fd)
+    # Again, of what was opened: the folder may have been another one when it was examined.
+    if not stat.S_ISREG(found.st_mode) or os.getuid() not in (found.st_uid, 0):
+        os.close(fd)
+        raise JournalError(f"{path}: is not your own journal: nothing is written")
+    return fd
 
 
 def _read(path: Path) -> tuple[JournalReader, DeviationChecker, Record, float]:

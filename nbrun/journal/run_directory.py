@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nbrun.errors import JournalError, RunNotFoundError, UsageError
+from nbrun.system import ownership
 from nbrun.system.files import SHARED_MODE, set_reader_mode, sync_directory
 
 _ALPHABET = string.ascii_lowercase + string.digits
@@ -53,6 +54,14 @@ class RunDirectory:
     def socket(self) -> Path:
         """A symbolic link to the socket of the run's supervisor, while a supervisor runs."""
         return self.path / _SOCKET
+
+    def owner_fault(self, uid: int | None = None) -> str:
+        """Return why the run is not the user's own, or an empty text if it is.
+
+        It is if folder and journal belong to `uid`, by default this user, and nobody else can write
+        either.
+        """
+        return ownership.owner_fault(self.path, uid) or ownership.owner_fault(self.journal, uid)
 
     def share(self, gid: int) -> None:
         """Let the members of a group read the journal, and each file passed to `allow_readers`.
@@ -142,7 +151,10 @@ def _composed(text: str) -> str:
 
 
 def all_runs(parent: Path) -> list[RunDirectory]:
-    """Return every run in `parent`, newest first; none if this user can't list the folder."""
+    """Return every run in `parent`, newest first; none if this user can't list the folder.
+
+    In a shared folder, they may be anybody's (see `RunDirectory.owner_fault`).
+    """
     try:
         names = os.listdir(parent)  # noqa: PTH208  ten thousand Paths would double the time
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -184,6 +196,8 @@ def _is_run(path: str | Path) -> bool:
 def find(parent: Path, called: str) -> RunDirectory:
     """Return the run that `called` names: an id, a unique part of one, a path, or `last`.
 
+    `last` is the newest run of this user's own: anybody can put a newer one into a shared folder.
+
     Raises:
         RunNotFoundError: no run or several runs match; the message says which.
     """
@@ -193,17 +207,28 @@ def find(parent: Path, called: str) -> RunDirectory:
     runs = all_runs(parent)
     called = _composed(called)
     if called == "last" and runs:
-        return runs[0]
+        return _newest_own(parent, runs)
     matches = [run for run in runs if run.id == called] or [run for run in runs if called in run.id]
     if len(matches) == 1:
         return matches[0]
     raise _not_found(parent, called, matches)
 
 
+def _newest_own(parent: Path, runs: list[RunDirectory]) -> RunDirectory:
+    own = next((run for run in runs if not run.owner_fault()), None)
+    if own is None:
+        raise RunNotFoundError(
+            f"no run in {parent} is your own ({runs[0].owner_fault()}): name a run; see nbrun runs"
+        )
+    return own
+
+
 def _at(called: str) -> RunDirectory | None:
     """Return the run whose folder or journal has this path."""
     try:
         path = Path(called).expanduser()
+        if path.is_symlink():  # named by this user: the run is what the link leads to
+            path = path.resolve()
         if path.name == _JOURNAL and path.is_file():
             return RunDirectory(path.parent.absolute())
         if (path / _JOURNAL).is_file():

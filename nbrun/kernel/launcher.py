@@ -3,10 +3,12 @@
 import threading
 from pathlib import Path
 
-from nbrun.errors import KernelError, UsageError
+from nbrun.core.events import KernelProcess
+from nbrun.errors import KernelError, UnprovenKernelError, UsageError
 from nbrun.kernel import connection_dir, runtime_dir
 from nbrun.kernel.process import KernelLog, Process
 from nbrun.kernel.roles.roles import RunRole, TakenRole
+from nbrun.system.sudo import Sudo
 
 
 class KernelLauncher:
@@ -25,15 +27,18 @@ class KernelLauncher:
         attended: bool,
         generation: int = 0,
         role: RunRole | None = None,
+        sudo: Sudo | None = None,
     ) -> None:
         """Launch nothing yet.
 
         `name` is the kernelspec's, `cwd` the folder of the kernels. `attended`: somebody can answer
         a cell that asks for input. `generation`: the number of the run's last kernel so far.
         `role`: the identity of the kernels, and their environment instead of this process's own.
+        `sudo`: how a running kernel of the role is reached without taking the role again.
         """
         self.name = name
         self.role = role
+        self._sudo = role.taken.sudo if role else sudo
         self._cwd = cwd
         self._attended = attended
         self._generation = generation
@@ -70,14 +75,32 @@ class KernelLauncher:
         assert process is not None  # noqa: S101  launched above
         return process
 
-    def running_process(self, directory: Path, generation: int) -> Process:
+    def running_process(self, process: KernelProcess, generation: int) -> Process:
         """Return the process of a kernel that an earlier supervisor started, not yet adopted.
 
         Raises:
-            KernelError: the note of its runtime directory can't be read.
+            UnprovenKernelError: nbrun did not start it.
+            KernelError: it is gone, or the note of its runtime directory can't be used.
         """
-        runtime = runtime_dir.find(directory)
+        directory, runtime = self._find(process)
         return Process(self.name, generation, self._attended, directory, runtime)
+
+    def check_running(self, process: KernelProcess) -> None:
+        """Check that the process which a record names is a kernel of nbrun's, or is gone.
+
+        Raises:
+            UnprovenKernelError: it is running, and may be anything.
+        """
+        try:
+            self._find(process)
+        except UnprovenKernelError:
+            raise
+        except KernelError:  # it is gone: a new kernel is started, and nothing of it is touched
+            return
+
+    def _find(self, process: KernelProcess) -> tuple[Path, runtime_dir.RuntimeDir]:
+        directory = connection_dir.own_kernel(process)
+        return directory, runtime_dir.find(directory, lambda *named: self._sudo == Sudo(*named))
 
     def close(self, log: KernelLog | None = None) -> None:
         """End the process that was launched and not handed over, if there is one."""

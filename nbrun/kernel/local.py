@@ -3,7 +3,6 @@
 import logging
 import signal
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -14,7 +13,6 @@ from nbrun.kernel.messages import KernelInfo, Sink
 from nbrun.kernel.process import KernelLog, Process
 from nbrun.kernel.roles import roles
 from nbrun.kernel.roles.roles import TakenRole
-from nbrun.system import processes
 
 _LAST_LINES = 3  # lines of what a kernel printed, in the error if it does not start
 
@@ -72,10 +70,7 @@ class LocalKernel:
         return f". It printed last: {last}. All that it printed is in {self._log.path}"
 
     def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
-        directory = Path(process.connection_file).parent
-        if not processes.is_kernel(process):
-            raise KernelError("its process is gone")
-        adopted = self._launcher.running_process(directory, info.generation)
+        adopted = self._launcher.running_process(process, info.generation)
         try:
             self._on_secrets(roles.secrets_in(adopted.role_files()))
             adopted.adopt(process.pid, info, self._sink, give_up)

@@ -52,8 +52,10 @@ class KernelLog:
         """
         redacted = self.redact(output)
         if self.path is not None:
-            with suppress(OSError), self.path.open("ab") as file:
-                file.write(redacted)
+            with suppress(OSError):
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+                with os.fdopen(os.open(self.path, flags, 0o600), "ab") as file:
+                    file.write(redacted)
         return redacted.decode("utf-8", "replace")
 
 

@@ -6,20 +6,23 @@ which only the kernel reads, and the supervisor's, with a copy of the connection
 where the other one is.
 """
 
+import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UnprovenKernelError
+from nbrun.system.files import open_regular
 from nbrun.system.processes import ProcessHandle
 from nbrun.system.sudo import Sudo, SudoError, shared_temp_dir
 
 CONNECTION_FILE = "kernel.json"
 _OUTPUT_FILE = "output"
+_LONGEST_NOTE = 65536  # bytes
 _NOTE_FILE = "kernel.user"  # in the supervisor's directory: an OtherUserRuntimeDir
 
 
@@ -166,16 +169,30 @@ def create(kept: Path, sudo: Sudo | None) -> OwnRuntimeDir | OtherUserRuntimeDir
     return directory
 
 
-def find(kept: Path) -> OwnRuntimeDir | OtherUserRuntimeDir:
+def find(kept: Path, may_run: Callable[[str, str], bool]) -> OwnRuntimeDir | OtherUserRuntimeDir:
     """Return the runtime directory of a kernel whose supervisor had the directory `kept`.
+
+    `may_run` says of a user and the path of a Python, as a note in `kept` names them, whether sudo
+    may run that Python as that user. A note is a file like any other: it decides nothing.
 
     Raises:
         KernelError: the note about another user's directory can't be read.
+        UnprovenKernelError: the note does not say what this run does.
     """
     note = kept / _NOTE_FILE
     try:
-        if not note.exists():
-            return OwnRuntimeDir(kept)
-        return msgspec.json.decode(note.read_bytes(), type=OtherUserRuntimeDir)
-    except (OSError, msgspec.DecodeError) as error:
+        with open_regular(note) as file:
+            found = msgspec.json.decode(file.read(_LONGEST_NOTE), type=OtherUserRuntimeDir)
+    except FileNotFoundError:
+        return OwnRuntimeDir(kept)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise KernelError(f"{note}: can't be read: {error}") from error
+    name = re.escape(f"{shared_temp_dir()}/{kept.name}-") + "[0-9a-f]{16}"
+    if not re.fullmatch(name, found.folder):
+        raise UnprovenKernelError(f"{note}: {found.folder} is not a folder that nbrun makes")
+    if not may_run(found.user, found.python):
+        raise UnprovenKernelError(
+            f"{note}: the kernel runs as {found.user} by {found.python}, which is not how this run "
+            "starts its kernels by its role in nbrun.toml and its kernelspec: restore both"
+        )
+    return found

@@ -18,6 +18,7 @@ from nbrun.journal import writer
 from nbrun.journal.reader import JournalFollower
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor import peer_check, protocol
+from nbrun.supervisor.listener import supervisor_socket
 from nbrun.supervisor.protocol import (
     Hello,
     JournalAdvanced,
@@ -257,13 +258,14 @@ def connect(directory: RunDirectory) -> socket.socket:
     If the supervisor lives but its socket was removed, wait: the supervisor creates it again.
 
     Raises:
-        NoSupervisorError: there is no supervisor, or its socket did not come back in time.
+        NoSupervisorError: there is no supervisor, or its socket did not come back in time, or the
+            link in the run's folder leads elsewhere.
     """
     deadline = time.monotonic() + _CONNECT_TIMEOUT
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.connect(str(directory.socket.readlink()))
+            connection.connect(str(supervisor_socket(directory.socket)))
         except OSError as error:
             connection.close()
             if time.monotonic() < deadline and _has_writer(directory.journal):

@@ -188,7 +188,7 @@ def _send_reply(reply: Accepted) -> None:
 
 def _redirect_to_log(log: Path, redaction: Redaction) -> None:
     """Detach from the terminal: stdin becomes /dev/null, stdout and stderr become the log."""
-    log_fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    log_fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     null_fd = os.open(os.devnull, os.O_RDONLY)
     for number, fd in ((0, null_fd), (1, log_fd), (2, log_fd)):
         os.dup2(fd, number)

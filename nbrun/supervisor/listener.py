@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -11,9 +12,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from nbrun.errors import NbrunError
+from nbrun.errors import NbrunError, NoSupervisorError
+from nbrun.system.ownership import owner_fault
 
 _BACKLOG = 16
+_SOCKET_NAME = re.compile(r"[0-9a-f]{16}\.sock")
+_SOCKET_DIRECTORY = re.compile(r"nbrun(-\w+){0,3}")
 
 
 class Listener:
@@ -79,10 +83,43 @@ class Listener:
             raise NbrunError(f"{self._link}: can't create the link: {error.strerror}") from error
 
 
+def supervisor_socket(link: Path) -> Path:
+    """Return the socket that `link`, in a run's folder, leads to.
+
+    A link can lead anywhere: to the socket of an agent, or to a file that somebody else needs. The
+    socket and its directory must belong to the run's owner, or to root, who alone may write the
+    directory, and must be named as `Listener` names them.
+
+    Raises:
+        OSError: there is no link, or it leads nowhere.
+        NoSupervisorError: the link does not lead to the socket of a supervisor.
+    """
+    path = link.readlink()
+    uid = 0 if path.lstat().st_uid == 0 else link.parent.lstat().st_uid
+    if not path.is_absolute() or not _SOCKET_NAME.fullmatch(path.name):
+        fault = "it is not named as nbrun names a socket"
+    elif not _SOCKET_DIRECTORY.fullmatch(path.parent.name):
+        fault = "its folder is not named as nbrun names it"
+    else:
+        fault = owner_fault(path.parent, uid) or _socket_fault(path, uid)
+    if fault:
+        raise NoSupervisorError(
+            f"{link}: leads to {path}, which is not the socket of the run's supervisor: {fault}"
+        )
+    return path
+
+
+def _socket_fault(path: Path, uid: int) -> str:
+    found = path.lstat()
+    if not stat.S_ISSOCK(found.st_mode):
+        return "it is not a socket"
+    return "" if found.st_uid == uid else "it belongs to another user than the run"
+
+
 def remove_stale_socket(link: Path) -> None:
     """Remove the socket of a killed supervisor, and the `link` to it."""
-    with suppress(OSError):
-        link.readlink().unlink(missing_ok=True)
+    with suppress(OSError, NoSupervisorError):
+        supervisor_socket(link).unlink()
     with suppress(OSError):
         link.unlink()
 

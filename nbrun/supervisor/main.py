@@ -75,8 +75,8 @@ def _resume(request: ResumeRequest) -> int:
     run_host = host.create(
         directory,
         run.writer,
-        resume.launcher_for(run.state, run.role),
-        run.state.plan,
+        run.launcher,
+        run.plan,
         redaction=resume.redaction_for(run.state, run.role, run.secrets),
         state=run.state,
     )

@@ -13,21 +13,29 @@ from nbrun.supervisor import host, listener, resume
 from nbrun.system import provenance
 
 
-def cancel_interrupted(directory: RunDirectory, reason: str) -> None:
+def cancel_interrupted(directory: RunDirectory, reason: str, *, foreign: bool) -> None:
     """End the interrupted run as cancelled, and shut down its kernel if that is still alive.
 
     Raises:
+        ForeignRunError: the run is not this user's own, or this user did not begin it.
+        UnprovenKernelError: its record names a process that is not known to be its kernel.
         UsageError: the run is in progress or has ended, or it did not end.
         JournalError: the journal can't be written, or is damaged.
     """
-    found = resume.open_journal(directory)
+    found = resume.open_journal(directory, foreign=foreign)
+    try:
+        plan = resume.believed_plan(directory, found.state, foreign=foreign)
+        launcher = resume.launcher_for(found.state, sudo=resume.sudo_for(found.state))
+    except BaseException:
+        found.journal.close()
+        raise
     operator = provenance.operator(os.getpid())
     inbox: Inbox = queue.SimpleQueue()
     engine, _, subscribers = host.build_engine(
         directory,
         found.journal,
-        resume.launcher_for(found.state),
-        found.state.plan,
+        launcher,
+        plan,
         inbox=inbox,
         redaction=resume.redaction_for(found.state, None),
         state=found.state,

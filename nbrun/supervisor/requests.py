@@ -35,11 +35,13 @@ class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume")
 
     Attributes:
         new_runbook: follow the runbook file as it is now, not as it was recorded.
+        foreign: the operator knows that this account did not begin the run.
         given: the run's secrets, entered again, in clear text.
     """
 
     directory: Path
     new_runbook: bool = False
+    foreign: bool = False
     reason: str = ""
     given: dict[str, RawValue] = {}
 

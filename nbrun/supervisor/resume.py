@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import shlex
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,14 +16,14 @@ from nbrun import config
 from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import guards
-from nbrun.core.model import Step
+from nbrun.core.model import Policy, Step
 from nbrun.core.redaction import Redaction
 from nbrun.core.state import Phase, RunState
-from nbrun.errors import UsageError
-from nbrun.journal import recovery
+from nbrun.errors import ForeignRunError, UsageError
+from nbrun.journal import own_runs, recovery
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
-from nbrun.kernel.jupyter_adapter import find_kernelspec
+from nbrun.kernel.jupyter_adapter import find_kernelspec, python_for
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import RunRole
 from nbrun.runbook import loader, notebook
@@ -34,6 +35,7 @@ from nbrun.runbook.parameters.resolve import ResolvedParameters
 from nbrun.supervisor import kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.system import process_origin, provenance
+from nbrun.system.sudo import Sudo
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ class ResumableRun:
     """An interrupted run that is ready to be resumed.
 
     Attributes:
+        plan: the run's beginning, with what is executed from it on this user's own word.
         last_seen: time of the last sign of the old supervisor, in seconds since the run began.
+        launcher: of the run's later kernels; it also finds the one that the run may have.
         secrets: the values of the secrets that were entered again, by name.
     """
 
     writer: Journal
     state: RunState
+    plan: ev.RunStarted
+    launcher: KernelLauncher
     last_seen: float
     role: RunRole | None
     resumed: ev.RunResumed
@@ -58,12 +64,15 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
     """Open the journal of an interrupted run, and check everything that resuming it needs.
 
     Raises:
+        ForeignRunError: the run is not this user's own, or this user did not begin it.
         UsageError: the run is in progress or has ended; its role can't be taken again; or the new
             runbook is invalid, or the policy does not allow it. Nothing was changed.
+        UnprovenKernelError: its record names a process that is not known to be its kernel.
         JournalError: the journal can't be written, or is damaged.
     """
-    found = open_journal(directory)
+    found = open_journal(directory, foreign=request.foreign)
     try:
+        plan = believed_plan(directory, found.state, foreign=request.foreign)
         find_kernelspec(found.state.plan.kernelspec)
         if request.new_runbook:
             refused = guards.new_runbook_refusal(found.state, request.reason)
@@ -72,6 +81,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         secrets = secret_reentry.values(found.state, request.given)
         replaced = runbook_replacement(found.state) if request.new_runbook else None
         role = retake_role(found.state)
+        launcher = launcher_for(found.state, role)
     except BaseException:
         found.journal.close()
         raise
@@ -85,17 +95,27 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         secrets=tuple(sorted(secrets)),
     )
     return ResumableRun(
-        found.journal, found.state, found.last_alive, role, resumed, replaced, secrets
+        found.journal,
+        found.state,
+        plan,
+        launcher,
+        found.last_alive,
+        role,
+        resumed,
+        replaced,
+        secrets,
     )
 
 
-def open_journal(directory: RunDirectory) -> recovery.ReopenedJournal:
+def open_journal(directory: RunDirectory, *, foreign: bool) -> recovery.ReopenedJournal:
     """Open the journal of an interrupted run for writing.
 
     Raises:
+        ForeignRunError: others may have written it, or it belongs to another user.
         UsageError: the run is in progress or has ended, or a cell of the run asks for this.
         JournalError: the journal can't be written, or is damaged.
     """
+    own_runs.require_own(directory, foreign=foreign)
     try:
         found = recovery.reopen(directory.journal)
     except BlockingIOError:
@@ -111,6 +131,54 @@ def open_journal(directory: RunDirectory) -> recovery.ReopenedJournal:
         found.journal.close()
         raise UsageError(f"{directory.id}: {refused}")
     return found
+
+
+def believed_plan(directory: RunDirectory, state: RunState, *, foreign: bool) -> ev.RunStarted:
+    """Return the run's beginning. What it has executed is what this user wants executed.
+
+    Of a run that this account began, the record is what nbrun wrote itself. The record of any other
+    run (a copy, a clone, a run of another machine or user) may say anything: with `foreign`, its
+    sinks, its signing key and its group are those of this user's settings instead.
+
+    Raises:
+        ForeignRunError: this account did not begin the run, and `foreign` was not given.
+        UsageError: this user's settings can't be read.
+    """
+    plan = state.plan
+    if own_runs.has_begun(directory):
+        return plan
+    own = msgspec.structs.replace(plan.policy, **_own_settings(state))
+    if not foreign:
+        raise ForeignRunError(
+            f"{directory.id}: nbrun did not begin this run here, as this user: it is a copy, or it "
+            "began on another machine or with another home folder. Read it first: nbrun log "
+            f"{directory.id}. To act on it: --foreign{_differences(plan.policy, own)}"
+        )
+    return msgspec.structs.replace(plan, policy=own)
+
+
+def _own_settings(state: RunState) -> dict[str, Any]:
+    settings = _load_config(state)
+    return {
+        "forward": settings.forward,
+        "sign": str(settings.sign_key or ""),
+        "group": "",
+    }
+
+
+def _differences(recorded: Policy, own: Policy) -> str:
+    """Return what the record wants executed that this user's settings do not."""
+    words = {
+        "forward its lines to": (shlex.join(recorded.forward), shlex.join(own.forward)),
+        "sign it with": (recorded.sign, own.sign),
+        "share it with the group": (recorded.group, own.group),
+    }
+    told = [
+        f"The record says to {what} {wanted}; your settings say {is_set or 'nothing'}"
+        for what, (wanted, is_set) in words.items()
+        if wanted and wanted != is_set
+    ]
+    return "".join(f". {each}, and that holds" for each in told)
 
 
 def retake_role(state: RunState) -> RunRole | None:
@@ -154,16 +222,39 @@ def _load_config(state: RunState) -> Config:
     return config.load_for(Path(state.plan.runbook))
 
 
-def launcher_for(state: RunState, role: RunRole | None = None) -> KernelLauncher:
-    """Return the launcher of the run's later kernels, which also finds the one it may have."""
+def launcher_for(
+    state: RunState, role: RunRole | None = None, sudo: Sudo | None = None
+) -> KernelLauncher:
+    """Return the launcher of the run's later kernels, which also finds the one it may have.
+
+    Raises:
+        UnprovenKernelError: the record names a process that is not known to be the run's kernel.
+    """
     plan = state.plan
-    return KernelLauncher(
+    launcher = KernelLauncher(
         plan.kernelspec,
         cwd=Path(plan.cwd),
         attended=True,
         generation=state.generation,
         role=role,
+        sudo=sudo,
     )
+    if state.process is not None:
+        launcher.check_running(state.process)
+    return launcher
+
+
+def sudo_for(state: RunState) -> Sudo | None:
+    """Return how a running kernel of the run's role is reached, by this user's own settings.
+
+    Raises:
+        UsageError: nbrun.toml no longer defines the role, or the kernelspec is gone.
+    """
+    role = state.plan.role
+    if role is None or "unix_user" not in role.keys or state.process is None:
+        return None
+    user = _load_config(state).role(role.name).unix_user
+    return Sudo(user, python_for(state.plan.kernelspec)) if user else None
 
 
 # ── the runbook, as recorded and as it is now ────────────────────────────────────────────────

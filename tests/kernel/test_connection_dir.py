@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from nbrun.errors import KernelError
+from nbrun.core.events import KernelProcess
+from nbrun.errors import KernelError, UnprovenKernelError
 from nbrun.kernel import connection_dir
 
 
@@ -100,6 +101,67 @@ def test_sweep_leaves_another_process_with_the_kernels_pid(parent: Path) -> None
     connection_dir.record_pid(folder, os.getpid())
     connection_dir.sweep()
     assert not folder.exists()
+
+
+# ── a kernel that a record names ─────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def kernel(parent: Path) -> Iterator[KernelProcess]:
+    """A process that was started as a kernel, as a record names it."""
+    folder = connection_dir.make()
+    process = start_kernel_in(folder)
+    yield KernelProcess(pid=process.pid, connection_file=str(folder / "kernel.json"))
+    process.kill()
+    process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
+
+
+def test_kernel_that_nbrun_started_is_proven(kernel: KernelProcess) -> None:
+    assert connection_dir.own_kernel(kernel) == Path(kernel.connection_file).parent
+
+
+def _start_later(path: Path) -> None:
+    """Write that the kernel's process was started at another time, or in another boot."""
+    started, boot = path.read_text().split(" ")
+    path.write_text(f"{float(started) + 1} {boot}")
+
+
+@pytest.mark.parametrize(
+    ("forge", "why"),
+    [
+        (lambda folder: folder.chmod(0o750), "others can enter"),
+        (lambda folder: os.chown(folder, 65534, -1), "belongs to"),
+        (lambda folder: (folder / "kernel.pid").unlink(), "does not say that this process is"),
+        (lambda folder: _start_later(folder / "kernel.started"), "does not say that this proc"),
+    ],
+)
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_process_that_nbrun_may_not_have_started_is_refused(
+    kernel: KernelProcess, forge: Callable[[Path], object], why: str
+) -> None:
+    forge(Path(kernel.connection_file).parent)
+    with pytest.raises(UnprovenKernelError, match=why):
+        connection_dir.own_kernel(kernel)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("clone/nbrun-kernel-1-abcd1234", "not in the folder for temporary files"),
+        ("python3", "not named as nbrun names it"),
+    ],
+)
+def test_folder_of_another_name_or_place_is_refused(parent: Path, place: str, why: str) -> None:
+    folder = parent / place
+    folder.mkdir(mode=0o700, parents=True)
+    process = start_kernel_in(folder)
+    claimed = KernelProcess(pid=process.pid, connection_file=str(folder / "kernel.json"))
+    with pytest.raises(UnprovenKernelError, match=why):
+        connection_dir.own_kernel(claimed)
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.parametrize("place", ["/nonexistent", "/tmp/" + "x" * 100])

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UnprovenKernelError
 from nbrun.kernel import runtime_dir
 from nbrun.kernel.connection_dir import make, record_pid, sweep
 from nbrun.system.sudo import Sudo, SudoError
@@ -86,7 +87,11 @@ def test_other_process_with_the_kernels_pid_is_not_signalled(user: Sudo, kept: P
         other.kill()
 
 
-def test_sweep_ends_a_foreign_kernel_that_was_never_ready(user: Sudo) -> None:
+def test_sweep_ends_a_foreign_kernel_that_was_never_ready(
+    user: Sudo, other_users: OtherUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # sudo runs only the Python of an installed kernel
+    monkeypatch.setenv("JUPYTER_PATH", other_users.variables["JUPYTER_PATH"])
     ended = subprocess.Popen(["true"])
     ended.wait()
     made = make()
@@ -102,10 +107,27 @@ def test_sweep_ends_a_foreign_kernel_that_was_never_ready(user: Sudo) -> None:
     assert manager.process.wait(timeout=30) is not None
 
 
+def is_this(_user: str, _python: str) -> bool:
+    return True
+
+
 def test_find_returns_what_create_noted(user: Sudo, tmp_path: Path) -> None:
-    assert runtime_dir.find(tmp_path) == runtime_dir.OwnRuntimeDir(tmp_path)
-    assert runtime_dir.find(tmp_path) == runtime_dir.create(tmp_path, None)
-    assert runtime_dir.create(tmp_path, user) == runtime_dir.find(tmp_path)
+    assert runtime_dir.find(tmp_path, is_this) == runtime_dir.OwnRuntimeDir(tmp_path)
+    assert runtime_dir.find(tmp_path, is_this) == runtime_dir.create(tmp_path, None)
+    assert runtime_dir.create(tmp_path, user) == runtime_dir.find(tmp_path, is_this)
     (tmp_path / "kernel.user").write_text("{}")
     with pytest.raises(KernelError, match=r"kernel.user: can't be read"):
-        runtime_dir.find(tmp_path)
+        runtime_dir.find(tmp_path, is_this)
+
+
+def test_note_decides_neither_program_nor_folder(user: Sudo, tmp_path: Path) -> None:
+    made = runtime_dir.create(tmp_path, user)
+    asked = []
+    with pytest.raises(UnprovenKernelError, match=f"runs as {user.user} by {user.python}"):
+        runtime_dir.find(tmp_path, lambda *named: asked.append(named))  # type: ignore[arg-type]
+    assert asked == [(user.user, user.python)]
+    for folder in ("/home", f"{made.folder}/../../home", f"/tmp/other-{'0' * 16}"):
+        note = msgspec.structs.replace(made, folder=folder)  # type: ignore[type-var]
+        (tmp_path / "kernel.user").write_bytes(msgspec.json.encode(note))
+        with pytest.raises(UnprovenKernelError, match="is not a folder that nbrun makes"):
+            runtime_dir.find(tmp_path, is_this)

@@ -91,7 +91,7 @@ class Desk:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("NBRUN_", "JUPYTER", "IPYTHON"))
-            and name not in ("VISUAL", "COLUMNS", "LINES")
+            and name not in ("VISUAL", "COLUMNS", "LINES", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
         }
         return kept | {
             "HOME": str(self._home),

@@ -99,7 +99,7 @@ def print_seal_status(started: ev.RunStarted, directory: RunDirectory) -> None:
     else:
         status = (
             f"NOT SEALED: signing the end of the record failed; see {directory.log}. "
-            f"To sign it later: nbrun seal {directory.id}"
+            f"To sign it later: nbrun seal {directory.id} --sign {started.policy.sign}"
         )
     print(plain(status), file=sys.stderr)  # noqa: T201
 

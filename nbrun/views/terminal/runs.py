@@ -29,7 +29,8 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     `status`: the outcome; else `running`, `waiting`, `interrupted`, or what is wrong with the run.
     `kernel_alive`: the run was interrupted, and its kernel is still running. `started`: RFC 3339.
-    `duration`: seconds. `off_script` and `duration` are None until the run ends.
+    `duration`: seconds. `off_script` and `duration` are None until the run ends. `owner`: whose
+    run it is, if it is not this user's own; otherwise empty.
     """
 
     run: str
@@ -42,6 +43,7 @@ class ListedRun(msgspec.Struct, frozen=True, kw_only=True):
     off_script: bool | None = None
     kernel_alive: bool = False
     waiting: WaitingRun | None = None
+    owner: str = ""
 
 
 def listing(runs: list[ListedRun], runs_dir: str, *, waiting: bool = False) -> RenderableType:
@@ -67,7 +69,8 @@ class _Listing:
             yield Segment(set_cell_size(plain(run.run), width))
             yield Segment(plain(_status(run)), _style(console, run))
             took = "" if run.duration is None else f" · {phrases.duration(run.duration)}"
-            yield Segment(f"{took}\n")
+            whose = f" · a run of {plain(run.owner)}" if run.owner else ""
+            yield Segment(f"{took}{whose}\n")
             facts = "    " + "  ".join(plain(fact) for fact in _facts(run) if fact)
             if len(facts) * 2 <= options.max_width or cell_len(facts) <= options.max_width:
                 yield Segment(f"{facts}\n", console.get_style("dim"))

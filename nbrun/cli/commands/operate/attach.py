@@ -7,7 +7,7 @@ from nbrun.cli.commands import follow
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.journal import recovery, run_directory, writer
+from nbrun.journal import own_runs, recovery, run_directory, writer
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
@@ -21,11 +21,13 @@ def attach(
     *,
     take_over: bool,
     since_detach: bool,
+    foreign: bool,
     display: DisplayOptions,
 ) -> ExitCode:
     """Show what has happened, and ask for decisions from here on.
 
     Raises:
+        ForeignRunError: the run is another user's, this is root, and `foreign` was not given.
         UsageError: there is no terminal, or the run has ended or was interrupted.
         RefusedAttachError: another operator is attached.
     """
@@ -33,6 +35,7 @@ def attach(
         raise UsageError("attach asks questions, and there is no terminal: use nbrun watch")
     standard_streams.continue_without_stdout(STDOUT_LOST)
     directory = run_directory.find(config.runs_dir(runs_dir), run)
+    own_runs.require_said(directory, foreign=foreign)
     show_from = _last_detach(directory) if since_detach else 0
     try:
         client = SocketClient(directory, "take_over" if take_over else "operate")

@@ -7,28 +7,32 @@ from nbrun import config
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError
-from nbrun.journal import run_directory, writer
+from nbrun.journal import own_runs, run_directory, writer
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
 from nbrun.views.text.sanitize import plain
 
 
-def cancel(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
+def cancel(run: str, runs_dir: Path | None, *, reason: str, foreign: bool = False) -> ExitCode:
     """End the run as cancelled: interrupt the running step, and shut down the kernel.
 
     Raises:
+        ForeignRunError: the run is another user's, or this user did not begin it; not with
+            `foreign`.
         UsageError: the run has ended already.
         NbrunError: the run's supervisor did not cancel it.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
+    own_runs.require_said(directory, foreign=foreign)
     try:
         client = SocketClient(directory, "follow")
     except NoSupervisorError:
+        own_runs.require_own(directory, foreign=foreign)
         if writer.is_locked(directory.journal):
             raise
         from nbrun.supervisor.offline_cancel import cancel_interrupted
 
-        cancel_interrupted(directory, reason)
+        cancel_interrupted(directory, reason, foreign=foreign)
         print(plain(f"{directory.id}: cancelled"))  # noqa: T201
         return ExitCode.COMPLETED
     return _cancel_through_supervisor(directory, client, reason)

@@ -15,7 +15,7 @@ from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.journal import recovery, run_directory
+from nbrun.journal import own_runs, recovery, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.runbook.parameters import sources
 from nbrun.runbook.parameters.types import RawValue
@@ -40,6 +40,7 @@ def resume(
     assignments: tuple[str, ...] = (),
     new_runbook: bool,
     reason: str,
+    foreign: bool,
     display: DisplayOptions,
 ) -> ExitCode:
     """Show the state of the run, and continue the run on this terminal.
@@ -47,6 +48,7 @@ def resume(
     `assignments` are the secrets of the run, given again as `NAME=@SOURCE`.
 
     Raises:
+        ForeignRunError: the run is another user's, and `foreign` was not given.
         UsageError: there is no terminal, or the run is in progress or has ended.
         ParameterError: a secret is refused, or can't be read from its source.
         DeclinedError: the run can't be continued; nothing was changed.
@@ -55,6 +57,7 @@ def resume(
         raise UsageError("resume asks questions, and there is no terminal")
     standard_streams.continue_without_stdout(STDOUT_LOST)
     directory = run_directory.find(config.runs_dir(runs_dir), run)
+    own_runs.require_own(directory, foreign=foreign)
     recovery.record_interruption(directory.journal)
     records = list(JournalReader(directory.journal))
     state = fold(record.event for record in records)
@@ -64,6 +67,7 @@ def resume(
         directory=directory.path,
         new_runbook=new_runbook,
         reason=reason,
+        foreign=foreign,
         given=_collect_secrets(state, assignments, Prompts(plain=display.plain)),
     )
     supervisor = spawn()

@@ -12,7 +12,7 @@ from nbrun import config
 from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, JournalError, NbrunError
-from nbrun.journal import run_directory
+from nbrun.journal import own_runs, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.summary import ends_with_output, read_start_and_end
@@ -48,6 +48,7 @@ def _summarize(directory: RunDirectory) -> ListedRun:
         return ListedRun(run=directory.id, status="never began")
     line = ListedRun(
         run=directory.id,
+        owner=own_runs.owner_of(directory),
         runbook=began.runbook.rpartition("/")[2],
         parameters=began.parameters,
         operator=began.operator.name,
@@ -97,6 +98,8 @@ def _interrupted(directory: RunDirectory, line: ListedRun) -> ListedRun:
     from nbrun.core.reducer import fold
     from nbrun.system import processes
 
+    if line.owner:  # what another user's record says of processes may be anything
+        return msgspec.structs.replace(line, status="interrupted")
     state = fold(record.event for record in JournalReader(directory.journal))
     alive = state.process is not None and processes.is_kernel(state.process)
     return msgspec.structs.replace(line, status="interrupted", kernel_alive=alive)

@@ -42,6 +42,7 @@ def test_ended_run_is_listed_with_all_fields(keep, tale, listed):
             "off_script": True,
             "kernel_alive": False,
             "waiting": None,
+            "owner": "",
         }
     ]
 

@@ -41,7 +41,9 @@ def test_seal_signs_once_with_the_key_of_the_run(runs_dir: Path, tmp_path: Path,
     before = made.verify()
     assert before.standing is Standing.BROKEN
     assert "nbrun seal" in before.why
-    told = seal(RUN, runs_dir, None)
+    with pytest.raises(UsageError, match=f"name one with --sign. The record says {key}"):
+        seal(RUN, runs_dir, None)  # what a record names is not used: anybody can make a record
+    told = seal(RUN, runs_dir, key)
     assert told.startswith(f"{RUN} was sealed later, at 20")
     assert ssh_signatures.fingerprint(key) in told
     signers = allow(tmp_path / "signers", ("ops@example.com", key))
