@@ -19,6 +19,7 @@ from nbrun.errors import KernelError, UnprovenKernelError
 from nbrun.system.files import open_regular
 from nbrun.system.processes import ProcessHandle
 from nbrun.system.sudo import Sudo, SudoError, shared_temp_dir
+from nbrun.system.sudo_helper import end_of
 
 CONNECTION_FILE = "kernel.json"
 _OUTPUT_FILE = "output"
@@ -51,7 +52,7 @@ class RuntimeDir(Protocol):
         """Return a handle of the kernel's process."""
 
     def clear(self, pid: int) -> bytes:
-        """Kill the kernel's process if it is alive, and return what it wrote to its output.
+        """Kill the kernel's process if it is alive, and return the end of what it wrote.
 
         Another user's directory is removed.
         """
@@ -91,7 +92,7 @@ class OwnRuntimeDir:
         return ProcessHandle(pid)
 
     def clear(self, pid: int) -> bytes:  # noqa: ARG002  Jupyter's manager has killed it
-        return (self.path / _OUTPUT_FILE).read_bytes()
+        return _printed(*end_of(self.path / _OUTPUT_FILE))
 
 
 class OtherUserRuntimeDir(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,11 +149,19 @@ class OtherUserRuntimeDir(msgspec.Struct, frozen=True, kw_only=True):
 
     def clear(self, pid: int) -> bytes:
         answer = self._sudo.ask("clear", folder=self.folder, pid=pid)
-        return str(answer["output"]).encode("latin-1")
+        return _printed(answer["output"].encode("latin-1", "replace"), answer["left_out"])
 
     @property
     def _sudo(self) -> Sudo:
         return Sudo(self.user, self.python)
+
+
+def _printed(end: bytes, left_out: int) -> bytes:
+    """Return the end of a process's output: whole lines, because a cut secret is not redacted."""
+    if left_out <= 0:
+        return end
+    note = f"(the first {left_out:,} bytes are not kept, nor the rest of that line)\n"
+    return note.encode() + end.partition(b"\n")[2]
 
 
 def create(kept: Path, sudo: Sudo | None) -> OwnRuntimeDir | OtherUserRuntimeDir:

@@ -9,13 +9,15 @@ need not have.
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict  # noqa: UP035  that user's Python may be an old one
+from typing import Any, Callable, Dict, Tuple  # noqa: UP035  that user's Python may be an old one
 
 _STATUS, _OUTPUT = "status", "output"
+_MOST = 2**20  # bytes of a file in the kernel's directory, where the kernel can write what it likes
 _STATUS_TIMEOUT = 5.0  # seconds for the parent of an ended kernel to write its exit status
 
 Request = Dict[str, Any]  # noqa: UP006
@@ -76,7 +78,7 @@ def write(request: Request) -> Request:
 def read(request: Request) -> Request:
     """Return the texts of those of the files `names` that exist."""
     paths = [Path(request["folder"], name) for name in request["names"]]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
+    texts = {path.name: end_of(path)[0].decode("utf-8") for path in paths if path.exists()}
     return {"files": texts}
 
 
@@ -93,7 +95,7 @@ def status(request: Request) -> Request:
     deadline = time.monotonic() + _STATUS_TIMEOUT
     while path.parent.is_dir() and time.monotonic() < deadline:
         if path.exists():
-            return {"status": int(path.read_text(encoding="ascii"))}
+            return {"status": int(end_of(path)[0])}
         time.sleep(0.01)
     return {"status": None}
 
@@ -101,16 +103,35 @@ def status(request: Request) -> Request:
 def clear(request: Request) -> Request:
     """Kill the kernel if it is alive, remove its directory, and return its stdout and stderr.
 
-    The output is text with one character for each byte.
+    The output is text with one character for each byte: its end, if it is long. `left_out` counts
+    the bytes before.
     """
     if _is_kernel_alive(request):
         os.killpg(os.getpgid(request["pid"]), 9)
-    try:
-        output = Path(request["folder"], _OUTPUT).read_bytes().decode("latin-1")
-    except FileNotFoundError:
-        output = ""
+    output, left_out = end_of(Path(request["folder"], _OUTPUT))
     shutil.rmtree(request["folder"], ignore_errors=True)
-    return {"output": output}
+    return {"output": output.decode("latin-1"), "left_out": left_out}
+
+
+def end_of(path: Path) -> Tuple[bytes, int]:  # noqa: UP006
+    """Return the last bytes of a file, at most _MOST, and how many are before them.
+
+    What is not a regular file is empty: a pipe would never end.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b"", 0
+    try:
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            return b"", 0
+        left_out = max(0, about.st_size - _MOST)
+        os.lseek(fd, left_out, os.SEEK_SET)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(_MOST), left_out
+    finally:
+        os.close(fd)
 
 
 def _is_kernel_alive(request: Request) -> bool:
