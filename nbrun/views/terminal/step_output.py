@@ -68,11 +68,15 @@ class StepOutput:
             (self._live or self._streamed).take(event)
         self._widgets_changed(changed)
 
-    def take_late(self, event: ev.Output, of: str) -> None:
-        """Print output of an ended attempt, `of` a step."""
+    def take_late(self, event: ev.Output, of: str, rest: str) -> None:
+        """Print output of an ended attempt, `of` a step. `rest`: see `begin`."""
         self._widgets.take(event)
         self._streamed.end_line()
         self._put(line(f"late output of {of}:", "dim"))
+        if self._buffered:
+            shown = self._draw(event.output, self._display)
+            self._put(replace(self._limit, rest=rest).limit(shown))
+            return
         self._streamed.take(event)
         self._streamed.end_line()
 

@@ -169,7 +169,7 @@ class TerminalView:
     def _attempt_started(self, state: RunState, event: ev.AttemptStarted, at: str) -> None:
         self._put(*self._header.attempt(state, event, at))
         self._running, self._began = title(state, event), self._now()
-        self._output.begin(rest=f"nbrun log {self._run} --step {event.step}")
+        self._output.begin(self._whole_output_of(event.step))
         self._start_live()
 
     def _show_output(self, state: RunState, event: ev.Output) -> None:
@@ -180,9 +180,14 @@ class TerminalView:
         if not self._with_output:
             return
         if event.late:
-            self._output.take_late(event, phrases.step(state, event.step))
+            name = phrases.step(state, event.step)
+            self._output.take_late(event, name, self._whole_output_of(event.step))
         else:
             self._output.take(event)
+
+    def _whole_output_of(self, step: str) -> str:
+        """Return the command that shows all that a step printed."""
+        return f"nbrun log {self._run} --step {step}"
 
     def _output_changed(self, _state: RunState, event: OutputChange, _at: str) -> None:
         if self._with_output:

@@ -277,6 +277,15 @@ def test_late_output_names_its_step():
     assert lines[where + 1] == "from a thread"
 
 
+def test_late_output_is_limited_and_named_as_its_own_steps():
+    tale = plan().attempt("a").begin("b")
+    tale.output(stream("x" * 3_000_000), step="a", attempt=1, late=True).end()
+    text = shown(tale, width=100, display=DisplayOptions(max_lines=10))
+    assert "… 29,990 of 30,000 lines left out here" in text
+    assert "--step a" in text
+    assert text.count("x" * 50) < 30
+
+
 def test_output_can_be_hidden():
     tale = plan().attempt("a", stream("noise\n"), display(text_plain="more noise"))
     text = shown(tale, output=False)
