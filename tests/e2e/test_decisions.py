@@ -270,3 +270,17 @@ def test_strict_run_refuses_to_leave_the_script(desk: Desk) -> None:
     assert desk.decisions() == [("cancel", "")]
     assert desk.deviations() == []
     assert not desk.finish().off_script
+
+
+def test_editor_that_saves_latin_1_leaves_the_operator_at_the_prompt(desk: Desk) -> None:
+    desk.book(code("1/0", id="one"))
+    desk.editor_does(r"s/.*/# caf\xe9/")
+    terminal = desk.start()
+    terminal.answer("step 1>", "e")
+    terminal.until("line 1 is not UTF-8 (byte 0xe9): save it as UTF-8")
+    desk.editor_does(r"c\print('mended')")
+    terminal.answer("step 1>", "e")
+    terminal.answer("run this? [y/N]", "y")
+    terminal.answer("reason (Enter for none, Ctrl-C to go back):", "")
+    assert terminal.wait() == 3
+    assert desk.attempts() == [("one", 1, "error"), ("one", 2, "ok")]

@@ -1,8 +1,6 @@
 """The dialogue at a stop: from the menu to a decision, with its confirmation and its reason."""
 
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import msgspec
 from rich.columns import Columns
@@ -18,7 +16,7 @@ from nbrun.core.planner import needs_confirmation, step_label, target_step
 from nbrun.core.proposals import required_approval
 from nbrun.core.state import RunState
 from nbrun.views.render.source import highlight
-from nbrun.views.terminal import menu, replay
+from nbrun.views.terminal import editor, menu, replay
 from nbrun.views.terminal.menu import Selection
 from nbrun.views.terminal.typed_lines.keyboard import Keyboard
 from nbrun.views.terminal.typed_lines.question import PollUpdates, Question
@@ -59,7 +57,7 @@ class Dialogue:
         self._watch = watch
         self._records = records
         self._display = display
-        self._drafts: dict[str, str] = {}
+        self._drafts: dict[str, bytes] = {}  # as the editor saved them
         self._ends = 0
 
     # ── the three questions ──────────────────────────────────────────────────────────────────
@@ -211,27 +209,22 @@ class Dialogue:
         The source is the draft of the next edit of `key` until a decision is made, so that it is
         not lost if the kernel dies meanwhile or the operator presses a wrong key.
         """
-        source = self._open_editor(self._drafts.get(key, before), state)
-        if source is None or not source.strip() or source == before:
-            self._print("nothing was changed")
+        edited = editor.edit(self._drafts.get(key, editor.to_bytes(before)), _suffix(state))
+        try:
+            source = editor.to_source(edited.content)
+        except ValueError as error:
+            self._drafts[key] = edited.content
+            self._print(f"{edited.problem or error}. The next edit starts from what was saved")
             return None
-        self._drafts[key] = source
+        if source.strip() and source != before:
+            self._drafts[key] = edited.content
+        if edited.problem or not source.strip() or source == before:
+            self._print(edited.problem or "nothing was changed")
+            if edited.came_at_once and not edited.problem:
+                self._print(editor.hint_to_wait())
+            return None
         self._show(highlight(unified_diff(before, source), "diff"))
         return source if self._confirm("run this?", poll) else None
-
-    def _open_editor(self, source: str, state: RunState) -> str | None:
-        """Return `source` as saved by $VISUAL, $EDITOR or the default editor; None if not saved."""
-        import click
-
-        info = state.kernel_info.language_info if state.kernel_info else {}
-        suffix = str(info.get("file_extension") or ".txt")
-        try:
-            with _ctrl_c_left_to_editor():
-                edited = click.edit(source + "\n", extension=suffix)
-        except click.ClickException as error:
-            self._print(f"{error.format_message()}: set EDITOR to the editor you want")
-            return None
-        return source if edited is None else edited.rstrip("\n")
 
     # ── viewing ──────────────────────────────────────────────────────────────────────────────
 
@@ -290,11 +283,7 @@ def _steps_left(state: RunState) -> list[tuple[str, str]]:
     ] or [("nothing", "every step was passed")]
 
 
-@contextmanager
-def _ctrl_c_left_to_editor() -> Iterator[None]:
-    """Ignore Ctrl-C. Unlike SIG_IGN, a handler is not inherited by the editor."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _suffix(state: RunState) -> str:
+    """Return the suffix of a file in the kernel's language."""
+    info = state.kernel_info.language_info if state.kernel_info else {}
+    return str(info.get("file_extension") or ".txt")

@@ -231,6 +231,8 @@ def test_unchanged_edit_runs_nothing(monkeypatch):
     said = Conversation(failed(), "e", "retry", "")
     assert said.stop() == decisions.Retry()
     assert "nothing was changed" in said.text
+    assert "returned at once" in said.text
+    assert "code --wait" in said.text
 
 
 def test_missing_editor_is_reported_and_asked_again(monkeypatch):
@@ -239,6 +241,29 @@ def test_missing_editor_is_reported_and_asked_again(monkeypatch):
     said = Conversation(failed(), "e", "retry", "")
     assert said.stop() == decisions.Retry()
     assert "set EDITOR" in said.text
+
+
+def test_edit_that_is_no_utf8_stays_at_the_prompt_and_is_kept(monkeypatch, tmp_path):
+    program = tmp_path / "editor"
+    program.write_text(
+        '#!/bin/sh\nif grep -aq "caf" "$1"; then printf \'b("done")\\n\' >"$1"; '
+        "else printf '# caf\\351\\n' >\"$1\"; fi\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", str(program))
+    said = Conversation(failed(), "e", "e", "y", "")
+    assert said.stop() == decisions.Edit(source='b("done")')
+    assert "line 1 is not UTF-8 (byte 0xe9)" in said.text
+
+
+def test_editor_that_fails_after_saving_runs_nothing_and_keeps_the_text(monkeypatch):
+    monkeypatch.delenv("VISUAL", raising=False)
+    twice = 'echo "# more" >>"$0"; test $(grep -c more "$0") = 2'
+    monkeypatch.setenv("EDITOR", f"sh -c '{twice}'")
+    said = Conversation(failed(), "e", "e", "y", "")
+    assert said.stop() == decisions.Edit(source="a()\n# more\n# more")
+    assert "sh ended with exit code 1: nothing is run" in said.text
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────
