@@ -27,13 +27,17 @@ def notebook_saver(
         records = _share_plan(plan, JournalReader(directory.journal))
         try:
             digest = notebook.save(path, notebook.chunks(records, ending), directory.allow_readers)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  no output of a cell may end the run
             with directory.log.open("a") as log:
-                log.write(f"{path}: the output notebook can't be written: {error}\n")
+                log.write(f"{path}: the output notebook can't be written: {_cause(error)}\n")
             return None
         return digest
 
     return save
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, OSError) else repr(error)
 
 
 def _share_plan(plan: ev.RunStarted, records: Iterable[Record]) -> Iterator[Record]:

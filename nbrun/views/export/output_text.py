@@ -4,25 +4,24 @@ import json
 from typing import Any
 
 from nbrun.views.render import charts, html, latex
+from nbrun.views.render.guard import describe_failure, guarded, plain_form
 from nbrun.views.render.mime import ACTIVE_HTML, describe_data
-from nbrun.views.render.nbformat_text import join, truncate, without_bare_repr
+from nbrun.views.render.nbformat_text import join, without_bare_repr
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.render.traceback import shorten
 from nbrun.views.text.sanitize import visible
-
-_MAX_DUMP = 2_000  # characters of JSON
 
 
 def output_text(output: dict[str, Any], elsewhere: str) -> str:
     """Return an output as text that is safe to show.
 
-    `elsewhere` is the command that shows what text can't, such as a picture. Never raises: a
-    malformed output becomes its JSON, cut at 2,000 characters.
+    `elsewhere` is the command that shows what text can't, such as a picture. Never raises: see
+    `guard`.
     """
-    try:
-        return _text(output, elsewhere)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-        return visible(truncate(json.dumps(output, default=repr), _MAX_DUMP))
+    return guarded(
+        lambda: _text(output, elsewhere),
+        lambda why: f"{plain_form(output)}\n{describe_failure(why)}",
+    )
 
 
 def _text(output: dict[str, Any], elsewhere: str) -> str:

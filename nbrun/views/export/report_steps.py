@@ -6,9 +6,9 @@ from typing import Any
 from nbrun.core.model import Narration
 from nbrun.core.planner import step_label
 from nbrun.views.export.account import AttemptAccount, RunAccount, StepAccount
+from nbrun.views.export.worddiff import word_diff
 from nbrun.views.render import safe_html
 from nbrun.views.render.traceback import error_location, source_line
-from nbrun.views.render.worddiff import word_diff
 from nbrun.views.text import phrases
 from nbrun.views.text.sanitize import visible_source
 

@@ -37,7 +37,8 @@ _ANY_MIME_PREFIX = tuple(_MIME_PREFIXES.values())
 _NAMES: dict[Kind, str] = {"plotly": "plotly", "vega": "Vega"}
 _VEGA_LITE = "application/vnd.vegalite.v6+json"
 # The call in altair's HTML: `(function(spec, embedOpt){…})({…}, {"mode": …});`
-_ALTAIR_CALL = re.compile(r"\(function\(spec, embedOpt\)\s*\{.*?\}\)\((?=\{)", re.S)
+_ALTAIR_FUNCTION = re.compile(r"\(function\(spec, embedOpt\)\s*+\{")
+_ALTAIR_ARGUMENTS = "})({"
 
 _FRAME = re.compile(r'^<iframe class="chart" data-library="(\w+)"')
 
@@ -61,11 +62,12 @@ def restore_figures(data: dict[str, Any]) -> dict[str, Any]:
     text = "".join(source) if isinstance(source, list) else source
     if not isinstance(text, str) or "vega-embed" not in text:
         return data
-    call = _ALTAIR_CALL.search(text)
-    if call is None:
+    function = _ALTAIR_FUNCTION.search(text)
+    arguments = text.find(_ALTAIR_ARGUMENTS, function.end()) if function else -1
+    if arguments < 0:
         return data
     try:
-        spec, _ = json.JSONDecoder().raw_decode(text, call.end())
+        spec, _ = json.JSONDecoder().raw_decode(text, arguments + len(_ALTAIR_ARGUMENTS) - 1)
     except (ValueError, RecursionError):
         return data
     return {_VEGA_LITE: spec, **data}

@@ -23,7 +23,7 @@ _NUMBER = re.compile(
     r"|[-+−]?\.\d+|[-+]?(?:inf|nan)|NaN|NaT|None|<NA>|-|—|",
     re.I,
 )
-_DECIMAL = re.compile(r"[-+−]?[\d,]*\.?\d*")
+_DECIMAL = re.compile(r"[-+−]?[\d,]*+\.?\d*+")
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class TableView:
             for column in range(area.left, area.right)
         }
         self._columns = max((area.right for area in self._areas), default=0)
+        self._body = self._cells_by_column()
         self._alignments = [self._alignment(column) for column in range(self._columns)]
         self._fractions = [self._fraction_width(column) for column in range(self._columns)]
         self._rows = _visible_rows(len(table.rows), table.header_rows, max_rows)
@@ -89,18 +90,16 @@ class TableView:
 
     # ── columns ──────────────────────────────────────────────────────────────────────────────
 
-    def _body(self, column: int) -> list[TableCell]:
-        """Return the cells below the head that occupy this column and no other."""
-        return [
-            area.cell
-            for area in self._areas
-            if area.left == column
-            and area.right == column + 1
-            and area.top >= self._table.header_rows
-        ]
+    def _cells_by_column(self) -> list[list[TableCell]]:
+        """Return, for each column, the cells below the head that occupy no other column."""
+        found: list[list[TableCell]] = [[] for _ in range(self._columns)]
+        for area in self._areas:
+            if area.right == area.left + 1 and area.top >= self._table.header_rows:
+                found[area.left].append(area.cell)
+        return found
 
     def _alignment(self, column: int) -> str:
-        cells = [cell for cell in self._body(column) if not cell.header]
+        cells = [cell for cell in self._body[column] if not cell.header]
         texts = [cell.text for cell in cells if cell.text]
         return "right" if texts and all(map(_NUMBER.fullmatch, texts)) else "left"
 
@@ -108,7 +107,7 @@ class TableView:
         """Return the most characters from the decimal point on, or 0 unless all are decimals."""
         if self._alignments[column] != "right":
             return 0
-        texts = [cell.text for cell in self._body(column) if re.search(r"\d", cell.text)]
+        texts = [cell.text for cell in self._body[column] if re.search(r"\d", cell.text)]
         if not all(map(_DECIMAL.fullmatch, texts)):
             return 0
         return max((len(_after_point(text)) for text in texts), default=0)
@@ -127,7 +126,10 @@ class TableView:
         Columns are left out, from the middle, if the shrunken columns do not fit. A number is never
         broken over two lines, where it could be misread.
         """
-        natural = self._natural_widths()
+        # A column is never wider than the terminal. Shrinking a long one step by step takes long.
+        natural = {
+            column: min(width, max_width) for column, width in self._natural_widths().items()
+        }
         least = {
             column: width if self._alignments[column] == "right" else min(width, _MIN_TEXT_WIDTH)
             for column, width in natural.items()

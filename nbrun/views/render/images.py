@@ -1,8 +1,8 @@
-"""Images on a terminal. The only importer of textual-image, Pillow and resvg.
+"""Images on a terminal. The only importer of textual-image.
 
 The terminal is asked for kitty's graphics protocol, sixels or iTerm's inline images. If it has none
 of these, half-block characters show two pixels each. The extra `nbrun-cli[images]` installs the
-libraries.
+libraries. A child process decodes what the kernel sent (see `native`).
 """
 
 import base64
@@ -10,7 +10,6 @@ import fcntl
 import importlib.util
 import io
 import os
-import re
 import struct
 import sys
 import termios
@@ -23,18 +22,15 @@ from rich.control import Control
 from rich.segment import ControlType, Segment
 
 from nbrun.views.render import terminal_query
+from nbrun.views.render.native import pictures, process
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PIXELS = 40_000_000  # of a decoded image: a small file can hold one that fills the memory
 _MAX_BASE64 = 40_000_000  # characters
 _MAX_SVG = 4_000_000  # characters
 _MAX_COLUMNS = 100
 _MAX_ROWS = 30
-_SVG_WIDTH = 800  # pixels
-_FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
-_EXTERNAL_HREF = re.compile(r"""(\s(?:[\w.-]+:)?href\s*=\s*)(["'])(?!#|data:)[^"']*\2""", re.I)
 _ZERO_WIDTH = [(ControlType.CURSOR_FORWARD, 0)]  # tells rich that a segment takes no columns
 
 _KITTY_QUERY = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # asks about one pixel, shows none
@@ -51,42 +47,27 @@ def render(mime: str, content: str) -> "TerminalImage | None":
     """Return an image of a mime bundle for rich to print, or None if it cannot be drawn.
 
     `content` is the source of an SVG, or the image file in base64.
+
+    Raises:
+        NativeError: the decoder crashed, or took too much time or memory.
     """
-    if not is_available():
+    is_svg = mime == "image/svg+xml"
+    if not is_available() or len(content) > (_MAX_SVG if is_svg else _MAX_BASE64):
         return None
     try:
-        image = _from_svg(content) if mime == "image/svg+xml" else _from_base64(content)
-    except Exception:  # noqa: BLE001  a decoder may raise anything; the caller describes the image
+        if is_svg:
+            result = process.call("svg", content.encode("utf-8", "surrogatepass"))
+        else:
+            result = process.call("picture", base64.b64decode(content))
+        return TerminalImage(_image(result))
+    except (process.RefusedError, ValueError):  # the caller describes the image
         return None
-    return TerminalImage(image)
 
 
-def _from_base64(content: str) -> "Image":
-    if len(content) > _MAX_BASE64:
-        raise ValueError("too long")
-    return _open(base64.b64decode(content))
-
-
-def _from_svg(source: str) -> "Image":
-    """Rasterize an SVG. References to anything outside of it, such as local files, are removed."""
-    import resvg_py
-
-    if len(source) > _MAX_SVG or "<!ENTITY" in source.upper():
-        raise ValueError("too long, or defines entities")
-    self_contained = _EXTERNAL_HREF.sub(r"\1\2\2", source)
-    return _open(bytes(resvg_py.svg_to_bytes(svg_string=self_contained, width=_SVG_WIDTH)))
-
-
-def _open(data: bytes) -> "Image":
-    """Decode the first frame, on white: plots are made for paper."""
+def _image(result: bytes) -> "Image":
     from PIL import Image
 
-    image = Image.open(io.BytesIO(data), formats=_FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError("too large")
-    frame = image.convert("RGBA")
-    paper = Image.new("RGBA", frame.size, "white")
-    return Image.alpha_composite(paper, frame).convert("RGB")
+    return Image.frombytes("RGB", *pictures.read_pixels(result))
 
 
 class TerminalImage:

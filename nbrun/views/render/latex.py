@@ -1,5 +1,6 @@
 """LaTeX as Unicode text. The only importer of pylatexenc."""
 
+import logging
 import re
 
 _MAX_CHARACTERS = 20_000  # the parser's time grows faster than its input
@@ -27,6 +28,8 @@ def to_unicode(source: str) -> str:
         return source
     from pylatexenc.latex2text import LatexNodes2Text
 
+    # Its warnings about what it can't convert would be printed onto the operator's screen.
+    logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
     converter = LatexNodes2Text(math_mode="text", fill_text=False, strict_latex_spaces=False)
     converted = str(converter.latex_to_text(_replace_scripts(source)))
     lines = [re.sub(r"(?<=\S) {2,}", " ", line).rstrip() for line in converted.split("\n")]

@@ -1,7 +1,7 @@
 """A Jupyter output or Markdown cell as a rich renderable that is safe to print on a terminal.
 
-Outputs have the form of nbformat 4 (nbformat.readthedocs.io, "The Notebook file format"). A
-malformed output is shown as JSON: a view never hides an output and never fails on one.
+Outputs have the form of nbformat 4 (nbformat.readthedocs.io, "The Notebook file format"). A view
+never hides an output and never fails on one: `guard` has the plain form of what can't be drawn.
 """
 
 import base64
@@ -9,13 +9,13 @@ import json
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nbrun.views.render import charts, html, images, latex, traceback
+from nbrun.views.render import charts, guard, html, images, latex, traceback
 from nbrun.views.render.html_table import MAX_ROWS, TableView
 from nbrun.views.render.json_tree import render_json
 from nbrun.views.render.nbformat_text import join, truncate, without_bare_repr
@@ -23,7 +23,6 @@ from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain, visible
 
-_MAX_DUMP = 2_000  # characters of JSON
 _IMAGE_HEAD = 400_000  # characters of base64: metadata may come before a JPEG's size
 ACTIVE_HTML = re.compile(r"<(script|style|iframe|object|embed|canvas|svg|img)\b", re.I)
 _DEFAULTS = DisplayOptions()
@@ -34,20 +33,29 @@ def render_output(
 ) -> RenderableType:
     """Return a renderable of one nbformat output dict.
 
-    `record_hint` says where the reader finds an output that a terminal cannot show. Never raises: a
-    malformed output is shown as JSON, cut at 2,000 characters.
+    `record_hint` says where the reader finds an output that a terminal cannot show. Neither this
+    function nor the renderable raises: see `guard`.
     """
-    try:
-        return _output(output, record_hint, display)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-        return Text(visible(_dump(output)))
+    fallback = partial(guard.plain_text, output)
+    shown = guard.guarded(lambda: _output(output, record_hint, display), fallback)
+    return shown if isinstance(shown, Text) else guard.Guarded(shown, fallback)
 
 
 def render_markdown(source: str) -> RenderableType:
     """Return a renderable of a Markdown cell, without active links or concealed text."""
+    return guard.guarded(lambda: _guarded_markdown(source), partial(_plain_markdown, source))
+
+
+def _guarded_markdown(source: str) -> RenderableType:
     from nbrun.views.render.markdown import TerminalMarkdown  # slow to import
 
-    return TerminalMarkdown(visible(source))
+    if len(source) > guard.MAX_MARKDOWN:
+        raise ValueError(f"it has more than {guard.MAX_MARKDOWN:,} characters")
+    return guard.Guarded(TerminalMarkdown(visible(source)), partial(_plain_markdown, source))
+
+
+def _plain_markdown(source: str, why: str) -> RenderableType:
+    return Text(visible(source)).append(f"\n{guard.describe_failure(why)}", "dim")
 
 
 def _output(output: dict[str, Any], hint: str, display: DisplayOptions) -> RenderableType:
@@ -160,14 +168,6 @@ RENDERERS: tuple[tuple[str, Renderer | None], ...] = (
     ("text/*", lambda value, _mime, _display: screen_text(join(value))),
     ("*", None),
 )
-
-
-def _dump(output: Any) -> str:
-    try:
-        text = json.dumps(output, ensure_ascii=False, default=repr)
-    except (TypeError, ValueError, RecursionError):
-        text = f"an output that can't be shown: {type(output).__name__}"
-    return truncate(text, _MAX_DUMP)
 
 
 def _pixels(content: str) -> str:

@@ -1,4 +1,4 @@
-"""Sanitized HTML of outputs, Markdown and sources, for the report. The only importer of nh3.
+"""Sanitized HTML of outputs, Markdown and sources, for the report.
 
 A kernel's HTML is reduced to text, tables, links and embedded images. It keeps no script, form or
 frame, no style that could cover the page, and nothing that a browser would load from elsewhere.
@@ -16,57 +16,18 @@ from typing import Any
 from rich.console import Console
 
 from nbrun.views.render import charts, latex, mathml, traceback
+from nbrun.views.render.guard import MAX_MARKDOWN, describe_failure, guarded, plain_form
 from nbrun.views.render.html import limit_nesting, name_external
 from nbrun.views.render.lexers import find_lexer
+from nbrun.views.render.native import process, sanitizer
 from nbrun.views.render.nbformat_text import join, without_bare_repr
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.sanitize import visible, visible_source
 
 MAX_CHARACTERS = 200_000  # of one text: browsers scroll longer ones badly, and the journal has all
 _MAX_HTML = 5_000_000  # characters of an HTML output that are read
+_MAX_CLEANED_HERE = 50_000  # characters of HTML; more are sanitized in the child process
 _MAX_UNFOLDED_LINES = 40  # a longer output is folded away
-
-_TEXT_TAGS = """
-a abbr b blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption
-figure h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary
-sup table tbody td tfoot th thead time tr u ul var
-"""
-_TAGS = set(_TEXT_TAGS.split())
-_DROPPED = {"script", "style", "template", "title", "noscript", "svg", "math", "textarea"}
-_ATTRIBUTES = {
-    "*": {"title", "lang", "dir"},
-    "a": {"href"},
-    "img": {"src", "alt", "width", "height"},
-    "td": {"colspan", "rowspan", "style"},
-    "th": {"colspan", "rowspan", "scope", "style"},
-    "tr": {"style"},
-    "ol": {"start"},
-    "details": {"open"},
-}
-# MathML Core, without the elements that load, link, hide (`mphantom`) or run (`maction`).
-_MATH = """
-math mfrac mi mn mo mover mroot mrow mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr
-munder munderover
-"""
-_MATH_TAGS = set(_MATH.split())
-_MATH_ATTRIBUTES = {
-    "math": {"display"},
-    "mfrac": {"linethickness"},
-    "mi": {"mathvariant"},
-    "mo": {"accent", "fence", "form", "largeop", "maxsize", "minsize", "movablelimits", "stretchy"},
-    "mover": {"accent"},
-    "mspace": {"width"},
-    "mstyle": {"displaystyle", "scriptlevel"},
-    "mtable": {"columnalign", "columnlines", "columnspacing", "displaystyle", "rowlines"},
-    "mtd": {"columnalign", "columnspan"},
-    "munder": {"accentunder"},
-}
-# Keywords, and lengths too small to move anything far from its line.
-_MATH_VALUE = re.compile(
-    r"(?:(?:[a-z-]{1,24}|-?[0-9]{1,2}(?:\.[0-9]{1,4})?(?:em|ex|pt)?)(?: |$)){1,12}"
-)
-_STYLES = {"text-align", "font-weight", "font-style"}
-_EMBEDDED_IMAGE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.I)
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/=]")
 
@@ -75,27 +36,15 @@ def clean(source: str) -> str:
     """Return untrusted HTML with nothing but harmless tags, attributes and links.
 
     A picture or frame that a browser would load from elsewhere becomes text that names its address.
+
+    Raises:
+        NativeError: a long page could not be cleaned in time.
     """
-    import nh3
-
-    return nh3.clean(
-        name_external(limit_nesting(source)),
-        tags=_TAGS,
-        clean_content_tags=_DROPPED,
-        attributes=_ATTRIBUTES,
-        attribute_filter=_filter_attribute,
-        url_schemes={"http", "https", "mailto", "data"},
-        filter_style_properties=_STYLES,
-        link_rel="noopener noreferrer",
-    )
-
-
-def _filter_attribute(tag: str, name: str, value: str) -> str | None:
-    if (tag, name) == ("img", "src"):
-        return value if _EMBEDDED_IMAGE.fullmatch(value.strip()) else None
-    if (tag, name) == ("a", "href"):
-        return value if re.match(r"(https?|mailto):", value, re.I) else None
-    return value
+    page = name_external(limit_nesting(source))
+    if len(page) <= _MAX_CLEANED_HERE:
+        return sanitizer.sanitize(page)
+    cleaned = process.call("sanitize", page.encode("utf-8", "surrogatepass"))
+    return cleaned.decode("utf-8", "replace")
 
 
 def markdown(
@@ -106,8 +55,17 @@ def markdown(
     `attachments` maps the names of a cell's images to mime bundles, as in nbformat.
     `without_heading`: the text of a heading that the page shows already.
     """
+    return guarded(
+        lambda: _markdown(source, attachments or {}, without_heading),
+        lambda why: _plain_pre(visible(source), why),
+    )
+
+
+def _markdown(source: str, attachments: dict[str, Any], without_heading: str) -> str:
     from markdown_it import MarkdownIt
 
+    if len(source) > MAX_MARKDOWN:
+        raise ValueError(f"it has more than {MAX_MARKDOWN:,} characters")
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     tokens = list(_without(parser.parse(visible(source)), without_heading))
     for token in tokens:
@@ -115,7 +73,7 @@ def markdown(
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
         for child in token.children or ():
             if child.type == "image":
-                child.attrs["src"] = _embed(str(child.attrs.get("src")), attachments or {})
+                child.attrs["src"] = _embed(str(child.attrs.get("src")), attachments)
     return clean(parser.renderer.render(tokens, parser.options, {}))
 
 
@@ -144,13 +102,22 @@ def _embed(src: str, attachments: dict[str, Any]) -> str:
 
 
 def source(code: str, language: str, marked: int = 0) -> str:
-    """Return code with spans of Pygments' classes. The line number `marked` has the class `hll`."""
+    """Return code with spans of Pygments' classes. The line number `marked` has the class `hll`.
+
+    Code that Pygments can't read has no spans.
+    """
+    safe = visible_source(code)
+    return guarded(
+        lambda: _highlighted(safe, language, marked), lambda _why: html.escape(safe)
+    ).rstrip("\n")
+
+
+def _highlighted(code: str, language: str, marked: int) -> str:
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
 
     formatter = HtmlFormatter(nowrap=True, hl_lines=[marked] if marked else [])
-    safe = visible_source(code)
-    return str(highlight(safe, find_lexer(safe, language), formatter)).rstrip("\n")
+    return str(highlight(code, find_lexer(code, language), formatter))
 
 
 def text(content: str) -> str:
@@ -173,30 +140,23 @@ def text(content: str) -> str:
 
 def _math(source: str) -> str:
     """Return LaTeX as sanitized MathML, or as Unicode if it cannot be converted."""
-    import nh3
-
     made = mathml.to_mathml(source)
     if made is None:
         return html.escape(visible(latex.to_unicode(source)))
-    return nh3.clean(
-        made,
-        tags=_MATH_TAGS,
-        clean_content_tags=_DROPPED - {"math"},
-        attributes=_MATH_ATTRIBUTES,
-        attribute_filter=lambda _tag, _name, value: value if _MATH_VALUE.fullmatch(value) else None,
-        link_rel=None,
-    )
+    return sanitizer.sanitize_mathml(made)
 
 
 # ── outputs ──────────────────────────────────────────────────────────────────────────────────
 
 
 def output(raw: dict[str, Any]) -> str:
-    """Return one nbformat output as HTML. Never raises: a malformed output is shown as JSON."""
-    try:
-        return _output(raw)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
-        return f"<pre>{html.escape(visible(json.dumps(raw, default=repr)[:2_000]))}</pre>"
+    """Return one nbformat output as HTML. Never raises: see `guard`."""
+    return guarded(lambda: _output(raw), lambda why: _plain_pre(plain_form(raw), why))
+
+
+def _plain_pre(text: str, why: str) -> str:
+    reason = html.escape(visible(describe_failure(why)))
+    return f'<pre>{html.escape(text)}</pre><p class="hint">{reason}</p>'
 
 
 def _output(raw: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from nbrun.views.render.guard import guarded
 from nbrun.views.render.lexers import find_lexer
 from nbrun.views.text.sanitize import visible_source
 
@@ -28,7 +29,10 @@ def highlight(code: str, language: str) -> Text:
     if not language:
         return Text(visible_source(code).rstrip(), no_wrap=True, overflow="ignore")
     safe = visible_source(code).rstrip("\n")
-    text = _highlighter(find_lexer(safe, language, tabs=_TAB)).highlight(safe)
+    text = guarded(
+        lambda: _highlighter(find_lexer(safe, language, tabs=_TAB)).highlight(safe),
+        lambda _why: Text(safe.expandtabs(_TAB)),  # all of the code, without colours
+    )
     text.rstrip()
     text.no_wrap, text.overflow = True, "ignore"
     return text

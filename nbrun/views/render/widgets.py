@@ -6,6 +6,8 @@ from typing import Any
 from nbrun.core import events as ev
 from nbrun.views.render import html
 from nbrun.views.render.captured_outputs import CapturedOutputs
+from nbrun.views.render.guard import guarded
+from nbrun.views.text.sanitize import visible
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 _BAR_WIDTH = 24  # characters
@@ -110,8 +112,7 @@ class Widgets:
             case "IntProgress" | "FloatProgress":
                 return WidgetView(_bar(state, with_numbers=depth == _MAX_BOXES))
             case "HTML" | "Label":
-                label = f"{state.get('description') or ''} {state.get('value') or ''}"
-                return WidgetView(html.to_text(label).replace("\u2007", " ").strip())
+                return WidgetView(_label(state).replace("\u2007", " ").strip())
             case "Output":
                 return WidgetView("", (model,))
             case kind if "children" in state:
@@ -173,6 +174,11 @@ def _children(state: dict[str, Any]) -> list[str]:
     children = state.get("children")
     ids = children if isinstance(children, list) else []
     return [each.removeprefix(_MODEL_PREFIX) for each in ids if isinstance(each, str)]
+
+
+def _label(state: dict[str, Any]) -> str:
+    page = f"{state.get('description') or ''} {state.get('value') or ''}"
+    return guarded(lambda: html.to_text(page), lambda _why: visible(page))
 
 
 def _bar(state: dict[str, Any], *, with_numbers: bool) -> str:

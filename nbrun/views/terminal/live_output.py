@@ -13,6 +13,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from nbrun.core import events as ev
+from nbrun.views.render.guard import guarded
 from nbrun.views.render.terminal_text import (
     REWRITABLE_LINES,
     TerminalBuffer,
@@ -24,6 +25,7 @@ Render = Callable[[dict[str, Any]], RenderableType]
 Rows = list[list[Segment]]  # rows of the screen
 
 _MAX_UNPARSED = 65_536  # characters of a stream
+_MAX_LIVE_ROWS = 200  # of a text that is drawn while its step runs, on a terminal of any height
 _SLACK = 3  # how many times as many outputs are buffered as are printed
 
 
@@ -256,12 +258,12 @@ def _draw_rows(shown: RenderableType, console: Console) -> Rows:
     if isinstance(shown, Group):
         return [row for each in shown.renderables for row in _draw_rows(each, console)]
     if isinstance(shown, Text):
-        shown = shown.copy()
+        shown = _visible_end(shown, _MAX_LIVE_ROWS, console.width).copy()
         shown.no_wrap, shown.overflow = False, "fold"
-    try:
-        return console.render_lines(shown, pad=False)
-    except Exception as error:  # noqa: BLE001  a library may raise anything on a kernel's output
-        return [[Segment(f"(can't be shown here: {type(error).__name__})")]]
+    return guarded(
+        lambda: console.render_lines(shown, pad=False),
+        lambda why: [[Segment(f"(can't be shown here: {why})")]],
+    )
 
 
 def _join(texts: list[Text]) -> Text:

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.segment import Segment
 from rich.text import Text
 
+from nbrun.views.render.guard import Guarded
 from nbrun.views.render.html_table import TableView
 
 
@@ -34,6 +35,8 @@ class RowLimit:
         if not self.max_rows or isinstance(shown, TableView):
             return shown
         match shown:
+            case Guarded():
+                return shown.map(self.limit)
             case Group():
                 return Group(*map(self.limit, shown.renderables))
             case Text():

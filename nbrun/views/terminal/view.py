@@ -67,6 +67,14 @@ class TerminalView:
 
     def show(self, state: RunState, record: Record) -> None:
         """Take a record and the state after it. `flush` prints what it shows."""
+        try:
+            self._show(state, record)
+        except OSError:  # the screen is gone
+            raise
+        except Exception as error:  # noqa: BLE001  no output of a cell may end the console
+            self._put(_not_shown(error))
+
+    def _show(self, state: RunState, record: Record) -> None:
         self._head = record.hash
         event = record.event
         if type(event) is ev.Output:  # most events are outputs, and have no summary
@@ -98,7 +106,7 @@ class TerminalView:
             for each in pending if len(pending) > 1 else ():
                 self._print([each])
             if len(pending) == 1:
-                self._console.print(Text(f"(can't be shown here: {error!r}; the record has it)"))
+                self._console.print(_not_shown(error))
 
     def tick(self) -> None:
         """Redraw the clock of a running step, if it is due."""
@@ -222,6 +230,10 @@ class TerminalView:
         if state.current is None:
             self._put(*map(mime.render_markdown, epilogue))
         self._put(Text(), header_footer.footer(state, event, at, self._record_path, self._head))
+
+
+def _not_shown(error: Exception) -> Text:
+    return line(f"(can't be shown here: {error!r}; the record has it)")
 
 
 def _supported(display: DisplayOptions, console: Console) -> DisplayOptions:

@@ -194,7 +194,9 @@ def test_widget_shown_by_its_text() -> None:
 )
 def test_malformed_output_shown_as_json(malformed: dict[str, Any]) -> None:
     shown = "".join(rows(render_output(malformed)))
-    assert shown == json.dumps(malformed) or shown == malformed.get("traceback")
+    text, _, reason = shown.partition("(can't be drawn: ")
+    assert text == json.dumps(malformed) or shown == malformed.get("traceback")
+    assert reason or shown == malformed.get("traceback")
 
 
 @pytest.mark.parametrize("malformed", [None, 5, "x", [], {"output_type": object()}])
@@ -203,14 +205,14 @@ def test_value_that_is_no_output_still_shown(malformed: Any) -> None:
 
 
 def test_malformed_output_cut_at_2000_characters() -> None:
-    assert 2_000 < len(printed(render_output({"output_type": "x" * 9_999}))) < 2_100
+    assert 2_000 < len(printed(render_output({"output_type": "x" * 9_999}))) < 2_400
 
 
 def test_output_nested_too_deep_for_json_named() -> None:
     deep: dict[str, Any] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    assert rows(render_output(deep)) == ["an output that can't be shown: dict"]
+    assert rows(render_output(deep))[0] == "an output that can't be shown: dict"
     assert rows(render_output(bundle(application__json=deep)))
 
 

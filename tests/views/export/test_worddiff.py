@@ -6,7 +6,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun.views.render.worddiff import word_diff
+from nbrun.views.export.worddiff import word_diff
 
 
 def test_only_changed_word_marked() -> None:

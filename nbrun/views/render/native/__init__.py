@@ -1,0 +1,1 @@
+"""Native code that reads what a kernel sent: it runs in a child process with limits."""
