@@ -34,7 +34,7 @@ def test_named_test_exists_and_is_marked_as_stated(path: str, name: str, sweep: 
 def test_every_promise_has_a_row_with_tests() -> None:
     rows = [row for row in PAGE.splitlines() if re.match(r"\| P\d", row)]
     assert [row.split("|")[1].strip() for row in rows] == [f"P{number}" for number in range(1, 15)]
-    for row in PAGE.splitlines():
+    for row in PAGE.partition("\n## Tests\n")[2].splitlines():
         if row.startswith("| ") and "---" not in row and "shown by" not in row:
             assert "::test_" in row, row
 
