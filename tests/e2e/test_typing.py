@@ -1,8 +1,13 @@
 """Typed input: when it counts, and when it must not be stored."""
 
+import signal
+
+import psutil
+import pytest
+
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
-from tests.support.terminal import Desk, files_below, wait_until
+from tests.support.terminal import Desk, Terminal, files_below, wait_until
 
 REASON = "reason (Enter for none, Ctrl-C to go back):"
 
@@ -98,3 +103,169 @@ def test_prompt_survives_two_ends_of_file_but_not_three(desk: Desk) -> None:
     wait_until(lambda: desk.events(ev.OperatorDetached))
     assert [event.why for event in desk.events(ev.OperatorDetached)] == ["the terminal was lost"]
     assert desk.events(ev.RunFinished) == []
+
+
+def test_late_output_neither_splits_nor_loses_a_half_typed_line(desk: Desk) -> None:
+    prints_later = (
+        "import os, threading, time\n"
+        "def wait():\n"
+        "    while not os.path.exists('now'): time.sleep(0.05)\n"
+        "    print('the disk is full', flush=True)\n"
+        "threading.Thread(target=wait).start()\n"
+        "1 / 0"
+    )
+    desk.book(code(prints_later, id="fails"), code("print('destroyed')", id="destroys"))
+    terminal = desk.start()
+    terminal.prompted("step 1>")
+    terminal.type_ahead("n bob asks whether we may ")
+    terminal.prompted("n bob asks whether we may")
+    (desk.folder / "now").touch()
+    terminal.until("the disk is full")
+    terminal.prompted("step 1> n bob asks whether we may")
+    terminal.type("go")
+    terminal.until("note by")
+    terminal.answer("step 1>", "d")
+    assert terminal.wait() == 8
+    assert [event.text for event in desk.events(ev.NoteAdded)] == ["bob asks whether we may go"]
+    assert desk.decisions() == []
+
+
+def test_paste_answers_one_prompt_and_presses_no_enter(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="fails"), code("print('destroyed')", id="destroys"))
+    terminal = desk.start()
+    terminal.prompted("step 1>")
+    terminal.type_ahead("\x1b[200~s\rbecause\rgo\r\x1b[201~\x1b[?62;1;6c")
+    terminal.until("because")
+    terminal.type("")
+    terminal.until("is not a choice here")
+    terminal.prompted("step 1>")
+    assert desk.decisions() == []
+    terminal.type("s")
+    terminal.prompted(REASON)
+    terminal.type_ahead("\x1b[200~line one\rline two\r\x1b[201~")
+    terminal.until("line two")
+    terminal.type("")
+    assert terminal.wait() == 3
+    assert desk.decisions() == [("skip", "line one\nline two")]
+
+
+def test_cells_question_shows_its_lines_and_colours(desk: Desk) -> None:
+    asks = r"print('got', len(input('\x1b[31mwhich host?\x1b[0m\n1 db1\n2 db2\nnumber: ')))"
+    desk.book(code(asks, id="asks"))
+    terminal = desk.start()
+    terminal.until("which host?\n1 db1\n2 db2\nnumber:")
+    terminal.prompted("number:")
+    terminal.type("x" * 10_000)
+    terminal.until("got 10000")
+    assert terminal.wait() == 0
+    assert b"\x1b[31mwhich host?" in terminal.raw
+
+
+@pytest.mark.parametrize("way", ["dumb", "--plain"])
+def test_plain_reader_keeps_the_rules_without_an_escape(desk: Desk, way: str) -> None:
+    desk.variables |= {"TERM": "dumb"} if way == "dumb" else {}
+    desk.book(
+        code("1 / 0", id="fails"), code("import getpass; p = getpass.getpass('p: ')", id="asks")
+    )
+    terminal = desk.start(*([way] if way == "--plain" else []))
+    terminal.prompted("step 1>")
+    terminal.type_ahead("s\rbecause\rgo\r")
+    terminal.until("because")
+    terminal.type("")
+    terminal.until("is not a choice here")
+    terminal.answer("step 1>", "sx\x7f")
+    terminal.answer(REASON, "x" * 6_000)
+    terminal.answer("p:", "hunter-2")
+    assert terminal.wait() == 3
+    assert desk.decisions() == [("skip", "x" * 6_000)]
+    assert b"\x1b" not in terminal.raw
+    assert b"hunter" not in terminal.raw
+
+
+# ── a shell's job control ────────────────────────────────────────────────────────────────────
+
+SHELL_PROMPT = "shell:"
+
+
+def shell(desk: Desk) -> Terminal:
+    """Open an interactive shell whose `$NBRUN` is nbrun."""
+    desk.variables |= {"PS1": f"{SHELL_PROMPT} ", "NBRUN": " ".join(desk.nbrun)}
+    desk.variables |= {"INPUTRC": "/dev/null", "HISTFILE": "/dev/null"}
+    desk.nbrun = ["bash", "--norc", "--noprofile", "-i"]
+    terminal = desk.open()
+    terminal.prompted(SHELL_PROMPT)
+    return terminal
+
+
+def echoes(terminal: Terminal) -> bool:
+    """Return True if what is typed at the shell is shown as it is typed: `stty` says so."""
+    terminal.type("stty -a | tr ';' ' ' | tr -s ' ' '\\n' | grep -xE -- '-?(echo|icanon|isig)'")
+    terminal.prompted(SHELL_PROMPT)
+    shown = terminal.since_typed().split()[:3]
+    return sorted(shown) == ["echo", "icanon", "isig"]
+
+
+def test_secret_stays_unseen_after_ctrl_z_and_fg(desk: Desk) -> None:
+    desk.book(code("token = ''", tags=["parameters"]), code("print(len(token))", id="use"))
+    terminal = shell(desk)
+    terminal.type("$NBRUN start runbook.ipynb -p token=@prompt")
+    terminal.prompted("token (secret):")
+    terminal.press("ctrl-z")
+    terminal.until("Stopped")
+    terminal.prompted(SHELL_PROMPT)
+    assert echoes(terminal)
+    terminal.type("fg")
+    terminal.prompted("token (secret):")
+    terminal.type("hunter-2222")
+    terminal.until("completed")
+    terminal.prompted(SHELL_PROMPT)
+    assert b"hunter" not in terminal.raw
+    assert "11" in desk.printed("use")
+    assert echoes(terminal)
+
+
+def test_run_started_in_the_background_asks_after_fg(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="fails"))
+    terminal = shell(desk)
+    terminal.type("$NBRUN start runbook.ipynb &")
+    terminal.until("STOPPED at step 1")
+    started = start_below(terminal)
+    wait_until(lambda: started.status() == psutil.STATUS_STOPPED)
+    terminal.type("")
+    terminal.until("Stopped")
+    terminal.prompted(SHELL_PROMPT)
+    terminal.type("fg")
+    terminal.prompted("step 1>")
+    terminal.type_ahead("n bob is")
+    terminal.prompted("step 1> n bob is")
+    terminal.press("ctrl-z")
+    terminal.until("Stopped")
+    terminal.prompted(SHELL_PROMPT)
+    terminal.type("fg")
+    terminal.prompted("step 1> n bob is")
+    terminal.type(" here")
+    terminal.until("bob is here")
+    terminal.answer("step 1>", "d")
+    terminal.prompted(SHELL_PROMPT)
+    assert [event.text for event in desk.events(ev.NoteAdded)] == ["bob is here"]
+    assert echoes(terminal)
+
+
+@pytest.mark.parametrize("number", ["TERM", "HUP", "QUIT", "INT"])
+def test_signal_at_a_secret_prompt_leaves_the_terminal_right(desk: Desk, number: str) -> None:
+    desk.book(code("token = ''", tags=["parameters"]))
+    terminal = shell(desk)
+    terminal.type("$NBRUN start runbook.ipynb -p token=@prompt")
+    terminal.prompted("token (secret):")
+    start_below(terminal).send_signal(getattr(signal, f"SIG{number}"))
+    terminal.prompted(SHELL_PROMPT)
+    assert echoes(terminal)
+    assert bytes(terminal.raw).count(b"\x1b[?2004h") >= 1
+    assert terminal.raw.rindex(b"\x1b[?2004l") > 0
+    assert not desk.runs.exists() or list(desk.runs.iterdir()) == []
+
+
+def start_below(shell: Terminal) -> psutil.Process:
+    """Return the process of `nbrun start` that a shell has started."""
+    children = psutil.Process(shell.pid).children()
+    return next(each for each in children if "start" in each.cmdline())
