@@ -8,6 +8,7 @@ import errno
 import os
 import signal
 import termios
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -153,6 +154,8 @@ class HeldMode:
     # ── signals ──────────────────────────────────────────────────────────────────────────────
 
     def _handle_signals(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python handles signals in the main thread only
         self._signals = {signal.SIGCONT: signal.signal(signal.SIGCONT, self._on_continue)}
         handlers = dict.fromkeys(_FATAL, self._on_fatal) | {signal.SIGTSTP: self._on_stop}
         for number, handler in handlers.items():

@@ -117,32 +117,6 @@ def test_signal_that_cancels_a_run_is_recorded_as_the_reason(desk: Desk) -> None
     assert finished.why.endswith("the supervisor got SIGTERM")
 
 
-def test_late_output_discards_typed_text_and_asks_again(desk: Desk) -> None:
-    desk.book(
-        code(
-            "import os, threading, time\n"
-            "def speak():\n"
-            "    while not os.path.exists('speak'): time.sleep(0.05)\n"
-            "    print('la' + 'te', flush=True)\n"
-            "threading.Thread(target=speak).start()",
-            id="one",
-        ),
-        code("print('dan' + 'ger')", id="two"),
-    )
-    terminal = desk.start("--step")
-    terminal.answer("step 1>", "r")
-    terminal.until("step 2>")
-    terminal.type_ahead("g")
-    terminal.until("step 2> g")
-    (desk.folder / "speak").touch()
-    terminal.until("late\n")
-    terminal.answer("step 2>", "")
-    terminal.until("type a choice; ? explains")
-    assert desk.attempts() == [("one", 1, "ok")]
-    terminal.answer("step 2>", "r")
-    assert terminal.wait() == 0
-
-
 def test_table_of_a_killed_run_shows_the_attempt_in_flight(desk: Desk) -> None:
     desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
     terminal = desk.start()

@@ -269,3 +269,53 @@ def start_below(shell: Terminal) -> psutil.Process:
     """Return the process of `nbrun start` that a shell has started."""
     children = psutil.Process(shell.pid).children()
     return next(each for each in children if "start" in each.cmdline())
+
+
+# ── the keys of a playback ───────────────────────────────────────────────────────────────────
+
+
+def recorded(desk: Desk) -> Terminal:
+    """Record a run of some seconds, and open a shell."""
+    desk.book(code("import time; time.sleep(0.4); print('dul' + 'l')"), code("print('la' + 'st')"))
+    assert desk.unattended().returncode == 0
+    return shell(desk)
+
+
+def test_playback_reads_keys_after_ctrl_z_and_fg(desk: Desk) -> None:
+    terminal = recorded(desk)
+    terminal.type("$NBRUN log last --timing --speed 0.01")
+    terminal.until("space: pause")
+    terminal.type_ahead("\x1b[?62;1;6c\x1b[0n\x1b[200~qq\x1b[201~")  # no key among them
+    terminal.type_ahead(" ")
+    terminal.until("paused")
+    terminal.press("ctrl-z")
+    terminal.until("Stopped")
+    terminal.prompted(SHELL_PROMPT)
+    assert echoes(terminal)
+    terminal.type("fg")
+    terminal.type_ahead("2g")
+    terminal.until("paused at this step")
+    assert "space: pause" not in terminal.since_typed()
+    terminal.type_ahead("q")
+    terminal.prompted(SHELL_PROMPT)
+    assert echoes(terminal)
+
+
+def test_playback_under_timeout_plays_without_keys(desk: Desk) -> None:
+    terminal = recorded(desk)
+    terminal.type("timeout 50 $NBRUN log last --timing --speed 20")
+    terminal.until("completed, on script")
+    terminal.prompted(SHELL_PROMPT)
+    assert echoes(terminal)
+
+
+def test_signal_that_ends_a_playback_leaves_the_terminal_right(desk: Desk) -> None:
+    terminal = recorded(desk)
+    terminal.type("$NBRUN log last --timing --speed 0.01")
+    terminal.until("space: pause")
+    terminal.type_ahead(" ")
+    terminal.until("paused")
+    (child,) = psutil.Process(terminal.pid).children()
+    child.terminate()
+    terminal.prompted(SHELL_PROMPT)
+    assert echoes(terminal)

@@ -8,10 +8,10 @@ import os
 import re
 import select
 import sys
-import termios
 import time
-import tty
 from functools import lru_cache
+
+from nbrun.system.terminal_mode import HeldMode, discard_input, in_foreground, single_keys
 
 _TIMEOUT = 0.5  # seconds
 _XTVERSION = "\x1b[>q"  # the terminal's name (invisible-island.net/xterm/ctlseqs, "CSI > Ps q")
@@ -50,20 +50,19 @@ def ask(query: str) -> str:
         return ""
     fd = sys.stdin.fileno()
     try:
-        if os.tcgetpgrp(fd) != os.getpgrp():  # setting the terminal up would stop this process
+        if not in_foreground(fd):  # setting the terminal up would stop this process
             return ""
         return _exchange(fd, query + _DA1)
-    except (OSError, termios.error):
+    except OSError:
         return ""
 
 
 def _exchange(fd: int, query: str) -> str:
     """Write `query`, and read until the answer to DA1 or the timeout, without echo."""
-    before = termios.tcgetattr(fd)
     answer = b""
     deadline = time.monotonic() + _TIMEOUT
-    tty.setcbreak(fd, termios.TCSAFLUSH)
-    try:
+    with HeldMode(fd, single_keys):
+        discard_input(fd)
         sys.stdout.write(query)
         sys.stdout.flush()
         while not _DA1_ANSWER.search(answer.decode("latin-1")):
@@ -71,6 +70,5 @@ def _exchange(fd: int, query: str) -> str:
             if left <= 0 or not select.select([fd], [], [], left)[0]:
                 break
             answer += os.read(fd, 1024)
-    finally:
-        termios.tcsetattr(fd, termios.TCSAFLUSH, before)
+        discard_input(fd)
     return answer.decode("latin-1")

@@ -1,17 +1,12 @@
 """Playback of a recorded run at the speed at which it happened, and the keys that control it."""
 
-import os
-import select
-import sys
-import termios
 import time
-import tty
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nbrun.core import events as ev
 from nbrun.core.events import Record
+from nbrun.views.terminal.typed_lines.single_keys import ReadKey
 
 SLOWEST, FASTEST = 1 / 64, 1024.0
 _TURN = 0.1  # seconds between two checks of the keys and the clock
@@ -19,8 +14,6 @@ HELP = (
     "space: pause, <: slower, >: faster, .: next event, n: next attempt, b: previous attempt, "
     "7g: step 7, q: quit"
 )
-
-Keys = Callable[[float], str]
 
 
 @dataclass
@@ -48,7 +41,7 @@ class Player:
         records: Iterable[Record],
         settings: PlaybackSettings,
         *,
-        keys: Keys,
+        keys: ReadKey,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -163,27 +156,3 @@ def _index(records: Iterable[Record]) -> tuple[dict[str, str], dict[int, str]]:
         elif isinstance(record.event, ev.AttemptStarted):
             begins[record.seq] = record.event.step
     return numbers, begins
-
-
-@contextmanager
-def terminal_keys() -> Iterator[Keys | None]:
-    """Yield a function that reads single keys from stdin, without echo; None without a terminal."""
-    if not sys.stdin.isatty():
-        yield None
-        return
-    fd = sys.stdin.fileno()
-    before = termios.tcgetattr(fd)
-    tty.setcbreak(fd)
-    try:
-        yield lambda seconds: _key(fd, seconds)
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
-
-
-def _key(fd: int, seconds: float) -> str:
-    if not select.select([fd], [], [], max(0.0, seconds))[0]:
-        return ""
-    typed = os.read(fd, 1)
-    if not typed:  # end of file: nobody types any more, and the playback continues
-        time.sleep(max(0.0, seconds))
-    return typed.decode("ascii", "ignore")

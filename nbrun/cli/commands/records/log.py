@@ -21,7 +21,8 @@ from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system import standard_streams
 from nbrun.views.terminal import menu, replay
-from nbrun.views.terminal.playback import HELP, Keys, PlaybackSettings, Player, terminal_keys
+from nbrun.views.terminal.playback import HELP, PlaybackSettings, Player
+from nbrun.views.terminal.typed_lines.single_keys import ReadKey, terminal_keys
 from nbrun.views.terminal.view import TerminalView
 from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import plain
@@ -100,7 +101,9 @@ def _replay(options: LogOptions, records: JournalReader, record_path: str) -> No
     replay.replay(records, view, step=_step_id(records, options.step))
 
 
-def _play(options: LogOptions, records: JournalReader, record_path: str, keys: Keys | None) -> None:
+def _play(
+    options: LogOptions, records: JournalReader, record_path: str, keys: ReadKey | None
+) -> None:
     """Replay with the original timing. `keys` reads the keys that pause, seek or change the speed.
 
     To go back, the player starts again at the first record, and shows nothing before the target.

@@ -24,11 +24,12 @@ class ReplyFilter:
     """Pass what a person types and drop what the terminal itself sends.
 
     `is_key` returns True for the escape sequence of a key. Others are dropped, because a reply has
-    many forms, and no person types one.
+    many forms, and no person types one. Pastes are dropped if `PASTE_BEGIN` is no key.
     """
 
     def __init__(self, is_key: Callable[[str], bool]) -> None:
         self._is_key = is_key
+        self._takes_pastes = is_key(PASTE_BEGIN)
         self._pending = ""
         self._in_paste = False
 
@@ -40,17 +41,18 @@ class ReplyFilter:
         """
         if not self._pending and not self._in_paste:
             if "\x1b" not in text and _SEVERAL_LINES.search(text):
-                return PASTE_BEGIN + text + PASTE_END
+                return self._pasted(text)
             line = text.rstrip("\r\n")
             if len(line) >= _LONG and line.isprintable():  # one key after the other takes long
-                return PASTE_BEGIN + line + PASTE_END + text[len(line) :]
+                return self._pasted(line) + text[len(line) :]
         self._pending += text
         passed = []
         while self._pending:
-            taken = self._paste() if self._in_paste else self._keys()
+            in_paste = self._in_paste
+            taken = self._paste() if in_paste else self._keys()
             if taken is None:
                 break
-            passed.append(taken)
+            passed.append(taken if self._takes_pastes or not in_paste else "")
         return "".join(passed)
 
     def flush(self) -> str:
@@ -59,6 +61,9 @@ class ReplyFilter:
         if self._in_paste:
             return pending
         return pending if pending == "\x1b" else ""
+
+    def _pasted(self, text: str) -> str:
+        return PASTE_BEGIN + text + PASTE_END if self._takes_pastes else ""
 
     def _keys(self) -> str | None:
         """Take the text before the next sequence, or the sequence; None if it has no end yet."""

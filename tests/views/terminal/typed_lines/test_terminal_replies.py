@@ -72,3 +72,9 @@ def test_keys_and_enter_are_no_paste(text):
 
 def test_long_line_is_a_paste_and_enter_a_key():
     assert filtered("x" * 100 + "\r") == PASTE_BEGIN + "x" * 100 + PASTE_END + "\r"
+
+
+def test_pastes_are_dropped_where_they_are_no_keys():
+    replies = ReplyFilter(lambda _: False)
+    assert replies.feed("q" + PASTES[1] + "n\x1b[A") == "qn"
+    assert replies.feed("a\nb") == ""
