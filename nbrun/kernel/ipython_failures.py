@@ -13,6 +13,7 @@ import functools
 import inspect
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -22,12 +23,12 @@ from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an o
 from IPython import get_ipython
 from IPython.core import interactiveshell
 
-_attended: bool = globals()["attended"]  # set by the supervisor: somebody can answer a prompt
 _shell: Any = get_ipython()
 _guard: Any = _shell._nbrun_interrupt_guard
 _exits: "list[int]" = []
 _request: "list[Any]" = [None, False]  # the last request with a report; True if it has an error
 _raised_again: "list[Any]" = [None]  # an error that was shown, and must not be shown twice
+_READS = re.compile(r"\bread\b")  # the shell's own command that reads a line of input
 _STARTUP = 0.2  # seconds in which a background script that can't run at all ends
 
 # The functions of IPython that show a cell's own errors, which are in the cell's result.
@@ -62,10 +63,12 @@ def _reporting_exit(system: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Wrap the function behind `!cmd`: IPython keeps only the exit code of the last command."""
 
     def call_system(cmd: Any) -> Any:
-        # Unattended, a command that asks would wait forever on the pty that IPython creates. The
-        # redirection is on the command's first line, so that the shell's line numbers stay right.
+        # A command that asks would wait forever on the pty that IPython creates, where nobody
+        # types. The redirection is on the command's first line, so that line numbers stay right.
         with _guard():
-            code = system(cmd if _attended else "exec </dev/null; " + cmd)
+            code = system("exec </dev/null; " + cmd)
+        if code and _READS.search(cmd):
+            sys.stderr.write("nbrun: a shell command gets no input: ask with input() instead\n")
         _report_exit(code)
         return code
 

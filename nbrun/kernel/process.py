@@ -139,7 +139,7 @@ class Process:
         self._sink = sink
         self._channels = Channels(client, sink, self._check_process, self._on_death)
         if self._is_ipython:
-            self._channels.execute_silently(_prelude(attended=self._attended))
+            self._channels.execute_silently(_prelude())
         connection_dir.mark_ready(self._directory)
         return _info(content, self._name, self.generation, self._kernel_process())
 
@@ -334,13 +334,12 @@ class Process:
         return self._channels
 
 
-def _prelude(*, attended: bool) -> str:
+def _prelude() -> str:
     """Return what an IPython kernel runs before the first step: each file in its own namespace."""
-    names = {"attended": attended}
     folder = resources.files("nbrun.kernel")
     sources = [folder.joinpath(f"ipython_{name}.py").read_text("utf-8") for name in _PRELUDES]
     return "\n".join(
-        f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {names!r})" for source in sources
+        f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {{}})" for source in sources
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -36,6 +37,16 @@ def test_cell_that_exits_without_an_error_ends_the_run(desk: Desk, leave: str) -
 def test_shell_command_that_reads_stdin_does_not_hang(desk: Desk) -> None:
     desk.book(code("!read -p 'go? ' x", id="ask"))
     assert desk.unattended().returncode == 4
+    assert desk.attempts() == [("ask", 1, "error")]
+
+
+def test_shell_command_that_reads_stdin_fails_at_once_when_attended(desk: Desk) -> None:
+    desk.book(code("!read -p 'go? ' x", id="ask"))
+    terminal = desk.start()
+    terminal.until("a shell command gets no input: ask with input() instead")
+    terminal.answer("step 1>", "s")
+    terminal.answer(REASON, "no")
+    assert terminal.wait() == 3
     assert desk.attempts() == [("ask", 1, "error")]
 
 
@@ -162,3 +173,23 @@ def test_python_settings_reach_the_kernel_and_not_nbrun(desk: Desk) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert desk.printed("one") == "['default', 'error'] True\n"
     assert "/zmq/" not in (desk.run / "supervisor.log").read_text()
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_file_gets_colours_and_no_redrawn_screen_when_asked_for(desk: Desk, variable: str) -> None:
+    desk.variables = {variable: "1"}
+    desk.book(code("import time; print('one', flush=True); time.sleep(0.5); print('two')", id="a"))
+    ended = desk.unattended()
+    assert ended.returncode == 0
+    codes = set(re.findall(r"\x1b\[[0-9;?]*([A-Za-z])", ended.stdout))
+    assert codes == {"m"}
+    assert ended.stdout.count("one\n") == 1
+
+
+def test_command_for_a_secret_that_hangs_is_named_and_ends_on_ctrl_c(desk: Desk) -> None:
+    desk.book(code("token = ''", id="p", tags=["parameters"]), code("print(1)", id="one"))
+    terminal = desk.start("-p", "token=@cmd:sh -c 'trap : INT; sleep 60; sleep 60'")
+    terminal.until("nbrun: waiting for the command sh -c")
+    terminal.press("ctrl-c")
+    assert terminal.wait() == 130
+    assert not desk.runs.exists()

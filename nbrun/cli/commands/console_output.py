@@ -22,7 +22,9 @@ from nbrun.views.text.sanitize import json_text, plain
 _SIZE_WITHOUT_TERMINAL = (160, 25)  # columns and rows; wide enough not to wrap most paths
 
 
-def open_console(display: DisplayOptions | None = None, *, stderr: bool = False) -> Console:
+def open_console(
+    display: DisplayOptions | None = None, *, stderr: bool = False
+) -> "CommandConsole":
     """Return a console on stdout or `stderr`. It writes plain text if that is not a terminal."""
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width, height = (None, None) if is_terminal else _SIZE_WITHOUT_TERMINAL
@@ -48,6 +50,15 @@ class CommandConsole(Console):
         if self._terminal is None:
             self._terminal = super().is_terminal
         return self._terminal
+
+    @property
+    def redraws(self) -> bool:
+        """Return True if a person looks at a terminal that can redraw what it shows.
+
+        `is_terminal` does not say so: with FORCE_COLOR or TTY_COMPATIBLE, rich takes a file for a
+        terminal. Colours in a file are what the operator asked for; a redrawn screen is not.
+        """
+        return self.file.isatty() and self.is_interactive and not self.is_dumb_terminal
 
 
 def print_json(value: Any, *, indent: int = 0) -> None:

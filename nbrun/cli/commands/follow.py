@@ -2,9 +2,8 @@
 
 import sys
 
-from rich.console import Console as RichConsole
-
 from nbrun.cli.commands.console_output import (
+    CommandConsole,
     JsonView,
     exit_code,
     open_console,
@@ -32,7 +31,7 @@ def operate(
 ) -> ExitCode:
     """Show the run and ask the operator for decisions, until it ends or the operator detaches."""
     view, out = _view(directory, display)
-    asking = out if out.is_terminal else open_console(display, stderr=True)
+    asking = out if out.file.isatty() else open_console(display, stderr=True)
     asker: Asker = Dialogue(
         asking,
         Keyboard(sys.stdin.fileno(), asking, plain=display.plain),
@@ -93,12 +92,12 @@ def _json_view() -> View:
     return JsonView(sys.stdout)
 
 
-def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, RichConsole]:
+def _view(directory: RunDirectory, display: DisplayOptions) -> tuple[View, CommandConsole]:
     standard_streams.raise_if_stdout_is_lost()
     out = open_console(display)
     view = TerminalView(
         out,
-        live=out.is_terminal and not out.is_dumb_terminal,
+        live=out.redraws,
         display=display,
         load_last_times=lambda runbook: last_attempts(directory, runbook),
     )

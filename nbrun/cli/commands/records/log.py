@@ -92,7 +92,7 @@ def _replay(options: LogOptions, records: JournalReader, record_path: str) -> No
     console = open_console(options.display)
     if options.timing:
         with terminal_keys() as keys:
-            _play(options, records, record_path, keys if console.is_terminal else None)
+            _play(options, records, record_path, keys if console.file.isatty() else None)
         return
     view = TerminalView(
         console, live=False, buffered=True, output=options.output, display=options.display
@@ -122,7 +122,7 @@ def _play(
     while True:
         view = TerminalView(
             console,
-            live=console.is_terminal and not console.is_dumb_terminal,
+            live=console.redraws,
             output=options.output,
             display=options.display,
             clock=lambda: player.now,
