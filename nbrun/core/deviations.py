@@ -39,8 +39,8 @@ def _unexplained(state: RunState, event: Event) -> list[Deviated]:
             return _attempt_deviations(state, event)
         case ev.Decided(decision="skip") if state.current is not None:
             return [Deviated(kind="skipped", step=state.current.step.id)]
-        case ev.Decided(decision="done") if state.current is not None and state.current.done:
-            return [Deviated(kind="reran", step=state.current.step.id)]
+        case ev.Decided(decision="done") if state.current is not None:
+            return _done_deviations(state.current)
         case ev.Decided(decision="jump", step=str(step)):
             return [
                 Deviated(kind="skipped", step=id_) for id_ in _steps_skipped_by_jump(state, step)
@@ -52,6 +52,13 @@ def _unexplained(state: RunState, event: Event) -> list[Deviated]:
     return []
 
 
+def _done_deviations(step: StepState) -> list[Deviated]:
+    """Return the deviations of a step that a person has done."""
+    kinds: list[DeviationKind] = ["reran"] if step.done and not step.refuted else []
+    kinds += [] if step.step.contract.manual else ["by_hand"]
+    return [Deviated(kind=kind, step=step.step.id) for kind in kinds]
+
+
 def _steps_skipped_by_jump(state: RunState, step: str) -> list[str]:
     """Return the steps, not passed yet, that a jump forward to `step` skips."""
     upto = state.steps[step].step.number - 1
@@ -59,6 +66,8 @@ def _steps_skipped_by_jump(state: RunState, step: str) -> list[str]:
 
 
 def _attempt_deviations(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
+    if event.cause == "check":  # declared by the runbook
+        return []
     step = state.steps.get(event.step)
     if step is None:
         return [Deviated(kind="inserted", step=event.step)]

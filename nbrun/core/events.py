@@ -44,6 +44,7 @@ AttemptCause = Literal[
     "operator",  # an operator's decision at a stop
     "setup",  # a `setup` or `parameters` step, run again in a new kernel
     "retry",  # an automatic retry that the runbook declares with `retries`
+    "check",  # the check of a step, which the runbook declares; the attempt is of the check's cell
 ]
 
 
@@ -258,6 +259,7 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
     - `nested_error`: the first error that the kernel showed although the cell neither raised nor
       caught it, as in a script that `%run` runs; its name and its text.
     - `ran_to_end`: nbrun interrupted the attempt, and the kernel still replied that it succeeded.
+    - `holds`: what a check said; None if the attempt is not of a check.
     """
 
     step: str
@@ -271,6 +273,7 @@ class AttemptFinished(_Event, frozen=True, kw_only=True, tag="attempt.finished")
     ended_run: bool = False
     nested_error: str | None = None
     ran_to_end: bool = False
+    holds: bool | None = None
 
 
 class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indeterminate"):
@@ -282,13 +285,18 @@ class AttemptIndeterminate(_Event, frozen=True, kw_only=True, tag="attempt.indet
 
 
 class AttemptSettled(_Event, frozen=True, kw_only=True, tag="attempt.settled"):
-    """An operator stated what became of an indeterminate attempt."""
+    """An operator stated what became of an indeterminate attempt.
+
+    `by_check`: nobody was asked; the step's check said it, as the runbook declares. `operator` is
+    then the person who started the run.
+    """
 
     step: str
     attempt: int
     finding: Settlement
     operator: Operator
     reason: str = ""
+    by_check: bool = False
 
 
 class Stopped(_Event, frozen=True, kw_only=True, tag="stopped"):

@@ -54,6 +54,8 @@ def decision_refusal(state: RunState, decision: Decision) -> str | None:
         return "say first what came of the attempt that nobody saw end"
     if state.proposal is not None and isinstance(decision, _CHANGES_COURSE):
         return f"{state.proposal.decision} waits for an approval: withdraw it first"
+    if isinstance(decision, _RUNS_CODE | decisions.RestartKernel) and state.plan.policy.by_hand:
+        return "this run is done by hand: use done or skip"
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
         return "the kernel is dead: restart it first"
     return (
@@ -65,13 +67,11 @@ def decision_refusal(state: RunState, decision: Decision) -> str | None:
 
 
 def _manual_refusal(state: RunState, decision: Decision) -> str | None:
-    """Refuse to run a manual step, and to call any other step done."""
+    """Refuse to run a manual step, and to call a step done where there is none."""
     if isinstance(decision, decisions.Insert):
         return None
     target = target_step(state, decision)
     if isinstance(decision, decisions.Done):
-        if target is not None and not target.step.contract.manual:
-            return f"{step_label(state, target.step.id)} is not for a person to do: use run or skip"
         return None if target is not None else "there is no step left"
     if target is not None and target.step.contract.manual:
         return f"{step_label(state, target.step.id)} is for a person to do: use done or skip"

@@ -18,6 +18,7 @@ DeviationKind = Literal[
     "inserted",
     "kernel_restarted",
     "runbook_replaced",
+    "by_hand",
 ]
 Impact = Literal["none", "changes", "destructive"]
 
@@ -90,6 +91,26 @@ class Contract(EventPart, frozen=True, kw_only=True):
 _ASKS_NOTHING = Contract()
 
 
+class Check(EventPart, frozen=True, kw_only=True):
+    """A cell that reads whether the effect of its step is there, and changes nothing.
+
+    It holds if it raises nothing and its last value is not False.
+
+    - `interval`, `timeout`: after the step, the check runs every `interval` seconds until it holds,
+      for at most `timeout` seconds. `timeout` also limits each of its executions.
+    - `settles`: what it says of an attempt that nobody saw end is taken as the answer, without
+      asking the operator.
+    """
+
+    id: str
+    source: str
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, Any] = {}
+    interval: float = 5.0
+    timeout: float = 60.0
+    settles: bool = False
+
+
 class Step(EventPart, frozen=True, kw_only=True):
     """A code cell of the runbook that the run executes, or a Markdown cell that a person acts on.
 
@@ -104,6 +125,7 @@ class Step(EventPart, frozen=True, kw_only=True):
     metadata: dict[str, Any] = {}
     narration: tuple[Narration, ...] = ()
     contract: Contract = _ASKS_NOTHING
+    check: Check | None = None
 
     def __post_init__(self) -> None:
         """Share equal values between steps to save memory: a runbook may have thousands."""
@@ -129,6 +151,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
       of the group `approvers` unless that is empty.
     - `group`: the Unix group whose members may watch and approve; empty for none.
     - `role_users`: the accounts that roles of nbrun.toml act as, which may not approve.
+    - `by_hand`: a person does every step; nbrun starts no kernel.
     """
 
     attended: bool = True
@@ -149,6 +172,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     need_approval: tuple[DeviationKind, ...] = ()
     approvers: str = ""
     role_users: tuple[str, ...] = ()
+    by_hand: bool = False
 
 
 class Identity(EventPart, frozen=True, kw_only=True):

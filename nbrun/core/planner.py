@@ -45,7 +45,15 @@ class NextFinish:
     why: str
 
 
-Next = NextAttempt | NextRestart | NextStop | NextFinish
+@dataclass(frozen=True)
+class NextSettle:
+    """Take what the check says as the answer to what became of `attempt`."""
+
+    attempt: ev.AttemptIndeterminate
+    happened: bool
+
+
+Next = NextAttempt | NextRestart | NextStop | NextSettle | NextFinish
 
 
 def what_next(state: RunState) -> Next:
@@ -62,23 +70,68 @@ def what_next(state: RunState) -> Next:
             "completed", f"the runbook ended itself at {step_label(state, state.ended_by)}"
         )
     if state.unsettled:
-        return NextStop("indeterminate", state.kernel_report, step=state.unsettled[0].step)
+        return _settle_next(state, state.unsettled[0])
     if state.decision is not None:
         return _decided_next(state, state.decision)
     if current is None and not state.setup_queue:
         return NextFinish("completed", "every step was passed")
-    if state.kernel != "alive":
+    if state.kernel != "alive" and not state.plan.policy.by_hand:
         return NextRestart(_KERNEL_WAS_GONE) if state.resumed else NextStop("kernel_died")
-    if state.setup_queue and state.steps[state.setup_queue[0]].passed and not state.setup_failed:
-        return _setup_attempt(state.steps[state.setup_queue[0]])
     return (
-        _retry(state, current)
+        _setup_attempt(state)
+        or _check_attempt(state, current)
+        or _retry(state, current)
         or _stop_before(state, current)
         or _script_attempt(_existing(current), "script")
     )
 
 
 _KERNEL_WAS_GONE = "the kernel was gone when the run was resumed"
+
+
+def _settle_next(state: RunState, attempt: ev.AttemptIndeterminate) -> Next:
+    """Ask what became of `attempt`; first run the check of its step, if there is one."""
+    step = state.steps.get(attempt.step)
+    if step is None or step.step.check is None:
+        return NextStop("indeterminate", state.kernel_report, step=attempt.step)
+    may_check = step.check_answer is None and not (state.paused or state.setup_failed)
+    if may_check and state.kernel != "alive" and state.resumed:
+        return NextRestart(_KERNEL_WAS_GONE)
+    if may_check and state.kernel == "alive":
+        return _setup_attempt(state) or _attempt_of_check(step)
+    if step.step.check.settles and step.check_answer is not None:
+        return NextSettle(attempt, step.check_answer)
+    report = "; ".join(filter(None, (state.kernel_report, evidence(step))))
+    return NextStop("indeterminate", report, step=attempt.step)
+
+
+def evidence(step: StepState) -> str:
+    """Return what the check of `step` says of an attempt; empty if it has said nothing."""
+    if step.check_answer is None:
+        return ""
+    holds = "holds" if step.check_answer else "does not hold"
+    return f"the check of step {step.step.number}, run just now, {holds}"
+
+
+def _check_attempt(state: RunState, current: StepState | None) -> NextAttempt | None:
+    """Return the check that is due: after its step, or before the current one."""
+    if state.check_due is not None:
+        return _attempt_of_check(state.check_due)
+    if current is None or current.step.check is None or current.check_answer is not None:
+        return None
+    if current.outcome == "kernel_died" and current.failed:  # evidence for the stop that follows
+        return None if state.setup_failed else _attempt_of_check(current)
+    if current.failed or _must_stop_first(state) or state.plan.policy.by_hand:
+        return None
+    return _attempt_of_check(current)
+
+
+def _attempt_of_check(step: StepState) -> NextAttempt:
+    """Return the next execution of the check of `step`, which has one."""
+    check = step.step.check
+    assert check is not None  # noqa: S101
+    delay = check.interval if step.check_waited else 0.0
+    return NextAttempt(check.id, check.source, "check", delay)
 
 
 def _decided_next(state: RunState, decided: ev.Decided) -> Next:
@@ -94,7 +147,8 @@ def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:
     """Return the automatic retry that the runbook declares after a failed attempt, if any."""
     if current is None or not current.failed or not current.retries_left:
         return None
-    if current.outcome not in ("error", "timed_out") or _must_stop_first(state):
+    may_retry = current.outcome in ("error", "timed_out") or (current.refuted and not current.done)
+    if not may_retry or _must_stop_first(state):
         return None
     source = current.last_source or current.step.source
     return NextAttempt(current.step.id, source, "retry", delay=current.step.contract.retry_delay)
@@ -111,18 +165,19 @@ def _stop_before(state: RunState, current: StepState | None) -> NextStop | None:
     if state.setup_failed or (current and current.failed and not explained):
         return NextStop("step_failed")
     if state.restarted:
-        return NextStop("kernel_restarted")
+        return NextStop("kernel_restarted", evidence(current) if current else "")
     if state.jumped:
         return NextStop("moved")
     if state.ran_aside:
         return NextStop("returned")
     if state.paused:
         return NextStop("paused")
-    if current and "fill" in current.step.tags:  # before "approval", which is of the filled cell
+    by_hand = state.plan.policy.by_hand
+    if current and "fill" in current.step.tags and not by_hand:  # before "approval", of the filled
         return NextStop("fill")
     if current and not is_approved(state, current, current.step.source):
         return NextStop("approval", current.step.contract.approve or "")
-    if current and current.step.contract.manual:
+    if current and (current.step.contract.manual or by_hand):
         return NextStop("manual")
     if current and needs_confirmation(state, current):
         return NextStop("confirm", current.step.contract.confirm or "")
@@ -158,8 +213,16 @@ def _script_attempt(step: StepState, cause: AttemptCause) -> NextAttempt:
     return NextAttempt(step.step.id, step.step.source, cause)
 
 
-def _setup_attempt(step: StepState) -> NextAttempt:
-    """Return a setup step for a new kernel, with the source that succeeded in the old one."""
+def _setup_attempt(state: RunState) -> NextAttempt | None:
+    """Return the next setup step for a new kernel, with the source that succeeded in the old one.
+
+    None if there is none left, or none that may run.
+    """
+    if not state.setup_queue or state.setup_failed:
+        return None
+    step = state.steps[state.setup_queue[0]]
+    if not step.passed:
+        return None
     return NextAttempt(step.step.id, step.last_source or step.step.source, "setup")
 
 
@@ -202,7 +265,7 @@ def attempt_started_event(state: RunState, planned: NextAttempt) -> ev.AttemptSt
     step = state.steps.get(planned.step)
     return ev.AttemptStarted(
         step=planned.step,
-        attempt=step.attempts + 1 if step else 1,
+        attempt=state.attempts_of(planned.step) + 1,
         source=planned.source,
         edited=step is not None and planned.source != step.step.source,
         cause=planned.cause,

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from nbrun.core import checks
 from nbrun.core import events as ev
 from nbrun.core.events import Event
 from nbrun.core.state import RUNS_STEP, Phase, RunState, StepState
 from nbrun.errors import IllegalEventError
 
-SETUP_TAGS = frozenset({"setup", "parameters", "injected-parameters"})
+PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
+SETUP_TAGS = PARAMETER_TAGS | {"setup"}
 _LIVE = (Phase.READY, Phase.RUNNING, Phase.STOPPED)
 
 
@@ -36,7 +38,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.InputAnswered: _stay(Phase.RUNNING),
     ev.AttemptFinished: {Phase.RUNNING: Phase.READY},
     ev.AttemptIndeterminate: {Phase.RUNNING: Phase.READY},
-    ev.AttemptSettled: _stay(Phase.STOPPED),
+    ev.AttemptSettled: _stay(Phase.READY, Phase.STOPPED),  # READY: by the step's check
     ev.Stopped: {Phase.READY: Phase.STOPPED},
     ev.Resumed: {Phase.STOPPED: Phase.READY},
     ev.Decided: _stay(*_LIVE),
@@ -121,7 +123,7 @@ def check_transition(state: RunState, event: Event) -> Phase:
 
 
 def _check_is_next(state: RunState, event: ev.AttemptStarted) -> None:
-    expected = state.steps[event.step].attempts + 1 if event.step in state.steps else 1
+    expected = state.attempts_of(event.step) + 1
     if event.attempt != expected:
         raise IllegalEventError(f"attempt {event.attempt} of {event.step} where {expected} is next")
 
@@ -156,9 +158,19 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.started = event
     state.steps = {step.id: StepState(step) for step in event.steps}
     state.order = tuple(state.steps)
+    state.checked = _by_check(state)
     state.step_mode = event.policy.step
     for step in state.steps.values():
-        step.passed = step.declared_skip
+        step.passed = step.declared_skip or (event.policy.by_hand and _sets_parameters(step))
+
+
+def _by_check(state: RunState) -> dict[str, StepState]:
+    steps = state.steps.values()
+    return {step.step.check.id: step for step in steps if step.step.check is not None}
+
+
+def _sets_parameters(step: StepState) -> bool:
+    return not PARAMETER_TAGS.isdisjoint(step.step.tags)
 
 
 def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
@@ -229,11 +241,15 @@ def _kernel_interrupted(state: RunState, event: ev.KernelInterrupted) -> None:
 
 
 def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
-    current = state.current
-    state.attempt = state.last_attempt = event
+    state.attempt = event
     state.interrupted = state.timed_out = False
     state.decision = None
     state.attempts_sent += 1
+    if event.cause == "check":
+        state.checked[event.step].checks += 1
+        return
+    current = state.current
+    state.last_attempt = event
     state.ran_aside = event.cause == "operator" and (
         current is None or current.step.id != event.step
     )
@@ -245,6 +261,8 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     own = step.step.source  # one shared string saves memory when it equals the runbook's
     step.last_source = own if event.source == own else event.source
     step.rerun_requested = step.settled_as_happened = False
+    step.done = step.already_done = False
+    checks.forget(state, step)
     step.retries_left = _retries_left(step, event.cause)
 
 
@@ -261,6 +279,9 @@ def _retries_left(step: StepState, cause: ev.AttemptCause) -> int:
 
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     attempt, state.attempt, state.input_wanted = state.attempt, None, None
+    if event.step in state.checked:
+        checks.finished(state, state.checked[event.step], event)
+        return
     step = state.steps.get(event.step)
     if step is None:
         return
@@ -269,9 +290,8 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.outcome, step.ran_to_end = event.outcome, event.ran_to_end
     step.skipped = False
     if step.succeeded:
-        step.passed = True
         step.approved = None  # used up: another attempt needs another approval
-        _mark_setup_done(state, step)
+        checks.pass_if_holds(state, step)
         return
     state.mark_not_passed(step)
     state.setup_failed = attempt is not None and attempt.cause == "setup"
@@ -279,6 +299,8 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
 
 def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> None:
     state.attempt, state.input_wanted = None, None
+    if event.step in state.checked:  # it changed nothing, and runs again
+        return
     state.unsettled.append(event)
     step = state.steps.get(event.step)
     if step is not None:
@@ -291,7 +313,7 @@ def _attempt_settled(state: RunState, event: ev.AttemptSettled) -> None:
     step = state.steps.get(event.step)
     if step is not None and event.finding == "happened":
         step.passed = step.settled_as_happened = True
-        _mark_setup_done(state, step)
+        state.mark_setup_done(step)
 
 
 def _input_requested(state: RunState, event: ev.InputRequested) -> None:
@@ -307,7 +329,9 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
     state.stop = event
     state.decision = None
     state.paused = state.ran_aside = state.jumped = False
-    state.restarted = state.setup_failed = False
+    # What became of an attempt may be asked after the restart that its check needed.
+    state.restarted = state.restarted and event.reason == "indeterminate"
+    state.setup_failed = False
 
 
 def _resumed(state: RunState, _event: ev.Resumed) -> None:
@@ -348,6 +372,7 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
         state.steps[step.id] = old_steps.get(step.id, StepState(step))
         state.steps[step.id].step = step
         state.steps[step.id].passed |= state.steps[step.id].declared_skip
+    state.checked = _by_check(state)
     state.order = tuple(state.steps)
     state.position = 0
     state.setup_queue = deque(id_ for id_ in state.setup_queue if id_ in state.steps)
@@ -375,10 +400,11 @@ def _decided(state: RunState, event: ev.Decided) -> None:
             state.cancel = event
         case "interrupt":
             state.paused = state.phase is Phase.READY
+            checks.give_up(state)
         case "skip":
             _skip(state, state.current)
         case "done":
-            _done(state.current)
+            _done(state, state.current)
         case "jump":
             _jump(state, event.step)
         case "note" | "kill" | "answer" | "withdraw":
@@ -391,20 +417,17 @@ def _decided(state: RunState, event: ev.Decided) -> None:
 def _skip(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.passed = step.skipped = True
-        _mark_setup_done(state, step)
+        checks.end(state, step)
+        state.mark_setup_done(step)
 
 
-def _done(step: StepState | None) -> None:
+def _done(state: RunState, step: StepState | None) -> None:
     if step is not None:
-        step.passed = step.done = True
-        step.skipped = step.rerun_requested = False
+        step.done = True
+        step.skipped = step.rerun_requested = step.already_done = False
         step.approved = None
-
-
-def _mark_setup_done(state: RunState, step: StepState) -> None:
-    """Take `step` off the setup steps that a new kernel still needs."""
-    with suppress(ValueError):
-        state.setup_queue.remove(step.step.id)
+        checks.forget(state, step)
+        checks.pass_if_holds(state, step)
 
 
 def _jump(state: RunState, target: str | None) -> None:
@@ -415,6 +438,7 @@ def _jump(state: RunState, target: str | None) -> None:
             _skip(state, step)
         elif step.step.number >= destination and step.passed and not step.declared_skip:
             step.rerun_requested = True
+            checks.forget(state, step)
             state.mark_not_passed(step)
     state.jumped = True
 

@@ -1,6 +1,7 @@
 """The state of a run, computed from its events."""
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -39,6 +40,12 @@ class StepState:
     - `ran_to_end`: its last attempt was interrupted, and the kernel replied that it succeeded.
     - `retries_left`: how many automatic retries are left.
     - `approved`: the last approval given for it, not yet used up.
+    - `checks`: how often its check was run.
+    - `check_answer`: whether its check held when it was last run; None since the step's last
+      attempt, and where no check was run.
+    - `check_waited`: seconds since the step's last attempt in which its check did not hold.
+    - `awaits_check`: it was run, or done by a person, and its check has not said yet if it worked.
+    - `already_done`: its check held before it was run, so it was not.
     """
 
     step: Step
@@ -53,6 +60,11 @@ class StepState:
     retries_left: int = 0
     approved: ev.ApprovalGranted | None = None
     last_source: str | None = None
+    checks: int = 0
+    check_answer: bool | None = None
+    check_waited: float = 0.0
+    awaits_check: bool = False
+    already_done: bool = False
 
     @property
     def declared_skip(self) -> bool:
@@ -62,13 +74,22 @@ class StepState:
     @property
     def succeeded(self) -> bool:
         """Return True if its last attempt did what the runbook expects of it."""
+        if self.settled_as_happened:
+            return True
         allowed = self.outcome == "error" and "raises-exception" in self.step.tags
-        return self.outcome == "ok" or allowed or self.settled_as_happened or self.done
+        return (self.outcome == "ok" or allowed or self.done) and not self.refuted
+
+    @property
+    def refuted(self) -> bool:
+        """Return True if its check says that its effect is not there."""
+        return self.check_answer is False
 
     @property
     def failed(self) -> bool:
         """Return True if its last attempt did not succeed and no other was asked for."""
-        return self.outcome is not None and not self.passed and not self.rerun_requested
+        if self.passed or self.rerun_requested or self.awaits_check:
+            return False
+        return self.outcome is not None or self.done
 
 
 @dataclass
@@ -80,6 +101,8 @@ class RunState:
     finished: ev.RunFinished | None = None
     steps: dict[str, StepState] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    checked: dict[str, StepState] = field(default_factory=dict)  # by the id of its check
+    check_due: StepState | None = None  # the step that awaits its check
     position: int = 0
     kernel: Literal["none", "alive", "dead"] = "none"
     generation: int = 0  # counts kernels from 1
@@ -151,12 +174,27 @@ class RunState:
             "attempts": sum(step.attempts for step in steps) + self.inserted,
             "steps": len(self.steps),
             "ok": sum(
-                step.passed and not step.skipped for step in steps if step.attempts or step.done
+                step.passed and not step.skipped
+                for step in steps
+                if step.attempts or step.done or step.already_done
             ),
             "failed": sum(not step.passed and step.attempts > 0 for step in steps),
             "skipped": sum(step.skipped for step in steps),
-            "not_run": sum(not (step.attempts or step.skipped or step.done) for step in steps),
+            "not_run": sum(
+                not (step.attempts or step.skipped or step.done or step.already_done)
+                for step in steps
+            ),
         }
+
+    def attempts_of(self, cell: str) -> int:
+        """Return how often a step or a check was run; 0 for an inserted cell, which runs once."""
+        if cell in self.steps:
+            return self.steps[cell].attempts
+        return self.checked[cell].checks if cell in self.checked else 0
+
+    def is_unsettled(self, step: StepState) -> bool:
+        """Return True if nobody knows yet what came of an attempt of `step`."""
+        return any(attempt.step == step.step.id for attempt in self.unsettled)
 
     def _at(self, position: int) -> StepState:
         return self.steps[self.order[position]]
@@ -165,3 +203,8 @@ class RunState:
         """Let the run execute `step` again."""
         step.passed = False
         self.position = min(self.position, step.step.number - 1)
+
+    def mark_setup_done(self, step: StepState) -> None:
+        """Take `step` off the setup steps that a new kernel still needs."""
+        with suppress(ValueError):
+            self.setup_queue.remove(step.step.id)

@@ -3,10 +3,11 @@
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from nbrun.core.planner import (
     NextAttempt,
     NextFinish,
     NextRestart,
+    NextSettle,
     NextStop,
     attempt_started_event,
     step_label,
@@ -31,7 +33,7 @@ from nbrun.core.state import Phase, RunState
 from nbrun.engine.decision_handler import DecisionHandler
 from nbrun.engine.kernel_controller import KernelController
 from nbrun.engine.outcome import AttemptResult, attempt_result
-from nbrun.engine.output_events import AttemptMessage, OutputCollector
+from nbrun.engine.output_events import AttemptMessage, OutputCollector, is_false, last_value
 from nbrun.engine.recorder import Recorder
 from nbrun.errors import JournalError, KernelError
 from nbrun.journal.writer import Journal
@@ -120,6 +122,7 @@ class Engine:
         self._stop_deadline: float | None = None
         self._attempt_began = 0.0
         self._attempt_ended = 0.0
+        self._last_value: Mapping[str, Any] | None = None  # of the running attempt, by mime type
         self._finish: NextFinish | None = None
 
     def run(self, started: ev.RunStarted) -> RunState:
@@ -166,7 +169,8 @@ class Engine:
     def _begin(self, started: ev.RunStarted) -> None:
         self._emit(started)  # first: no kernel starts for a run that can't be recorded
         self._save_notebook(None)
-        self._controller.start()
+        if not started.policy.by_hand:
+            self._controller.start()
 
     def _begin_resumed(
         self, resumed: ev.RunResumed, last_seen: float, replaced: ev.RunbookReplaced | None
@@ -196,6 +200,8 @@ class Engine:
                 self._controller.restart(next_action.why)
             case NextStop():
                 self._stop(next_action)
+            case NextSettle():
+                self._emit(_settled_by_check(self.state, next_action))
             case NextFinish():
                 self._finish = next_action
 
@@ -213,6 +219,7 @@ class Engine:
         self._emit(attempt_started_event(self.state, attempt))
         started = self.state.attempt  # with its source redacted
         assert started is not None  # noqa: S101  emitted above
+        self._last_value = None
         self._attempt_began = time.monotonic()
         self._controller.attempt_started(self._attempt_began)
         try:
@@ -361,8 +368,11 @@ class Engine:
 
     def _record_outputs(self, *messages: AttemptMessage) -> None:
         now = time.monotonic()
-        events = (self._collector.collect(each, self.state.attempt, now) for each in messages)
-        self._emit_all(list(chain.from_iterable(events)))
+        collected = (self._collector.collect(each, self.state.attempt, now) for each in messages)
+        events = list(chain.from_iterable(collected))
+        if self.state.attempt is not None and self.state.attempt.cause == "check":
+            self._last_value = last_value(events) or self._last_value
+        self._emit_all(events)
 
     def _act_on_deadlines(self, now: float) -> None:
         if self._collector.deadline is not None and now >= self._collector.deadline:
@@ -376,8 +386,7 @@ class Engine:
         attempt = self.state.attempt
         if attempt is None or self._collector.attempt_of(reply.request) is not attempt:
             return
-        step = self.state.steps.get(attempt.step)
-        tags = step.step.tags if step is not None else ()
+        tags = _tags(self.state, attempt.step)
         policy = self.state.plan.policy
         self._finish_attempt(
             attempt_result(
@@ -411,11 +420,15 @@ class Engine:
         attempt = self.state.attempt
         if attempt is None:
             return
+        holds = None
+        if attempt.cause == "check":
+            holds = result.outcome == "ok" and not is_false(self._last_value)
         self._emit(
             ev.AttemptFinished(
                 step=attempt.step,
                 attempt=attempt.attempt,
                 duration=round(time.monotonic() - self._attempt_began, 6),
+                holds=holds,
                 **msgspec.structs.asdict(result),
             )
         )
@@ -428,6 +441,24 @@ class Engine:
             self._handle(ev.OperatorDetached(operator=operator, why=why))
             return
         self._decision_handler.handle(decision, operator, ending=self._finish is not None)
+
+
+def _tags(state: RunState, cell: str) -> tuple[str, ...]:
+    """Return the tags of a step or of a check; none for an inserted cell."""
+    if cell in state.steps:
+        return state.steps[cell].step.tags
+    check = state.checked[cell].step.check if cell in state.checked else None
+    return check.tags if check else ()
+
+
+def _settled_by_check(state: RunState, settle: NextSettle) -> ev.AttemptSettled:
+    return ev.AttemptSettled(
+        step=settle.attempt.step,
+        attempt=settle.attempt.attempt,
+        finding="happened" if settle.happened else "did_not_happen",
+        operator=state.plan.operator,
+        by_check=True,
+    )
 
 
 def _describe_idle(state: RunState, idled: Idled) -> str:

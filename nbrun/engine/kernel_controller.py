@@ -106,7 +106,12 @@ class KernelController:
     def time_limit(self) -> float | None:
         """Return the seconds that the running step may take; None for no limit."""
         attempt = self._state.attempt
-        step = self._state.steps.get(attempt.step) if attempt else None
+        if attempt is None:
+            return None
+        checked = self._state.checked.get(attempt.step)
+        if checked is not None and checked.step.check is not None:
+            return checked.step.check.timeout
+        step = self._state.steps.get(attempt.step)
         return step.step.contract.timeout if step else None
 
     @property

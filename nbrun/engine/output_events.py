@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,24 @@ MAX_STREAM_CHARS = 2**20  # stream text in one event
 MAX_DELAY = 0.05  # how long stream text is buffered for more
 
 AttemptMessage = KernelOutput | InputWanted
+
+# How kernels print a value that is false: Python, NumPy 2, JavaScript, R
+_FALSE = frozenset({"False", "np.False_", "false", "[1] FALSE"})
+
+
+def last_value(events: Sequence[Event]) -> Mapping[str, Any] | None:
+    """Return the mime bundle of the last value of a cell among `events`; None if there is none."""
+    for event in reversed(events):
+        if isinstance(event, ev.Output) and event.output["output_type"] == "execute_result":
+            found: Mapping[str, Any] = event.output["data"]
+            return found
+    return None
+
+
+def is_false(value: Mapping[str, Any] | None) -> bool:
+    """Return True if a mime bundle is that of a value that is false. No value is not false."""
+    text = "" if value is None else value.get("text/plain", "")
+    return isinstance(text, str) and text.strip() in _FALSE
 
 
 @dataclass

@@ -23,8 +23,11 @@ _FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _CONFIRM = "Run this step?"
 
 TAGS = frozenset(
-    ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual")
+    ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual", "check")
 ) | {"shell-errors-ok", "nested-errors-ok", "skip-execution", "raises-exception"}
+
+# What a check can't be: it is no step, and nobody decides about it.
+NO_TAGS_WITH_CHECK = TAGS - {"check", "shell-errors-ok", "nested-errors-ok"}
 
 # For each key: a check of its value, and the words for a valid value
 Rules = Mapping[str, tuple[Callable[[Any], bool], str]]
@@ -173,13 +176,13 @@ def _template_faults(key: str, template: str, context: ContractContext) -> Itera
 # ── valid values of each key ─────────────────────────────────────────────────────────────────────
 
 
-def _is_seconds(value: Any) -> bool:
+def valid_seconds(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and math.isfinite(value) and 0 <= value <= _MAX_SECONDS
 
 
 def _is_timeout(value: Any) -> bool:
-    return value is None or (_is_seconds(value) and value > 0)
+    return value is None or (valid_seconds(value) and value > 0)
 
 
 def _is_count(value: Any) -> bool:
@@ -199,7 +202,7 @@ def _is_approve(value: Any) -> bool:
 DEFAULTS: Rules = {
     "timeout": (_is_timeout, "seconds, more than 0 and at most 31 days, or null"),
     "retries": (_is_count, f"a whole number from 0 to {_MAX_RETRIES}"),
-    "retry_delay": (_is_seconds, "seconds, from 0 to 31 days"),
+    "retry_delay": (valid_seconds, "seconds, from 0 to 31 days"),
     "impact": (lambda value: value in IMPACTS, f"one of {', '.join(IMPACTS)}"),
 }
 CELL: Rules = {

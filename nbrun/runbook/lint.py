@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nbrun.errors import NbrunError
-from nbrun.runbook import contract, loader, notebook
+from nbrun.errors import NbrunError, RunbookError
+from nbrun.runbook import checks, contract, loader, notebook
 from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.parameters import resolve
 from nbrun.runbook.parameters.declarations import (
@@ -61,6 +61,7 @@ class _Subject:
         raw: as they are in the file.
         surplus: the numbers of the cells that are tagged as parameters in vain.
         ignored: notices of what the schema of notebooks does not allow.
+        read: the notebook as a run reads it.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class _Subject:
     context: ContractContext
     surplus: list[int]
     ignored: tuple[str, ...]
+    read: loader.Notebook
 
     @property
     def is_python(self) -> bool:
@@ -91,6 +93,8 @@ def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> li
     for number, cell in enumerate(subject.cells, start=1):
         for line, level, rule, message in _of_cell(subject, number, cell, unattended=unattended):
             found.append(Finding(str(path), number, line, level, rule, message))
+    if not any(finding.rule == "contract" for finding in found):
+        found += _misplaced_check(subject)
     return found
 
 
@@ -118,6 +122,7 @@ def _load(path: Path, defaults: Mapping[str, Any]) -> _Subject:
         context=ContractContext(merged, known, declarations.secrets),
         surplus=surplus_cells(read.node),
         ignored=read.ignored,
+        read=read,
     )
 
 
@@ -150,6 +155,16 @@ def _of_notebook(subject: _Subject) -> Iterator[Finding]:
         yield whole("warning", "unused-parameter", f"no cell uses the parameter {name}")
 
 
+def _misplaced_check(subject: _Subject) -> list[Finding]:
+    """Return the first check that has no step, or can't have the one that it names."""
+    try:
+        loader.plan(subject.read, subject.context)
+    except RunbookError as error:
+        message = str(error).removeprefix(str(subject.path)).lstrip(":, ")
+        return [Finding(str(subject.path), None, None, "error", "contract", message)]
+    return []
+
+
 def _unused(subject: _Subject) -> list[str]:
     """Return the declared parameters whose names are words of no other code cell."""
     rest = [
@@ -170,7 +185,13 @@ def _of_cell(
     subject: _Subject, number: int, cell: dict[str, Any], *, unattended: bool
 ) -> Iterator[CellFinding]:
     metadata, source = cell["metadata"], cell["source"]
-    for fault in contract.faults(cell["cell_type"], metadata, subject.context):
+    is_check = checks.is_check(cell)
+    own_faults = (
+        checks.faults(metadata)
+        if is_check
+        else contract.faults(cell["cell_type"], metadata, subject.context)
+    )
+    for fault in own_faults:
         yield None, "error", "contract", fault
     yield from _tags(metadata)
     yield from _secrets(subject, cell)
@@ -181,7 +202,7 @@ def _of_cell(
         return
     impact = metadata.get("nbrun", {}).get("impact", subject.context.defaults.get("impact"))
     asked = {"confirm", "type"} & {*metadata.get("nbrun", {})} or "confirm" in _tags_of(metadata)
-    if impact == "destructive" and not asked:
+    if impact == "destructive" and not asked and not is_check:
         yield (
             None,
             "warning",

@@ -118,7 +118,7 @@ def test_event_is_legal_only_in_listed_phases(build: Build, phase: Phase) -> Non
         event = build(attempt=2)
     if isinstance(event, ev.InputAnswered) and phase is Phase.RUNNING:
         apply(state, input_requested())
-    if isinstance(event, ev.AttemptSettled) and phase is Phase.STOPPED:
+    if isinstance(event, ev.AttemptSettled) and phase in (Phase.READY, Phase.STOPPED):
         state.unsettled.append(attempt_indeterminate())
     before = snapshot(state)
     leads_to = TRANSITIONS[type(event)].get(phase)
@@ -536,6 +536,7 @@ def test_random_run_keeps_every_rule(seed: int) -> None:
     assert_manual_steps_never_run(drive)
     assert_approvals_are_kept(drive)
     assert_policy_is_kept(drive)
+    assert_checks_are_kept(drive)
 
 
 def assert_run_ends(drive: RandomRun) -> None:
@@ -584,11 +585,15 @@ def assert_reruns_are_requested(drive: RandomRun) -> None:
                 assert not state.steps[id_].failed
                 asked.discard(id_)
             case ev.AttemptStarted(cause="retry", step=id_):
-                assert state.steps[id_].outcome in ("error", "timed_out")
+                assert (
+                    state.steps[id_].outcome in ("error", "timed_out") or state.steps[id_].refuted
+                )
                 assert 0 < state.steps[id_].retries_left <= state.steps[id_].step.contract.retries
             case ev.AttemptStarted(cause="setup", step=id_):
                 assert SETUP_TAGS & {*state.steps[id_].step.tags}
                 assert state.steps[id_].succeeded
+            case ev.AttemptStarted(cause="check", step=id_):
+                assert not state.checked[id_].passed
             case ev.AttemptStarted():
                 assert state.decision is not None
                 asked.discard(event.step)
@@ -599,12 +604,16 @@ def assert_a_run_without_deviations_ran_each_step_once(drive: RandomRun) -> None
     end = drive.events[-1]
     if end.outcome != "completed" or end.off_script or drive.state.ended_by is not None:
         return
-    ran = [each.step for each in of(drive, ev.AttemptStarted) if each.cause != "retry"]
+    again = ("retry", "check")
+    ran = [each.step for each in of(drive, ev.AttemptStarted) if each.cause not in again]
     plan = [
         each.id
         for each in drive.state.plan.steps
         if "skip-execution" not in each.tags and not each.contract.manual
+        if not drive.state.steps[each.id].already_done
     ]
+    if drive.state.plan.policy.by_hand:
+        plan = []
     assert ran == plan
 
 
@@ -669,6 +678,22 @@ def assert_policy_is_kept(drive: RandomRun) -> None:
         assert each.kind not in policy.need_reason or each.reason
 
 
+def assert_checks_are_kept(drive: RandomRun) -> None:
+    """A step is passed by its check alone, and a check is no deviation."""
+    state = RunState()
+    for event in drive.events:
+        apply(state, event)
+        for step_ in state.checked.values():
+            if step_.passed and not (step_.skipped or step_.settled_as_happened):
+                by_hand = state.plan.policy.by_hand
+                assert step_.check_answer or step_.declared_skip or by_hand
+        if isinstance(event, ev.AttemptSettled) and event.by_check:
+            check = state.steps[event.step].step.check
+            assert check is not None
+            assert check.settles
+    assert not {each.step for each in of(drive, ev.Deviated)} & {*state.checked}
+
+
 def assert_attempts_need_a_kernel(drive: RandomRun) -> None:
     state = RunState()
     for before, event in pairwise(drive.events):
@@ -692,7 +717,12 @@ def test_random_runs_cover_every_rule() -> None:
     assert set(outcomes) == set(get_args(ev.RunOutcome))
     reasons = {each.reason for drive in drives for each in of(drive, ev.Stopped)}
     assert reasons == set(get_args(ev.StopReason))
-    assert seen[ev.AttemptIndeterminate] == seen[ev.AttemptSettled] + sum(
+    of_checks = sum(
+        each.step in drive.state.checked
+        for drive in drives
+        for each in of(drive, ev.AttemptIndeterminate)
+    )
+    assert seen[ev.AttemptIndeterminate] - of_checks == seen[ev.AttemptSettled] + sum(
         len(drive.state.unsettled) for drive in drives
     )
     assert {each.finding for drive in drives for each in of(drive, ev.AttemptSettled)} == set(

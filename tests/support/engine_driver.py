@@ -7,6 +7,8 @@ import random
 from copy import deepcopy
 from typing import Any, get_args
 
+import msgspec
+
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.approval import pending_approval
@@ -14,11 +16,12 @@ from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviations_of, implied_deviations
 from nbrun.core.events import Event
 from nbrun.core.guards import decision_refusal, missing_input
-from nbrun.core.model import Contract, DeviationKind, Policy, Step
+from nbrun.core.model import Check, Contract, DeviationKind, Policy, Step
 from nbrun.core.planner import (
     NextAttempt,
     NextFinish,
     NextRestart,
+    NextSettle,
     NextStop,
     attempt_started_event,
     unattended_end,
@@ -26,7 +29,7 @@ from nbrun.core.planner import (
     what_next,
 )
 from nbrun.core.proposals import approval_events, proposal_event, required_approval
-from nbrun.core.reducer import apply, check_transition
+from nbrun.core.reducer import SETUP_TAGS, apply, check_transition
 from nbrun.core.state import Phase, RunState
 from tests.support.build_events import (
     OPERATOR,
@@ -71,7 +74,8 @@ class RandomRun:
         self.chance = chance
         self.decisions_left = max_decisions  # then the operator cancels
         for event in begun(steps, policy):
-            self.emit(event)
+            if not (policy.by_hand and isinstance(event, ev.KernelStarted)):
+                self.emit(event)
 
     def emit(self, event: Event) -> None:
         check_transition(self.state, event)
@@ -96,6 +100,8 @@ class RandomRun:
                     ended = self.stop(next_action)
                     if ended is not None:
                         return self.finish(ended)
+                case NextSettle():
+                    self.settle_by_check(next_action)
                 case NextFinish():
                     return self.finish(next_action)
         raise AssertionError("the run does not end")
@@ -150,8 +156,14 @@ class RandomRun:
                 outcome=outcome,
                 duration=0.5,
                 ended_run=outcome == "ok" and self.happens(2),
+                holds=outcome == "ok" and self.happens(50) if planned.cause == "check" else None,
             )
         )
+
+    def settle_by_check(self, settle: NextSettle) -> None:
+        finding = "happened" if settle.happened else "did_not_happen"
+        event = attempt_settled(settle.attempt.step, settle.attempt.attempt, finding)
+        self.emit(msgspec.structs.replace(event, by_check=True))
 
     def outcome(self) -> Any:
         if self.state.interrupted:
@@ -297,13 +309,31 @@ def comparable(state: RunState) -> dict[str, Any]:
 def random_steps(chance: random.Random) -> tuple[Step, ...]:
     """Return one to six steps, each with a few tags."""
     count = chance.randint(1, 6)
-    return tuple(
+    steps = [
         step(
             number,
             [tag for tag in TAGS if chance.random() < 0.15],
             contract=random_contract(chance),
         )
         for number in range(1, count + 1)
+    ]
+    return tuple(
+        each
+        if SETUP_TAGS.intersection(each.tags)
+        else msgspec.structs.replace(each, check=random_check(chance, each.id))
+        for each in steps
+    )
+
+
+def random_check(chance: random.Random, step: str) -> Check | None:
+    if chance.random() < 0.7:
+        return None
+    return Check(
+        id=f"check-{step}",
+        source="ready()",
+        interval=chance.choice((0.0, 5.0)),
+        timeout=chance.choice((1.0, 12.0)),
+        settles=chance.random() < 0.5,
     )
 
 
@@ -331,4 +361,5 @@ def random_policy(chance: random.Random) -> Policy:
         allow=chance.choice((None, None, None, ("retried", "skipped"))),
         need_reason=chance.choice(((), (), ("skipped", "reran"))),
         need_approval=chance.choice(((), (), ("skipped", "edited", "retried"), ALL_KINDS)),
+        by_hand=chance.random() < 0.1,
     )
