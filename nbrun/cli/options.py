@@ -108,6 +108,13 @@ _RUN_OPTIONS: dict[str, Any] = {
         Path | None, typer.Option(help="Run in this folder instead of the notebook's folder.")
     ],
     "step": Annotated[bool, typer.Option("--step", help="Stop and ask before every step.")],
+    "by_hand": Annotated[
+        bool,
+        typer.Option(
+            "--by-hand",
+            help="Run nothing: ask for each step whether you have done it, as in a checklist.",
+        ),
+    ],
     "strict": Annotated[
         bool, typer.Option("--strict", help="Refuse every decision that leaves the script.")
     ],

@@ -23,14 +23,14 @@ def finished(state: RunState, step: StepState, event: ev.AttemptFinished) -> Non
     """Take what a check of `step` said."""
     if event.outcome == "kernel_died":  # nothing: it runs again in the next kernel
         return
+    is_evidence = state.is_unsettled(step) or step.outcome == "kernel_died"
     if step.awaits_check:
         _finished_after(state, step, event)
-    elif event.outcome == "interrupted":
-        state.paused = True
+    elif event.outcome == "interrupted" or (is_evidence and event.outcome == "timed_out"):
+        state.paused = True  # it has said nothing
     else:
         step.check_answer = bool(event.holds)
-        evidence = state.is_unsettled(step) or step.outcome == "kernel_died"
-        if step.check_answer and not evidence:
+        if step.check_answer and not is_evidence:
             step.passed = step.already_done = True
             step.skipped = step.rerun_requested = False
 

@@ -120,7 +120,7 @@ def _check_attempt(state: RunState, current: StepState | None) -> NextAttempt | 
     if current is None or current.step.check is None or current.check_answer is not None:
         return None
     if current.outcome == "kernel_died" and current.failed:  # evidence for the stop that follows
-        return None if state.setup_failed else _attempt_of_check(current)
+        return None if state.setup_failed or state.paused else _attempt_of_check(current)
     if current.failed or _must_stop_first(state) or state.plan.policy.by_hand:
         return None
     return _attempt_of_check(current)
@@ -311,4 +311,7 @@ def _unapproved(step: str) -> str:
 def step_label(state: RunState, step: str) -> str:
     """Return how messages name a step: by its number, or by its id if the runbook lacks it."""
     found = state.steps.get(step)
-    return f"step {found.step.number}" if found else f"cell {step}"
+    if found is not None:
+        return f"step {found.step.number}"
+    checked = state.checked.get(step)
+    return f"the check of step {checked.step.number}" if checked else f"cell {step}"

@@ -29,6 +29,7 @@ class RunOptions:
     kernel: str | None = None
     cwd: Path | None = None
     step: bool = False
+    by_hand: bool = False
     strict: bool = False
     on_failure: OnFailure = "ask"
     wait_for: float | None = None

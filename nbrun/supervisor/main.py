@@ -44,7 +44,8 @@ def _start(request: StartRequest) -> int:
 
     plan = kernel_plan.plan_kernel(request)
     launcher = plan.launcher()
-    launcher.launch()
+    if not request.options.by_hand:
+        launcher.launch()
     try:
         from nbrun.supervisor import host, prepare
 

@@ -177,16 +177,20 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
     """Combine the options of the command line with the settings of nbrun.toml.
 
     Raises:
-        UsageError: --step was given and there is no terminal.
+        UsageError: --step or --by-hand was given and there is no terminal, or --by-hand where the
+            script may not be left.
     """
     options = request.options
     if options.step and not request.attended:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
+    if options.by_hand:
+        _check_by_hand(request, settings)
     key = options.sign or settings.sign_key
     return model.Policy(
         attended=request.attended,
         on_failure=options.on_failure,
         step=options.step,
+        by_hand=options.by_hand,
         strict=options.strict or settings.strict,
         shell_errors=options.shell_errors,
         nested_errors=options.nested_errors,
@@ -209,6 +213,16 @@ def _role_users(settings: Config) -> tuple[str, ...]:
     """Return the accounts that the team's roles act as, each by the name that its uid has."""
     names = {role.unix_user for role in settings.roles.values() if role.unix_user}
     return tuple(sorted(map(provenance.account_name, names)))
+
+
+def _check_by_hand(request: StartRequest, settings: Config) -> None:
+    """Refuse --by-hand without a terminal, and where doing a step by hand is not allowed."""
+    if not request.attended:
+        raise UsageError("--by-hand asks about every step, and there is no terminal to ask on")
+    if request.options.strict or settings.strict:
+        raise UsageError("--by-hand leaves the script at every step, which --strict refuses")
+    if settings.allow is not None and "by_hand" not in settings.allow:
+        raise UsageError("--by-hand: the policy in nbrun.toml does not allow by_hand")
 
 
 def _max_output(option: int | None, setting: int | None) -> int:

@@ -121,6 +121,12 @@ def test_check_is_the_evidence_after_a_crash(*, holds: bool, says: str) -> None:
     assert not state_of([*history, *checked(holds, 2)]).steps["s1"].passed
 
 
+def test_check_that_times_out_is_no_evidence() -> None:
+    history = [*crashed_in_step(settles=True), started("c1", 2, cause="check")]
+    history += [attempt_finished("c1", 2, "timed_out", holds=False)]
+    assert next_action(*history) == NextStop("indeterminate", step="s1")
+
+
 @pytest.mark.parametrize("holds", [True, False])
 def test_check_settles_where_the_runbook_says_so(*, holds: bool) -> None:
     history = [*crashed_in_step(settles=True), *checked(holds, 2)]

@@ -25,7 +25,8 @@ class AttemptAccount:
     `start` and `end` are seconds since the run began; `end` is None if no end is recorded.
     `allowed`: it failed with an error that the runbook allows.
     `outputs` are nbformat outputs, as they are at the end of the run. `planned` is the runbook's
-    own source at that time. `after` holds the events of the step from the start of this attempt up
+    own source at that time. `refutes`: a check that ends the wait for its step's effect without
+    success. `after` holds the events of the step from the start of this attempt up
     to the next one.
     """
 
@@ -39,6 +40,7 @@ class AttemptAccount:
     result: str = "no end is recorded"
     allowed: bool = False
     not_kept: str = ""
+    refutes: bool = False
     deviations: list[ev.Deviated] = field(default_factory=list)
     after: list[EventSummary] = field(default_factory=list)
 
@@ -50,7 +52,7 @@ class AttemptAccount:
 
 @dataclass
 class StepAccount:
-    """One step, or one inserted cell (`step` is None), with all its attempts.
+    """One step, or one check or inserted cell (`step` is None), with all its attempts.
 
     `before` holds the events of the step before its first attempt. `done`: a person has done it.
     """
@@ -150,6 +152,9 @@ class _Builder:
                 self._attempt(event).not_kept = phrases.capped_output(event)
             case ev.AttemptFinished() as event:
                 self._end_attempt(event, phrases.attempt_result(state, event), record.mono)
+                checked = state.checked.get(event.step)
+                if checked is not None and checked.failed and checked.refuted:
+                    self._sections[event.step].attempts[-1].refutes = True
                 attempt = self._sections[event.step].attempts[-1]
                 attempt.allowed = phrases.is_allowed_error(state, event)
             case ev.AttemptIndeterminate() as event:
@@ -209,10 +214,19 @@ class _Builder:
         if section is None:
             title = phrases.step(self._account.state, event.step)
             section = self._add_section(StepAccount(event.step, title, None))
+            self._move_to_its_step(section)
         known = self._account.state.steps.get(event.step)
         planned = known.step.source if known else event.source
         attempt = AttemptAccount(event, record.at, record.mono, planned)
         section.attempts.append(attempt)
+
+    def _move_to_its_step(self, section: StepAccount) -> None:
+        """Put a check below its step."""
+        checked = self._account.state.checked.get(section.id)
+        if checked is not None:
+            sections = self._account.sections
+            sections.remove(section)
+            sections.insert(sections.index(self._sections[checked.step.id]) + 1, section)
 
     def _end_attempt(
         self, event: ev.AttemptFinished | ev.AttemptIndeterminate, result: str, mono: float

@@ -159,6 +159,8 @@ class _Builder:
                 self._operator = operator
                 if decision in ("skip", "done") and self._state.stop is not None:
                     self._narrate(self._state.stop.step)
+                if decision == "done" and self._state.stop is not None:
+                    self._add_done_instead(self._state.stop.step)
             case ev.RunResumed(operator=operator):
                 self._operator = operator
             case ev.AttemptIndeterminate():
@@ -239,6 +241,13 @@ class _Builder:
             self._add(notebook_cells.narration(cell))
         if known.step.contract.manual:
             self._add(notebook_cells.by_hand(known.step))
+
+    def _add_done_instead(self, step: str | None) -> None:
+        """Add the source of a code cell that a person has done by hand, and that did not run."""
+        known = self._state.steps.get(step or "")
+        if known is not None and not known.attempts and not known.step.contract.manual:
+            text = notebook_cells.fenced(known.step.source)
+            self._add(markdown(self._next_id(), text))
 
     def _next_id(self) -> str:
         return f"nbrun-{len(self._cells) + 1}"

@@ -76,6 +76,13 @@ def by_hand(step: model.Step) -> NotebookCell:
     return markdown(step.id, step.source) | {"metadata": metadata}
 
 
+def fenced(source: str) -> str:
+    """Return Markdown that shows `source` as code, whatever backticks it contains."""
+    longest = max((len(each) for each in re.findall("`+", source)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{source}\n{fence}"
+
+
 def narration(cell: model.Narration) -> NotebookCell:
     """Return a Markdown or raw cell of the runbook."""
     made = {"cell_type": cell.kind, "id": cell.id, "metadata": cell.metadata, "source": cell.source}

@@ -29,11 +29,12 @@ def index(run: RunAccount) -> list[dict[str, Any]]:
 
 def _index_row(run: RunAccount, section: StepAccount) -> dict[str, Any]:
     last = section.attempts[-1] if section.attempts else None
+    is_check = last is not None and _is_check(last)
     durations = [each.finished.duration for each in section.attempts if each.finished]
     result, kind = _how_it_ended(run, section, last)
     return {
         "id": section.id,
-        "number": section.step.number if section.step else "+",
+        "number": section.step.number if section.step else "✓" if is_check else "+",
         "title": section.title,
         "kind": kind,
         "result": result,
@@ -65,12 +66,12 @@ def failures(run: RunAccount) -> list[dict[str, str]]:
             "result": each.result,
         }
         for each in run.attempts
-        if each.outcome != "ok" and not each.allowed
+        if each.refutes or (each.outcome != "ok" and not each.allowed and not _is_check(each))
     ]
 
 
 def section(run: RunAccount, section: StepAccount, language: str) -> dict[str, Any]:
-    """Return a step, or an inserted cell, with all its attempts."""
+    """Return a step, a check or an inserted cell, with all its attempts."""
     step = section.step
     by_hand = step is not None and step.contract.manual
     unused = step.source if step and not section.attempts and not by_hand else ""
@@ -117,8 +118,14 @@ def _attempt(attempt: AttemptAccount, language: str) -> dict[str, Any]:
     }
 
 
+def _is_check(attempt: AttemptAccount) -> bool:
+    return attempt.started.cause == "check"
+
+
 def _kind(attempt: AttemptAccount) -> str:
     """Return the class of an attempt in the page's styles."""
+    if attempt.finished is not None and attempt.finished.holds is not None:
+        return "ok" if attempt.finished.holds else "bad" if attempt.refutes else "stopped"
     return "stopped" if attempt.allowed else _KINDS.get(attempt.outcome, "bad")
 
 

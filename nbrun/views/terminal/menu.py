@@ -32,7 +32,11 @@ CHOICES = (
     Choice("run", "r", ("run",), "run this step", decisions.Run()),
     Choice("retry", "r", ("retry",), "run again what ran last of this step", decisions.Retry()),
     Choice(
-        "done", "x", ("done",), "confirm that you did what this step asks for", decisions.Done()
+        "done",
+        "x",
+        ("done",),
+        "say that you did this step by hand; nothing runs",
+        decisions.Done(),
     ),
     Choice(
         "continue",

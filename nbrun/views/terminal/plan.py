@@ -40,7 +40,7 @@ def _steps(book: Runbook, policy: Policy) -> Table:
             step.title,
             step.contract.impact or "",
             gate(step, policy),
-            limits(step.contract),
+            limits(step),
             ", ".join(step.tags),
         )
         table.add_row(str(step.number), *(Text(plain(cell)) for cell in cells))
@@ -81,13 +81,16 @@ def _typed(contract: Contract) -> str:
     return f" (type {contract.typed})" if contract.typed else ""
 
 
-def limits(contract: Contract) -> str:
-    """Return `60 s, 3 retries after 5 s`."""
+def limits(step: Step) -> str:
+    """Return `60 s, 3 retries after 5 s, checked for 1 min 00 s`."""
+    contract = step.contract
     parts = [] if contract.timeout is None else [phrases.duration(contract.timeout)]
     if contract.retries:
         times = "1 retry" if contract.retries == 1 else f"{contract.retries} retries"
         wait = phrases.duration(contract.retry_delay)
         parts.append(f"{times} after {wait}" if contract.retry_delay else times)
+    if step.check is not None:
+        parts.append(f"checked for {phrases.duration(step.check.timeout)}")
     return ", ".join(parts)
 
 
@@ -95,6 +98,15 @@ def impacts(book: Runbook) -> dict[str, int]:
     """Return how many steps declare each impact, and how many declare none (`unknown`)."""
     counts = Counter(step.contract.impact or "unknown" for step in book.steps)
     return {impact: counts[impact] for impact in (*IMPACTS, "unknown")}
+
+
+def _check_data(step: Step) -> dict[str, Any] | None:
+    """Return the settings of a step's check; None without one."""
+    check = step.check
+    if check is None:
+        return None
+    settings = ("id", "interval", "timeout", "settles")
+    return {name: getattr(check, name) for name in settings}
 
 
 def _count(book: Runbook) -> Text:
@@ -128,6 +140,7 @@ def as_data(
                 "tags": list(step.tags),
                 **msgspec.to_builtins(step.contract),
                 "gate": gate(step, policy),
+                "check": _check_data(step),
             }
             for step in book.steps
         ],

@@ -61,7 +61,9 @@ def _is_about(state: RunState, record: Record, step: str) -> bool:
             return True
         case ev.Decided(step=None) | ev.DecisionRefused():
             return state.stop is not None and state.stop.step == step
-    return getattr(record.event, "step", None) == step
+    of = getattr(record.event, "step", None)
+    checked = state.checked.get(of) if isinstance(of, str) else None
+    return of == step or (checked is not None and checked.step.id == step)
 
 
 def steps_table(records: Iterable[Record]) -> RenderableType:
@@ -119,10 +121,13 @@ def _row(state: RunState, record: Record) -> tuple[str, str, str, str] | None:
 
 def _where(state: RunState, step: str) -> tuple[str]:
     known = state.steps.get(step)
-    return (str(known.step.number) if known else step,)
+    if known is not None:
+        return (str(known.step.number),)
+    checked = state.checked.get(step)
+    return (f"{checked.step.number} check" if checked else step,)
 
 
 def _outcome(state: RunState, event: ev.AttemptFinished) -> tuple[str, str]:
     head, _, rest = phrases.attempt_result(state, event).partition(" · ")
-    known = state.steps.get(event.step)
+    known = state.steps.get(event.step) or state.checked.get(event.step)
     return head, f"{known.step.title} · {rest}" if known else rest

@@ -52,8 +52,11 @@ class StepHeader:
         """Yield everything above an attempt's output: title, Markdown, source."""
         self._source, self._error, self._remedy = event.source, None, ""
         self._last_words, self._script_failed = {}, False
+        if is_polling(state, event):  # the same cell again: the result alone tells its reader more
+            return
         yield from (Text(), self._rule(title(state, event), at))
-        last = self._last_time(state, event.step) if event.attempt == 1 else None
+        is_first = event.attempt == 1 and event.cause != "check"
+        last = self._last_time(state, event.step) if is_first else None
         if last is not None:
             yield line(f"last time {phrases.last_time(last)}", "dim")
         yield from self._narration(state, event.step)
@@ -114,10 +117,14 @@ class StepHeader:
         yield from (line(f"  {each}", "red") for each in lines[-_LAST_LINES:])
 
     def _manual_step(self, state: RunState, step: str, at: str) -> Iterator[RenderableType]:
-        """A manual step's Markdown, in place of a code step's source."""
+        """The Markdown of a step that a person does; its source, if it is a code cell."""
         yield from (Text(), self._rule(plain(phrases.step(state, step)), at))
         yield from self._narration(state, step)
-        yield mime.render_markdown(state.steps[step].step.source)
+        if state.steps[step].step.contract.manual:
+            yield mime.render_markdown(state.steps[step].step.source)
+        else:
+            coloured = self._console.color_system is not None
+            yield source.highlight(state.steps[step].step.source, self.language if coloured else "")
 
     def _rule(self, title: str, at: str) -> Text:
         """A step's title, and the time at the right edge."""
@@ -147,6 +154,12 @@ class StepHeader:
         if texts:
             self._narrated.add(step)
             yield Text()
+
+
+def is_polling(state: RunState, event: ev.AttemptStarted) -> bool:
+    """Return True if a check runs again after it has not held."""
+    checked = state.checked.get(event.step)
+    return checked is not None and checked.check_waited > 0
 
 
 def title(state: RunState, event: ev.AttemptStarted) -> str:

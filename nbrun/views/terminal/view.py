@@ -167,7 +167,8 @@ class TerminalView:
         self._put(header_footer.header(event, at, self._record_path), Text())
         for notice in event.notices:
             self._line(f"note: {notice}", "yellow")
-        self._line(f"starting the kernel {event.kernelspec} …", "dim")
+        if not event.policy.by_hand:
+            self._line(f"starting the kernel {event.kernelspec} …", "dim")
 
     def _kernel_started(self, state: RunState, _event: ev.KernelStarted, _at: str) -> None:
         if state.kernel_info is not None:
@@ -208,12 +209,15 @@ class TerminalView:
         self._end_attempt()
         self._header.remember_result(event)
         style = _OUTCOME_STYLES.get(event.outcome, "red")
-        if phrases.is_allowed_error(state, event):
+        if phrases.is_allowed_error(state, event) or event.holds is False:
             style = "yellow"
         self._line(phrases.attempt_result(state, event), f"bold {style}")
         retry = phrases.next_retry(state, event.step)
         if retry:
             self._line(retry, "yellow")
+        meaning = phrases.check_meaning(state, event)
+        if meaning:
+            self._line(meaning, style)
         self._region.stop()
 
     def _indeterminate(self, _state: RunState, _event: ev.AttemptIndeterminate, _at: str) -> None:

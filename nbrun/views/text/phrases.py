@@ -41,6 +41,7 @@ DEVIATIONS = {
     "inserted": "code that is not in the runbook was run",
     "kernel_restarted": "the kernel was restarted",
     "runbook_replaced": "the runbook's new version was taken",
+    "by_hand": "done by a person, not by the runbook's cell",
 }
 
 _STOP_REASONS = {
@@ -111,7 +112,10 @@ def refusal(event: ev.DecisionRefused | ev.ConnectionRefused) -> str:
 
 
 def step(state: RunState, id_: str) -> str:
-    """Return `step 3 of 12 · Stop the service`, or `inserted cell 1`."""
+    """Return `step 3 of 12 · Stop it`, `check of step 3 of 12 · Stop it` or `inserted cell 1`."""
+    checked = state.checked.get(id_)
+    if checked is not None:
+        return f"check of {step(state, checked.step.id)}"
     known = state.steps.get(id_)
     if known is None:
         return f"inserted cell {id_.removeprefix('inserted-')}"
@@ -143,7 +147,8 @@ def attempt_result(state: RunState, event: ev.AttemptFinished) -> str:
     """Return `failed · 1.2 s · ValueError: no such host`."""
     allowed = " as the runbook allows" if is_allowed_error(state, event) else ""
     to_end = _RAN_TO_END if event.ran_to_end else ""
-    parts = [OUTCOMES[event.outcome] + allowed + to_end, duration(event.duration)]
+    outcome = _check_answer(event) or OUTCOMES[event.outcome] + allowed
+    parts = [outcome + to_end, duration(event.duration)]
     if event.outcome not in ("ok", "kernel_died") and event.ename:
         parts.append(error_line(event.ename, event.evalue or "", _source(state, event)))
     if event.outcome == "ok" and event.shell_exit:
@@ -155,9 +160,35 @@ def attempt_result(state: RunState, event: ev.AttemptFinished) -> str:
     return " · ".join(parts)
 
 
+def _check_answer(event: ev.AttemptFinished) -> str:
+    """Return what a check said, as `does not hold: failed`; "" for an attempt of a step."""
+    if event.holds is None:
+        return ""
+    if event.holds or event.outcome == "ok":
+        return "holds" if event.holds else "does not hold"
+    said = "does not hold" if event.outcome == "error" else "says nothing"
+    return f"{said}: {OUTCOMES[event.outcome]}"
+
+
+def check_meaning(state: RunState, event: ev.AttemptFinished) -> str:
+    """Return what the answer of a check means for its step; "" for an attempt of a step."""
+    checked = state.checked.get(event.step)
+    if checked is None:
+        return ""
+    where = f"step {checked.step.number}"
+    if checked.already_done:
+        return f"{where} is done already: it does not run"
+    if checked.passed:
+        return f"{where} has worked"
+    following = what_next(state) if state.phase is Phase.READY else None
+    if isinstance(following, NextAttempt) and following.cause == "check" and following.delay:
+        return f"the check runs again in {duration(following.delay)}"
+    return f"{where} has not worked" if checked.failed and checked.refuted else ""
+
+
 def how_to_allow(event: ev.AttemptFinished) -> str:
     """Return how a runbook allows what this attempt failed by; "" for what always fails a step."""
-    if event.outcome != "error" or event.ename is None:
+    if event.outcome != "error" or event.ename is None or event.holds is not None:
         return ""
     if event.ename == "ShellError" and event.shell_exit:
         kind, name = "failed shell commands", "shell-errors"
@@ -221,8 +252,10 @@ def capped_output(event: ev.OutputCapped) -> str:
 
 
 def finding(state: RunState, event: ev.AttemptSettled) -> str:
-    """Return what an operator found out about an attempt: `step 3, attempt 1: it happened`."""
-    return f"{step_label(state, event.step)}, attempt {event.attempt}: {FINDINGS[event.finding]}"
+    """Return what an operator, or a check, found out: `step 3, attempt 1: it happened`."""
+    by_check = ", as its check says" if event.by_check else ""
+    where = f"{step_label(state, event.step)}, attempt {event.attempt}"
+    return f"{where}: {FINDINGS[event.finding]}{by_check}"
 
 
 # ── stops, decisions and approvals ───────────────────────────────────────────────────────────
@@ -245,6 +278,9 @@ def stop_reason(state: RunState, event: ev.Stopped) -> str:
 
 def _unfinished(state: RunState) -> str:
     current = state.current
+    if current is not None and current.failed and current.refuted:
+        who = "you have done this step" if current.done else "this step ran"
+        return f"{who}, and its check does not hold"
     if current is None or current.outcome in (None, "ok"):
         return ""
     how = OUTCOMES[current.outcome]
@@ -358,6 +394,8 @@ def why_not_run(state: RunState, step: StepState) -> str:
     """Return why a step was never run."""
     if step.declared_skip:
         return "not run: the runbook tags it skip-execution"
+    if step.already_done:
+        return "not run: its check found it done already"
     if step.skipped:
         return "not run: skipped"
     if state.ended_by is not None:
