@@ -160,11 +160,11 @@ def _upgraded(path: Path, document: dict[str, Any]) -> tuple[dict[str, Any], tup
     """Return `document` in nbformat 4.5, and notices of the upgrade for the record."""
     if document["nbformat"] == 3:
         return _upgraded_from_3(path, document), ("upgraded from nbformat 3",)
-    minor = document.get("nbformat_minor", 0)
-    if minor == 5:
-        return document, ()
+    major, minor = document["nbformat"], document.get("nbformat_minor", 0)
+    if (major, minor) == (4, 5):  # JSON may have 4.0 and 5.0, which nbformat takes for no numbers
+        return document | {"nbformat": 4, "nbformat_minor": 5}, ()
     notice = f"{'upgraded' if minor in range(5) else 'taken'} from nbformat 4.{short(minor)} to 4.5"
-    return {**document, "nbformat_minor": 5}, (notice,)
+    return document | {"nbformat": 4, "nbformat_minor": 5}, (notice,)
 
 
 def _upgraded_from_3(path: Path, document: dict[str, Any]) -> dict[str, Any]:

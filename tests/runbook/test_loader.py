@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nbrun.errors import RunbookError
@@ -329,6 +329,7 @@ keys = ["cell_type", "source", "metadata", "id", "outputs", "attachments", "inpu
     st.just({}) | anything,
     st.just(4) | anything,
 )
+@example(4, "id", None, {}, 5.0)
 def test_any_json_is_refused_or_read_as_valid_notebook(
     tmp_path: Path, version: int, key: str, value: Any, metadata: Any, minor: Any
 ) -> None:

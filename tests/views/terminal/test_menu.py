@@ -237,6 +237,7 @@ def test_menu_shows_only_possible_choices(stepping, failed, dead):
 
     assert letters(stepping) == [
         "r",
+        "x",
         "g",
         "e",
         "s",
