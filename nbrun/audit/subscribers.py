@@ -1,4 +1,4 @@
-"""The subscribers of a run's record besides its consoles: they note, seal and forward it."""
+"""The subscribers of a run's record besides its consoles: they note, index, seal, forward it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Protocol
 
 from nbrun.audit.auto_seal import AutoSealer
 from nbrun.audit.forwarding import Forwarder
+from nbrun.audit.run_indexer import RunIndexer
 from nbrun.audit.sinks import sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
@@ -26,10 +27,10 @@ class Subscriber(Protocol):
 
 
 class Subscribers:
-    """All subscribers that a run's policy asks for."""
+    """Those of every run, which note and list it, and those that its policy asks for."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
-        self._all: list[Subscriber] = [BegunNote(directory.id)]
+        self._all: list[Subscriber] = [BegunNote(directory.id), RunIndexer(directory, report)]
         if started.policy.sign:
             key = Path(started.policy.sign)
             self._all.append(AutoSealer(key, started.run, directory.seals, report))

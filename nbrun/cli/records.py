@@ -141,6 +141,9 @@ def verify(
     require_seal: Annotated[
         bool, typer.Option("--require-seal", help="Exit with 7 for a record that is not SEALED.")
     ] = False,
+    require_index: Annotated[
+        bool, typer.Option("--require-index", help="Exit with 7 for a folder without its index.")
+    ] = False,
     expect_head: Annotated[
         str | None,
         typer.Option(metavar="HASH", help="The hash that was printed at the end of the run."),
@@ -159,6 +162,7 @@ def verify(
         allowed_signers=allowed_signers,
         expect_head=expect_head,
         require_seal=require_seal,
+        require_index=require_index,
         json=json,
     )
     raise typer.Exit(command.show(options))

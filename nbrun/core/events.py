@@ -73,6 +73,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     - `sign_key`: fingerprint of the key that will sign the record; empty for no signature.
     - `secrets`: names of the parameters whose values are not recorded.
     - `role`: None when the kernels have nbrun's own environment.
+    - `index`: hash of the last line of the operator's index of runs, before this run was entered;
+      empty if it could not be read.
     """
 
     run: str
@@ -96,6 +98,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     sign_key: str = ""
     secrets: tuple[str, ...] = ()
     role: RoleTaken | None = None
+    index: str = ""
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
@@ -496,6 +499,12 @@ class SealFailed(_Event, frozen=True, kw_only=True, tag="seal.failed"):
     why: str
 
 
+class IndexFailed(_Event, frozen=True, kw_only=True, tag="index.failed"):
+    """The start of the run could not be entered into the index of the folder of runs."""
+
+    why: str
+
+
 class ForwardingFailed(_Event, frozen=True, kw_only=True, tag="forwarding.failed"):
     """The lines from `since` on could not be sent to `target`.
 
@@ -655,6 +664,7 @@ Event = (
     | RunFinished
     | OutputCapped
     | SealFailed
+    | IndexFailed
     | ForwardingFailed
     | ForwardingResumed
     | KernelSuspended

@@ -57,6 +57,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
     ev.OutputCapped: _stay(*_LIVE),
     ev.SealFailed: _stay(*_LIVE),
+    ev.IndexFailed: _stay(*_LIVE),
     ev.ForwardingFailed: _stay(*_LIVE),
     ev.ForwardingResumed: _stay(*_LIVE),
     ev.KernelSuspended: _stay(*_LIVE),

@@ -166,10 +166,11 @@ def all_runs(parent: Path) -> list[RunDirectory]:
 def runs_at(path: Path) -> list[RunDirectory]:
     """Return the run with the folder `path`, or every run in that folder, newest first.
 
-    A folder with the name of a run counts even if its journal is gone.
+    A folder with the name of a run counts even if its journal is gone. There may be none where an
+    index says that there were some.
 
     Raises:
-        UsageError: the folder can't be read, or holds no runs.
+        UsageError: the folder can't be read, or holds neither runs nor an index of them.
     """
     if _ID.fullmatch(path.name):
         return [RunDirectory(path)]
@@ -178,7 +179,7 @@ def runs_at(path: Path) -> list[RunDirectory]:
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from error
     found = [each for each in inside if _ID.fullmatch(each.name) or _is_run(each)]
-    if not found:
+    if not found and not any(path.glob("index-*.jsonl")):
         raise UsageError(f"{path}: holds no runs")
     return [RunDirectory(each) for each in sorted(found, key=lambda each: each.name, reverse=True)]
 

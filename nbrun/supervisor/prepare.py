@@ -12,8 +12,8 @@ from nbrun.core import events as ev
 from nbrun.core import model
 from nbrun.core.common_words import common_secrets
 from nbrun.core.redaction import Redaction
-from nbrun.errors import SignatureError, UsageError
-from nbrun.journal import run_directory
+from nbrun.errors import JournalError, SignatureError, UsageError
+from nbrun.journal import run_directory, runs_index
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.roles.roles import RunRole
@@ -276,4 +276,13 @@ def _run_started(
         sign_key=checked.sign_key,
         secrets=tuple(sorted(checked.parameters.secrets)),
         role=checked.role.taken.recorded() if checked.role else None,
+        index=_index_head(directory),
     )
+
+
+def _index_head(directory: RunDirectory) -> str:
+    """Return where the index of runs stands; empty if it can't be read, as is recorded later."""
+    try:
+        return runs_index.head(directory.path.parent)
+    except JournalError:
+        return ""

@@ -144,7 +144,7 @@ def test_output_notebook_shows_attempts_and_decisions_in_order(desk: Desk) -> No
     again = desk.command("start", str(elsewhere))
     assert again.returncode == 2
     assert "is the record of a run" in again.stderr
-    assert len(list(desk.runs.iterdir())) == 1
+    assert len(desk.all_runs()) == 1
 
     check_log_and_runs(desk)
 

@@ -151,7 +151,7 @@ def test_every_export_of_a_run_succeeds(desk: Desk) -> None:
     for kind in ("--html", "--markdown", "--cast", "--notebook"):
         made = desk.command("export", "last", kind)
         assert made.returncode == 0, made.stderr
-    run = next(desk.runs.iterdir())
+    run = desk.run
     page = (run / "runbook.html").read_text()
     assert "<td>primary</td>" in page
     assert 'src="data:image/png;base64,' in page

@@ -1,12 +1,14 @@
 """Records that are signed, forwarded and verified by the real commands."""
 
 import json
+import os
 import subprocess
 
 import pytest
 
 from nbrun.audit import seals
 from nbrun.core import events as ev
+from nbrun.journal import runs_index
 from tests.support.build_notebooks import code
 from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
 from tests.support.terminal import Desk, is_gone, wait_until
@@ -30,7 +32,8 @@ def test_printed_head_is_what_verify_expects(desk: Desk) -> None:
     lines = (desk.run / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (desk.run / "journal.jsonl").write_bytes(b"".join(lines[:-1]))
     assert desk.command("verify", "last", "--expect-head", head).returncode == 7
-    assert desk.command("verify", str(desk.runs)).returncode == 8
+    assert desk.command("verify", "last").returncode == 8
+    assert desk.command("verify", str(desk.runs)).returncode == 7, "the index has its end"
 
 
 @needs_ssh_keygen
@@ -145,3 +148,14 @@ def test_short_run_says_what_was_not_forwarded_and_leaves_no_process(desk: Desk)
     pids = file.read_text().split()
     assert len(pids) >= 2
     wait_until(lambda: all(is_gone(int(pid)) for pid in pids))
+
+
+def test_unwritable_index_stops_no_run_and_is_reported(desk: Desk) -> None:
+    desk.book(code("print('done')", id="one"))
+    desk.runs.mkdir(exist_ok=True)
+    runs_index.path_in(desk.runs, os.geteuid()).symlink_to("/nowhere")
+    done = desk.unattended()
+    assert done.returncode == 0
+    assert "the run is not in the index of runs" in done.stdout
+    assert "NOT IN THE INDEX: the end of this run" in done.stderr
+    assert desk.events(ev.IndexFailed)

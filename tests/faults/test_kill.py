@@ -94,7 +94,7 @@ def test_journal_has_what_was_shown_when_killed_at_any_call(tmp_path: Path, afte
 
 
 def check(runs: Path, shown: str, effects: list[str]) -> None:
-    (folder,) = runs.iterdir()
+    (folder,) = (path for path in runs.iterdir() if path.is_dir())
     path = folder / "journal.jsonl"
     records = [record.event for record in JournalReader(path)]
     ended = [event for event in records if isinstance(event, ev.AttemptFinished)]

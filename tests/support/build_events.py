@@ -400,6 +400,10 @@ def seal_failed(upto: int = 1, why: str = "the agent is gone") -> ev.SealFailed:
     return ev.SealFailed(upto=upto, why=why)
 
 
+def index_failed(why: str = "/srv/runs/index-1000.jsonl: No space left on device") -> Event:
+    return ev.IndexFailed(why=why)
+
+
 def forwarding_failed(
     target: str = "syslog", since: int = 1, why: str = "no such socket"
 ) -> ev.ForwardingFailed:
@@ -533,6 +537,7 @@ BUILDERS: tuple[Build, ...] = (
     run_finished,
     output_capped,
     seal_failed,
+    index_failed,
     forwarding_failed,
     forwarding_resumed,
     kernel_suspended,

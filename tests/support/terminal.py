@@ -67,7 +67,7 @@ class Desk:
         """Kill everything that still runs, however the test ended."""
         for terminal in self.terminals:
             terminal.close()
-        for run in self.runs.iterdir() if self.runs.exists() else ():
+        for run in self.all_runs():
             end_supervisor(run)
             for process in kernels(run):
                 if processes.is_kernel(process):
@@ -147,7 +147,7 @@ class Desk:
 
     def supervisor(self) -> int:
         """Wait until the run's supervisor accepts connections, and return its process id."""
-        wait_until(lambda: self.runs.exists() and any(self.runs.iterdir()))
+        wait_until(self.all_runs)
         wait_until(lambda: supervisor_of(self.run) is not None)
         return int(supervisor_of(self.run) or 0)
 
@@ -166,8 +166,12 @@ class Desk:
     @property
     def run(self) -> Path:
         """The directory of the only run."""
-        (found,) = self.runs.iterdir()
+        (found,) = self.all_runs()
         return found
+
+    def all_runs(self) -> list[Path]:
+        """The directories of all runs. The index of runs lies beside them."""
+        return [path for path in self.runs.iterdir() if path.is_dir()] if self.runs.exists() else []
 
     def journal(self) -> list[Record]:
         """Return the run's records, each checked against the one before it."""

@@ -13,7 +13,7 @@ from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode
-from nbrun.journal import reader
+from nbrun.journal import reader, runs_index
 from nbrun.journal.codec import encode
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.text.options import DisplayOptions
@@ -125,6 +125,18 @@ def print_forwarding_status(started: ev.RunStarted, directory: RunDirectory) -> 
         f"{started.policy.forward[0]}; see {directory.log}. The next run that forwards sends them"
     )
     print(plain(status), file=sys.stderr)  # noqa: T201
+
+
+def print_index_status(directory: RunDirectory) -> None:
+    """Print to stderr that the index of runs lacks the end of a run that has ended, if it does."""
+    try:
+        if runs_index.has_end(directory.journal):
+            return
+    except OSError as error:
+        why = str(error)
+    else:
+        why = f"see {directory.log}"
+    print(plain(f"NOT IN THE INDEX: the end of this run: {why}"), file=sys.stderr)  # noqa: T201
 
 
 def exit_code(state: RunState) -> ExitCode:

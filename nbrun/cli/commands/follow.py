@@ -8,6 +8,7 @@ from nbrun.cli.commands.console_output import (
     exit_code,
     open_console,
     print_forwarding_status,
+    print_index_status,
     print_seal_status,
 )
 from nbrun.cli.error_output import print_error
@@ -131,6 +132,7 @@ def _print_statuses(started: ev.RunStarted, directory: RunDirectory) -> None:
     """Print what became of the copies of the record; the supervisor has done with them."""
     print_seal_status(started, directory)
     print_forwarding_status(started, directory)
+    print_index_status(directory)
 
 
 def _explain_missing_end(

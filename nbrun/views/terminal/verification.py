@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nbrun.audit.index_check import IndexStanding, IndexVerification
 from nbrun.audit.verify import Standing, Verification
 from nbrun.views.text.header_footer import facts
 from nbrun.views.text.sanitize import plain
@@ -17,6 +18,11 @@ _STYLES = {
     Standing.BROKEN: "bold red",
 }
 
+_INDEX_STYLES = {
+    IndexStanding.WHOLE: "bold green",
+    IndexStanding.BROKEN: "bold red",
+    IndexStanding.MISSING: "bold yellow",
+}
 _NOT_COVERED = "Not checked: supervisor.log, and files that nbrun export wrote"
 
 
@@ -46,6 +52,15 @@ def table(all_found: Sequence[Verification]) -> RenderableType:
         f"{count} {standing.value}" for standing, count in zip(Standing, counts, strict=True)
     )
     return Group(grid, Text(f"{len(all_found)} records: {summary}"), Text(_NOT_COVERED, "dim"))
+
+
+def index(found: IndexVerification) -> RenderableType:
+    """Return the result for the index of one user, with a line for each fault and note."""
+    head = Text(found.standing.value, style=_INDEX_STYLES[found.standing])
+    runs = "" if found.standing is IndexStanding.MISSING else f": {found.runs} runs"
+    head.append(f"  {plain(found.index)}{runs}", "not bold")
+    rows = [("fault", fault) for fault in found.faults] + [("note", note) for note in found.notes]
+    return Group(head, facts(rows)) if rows else head
 
 
 def _name(found: Verification) -> str:

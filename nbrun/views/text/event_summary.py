@@ -197,6 +197,9 @@ def _record(state: RunState, event: Event) -> EventSummary | None:
         case ev.SealFailed():
             what = f"the record is not sealed up to line {event.upto + 1}"
             return EventSummary("record", what, why=event.why)
+        case ev.IndexFailed():
+            what = "the run is not in the index of runs"
+            return EventSummary("record", what, why=event.why)
         case ev.ForwardingFailed():
             what = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
             return EventSummary("record", what, why=event.why)
@@ -213,6 +216,7 @@ _OF_THE_RUN = (
     ev.RunResumed,
     ev.RunbookReplaced,
     ev.SealFailed,
+    ev.IndexFailed,
     ev.ForwardingFailed,
     ev.ForwardingResumed,
 )

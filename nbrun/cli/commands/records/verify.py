@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.audit.duplicates import name_duplicates
+from nbrun.audit.index_check import IndexStanding, IndexVerification, verify_indexes
 from nbrun.audit.verify import Standing, Trust, Verification, verify
 from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.errors import ExitCode, RunNotFoundError, UsageError
@@ -27,6 +28,7 @@ class VerifyOptions:
     allowed_signers: Path | None = None
     expect_head: str | None = None
     require_seal: bool = False
+    require_index: bool = False
     json: bool = False
 
 
@@ -37,31 +39,49 @@ def show(options: VerifyOptions) -> ExitCode:
         UsageError: an option is wrong; nothing was verified.
         RunNotFoundError: a name is neither a run nor a folder of runs.
     """
-    directories = list(_directories(options))
+    named = list(_named(options))
+    if options.require_index and not any(folder for folder, _ in named):
+        raise UsageError("--require-index: name a folder of runs: a single run has no index")
+    directories = [directory for _, inside in named for directory in inside]
     trust = _trust(options, directories)
-    found = [verify(directory, trust, notebook.digest) for directory in directories]
-    results = name_duplicates(directories, found)
-    if options.json:
-        for result in results:
+    found = {each: verify(each, trust, notebook.digest) for each in directories}
+    results = name_duplicates(directories, [found[each] for each in directories])
+    indexes = [
+        index
+        for folder, inside in named
+        if folder is not None
+        for index in verify_indexes(folder, inside, [found[each] for each in inside])
+    ]
+    _print(results, indexes, json=options.json)
+    return _exit_code(results, indexes, options)
+
+
+def _print(
+    results: Sequence[Verification], indexes: Sequence[IndexVerification], *, json: bool
+) -> None:
+    if json:
+        for result in (*results, *indexes):
             print_json(result)
-    elif len(results) == 1:
-        open_console().print(verification.one(results[0]))
-    else:
-        open_console().print(verification.table(results))
-    return _exit_code(results, require_seal=options.require_seal)
+        return
+    console = open_console()
+    console.print(
+        verification.one(results[0]) if len(results) == 1 else verification.table(results)
+    )
+    for index in indexes:
+        console.print(verification.index(index))
 
 
-def _directories(options: VerifyOptions) -> Iterator[RunDirectory]:
-    """Yield the run that each name stands for, or all runs of the folder with that name."""
+def _named(options: VerifyOptions) -> Iterator[tuple[Path | None, list[RunDirectory]]]:
+    """Yield the run that each name stands for, or the folder with that name and all runs in it."""
     runs_dir = config.runs_dir(options.runs_dir)
     for name in options.runs:
         try:
-            yield run_directory.find(runs_dir, name)
+            yield None, [run_directory.find(runs_dir, name)]
         except RunNotFoundError:
-            path = Path(name)
+            path = Path(name).absolute()
             if not path.is_dir():
                 raise
-            yield from run_directory.runs_at(path.absolute())
+            yield None if run_directory.is_run_id(path.name) else path, run_directory.runs_at(path)
 
 
 def _trust(options: VerifyOptions, directories: Sequence[RunDirectory]) -> Trust:
@@ -94,9 +114,16 @@ def check_allowed_signers(path: Path | None, directories: Sequence[RunDirectory]
     return path
 
 
-def _exit_code(results: Sequence[Verification], *, require_seal: bool) -> ExitCode:
+def _exit_code(
+    results: Sequence[Verification], indexes: Sequence[IndexVerification], options: VerifyOptions
+) -> ExitCode:
     """Return the exit code of the worst result."""
     standings = {result.standing for result in results}
-    if Standing.BROKEN in standings or (require_seal and Standing.UNSEALED in standings):
+    listed = {index.standing for index in indexes}
+    if Standing.BROKEN in standings or IndexStanding.BROKEN in listed:
+        return ExitCode.ALTERED
+    if options.require_seal and Standing.UNSEALED in standings:
+        return ExitCode.ALTERED
+    if options.require_index and IndexStanding.MISSING in listed:
         return ExitCode.ALTERED
     return ExitCode.WAITING if Standing.OPEN in standings else ExitCode.COMPLETED

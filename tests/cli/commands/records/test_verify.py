@@ -1,6 +1,7 @@
 """`nbrun verify` checks one or many records, and exits with one code."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_json_has_one_object_for_each_record(runs_dir: Path, check: Any) -> None
     kept = keep(runs_dir, 1)
     keep(runs_dir, 2)
     _, out = check(str(runs_dir), json=True)
-    newer, older = map(json.loads, out.splitlines())
+    newer, older, index = map(json.loads, out.splitlines())
     assert (newer["run"], newer["standing"]) == (NAME.format(2), "UNSEALED")
     assert older == {
         "run": NAME.format(1),
@@ -92,6 +93,7 @@ def test_json_has_one_object_for_each_record(runs_dir: Path, check: Any) -> None
         "folder": NAME.format(1),
         "unchecked": [],
     }
+    assert (index["index"], index["standing"]) == (f"index-{os.geteuid()}.jsonl", "MISSING")
 
 
 @needs_ssh_keygen
