@@ -194,7 +194,7 @@ def test_engine_prints_nothing(module: str) -> None:
         ),
         (("prompt_toolkit",), {"views.terminal.typed_lines.editor"}),
         (("psutil",), {"system.processes", "system.process_origin"}),
-        (("tomllib",), {"config"}),
+        (("tomllib",), {"config.toml_file"}),
         (("platformdirs",), {"system.state_folder"}),
         (("yaml",), {"runbook.parameters.yaml_file"}),
         (("boto3", "botocore"), {"kernel.roles.aws"}),

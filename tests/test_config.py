@@ -1,12 +1,16 @@
 """The settings of `nbrun.toml`, and where runs are stored."""
 
+import os
+import re
+from hashlib import sha256
 from pathlib import Path
 
 import platformdirs
 import pytest
 
-from nbrun.config import Config, load, load_for, runs_dir
-from nbrun.errors import UsageError
+from nbrun.config import Config, files, load, load_for, runs_dir, trust
+from nbrun.errors import NbrunError, UsageError
+from nbrun.system import state_folder
 
 
 def configure(folder: Path, text: str) -> Path:
@@ -22,7 +26,7 @@ def test_settings_have_defaults_without_file(tmp_path: Path) -> None:
 
 def test_relative_runs_dir_starts_at_folder_of_file(tmp_path: Path) -> None:
     configure(tmp_path, "runs_dir = 'kept/runs'")
-    assert load(tmp_path / "a" / "b") == Config(runs_dir=tmp_path / "kept/runs")
+    assert load(tmp_path / "a" / "b").runs_dir == tmp_path / "kept/runs"
 
 
 def test_absolute_runs_dir_is_unchanged(tmp_path: Path) -> None:
@@ -36,12 +40,187 @@ def test_tilde_in_runs_dir_is_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert load(tmp_path).runs_dir == Path("/home/ada/runs")
 
 
-def test_only_nearest_file_is_read(tmp_path: Path) -> None:
-    configure(tmp_path, "runs_dir = '/far'")
-    configure(tmp_path / "team", "runs_dir = '/near'")
+def test_nearest_file_that_sets_a_key_counts(tmp_path: Path) -> None:
+    configure(tmp_path, "runs_dir = '/far'\n[defaults]\ntimeout = 1\nretries = 1")
+    configure(tmp_path / "team", "runs_dir = '/near'\n[defaults]\ntimeout = 2")
     configure(tmp_path / "team" / "empty", "")
-    assert load(tmp_path / "team" / "restore").runs_dir == Path("/near")
-    assert load(tmp_path / "team" / "empty").runs_dir is None
+    for folder in ("restore", "empty"):
+        found = load(tmp_path / "team" / folder)
+        assert found.runs_dir == Path("/near")
+        assert found.defaults == {"timeout": 2, "retries": 1}
+
+
+POLICY = """
+[policy]
+allow = ["edited", "skipped"]
+need_reason = ["edited"]
+need_approval = ["inserted"]
+[redact]
+patterns = ["AKIA[A-Z]{4}"]
+"""
+
+
+@pytest.mark.parametrize(
+    "nearer",
+    [
+        "",
+        "[policy]\nneed_reason = []\nneed_approval = []",
+        "[policy]\nallow = ['edited', 'skipped', 'inserted', 'retried']\nstrict = false",
+        "[redact]\npatterns = []",
+    ],
+)
+def test_nearer_file_can_not_weaken_policy_or_redaction(tmp_path: Path, nearer: str) -> None:
+    configure(tmp_path, POLICY)
+    far = load(tmp_path)
+    configure(tmp_path / "sub", nearer)
+    near = load(tmp_path / "sub")
+    assert (near.allow, near.need_reason) == (("edited", "skipped"), ("edited",))
+    assert (near.need_approval, near.redact_patterns) == (("inserted",), ("AKIA[A-Z]{4}",))
+    assert [file.path for file in near.files] == [
+        str(tmp_path / "nbrun.toml"),
+        str(tmp_path / "sub" / "nbrun.toml"),
+    ]
+    assert near.files[:1] == far.files
+    assert near.files[0].sha256 == sha256(POLICY.encode()).hexdigest()
+
+
+def test_nearer_file_makes_policy_stricter(tmp_path: Path) -> None:
+    configure(tmp_path, POLICY)
+    configure(
+        tmp_path / "sub",
+        "[policy]\nstrict = true\nallow = ['skipped', 'retried']\nneed_reason = ['skipped']\n"
+        "[redact]\npatterns = ['b+']",
+    )
+    found = load(tmp_path / "sub")
+    assert found.strict
+    assert (found.allow, found.need_reason) == (("skipped",), ("edited", "skipped"))
+    assert found.redact_patterns == ("AKIA[A-Z]{4}", "b+")
+
+
+# ── the system's file and this user's own ────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the path that stands for /etc/nbrun.toml, as a file of root's."""
+    path = tmp_path / "etc" / "nbrun.toml"
+    path.parent.mkdir()
+    monkeypatch.setattr(files, "SYSTEM_FILE", path)
+    monkeypatch.setattr(files, "_ROOT", os.getuid())
+    return path
+
+
+SYSTEM = """
+sign_key = "/etc/nbrun/key"
+[journal]
+forward = "syslog"
+max_output = "1MiB"
+[policy]
+approvers = "dba"
+[roles.dba]
+env = { PGHOST = "db1" }
+"""
+
+
+def test_nearer_file_can_not_change_what_the_system_sets(tmp_path: Path, system: Path) -> None:
+    system.write_text(SYSTEM)
+    own = configure(
+        tmp_path / "work",
+        "sign_key = 'mine'\n[journal]\nforward = ['true']\nmax_output = 1\n"
+        "[policy]\napprovers = 'me'\n[roles.dba]\nunix_user = 'me'\n[roles.ops]",
+    )
+    trust.add(own, sha256(own.read_bytes()).hexdigest())
+    found = load(tmp_path / "work")
+    assert found.sign_key == Path("/etc/nbrun/key")
+    assert found.forward == ("syslog",)
+    assert found.max_output == 2**20
+    assert found.approvers == "dba"
+    assert found.role("dba").unix_user == ""
+    assert found.role("ops").name == "ops"
+    assert f"[journal] forward in {own} is not used: that in {system} holds" in found.notices
+    assert len(found.notices) == 5
+
+
+def test_system_file_that_others_can_write_is_refused(tmp_path: Path, system: Path) -> None:
+    system.write_text(SYSTEM)
+    system.chmod(0o666)
+    with pytest.raises(UsageError, match=f"{system}: is not used: others can write"):
+        load(tmp_path)
+
+
+def test_users_own_file_acts_without_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    own = configure(tmp_path / "config" / "nbrun", "[journal]\nforward = 'syslog'")
+    found = load(tmp_path / "work")
+    found.check_trust()
+    assert found.forward == ("syslog",)
+    own.chmod(0o664)
+    with pytest.raises(UsageError, match=f"{own}: is not used: others can write"):
+        load(tmp_path / "work")
+
+
+# ── trust ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("sign_key = 'key'", "sign_key"),
+        ("[journal]\nforward = ['touch', 'ran']", "[journal] forward"),
+        ("[roles.dba]\nenv_from_cmd = { PGPASSWORD = 'touch ran' }", "[roles.dba]"),
+        ("[roles.dba]\nunix_user = 'postgres'", "[roles.dba]"),
+    ],
+)
+def test_file_acts_only_once_it_is_trusted_and_until_it_changes(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    def use() -> None:
+        found = load(tmp_path)
+        found.check_trust()
+        if "roles" in key:
+            found.role("dba")
+
+    path = configure(tmp_path, text)
+    said = f"{path}: {key} runs, sends or signs something as you"
+    with pytest.raises(UsageError, match=re.escape(said)) as caught:
+        use()
+    assert str(caught.value).endswith(f"nbrun trust {path}")
+    assert load(tmp_path).forward == ()
+    trust.add(path, sha256(path.read_bytes()).hexdigest())
+    use()
+    path.write_text(f"{text}\n# changed\n")
+    with pytest.raises(UsageError, match="as it is now"):
+        use()
+
+
+def test_untrusted_role_matters_only_when_it_is_taken(tmp_path: Path) -> None:
+    configure(tmp_path, "[roles.dba]\nunix_user = 'postgres'")
+    load(tmp_path).check_trust()
+    with pytest.raises(UsageError, match="there is no role 'ops'"):
+        load(tmp_path).role("ops")
+
+
+def test_trusted_nearer_file_replaces_what_an_untrusted_one_sets(tmp_path: Path) -> None:
+    configure(tmp_path, "[journal]\nforward = ['true']")
+    near = configure(tmp_path / "near", "[journal]\nforward = 'syslog'")
+    trust.add(near, sha256(near.read_bytes()).hexdigest())
+    found = load(tmp_path / "near")
+    found.check_trust()
+    assert found.forward == ("syslog",)
+
+
+@pytest.mark.parametrize("forge", [b"[]", b"{", b'{"a": 1}', b"\xff"])
+def test_list_of_trusted_files_that_is_damaged_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forge: bytes
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = state_folder.state_path("trusted.json")
+    state_folder.write(path, forge)
+    with pytest.raises(NbrunError, match=r"trusted.json: can't be read"):
+        trust.is_trusted(tmp_path / "nbrun.toml", "0" * 64)
+    path.chmod(0o666)
+    with pytest.raises(NbrunError, match=r"trusted.json: is not used: others can write"):
+        trust.is_trusted(tmp_path / "nbrun.toml", "0" * 64)
 
 
 def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ _GROUPS = {
         operate.cancel,
         operate.approve,
         operate.reject,
+        operate.trust,
     ),
     "Write runbooks": (write.plan, write.check, write.new),
     "Read records": (

@@ -1,5 +1,6 @@
 """Command-line declarations of the commands that start or control a run."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -154,6 +155,24 @@ def cancel(
     from nbrun.cli.commands.operate import cancel as command
 
     raise typer.Exit(command.cancel(run, runs_dir, reason=reason, foreign=foreign))
+
+
+def trust(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="An nbrun.toml, or the folder that has it."),
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Trust it no more.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the files that you trust.")] = False,
+) -> None:
+    """Let an nbrun.toml of somebody else's run, send and sign things as you."""
+    from nbrun.cli.commands.operate import trust as command
+
+    if list_ == (path is not None) or (list_ and remove):
+        raise typer.BadParameter("name one file, or give --list alone")
+    if path is None:
+        raise typer.Exit(command.show())
+    raise typer.Exit(command.remove(path) if remove else command.trust_file(path))
 
 
 def approve(

@@ -18,6 +18,7 @@ from nbrun.core.model import (
     Operator,
     Policy,
     RoleTaken,
+    SettingsFile,
     Step,
 )
 
@@ -75,6 +76,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     - `role`: None when the kernels have nbrun's own environment.
     - `index`: hash of the last line of the operator's index of runs, before this run was entered;
       empty if it could not be read.
+    - `settings`: the `nbrun.toml` files that applied, the nearest last.
     """
 
     run: str
@@ -99,6 +101,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     secrets: tuple[str, ...] = ()
     role: RoleTaken | None = None
     index: str = ""
+    settings: tuple[SettingsFile, ...] = ()
 
 
 class KernelStarted(_Event, frozen=True, kw_only=True, tag="kernel.started"):
@@ -398,7 +401,8 @@ class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
     """A new process continues an interrupted run and has taken the run's role again.
 
     `boot_id`: the machine's boot from which `mono` counts from here on. `secrets`: the parameters
-    whose values were entered again; they are redacted from here on.
+    whose values were entered again; they are redacted from here on. `settings`: the `nbrun.toml`
+    files that apply from here on.
     """
 
     operator: Operator
@@ -408,6 +412,7 @@ class RunResumed(_Event, frozen=True, kw_only=True, tag="run.resumed"):
     boot_id: str = ""
     role: RoleTaken | None = None
     secrets: tuple[str, ...] = ()
+    settings: tuple[SettingsFile, ...] = ()
 
 
 class RunbookReplaced(_Event, frozen=True, kw_only=True, tag="runbook.replaced"):

@@ -27,6 +27,13 @@ class EventPart(msgspec.Struct, frozen=True, kw_only=True):
     """A struct that is a field of an event."""
 
 
+class SettingsFile(EventPart, frozen=True, kw_only=True):
+    """An `nbrun.toml` that applied to the run, with the SHA-256 of its content."""
+
+    path: str
+    sha256: str
+
+
 class Operator(EventPart, frozen=True, kw_only=True, omit_defaults=True):
     """A person who decides, as the operating system reports the person's process.
 

@@ -61,6 +61,7 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
     name = options.kernel or notebook.kernel_name(parsed.metadata)
     spec = find_kernelspec(name)
     settings = config.load_for(parsed.path)
+    settings.check_trust()
     if options.group:
         group_access.gid_of(options.group)
     run, cwd = run_directory.new_id(parsed.path), _cwd(options.cwd, parsed.path)

@@ -73,6 +73,7 @@ class CheckedRequest:
                 for variable in unmatched
             )
             + self._common_secret_notices()
+            + self.config.notices
         )
 
     def _common_secret_notices(self) -> tuple[str, ...]:
@@ -277,6 +278,7 @@ def _run_started(
         secrets=tuple(sorted(checked.parameters.secrets)),
         role=checked.role.taken.recorded() if checked.role else None,
         index=_index_head(directory),
+        settings=checked.config.files,
     )
 
 

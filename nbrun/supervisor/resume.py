@@ -93,6 +93,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         boot_id=provenance.boot_id(),
         role=role.taken.recorded() if role else None,
         secrets=tuple(sorted(secrets)),
+        settings=_load_config(found.state).files,
     )
     return ResumableRun(
         found.journal,
@@ -159,6 +160,7 @@ def believed_plan(directory: RunDirectory, state: RunState, *, foreign: bool) ->
 
 def _own_settings(state: RunState) -> dict[str, Any]:
     settings = _load_config(state)
+    settings.check_trust()
     return {
         "forward": settings.forward,
         "sign": str(settings.sign_key or ""),

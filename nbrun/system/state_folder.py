@@ -1,4 +1,4 @@
-"""The small files that nbrun keeps for this account in the platform's folder for state.
+"""The small files that nbrun keeps for this account, in the platform's folder for state.
 
 Only this user can read and write them. So nbrun believes what they say, unlike a file that came
 with a notebook or with a record.
@@ -21,6 +21,13 @@ def state_path(*names: str) -> Path:
     import platformdirs  # slow to import, and not needed by every command
 
     return Path(platformdirs.user_state_path("nbrun", appauthor=False), *names)
+
+
+def config_path(name: str) -> Path:
+    """Return the path of a file in this user's folder for settings, which need not exist."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_path("nbrun", appauthor=False), name)
 
 
 def read(path: Path) -> bytes | None:

@@ -46,9 +46,9 @@ class Operators(Desk):
         self.users = users
         self.nbrun = [*users.as_operator(), users.python, "-m", "nbrun"]
         self.variables = users.variables | {"USER": users.operator, "LEFT": "behind"}
-        (folder / "nbrun.toml").write_text(ROLE.format(user=users.user))
         (folder / "password").write_text(SECRET)
         self._give_away()
+        self.configure(ROLE.format(user=users.user))
 
     def _give_away(self) -> None:
         for path in (self.folder, *self.folder.rglob("*")):
@@ -274,7 +274,7 @@ while keys.get_frozen_credentials().secret_key == first: time.sleep(0.05)
 
 def test_role_keys_combine_and_survive_a_kernel_restart(desk: Operators, sts: Sts) -> None:
     sts.lifetime = 12.0
-    (desk.folder / "nbrun.toml").write_text(ALL.format(user=desk.users.user))
+    desk.configure(ALL.format(user=desk.users.user))
     for name, text in (("kubeconfig", KUBECONFIG), ("token", SECRET)):
         (desk.folder / name).write_text(text)
         shutil.chown(desk.folder / name, desk.users.operator)

@@ -85,7 +85,7 @@ def test_agent_key_signs_and_passphrase_key_starts_nothing(
         monkeypatch.setenv("SSH_AUTH_SOCK", str(desk.folder / "agent"))
         subprocess.run(["ssh-add", "-q", str(key)], check=True, capture_output=True)
         key.unlink()
-        (desk.folder / "nbrun.toml").write_text('sign_key = "keys/open.pub"\n')
+        desk.configure('sign_key = "keys/open.pub"\n')
         done = desk.unattended()
     finally:
         agent.terminate()
@@ -116,7 +116,7 @@ def test_missing_key_during_a_run_is_reported_as_not_sealed(
 def test_every_line_is_forwarded_to_the_configured_command(desk: Desk) -> None:
     got = desk.folder / "got"
     command = ["sh", "-c", f"cat >> {got}"]
-    (desk.folder / "nbrun.toml").write_text(f"[journal]\nforward = {json.dumps(command)}\n")
+    desk.configure(f"[journal]\nforward = {json.dumps(command)}\n")
     desk.book(code("print('hello')", id="one"), code("print('again')", id="two"))
     assert desk.unattended().returncode == 0
     assert got.read_bytes() == (desk.run / "journal.jsonl").read_bytes()
@@ -124,7 +124,7 @@ def test_every_line_is_forwarded_to_the_configured_command(desk: Desk) -> None:
 
 
 def test_failing_forward_target_is_reported_and_stops_nothing(desk: Desk) -> None:
-    (desk.folder / "nbrun.toml").write_text('[journal]\nforward = ["false"]\n')
+    desk.configure('[journal]\nforward = ["false"]\n')
     desk.book(code("import time; time.sleep(1)", id="one"), code("print('done')", id="two"))
     done = desk.unattended()
     assert done.returncode == 0
@@ -138,7 +138,7 @@ def test_failing_forward_target_is_reported_and_stops_nothing(desk: Desk) -> Non
 def test_short_run_says_what_was_not_forwarded_and_leaves_no_process(desk: Desk) -> None:
     file = desk.folder / "pids"
     command = ["sh", "-c", f"echo $$ >> {file}; sleep 600 & echo $! >> {file}; wait"]
-    (desk.folder / "nbrun.toml").write_text(f"[journal]\nforward = {json.dumps(command)}\n")
+    desk.configure(f"[journal]\nforward = {json.dumps(command)}\n")
     desk.book(code("print('done')", id="one"))
     ended = desk.unattended()
     assert ended.returncode == 0

@@ -9,6 +9,7 @@ from nbrun.supervisor import kernel_plan
 from nbrun.supervisor.prepare import MAX_OUTPUT, CheckedRequest, check
 from nbrun.supervisor.requests import StartRequest
 from tests.support.build_notebooks import code, notebook, write
+from tests.support.settings_files import configure
 
 
 def checked(request: StartRequest) -> CheckedRequest:
@@ -28,7 +29,7 @@ def checked(request: StartRequest) -> CheckedRequest:
 def test_output_limit_from_request_then_config_then_default(
     tmp_path: Path, team: str, asked: int | None, limit: int
 ) -> None:
-    (tmp_path / "nbrun.toml").write_text(team)
+    configure(tmp_path, team)
     book = write(tmp_path, notebook(code("1")))
     request = StartRequest(runbook=book, attended=False, options=RunOptions(max_output=asked))
     assert checked(request).policy.max_output == limit

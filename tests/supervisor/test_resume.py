@@ -13,6 +13,7 @@ from nbrun.core.state import RunState
 from nbrun.errors import UsageError
 from nbrun.supervisor.resume import merge_steps, redaction_for, retake_role
 from tests.support.build_events import attempted, begun, run_started, step
+from tests.support.settings_files import configure
 
 
 def after(*ran: str, plan: int = 4) -> RunState:
@@ -66,10 +67,10 @@ def with_role(folder: Path, **fields: Any) -> RunState:
 
 
 def test_role_with_another_unix_user_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "nbrun.toml").write_text("[roles.dba]\nunix_user = 'other'\n")
+    configure(tmp_path, "[roles.dba]\nunix_user = 'other'\n")
     with pytest.raises(UsageError, match="unix_user is 'other' now, but was 'postgres' when"):
         retake_role(with_role(tmp_path, keys={"unix_user": "postgres"}))
-    (tmp_path / "nbrun.toml").write_text("[roles.ops]\n")
+    configure(tmp_path, "[roles.ops]\n")
     with pytest.raises(UsageError, match="there is no role 'dba'"):
         retake_role(with_role(tmp_path))
 

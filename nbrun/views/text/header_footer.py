@@ -1,11 +1,14 @@
 """The header and the footer of a run on a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from nbrun.core import events as ev
+from nbrun.core.model import SettingsFile
 from nbrun.core.state import RunState
 from nbrun.views.text import identities, phrases
 from nbrun.views.text.sanitize import plain
@@ -21,6 +24,11 @@ def facts(rows: list[tuple[str, str]]) -> Table:
     return grid
 
 
+def settings_rows(files: Sequence[SettingsFile]) -> list[tuple[str, str]]:
+    """Return a row for each file of settings that applies, with the beginning of its SHA-256."""
+    return [("settings", f"{file.path} (sha256 {file.sha256[:12]}…)") for file in files]
+
+
 def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
     """Return the header: runbook, operator, host, parameters.
 
@@ -34,6 +42,7 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
         ("kernel", event.kernelspec),
         ("folder", event.cwd),
     ]
+    rows += settings_rows(event.settings)
     rows += identities.rows(event.role)
     rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]
     rows += [("reason", event.reason)] * bool(event.reason)

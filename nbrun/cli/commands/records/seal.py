@@ -41,7 +41,7 @@ def seal(run: str, runs_dir: Path | None, sign: Path | None, *, foreign: bool = 
 
 def _key(found: VerifiedEnd, sign: Path | None) -> Path:
     started = found.started
-    key = sign or config.load_for(Path(started.runbook)).sign_key
+    key = sign or _configured(started.runbook)
     if key is None:
         raise UsageError(
             "there is no key to sign with: name one with --sign"
@@ -54,3 +54,9 @@ def _key(found: VerifiedEnd, sign: Path | None) -> Path:
             f"is {key}: name one of them with --sign"
         )
     return key
+
+
+def _configured(runbook: str) -> Path | None:
+    settings = config.load_for(Path(runbook))
+    settings.check_trust()
+    return settings.sign_key

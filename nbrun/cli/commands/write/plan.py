@@ -16,6 +16,7 @@ from nbrun.supervisor.prepare import CheckedRequest
 from nbrun.supervisor.requests import StartRequest
 from nbrun.views.terminal import plan as view
 from nbrun.views.text import identities
+from nbrun.views.text.header_footer import settings_rows
 
 
 def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> ExitCode:
@@ -36,9 +37,10 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     role = checked.role.taken.recorded() if checked.role else None
     if json:
         data = view.as_data(runbook, values, checked.policy, rows, role)
+        data["settings"] = msgspec.to_builtins(checked.config.files)
         print_json(data | {"sources": unread}, indent=1)
     else:
-        rows += identities.rows(role)
+        rows += settings_rows(checked.config.files) + identities.rows(role)
         rows += [("parameter", f"{name}: {source}") for name, source in unread.items()]
         values = {name: value for name, value in values.items() if name not in unread}
         open_console().print(view.renderable(runbook, values, checked.policy, rows))

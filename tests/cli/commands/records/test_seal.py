@@ -10,6 +10,7 @@ from nbrun.cli.commands.records.seal import seal
 from nbrun.errors import DamagedJournalError, SignatureError, UsageError
 from tests.audit.test_verify import Kept, whole
 from tests.support.build_events import policy, run_started
+from tests.support.settings_files import configure
 from tests.support.ssh_keys import allow, make_key, needs_ssh_keygen
 
 pytestmark = needs_ssh_keygen
@@ -63,7 +64,7 @@ def test_key_comes_from_option_or_nbrun_toml(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="name one with --sign"):
         seal(RUN, runs_dir, None)
-    (tmp_path / "nbrun.toml").write_text(f"sign_key = '{key}'")
+    configure(tmp_path, f"sign_key = '{key}'")
     seal(RUN, runs_dir, None)
     made.directory.seals.unlink()
     other = make_key(tmp_path / "keys", "other")

@@ -1,10 +1,8 @@
-"""Read a team's settings from `nbrun.toml`."""
+"""Read one `nbrun.toml`: its keys, each checked, with the words of the error if one is wrong."""
 
-import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,107 +11,28 @@ from nbrun.core.foreign_patterns import ForeignPattern
 from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
 from nbrun.runbook import contract
-from nbrun.system import state_folder
 
 if TYPE_CHECKING:
     from nbrun.kernel.roles.roles import Role
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
-FILE_NAME = "nbrun.toml"
 
 
-@dataclass(frozen=True)
-class Config:
-    """The settings of one `nbrun.toml`, or of none: then every setting has its default.
-
-    Attributes:
-        max_output: bytes; 0 for no limit, None if the file does not set it.
-        redact_patterns: regular expressions of text to keep out of every record.
-        defaults: contract settings of all steps (see `runbook.contract`).
-        strict, allow, need_reason, need_approval, approvers: as in `core.model.Policy`.
-    """
-
-    runs_dir: Path | None = None
-    sign_key: Path | None = None
-    forward: tuple[str, ...] = ()
-    max_output: int | None = None
-    redact_patterns: tuple[str, ...] = ()
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    strict: bool = False
-    allow: tuple[DeviationKind, ...] | None = None
-    need_reason: tuple[DeviationKind, ...] = ()
-    need_approval: tuple[DeviationKind, ...] = ()
-    approvers: str = ""
-    roles: "Mapping[str, Role]" = field(default_factory=dict)
-
-    def role(self, name: str) -> "Role":
-        """Return the role `name`.
-
-        Raises:
-            UsageError: the file has no such role. The message lists the roles that it has.
-        """
-        if name not in self.roles:
-            known = ", ".join(sorted(self.roles)) or "none"
-            raise UsageError(f"there is no role {name!r} in {FILE_NAME} (known: {known})")
-        return self.roles[name]
-
-
-def load(start: Path) -> Config:
-    """Return the settings of the nearest `nbrun.toml` in the folder `start` or above it.
+def settings_in(path: Path, content: bytes) -> dict[str, Any]:
+    """Return the fields of `settings.Config` that the file at `path` sets.
 
     Raises:
-        UsageError: the file can't be read, has an unknown key, or a wrong value.
+        UsageError: the file is not TOML, has an unknown key, or a wrong value.
     """
-    return _nearest(start) or Config()
-
-
-def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder that contains the runs.
-
-    It is `option` (`--runs-dir`), else `NBRUN_RUNS_DIR`, else `runs_dir` in the nearest nbrun.toml,
-    else the platform's folder for state.
-
-    Raises:
-        UsageError: an nbrun.toml can't be read.
-    """
-    if option is not None:
-        return option.absolute()
-    if environ.get("NBRUN_RUNS_DIR"):
-        return Path(environ["NBRUN_RUNS_DIR"]).absolute()
-    configured = load(Path.cwd()).runs_dir
-    if configured is not None:
-        return configured
-    return state_folder.state_path("runs")
-
-
-def load_for(runbook: Path) -> Config:
-    """Return the settings for a runbook: of the nearest file to the runbook, else to the working
-    folder.
-
-    Raises:
-        UsageError: as `load` does.
-    """
-    return _nearest(runbook.parent) or load(Path.cwd())
-
-
-def _nearest(start: Path) -> Config | None:
-    for folder in (start, *start.parents):
-        path = folder / FILE_NAME
-        if path.is_file():
-            return _read(path)
-    return None
-
-
-def _read(path: Path) -> Config:
     try:
-        settings = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(content.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: can't be read: {error}") from error
-    _refuse_unknown(path, "", settings, _READERS)
+    _refuse_unknown(path, "", table, _READERS)
     found: dict[str, Any] = {}
-    for key, value in settings.items():
+    for key, value in table.items():
         found |= _READERS[key](path, value)
-    return Config(**found)
+    return found
 
 
 def _refuse_unknown(
@@ -152,15 +71,13 @@ def _path(path: Path, key: str, value: Any, kind: str) -> Path:
 
 
 def _journal(path: Path, value: Any) -> dict[str, Any]:
-    table = _table(path, "journal", value, dict.fromkeys(("forward", "max_output")))
-    return {"forward": _forward(path, table), "max_output": _max_output(path, table)}
+    table = _table(path, "journal", value, dict.fromkeys(_JOURNAL))
+    return {key: read(path, table) for key, read in _JOURNAL.items() if key in table}
 
 
-def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
+def _max_output(path: Path, journal: Mapping[str, Any]) -> int:
     """Return a limit in bytes from a size such as `"64MiB"` or a number; 0 for no limit."""
-    match journal.get("max_output"):
-        case None:
-            return None
+    match journal["max_output"]:
         case bool() as wrong:
             raise UsageError(f"{path}: [journal] max_output must be a size, not {wrong!r}")
         case str(size):
@@ -175,9 +92,7 @@ def _max_output(path: Path, journal: Mapping[str, Any]) -> int | None:
 
 def _forward(path: Path, journal: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `syslog`, `syslog://HOST:PORT`, or the words of a command."""
-    match journal.get("forward"):
-        case None:
-            return ()
+    match journal["forward"]:
         case str(target) if _SYSLOG.fullmatch(target):
             return (target,)
         case [str(), *_] as words if all(isinstance(word, str) and word for word in words):
@@ -253,6 +168,10 @@ def _role(path: Path, name: str, value: Any) -> "Role":
     return config.role(f"{path}: {key}", name, settings)
 
 
+_JOURNAL: dict[str, Callable[[Path, Mapping[str, Any]], Any]] = {
+    "forward": _forward,
+    "max_output": _max_output,
+}
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
     "defaults": _defaults,
     "journal": _journal,

@@ -1,0 +1,167 @@
+"""The settings of a run, merged from every `nbrun.toml` that applies to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbrun.core.model import DeviationKind, SettingsFile
+from nbrun.errors import UsageError
+
+if TYPE_CHECKING:
+    from nbrun.kernel.roles.roles import Role
+
+# Settings that run a program, or send or sign something on this user's behalf.
+ACTING = ("forward", "sign_key", "roles")
+# Settings of /etc/nbrun.toml that no nearer file changes. Those below are not listed: they only
+# become stricter, whichever file sets them.
+_HELD = ("forward", "sign_key", "max_output", "approvers")
+_NAMES = {"forward": "[journal] forward", "max_output": "[journal] max_output"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of no file: then every setting has its default. See `merge` for several.
+
+    Attributes:
+        max_output: bytes; 0 for no limit, None if no file sets it.
+        redact_patterns: regular expressions of text to keep out of every record.
+        defaults: contract settings of all steps (see `runbook.contract`).
+        strict, allow, need_reason, need_approval, approvers: as in `core.model.Policy`.
+        files: the files that apply, the nearest last.
+        notices: settings of a nearer file that /etc/nbrun.toml overrides, in words.
+        untrusted: why a setting that acts is not used, by its name; a role's is `roles.NAME`.
+    """
+
+    runs_dir: Path | None = None
+    sign_key: Path | None = None
+    forward: tuple[str, ...] = ()
+    max_output: int | None = None
+    redact_patterns: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
+    allow: tuple[DeviationKind, ...] | None = None
+    need_reason: tuple[DeviationKind, ...] = ()
+    need_approval: tuple[DeviationKind, ...] = ()
+    approvers: str = ""
+    roles: "Mapping[str, Role]" = field(default_factory=dict)
+    files: tuple[SettingsFile, ...] = ()
+    notices: tuple[str, ...] = ()
+    untrusted: Mapping[str, str] = field(default_factory=dict)
+
+    def role(self, name: str) -> "Role":
+        """Return the role `name`.
+
+        Raises:
+            UsageError: no file has such a role, or the file that has it is not trusted. The message
+                lists the roles that there are.
+        """
+        self._check_trust(f"roles.{name}")
+        if name not in self.roles:
+            known = ", ".join(sorted(self.roles)) or "none"
+            raise UsageError(f"there is no role {name!r} in nbrun.toml (known: {known})")
+        return self.roles[name]
+
+    def check_trust(self) -> None:
+        """Check that forwarding and signing are set by files that this user trusts, or by none.
+
+        Raises:
+            UsageError: a file that is not trusted sets one. The message names file, key and remedy.
+        """
+        for name in ("forward", "sign_key"):
+            self._check_trust(name)
+
+    def _check_trust(self, name: str) -> None:
+        if name in self.untrusted:
+            raise UsageError(self.untrusted[name])
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """One file: the fields of `Config` that it sets, and whether its word counts.
+
+    `holds`: it is the system's, which nearer files can't weaken.
+    """
+
+    file: SettingsFile
+    values: Mapping[str, Any]
+    is_trusted: bool = True
+    holds: bool = False
+
+
+def merge(files: Sequence[FoundFile]) -> Config:
+    """Return the settings of several files, the nearest last.
+
+    The nearest file that sets a key counts, except:
+
+    - A policy and the patterns of `redact` only become stricter: lists of what needs a reason or an
+      approval and patterns add up, `allow` is what every file allows, `strict` is set by any.
+    - What the system's file sets of `_HELD`, and its roles, holds.
+    - A file that is not trusted sets nothing of ACTING.
+    """
+    merged: dict[str, Any] = {"defaults": {}, "roles": {}}
+    held: dict[str, str] = {}
+    notices: list[str] = []
+    untrusted: dict[str, str] = {}
+    for found in files:
+        for name, value in _single(found.values):
+            if name in held:
+                notices.append(_overridden(found, name, held[name]))
+            elif not found.is_trusted and name.partition(".")[0] in ACTING:
+                untrusted[name] = _not_trusted(found, name)
+            else:
+                untrusted.pop(name, None)
+                _add(merged, name, value)
+                if found.holds and (name in _HELD or name.startswith("roles.")):
+                    held[name] = found.file.path
+    return Config(
+        **merged,
+        files=tuple(found.file for found in files),
+        notices=tuple(notices),
+        untrusted=untrusted,
+    )
+
+
+def acting_keys(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the settings that a file must be trusted for, as in the file."""
+    return [_in_file(name) for name, _ in _single(values) if name.partition(".")[0] in ACTING]
+
+
+def _single(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the settings of a file, with each role as one of its own."""
+    own = [(name, value) for name, value in values.items() if name != "roles"]
+    return own + [(f"roles.{name}", role) for name, role in values.get("roles", {}).items()]
+
+
+def _add(merged: dict[str, Any], name: str, value: Any) -> None:
+    before = merged.get(name)
+    match name.partition("."):
+        case ("roles", _, role):
+            merged["roles"] = merged["roles"] | {role: value}
+        case ("defaults", *_):
+            merged[name] = before | value
+        case ("redact_patterns" | "need_reason" | "need_approval", *_):
+            merged[name] = tuple(dict.fromkeys((*(before or ()), *value)))
+        case ("allow", *_):
+            merged[name] = value if before is None else tuple(k for k in before if k in value)
+        case ("strict", *_):
+            merged[name] = bool(before) or value
+        case _:
+            merged[name] = value
+
+
+def _in_file(name: str) -> str:
+    table, _, role = name.partition(".")
+    return f"[roles.{role}]" if table == "roles" else _NAMES.get(name, name)
+
+
+def _overridden(found: FoundFile, name: str, by: str) -> str:
+    return f"{_in_file(name)} in {found.file.path} is not used: that in {by} holds"
+
+
+def _not_trusted(found: FoundFile, name: str) -> str:
+    path = found.file.path
+    return (
+        f"{path}: {_in_file(name)} runs, sends or signs something as you, and you have not trusted "
+        f"this file as it is now. Read it, then run: nbrun trust {path}"
+    )
