@@ -152,8 +152,7 @@ class Dialogue:
             case "edit" | "edit-other":
                 return self._edit(chosen.argument or None, state, poll)
             case "insert":
-                source = self._write_source("insert", "", state, poll)
-                return decisions.Insert(source=source) if source else None
+                return self._insert(chosen.argument, state, poll)
             case "cancel":
                 return decisions.Cancel() if self._confirm("end the run here?", poll) else None
             case "run-other":
@@ -201,6 +200,15 @@ class Dialogue:
         )
         return decisions.Edit(source=source, step=step) if source else None
 
+    def _insert(self, typed: str, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Insert a cell that was typed at the prompt, or one from the operator's editor."""
+        if typed:
+            self._drafts["insert"] = editor.to_bytes(typed)
+            source = self._confirm_source("", typed, poll)
+        else:
+            source = self._write_source("insert", "", state, poll)
+        return decisions.Insert(source=source) if source else None
+
     def _write_source(
         self, key: str, before: str, state: RunState, poll: PollUpdates
     ) -> str | None:
@@ -223,6 +231,9 @@ class Dialogue:
             if edited.came_at_once and not edited.problem:
                 self._print(editor.hint_to_wait())
             return None
+        return self._confirm_source(before, source, poll)
+
+    def _confirm_source(self, before: str, source: str, poll: PollUpdates) -> str | None:
         self._show(highlight(unified_diff(before, source), "diff"))
         return source if self._confirm("run this?", poll) else None
 

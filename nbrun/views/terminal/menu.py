@@ -1,7 +1,9 @@
 """The menu at a stop: the choices, which of them are possible, and the parsing of a typed line."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from textwrap import dedent
 
 from nbrun.core import decisions
 from nbrun.core.decisions import Decision
@@ -26,6 +28,7 @@ class Choice:
 
 
 _WITH_STEP = ("v", "view", "r", "run", "e", "edit", "j", "jump")  # words that a step may follow
+_WORD = re.compile(r"(\S*)(?:[^\S\n]|\n)?(.*)", re.DOTALL)
 _CODE = "pass"  # for samples: whether an edit is allowed does not depend on its source
 
 CHOICES = (
@@ -60,7 +63,7 @@ CHOICES = (
         "insert",
         "i",
         ("insert",),
-        "run a cell of your own, then return here",
+        "run a cell of your own, then return here; i CODE: without the editor",
         decisions.Insert(source=_CODE),
     ),
     Choice(
@@ -134,19 +137,24 @@ def parse(line: str, state: RunState) -> Selection | str:
 
     An empty line chooses nothing, and a word is never completed by guessing.
     """
-    word, _, argument = line.strip().partition(" ")
-    argument = argument.strip()
+    word, argument = _split(line)
     choice = _choice(word.lower(), argument, state)
     if choice is None:
         what = f"{word!r} is not a choice here" if word else "type a choice"
         return f"{what}; ? explains the choices"
-    if argument and choice.name not in (*_OF_STEP, "note", "view"):
+    if argument and choice.name not in (*_OF_STEP, "insert", "note", "view"):
         return f"{choice.name} takes nothing after it"
     if choice.name in _OF_STEP:
         return _with_step(choice, argument, state)
     if choice.sample is not None and (why_not := decision_refusal(state, choice.sample)):
         return why_not
     return Selection(choice, argument)
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Return the first word, and what follows it: a cell keeps its lines and their indentation."""
+    word, rest = _WORD.fullmatch(line.strip()).groups()  # type: ignore[union-attr]  # matches all
+    return word, dedent(rest).strip()
 
 
 def _choice(word: str, argument: str, state: RunState) -> Choice | None:

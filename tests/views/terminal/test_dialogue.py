@@ -225,6 +225,16 @@ def test_insert_starts_empty(editor):
     assert said.stop() == decisions.Insert(source="# mine", reason="a look")
 
 
+def test_inserted_cell_can_be_typed_at_the_prompt(editor):
+    said = Conversation(failed(), "i\nfor n in 1, 2:\n    print(n)", "y", "a look")
+    source = "for n in 1, 2:\n    print(n)"
+    assert said.stop() == decisions.Insert(source=source, reason="a look")
+    assert "+    print(n)" in said.text
+    said = Conversation(failed(), "i   a = 1\n  b = 2", "n", "i", "y", "")
+    assert said.stop() == decisions.Insert(source="# mine\na = 1\nb = 2")
+    assert editor() == ["a = 1\nb = 2\n"]
+
+
 def test_unchanged_edit_runs_nothing(monkeypatch):
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "true")

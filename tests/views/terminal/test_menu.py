@@ -272,3 +272,30 @@ def test_prompt_names_current_step(failed):
 def test_prompt_at_end_names_no_step():
     state = Run(step("a")).attempt("a").state
     assert menu.prompt(state) == "> "
+
+
+# ── completion ───────────────────────────────────────────────────────────────────────────────
+
+
+def completed(text, tale):
+    return [word for word, _ in menu.completions(text, tale.state)]
+
+
+def test_only_possible_choices_complete():
+    tale = Run(step("a"), step("b", title="Second")).failure("a")
+    assert completed("re", tale) == ["retry", "restart"]
+    assert completed("w", tale) == []
+    assert {"retry", "skip", "note"} <= {*completed("", tale)}
+    assert completed("not", tale) == ["note"]
+
+
+@pytest.mark.parametrize("word", ["r", "run", "e", "edit", "j", "jump", "v", "view"])
+def test_step_numbers_complete_with_their_titles(word):
+    tale = Run(step("a"), step("b", title="Second\x1b[2J")).failure("a")
+    assert ("2", "Second^[[2J") in menu.completions(f"{word} ", tale.state)
+    assert completed(f"{word} 2", tale) == ["2"]
+
+
+def test_reasons_and_code_do_not_complete():
+    tale = Run(step("a"), step("b")).failure("a")
+    assert completed("n ", tale) == completed("i ", tale) == completed("skip ", tale) == []
