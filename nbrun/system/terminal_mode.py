@@ -181,6 +181,7 @@ class HeldMode:
         self._give_back()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+        os._exit(128 + number)  # the first process of a container survives its own signals
 
 
 def _call(act: Callable[..., T], *arguments: Any) -> T:

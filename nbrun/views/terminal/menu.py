@@ -225,7 +225,8 @@ def completions(text: str, state: RunState) -> list[tuple[str, str]]:
 
 
 def _names(choice: Choice) -> tuple[str, ...]:
-    return choice.words or (choice.letter.split()[0],)
+    """Return the words of a choice: its letter if it has no other, none for `r N` and `e N`."""
+    return choice.words or (() if " " in choice.letter else (choice.letter,))
 
 
 def help_rows(state: RunState) -> list[tuple[str, str]]:
