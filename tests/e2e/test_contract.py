@@ -3,8 +3,11 @@
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from nbrun.cli.main import app
 from nbrun.core import events as ev
+from nbrun.errors import UsageError
 from tests.support.build_notebooks import PYTHON, code, markdown
 from tests.support.terminal import Desk
 
@@ -180,12 +183,18 @@ def test_gate_of_an_unattended_run_can_wait_for_an_operator(desk: Desk) -> None:
 def test_invalid_contract_is_refused_naming_the_cell(
     desk: Desk, nbrun: dict[str, Any], said: str
 ) -> None:
-    desk.variables["VAULT"] = "hunter2-hunter2"
-    desk.book(code("db = 'a'; token = ''", tags=["parameters"]), gated(nbrun))
-    ended = desk.unattended("-p", "token=@env:VAULT")
+    path = desk.book(code("db = 'a'; token = ''", tags=["parameters"]), gated(nbrun))
+    asked = CliRunner().invoke(app, ["plan", str(path), "-p", "token=@env:VAULT"])
+    assert isinstance(asked.exception, UsageError), asked.output
+    assert "runbook.ipynb, cell " in str(asked.exception)
+    assert said in str(asked.exception)
+
+
+def test_run_with_an_invalid_contract_does_not_begin(desk: Desk) -> None:
+    desk.book(code("db = 'a'; token = ''", tags=["parameters"]), gated({"tiemout": 5}))
+    ended = desk.unattended()
     assert ended.returncode == 2
-    assert "runbook.ipynb, cell " in ended.stderr
-    assert said in ended.stderr
+    assert "metadata.nbrun.tiemout is not known" in ended.stderr
     assert not desk.runs.exists() or not list(desk.runs.iterdir())
 
 

@@ -121,14 +121,14 @@ def test_cell_that_exits_with_0_completes_the_run(desk: Desk) -> None:
     "source",
     [
         "exit()",
-        "exit(0)",
-        "quit()",
+        pytest.param("exit(0)", marks=pytest.mark.sweep),
+        pytest.param("quit()", marks=pytest.mark.sweep),
         "exit",
-        "if True: exit()",
-        "try: exit()\nexcept Exception: pass",
+        pytest.param("if True: exit()", marks=pytest.mark.sweep),
+        pytest.param("try: exit()\nexcept Exception: pass", marks=pytest.mark.sweep),
         "%%capture\nexit()",
-        "%%capture\nimport sys; sys.exit(0)",
-        "get_ipython().run_cell('quit()')",
+        pytest.param("%%capture\nimport sys; sys.exit(0)", marks=pytest.mark.sweep),
+        pytest.param("get_ipython().run_cell('quit()')", marks=pytest.mark.sweep),
     ],
 )
 def test_exit_ends_the_cell_and_completes_the_run(desk: Desk, source: str) -> None:
@@ -141,24 +141,21 @@ def test_exit_ends_the_cell_and_completes_the_run(desk: Desk, source: str) -> No
     assert desk.attempts() == [("ends", 1, "ok")]
 
 
-@pytest.mark.parametrize(
-    ("source", "exit_code"),
-    [
-        ("!exit 255", 255),
-        ("!kill -9 $$", 137),
-        ("out = !exit 255", 255),
-        ("out = !kill -9 $$", 137),
-        ("get_ipython().system_raw('exit 255')", 255),
-    ],
-)
-def test_exit_code_over_128_is_recorded_as_the_shell_has_it(
-    desk: Desk, source: str, exit_code: int
-) -> None:
-    desk.book(code(source))
+def test_exit_code_over_128_is_recorded_as_the_shell_has_it(desk: Desk) -> None:
+    codes = {
+        "!exit 255": 255,
+        "!kill -9 $$": 137,
+        "out = !exit 255": 255,
+        "out = !kill -9 $$": 137,
+        "get_ipython().system_raw('exit 255')": 255,
+    }
+    goes_on = ["raises-exception"]
+    desk.book(*(code(each, tags=goes_on) for each in codes), code("!exit 129"))
     ended = desk.unattended()
     assert ended.returncode == 4, ended.stdout
-    assert [each.shell_exit for each in desk.events(ev.AttemptFinished)] == [exit_code]
-    assert f"shell command 1 of 1 exited with {exit_code}" in ended.stdout
+    attempts = desk.events(ev.AttemptFinished)
+    assert [each.shell_exit for each in attempts] == [*codes.values(), 129]
+    assert "shell command 1 of 1 exited with 129" in ended.stdout
     assert "tag the cell shell-errors-ok, or start with --shell-errors ignore" in " ".join(
         ended.stdout.split()
     )

@@ -33,7 +33,7 @@ FLOODS = {
 @pytest.mark.parametrize(
     "flood",
     [
-        pytest.param(flood, id=name, marks=pytest.mark.sweep if "display" in name else ())
+        pytest.param(flood, id=name, marks=() if "at once" in name else pytest.mark.sweep)
         for name, flood in FLOODS.items()
     ],
 )
@@ -57,6 +57,7 @@ def test_memory_stays_bounded_and_dropped_output_is_reported(desk: Desk, flood: 
     assert grown < most, f"{grown} MiB"
 
 
+@pytest.mark.sweep
 def test_large_output_without_cap_is_recorded_without_copies(desk: Desk) -> None:
     flood = "print('line\\n' * 20_000_000)"
     desk.book(code(PEAK, id="before"), code(flood, id="flood"), code(GROWN, id="after"))
