@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 15  # levels; the Markdown parser drops text that is nested 20 levels deep
 _MAX_ADDRESS = 80  # characters
+_TEXTUAL = ("text", "code_inline", "softbreak")  # types of tokens in a heading
 _FORMATTING_TAG = re.compile(
     r"<!|</?(a|abbr|b|big|center|code|div|em|font|i|kbd|mark|p|s|small|span|strong|sub|sup|u)\b",
     re.I,
@@ -56,10 +57,15 @@ class TerminalMarkdown(Markdown):
         "html_block": Paragraph,
     }
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, title: str = "") -> None:
+        """Parse `text`. Leave out a heading that repeats `title`."""
         super().__init__(text, hyperlinks=False)
         self._depth = max((token.level for token in self.parsed), default=0)
-        self.parsed = list(_sanitize(self.parsed))
+        self.parsed = list(_sanitize(without_heading(self.parsed, title)))
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.parsed
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # rich indents quotes and lists by level. It shows no text where the indent fills the width.
@@ -70,6 +76,20 @@ class TerminalMarkdown(Markdown):
     def _render_themed(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with console.use_theme(_CODE_WITHOUT_BACKGROUND):
             yield from super().__rich_console__(console, options)
+
+
+def without_heading(tokens: "Iterable[Token]", text: str) -> "Iterator[Token]":
+    """Yield Markdown tokens without headings that have this text, which is shown elsewhere."""
+    rest = iter(tokens)
+    for token in rest:
+        if token.type != "heading_open":
+            yield token
+            continue
+        inline, end = next(rest), next(rest)
+        children = inline.children or ()
+        shown = "".join(child.content for child in children if child.type in _TEXTUAL)
+        if not text or shown.strip() != text:
+            yield from (token, inline, end)
 
 
 def _sanitize(tokens: "Iterable[Token]") -> "Iterator[Token]":

@@ -7,7 +7,7 @@ never hides an output and never fails on one: `guard` has the plain form of what
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
 from typing import Any
@@ -41,17 +41,28 @@ def render_output(
     return shown if isinstance(shown, Text) else guard.Guarded(shown, fallback)
 
 
-def render_markdown(source: str) -> RenderableType:
-    """Return a renderable of a Markdown cell, without active links or concealed text."""
-    return guard.guarded(lambda: _guarded_markdown(source), partial(_plain_markdown, source))
+def render_markdown(source: str, title: str = "") -> RenderableType:
+    """Return a renderable of a Markdown cell, without active links or concealed text.
+
+    A heading that repeats `title` is left out. A cell without anything else is an empty text.
+    """
+    return guard.guarded(lambda: _guarded_markdown(source, title), partial(_plain_markdown, source))
 
 
-def _guarded_markdown(source: str) -> RenderableType:
+def render_below(title: str, sources: Iterable[str]) -> list[RenderableType]:
+    """Return renderables of the Markdown cells below a line with `title`, without empty ones."""
+    shown = (render_markdown(source, title) for source in sources)
+    return [each for each in shown if not isinstance(each, Text) or each.plain]
+
+
+def _guarded_markdown(source: str, title: str) -> RenderableType:
     from nbrun.views.render.markdown import TerminalMarkdown  # slow to import
 
     if len(source) > guard.MAX_MARKDOWN:
         raise ValueError(f"it has more than {guard.MAX_MARKDOWN:,} characters")
-    return guard.Guarded(TerminalMarkdown(visible(source)), partial(_plain_markdown, source))
+    parsed = TerminalMarkdown(visible(source), visible(title))
+    fallback = partial(_plain_markdown, source)
+    return Text() if parsed.is_empty else guard.Guarded(parsed, fallback)
 
 
 def _plain_markdown(source: str, why: str) -> RenderableType:

@@ -10,7 +10,6 @@ import html
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -47,27 +46,27 @@ def clean(source: str) -> str:
     return cleaned.decode("utf-8", "replace")
 
 
-def markdown(
-    source: str, attachments: dict[str, Any] | None = None, without_heading: str = ""
-) -> str:
+def markdown(source: str, attachments: dict[str, Any] | None = None, title: str = "") -> str:
     """Return a Markdown cell as HTML, its headings three levels below where they were.
 
     `attachments` maps the names of a cell's images to mime bundles, as in nbformat.
-    `without_heading`: the text of a heading that the page shows already.
+    A heading that repeats `title`, which the page shows already, is left out.
     """
     return guarded(
-        lambda: _markdown(source, attachments or {}, without_heading),
+        lambda: _markdown(source, attachments or {}, title),
         lambda why: _plain_pre(visible(source), why),
     )
 
 
-def _markdown(source: str, attachments: dict[str, Any], without_heading: str) -> str:
+def _markdown(source: str, attachments: dict[str, Any], title: str) -> str:
     from markdown_it import MarkdownIt
+
+    from nbrun.views.render.markdown import without_heading  # slow to import
 
     if len(source) > MAX_MARKDOWN:
         raise ValueError(f"it has more than {MAX_MARKDOWN:,} characters")
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    tokens = list(_without(parser.parse(visible(source)), without_heading))
+    tokens = list(without_heading(parser.parse(visible(source)), title))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
@@ -75,22 +74,6 @@ def _markdown(source: str, attachments: dict[str, Any], without_heading: str) ->
             if child.type == "image":
                 child.attrs["src"] = _embed(str(child.attrs.get("src")), attachments)
     return clean(parser.renderer.render(tokens, parser.options, {}))
-
-
-def _without(tokens: Iterable[Any], heading: str) -> Iterator[Any]:
-    """Yield Markdown tokens without the three of a heading with this text."""
-    rest = iter(tokens)
-    for token in rest:
-        if token.type != "heading_open" or not heading:
-            yield token
-            continue
-        text, end = next(rest), next(rest)
-        shown = "".join(child.content for child in text.children or () if child.type in _TEXTUAL)
-        if shown.strip() != heading:
-            yield from (token, text, end)
-
-
-_TEXTUAL = ("text", "code_inline", "softbreak")
 
 
 def _embed(src: str, attachments: dict[str, Any]) -> str:

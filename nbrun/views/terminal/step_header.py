@@ -54,12 +54,13 @@ class StepHeader:
         self._last_words, self._script_failed = {}, False
         if is_polling(state, event):  # the same cell again: the result alone tells its reader more
             return
-        yield from (Text(), self._rule(title(state, event), at))
+        rule = self._rule(title(state, event), at)
+        yield from (Text(), rule)
         is_first = event.attempt == 1 and event.cause != "check"
         last = self._last_time(state, event.step) if is_first else None
         if last is not None:
             yield line(f"last time {phrases.last_time(last)}", "dim")
-        yield from self._narration(state, event.step)
+        yield from self._narration(state, event.step, rule.plain)
         coloured = self._console.color_system is not None
         yield source.highlight(event.source, self.language if coloured else "")
         if event.cause == "script":
@@ -118,13 +119,15 @@ class StepHeader:
 
     def _manual_step(self, state: RunState, step: str, at: str) -> Iterator[RenderableType]:
         """The Markdown of a step that a person does; its source, if it is a code cell."""
-        yield from (Text(), self._rule(plain(phrases.step(state, step)), at))
-        yield from self._narration(state, step)
-        if state.steps[step].step.contract.manual:
-            yield mime.render_markdown(state.steps[step].step.source)
+        rule = self._rule(plain(phrases.step(state, step)), at)
+        yield from (Text(), rule)
+        yield from self._narration(state, step, rule.plain)
+        of = state.steps[step].step
+        if of.contract.manual:
+            yield from mime.render_below(_title_in(rule.plain, of.title), [of.source])
         else:
             coloured = self._console.color_system is not None
-            yield source.highlight(state.steps[step].step.source, self.language if coloured else "")
+            yield source.highlight(of.source, self.language if coloured else "")
 
     def _rule(self, title: str, at: str) -> Text:
         """A step's title, and the time at the right edge."""
@@ -144,16 +147,21 @@ class StepHeader:
             self._load_last_times = None
         return self._last_times.get(step)
 
-    def _narration(self, state: RunState, step: str) -> Iterator[RenderableType]:
-        """The Markdown before a step, once."""
+    def _narration(self, state: RunState, step: str, above: str) -> Iterator[RenderableType]:
+        """The Markdown before a step, once, without the title that the line `above` has."""
         known = state.steps.get(step)
         if known is None or step in self._narrated:
             return
         texts = [cell.source for cell in known.step.narration if cell.kind == "markdown"]
-        yield from map(mime.render_markdown, texts)
-        if texts:
-            self._narrated.add(step)
-            yield Text()
+        self._narrated.add(step)
+        shown = mime.render_below(_title_in(above, known.step.title), texts) if texts else []
+        if shown:
+            yield from (*shown, Text())
+
+
+def _title_in(above: str, title: str) -> str:
+    """Return `title` if a line has all of it; "" if the line is too narrow."""
+    return title if plain(title) in above else ""
 
 
 def is_polling(state: RunState, event: ev.AttemptStarted) -> bool:

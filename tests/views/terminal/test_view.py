@@ -115,7 +115,24 @@ def test_step_shows_title_markdown_source_output_and_result():
     start = next(n for n, line in enumerate(lines) if line.startswith("step 1 of 2 · Stop it ──"))
     assert lines[start].endswith("09:30:02Z")
     rest = [line for line in lines[start + 1 :] if line]
-    assert rest == ["Stop it", "Look at the queue.", "stop()", "stopped", "ok · 1.2 s"]
+    assert rest == ["Look at the queue.", "stop()", "stopped", "ok · 1.2 s"]
+
+
+def test_heading_that_is_title_is_not_shown_twice():
+    narration = (narrate("n", "# Queues\n\n## Stop it"),)
+    tale = Run(step("a", "stop()", title="Stop it", narration=narration)).attempt("a")
+    lines = shown(tale).splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("step 1 of 1 · Stop it ──"))
+    assert [line.rstrip() for line in lines[start + 1 : start + 4]] == ["Queues", "", "stop()"]
+
+
+def test_heading_that_is_title_is_shown_where_title_is_cut():
+    title = "Stop the queue of orders that are not yet paid"
+    tale = Run(step("a", title=title, narration=(narrate("n", f"## {title}"),))).attempt("a")
+    narrow = shown(tale, width=50)
+    assert "step 1 of 1 · Stop the queue of orde… ─ " in narrow
+    assert title in narrow
+    assert shown(tale, width=100).count(title) == 1
 
 
 def test_markdown_of_step_is_shown_once():
