@@ -177,7 +177,12 @@ def test_engine_prints_nothing(module: str) -> None:
         ),  # the prelude runs within the kernel
         (
             ("IPython", "ipykernel"),
-            {"kernel.ipython_interrupts", "kernel.ipython_failures", "kernel.ipython_prelude"}
+            {
+                "kernel.ipython_interrupts",
+                "kernel.ipython_failures",
+                "kernel.ipython_background",
+                "kernel.ipython_prelude",
+            }
             | {"runbook.python_syntax"},
         ),
         (("papermill",), {"runbook.parameters.injection"}),

@@ -569,11 +569,11 @@ class ProcessLeft(EventPart, frozen=True, kw_only=True):
 
 
 class ProcessesLeft(_Event, frozen=True, kw_only=True, tag="processes.left"):
-    """Processes that a cut-short attempt had started are still running.
+    """Processes that a cut-short attempt, or any cell of a kernel, had started are still running.
 
     Checked a moment after the attempt or, with `at_end`, after the run's kernel has ended. `more`:
-    how many processes there are besides. `step` is None if the kernel was gone when the run was
-    resumed: some step of that kernel started them.
+    how many processes there are besides. `step` is None if some step of a kernel started them that
+    has ended, or was gone when the run was resumed.
     """
 
     step: str | None = None
@@ -581,6 +581,20 @@ class ProcessesLeft(_Event, frozen=True, kw_only=True, tag="processes.left"):
     processes: tuple[ProcessLeft, ...]
     more: int = 0
     at_end: bool = False
+
+
+class BackgroundEnded(_Event, frozen=True, kw_only=True, tag="background.ended"):
+    """Work that cells had started in the background ended with the kernel, unfinished.
+
+    `processes` and `more` are as in `processes.left`. `threads` and `tasks` of asyncio, by their
+    names, had not ended in the seconds that nbrun gives them.
+    """
+
+    generation: int
+    processes: tuple[ProcessLeft, ...] = ()
+    more: int = 0
+    threads: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 class KernelUnresponsive(_Event, frozen=True, kw_only=True, tag="kernel.unresponsive"):
@@ -676,6 +690,7 @@ Event = (
     | KernelContinued
     | WidgetsChanged
     | ProcessesLeft
+    | BackgroundEnded
     | KernelUnresponsive
     | KernelResponded
     | InterruptUnheeded

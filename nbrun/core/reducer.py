@@ -66,6 +66,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.KernelResponded: _stay(*_LIVE),
     ev.InterruptUnheeded: _stay(Phase.READY, Phase.RUNNING),
     ev.ProcessesLeft: _stay(*_LIVE),
+    ev.BackgroundEnded: _stay(*_LIVE),
     ev.RoleRefreshed: _stay(*_LIVE),
     ev.RoleNotRefreshed: _stay(*_LIVE),
 }

@@ -42,6 +42,7 @@ from nbrun.kernel.messages import (
     Idled,
     Kernel,
     KernelOutput,
+    LeftInBackground,
     LongTextPrinted,
     Message,
     Replied,
@@ -341,8 +342,8 @@ class Engine:
                 self._decide(message)
             case ReportedEvent(event=event):
                 self._emit(event)
-            case Suspended() | Unresponsive() | Responded():
-                self._controller.record_status(message)
+            case Suspended() | Unresponsive() | Responded() | LeftInBackground():
+                self._controller.record_status(message, at_end=self._finish is not None)
             case Replied():
                 self._flush_outputs()
                 self._handle_reply(message)

@@ -15,7 +15,14 @@ from nbrun.engine import lost_names
 from nbrun.engine.leftover_processes import LeftoverProcesses
 from nbrun.engine.recorder import Recorder
 from nbrun.errors import KernelError
-from nbrun.kernel.messages import Kernel, KernelInfo, Responded, Suspended, Unresponsive
+from nbrun.kernel.messages import (
+    Kernel,
+    KernelInfo,
+    LeftInBackground,
+    Responded,
+    Suspended,
+    Unresponsive,
+)
 
 KILL_GRACE = 8.0  # seconds from the interrupt of a cancelled or timed-out step to the kill
 SUSPENDED_KILL_GRACE = 2.0  # the same for a suspended kernel, which can't react
@@ -142,8 +149,17 @@ class KernelController:
         """Record the processes left running after the kernel has ended for good."""
         self._recorder.emit_all(self._leftovers.report_at_end())
 
-    def record_status(self, message: Suspended | Unresponsive | Responded) -> None:
-        """Record what became known of the kernel's process."""
+    def record_status(
+        self, message: Suspended | Unresponsive | Responded | LeftInBackground, *, at_end: bool
+    ) -> None:
+        """Record what became known of the kernel's process, or of what it left at its end.
+
+        `at_end`: the run ends.
+        """
+        if isinstance(message, LeftInBackground):
+            events = self._leftovers.background_events(message, at_end=at_end)
+            self._recorder.emit_all(events)
+            return
         self._recorder.emit(_status_event(message))
         if self._state.suspended and self._kill_deadline is not None:
             self._set_kill_deadline()

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nbrun.core import events as ev
-from nbrun.core.events import KernelProcess, ProcessLeft
+from nbrun.core.events import Event, KernelProcess, ProcessLeft
 from nbrun.core.redaction import Redaction
+from nbrun.kernel.messages import LeftInBackground
 from nbrun.system import processes
 from nbrun.system.processes import Descendant
 
@@ -124,6 +125,23 @@ class LeftoverProcesses:
         watch.add_running()
         return [each for each in watch.still_running() if each.start_time <= watch.ended_at]
 
+    def background_events(self, message: LeftInBackground, *, at_end: bool) -> list[Event]:
+        """Return the events for a kernel that has ended, without what is reported by attempt."""
+        events: list[Event] = []
+        if message.ended or message.threads or message.tasks:
+            events.append(
+                ev.BackgroundEnded(
+                    generation=message.generation,
+                    processes=self._listed(message.ended),
+                    more=max(0, len(message.ended) - MAX_NAMED),
+                    threads=message.threads[:MAX_NAMED],
+                    tasks=message.tasks[:MAX_NAMED],
+                )
+            )
+        by_attempt = {pid for watch in (*self._waiting, *self._reported) for pid in watch.seen}
+        running = [each for each in message.running if each.pid not in by_attempt]
+        return [*events, *([self._event(None, running, at_end=at_end)] if running else [])]
+
     def report_of_kernel(self, kernel: KernelProcess) -> ev.ProcessesLeft | None:
         """Return the event for a kernel that was found gone; None if nothing is left."""
         still_running = processes.marked_processes(kernel)
@@ -139,10 +157,13 @@ class LeftoverProcesses:
         return ev.ProcessesLeft(
             step=attempt.step if attempt else None,
             attempt=attempt.attempt if attempt else 0,
-            processes=tuple(self._describe_process(each) for each in still_running[:MAX_NAMED]),
+            processes=self._listed(still_running),
             more=max(0, len(still_running) - MAX_NAMED),
             at_end=at_end,
         )
+
+    def _listed(self, found: Sequence[Descendant]) -> tuple[ProcessLeft, ...]:
+        return tuple(self._describe_process(each) for each in found[:MAX_NAMED])
 
     def _describe_process(self, descendant: Descendant) -> ProcessLeft:
         return ProcessLeft(pid=descendant.pid, command=self._describe_command(descendant.command))

@@ -14,7 +14,6 @@ import gc
 import os
 import sys
 import threading
-import time
 from typing import Any, Callable  # noqa: UP035  the kernel's Python may be an old one
 
 from IPython import get_ipython
@@ -112,15 +111,6 @@ def _flush_before_each_display() -> None:
     publisher._flush_streams = flush_all
 
 
-def _join_threads(seconds: float) -> None:
-    """Wait for the threads that Python waits for at exit, without a pool's idle workers."""
-    deadline = time.monotonic() + seconds
-    workers = concurrent.futures.thread._threads_queues
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon and thread not in workers:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-
 def _wait_for_control_thread() -> None:
     """At exit, wait until the control thread has ended.
 
@@ -143,7 +133,6 @@ def _freeze_existing_objects() -> None:
         gc.freeze()
 
 
-_shell._nbrun_join_threads = _join_threads
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count_request)
 _remove_send_limit()

@@ -8,6 +8,7 @@ import msgspec
 from nbrun.core.events import KernelProcess
 from nbrun.core.model import Identity
 from nbrun.kernel.lazy_text import LazyText
+from nbrun.system.processes import Descendant
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +159,20 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class LeftInBackground(msgspec.Struct, frozen=True, kw_only=True):
+    """What cells had left in the background of a kernel that has ended.
+
+    Programs `ended` with the kernel, or are `running`. `threads` and `tasks` of asyncio, by their
+    names, did not end in the time that they were given.
+    """
+
+    generation: int
+    ended: tuple[Descendant, ...] = ()
+    running: tuple[Descendant, ...] = ()
+    threads: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+
 KernelOutput = TextPrinted | Displayed | DisplayUpdated | Cleared | WidgetChanged | Capped
 Message = (
     KernelOutput
@@ -169,6 +184,7 @@ Message = (
     | Suspended
     | Unresponsive
     | Responded
+    | LeftInBackground
 )
 
 

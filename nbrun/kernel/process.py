@@ -17,7 +17,7 @@ import zmq
 
 from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError
-from nbrun.kernel import connection_dir, protocol, runtime_dir
+from nbrun.kernel import background, connection_dir, protocol, runtime_dir
 from nbrun.kernel.channels import Channels
 from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, ProbeSocket, manager
 from nbrun.kernel.messages import Died, KernelInfo, Sink, Suspended
@@ -26,16 +26,14 @@ from nbrun.kernel.watchdog import ProcessStats, Watchdog
 from nbrun.system import processes
 from nbrun.system.sudo import SudoError
 
-THREADS_TIMEOUT = 5.0  # seconds for threads that the runbook left running to end
 SHUTDOWN_TIMEOUT = 2.0  # seconds for a kernel to exit after a shutdown request
 _CONTEXT_TIMEOUT = 5.0  # seconds for ZeroMQ to close its sockets
 _CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is suspended or stuck
 # An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
 # to a history file in the home folder (bash(1), HISTFILE).
 _NO_HISTORY = {"HISTFILE": ""}
-_PRELUDES = ("interrupts", "failures", "prelude")  # in this order
+_PRELUDES = ("interrupts", "failures", "background", "prelude")  # in this order
 _ENDED_EXPRESSION = "__import__('IPython').get_ipython()._nbrun_ended()"
-_JOIN_THREADS = f"__import__('IPython').get_ipython()._nbrun_join_threads({THREADS_TIMEOUT})"
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,7 @@ class Process:
         self._was_killed = False
         self._is_suspended = False
         self._next_check = 0.0
+        self._start_time = 0.0  # of the process, by the clock of `processes.now`
         self._watchdog: Watchdog | None = None
         self._context = zmq.Context()
         # For every socket: no high-water mark, past which ZeroMQ drops messages; and milliseconds
@@ -141,6 +140,7 @@ class Process:
         if self._is_ipython:
             self._channels.execute_silently(_prelude())
         connection_dir.mark_ready(self._directory)
+        self._start_time = background.start_time(self._pid)
         return _info(content, self._name, self.generation, self._kernel_process())
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
@@ -151,6 +151,7 @@ class Process:
         """
         self._sink = sink
         self._is_ipython = info.implementation == "ipython"
+        self._start_time = background.start_time(pid)
         self._manager.adopt(self._runtime.process_handle(pid))
         client: Any = self._manager.client()
         client.allow_stdin = self._attended
@@ -221,22 +222,18 @@ class Process:
         """End the process, and deliver its last messages."""
         channels = self._open_channels
         channels.expect_exit()
-        if self._is_alive():
-            if self._is_ipython and not channels.busy:
-                self._join_threads(channels)
+        left_over = background.Background(self._kernel_process(), self._start_time, self.generation)
+        is_alive = self._is_alive()
+        if is_alive and self._is_ipython and not channels.busy:
+            left_over.let_finish(channels, self._is_alive)
+        left_over.list_programs()
+        if is_alive:
             self._shut_down_process()
         channels.close()
+        left = left_over.report(ended_by_kernel=is_alive)
+        if left is not None:
+            self._sink(left)
         self.close(log)
-
-    def _join_threads(self, channels: Channels) -> None:
-        """Wait for threads that the runbook left running, as Python does at exit.
-
-        ipykernel would close iopub before it waits for them, and their output would be lost.
-        """
-        request = channels.execute_silently(_JOIN_THREADS)
-        deadline = time.monotonic() + THREADS_TIMEOUT + 1
-        while channels.is_pending(request) and self._is_alive() and time.monotonic() < deadline:
-            channels.wait_for_progress()
 
     def _shut_down_process(self) -> None:
         """Ask the kernel to exit. Kill it, with its process group, if it does not."""

@@ -200,6 +200,16 @@ def idled(generation: int, content: dict[str, Any]) -> Idled:
         return Idled(generation=generation)
 
 
+def left_in_background(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return kind and name of each thread and task that did not end (see `ipython_background`)."""
+    found = _mapping(_mapping(content.get("user_expressions")).get("left"))
+    try:
+        left = ast.literal_eval(found["data"]["text/plain"])
+        return [(str(kind), str(name)) for kind, name in left]
+    except (KeyError, TypeError, ValueError, SyntaxError):
+        return []
+
+
 def _optional(value: Any) -> str | None:
     return None if value is None else str(value)
 

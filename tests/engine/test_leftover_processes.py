@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from nbrun.core.events import KernelProcess
+from nbrun.core.events import BackgroundEnded, KernelProcess, ProcessesLeft, ProcessLeft
 from nbrun.core.redaction import Redaction
 from nbrun.engine import leftover_processes
 from nbrun.engine.leftover_processes import MAX_COMMAND_LENGTH, MAX_NAMED, LeftoverProcesses
+from nbrun.kernel.messages import LeftInBackground
 from nbrun.system import processes
+from nbrun.system.processes import Descendant
 from tests.support.build_events import attempt_started
 
 # What a cell would do, in the place of a kernel: it starts what it is told on its stdin.
@@ -214,3 +216,25 @@ def test_kernel_without_leftovers_is_not_reported(tmp_path: Path) -> None:
     found.snapshot()
     found.attempt_ended("kernel_died")
     assert looked(found) == []
+
+
+def test_background_of_kernel_is_told_without_what_an_attempt_left(kernel: Kernel) -> None:
+    found = LeftoverProcesses(Redaction({"password": SECRET}))
+    found.attempt_started(attempt_started(), kernel.known)
+    kernel.starts("sleep", "680")
+    found.attempt_ended("interrupted")
+    (told,) = looked(found)
+    (of_attempt,) = [each for each in told.processes if each.command == "sleep 680"]
+    ends = Descendant(pid=1, start_time=0.0, command=("serve", f"--key={SECRET}"))
+    goes_on = Descendant(pid=2, start_time=0.0, command=("agent",))
+    known = Descendant(pid=of_attempt.pid, start_time=0.0, command=("sleep", "680"))
+    message = LeftInBackground(
+        generation=2, ended=(ends,), running=(goes_on, known), tasks=("watch",)
+    )
+    ended, left = found.background_events(message, at_end=True)
+    assert ended == BackgroundEnded(
+        generation=2,
+        processes=(ProcessLeft(pid=1, command="serve '--key=[secret:password]'"),),
+        tasks=("watch",),
+    )
+    assert left == ProcessesLeft(processes=(ProcessLeft(pid=2, command="agent"),), at_end=True)

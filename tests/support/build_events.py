@@ -103,6 +103,14 @@ def kernel_continued(generation: int = 1, pid: int = 4711) -> ev.KernelContinued
     return ev.KernelContinued(generation=generation, pid=pid)
 
 
+def background_ended(
+    processes: Iterable[ev.ProcessLeft] = (ev.ProcessLeft(pid=4711, command="sleep 600"),),
+    tasks: tuple[str, ...] = (),
+    generation: int = 1,
+) -> ev.BackgroundEnded:
+    return ev.BackgroundEnded(generation=generation, processes=tuple(processes), tasks=tasks)
+
+
 def kernel_unresponsive(
     silent: float = 10.0, cpu: float | None = 0.0, heartbeat: bool | None = True, **fields: Any
 ) -> ev.KernelUnresponsive:
@@ -547,6 +555,7 @@ BUILDERS: tuple[Build, ...] = (
     kernel_responded,
     interrupt_unheeded,
     processes_left,
+    background_ended,
     role_refreshed,
     role_not_refreshed,
 )  # one for each type of event

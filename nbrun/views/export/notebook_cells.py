@@ -105,6 +105,7 @@ _HEADINGS: dict[type[ev.Event], str] = {
     ev.KernelRestarted: "**The kernel was restarted** (number {event.generation})",
     ev.KernelReattached: "**The kernel was found again**",
     ev.ProcessesLeft: "**Left running**, seen",
+    ev.BackgroundEnded: "**Ended early**, seen",
     ev.AttemptIndeterminate: "**Nobody saw the end** of {step}, attempt {event.attempt}, found",
     ev.AttemptSettled: "**{what_and_why}**, says {who}",
     ev.RunInterrupted: "**The run was interrupted**, found",
@@ -153,7 +154,7 @@ def _target(state: RunState, event: ev.Event) -> str:
 def _quoted(state: RunState, event: ev.Event, summary: EventSummary) -> list[str]:
     """The lines quoted below a remark: the reason, or whatever else the event holds."""
     match event:
-        case ev.NoteAdded() | ev.ProcessesLeft() | ev.KernelReattached():
+        case ev.NoteAdded() | ev.ProcessesLeft() | ev.BackgroundEnded() | ev.KernelReattached():
             text = summary.what
         case ev.DecisionProposed():
             text = f"{event.reason}\n{phrases.source_diff(state, event)}".strip()

@@ -100,6 +100,7 @@ _IN_TABLE = (
     ev.KernelResponded,
     ev.InterruptUnheeded,
     ev.ProcessesLeft,
+    ev.BackgroundEnded,
     ev.RoleNotRefreshed,
     ev.OutputCapped,
     ev.AttemptIndeterminate,

@@ -162,7 +162,8 @@ def _kernel_status(state: RunState, event: Event) -> EventSummary | None:
     fact, advice = kernel_status.fact(state, event), kernel_status.advice(event)
     if not fact:
         return None
-    kind = "left running" if isinstance(event, ev.ProcessesLeft) else "kernel"
+    kinds = {ev.ProcessesLeft: "left running", ev.BackgroundEnded: "ended early"}
+    kind = kinds.get(type(event), "kernel")
     severity: Severity = "warning" if kernel_status.needs_action(event) else "notice"
     return EventSummary(kind, fact, severity=severity, hints=(advice,) if advice else ())
 

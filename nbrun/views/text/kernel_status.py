@@ -28,6 +28,8 @@ def fact(state: RunState, event: Event) -> str:
             return f"the step still runs {phrases.duration(waited)} after it was interrupted"
         case ev.ProcessesLeft():
             return _left_running(state, event)
+        case ev.BackgroundEnded():
+            return _ended(event)
     return ""
 
 
@@ -45,6 +47,8 @@ def advice(event: Event) -> str:
             # to another process.
             what = "it" if len(processes) + more == 1 else "them"
             return f"nbrun leaves {what} alone"
+        case ev.BackgroundEnded():
+            return "a step that starts work in the background has to wait for it, or detach it"
     return ""
 
 
@@ -81,6 +85,16 @@ def _process_state(event: ev.KernelUnresponsive) -> str:
     if event.cpu is None:
         return f"its process is {event.state}"
     return f"it uses no processor time ({event.state})"
+
+
+def _ended(event: ev.BackgroundEnded) -> str:
+    """Return `ended with the kernel: 4711 (sleep 600), the asyncio task watch`."""
+    named = [f"{each.pid} ({each.command})" for each in event.processes]
+    if event.more:
+        named.append(f"{event.more} more")
+    named += [f"the thread {name}" for name in event.threads]
+    named += [f"the asyncio task {name}" for name in event.tasks]
+    return f"ended with the kernel, unfinished: {', '.join(named)}"
 
 
 def _left_running(state: RunState, event: ev.ProcessesLeft) -> str:

@@ -83,7 +83,22 @@ def test_fact_is_empty_for_other_events() -> None:
         | ev.KernelResponded
         | ev.InterruptUnheeded
         | ev.ProcessesLeft
+        | ev.BackgroundEnded
     )
     for build in BUILDERS:
         event = build()
         assert bool(fact(event)) is isinstance(event, own), event
+
+
+def test_work_that_ended_with_the_kernel_is_named_by_kind() -> None:
+    event = ev.BackgroundEnded(
+        generation=1,
+        processes=(ev.ProcessLeft(pid=4711, command="sleep 600"),),
+        more=2,
+        threads=("counter",),
+        tasks=("watch",),
+    )
+    assert fact(event) == (
+        "ended with the kernel, unfinished: 4711 (sleep 600), 2 more, the thread counter, the "
+        "asyncio task watch"
+    )
