@@ -117,13 +117,13 @@ class _Verifier:
         except BrokenRecordError as error:
             standing, why = Standing.BROKEN, str(error)
         return Verification(
-            run=self._started.run if self._started else self._directory.id,
+            run=self._started.run if self._started else self._directory.recorded_id,
             standing=standing,
             why=why,
             lines=self._line_count,
             head=self._last.hash if self._last else "",
             notes=tuple(self._notes),
-            folder=self._directory.id,
+            folder=self._directory.recorded_id,
             unchecked=tuple(self._unchecked_files()),
         )
 
@@ -257,7 +257,7 @@ class _Verifier:
 
         All files of another run, signed ones too, could lie in this folder.
         """
-        folder = self._directory.id
+        folder = self._directory.recorded_id
         if self._started is None or self._started.run == folder:
             return
         run = self._started.run

@@ -11,6 +11,7 @@ from nbrun import __version__
 from nbrun.cli import completion_scripts, operate, records, write
 from nbrun.cli.error_output import CommandGroup, print_error
 from nbrun.errors import ExitCode, NbrunError
+from nbrun.system import faults
 from nbrun.system.standard_streams import OutputLostError
 from nbrun.views.text import encoding
 
@@ -90,6 +91,10 @@ def main(supervisor: "SupervisorProcess | None" = None) -> None:
         sys.exit(error.exit_code)
     except OutputLostError:
         sys.exit(ExitCode.COMPLETED)  # `standard_streams.finish` knows whether this is a failure
+    except (OSError, UnicodeEncodeError) as fault:
+        reported = faults.as_error(fault)
+        print_error(reported)
+        sys.exit(reported.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("nbrun: interrupted\n")
         sys.exit(ExitCode.INTERRUPTED)

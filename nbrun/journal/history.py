@@ -79,7 +79,12 @@ def _runbook_of(journal: Path) -> str | None:
         start = read_start(journal)
     except (OSError, JournalError):
         return None
-    return None if start is None else os.path.realpath(start.runbook)
+    if start is None:
+        return None
+    try:
+        return os.path.realpath(start.runbook)
+    except UnicodeEncodeError:  # in this locale there is no such file
+        return start.runbook
 
 
 def _size(path: Path) -> int:

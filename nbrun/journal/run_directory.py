@@ -35,6 +35,11 @@ class RunDirectory:
         return self.path.name
 
     @property
+    def recorded_id(self) -> str:
+        """The id as the record has it: read as UTF-8, whatever the encoding of this locale."""
+        return os.fsencode(self.path.name).decode("utf-8", "replace")
+
+    @property
     def journal(self) -> Path:
         return self.path / _JOURNAL
 

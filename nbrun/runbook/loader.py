@@ -1,6 +1,8 @@
 """Load a notebook, refuse one that can't be a runbook, and plan its steps."""
 
 import hashlib
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -83,6 +85,7 @@ def parse(path: Path) -> ParsedNotebook:
         RunbookError: as `read` does.
     """
     path = path.absolute()
+    _refuse_unrecordable_name(path)
     data = notebook.read_bytes(path)
     document = notebook.parse(path, data)
     document, upgraded = _upgraded(path, document)
@@ -196,6 +199,17 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.disabled = disabled
+
+
+def _refuse_unrecordable_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise RunbookError(
+            f"{name}: the name is not text in the encoding of this locale "
+            f"({sys.getfilesystemencoding()}), and can't be recorded: rename it, or set LC_ALL"
+        ) from None
 
 
 def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:

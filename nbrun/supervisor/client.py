@@ -289,6 +289,7 @@ class JournalClient:
 
     Attributes:
         ended: the journal holds the end of the run.
+        is_deleted: somebody deleted the journal before its end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -298,6 +299,7 @@ class JournalClient:
         self._lock_checked = time.monotonic()
         self._closed = False
         self.ended = False
+        self.is_deleted = False
 
     def fileno(self) -> int:
         return self._wakeup.fileno()
@@ -310,7 +312,7 @@ class JournalClient:
         self._wakeup.drain()
         due = time.monotonic() - self._lock_checked >= _LOCK_CHECK_INTERVAL
         # Check first, read second: a writer may add records and exit between the two.
-        has_no_writer = (due or self.ended) and not writer.is_locked(self._path)
+        has_no_writer = (due or self.ended) and not self._has_writer()
         self._lock_checked = time.monotonic() if due else self._lock_checked
         records = self._journal.read_new()
         self.ended = self.ended or any(isinstance(r.event, ev.RunFinished) for r in records)
@@ -318,6 +320,13 @@ class JournalClient:
         if records:
             self.wake()
         return records
+
+    def _has_writer(self) -> bool:
+        try:
+            return writer.is_locked(self._path)
+        except FileNotFoundError:
+            self.is_deleted = not self.ended
+            return False
 
     def send(self, decision: Decision) -> None:
         """Ignore `decision`: nobody receives it."""

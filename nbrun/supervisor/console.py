@@ -239,12 +239,16 @@ class Console:
             signal.SIGHUP: self._on_hangup,
             signal.SIGQUIT: self._on_hangup,
         }
-        before = {number: signal.signal(number, act) for number, act in handlers.items()}
+        # A signal that was ignored stays so, as after `nohup` or `trap '' INT` in a script.
+        before = {number: signal.getsignal(number) for number in handlers}
+        heeded = [number for number in handlers if before[number] is not signal.SIG_IGN]
+        for number in heeded:
+            signal.signal(number, handlers[number])
         try:
             yield
         finally:
-            for number, act in before.items():
-                signal.signal(number, act)
+            for number in heeded:
+                signal.signal(number, before[number])
 
     def _on_sigint(self, _number: int, _frame: object) -> None:
         if self._is_asking:  # raised in `_poll_updates`, where no half-done work is lost

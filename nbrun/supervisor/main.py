@@ -5,13 +5,14 @@ one reply from its stdout (see `requests`).
 """
 
 import gc
+import logging
 import signal
 import sys
 
 from nbrun.errors import ExitCode, NbrunError
 from nbrun.supervisor import requests
 from nbrun.supervisor.requests import Declined, ResumeRequest, StartRequest
-from nbrun.system import python_settings
+from nbrun.system import faults, python_settings
 
 
 def main() -> int:
@@ -28,9 +29,16 @@ def main() -> int:
     try:
         return _start(request) if isinstance(request, StartRequest) else _resume(request)
     except NbrunError as error:
-        declined = Declined(why=str(error), exit_code=int(error.exit_code))
-        sys.stdout.buffer.write(requests.encode(declined))
-        return int(error.exit_code)
+        return _decline(error)
+    except (OSError, UnicodeEncodeError) as fault:
+        logging.getLogger(__name__).warning("not handled", exc_info=fault)
+        return _decline(faults.as_error(fault))
+
+
+def _decline(error: NbrunError) -> int:
+    declined = Declined(why=str(error), exit_code=int(error.exit_code))
+    sys.stdout.buffer.write(requests.encode(declined))
+    return int(error.exit_code)
 
 
 def _exit_on_sigterm(_number: int, _frame: object) -> None:

@@ -1,9 +1,11 @@
 """Adverse conditions: closed pipes, unusual environments, kernels that never start."""
 
+import contextlib
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -193,3 +195,73 @@ def test_command_for_a_secret_that_hangs_is_named_and_ends_on_ctrl_c(desk: Desk)
     terminal.press("ctrl-c")
     assert terminal.wait() == 130
     assert not desk.runs.exists()
+
+
+def test_watch_says_that_the_record_was_deleted(desk: Desk) -> None:
+    desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
+    desk.command("start", "runbook.ipynb", "--detach")
+    watch = desk.open("watch", "last")
+    watch.until("begun")
+    supervisor, kernel = desk.supervisor(), desk.kernel()
+    shutil.rmtree(desk.runs)
+    watch.until("was deleted, and the record with it")
+    assert watch.wait() == 1
+    assert "Traceback" not in watch.text()
+    for pid in (supervisor, kernel):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_signals_that_were_ignored_stay_ignored(desk: Desk) -> None:
+    desk.book(
+        code(
+            "import os, time; print('be' + 'gun', flush=True)\n"
+            "while not os.path.exists('go'): time.sleep(0.05)",
+            id="one",
+        )
+    )
+    desk.nbrun = ["bash", "-c", f"trap '' INT HUP QUIT; exec {NBRUN} \"$@\"", "bash"]
+    terminal = desk.start()
+    terminal.until("begun")
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        terminal.signal(number)
+    (desk.folder / "go").touch()
+    assert terminal.wait() == 0
+    assert desk.decisions() == []
+
+
+def test_deleted_working_folder_and_unreadable_names_have_words(desk: Desk) -> None:
+    desk.book(code("print(1)", id="one"))
+    environment = desk.environment()
+
+    def complain(script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=desk.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return f"{done.returncode}: {done.stderr.splitlines()[0]}"
+
+    start = f"{NBRUN} start"
+    gone = "2: nbrun: the working folder was deleted: change to another one (cd)"
+    assert complain(f"mkdir gone; cd gone; rmdir ../gone; {start} ../runbook.ipynb") == gone
+    name = r"$'caf\xe9.ipynb'"
+    refused = complain(f"cp runbook.ipynb {name}; {start} {name}")
+    assert refused.startswith(f"2: nbrun: {desk.folder}/caf\\xe9.ipynb: the name is not text")
+
+
+def test_colleagues_runbook_with_another_alphabet_breaks_no_list(desk: Desk) -> None:
+    desk.book(code("print(1)", id="one"))
+    desk.unattended()
+    (desk.folder / "runbook.ipynb").rename(desk.folder / "größe.ipynb")
+    desk.command("start", "größe.ipynb")
+    desk.variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for command in ("runs", "runs --json", "review runbook.ipynb", "log", "verify last"):
+        done = desk.command(*command.split())
+        assert (command, done.returncode, done.stderr) == (command, 0, "")

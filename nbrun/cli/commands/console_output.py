@@ -1,5 +1,6 @@
 """Output that commands share: a rich console, journal lines as JSON, exit codes of runs."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -63,9 +64,16 @@ class CommandConsole(Console):
 
 def print_json(value: Any, *, indent: int = 0) -> None:
     """Print `value` as JSON on one line, or indented. What could act on a terminal is escaped."""
-    encoded = msgspec.json.encode(value)
+    encoded = _encode(value)
     formatted = msgspec.json.format(encoded, indent=indent) if indent else encoded
     sys.stdout.write(json_text(formatted.decode()) + "\n")
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a file's name that is not text in this locale
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
 
 
 class JsonView:

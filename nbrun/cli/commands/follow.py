@@ -78,6 +78,9 @@ def _watch(
     client.close()
     if console.detach_reason:
         return ExitCode.WAITING, state
+    if state.finished is None and client.is_deleted:
+        print_error(f"{directory.path}: was deleted, and the record with it")
+        return ExitCode.INTERNAL, state
     if state.finished is None:
         print_error(
             "the record ends here: the run was interrupted. To continue it: "

@@ -1,0 +1,26 @@
+"""Faults of the system, as errors with words: a deleted folder, a name that can't be encoded, …"""
+
+import os
+
+from nbrun.errors import NbrunError, UsageError
+
+_LONGEST = 80  # characters of a name in a message
+
+
+def as_error(fault: OSError | UnicodeEncodeError) -> NbrunError:
+    """Return the error to report for a `fault` that nobody has handled."""
+    if isinstance(fault, UnicodeEncodeError):
+        name = fault.object[:_LONGEST].encode("utf-8", "replace").decode()
+        return NbrunError(f"{name}: can't be encoded in this locale: set LC_ALL=C.UTF-8")
+    if isinstance(fault, FileNotFoundError) and not _has_working_folder():
+        return UsageError("the working folder was deleted: change to another one (cd)")
+    where = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, str | bytes) else ""
+    return NbrunError(f"{where}{fault.strerror or fault}")
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True
