@@ -49,7 +49,6 @@ HEAVY = (
     "PIL",
     "jinja2",
     "nh3",
-    "ansi2html",
     "boto3",
     "prompt_toolkit",
 )
@@ -208,7 +207,6 @@ def test_engine_prints_nothing(module: str) -> None:
         (("keyring",), {"runbook.parameters.sources"}),
         (("selectolax",), {"views.render.html"}),
         (("nh3",), {"views.render.native.sanitizer"}),
-        (("ansi2html",), {"views.render.safe_html"}),
         (("jinja2",), {"views.export.report"}),
         (("pylatexenc",), {"views.render.latex"}),
         (("latex2mathml",), {"views.render.mathml"}),

@@ -47,7 +47,6 @@ def desk() -> Iterator[Desk]:
 
 
 _AT_USE = (
-    "ansi2html",
     "nbrun.views.render.markdown",
     "pygments.lexers.diff",
     "pygments.lexers.python",

@@ -7,19 +7,16 @@ Charts that need scripts get frames (see `charts`).
 
 import base64
 import html
-import io
 import json
 import re
 from typing import Any
 
-from rich.console import Console
-
-from nbrun.views.render import charts, latex, mathml, traceback
+from nbrun.views.render import charts, latex, mathml, terminal_html, traceback
 from nbrun.views.render.guard import MAX_MARKDOWN, describe_failure, guarded, plain_form
 from nbrun.views.render.html import limit_nesting, name_external
-from nbrun.views.render.lexers import find_lexer
 from nbrun.views.render.native import process, sanitizer
 from nbrun.views.render.nbformat_text import join, without_bare_repr
+from nbrun.views.render.source import find_lexer
 from nbrun.views.render.terminal_text import screen_text
 from nbrun.views.text.sanitize import visible, visible_source
 
@@ -105,16 +102,7 @@ def _highlighted(code: str, language: str, marked: int) -> str:
 
 def text(content: str) -> str:
     """Return terminal text as HTML: as it is after overwriting, with classes such as `ansi31`."""
-    from ansi2html import Ansi2HTMLConverter
-
-    shown = screen_text(content[:MAX_CHARACTERS])
-    console = Console(
-        file=io.StringIO(), force_terminal=True, color_system="standard", width=10_000,
-        legacy_windows=False, highlight=False, emoji=False, markup=False,
-    )  # fmt: skip
-    with console.capture() as captured:
-        console.print(shown, end="", soft_wrap=True, crop=False)
-    made = str(Ansi2HTMLConverter(dark_bg=False).convert(captured.get(), full=False)).rstrip("\n")
+    made = terminal_html.to_html(screen_text(content[:MAX_CHARACTERS])).rstrip("\n")
     if len(content) > MAX_CHARACTERS:
         left = len(content) - MAX_CHARACTERS
         made += f"\n<em>… {left:,} more characters are in the journal</em>"
