@@ -2,6 +2,7 @@
 
 Each encoding of a secret has its own placeholder, so that the source to send to the kernel can be
 restored from the recorded source. Stream text that may be the beginning of a secret is held back.
+Colours, erasures and tags may stand between the characters of a secret: a screen shows it whole.
 What a cell makes of a secret in other ways (encryption, hashes, images) is not detected.
 """
 
@@ -17,6 +18,13 @@ from nbrun.core import events as ev
 from nbrun.core import unredacted
 from nbrun.core.events import Event
 from nbrun.core.foreign_patterns import ForeignPattern
+from nbrun.core.markup import (
+    Unmarked,
+    markup_in,
+    may_have_markup,
+    without_markup,
+    without_unfinished,
+)
 from nbrun.core.secret_encodings import encoded_forms
 from nbrun.errors import SecretUnknownError, SlowPatternError
 
@@ -25,6 +33,8 @@ _WITHHELD = "[redacted: a pattern of nbrun.toml takes too long on this text]"
 _MATCH_SECONDS = 1.0  # of the processor's time, for the patterns on one text
 _LEAST_MATCH_SECONDS = 0.05
 _MAX_HELD_LINE = 65536  # characters: a longer unfinished line is not held back for a pattern
+_MAX_HELD_MARKUP = 65536  # characters of markup, and of what it breaks up, that are held back
+_OPENING = "[secret:"
 _SECRET = re.compile(r"\[secret:([^\]:\n]+)(?::[^\]\n]+)?\]")
 _PLACEHOLDER = re.compile(r"(\[(?:secret|redacted):[^\]\n]+\])")
 
@@ -49,7 +59,7 @@ class Redaction:
         self._unknown = frozenset(unknown) - self._names
         self._forms = encoded_forms(secrets or {}, literals or {})
         self._originals = {placeholder: text for text, placeholder in self._forms.items()}
-        self._known = _longest_first_pattern(self._forms)
+        self._index_forms()
         combined = "|".join(f"(?:{each})" for each in patterns)
         self._patterns = ForeignPattern(combined) if combined else None
         self._match_seconds = _MATCH_SECONDS
@@ -74,7 +84,12 @@ class Redaction:
         self._names |= new.keys()
         self._originals.update((placeholder, text) for text, placeholder in forms.items())
         self._forms = forms | self._forms  # a new dict: another thread may iterate over the old one
-        self._known = _longest_first_pattern(self._forms)
+        self._index_forms()
+
+    def _index_forms(self) -> None:
+        self._known = _known_pattern(self._forms)
+        self._bare = _longest_first_pattern(self._forms)
+        self._by_character: dict[str, list[str]] = {}
 
     # ── texts ────────────────────────────────────────────────────────────────────────────────
 
@@ -85,7 +100,18 @@ class Redaction:
         )
 
     def _redact_secrets(self, text: str) -> str:
-        return self._known.sub(lambda match: self._forms[match[0]], text)
+        text = self._known.sub(lambda match: self._forms.get(match[0], match[0]), text)
+        return self._redact_broken(text) if may_have_markup(text) and self._forms else text
+
+    def _redact_broken(self, text: str) -> str:
+        """Redact secrets that markup breaks up. The markup stays, after the placeholder."""
+        if not self._bare.search(without_markup(text)):
+            return text  # most texts; the search below takes ten times as long
+        parts, done = [], 0
+        for start, end, placeholder in self._broken_forms(Unmarked(text)):
+            parts += [text[done:start], placeholder, markup_in(text[start:end])]
+            done = end
+        return "".join([*parts, text[done:]]) if parts else text
 
     def _redact_patterns(
         self, text: str, replacement: Callable[[str], str], withhold: Callable[[str], str]
@@ -205,18 +231,65 @@ class Redaction:
 
         Suffixes inside a complete form don't count, unless a longer form may begin there.
         """
+        if not may_have_markup(text):
+            return self._first_partial(text, lambda: self._whole_forms(text))
+        tail = max(0, len(text) - _MAX_HELD_MARKUP)
+        finished = without_unfinished(text[tail:])
+        if not self._may_be_partial(without_markup(finished)):
+            return self._first_partial(text, lambda: self._whole_forms(text))
+        unmarked = Unmarked(finished)
+
+        def spans() -> Iterator[tuple[int, int]]:
+            yield from self._whole_forms(text)
+            yield from ((tail + a, tail + b) for a, b, _ in self._broken_forms(unmarked))
+
+        def unmarked_spans() -> Iterator[tuple[int, int]]:
+            within = ((a - tail, b - tail) for a, b in spans())
+            yield from ((unmarked.position(a), unmarked.position(b)) for a, b in within if b > 0)
+
+        partials = [self._first_partial(text, spans)]
+        for end in range(len(unmarked.text) - ("\b" in text), len(unmarked.text) + 1):
+            # One character less, too: a backspace may come that takes the last one away.
+            partial = self._first_partial(unmarked.text[:end], unmarked_spans)
+            partials += [tail + unmarked.offset(partial)] if partial < end else []
+        return min(partials)
+
+    def _first_partial(self, text: str, spans: Callable[[], Iterable[tuple[int, int]]]) -> int:
+        """Return where the first partial form starts that is not inside one of `spans`."""
         start = 0
         while True:
             partial = min(
-                (_partial_form_start(text, form, start) for form in self._forms), default=len(text)
+                (_partial_form_start(text, form, start) for form in self._forms_with(text[-1:])),
+                default=len(text),
             )
             if partial == len(text):
                 return partial
-            ends = (m.end() for m in self._known.finditer(text) if m.start() < partial < m.end())
-            form_end = next(ends, None)
-            if form_end is None:
+            end = next((end for begin, end in spans() if begin < partial < end), None)
+            if end is None:
                 return partial
-            start = form_end
+            start = end
+
+    def _may_be_partial(self, unmarked: str) -> bool:
+        """Return False if no form begins at the end of `unmarked`, nor one character before it."""
+        ends = (unmarked, unmarked[:-1])
+        return any(self._first_partial(end, tuple) < len(end) for end in ends)
+
+    def _forms_with(self, last: str) -> list[str]:
+        """Return the forms that have the character `last`: others can't begin at a text's end."""
+        found = self._by_character.get(last)
+        if found is None:
+            found = self._by_character[last] = [form for form in self._forms if last in form]
+        return found
+
+    def _whole_forms(self, text: str) -> Iterator[tuple[int, int]]:
+        return (found.span() for found in self._known.finditer(text))
+
+    def _broken_forms(self, unmarked: Unmarked) -> Iterator[tuple[int, int, str]]:
+        """Yield the offsets of each form that markup breaks up, and its placeholder."""
+        for found in self._known.finditer(unmarked.text):
+            start, end = unmarked.span(*found.span())
+            if end - start > len(found[0]) and found[0] in self._forms:
+                yield start, end, self._forms[found[0]]
 
     def redact(self, value: Any) -> Any:
         """Return an event, or a part of one, redacted."""
@@ -279,8 +352,23 @@ def _unused_name(name: str, names: Collection[str]) -> str:
 
 def _longest_first_pattern(texts: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern that matches the longest of `texts` at each place; nothing if empty."""
-    longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+    return re.compile(_longest_first(texts) or r"(?!)")
+
+
+def _longest_first(texts: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+
+
+def _known_pattern(forms: Mapping[str, str]) -> re.Pattern[str]:
+    """Return a pattern of the forms, and of their placeholders, which stay as they are.
+
+    Else a secret such as `secret` would be found in its own placeholder, when a source that was
+    redacted is recorded again. Only placeholders of this run count: a cell can print others.
+    """
+    if not forms:
+        return re.compile(r"(?!)")
+    inside = "|".join(re.escape(each[len(_OPENING) : -1]) for each in dict.fromkeys(forms.values()))
+    return re.compile(rf"{re.escape(_OPENING)}(?:{inside})\]|{_longest_first(forms)}")
 
 
 def _partial_form_start(text: str, form: str, start: int) -> int:

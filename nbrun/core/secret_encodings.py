@@ -126,6 +126,44 @@ def _url(value: str) -> Iterator[str]:
         yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text)
 
 
+def _doubled(value: str) -> Iterator[str]:
+    """Yield quotes doubled as in SQL and YAML, and as in CSV (RFC 4180)."""
+    yield value.replace("'", "''")
+    yield value.replace('"', '""')
+
+
+def _yaml(value: str) -> Iterator[str]:
+    """Yield YAML 1.2, 5.7, in double quotes, with escapes as needed, of PyYAML, or all."""
+    for keep in (str.isprintable, _is_in_basic_plane, str.isascii):
+        yield "".join(each if keep(each) else _yaml_escape(each) for each in value.translate(_YAML))
+
+
+def _is_in_basic_plane(character: str) -> bool:
+    return character < "\U00010000" and character.isprintable()
+
+
+_YAML_ESCAPES = {
+    "\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f",
+    "\r": "\\r", "\x1b": "\\e", '"': '\\"', "\\": "\\\\", "\x85": "\\N", "\xa0": "\\_",
+    "\u2028": "\\L", "\u2029": "\\P",
+}  # fmt: skip
+
+
+_YAML = str.maketrans(_YAML_ESCAPES)
+
+
+def _yaml_escape(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02X}"
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
+def _letter_case(value: str) -> Iterator[str]:
+    yield value.upper()
+    yield value.lower()
+
+
 def _hexadecimal(value: str) -> Iterator[str]:
     digits = value.encode().hex()
     yield digits
@@ -170,6 +208,9 @@ _ENCODINGS: dict[str, Callable[[str], Iterator[str]]] = {
     "html": _html,
     "url": _url,
     "base64": _base64,
+    "quotes": _doubled,
+    "yaml": _yaml,
+    "case": _letter_case,
     "hex": _hexadecimal,
     "reversed": _reversed,
 }

@@ -1,7 +1,9 @@
 """Tests that no form of a secret passes, and that the kernel receives the original source."""
 
 import base64
+import csv
 import html
+import io
 import json
 import re
 import shlex
@@ -13,6 +15,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -101,6 +104,25 @@ def test_common_encodings_of_secret_are_redacted(secret: str) -> None:
         assert not tells(seen, secret), seen
         assert seen.startswith("before ")
         assert seen.endswith(" after")
+
+
+@pytest.mark.parametrize(
+    "secret", ["hunter2-Hunter2", HOSTILE, "tab\t é\x85\x1b 🔑 word", "a'b\"c,d'e"]
+)
+def test_forms_of_sql_csv_yaml_and_letter_case_are_redacted(secret: str) -> None:
+    row = io.StringIO()
+    csv.writer(row, quoting=csv.QUOTE_ALL).writerow([secret])
+    doubled = secret.replace("'", "''")
+    documents = [
+        yaml.safe_dump({"token": secret}, width=1_000, default_style=style, allow_unicode=unicode)
+        for style in (None, "'", '"')
+        for unicode in (True, False)
+    ]
+    cased = (secret.upper(), secret.lower())
+    for form in (row.getvalue(), f"SELECT '{doubled}'", *documents, *cased):
+        seen = Redaction({"token": secret}).redact_text(form)
+        assert "[secret:token" in seen, form
+        assert not tells(seen, secret), seen
 
 
 @given(secrets, st.integers(0), st.lists(st.integers(0, 200)))
