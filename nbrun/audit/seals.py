@@ -23,6 +23,8 @@ _STATEMENT = re.compile(
     r"(?:later (?P<later>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n)?"
 )
 
+_LARGEST = 2**26  # bytes; a seal has one to two thousand
+
 
 class _SealLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the file. `statement` is the signed text, `signature` OpenSSH's armored one."""
@@ -114,11 +116,14 @@ def read(path: Path) -> Sequence[Seal]:
     """
     try:
         with open_regular(path) as file:
-            lines = file.read().split(b"\n")[:-1]
+            content = file.read(_LARGEST + 1)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise DamagedJournalError(f"{path}: can't read the seals: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise DamagedJournalError(f"{path}: has more than {_LARGEST} bytes: not a file of seals")
+    lines = content.split(b"\n")[:-1]
     return [_decode(path, number, line) for number, line in enumerate(lines, 1)]
 
 

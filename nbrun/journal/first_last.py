@@ -8,6 +8,7 @@ from pathlib import Path
 from nbrun.system.files import open_regular_fd
 
 _FIRST = 16384  # bytes read at once from the beginning; the first line has the whole plan
+_LONGEST = 1 << 30  # bytes through which the first newline is looked for
 _TAILS = (4096, 65536)  # bytes read from the end; the line that ends a run is short
 
 
@@ -27,6 +28,8 @@ class JournalEnds:
             end = piece.find(b"\n")
             if end >= 0:
                 return self._read(0, position + end) if position else piece[:end]
+            if b"\0" in piece or position > _LONGEST:
+                return piece  # which no decoder takes for a line
             position += len(piece)
         return None
 

@@ -1,6 +1,7 @@
 """Read a journal: the records of a finished or growing one, each line checked."""
 
 import io
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -17,6 +18,7 @@ from nbrun.journal.line_form import LineForm
 from nbrun.system.files import open_regular
 
 _CHUNK = 1 << 16  # bytes read from a journal at once
+_LONGEST_FOREIGN = 1 << 28  # bytes of a line that another user wrote; their own may be longer
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -37,17 +39,32 @@ _decode_event = cast("Callable[[bytes], Event]", msgspec.json.Decoder(Event).dec
 class LineReader:
     """The complete lines of an open file, without their newlines.
 
-    `read` is the file's `read`. `rest` holds the bytes after the last newline.
+    `read` is the file's `read`, and errors call the file `name`. `rest` holds the bytes after the
+    last newline. `longest` is how many bytes a line may have, None for any number.
     """
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Callable[[int], bytes], name: str, longest: int | None) -> None:
         self.rest = b""
+        self._name = name
         self._read = read
+        self._longest = longest
 
     def next_lines(self) -> list[bytes]:
-        """Return the next lines, or an empty list at the end of the file."""
+        """Return the next lines, or an empty list at the end of the file.
+
+        Raises:
+            DamagedJournalError: a line is too long, or has a NUL. JSON escapes them: a file without
+                lines, as large as its name says and as empty as a hole, is not read into memory.
+        """
         parts = [self.rest, self._read(_CHUNK)]
+        size = len(self.rest)
         while parts[-1] and b"\n" not in parts[-1]:  # a line longer than a chunk
+            size += len(parts[-1])
+            if b"\0" in parts[-1] or (self._longest is not None and size > self._longest):
+                raise DamagedJournalError(
+                    f"{self._name}: the record is damaged: it has a line of more than {size} bytes "
+                    "that nbrun did not write"
+                )
             parts.append(self._read(_CHUNK))
         whole = b"".join(parts)
         parts.clear()  # the line with the plan can be very long: do not hold it twice
@@ -90,7 +107,7 @@ class JournalFollower:
     def _open(self) -> LineReader:
         if self._source is None:
             self._file = self._reader.open()
-            self._source = LineReader(self._file.read)
+            self._source = self._reader.lines(self._file)
         return self._source
 
     def close(self) -> None:
@@ -115,7 +132,7 @@ class JournalReader:
 
     def __iter__(self) -> Iterator[Record]:
         with self.open() as file:
-            self.head, seq, source = GENESIS, 0, LineReader(file.read)
+            self.head, seq, source = GENESIS, 0, self.lines(file)
             while lines := source.next_lines():
                 for line in lines:
                     record = self.parse(line, seq, self.head)
@@ -134,6 +151,11 @@ class JournalReader:
             return open_regular(self.path)
         except OSError as error:
             raise JournalError(f"{self.path}: can't read the journal: {error.strerror}") from error
+
+    def lines(self, file: io.BufferedReader) -> LineReader:
+        """Return the lines of the open file, with a bound on their length if it is not our own."""
+        is_own = os.fstat(file.fileno()).st_uid == os.getuid()
+        return LineReader(file.read, str(self.path), None if is_own else _LONGEST_FOREIGN)
 
     def parse(self, line: bytes, seq: int, prev: str) -> Record:
         """Decode `line`, which has no newline, and check its number and the hash before it.

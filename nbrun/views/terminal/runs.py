@@ -67,15 +67,21 @@ class _Listing:
         width = max(cell_len(plain(run.run)) for run in self._runs) + 2
         for run in self._runs:
             yield Segment(set_cell_size(plain(run.run), width))
-            yield Segment(plain(_status(run)), _style(console, run))
-            took = "" if run.duration is None else f" · {phrases.duration(run.duration)}"
-            whose = f" · a run of {plain(run.owner)}" if run.owner else ""
-            yield Segment(f"{took}{whose}\n")
-            facts = "    " + "  ".join(plain(fact) for fact in _facts(run) if fact)
+            status, more, facts = texts(run)
+            yield Segment(status, _style(console, run))
+            yield Segment(f"{more}\n")
             if len(facts) * 2 <= options.max_width or cell_len(facts) <= options.max_width:
                 yield Segment(f"{facts}\n", console.get_style("dim"))
             else:
                 yield Text(facts, style="dim")
+
+
+def texts(run: ListedRun) -> tuple[str, str, str]:
+    """Return the status, what follows it on the first line, and the second line."""
+    took = "" if run.duration is None else f" · {phrases.duration(run.duration)}"
+    whose = f" · a run of {plain(run.owner)}" if run.owner else ""
+    facts = "    " + "  ".join(plain(fact) for fact in _facts(run) if fact)
+    return plain(_status(run)), took + whose, facts
 
 
 def _status(run: ListedRun) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 from nbrun import config
 from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate.attach import explain_no_supervisor
 from nbrun.core import approval, decisions, model
 from nbrun.core import events as ev
@@ -27,6 +28,7 @@ from nbrun.views.text.header_footer import facts
 from nbrun.views.text.sanitize import plain
 
 
+@reading("the run")
 def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitCode:
     """Show what waits for an approval, ask whether it may run, and send the approval to the run.
 
@@ -43,6 +45,7 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
     return _send(directory, decision, phrases.waiting_subject(state, awaited))
 
 
+@reading("the run")
 def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
     """Send a rejection of what waits for an approval.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.cli.commands import follow
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
@@ -15,6 +16,7 @@ from nbrun.system import standard_streams
 from nbrun.views.text.options import DisplayOptions
 
 
+@reading("the run")
 def attach(
     run: str,
     runs_dir: Path | None,

@@ -4,6 +4,7 @@ import select
 from pathlib import Path
 
 from nbrun import config
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError
@@ -13,6 +14,7 @@ from nbrun.supervisor.client import SocketClient
 from nbrun.views.text.sanitize import plain
 
 
+@reading("the run")
 def cancel(run: str, runs_dir: Path | None, *, reason: str, foreign: bool = False) -> ExitCode:
     """End the run as cancelled: interrupt the running step, and shut down the kernel.
 

@@ -9,6 +9,7 @@ from nbrun import config
 from nbrun.cli.commands import follow, gather_parameters
 from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.cli.error_output import print_error
 from nbrun.core.events import Record
@@ -33,6 +34,7 @@ from nbrun.views.text.options import DisplayOptions
 from nbrun.views.text.sanitize import message, plain
 
 
+@reading("the run")
 def resume(
     run: str,
     runs_dir: Path | None,

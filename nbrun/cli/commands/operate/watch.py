@@ -4,11 +4,13 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.cli.commands import follow
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.errors import ExitCode
 from nbrun.journal import recovery, run_directory
 from nbrun.views.text.options import DisplayOptions
 
 
+@reading("the run")
 def watch(run: str, runs_dir: Path | None, *, json: bool, display: DisplayOptions) -> ExitCode:
     """Show the run from its beginning to its end, as its journal grows. The run gets no input.
 

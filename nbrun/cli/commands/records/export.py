@@ -6,6 +6,7 @@ from typing import Literal
 
 from nbrun import config
 from nbrun.audit.verify import Standing, Trust, verify
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.records.verify import check_allowed_signers
 from nbrun.errors import ExitCode, JournalError, UsageError
 from nbrun.journal import recovery, run_directory
@@ -23,6 +24,7 @@ _SUFFIXES: dict[ExportFormat, str] = {
 }
 
 
+@reading("the run")
 def export(
     run: str,
     format_: ExportFormat,
@@ -46,6 +48,9 @@ def export(
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     recovery.record_interruption(directory.journal)
     default = directory.notebook(_runbook_path(directory.journal)).with_suffix(_SUFFIXES[format_])
+    fault = "" if path else directory.owner_fault()
+    if fault:
+        raise UsageError(f"{fault}: name the file to write, outside the run's folder")
     target = path or default
     try:
         content, code = _build(format_, directory, allowed_signers)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nbrun import config
 from nbrun.cli.commands.console_output import JsonView, open_console
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
@@ -51,6 +52,7 @@ class LogOptions:
     display: DisplayOptions = field(default_factory=lambda: DisplayOptions(max_lines=0))
 
 
+@reading("the run")
 def show(options: LogOptions) -> ExitCode:
     """Print the run.
 

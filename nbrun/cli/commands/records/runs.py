@@ -10,8 +10,9 @@ import msgspec
 
 from nbrun import config
 from nbrun.cli.commands.console_output import open_console, print_json
+from nbrun.cli.commands.damaged_records import reading
 from nbrun.core import events as ev
-from nbrun.errors import ExitCode, JournalError, NbrunError
+from nbrun.errors import ExitCode, NbrunError
 from nbrun.journal import own_runs, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
@@ -39,11 +40,20 @@ def show(runs_dir: Path | None, *, json: bool, waiting: bool = False) -> ExitCod
 
 
 def _summarize(directory: RunDirectory) -> ListedRun:
-    """Summarize a run by the first and last line of its journal."""
+    """Summarize a run. A record that can't be summarized has its own line, and hides no other."""
     try:
-        began, ended = read_start_and_end(directory.journal)
-    except (JournalError, OSError) as error:
-        return ListedRun(run=directory.id, status=f"unreadable: {error}")
+        with reading(directory.id):
+            line = _read(directory)
+            view.texts(line)  # what a forged record says may have no words
+            return line
+    except (NbrunError, OSError) as error:
+        owner = own_runs.owner_of(directory)
+        return ListedRun(run=directory.id, owner=owner, status=f"unreadable: {error}")
+
+
+def _read(directory: RunDirectory) -> ListedRun:
+    """Summarize a run by the first and last line of its journal."""
+    began, ended = read_start_and_end(directory.journal)
     if began is None:
         return ListedRun(run=directory.id, status="never began")
     line = ListedRun(
