@@ -182,6 +182,20 @@ def test_plain_reader_keeps_the_rules_without_an_escape(desk: Desk, way: str) ->
     assert b"hunter" not in terminal.raw
 
 
+def test_keys_typed_before_the_question_approve_nothing(desk: Desk) -> None:
+    desk.book(code("print('destroyed')", id="destroys", tags=["approve"]))
+    waiting = desk.start()
+    waiting.until("STOPPED at step 1")
+    waiting.prompted("step 1>")
+    terminal = desk.open("approve", "last")
+    terminal.type_ahead("y\r")
+    terminal.prompted("approve this? [y/N]")
+    terminal.press("ctrl-d")
+    assert terminal.wait() == 2
+    assert "nothing was approved" in terminal.text()
+    assert desk.attempts() == []
+
+
 # ── a shell's job control ────────────────────────────────────────────────────────────────────
 
 SHELL_PROMPT = "shell:"
