@@ -137,7 +137,7 @@ def test_paste_answers_one_prompt_and_presses_no_enter(desk: Desk) -> None:
     terminal.type_ahead("\x1b[200~s\rbecause\rgo\r\x1b[201~\x1b[?62;1;6c")
     terminal.until("because")
     terminal.type("")
-    terminal.until("is not a choice here")
+    terminal.until("several lines are not a choice here")
     terminal.prompted("step 1>")
     assert desk.decisions() == []
     terminal.type("s")
@@ -172,7 +172,7 @@ def test_plain_reader_keeps_the_rules_without_an_escape(desk: Desk, way: str) ->
     terminal.type_ahead("s\rbecause\rgo\r")
     terminal.until("because")
     terminal.type("")
-    terminal.until("is not a choice here")
+    terminal.until("several lines are not a choice here")
     terminal.answer("step 1>", "sx\x7f")
     terminal.answer(REASON, "x" * 6_000)
     terminal.answer("p:", "hunter-2")
@@ -262,6 +262,20 @@ def test_run_started_in_the_background_asks_after_fg(desk: Desk) -> None:
     terminal.answer("step 1>", "d")
     terminal.prompted(SHELL_PROMPT)
     assert [event.text for event in desk.events(ev.NoteAdded)] == ["bob is here"]
+    assert echoes(terminal)
+
+
+def test_line_is_not_redrawn_over_output_that_tee_shows(desk: Desk) -> None:
+    desk.book(code("1 / 0", id="fails"))
+    terminal = shell(desk)
+    terminal.type("$NBRUN start runbook.ipynb | tee log")
+    terminal.until("STOPPED at step 1")
+    terminal.prompted("step 1>")
+    begin = terminal.raw.index(b"STOPPED at step 1")
+    terminal.type("d")
+    terminal.until("nbrun attach")
+    assert b"\x1b" not in terminal.raw[begin : terminal.raw.index(b"you detached")]
+    terminal.prompted(SHELL_PROMPT)
     assert echoes(terminal)
 
 

@@ -1,6 +1,9 @@
 """Follow a run on this terminal: create the console, and turn the run's end into an exit code."""
 
+import os
+import stat
 import sys
+from typing import TextIO
 
 from nbrun.cli.commands.console_output import (
     CommandConsole,
@@ -35,13 +38,21 @@ def operate(
     asking = out if out.file.isatty() else open_console(display, stderr=True)
     asker: Asker = Dialogue(
         asking,
-        Keyboard(sys.stdin.fileno(), asking, plain=display.plain),
+        Keyboard(sys.stdin.fileno(), asking, plain=display.plain or _is_pipe(sys.stdout)),
         client.fileno(),
         lambda: JournalReader(directory.journal),
         display,
     )
     console = Console(client, view, asker, show_from=show_from, me=client.operator)
     return _follow(directory, client, console)
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    """Return True for the output of `nbrun start | tee`, which is shown between drawings."""
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except OSError:
+        return False
 
 
 def unattended(

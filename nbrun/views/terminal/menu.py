@@ -28,6 +28,7 @@ class Choice:
 
 
 _WITH_STEP = ("v", "view", "r", "run", "e", "edit", "j", "jump")  # words that a step may follow
+_OF_LINES = ("insert", "note")  # what several lines may follow
 _WORD = re.compile(r"(\S*)(?:[^\S\n]|\n)?(.*)", re.DOTALL)
 _CODE = "pass"  # for samples: whether an edit is allowed does not depend on its source
 
@@ -139,6 +140,8 @@ def parse(line: str, state: RunState) -> Selection | str:
     """
     word, argument = _split(line)
     choice = _choice(word.lower(), argument, state)
+    if "\n" in line.strip() and (choice is None or choice.name not in _OF_LINES):
+        return "several lines are not a choice here; ? explains the choices"
     if choice is None:
         what = f"{word!r} is not a choice here" if word else "type a choice"
         return f"{what}; ? explains the choices"

@@ -300,3 +300,11 @@ def test_step_numbers_complete_with_their_titles(word):
 def test_reasons_and_code_do_not_complete():
     tale = Run(step("a"), step("b")).failure("a")
     assert completed("n ", tale) == completed("i ", tale) == completed("skip ", tale) == []
+
+
+@pytest.mark.parametrize("line", ["r\n2", "s\nbecause", "g\n", "j\n2\n", "\ng\ny"])
+def test_several_lines_choose_only_a_cell_or_a_note(line):
+    state = Run(step("a"), step("b")).failure("a").state
+    chosen = menu.parse(line, state)
+    assert isinstance(chosen, str) or "\n" not in line.strip()
+    assert menu.parse("n one\ntwo", state) == Selection(menu._BY_NAME["note"], "one\ntwo")

@@ -28,7 +28,7 @@ class Keyboard:
     def __init__(self, fd: int, console: Console, *, plain: bool = False) -> None:
         self._fd = fd
         self._console = console
-        self._drawn = not plain and console.is_terminal and _can_redraw(console)
+        self._drawn = not plain and _can_redraw(console)
         self._editor: LineEditor | None = None
 
     def ask(
@@ -62,4 +62,6 @@ class Keyboard:
 
 
 def _can_redraw(console: Console) -> bool:
-    return bool(os.environ.get("TERM")) and not console.is_dumb_terminal
+    # rich takes a file for a terminal if FORCE_COLOR is set.
+    is_terminal = console.is_terminal and console.file.isatty()
+    return is_terminal and bool(os.environ.get("TERM")) and not console.is_dumb_terminal
