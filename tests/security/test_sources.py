@@ -83,5 +83,5 @@ def test_source_is_read_where_the_operator_asks_for_it(
     given = ParameterOptions((), values, allow_sources=bool(options))
     if options is None:
         given = ParameterOptions((f"{name}=@cmd:echo hunter2-hunter2",))
-    raw = gather(given, tmp_path / "runbook.ipynb", None, interactive=False)[name]
+    raw = gather(given, tmp_path / "runbook.ipynb", None, None)[name]
     assert (raw.text, raw.secret, raw.unread) == ("hunter2-hunter2", True, "")

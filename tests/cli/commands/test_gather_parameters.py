@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from nbrun.cli.commands import gather_parameters
+from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather, read_declarations
 from nbrun.errors import ParameterError
-from nbrun.runbook.parameters.types import raw_text
 from tests.support.build_notebooks import PYTHON, code, notebook, write
 
 CELL = code("a = 1; b = 1; c = 1; token = ''", tags=["parameters"])
@@ -28,7 +27,7 @@ def test_value_from_option_then_environment_then_file(
     monkeypatch.setenv("NBRUN_PARAM_A", "environment")
     monkeypatch.setenv("NBRUN_PARAM_B", "environment")
     options = ParameterOptions(("a=option",), values)
-    given = gather(options, book(tmp_path), None, interactive=False)
+    given = gather(options, book(tmp_path), None, None)
     assert {name: raw.value for name, raw in given.items()} == {
         "a": "option",
         "b": "environment",
@@ -41,33 +40,41 @@ def test_secret_in_environment_or_file_accepted_and_on_command_line_refused(
 ) -> None:
     path = book(tmp_path)
     with pytest.raises(ParameterError, match="every user can read the command line"):
-        gather(ParameterOptions(("token=hunter2-hunter2",)), path, None, interactive=False)
+        gather(ParameterOptions(("token=hunter2-hunter2",)), path, None, None)
     monkeypatch.setenv("NBRUN_PARAM_TOKEN", "hunter2-hunter2")
-    assert gather(ParameterOptions(), path, None, interactive=False)["token"].text
+    assert gather(ParameterOptions(), path, None, None)["token"].text
     values = tmp_path / "values.yaml"
     values.write_text("token: hunter2-hunter2\n")
-    assert gather(ParameterOptions((), values), path, None, interactive=False)["token"].text
+    assert gather(ParameterOptions((), values), path, None, None)["token"].text
 
 
 def test_value_that_no_message_can_hold_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r"^parameter 'a' \(-p\): it holds a lone surrogate"):
-        gather(ParameterOptions(("a=\udcff",)), book(tmp_path), None, interactive=False)
+        gather(ParameterOptions(("a=\udcff",)), book(tmp_path), None, None)
 
 
 def test_missing_value_refused_without_terminal(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="requires token"):
-        gather(ParameterOptions(), book(tmp_path, required=["token"]), None, interactive=False)
+        gather(ParameterOptions(), book(tmp_path, required=["token"]), None, None)
+
+
+class Typed(Prompts):
+    """A terminal on which these lines are typed."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(plain=True)
+        self._lines = iter(lines)
+
+    def ask(self, prompt: str, *, secret: bool = False) -> str:
+        assert secret
+        return next(self._lines)
 
 
 def test_missing_secret_is_asked_for_until_it_can_be_redacted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = iter(("short", "hunter2-hunter2"))
-    monkeypatch.setattr(
-        gather_parameters, "_read_line", lambda *_, **__: raw_text(next(answers), "typed")
-    )
     path = book(tmp_path, required=["token"])
-    given = gather(ParameterOptions(), path, None, interactive=True)
+    given = gather(ParameterOptions(), path, None, Typed("short", "hunter2-hunter2"))
     assert given["token"].text == "hunter2-hunter2"
     assert "less than 6 characters" in "".join(capsys.readouterr())
 
