@@ -35,7 +35,7 @@ from nbrun.engine.kernel_controller import KernelController
 from nbrun.engine.outcome import AttemptResult, attempt_result
 from nbrun.engine.output_events import AttemptMessage, OutputCollector, is_false, last_value
 from nbrun.engine.recorder import Recorder
-from nbrun.errors import JournalError, KernelError
+from nbrun.errors import DamagedJournalError, JournalError, KernelError
 from nbrun.journal.writer import Journal
 from nbrun.kernel.messages import (
     Died,
@@ -158,7 +158,7 @@ class Engine:
                 self._do_next()
             self._end(self._finish)
         except JournalError as error:
-            loss = type(error)(f"{error}. {_describe_loss(self.state)}")
+            loss = type(error)(f"{error}. {_describe_loss(self.state)}{_way_on(error, self.state)}")
             with suppress(KernelError):
                 self._kernel.interrupt()
             self._on_journal_error(loss)  # before the shutdown below, which may take seconds
@@ -474,6 +474,17 @@ def _describe_idle(state: RunState, idled: Idled) -> str:
     if idled.ended != state.attempts_sent:
         return ""
     return f"it ended in {idled.error}" if idled.error else "it ran to its end, without an error"
+
+
+def _way_on(error: JournalError, state: RunState) -> str:
+    """Return what becomes of the kernel of a run that has begun, and how to continue the run."""
+    if state.started is None:
+        return ""
+    ended = ". The kernel is ended, and its variables are lost"
+    if isinstance(error, DamagedJournalError):
+        return ended
+    run = state.started.run
+    return f"{ended}. When the journal can be written again, continue with: nbrun resume {run}"
 
 
 def _describe_loss(state: RunState) -> str:

@@ -6,7 +6,6 @@ journal for appending again.
 
 import os
 import stat
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -15,11 +14,11 @@ from nbrun.core.deviation_check import DeviationChecker
 from nbrun.core.events import Event, Record
 from nbrun.core.reducer import apply
 from nbrun.core.state import Phase, RunState
-from nbrun.errors import JournalError
+from nbrun.errors import DamagedJournalError, JournalError
 from nbrun.journal import writer
 from nbrun.journal.reader import JournalReader, first_record, last_record
 from nbrun.journal.writer import Clock, Journal, NextLine
-from nbrun.system.files import sync_directory, sync_file
+from nbrun.system.files import open_regular, sync_directory, sync_file
 from nbrun.system.ownership import owner_fault
 
 # Recorded texts: they must not change.
@@ -30,23 +29,28 @@ _WHY_INTERRUPTED = "the process that ran it is gone: nbrun was killed, or the ma
 def record_interruption(path: Path) -> bool:
     """Record in the journal at `path`, once, that its run was interrupted. Return True if it was.
 
-    An attempt that was in flight is recorded as indeterminate. A run that is not this user's own is
-    left as it is.
+    An attempt that was in flight is recorded as indeterminate. A run that is not this user's own,
+    or whose journal can't be written, as on a full disk, is left as it is: it can be read all the
+    same, and what changes it reports why it can't.
 
     Raises:
         DamagedJournalError: the journal is damaged by more than a torn last line.
-        JournalError: the journal can't be opened or written.
         OSError: the journal can't be read.
     """
     if not _is_abandoned(path):
         return False
     if owner_fault(path.parent) or owner_fault(path) or not os.access(path, os.W_OK):
         return True
-    with suppress(BlockingIOError):  # another process resumes the run, or records the same now
+    try:
         reopened = reopen(path)
-        reopened.journal.close()
-        return reopened.state.finished is None
-    return False
+    except BlockingIOError:  # another process resumes the run, or records the same now
+        return False
+    except DamagedJournalError:
+        raise
+    except JournalError:
+        return True
+    reopened.journal.close()
+    return reopened.state.finished is None
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -132,18 +136,43 @@ def _cut_torn_line(path: Path, fd: int, torn: bytes) -> str:
     kept = path.with_name(f"{path.name}.torn-at-{size}")
     try:
         # The bytes are on disk in the new file before they are cut from the journal.
-        with suppress(FileExistsError):  # an earlier recovery ended before it cut the journal
-            created = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(created, "wb") as file:
-                file.write(torn)
-                file.flush()
-                sync_file(created)
+        kept = _keep(torn, kept)
         sync_directory(path.parent)
         os.ftruncate(fd, size)
         sync_file(fd)
     except OSError as error:
         raise JournalError(f"{path}: its torn last line can't be cut: {error.strerror}") from error
     return kept.name
+
+
+def _keep(torn: bytes, path: Path) -> Path:
+    """Write `torn` to the file `path`, or to one beside it, and return the file's path.
+
+    An earlier recovery may have written the file, or a part of it, and ended before it cut the
+    journal. It may also have cut another line there, and ended while it appended.
+    """
+    kept, number = path, 1
+    while os.path.lexists(kept) and not torn.startswith(_content(kept)):
+        number += 1
+        kept = path.with_name(f"{path.name}-{number}")
+    fresh = kept.with_name(f"{kept.name}.new")
+    fresh.unlink(missing_ok=True)
+    created = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(created, "wb") as file:
+            file.write(torn)
+            file.flush()
+            sync_file(created)
+        fresh.replace(kept)
+    except OSError:  # the disk is full
+        fresh.unlink(missing_ok=True)
+        raise
+    return kept
+
+
+def _content(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
 
 
 def _next_line(last: Record, head: str, clock: Clock) -> NextLine:

@@ -241,3 +241,21 @@ def test_playback_restores_the_terminals_echo(desk: Desk) -> None:
     terminal.type_ahead("q")
     assert terminal.wait() == 0
     assert termios.tcgetattr(terminal.fd)[3] & termios.ICANON
+
+
+def test_record_whose_torn_line_cannot_be_cut_is_readable(desk: Desk) -> None:
+    desk.book(code("print('one')", id="one"))
+    assert desk.unattended().returncode == 0
+    journal = desk.run / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20])  # the end of the run is torn
+    before = journal.read_bytes()
+    no_room = 'ulimit -f 0; exec "$@"'  # no file can grow, as on a full disk
+    desk.nbrun = ["bash", "-c", no_room, "bash", *desk.nbrun]
+    for command in ("log", "log --steps", "runs", "watch last", "review runbook.ipynb"):
+        done = desk.command(*command.split())
+        assert "can't be cut" not in done.stderr
+        assert done.stdout.strip(), command
+    log = desk.command("log")
+    assert log.returncode == 0
+    assert "the last line is torn" in log.stderr
+    assert journal.read_bytes() == before

@@ -310,6 +310,8 @@ def test_journal_error_is_reported_before_kernel_shutdown(tmp_path: Path, syncs:
     assert told_before[0] == 1
     assert stage.losses == [raised.value]
     assert "Not recorded: how step 1, attempt 1 ended" in str(raised.value)
+    assert "The kernel is ended, and its variables are lost" in str(raised.value)
+    assert str(raised.value).endswith(f"nbrun resume {stage.engine.state.plan.run}")
 
 
 def test_no_kernel_starts_when_first_event_fails(tmp_path: Path, syncs: Syncs) -> None:

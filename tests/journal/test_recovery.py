@@ -1,5 +1,7 @@
 """Test recovery of a journal whose writer is gone, and following a growing journal."""
 
+import errno
+import os
 from pathlib import Path
 
 import msgspec
@@ -134,6 +136,40 @@ def test_interrupted_repair_is_repeated(path: Path) -> None:
     path.write_bytes(whole + b'{"v":1')
     path.with_name(f"{path.name}.torn-at-{len(whole)}").write_bytes(b'{"v":1')
     reopen(path).journal.close()
+    assert tags(path)[-1] == "run.interrupted"
+
+
+@pytest.mark.parametrize("before", [b"", b'{"v"', b'{"x":'])
+def test_torn_line_is_kept_whatever_an_earlier_recovery_left(path: Path, before: bytes) -> None:
+    write(path, begun())
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + b'{"v":1')
+    first = path.with_name(f"{path.name}.torn-at-{size}")
+    first.write_bytes(before)
+    reopen(path).journal.close()
+    last = list(JournalReader(path))[-1].event
+    assert isinstance(last, ev.RunInterrupted)
+    assert path.with_name(last.kept_in).read_bytes() == b'{"v":1'
+    assert before in first.read_bytes()
+
+
+def test_torn_line_stays_when_the_disk_is_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, begun())
+    torn = path.read_bytes() + b'{"v":1'
+    path.write_bytes(torn)
+
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nbrun.journal.recovery.sync_file", full)
+        for _ in range(2):
+            assert record_interruption(path)
+            assert path.read_bytes() == torn
+            with pytest.raises(JournalError, match="torn last line can't be cut"):
+                reopen(path)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert record_interruption(path)
     assert tags(path)[-1] == "run.interrupted"
 
 
