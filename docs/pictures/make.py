@@ -84,10 +84,11 @@ CELLS = (
     ),
 )
 ANSWERS = (
-    ("step 3> ", "e"),
-    (r"run this\? \[y/N\] ", "y"),
-    (r"go back\): ", "8 GB are enough till Monday"),
+    ("step 3>", "e"),
+    (r"run this\? \[y/N\]", "y"),
+    (r"go back\):", "8 GB are enough till Monday"),
 )
+CURSOR_SHOWN = r"\x1b\[\?25h"  # the last of what a prompt writes before it reads
 EDITOR = "#!/bin/sh\nsed -i 's/least = 10/least = 8/' \"$1\"\n"
 
 
@@ -120,14 +121,14 @@ def journal(work: Path) -> list[Record]:
         encoding="utf-8",
     )
     for question, answer in ANSWERS:
-        child.expect(question)
+        child.expect(f"{question}.*?{CURSOR_SHOWN}")
         child.sendline(answer)
     child.expect(pexpect.EOF)
     return list(JournalReader(run_directory(work).journal))
 
 
 def run_directory(work: Path) -> RunDirectory:
-    return RunDirectory(next((work / "runs").iterdir()))
+    return RunDirectory(next(each for each in (work / "runs").iterdir() if each.is_dir()))
 
 
 def verification(work: Path) -> Verification:
