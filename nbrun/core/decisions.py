@@ -107,7 +107,12 @@ class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
 
 
 class Detach(_Decision, frozen=True, kw_only=True, tag="detach"):
-    """Leave the run, which continues without this operator up to its next stop."""
+    """Leave the run, which continues without this operator up to its next stop.
+
+    `lost`: the console ends without the operator's asking. The run waits at its next step.
+    """
+
+    lost: bool = False
 
 
 class Cancel(_Decision, frozen=True, kw_only=True, tag="cancel"):

@@ -379,10 +379,14 @@ class OperatorAttached(_Event, frozen=True, kw_only=True, tag="operator.attached
 
 
 class OperatorDetached(_Event, frozen=True, kw_only=True, tag="operator.detached"):
-    """An operator's console left the run."""
+    """An operator's console left the run.
+
+    `lost`: the operator did not ask for it. An attended run then waits at its next step.
+    """
 
     operator: Operator
     why: str
+    lost: bool = False
 
 
 class RunInterrupted(_Event, frozen=True, kw_only=True, tag="run.interrupted"):

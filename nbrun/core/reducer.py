@@ -348,6 +348,10 @@ def _attached(state: RunState, event: ev.OperatorAttached) -> None:
 def _detached(state: RunState, event: ev.OperatorDetached) -> None:
     with suppress(ValueError):
         state.operators.remove(event.operator)
+    # A run at a stop waits anyway, unless another person approves what was decided there.
+    goes_on = state.phase is not Phase.STOPPED or state.proposal is not None
+    if event.lost and goes_on and state.plan.policy.attended and not state.operators:
+        state.paused = True
 
 
 def _run_interrupted(state: RunState, _event: ev.RunInterrupted) -> None:

@@ -439,7 +439,7 @@ class Engine:
         decision, operator = submitted.decision, submitted.operator
         if isinstance(decision, decisions.Detach) and self._finish is None:
             why = decision.reason or "as they asked"
-            self._handle(ev.OperatorDetached(operator=operator, why=why))
+            self._handle(ev.OperatorDetached(operator=operator, why=why, lost=decision.lost))
             return
         self._decision_handler.handle(decision, operator, ending=self._finish is not None)
 

@@ -159,12 +159,16 @@ class SocketClient:
     def wake(self) -> None:
         self._wakeup.wake()
 
-    def detach(self, reason: str = "") -> None:
-        """Send queued decisions and the operator's departure, and disconnect."""
+    def detach(self, reason: str = "", *, lost: bool = False) -> None:
+        """Send queued decisions and the operator's departure, and disconnect.
+
+        `lost`: the operator did not ask to leave.
+        """
+        leave = decisions.Detach(reason=reason, lost=lost)
         with suppress(OSError):
             self._socket.setblocking(True)
             self._socket.settimeout(_FAREWELL_TIMEOUT)
-            for line in (*self._outbox, protocol.encode(decisions.Detach(reason=reason))):
+            for line in (*self._outbox, protocol.encode(leave)):
                 self._socket.sendall(line)
         self.close()
 

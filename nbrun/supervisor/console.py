@@ -67,6 +67,7 @@ class Console:
 
     Attributes:
         detach_reason: why the console detached while the run continues; empty if it did not.
+        was_lost: the operator did not ask for that.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Console:
     ) -> None:
         self.state = RunState()
         self.detach_reason = ""
+        self.was_lost = False
         self._answerable = answerable
         self._needs_view = needs_view
         self._show_from = show_from
@@ -146,7 +148,7 @@ class Console:
         except OSError:
             self._view = None
             if self._needs_view:
-                self._detach("the screen is gone")
+                self._detach("the screen is gone", lost=True)
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────
 
@@ -188,7 +190,7 @@ class Console:
         try:
             return ask(self.state, partial(self._poll_updates, subject))
         except (OSError, EOFError):
-            self.detach_reason = "the terminal was lost"
+            self._detach("the terminal was lost", lost=True)
             return None
         except KeyboardInterrupt:
             return self._on_interrupt_while_asking()
@@ -272,12 +274,14 @@ class Console:
         if self._answerable:
             self._client.send(decisions.Cancel(reason=reason))
         else:
-            self._detach(reason)
+            self._detach(reason, lost=True)
 
     def _on_hangup(self, number: int, _frame: object) -> None:
-        self._detach(f"nbrun got {signal.Signals(number).name}")
+        asked = number == signal.SIGQUIT  # Ctrl-\
+        self._detach(f"nbrun got {signal.Signals(number).name}", lost=not asked)
 
-    def _detach(self, reason: str) -> None:
+    def _detach(self, reason: str, *, lost: bool) -> None:
+        self.was_lost = self.was_lost or (lost and not self.detach_reason)
         self.detach_reason = self.detach_reason or reason
         self._client.wake()
 

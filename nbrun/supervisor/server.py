@@ -368,8 +368,11 @@ class Server:
         if connection is self._operating:
             self._operating = None
             if not connection.has_detached:
-                why = "the terminal was lost"
-                self._inbox.put(ev.OperatorDetached(operator=connection.operator, why=why))
+                self._inbox.put(
+                    ev.OperatorDetached(
+                        operator=connection.operator, why="the terminal was lost", lost=True
+                    )
+                )
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────
 

@@ -195,6 +195,6 @@ def test_departure_is_distinguished_from_a_lost_connection(run: ServedRun) -> No
     assert isinstance(run.next_in_inbox(), ev.OperatorAttached)
     lost.close()
     assert run.next_in_inbox() == ev.OperatorDetached(
-        operator=lost.operator, why="the terminal was lost"
+        operator=lost.operator, why="the terminal was lost", lost=True
     )
     run.connect()

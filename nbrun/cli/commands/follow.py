@@ -127,10 +127,10 @@ def _follow(directory: RunDirectory, client: SocketClient, console: Console) -> 
     try:
         state = console.follow()
     except BaseException:
-        client.detach("nbrun's own console failed")
+        client.detach("nbrun's own console failed", lost=True)
         raise
     if console.detach_reason:
-        client.detach(console.detach_reason)
+        client.detach(console.detach_reason, lost=console.was_lost)
         print_error(f"{console.detach_reason}; take control with: nbrun attach {directory.id}")
         return ExitCode.WAITING
     client.close()
