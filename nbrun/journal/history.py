@@ -85,6 +85,8 @@ def _runbook_of(journal: Path) -> str | None:
         return os.path.realpath(start.runbook)
     except UnicodeEncodeError:  # in this locale there is no such file
         return start.runbook
+    except ValueError:  # what a forged record names can't be a path
+        return None
 
 
 def _size(path: Path) -> int:

@@ -125,9 +125,7 @@ def test_no_forged_value_ends_a_command_with_a_traceback(lines: list[Any]) -> No
 
 
 @pytest.mark.sweep
-@settings(
-    max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forged())
 def test_no_forged_value_of_many_ends_a_command_with_a_traceback(lines: list[Any]) -> None:
     check_commands(lines)

@@ -14,14 +14,19 @@ import pytest
 
 from nbrun.cli.commands.operate.cancel import cancel
 from nbrun.core.events import KernelProcess
-from nbrun.errors import NbrunError, NoSupervisorError
+from nbrun.errors import ForeignRunError, NbrunError, NoSupervisorError
+from nbrun.journal.own_runs import BegunNote
+from nbrun.journal.reader import JournalReader
 from nbrun.supervisor.listener import remove_stale_socket, supervisor_socket
+from nbrun.supervisor.requests import ResumeRequest
+from nbrun.supervisor.resume import open_run
 from tests.support.planted_run import RUN, plan_of, plant
 from tests.support.served_run import ServedRun
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     folder = tmp_path / "runs"
     folder.mkdir(mode=0o700)
     return folder
@@ -130,3 +135,29 @@ def test_link_to_anything_but_an_own_socket_is_refused(tmp_path: Path, name: str
     remove_stale_socket(link)
     assert target.exists()
     assert not link.is_symlink()
+
+
+def test_clone_is_resumed_only_with_foreign_and_by_own_settings(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    key, ran = tmp_path / "key", tmp_path / "ran"
+    forged = plan_of(forward=("touch", str(ran)), sign=str(key), group="root")
+    directory = plant(runs, **forged, runbook=str(tmp_path / "r.ipynb"), cwd=str(tmp_path))
+    with pytest.raises(ForeignRunError, match="nbrun did not begin this run here") as refused:
+        open_run(directory, ResumeRequest(directory=directory.path))
+    assert f"The record says to sign it with {key}; your settings say nothing" in str(refused.value)
+    (tmp_path / "config" / "nbrun").mkdir(parents=True)
+    (tmp_path / "config" / "nbrun" / "nbrun.toml").write_text("[journal]\nforward = 'syslog'\n")
+    opened = open_run(directory, ResumeRequest(directory=directory.path, foreign=True))
+    opened.writer.close()
+    policy = opened.plan.policy
+    assert (policy.forward, policy.sign, policy.group) == (("syslog",), "", "")
+
+
+def test_run_that_this_account_began_keeps_its_settings(runs: Path) -> None:
+    directory = plant(runs, **plan_of(forward=("true",)))
+    BegunNote(RUN).receive(list(JournalReader(directory.journal)))
+    opened = open_run(directory, ResumeRequest(directory=directory.path))
+    opened.writer.close()
+    assert opened.plan.policy.forward == ("true",)

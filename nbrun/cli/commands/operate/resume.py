@@ -23,7 +23,7 @@ from nbrun.runbook.parameters.types import RawValue
 from nbrun.supervisor import secret_reentry
 from nbrun.supervisor.client import SocketClient
 from nbrun.supervisor.requests import ResumeRequest
-from nbrun.supervisor.resume import runbook_diff
+from nbrun.supervisor.resume import believed_plan, runbook_diff
 from nbrun.supervisor.spawn import spawn
 from nbrun.system import processes, standard_streams
 from nbrun.views.render import source
@@ -63,6 +63,8 @@ def resume(
     recovery.record_interruption(directory.journal)
     records = list(JournalReader(directory.journal))
     state = fold(record.event for record in records)
+    # Before anything is shown, asked or read that the record names.
+    believed_plan(directory, state, foreign=foreign)
     secret_reentry.refuse_non_secrets(state, sources.parse_assignments(assignments))
     _show_state(records, state, display, new_runbook=new_runbook)
     request = ResumeRequest(
