@@ -76,7 +76,6 @@ def test_supervisor_that_declines_cannot_act_on_the_terminal(
         raise DeclinedError(reply.why, reply.exit_code)
 
     monkeypatch.setattr("nbrun.cli.main.app", declined)
-    monkeypatch.setattr("nbrun.cli.main._reliable", lambda stream: stream)
     with pytest.raises(SystemExit):
         main.main()
     err = capsys.readouterr().err
