@@ -265,3 +265,21 @@ def test_colleagues_runbook_with_another_alphabet_breaks_no_list(desk: Desk) -> 
     for command in ("runs", "runs --json", "review runbook.ipynb", "log", "verify last"):
         done = desk.command(*command.split())
         assert (command, done.returncode, done.stderr) == (command, 0, "")
+
+
+def test_process_1_of_a_container_says_that_the_run_ends_with_it(desk: Desk) -> None:
+    namespace = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*namespace, "true"], check=False).returncode
+    ):
+        pytest.skip("this user can't create a process namespace")
+    desk.book(code("print(1)", id="one"))
+    desk.nbrun = [*namespace, *desk.nbrun]
+    detached = desk.unattended("--detach")
+    assert detached.returncode == 2
+    assert "a detached run would be killed at once" in detached.stderr
+    assert not desk.runs.exists()
+    ended = desk.unattended()
+    assert (ended.returncode, desk.attempts()) == (0, [("one", 1, "ok")])
+    assert "the run can't outlive it" in ended.stderr

@@ -1,11 +1,13 @@
 """`nbrun start`: run a notebook in a supervisor process, and follow the run on this terminal."""
 
+import os
 import sys
 
 import msgspec
 
 from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
+from nbrun.cli.error_output import print_error
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.supervisor.requests import StartRequest
 from nbrun.supervisor.spawn import SupervisorProcess
@@ -36,6 +38,8 @@ def start(
     if json and detach:
         raise UsageError("--json follows the run, and --detach does not: choose one")
     standard_streams.continue_without_stdout(STDOUT_LOST)
+    if os.getpid() == 1:
+        _warn_of_container_end(detach=detach)
     attended = detach or (not json and has_terminal())
     prompts = Prompts(plain=display.plain) if not json and has_terminal() else None
     # Secrets are fetched and missing parameters asked for on this terminal, before the supervisor,
@@ -52,6 +56,22 @@ def start(
     from nbrun.cli.commands import follow
 
     return follow.ended(directory, json=json, display=display)
+
+
+def _warn_of_container_end(*, detach: bool) -> None:
+    """Say that the run ends with this process, which is the first of its container.
+
+    When it exits, the system kills all other processes of the container, the supervisor too.
+    """
+    if detach:
+        raise UsageError(
+            "nbrun is process 1 of its container, and a detached run would be killed at once: "
+            "leave --detach out, or start the container with an init process (docker run --init)"
+        )
+    print_error(
+        "nbrun is process 1 of its container: the run can't outlive it, and is killed when nbrun "
+        "detaches. With an init process (docker run --init), another program can keep the container"
+    )
 
 
 def _follow(
