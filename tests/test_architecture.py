@@ -196,7 +196,10 @@ def test_engine_prints_nothing(module: str) -> None:
             {"cli.main", "cli.options", "cli.operate", "cli.write", "cli.records"}
             | {"cli.completion_scripts", "cli.error_output"},
         ),
-        (("prompt_toolkit",), {"views.terminal.typed_lines.editor"}),
+        (
+            ("prompt_toolkit",),
+            {f"views.terminal.typed_lines.{part}" for part in ("editor", "keys", "drawn_line")},
+        ),
         (("psutil",), {"system.processes", "system.process_origin"}),
         (("tomllib",), {"config.toml_file"}),
         (("platformdirs",), {"system.state_folder"}),

@@ -8,8 +8,10 @@ from nbrun.views.text.sanitize import visible
 
 
 class WrittenLine:
-    """Write the question and what is typed. A change that is no addition at the end, and no
-    Backspace, is written as a whole new line."""
+    """Write the question and what is typed.
+
+    A change that neither adds to the end nor takes from it is written as a whole new line.
+    """
 
     def __init__(self, console: Console, question: Question) -> None:
         self._console = console
