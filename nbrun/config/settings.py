@@ -28,6 +28,8 @@ class Config:
         redact_patterns: regular expressions of text to keep out of every record.
         defaults: contract settings of all steps (see `runbook.contract`).
         strict, allow, need_reason, need_approval, approvers: as in `core.model.Policy`.
+        role_users: the accounts that any role of any file acts as. They may not approve, and so
+            roles of files that are not trusted, or are overridden, count as well.
         files: the files that apply, the nearest last.
         notices: settings of a nearer file that /etc/nbrun.toml overrides, in words.
         untrusted: why a setting that acts is not used, by its name; a role's is `roles.NAME`.
@@ -45,6 +47,7 @@ class Config:
     need_approval: tuple[DeviationKind, ...] = ()
     approvers: str = ""
     roles: "Mapping[str, Role]" = field(default_factory=dict)
+    role_users: frozenset[str] = frozenset()
     files: tuple[SettingsFile, ...] = ()
     notices: tuple[str, ...] = ()
     untrusted: Mapping[str, str] = field(default_factory=dict)
@@ -116,10 +119,16 @@ def merge(files: Sequence[FoundFile]) -> Config:
                     held[name] = found.file.path
     return Config(
         **merged,
+        role_users=_role_users(files),
         files=tuple(found.file for found in files),
         notices=tuple(notices),
         untrusted=untrusted,
     )
+
+
+def _role_users(files: Sequence[FoundFile]) -> frozenset[str]:
+    roles = (role for found in files for role in found.values.get("roles", {}).values())
+    return frozenset(role.unix_user for role in roles if role.unix_user)
 
 
 def acting_keys(values: Mapping[str, Any]) -> list[str]:

@@ -212,8 +212,7 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
 
 def _role_users(settings: Config) -> tuple[str, ...]:
     """Return the accounts that the team's roles act as, each by the name that its uid has."""
-    names = {role.unix_user for role in settings.roles.values() if role.unix_user}
-    return tuple(sorted(map(provenance.account_name, names)))
+    return tuple(sorted(set(map(provenance.account_name, settings.role_users))))
 
 
 def _check_by_hand(request: StartRequest, settings: Config) -> None:

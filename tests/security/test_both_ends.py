@@ -17,9 +17,9 @@ from nbrun.cli.commands.operate import approve
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.events import Record
-from nbrun.errors import RefusedAttachError, UsageError
+from nbrun.errors import NoSupervisorError, RefusedAttachError, UsageError
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.supervisor import admission, protocol, server
+from nbrun.supervisor import admission, peer_check, protocol, server
 from nbrun.supervisor.admission import Admission
 from nbrun.supervisor.client import SocketClient, connect
 from nbrun.supervisor.protocol import Hello, Purpose
@@ -117,8 +117,12 @@ def test_client_sends_nothing_to_another_user_than_the_owner(
 ) -> None:
     """Another user put a socket in the place of the run's own."""
     directory = planted_run(tmp_path / "run", 0, false)
-    with pytest.raises(RefusedAttachError, match=r"belongs to nobody .*, and the run to root"):
+    with pytest.raises(NoSupervisorError, match="belongs to nobody"):  # the folder of the socket
         SocketClient(directory, purpose)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(false.socket))
+        with pytest.raises(RefusedAttachError, match=r"belongs to nobody .*, and the run to root"):
+            peer_check.require_owner(connection, directory, purpose)
     assert false.received() == b""
 
 

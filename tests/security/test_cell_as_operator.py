@@ -25,7 +25,7 @@ from tests.support.terminal import Desk
 ATTACK = """
 import socket, sys, time
 from pathlib import Path
-run, = Path(sys.argv[1]).iterdir()
+run, = (path for path in Path(sys.argv[1]).iterdir() if path.is_dir())
 while '"reason":"confirm"' not in (run / "journal.jsonl").read_text(): time.sleep(0.05)
 for purpose in ("follow", "take_over"):
     with socket.socket(socket.AF_UNIX) as connection:

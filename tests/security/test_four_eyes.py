@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from nbrun.config.settings import FoundFile, merge
 from nbrun.core import events as ev
+from nbrun.core.model import SettingsFile
+from nbrun.kernel.roles.roles import Role
 from tests.support.build_notebooks import code
 from tests.support.other_users import OtherUsers
 from tests.support.terminal import Desk, wait_until
@@ -140,3 +143,11 @@ def test_another_person_can_approve(desk: SharedDesk) -> None:
     as_user = ["setpriv", f"--reuid={desk.users.user}", f"--regid={desk.users.user}"]
     assert "approval.granted" in desk.approve([*as_user, "--init-groups"])
     wait_until(lambda: desk.printed("drop"))
+
+
+def test_roles_of_any_file_count_trusted_or_not() -> None:
+    """The operator can leave the file untrusted: its accounts may not approve all the same."""
+    file = SettingsFile(path="/srv/nbrun.toml", sha256="0" * 64)
+    role = Role("dba", unix_user="postgres")
+    found = FoundFile(file, {"roles": {"dba": role}}, is_trusted=False)
+    assert merge([found]).role_users == {"postgres"}
