@@ -30,6 +30,7 @@ EVERY_OPTION = RunOptions(
     group="ops",
     yes=True,
     yes_destructive=True,
+    by_hand=True,
     reason="the disk alarm",
     ticket="OPS-1",
     sign=Path("key"),
@@ -39,7 +40,7 @@ AS_TYPED = (
     *("--undeclared", "--runs-dir", "runs", "--kernel", "bash", "--cwd", "there", "--step"),
     *("--strict", "--on-failure", "wait", "--wait-for", "2h", "--shell-errors", "ignore"),
     *("--nested-errors", "ignore"),
-    *("--role", "reader", "--group", "ops", "--yes", "--yes-destructive"),
+    *("--role", "reader", "--group", "ops", "--yes", "--yes-destructive", "--by-hand"),
     *("--reason", "the disk alarm", "--ticket", "OPS-1", "--sign", "key", "--max-output", "1MiB"),
 )
 
