@@ -311,7 +311,7 @@ def test_group_member_can_use_each_read_only_command(
     everywhere = [
         ("runs", *runs),
         ("log", run, *runs),
-        ("log", "last", "--json", *runs),
+        ("log", run, "--json", *runs),
         ("verify", run, "--allowed-signers", str(signers), *runs),
         ("export", run, str(own / "r.html"), "--html", *runs),
         ("export", run, str(own / "r.ipynb"), "--notebook", *runs),

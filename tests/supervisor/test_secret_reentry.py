@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import gather_secrets
 from nbrun.core.redaction import Redaction
 from nbrun.core.reducer import fold
@@ -101,4 +102,4 @@ def test_parameter_that_was_not_secret_refused() -> None:
 )
 def test_secrets_gathered_from_sources_only(assignment: str, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        gather_secrets((assignment,), secret_parameters(PLAIN), ask=False)
+        gather_secrets((assignment,), secret_parameters(PLAIN), Prompts(), ask=False)
