@@ -74,8 +74,8 @@ def _attempt_deviations(state: RunState, event: ev.AttemptStarted) -> list[Devia
     if event.cause in ("setup", "retry"):  # part of a restart; declared by the runbook
         return []
     kinds: list[DeviationKind] = []
-    if step.attempts:
-        kinds.append("reran" if step.succeeded else "retried")
+    if step.attempts or step.done or step.already_done:
+        kinds.append("reran" if step.succeeded or step.already_done else "retried")
     current = state.current
     if current is not None and current.step.number < step.step.number:
         kinds.append("out_of_order")

@@ -59,6 +59,15 @@ def test_step_whose_check_holds_is_already_done() -> None:
     assert state.counts()["not_run"] == 1
 
 
+def test_step_that_was_done_already_or_by_hand_is_run_again_off_script() -> None:
+    already = [*BEGUN, *checked(True), started("s2"), attempt_failed("s2"), stopped("step_failed")]
+    by_hand = [*begun(2), started(), attempt_failed(), stopped(), decided("done"), resumed()]
+    by_hand += [started("s2"), attempt_failed("s2"), stopped("step_failed", "s2")]
+    for history in (already, by_hand):
+        again = implied_deviations(state_of(history), decisions.Run(step="s1"))
+        assert kinds_and_steps(again) == [("reran", "s1")]
+
+
 def test_check_comes_before_the_gates_of_its_step() -> None:
     gated = msgspec.structs.replace(STEP, contract=Contract(confirm="Sure?"))
     assert next_action(*begun([gated])) == RUN_CHECK

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nbrun.core import decisions, model
@@ -520,6 +520,7 @@ def of(drive: RandomRun, *kinds: type[Any]) -> list[Any]:
     return [event for event in drive.events if isinstance(event, kinds)]
 
 
+@example(81_926_875_354)  # runs a step whose check has found it done already
 @settings(max_examples=600, deadline=None)
 @given(st.integers(0, 2**63))
 def test_random_run_keeps_every_rule(seed: int) -> None:
@@ -683,8 +684,13 @@ def assert_checks_are_kept(drive: RandomRun) -> None:
     state = RunState()
     for event in drive.events:
         apply(state, event)
+        running = state.attempt.step if state.attempt else None
         for step_ in state.checked.values():
-            if step_.passed and not (step_.skipped or step_.settled_as_happened):
+            if (
+                step_.passed
+                and step_.step.id != running
+                and not (step_.skipped or step_.settled_as_happened)
+            ):
                 by_hand = state.plan.policy.by_hand
                 assert step_.check_answer or step_.declared_skip or by_hand
         if isinstance(event, ev.AttemptSettled) and event.by_check:
