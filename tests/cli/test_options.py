@@ -21,7 +21,6 @@ EVERY_OPTION = RunOptions(
     kernel="bash",
     cwd=Path("there"),
     step=True,
-    by_hand=True,
     strict=True,
     on_failure="wait",
     wait_for=7200.0,
@@ -39,7 +38,6 @@ EVERY_OPTION = RunOptions(
 )
 AS_TYPED = (
     *("--undeclared", "--runs-dir", "runs", "--kernel", "bash", "--cwd", "there", "--step"),
-    "--by-hand",
     *("--strict", "--on-failure", "wait", "--wait-for", "2h", "--shell-errors", "ignore"),
     *("--nested-errors", "ignore"),
     *("--role", "reader", "--group", "ops", "--yes", "--yes-destructive", "--by-hand"),
