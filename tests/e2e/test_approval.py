@@ -335,7 +335,7 @@ def test_group_member_can_use_each_read_only_command(
     assert {path.name for path in own.iterdir()} == {"r.html", "r.ipynb", "r.md"}
     assert "dropped blue" in nbrun_as_nobody("watch", run, "--plain", *runs)
     refused = nbrun_as_nobody("export", run, "--html", *runs)
-    assert "can't be written: Permission denied" in refused
+    assert "name the file to write" in refused
     readable = {path.name for path in desk.run.iterdir() if path.stat().st_mode & stat.S_IRGRP}
     assert readable - {"socket"} == {"journal.jsonl", "runbook.ipynb", "seals.jsonl"}
     assert not any(path.stat().st_mode & 0o007 for path in desk.run.iterdir())
