@@ -162,10 +162,10 @@ def trust(
         Path | None,
         typer.Argument(metavar="[PATH]", help="An nbrun.toml, or the folder that has it."),
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Trust it no more.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Stop trusting the file.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the files that you trust.")] = False,
 ) -> None:
-    """Let an nbrun.toml of somebody else's run, send and sign things as you."""
+    """Trust an nbrun.toml that came with a notebook, until the file changes."""
     from nbrun.cli.commands.operate import trust as command
 
     if list_ == (path is not None) or (list_ and remove):

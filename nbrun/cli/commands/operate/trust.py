@@ -1,4 +1,4 @@
-"""`nbrun trust`: let an `nbrun.toml` of somebody else's run, send and sign things as you."""
+"""`nbrun trust`: let the commands, keys and roles of an `nbrun.toml` take effect."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from nbrun.views.text.sanitize import plain
 
 
 def trust_file(path: Path) -> ExitCode:
-    """Trust the file `path`, or `nbrun.toml` in that folder, and print what takes effect by that.
+    """Trust the file `path`, or `nbrun.toml` in that folder, and print what takes effect.
 
     Raises:
         UsageError: the file can't be read, or a setting in it is wrong.
@@ -28,7 +28,7 @@ def trust_file(path: Path) -> ExitCode:
 
 
 def remove(path: Path) -> ExitCode:
-    """Trust the file no more. Raises as `trust_file` does, and UsageError if it is not trusted."""
+    """Stop trusting the file. Raises as `trust_file` does, and UsageError if it is not trusted."""
     trust.remove(_file(path))
     _print(f"not trusted any more: {_file(path)}")
     return ExitCode.COMPLETED
