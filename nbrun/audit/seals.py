@@ -19,8 +19,9 @@ from nbrun.errors import DamagedJournalError
 from nbrun.system.files import open_regular, set_reader_mode, sync_directory, sync_file
 
 _STATEMENT = re.compile(
-    r"nbrun-seal 1\nrun (?P<run>[^\n]+)\nseq (?P<seq>\d+)\nsha256 (?P<head>[0-9a-f]{64})\n"
-    r"(?:later (?P<later>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n)?"
+    r"nbrun-seal 1\nrun (?P<run>[^\n]+)\nseq (?P<seq>[0-9]{1,19})\nsha256 (?P<head>[0-9a-f]{64})\n"
+    r"(?:later (?P<later>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\n)?",
+    re.ASCII,
 )
 
 _LARGEST = 2**26  # bytes; a seal has one to two thousand

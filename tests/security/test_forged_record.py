@@ -131,6 +131,16 @@ def test_no_forged_value_of_many_ends_a_command_with_a_traceback(lines: list[Any
     check_commands(lines)
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 20, "\u0663"])
+def test_seal_of_an_impossible_line_is_an_error_in_words(tmp_path: Path, number: str) -> None:
+    statement = f"nbrun-seal 1\nrun {RUN}\nseq {number}\nsha256 {'0' * 64}\n"
+    seal = json.dumps({"statement": statement, "signature": ""}, separators=(",", ":"))
+    (forge(tmp_path, LINES) / "seals.jsonl").write_text(f"{seal}\n")
+    code, said = run(tmp_path, "verify", RUN)
+    assert code == 7
+    assert "seals.jsonl, line 1: not a seal" in said
+
+
 # ── files that are none ──────────────────────────────────────────────────────────────────────
 
 
