@@ -28,6 +28,10 @@ from nbrun.kernel.messages import (
 
 _DELIMITER = b"<IDS|MSG>"
 LONG = 2**20  # bytes; longer printed text is decoded by its receiver, piece by piece
+# Levels of lists and objects in a message. Python's stack has a thousand frames, and what follows a
+# message through redaction, record and views needs some for each level.
+DEEPEST = 200
+TOO_DEEP = f"(not kept: it is nested more than {DEEPEST} levels deep)"
 
 
 class _Stream(msgspec.Struct):
@@ -61,17 +65,49 @@ def unpack(parts: Sequence[Any], sign: Callable[[list[Any]], bytes]) -> dict[str
     return {
         "msg_type": kind,
         "parent_header": _decode(parent_header),
-        "content": _printed(content) if kind == "stream" else _decode(content),
+        "content": _printed(content) if kind == "stream" else _content(content),
     }
 
 
 def _printed(frame: Any) -> Any:
     """Return the content of a `stream` message."""
     if len(frame) > LONG:
-        with suppress(ValueError):  # not valid UTF-8 or JSON: `_decode` accepts more
+        with suppress(ValueError, RecursionError):  # not valid UTF-8 or JSON: `_content` takes more
             content = _stream.decode(frame)
             return {"name": content.name, "text": LazyText(memoryview(content.text))}
-    return _decode(frame)
+    return _content(frame)
+
+
+def _content(frame: Any) -> Any:
+    """Return the content of any other message. What is nested too deeply becomes a text."""
+    try:
+        content = _decode(frame)
+    except RecursionError:
+        return {"data": {"text/plain": TOO_DEEP}, "evalue": TOO_DEEP}  # of an output, or a reply
+    text = bytes(frame)
+    may_be = text.count(b"[") + text.count(b"{") > DEEPEST
+    return _cut(content, DEEPEST) if may_be and _is_too_deep(content) else content
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        below = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for items in below for item in items if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _cut(value: Any, levels: int) -> Any:
+    match value:
+        case dict() | list() if levels == 0:
+            return TOO_DEEP
+        case dict():
+            return {key: _cut(item, levels - 1) for key, item in value.items()}
+        case list():
+            return [_cut(item, levels - 1) for item in value]
+    return value
 
 
 def _decode(frame: Any) -> Any:

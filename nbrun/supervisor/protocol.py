@@ -4,6 +4,8 @@ A console sends `Hello` first, and then decisions. The supervisor sends how far 
 to show. The records themselves are not sent: the console reads them from the journal.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import msgspec
@@ -87,7 +89,8 @@ def decode_hello(line: bytes) -> Hello:
     Raises:
         ValueError: the line is not a `Hello`.
     """
-    return _hello.decode(line)
+    with _deep_as_malformed():
+        return _hello.decode(line)
 
 
 def decode_server_message(line: bytes) -> ServerMessage:
@@ -96,7 +99,8 @@ def decode_server_message(line: bytes) -> ServerMessage:
     Raises:
         ValueError: the line is not a `ServerMessage`.
     """
-    return _server_messages.decode(line)
+    with _deep_as_malformed():
+        return _server_messages.decode(line)
 
 
 def decode_decision(line: bytes) -> Decision:
@@ -105,7 +109,17 @@ def decode_decision(line: bytes) -> Decision:
     Raises:
         ValueError: the line is not a decision.
     """
-    return _decisions.decode(line)
+    with _deep_as_malformed():
+        return _decisions.decode(line)
+
+
+@contextmanager
+def _deep_as_malformed() -> Iterator[None]:
+    """Turn the error for JSON that is nested too deeply, even in a field that is ignored."""
+    try:
+        yield
+    except RecursionError as error:
+        raise ValueError("a message is nested too deeply") from error
 
 
 class LineBuffer:
