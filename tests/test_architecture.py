@@ -198,7 +198,10 @@ def test_engine_prints_nothing(module: str) -> None:
         ),
         (
             ("prompt_toolkit",),
-            {f"views.terminal.typed_lines.{part}" for part in ("editor", "keys", "drawn_line")},
+            {
+                f"views.terminal.typed_lines.{part}"
+                for part in ("line_editor", "keys", "drawn_line")
+            },
         ),
         (("psutil",), {"system.processes", "system.process_origin"}),
         (("tomllib",), {"config.toml_file"}),
@@ -206,7 +209,7 @@ def test_engine_prints_nothing(module: str) -> None:
         (("yaml",), {"runbook.parameters.yaml_file"}),
         (("boto3", "botocore"), {"kernel.roles.aws"}),
         (("jsonschema", "referencing"), {"runbook.parameters.schema"}),
-        (("regex",), {"core.foreign_patterns"}),
+        (("regex",), {"core.bounded_patterns"}),
         (("keyring",), {"runbook.parameters.sources"}),
         (("selectolax",), {"views.render.html"}),
         (("nh3",), {"views.render.native.sanitizer"}),

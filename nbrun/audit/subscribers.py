@@ -1,4 +1,4 @@
-"""The subscribers of a run's record besides its consoles: they note, index, seal, forward it."""
+"""The subscribers of a run's record besides its consoles: they mark, list, seal and forward it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from nbrun.audit.run_indexer import RunIndexer
 from nbrun.audit.sinks import sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
-from nbrun.journal.own_runs import BegunNote
 from nbrun.journal.run_directory import RunDirectory
+from nbrun.journal.start_marker import StartMarker
 
 Report = Callable[[Event], None]  # appends an event to the journal
 
@@ -27,10 +27,10 @@ class Subscriber(Protocol):
 
 
 class Subscribers:
-    """Those of every run, which note and list it, and those that its policy asks for."""
+    """The subscribers that every run has, and those that its policy asks for."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
-        self._all: list[Subscriber] = [BegunNote(directory.id), RunIndexer(directory, report)]
+        self._all: list[Subscriber] = [StartMarker(directory.id), RunIndexer(directory, report)]
         if started.policy.sign:
             key = Path(started.policy.sign)
             self._all.append(AutoSealer(key, started.run, directory.seals, report))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from nbrun import units
-from nbrun.core.foreign_patterns import ForeignPattern
+from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
 from nbrun.runbook import contract
@@ -117,7 +117,7 @@ def _check_pattern(path: Path, pattern: Any) -> None:
     if not isinstance(pattern, str):
         raise UsageError(f"{where} is not a string")
     try:
-        found = ForeignPattern(pattern)
+        found = BoundedPattern(pattern)
     except ValueError as error:
         raise UsageError(f"{where} is not a regular expression: {error}") from None
     if found.found_in("", seconds=1):

@@ -16,8 +16,8 @@ import msgspec
 
 from nbrun.core import events as ev
 from nbrun.core import unredacted
+from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.core.events import Event
-from nbrun.core.foreign_patterns import ForeignPattern
 from nbrun.core.markup import (
     Unmarked,
     markup_in,
@@ -61,7 +61,7 @@ class Redaction:
         self._originals = {placeholder: text for text, placeholder in self._forms.items()}
         self._index_forms()
         combined = "|".join(f"(?:{each})" for each in patterns)
-        self._patterns = ForeignPattern(combined) if combined else None
+        self._patterns = BoundedPattern(combined) if combined else None
         self._match_seconds = _MATCH_SECONDS
         self._held: dict[tuple[str, int, str, bool, str], ev.Output] = {}
 
@@ -131,7 +131,7 @@ class Redaction:
 
     def _replace(
         self,
-        patterns: ForeignPattern,
+        patterns: BoundedPattern,
         text: str,
         replacement: Callable[[str], str],
         withhold: Callable[[str], str],

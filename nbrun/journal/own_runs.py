@@ -1,25 +1,14 @@
-"""Tell runs that this account's nbrun began on this machine from all others.
+"""The owner of a run: commands act only on runs that belong to this user, and to nobody else.
 
-A record is data. Whoever can write a runs folder, or publishes a repository with one, can make a
-record that says anything. Commands that continue or end a run therefore ask two questions: may
-anybody else have written its folder, and did this account begin it here? The second has its answer
-in a note outside the folder, which holds the hash of the record's first line until the run ends.
+A record is data. Whoever can write a runs folder can make a record that says anything. Of a copy,
+the owner is whoever copied it: see `start_marker` for where a run began.
 """
 
-import logging
 import os
-from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
-from nbrun.core import events as ev
-from nbrun.core.events import Record
 from nbrun.errors import ForeignRunError, JournalError
-from nbrun.journal.reader import first_record
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.system import ownership, state_folder
-
-_FOLDER = "begun"
+from nbrun.system import ownership
 
 
 def require_own(directory: RunDirectory, *, foreign: bool = False) -> None:
@@ -50,22 +39,22 @@ def require_own(directory: RunDirectory, *, foreign: bool = False) -> None:
         raise ForeignRunError(f"{directory.id}: is not its owner's alone: {fault}")
 
 
-def require_said(directory: RunDirectory, *, foreign: bool) -> None:
-    """Check that root names a run of another user on purpose, before root contacts it.
+def require_foreign_option(directory: RunDirectory, *, foreign: bool) -> None:
+    """Check that root gave `--foreign` to contact another user's run.
 
     For any other user, the run's supervisor decides: a group may share the run.
 
     Raises:
-        ForeignRunError: this is root, the run is not, and `foreign` was not given.
+        ForeignRunError: this is root, the run belongs to another user, and `foreign` is False.
     """
     if os.getuid() == 0:
         require_own(directory, foreign=foreign)
 
 
 def owner_of(directory: RunDirectory) -> str:
-    """Return the account whose run it is, if it is not this user's own; otherwise an empty text.
+    """Return the account that a run of another user belongs to; "" for this user's own.
 
-    The text says so if others can write a run of this user.
+    If others can write a run of this user, the text says that.
     """
     if not directory.owner_fault():
         return ""
@@ -75,52 +64,3 @@ def owner_of(directory: RunDirectory) -> str:
         return "an unknown user"
     is_own = directory.path.lstat().st_uid == os.getuid()
     return "anybody: others can write it" if is_own else account
-
-
-# ── the runs that this account began ─────────────────────────────────────────────────────────
-
-
-def has_begun(directory: RunDirectory) -> bool:
-    """Return True if this account's nbrun wrote the record's first line, on this machine.
-
-    Raises:
-        JournalError, OSError: the journal can't be read.
-        NbrunError: the note can't be believed.
-    """
-    first = first_record(directory.journal)
-    noted = state_folder.read(_note(directory.id))
-    return first is not None and noted == _content(first)
-
-
-class BegunNote:
-    """Keeps the note of a run from its first line to its end: a `Subscriber` of `audit`."""
-
-    def __init__(self, run: str) -> None:
-        self._run = run
-
-    def receive(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if isinstance(record.event, ev.RunStarted):
-                _write(self._run, record)
-            if isinstance(record.event, ev.RunFinished):
-                with suppress(OSError):
-                    _note(self._run).unlink()
-
-    def close(self) -> None:
-        """Do nothing: an interrupted run keeps its note."""
-
-
-def _write(run: str, first: Record) -> None:
-    """Write the note. Without it, `nbrun resume` asks for `--foreign`: the run itself goes on."""
-    try:
-        state_folder.write(_note(run), _content(first))
-    except OSError as error:
-        logging.getLogger(__name__).warning("the run is not noted as begun here: %s", error)
-
-
-def _note(run: str) -> Path:
-    return state_folder.state_path(_FOLDER, run)
-
-
-def _content(first: Record) -> bytes:
-    return f"{first.hash}\n".encode()

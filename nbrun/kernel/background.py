@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from nbrun.core.events import KernelProcess
@@ -65,7 +64,7 @@ class Background:
         ]
 
     def report(self, *, ended_by_kernel: bool) -> LeftInBackground | None:
-        """Return what became of it all, after the kernel has ended; None if there was nothing.
+        """Return what ended with the kernel and what goes on; None if there is nothing.
 
         `ended_by_kernel`: the kernel lived until nbrun ended it, and so ended its programs.
         """
@@ -86,10 +85,3 @@ class Background:
 
     def _running(self) -> list[Descendant]:
         return [each for each in self._programs if processes.is_running(each)]
-
-
-def start_time(pid: int) -> float:
-    """Return when a process was started; 0.0 if it is gone or may not be examined."""
-    with suppress(ProcessLookupError, PermissionError):
-        return processes.start_time(pid)
-    return 0.0

@@ -17,7 +17,8 @@ import zmq
 
 from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError
-from nbrun.kernel import background, connection_dir, protocol, runtime_dir
+from nbrun.kernel import connection_dir, protocol, runtime_dir
+from nbrun.kernel.background import Background
 from nbrun.kernel.channels import Channels
 from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, ProbeSocket, manager
 from nbrun.kernel.messages import Died, KernelInfo, Sink, Suspended
@@ -140,7 +141,7 @@ class Process:
         if self._is_ipython:
             self._channels.execute_silently(_prelude())
         connection_dir.mark_ready(self._directory)
-        self._start_time = background.start_time(self._pid)
+        self._start_time = processes.find_start_time(self._pid) or 0.0
         return _info(content, self._name, self.generation, self._kernel_process())
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
@@ -151,7 +152,7 @@ class Process:
         """
         self._sink = sink
         self._is_ipython = info.implementation == "ipython"
-        self._start_time = background.start_time(pid)
+        self._start_time = processes.find_start_time(pid) or 0.0
         self._manager.adopt(self._runtime.process_handle(pid))
         client: Any = self._manager.client()
         client.allow_stdin = self._attended
@@ -222,7 +223,7 @@ class Process:
         """End the process, and deliver its last messages."""
         channels = self._open_channels
         channels.expect_exit()
-        left_over = background.Background(self._kernel_process(), self._start_time, self.generation)
+        left_over = Background(self._kernel_process(), self._start_time, self.generation)
         is_alive = self._is_alive()
         if is_alive and self._is_ipython and not channels.busy:
             left_over.let_finish(channels, self._is_alive)

@@ -20,7 +20,7 @@ from nbrun.core.model import Policy, Step
 from nbrun.core.redaction import Redaction
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import ForeignRunError, UsageError
-from nbrun.journal import own_runs, recovery
+from nbrun.journal import own_runs, recovery, start_marker
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.jupyter_adapter import find_kernelspec, python_for
@@ -135,7 +135,7 @@ def open_journal(directory: RunDirectory, *, foreign: bool) -> recovery.Reopened
 
 
 def believed_plan(directory: RunDirectory, state: RunState, *, foreign: bool) -> ev.RunStarted:
-    """Return the run's beginning. What it has executed is what this user wants executed.
+    """Return the run's first event, with a policy that executes only what this user wants.
 
     Of a run that this account began, the record is what nbrun wrote itself. The record of any other
     run (a copy, a clone, a run of another machine or user) may say anything: with `foreign`, its
@@ -146,7 +146,7 @@ def believed_plan(directory: RunDirectory, state: RunState, *, foreign: bool) ->
         UsageError: this user's settings can't be read.
     """
     plan = state.plan
-    if own_runs.has_begun(directory):
+    if start_marker.began_here(directory):
         return plan
     own = msgspec.structs.replace(plan.policy, **_own_settings(state))
     if not foreign:

@@ -70,10 +70,8 @@ class _KnownKernel:
     start_time: float | None
 
     def is_alive(self) -> bool:
-        try:
-            return processes.start_time(self.kernel.pid) == self.start_time
-        except (ProcessLookupError, PermissionError):
-            return False
+        started = processes.find_start_time(self.kernel.pid)
+        return started is not None and started == self.start_time
 
     def owns(self, process: psutil.Process) -> bool:
         # Only while the kernel lives do its pid, its group and its session name no other process.
@@ -93,12 +91,13 @@ class KernelFamily:
     def __init__(self, kernels: Iterable[KernelProcess] = ()) -> None:
         self._known: list[_KnownKernel] = []
         for kernel in kernels:
-            alive = processes.is_kernel(kernel)
-            self._known.append(_KnownKernel(kernel, _start_time(kernel.pid) if alive else None))
+            started = processes.find_start_time(kernel.pid)
+            is_alive = processes.is_kernel(kernel)
+            self._known.append(_KnownKernel(kernel, started if is_alive else None))
 
     def add(self, kernel: KernelProcess) -> None:
         """Add a kernel that has just started."""
-        self._known.append(_KnownKernel(kernel, _start_time(kernel.pid)))
+        self._known.append(_KnownKernel(kernel, processes.find_start_time(kernel.pid)))
 
     def includes(self, pid: int) -> bool:
         """Return True if the process belongs to the family.
@@ -113,13 +112,6 @@ class KernelFamily:
             raise ProcessLookupError(pid) from None
         except (psutil.Error, OSError):  # it may not be examined: it is another user's
             return False
-
-
-def _start_time(pid: int) -> float | None:
-    try:
-        return processes.start_time(pid)
-    except (ProcessLookupError, PermissionError):
-        return None
 
 
 def is_own_kernel(kernels: Iterable[KernelProcess]) -> bool:

@@ -57,6 +57,13 @@ def start_time(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def find_start_time(pid: int) -> float | None:
+    """Return when a process was started; None if it is gone or may not be examined."""
+    with suppress(ProcessLookupError, PermissionError):
+        return start_time(pid)
+    return None
+
+
 def descendants(kernel: KernelProcess, since: float) -> list[Descendant]:
     """Return the processes that `kernel` started at `since` or later.
 
@@ -79,10 +86,7 @@ def marked_processes(kernel: KernelProcess) -> list[Descendant]:
 
 def is_running(descendant: Descendant) -> bool:
     """Return True if the process, and not a later one of its number, is running."""
-    try:
-        return exists(descendant.pid) and start_time(descendant.pid) == descendant.start_time
-    except (ProcessLookupError, PermissionError):
-        return False
+    return exists(descendant.pid) and find_start_time(descendant.pid) == descendant.start_time
 
 
 def _started_since(since: float, wanted: Callable[[psutil.Process], bool]) -> Iterator[Descendant]:

@@ -15,8 +15,8 @@ import pytest
 from nbrun.cli.commands.operate.cancel import cancel
 from nbrun.core.events import KernelProcess
 from nbrun.errors import ForeignRunError, NbrunError, NoSupervisorError
-from nbrun.journal.own_runs import BegunNote
 from nbrun.journal.reader import JournalReader
+from nbrun.journal.start_marker import StartMarker
 from nbrun.supervisor.listener import remove_stale_socket, supervisor_socket
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.resume import open_run
@@ -157,7 +157,7 @@ def test_clone_is_resumed_only_with_foreign_and_by_own_settings(
 
 def test_run_that_this_account_began_keeps_its_settings(runs: Path) -> None:
     directory = plant(runs, **plan_of(forward=("true",)))
-    BegunNote(RUN).receive(list(JournalReader(directory.journal)))
+    StartMarker(RUN).receive(list(JournalReader(directory.journal)))
     opened = open_run(directory, ResumeRequest(directory=directory.path))
     opened.writer.close()
     assert opened.plan.policy.forward == ("true",)

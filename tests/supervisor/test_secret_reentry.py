@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import gather_secrets
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.core.redaction import Redaction
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState

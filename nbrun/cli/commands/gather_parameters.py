@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from nbrun.cli.commands.ask import Prompts
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.errors import ParameterError, UsageError
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.parameters import resolve, sources

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from nbrun.core.foreign_patterns import ForeignPattern
+from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.errors import RunbookError, SlowPatternError
 from nbrun.runbook.parameters.types import Parameter, ParameterType
 from nbrun.system.time_limit import processor_time_limit
@@ -233,7 +233,7 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterato
     if not isinstance(value, str):
         return
     try:
-        found = ForeignPattern(_with_true_ends(pattern)).found_in(value, _SECONDS)
+        found = BoundedPattern(_with_true_ends(pattern)).found_in(value, _SECONDS)
     except ValueError as error:
         raise RunbookError(f"{_WHERE}: {pattern!r} is not a pattern: {error}") from None
     if not found:

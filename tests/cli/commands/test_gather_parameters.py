@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather, read_declarations
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.errors import ParameterError
 from tests.support.build_notebooks import PYTHON, code, notebook, write
 

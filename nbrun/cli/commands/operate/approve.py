@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.text import Text
 
 from nbrun import config
-from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate.attach import explain_no_supervisor
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.core import approval, decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval import PendingApproval

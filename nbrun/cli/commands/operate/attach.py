@@ -37,7 +37,7 @@ def attach(
         raise UsageError("attach asks questions, and there is no terminal: use nbrun watch")
     standard_streams.continue_without_stdout(STDOUT_LOST)
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    own_runs.require_said(directory, foreign=foreign)
+    own_runs.require_foreign_option(directory, foreign=foreign)
     show_from = _last_detach(directory) if since_detach else 0
     try:
         client = SocketClient(directory, "take_over" if take_over else "operate")

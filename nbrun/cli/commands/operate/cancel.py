@@ -25,7 +25,7 @@ def cancel(run: str, runs_dir: Path | None, *, reason: str, foreign: bool = Fals
         NbrunError: the run's supervisor did not cancel it.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
-    own_runs.require_said(directory, foreign=foreign)
+    own_runs.require_foreign_option(directory, foreign=foreign)
     try:
         client = SocketClient(directory, "follow")
     except NoSupervisorError:

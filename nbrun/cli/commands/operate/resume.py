@@ -7,10 +7,10 @@ from rich.text import Text
 
 from nbrun import config
 from nbrun.cli.commands import follow, gather_parameters
-from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.cli.error_output import print_error
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold

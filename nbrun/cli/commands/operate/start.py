@@ -5,8 +5,8 @@ import sys
 
 import msgspec
 
-from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.cli.error_output import print_error
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
 from nbrun.supervisor.requests import StartRequest

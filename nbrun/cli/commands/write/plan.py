@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from nbrun.cli.commands.ask import Prompts
 from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.cli.commands.operate.start import has_terminal
+from nbrun.cli.commands.prompts import Prompts
 from nbrun.errors import ExitCode
 from nbrun.runbook.loader import Runbook
 from nbrun.supervisor import kernel_plan, prepare

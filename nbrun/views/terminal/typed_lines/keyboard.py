@@ -13,7 +13,7 @@ from nbrun.views.terminal.typed_lines.question import PollUpdates, Question
 from nbrun.views.text.sanitize import SGR
 
 if TYPE_CHECKING:
-    from nbrun.views.terminal.typed_lines.editor import LineEditor
+    from nbrun.views.terminal.typed_lines.line_editor import LineEditor
 
 _MOST_PROMPT_ROWS = 4  # the line of a longer prompt begins below it
 
@@ -44,7 +44,7 @@ class Keyboard:
             OSError: there is no terminal, or it is gone.
         """
         if self._editor is None:
-            from nbrun.views.terminal.typed_lines.editor import LineEditor  # slow to import
+            from nbrun.views.terminal.typed_lines.line_editor import LineEditor  # slow to import
 
             self._editor = LineEditor(self._fd, self._console, drawn=self._drawn)
         prompt = self._print_head(question.prompt)

@@ -15,7 +15,7 @@ import pyte
 import pytest
 from rich.console import Console
 
-from nbrun.views.terminal.typed_lines import editor
+from nbrun.views.terminal.typed_lines import line_editor
 from nbrun.views.terminal.typed_lines.keyboard import Keyboard
 from nbrun.views.terminal.typed_lines.question import Question
 
@@ -261,7 +261,7 @@ def test_ctrl_c_sends_the_signal(terminal):
 
 def test_signal_before_the_first_drawing_is_not_lost(terminal, monkeypatch):
     interrupt = lambda _: signal.raise_signal(signal.SIGINT)  # noqa: E731
-    monkeypatch.setattr(editor, "discard_input", interrupt)
+    monkeypatch.setattr(line_editor, "discard_input", interrupt)
     with pytest.raises(KeyboardInterrupt):
         terminal.keyboard.ask(Question("step 3> "))
 

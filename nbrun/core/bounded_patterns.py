@@ -9,7 +9,7 @@ from collections.abc import Callable
 from nbrun.errors import SlowPatternError
 
 
-class ForeignPattern:
+class BoundedPattern:
     """A pattern that somebody else wrote."""
 
     def __init__(self, pattern: str) -> None:
