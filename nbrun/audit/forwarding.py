@@ -2,7 +2,7 @@
 
 The file `unforwarded` beside the journal holds how much of it was sent: two numbers, bytes and
 lines. The file exists while something is left to send, so that a later run can send what this run
-could not.
+could not. A clone can bring such a file, too: only what this account forwards itself is sent.
 """
 
 import fcntl
@@ -18,7 +18,8 @@ import msgspec
 from nbrun.audit.sinks import JournalLine, Sink
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
-from nbrun.errors import ForwardingError, NbrunError
+from nbrun.errors import ForwardingError, JournalError, NbrunError
+from nbrun.journal import start_marker
 from nbrun.journal.reader import last_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system.files import open_regular
@@ -54,6 +55,7 @@ class Forwarder:
         self._grown = threading.Event()
         self._closing = threading.Event()
         self._failing = False
+        self._is_marked = False
         self._tried_earlier_runs = False
         self._thread = threading.Thread(
             target=self._run_thread, name="nbrun-forwarding", daemon=True
@@ -61,7 +63,13 @@ class Forwarder:
         self._thread.start()
 
     def receive(self, _records: Sequence[Record]) -> None:
-        """Wake the thread, which reads the lines from the journal."""
+        """Wake the thread, which reads the lines from the journal. Mark the run, once."""
+        if not self._is_marked:
+            self._is_marked = True
+            try:
+                start_marker.mark_to_forward(self._directory)
+            except (JournalError, OSError) as error:
+                logging.getLogger(__name__).warning("the run is not marked: %s", error)
         self._grown.set()
 
     def close(self) -> None:
@@ -107,9 +115,8 @@ class Forwarder:
             return
         self._tried_earlier_runs = True
         for path in sorted(self._directory.path.parent.glob("*/unforwarded")):
-            # What others may have written is not sent as a record of this account's.
             earlier = RunDirectory(path.parent)
-            if earlier == self._directory or earlier.owner_fault() or owner_fault(path):
+            if earlier == self._directory or not _is_own(earlier):
                 continue
             try:
                 with _UnsentLines(earlier, create=False) as unsent:
@@ -132,6 +139,17 @@ class Forwarder:
         if self._failing:
             self._failing = False
             self._report(ev.ForwardingResumed(target=self._sink.name, upto=sent - 1))
+
+
+def _is_own(directory: RunDirectory) -> bool:
+    """Return True if no other user can have written the run, and this account forwards it."""
+    if directory.owner_fault() or owner_fault(directory.unforwarded):
+        return False
+    try:
+        return start_marker.is_forwarded_here(directory)
+    except (NbrunError, OSError) as error:
+        logging.getLogger(__name__).warning("%s: is not forwarded: %s", directory.path, error)
+        return False
 
 
 def unsent_lines(directory: RunDirectory) -> int | None:
@@ -198,6 +216,7 @@ class _UnsentLines:
             ended = lines[-1].event == "run.finished"
         if ended:
             self._directory.unforwarded.unlink()
+            start_marker.unmark_forwarded(self._directory)
 
     def _next_batch(self) -> list[JournalLine]:
         """Return the next complete lines, about `BATCH` bytes."""

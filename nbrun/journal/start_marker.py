@@ -2,6 +2,7 @@
 
 A marker lies outside the run's folder, where only this user can write it, and holds the hash of the
 record's first line. A copy of a run from elsewhere, which belongs to whoever copied it, has none.
+A second marker stays until all lines of a run are forwarded, also after its end.
 """
 
 import logging
@@ -15,7 +16,7 @@ from nbrun.journal.reader import first_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system import state_folder
 
-_FOLDER = "begun"
+_BEGUN, _TO_FORWARD = "begun", "to-forward"  # folders of markers
 
 
 def began_here(directory: RunDirectory) -> bool:
@@ -25,9 +26,7 @@ def began_here(directory: RunDirectory) -> bool:
         JournalError, OSError: the journal can't be read.
         NbrunError: the marker can't be believed.
     """
-    first = first_record(directory.journal)
-    marker = state_folder.read(_path(directory.id))
-    return first is not None and marker == _content(first)
+    return _is_marked(_BEGUN, directory)
 
 
 class StartMarker:
@@ -42,25 +41,59 @@ class StartMarker:
     def receive(self, records: Sequence[Record]) -> None:
         for record in records:
             if isinstance(record.event, ev.RunStarted):
-                _write(self._run, record)
+                # Without it, `nbrun resume` asks for `--foreign`: the run itself goes on.
+                _write(_BEGUN, self._run, record)
             if isinstance(record.event, ev.RunFinished):
-                with suppress(OSError):
-                    _path(self._run).unlink()
+                _remove(_BEGUN, self._run)
 
     def close(self) -> None:
         """Do nothing: an interrupted run keeps its marker."""
 
 
-def _write(run: str, first: Record) -> None:
-    """Write the marker. Without it, `nbrun resume` asks for `--foreign`: the run itself goes on."""
+def is_forwarded_here(directory: RunDirectory) -> bool:
+    """Return True if this account's nbrun forwards the run, and may not have sent all of it.
+
+    Raises as `began_here` does.
+    """
+    return _is_marked(_TO_FORWARD, directory)
+
+
+def mark_to_forward(directory: RunDirectory) -> None:
+    """Write the second marker. Without it, no later run sends what this one could not.
+
+    Raises:
+        JournalError, OSError: the journal can't be read.
+    """
+    first = first_record(directory.journal)
+    if first is not None:
+        _write(_TO_FORWARD, directory.id, first)
+
+
+def unmark_forwarded(directory: RunDirectory) -> None:
+    """Remove the second marker: all lines were sent."""
+    _remove(_TO_FORWARD, directory.id)
+
+
+def _is_marked(folder: str, directory: RunDirectory) -> bool:
+    first = first_record(directory.journal)
+    marker = state_folder.read(_path(folder, directory.id))
+    return first is not None and marker == _content(first)
+
+
+def _write(folder: str, run: str, first: Record) -> None:
     try:
-        state_folder.write(_path(run), _content(first))
+        state_folder.write(_path(folder, run), _content(first))
     except OSError as error:
-        logging.getLogger(__name__).warning("the run is not noted as begun here: %s", error)
+        logging.getLogger(__name__).warning("the run is not noted as %s here: %s", folder, error)
 
 
-def _path(run: str) -> Path:
-    return state_folder.state_path(_FOLDER, run)
+def _remove(folder: str, run: str) -> None:
+    with suppress(OSError):
+        _path(folder, run).unlink()
+
+
+def _path(folder: str, run: str) -> Path:
+    return state_folder.state_path(folder, run)
 
 
 def _content(first: Record) -> bytes:

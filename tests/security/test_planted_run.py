@@ -20,8 +20,12 @@ from nbrun.journal.start_marker import StartMarker
 from nbrun.supervisor.listener import remove_stale_socket, supervisor_socket
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.resume import open_run
+from tests.e2e.conftest import desk  # noqa: F401  a fixture
+from tests.support.build_events import run_finished
+from tests.support.build_notebooks import code
 from tests.support.planted_run import RUN, plan_of, plant
 from tests.support.served_run import ServedRun
+from tests.support.terminal import Desk
 
 
 @pytest.fixture
@@ -161,3 +165,19 @@ def test_run_that_this_account_began_keeps_its_settings(runs: Path) -> None:
     opened = open_run(directory, ResumeRequest(directory=directory.path))
     opened.writer.close()
     assert opened.plan.policy.forward == ("true",)
+
+
+def test_unsent_lines_of_a_clone_are_not_forwarded_as_this_accounts(
+    desk: Desk,  # noqa: F811  the fixture
+) -> None:
+    desk.runs.mkdir(mode=0o700)
+    clone = plant(desk.runs, run_finished())
+    clone.unforwarded.touch(mode=0o600)
+    desk.book(code("1"))
+    sent = desk.folder / "sent"
+    command = ["sh", "-c", f"echo $NBRUN_RUN >> {sent}; cat > /dev/null"]
+    desk.configure(f"[journal]\nforward = {json.dumps(command)}\n")
+    done = desk.unattended()
+    assert done.returncode == 0, done.stdout + done.stderr
+    (own,) = {path.name for path in desk.all_runs()} - {RUN}
+    assert set(sent.read_text().split()) == {own}
