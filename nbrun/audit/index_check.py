@@ -1,4 +1,4 @@
-"""Compare a folder of runs with its indexes: runs that are missing, not listed, or others."""
+"""Compare a folder of runs with its indexes: find runs that are missing, not listed or changed."""
 
 import os
 import re

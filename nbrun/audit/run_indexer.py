@@ -1,4 +1,4 @@
-"""Enter a run into the index of its folder of runs: when it begins, and when it ends."""
+"""Append the start and the end of a run to the index of its folder of runs."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from nbrun.journal.run_directory import RunDirectory
 
 
 class RunIndexer:
-    """Appends at once: the index has the run before its first step begins.
+    """Appends without delay: the index has the run before its first step begins.
 
-    A failure stops nothing, and is reported.
+    A failure is reported and does not stop the run.
     """
 
     def __init__(self, directory: RunDirectory, report: Callable[[Event], None]) -> None:
@@ -43,7 +43,7 @@ class RunIndexer:
             self._on_failure(error)
 
     def _enter_missing_start(self) -> None:
-        """Enter the start of a resumed run, unless it is there: nbrun was killed before it was."""
+        """Append the start of a resumed run if nbrun was killed before it could."""
         try:
             first = first_record(self._directory.journal)
             if first is not None and not runs_index.has_start(self._directory.journal):

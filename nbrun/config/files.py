@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nbrun.config import trust
-from nbrun.config.settings import ACTING, Config, FoundFile, merge
+from nbrun.config.settings import NEEDS_TRUST, Config, FoundFile, merge
 from nbrun.config.toml_file import settings_in
 from nbrun.core.model import SettingsFile
 from nbrun.errors import UsageError
@@ -103,15 +103,19 @@ def _own(path: Path, uid: int) -> FoundFile | None:
     if fault:
         raise UsageError(f"{path}: is not used: {fault}")
     content = read_content(path)
-    return FoundFile(_file(path, content), settings_in(path, content), holds=path == SYSTEM_FILE)
+    return FoundFile(
+        _file(path, content), settings_in(path, content), is_system=path == SYSTEM_FILE
+    )
 
 
 def _working(path: Path) -> FoundFile:
     """Read a file in a working folder: it may be anybody's until it is trusted."""
     content = read_content(path)
     file, values = _file(path, content), settings_in(path, content)
-    acts = any(name in values for name in ACTING)
-    return FoundFile(file, values, is_trusted=not acts or trust.is_trusted(path, file.sha256))
+    needs_trust = any(name in values for name in NEEDS_TRUST)
+    return FoundFile(
+        file, values, is_trusted=not needs_trust or trust.is_trusted(path, file.sha256)
+    )
 
 
 def _file(path: Path, content: bytes) -> SettingsFile:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from nbrun.kernel.roles.roles import Role
 
 # Settings that run a program, or send or sign something on this user's behalf.
-ACTING = ("forward", "sign_key", "roles")
-# Settings of /etc/nbrun.toml that no nearer file changes. Those below are not listed: they only
-# become stricter, whichever file sets them.
-_HELD = ("forward", "sign_key", "max_output", "approvers")
+NEEDS_TRUST = ("forward", "sign_key", "roles")
+# Settings of /etc/nbrun.toml that no nearer file changes. Those of a policy are not listed:
+# they only become stricter, whichever file sets them.
+_LOCKED = ("forward", "sign_key", "max_output", "approvers")
 _NAMES = {"forward": "[journal] forward", "max_output": "[journal] max_output"}
 
 
@@ -32,7 +32,8 @@ class Config:
             roles of files that are not trusted, or are overridden, count as well.
         files: the files that apply, the nearest last.
         notices: settings of a nearer file that /etc/nbrun.toml overrides, in words.
-        untrusted: why a setting that acts is not used, by its name; a role's is `roles.NAME`.
+        untrusted: why a setting that needs trust is not used, by its name; a role's is
+            `roles.NAME`.
     """
 
     runs_dir: Path | None = None
@@ -81,15 +82,15 @@ class Config:
 
 @dataclass(frozen=True)
 class FoundFile:
-    """One file: the fields of `Config` that it sets, and whether its word counts.
+    """One file, and the fields of `Config` that it sets.
 
-    `holds`: it is the system's, which nearer files can't weaken.
+    `is_system`: it is /etc/nbrun.toml, which nearer files can't weaken.
     """
 
     file: SettingsFile
     values: Mapping[str, Any]
     is_trusted: bool = True
-    holds: bool = False
+    is_system: bool = False
 
 
 def merge(files: Sequence[FoundFile]) -> Config:
@@ -99,24 +100,24 @@ def merge(files: Sequence[FoundFile]) -> Config:
 
     - A policy and the patterns of `redact` only become stricter: lists of what needs a reason or an
       approval and patterns add up, `allow` is what every file allows, `strict` is set by any.
-    - What the system's file sets of `_HELD`, and its roles, holds.
-    - A file that is not trusted sets nothing of ACTING.
+    - No nearer file changes what the system's file sets of `_LOCKED`, or its roles.
+    - A file that is not trusted sets nothing of NEEDS_TRUST.
     """
     merged: dict[str, Any] = {"defaults": {}, "roles": {}}
-    held: dict[str, str] = {}
+    locked: dict[str, str] = {}
     notices: list[str] = []
     untrusted: dict[str, str] = {}
     for found in files:
         for name, value in _single(found.values):
-            if name in held:
-                notices.append(_overridden(found, name, held[name]))
-            elif not found.is_trusted and name.partition(".")[0] in ACTING:
+            if name in locked:
+                notices.append(_overridden(found, name, locked[name]))
+            elif not found.is_trusted and name.partition(".")[0] in NEEDS_TRUST:
                 untrusted[name] = _not_trusted(found, name)
             else:
                 untrusted.pop(name, None)
                 _add(merged, name, value)
-                if found.holds and (name in _HELD or name.startswith("roles.")):
-                    held[name] = found.file.path
+                if found.is_system and (name in _LOCKED or name.startswith("roles.")):
+                    locked[name] = found.file.path
     return Config(
         **merged,
         role_users=_role_users(files),
@@ -131,9 +132,9 @@ def _role_users(files: Sequence[FoundFile]) -> frozenset[str]:
     return frozenset(role.unix_user for role in roles if role.unix_user)
 
 
-def acting_keys(values: Mapping[str, Any]) -> list[str]:
+def keys_to_trust(values: Mapping[str, Any]) -> list[str]:
     """Return the names of the settings that a file must be trusted for, as in the file."""
-    return [_in_file(name) for name, _ in _single(values) if name.partition(".")[0] in ACTING]
+    return [_in_file(name) for name, _ in _single(values) if name.partition(".")[0] in NEEDS_TRUST]
 
 
 def _single(values: Mapping[str, Any]) -> list[tuple[str, Any]]:

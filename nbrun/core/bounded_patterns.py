@@ -1,4 +1,4 @@
-"""Regular expressions that a notebook or a team wrote, matched with a bound on time.
+"""Regular expressions of a notebook or a team, matched with a limit on time.
 
 Python's `re` backtracks without an end on patterns such as `^(a+)+$`, and can't be stopped. This is
 the only importer of `regex`, which understands the same patterns and takes a timeout.
@@ -10,7 +10,7 @@ from nbrun.errors import SlowPatternError
 
 
 class BoundedPattern:
-    """A pattern that somebody else wrote."""
+    """A regular expression whose matching takes a limited time."""
 
     def __init__(self, pattern: str) -> None:
         """Compile `pattern`.
@@ -42,7 +42,6 @@ class BoundedPattern:
         Raises:
             SlowPatternError: to find them takes more than `seconds` of the processor's time.
         """
-
         try:
             return self._compiled.sub(
                 lambda match: replacement(match[0]) if match[0] else "", text, timeout=seconds

@@ -1,7 +1,7 @@
-"""Checks: what a cell that reads whether a step's effect is there means for the step.
+"""The effect of a check's results on the state of its step.
 
-A check runs before its step, after it, and as evidence where nobody saw the step end. Which of
-these it is follows from the state. These functions are parts of the reducer.
+A check runs before its step, after it, and as evidence where nobody saw the step end. The
+state determines which of these it is. These functions are parts of the reducer.
 """
 
 from nbrun.core import events as ev
@@ -9,7 +9,7 @@ from nbrun.core.state import Phase, RunState, StepState
 
 
 def pass_if_holds(state: RunState, step: StepState) -> None:
-    """Pass `step`, which did what it should. If it has a check, that must hold first."""
+    """Pass `step`, which succeeded. If the step has a check, wait until the check holds."""
     if step.step.check is None or state.plan.policy.by_hand:
         step.passed = True
         state.mark_setup_done(step)
@@ -20,14 +20,14 @@ def pass_if_holds(state: RunState, step: StepState) -> None:
 
 
 def finished(state: RunState, step: StepState, event: ev.AttemptFinished) -> None:
-    """Take what a check of `step` said."""
-    if event.outcome == "kernel_died":  # nothing: it runs again in the next kernel
+    """Apply the result of an execution of the check of `step`."""
+    if event.outcome == "kernel_died":  # no result: the check runs again in the next kernel
         return
     is_evidence = state.is_unsettled(step) or step.outcome == "kernel_died"
     if step.awaits_check:
         _finished_after(state, step, event)
     elif event.outcome == "interrupted" or (is_evidence and event.outcome == "timed_out"):
-        state.paused = True  # it has said nothing
+        state.paused = True  # no result
     else:
         step.check_answer = bool(event.holds)
         if step.check_answer and not is_evidence:
@@ -48,20 +48,20 @@ def _finished_after(state: RunState, step: StepState, event: ev.AttemptFinished)
 
 
 def end(state: RunState, step: StepState) -> None:
-    """Let `step` wait for its check no longer."""
+    """Stop waiting for the check of `step`."""
     step.awaits_check = False
     if state.check_due is step:
         state.check_due = None
 
 
 def forget(state: RunState, step: StepState) -> None:
-    """Make the check of `step` run anew: what it said was about an earlier attempt."""
+    """Discard the result of the check of `step`, which is about an earlier attempt."""
     step.check_answer, step.check_waited = None, 0.0
     end(state, step)
 
 
 def give_up(state: RunState) -> None:
-    """Stop waiting for a check between its executions: the operator has interrupted it."""
+    """Stop waiting for a check that the operator interrupted between its executions."""
     if state.check_due is not None and state.phase is Phase.READY:
         state.check_due.check_answer = False
         end(state, state.check_due)

@@ -351,7 +351,8 @@ class DecisionRefused(_Event, frozen=True, kw_only=True, tag="decision.refused")
 class ConnectionRefused(_Event, frozen=True, kw_only=True, tag="connection.refused"):
     """A process connected to the run's socket, and the supervisor refused to listen to it.
 
-    Recorded for processes that a kernel of this run started. `times` is as in `decision.refused`.
+    Recorded for processes that a kernel of this run started, and for those that ended before they
+    could be examined. `times` is as in `decision.refused`.
     """
 
     operator: Operator

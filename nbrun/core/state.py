@@ -44,8 +44,8 @@ class StepState:
     - `check_answer`: whether its check held when it was last run; None since the step's last
       attempt, and where no check was run.
     - `check_waited`: seconds since the step's last attempt in which its check did not hold.
-    - `awaits_check`: it was run, or done by a person, and its check has not said yet if it worked.
-    - `already_done`: its check held before it was run, so it was not.
+    - `awaits_check`: the step was run, or done by a person, and the result of its check is open.
+    - `already_done`: its check held before the step was run, so the step did not run.
     """
 
     step: Step

@@ -1,7 +1,7 @@
 """Check cells: which step each belongs to, and its settings.
 
-A code cell tagged `check` is no step. It tells whether the effect of its step is there: of the step
-whose id is `metadata.nbrun.step`, else of the step before it.
+A code cell tagged `check` is not a step. It tests whether the effect of a step is there: of the
+step whose id is `metadata.nbrun.step`, or by default of the step before the cell.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,10 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class CheckCell:
-    """A check as it stands in the notebook. `where` names the cell, `after` the step before it."""
+    """A check in a notebook. `where` names the cell in messages.
+
+    `step` is the id of the step that the cell names; `after` is the id of the step before the cell.
+    """
 
     where: str
     check: Check
@@ -54,7 +57,7 @@ def faults(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def check_cell(where: str, cell: Mapping[str, Any], after: str) -> CheckCell:
-    """Return the check that `cell` is.
+    """Return `cell` as a check.
 
     Raises:
         RunbookError: its settings are not valid. The message begins with `where`.

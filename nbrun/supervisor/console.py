@@ -16,14 +16,10 @@ from nbrun.core.model import Operator
 from nbrun.core.reducer import apply
 from nbrun.core.state import Phase, RunState
 from nbrun.supervisor.client import RunClient
+from nbrun.views.terminal.typed_lines.question import PollUpdates
 
 TICK = 0.1  # seconds between two updates of a running step's clock
 DOUBLE_PRESS = 2.0  # seconds within which a second Ctrl-C offers to kill the kernel
-
-
-# Called while a question waits for an answer, when the client is readable, with a function that
-# takes the question off the screen. Returns False if the question is obsolete.
-PollUpdates = Callable[[Callable[[], None]], bool]
 
 
 class View(Protocol):

@@ -1,4 +1,4 @@
-"""Faults of the system, as errors with words: a deleted folder, a name that can't be encoded, …"""
+"""Errors of the operating system as errors of nbrun: a deleted folder, a name without encoding."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Say whose a file or folder is, and whether anybody else can change it."""
+"""Owners of files and folders, and the check that nobody else can change them."""
 
 import os
 import stat
@@ -8,11 +8,11 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def owner_fault(path: Path, uid: int | None = None) -> str:
-    """Return why `path` is not the user's own file or folder, or an empty text if it is.
+    """Return why `path` is not the user's own file or folder, or "" if it is.
 
-    It is if it belongs to `uid`, by default this process's, and only its owner can write it. With
-    an access list, the group's bits are the list's upper bound (acl(5)). A symbolic link is not
-    followed: its target may be anybody's.
+    A path is the user's own if it belongs to `uid` (by default this process's) and only its owner
+    can write it. With an access list, the group's bits are the list's upper bound (acl(5)). A
+    symbolic link is not followed: its target may be anybody's.
     """
     uid = os.getuid() if uid is None else uid
     try:

@@ -1,4 +1,4 @@
-"""A bound on the processor's time for work whose amount a stranger decides."""
+"""A limit on processor time, for work whose amount depends on untrusted input."""
 
 import signal
 import threading

@@ -1,21 +1,21 @@
-"""Turn whatever a forged record makes fail into an error in words."""
+"""Report failures that a forged record causes as errors of the record."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nbrun.errors import BrokenRecordError
 
-# What folding, describing or drawing an event raises that nbrun cannot have written: a step that
-# does not exist, a text where a number should be, a number that no clock has.
+# Exceptions that folding, describing or drawing an impossible event raises: a step that does not
+# exist, a text where a number should be, a number that no clock has.
 _FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Report a failure while the record called `name` is read or shown as one of the record.
+    """Report as an error of the record `name` what fails while it is read or shown.
 
     A record is data that anybody may have made: each line can be well formed and chained, and still
-    say what can't be. The cause stays attached, in case that it is a defect of nbrun.
+    say what can't be. The cause stays attached, in case it is a defect of nbrun.
 
     Raises:
         BrokenRecordError: the record says what can't be.

@@ -90,11 +90,11 @@ def plain_form(output: Any) -> str:
     """
     try:
         text = _text(output)
-        dump = text or json.dumps(output, ensure_ascii=False, default=repr)
-    except Exception:  # noqa: BLE001  the output is malformed, or nested deeper than Python's stack
-        text, dump = "", _dump(output)
+    except Exception:  # noqa: BLE001  the output is malformed
+        text = ""
     if text:
         return visible(truncate(text, _MAX_TEXT))
+    dump = _dump(output)
     described = _sizes(output) if len(dump) > _MAX_DUMP else ""
     return described or visible(truncate(dump, _MAX_DUMP))
 
@@ -121,7 +121,7 @@ def _sizes(output: Any) -> str:
     sizes = (
         f"{truncate(plain(mime), 80)}, {_characters(data[mime]):,} characters" for mime in data
     )
-    return "\n".join(each for each, _ in zip(sizes, range(20), strict=False))
+    return "\n".join(each for each, _ in zip(sizes, range(_MAX_TYPES), strict=False))
 
 
 def _characters(value: Any) -> int:
@@ -134,7 +134,7 @@ def _characters(value: Any) -> int:
 def _dump(output: Any) -> str:
     try:
         return json.dumps(output, ensure_ascii=False, default=repr)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  it is nested deeper than Python's stack
         return f"an output that can't be shown: {type(output).__name__}"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nbrun.config import trust
 from nbrun.config.files import FILE_NAME, read_content
-from nbrun.config.settings import acting_keys
+from nbrun.config.settings import keys_to_trust
 from nbrun.config.toml_file import settings_in
 from nbrun.errors import ExitCode, UsageError
 from nbrun.views.text.sanitize import plain
@@ -20,7 +20,7 @@ def trust_file(path: Path) -> ExitCode:
     """
     path = _file(path)
     content = read_content(path)  # once: what is checked and shown is what is trusted
-    keys = acting_keys(settings_in(path, content))
+    keys = keys_to_trust(settings_in(path, content))
     trust.add(path, sha256(content).hexdigest())
     _print(f"trusted until it changes: {path}")
     _print(f"takes effect: {', '.join(keys)}" if keys else "it sets nothing that has to be trusted")

@@ -1,4 +1,4 @@
-"""The replies of a terminal, told from keys.
+"""Distinguish the replies of a terminal from keys.
 
 A terminal answers queries on the same line on which keys come in. A reply that comes late, after
 the query was given up, must not become a part of what is typed. Keys and replies are escape
