@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from nbrun.kernel.messages import LeftInBackground
 from nbrun.system import processes
 from nbrun.system.processes import Descendant
 from tests.support.build_events import attempt_started
+from tests.support.kernel_process import as_recorded, start_kernel_process
 
 # What a cell would do, in the place of a kernel: it starts what it is told on its stdin.
 KERNEL = "import subprocess, sys\nfor line in sys.stdin: print(eval(line), flush=True)"
@@ -27,17 +27,8 @@ class Kernel:
     """A process that starts others, in its own session and marked as a kernel's."""
 
     def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", KERNEL],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, processes.KERNEL_MARK: str(folder)},
-        )
-        self.known = KernelProcess(
-            pid=self._process.pid, connection_file=str(folder / "kernel.json")
-        )
+        self._process = start_kernel_process([sys.executable, "-c", KERNEL], folder)
+        self.known = as_recorded(self._process, folder)
         self.started: list[int] = []
 
     def starts(self, *words: str, **options: bool) -> int:

@@ -13,10 +13,10 @@ from nbrun.core import events as ev
 from nbrun.core.events import KernelProcess
 from nbrun.engine.engine import SubmittedDecision
 from nbrun.supervisor import admission
-from nbrun.system import processes
 from nbrun.system.peer_credentials import Peer
 from tests.support.build_events import begun, kernel_started
 from tests.support.build_notebooks import code
+from tests.support.kernel_process import as_recorded, start_kernel_process
 from tests.support.served_run import TIMEOUT, ServedRun, receive_until
 from tests.support.terminal import Desk
 
@@ -122,17 +122,8 @@ class Shell:
     def __init__(self, run: ServedRun, folder: Path) -> None:
         (folder / "client.py").write_text(CONNECT)
         self._client = f"{sys.executable} {folder}/client.py {run.directory.socket.readlink()}"
-        self.process = subprocess.Popen(
-            ["/bin/sh"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, processes.KERNEL_MARK: str(folder)},
-        )
-        self.known = KernelProcess(
-            pid=self.process.pid, connection_file=str(folder / "kernel.json")
-        )
+        self.process = start_kernel_process(["/bin/sh"], folder)
+        self.known = as_recorded(self.process, folder)
 
     def types(self, command: str) -> None:
         assert self.process.stdin is not None
