@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,13 @@ from tests.support.sts_server import moto, sts  # noqa: F401  fixtures
 # A busy machine is not a defect. Benchmarks measure time, tests do not.
 settings.register_profile("nbrun", deadline=None)
 settings.load_profile("nbrun")
+
+
+# Commands honour signals that were ignored when they began. A test that runs below nohup, or in the
+# background of a script, must not hand that down.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -318,7 +318,7 @@ def test_resume_refuses_a_parameter_that_is_not_secret(desk: Desk) -> None:
     interrupt_and_end_kernel(desk)
     desk.variables["OTHER"] = 'with "quotes" in it'
     for given, said in refusals.items():
-        refused = desk.open("resume", "-p", given)
+        refused = desk.open("resume", "--foreign", "-p", given)  # built here, not begun
         if given == "token=@env:OTHER":
             refused.answer("continue without it):", "")
         assert refused.wait() == 2
