@@ -9,12 +9,15 @@ import msgspec
 from nbrun.core.events import Outcome
 from nbrun.errors import JournalError
 from nbrun.journal import run_directory
+from nbrun.journal.codec import DECODE_ERRORS
+from nbrun.journal.line_form import is_time
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.summary import read_start
 from nbrun.system.files import open_regular
 
 _MAX_RUNS = 200  # runs of any runbook to look at, newest first
 _MAX_READ = 20_000_000  # bytes of journals to read: an operator waits for the result
+_LONGEST = 1e9  # seconds of an attempt: no clock counts more
 _FINISHED = b'"event":"attempt.finished"'
 
 
@@ -112,7 +115,9 @@ def _attempts_in(path: Path) -> dict[str, LastAttempt]:
 
 
 def _decode(line: bytes) -> _FinishedLine | None:
+    """Decode one line. Anybody may have written it, where several users share a folder of runs."""
     try:
-        return _finished_lines.decode(line)
-    except msgspec.DecodeError:
+        found = _finished_lines.decode(line)
+    except DECODE_ERRORS:
         return None
+    return found if is_time(found.at) and 0 <= found.duration < _LONGEST else None

@@ -201,7 +201,9 @@ def read(path: Path) -> RunsIndex:
     lines: list[IndexLine] = []
     heads: list[str] = []
     with open_regular(path) as file:
-        for number, whole in enumerate(file):
+        for number, whole in enumerate(iter(lambda: file.readline(_TAIL), b"")):
+            if len(whole) == _TAIL:  # of a file that somebody else made: nothing reads it whole
+                raise DamagedJournalError(f"{path.name}, line {number + 1}: not as nbrun writes it")
             if not whole.endswith(b"\n"):
                 return RunsIndex(lines, heads, len(whole))
             line = whole[:-1]
@@ -247,6 +249,6 @@ def _has(journal: Path, event: str) -> bool:
     wanted = b'"event":"%b","run":%b,' % (event.encode(), _encode(journal.parent.name))
     try:
         with open_regular(path_in(journal.parent.parent, journal.stat().st_uid)) as file:
-            return any(wanted in line for line in file)
+            return any(wanted in line for line in iter(lambda: file.readline(_TAIL), b""))
     except FileNotFoundError:
         return False

@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 from nbrun.cli.main import main
 from nbrun.journal.codec import GENESIS, digest
+from tests.e2e.conftest import desk  # noqa: F401  a fixture
+from tests.support.build_notebooks import code
 from tests.support.planted_run import RUN
+from tests.support.terminal import Desk
 
 RECORD = Path(__file__).parent.parent / "records" / "v1" / "journal.jsonl"
 LINES = [json.loads(line) for line in RECORD.read_bytes().splitlines()]
@@ -139,6 +142,45 @@ def test_seal_of_an_impossible_line_is_an_error_in_words(tmp_path: Path, number:
     code, said = run(tmp_path, "verify", RUN)
     assert code == 7
     assert "seals.jsonl, line 1: not a seal" in said
+
+
+@pytest.mark.parametrize("at", ["soon", "2026-11-23T09:31:04"])
+def test_interrupted_clone_with_an_impossible_time_takes_no_review_away(
+    tmp_path: Path, at: str
+) -> None:
+    forge(tmp_path, [*LINES[:-2], {**LINES[-2], "at": at}])
+    code, said = run(tmp_path, "review", str(LINES[0]["runbook"]))
+    assert code == 2
+    assert "left out" in said
+
+
+FINISHED = (
+    b'{"v":1,"event":"attempt.finished","step":"one","outcome":"ok","at":"%b","duration":%b%b}\n'
+)
+NOW = b"2026-11-23T09:31:04.000000Z"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        FINISHED % (b"\xff", b"1", b""),
+        FINISHED % (NOW, b"1", b',"more":' + b"[" * 5000 + b"]" * 5000),
+        FINISHED % (b"soon", b"1", b""),
+        FINISHED % (NOW, b"1e308", b""),
+    ],
+)
+def test_earlier_record_of_a_colleague_hides_no_step(
+    desk: Desk,  # noqa: F811  the fixture
+    line: bytes,
+) -> None:
+    """A console shows when each step ran last, from every record in the folder of runs."""
+    book = desk.book(code("print('went' + ' on')", id="one"))
+    journal = forge(desk.runs, [{**LINES[0], "runbook": str(book)}]) / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes() + line)
+    done = desk.unattended()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "last time" not in done.stdout
+    assert "print('went' + ' on')" in done.stdout
 
 
 # ── files that are none ──────────────────────────────────────────────────────────────────────

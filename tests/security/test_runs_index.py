@@ -15,7 +15,7 @@ from nbrun.audit.verify import Trust, verify
 from nbrun.cli.commands.records import verify as command
 from nbrun.cli.commands.records.verify import VerifyOptions
 from nbrun.core import events as ev
-from nbrun.errors import JournalError, UsageError
+from nbrun.errors import DamagedJournalError, JournalError, UsageError
 from nbrun.journal import run_directory, runs_index
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.views.export import notebook
@@ -290,3 +290,11 @@ def test_colleague_cannot_list_run_of_another(runs: Runs) -> None:
     by_name = {found.index: found for found in runs.check()}
     assert by_name["index-2.jsonl"].standing is IndexStanding.WHOLE
     assert f"it lists {NAMES[0]}, whose folder belongs to uid 2" in by_name["index-1.jsonl"].faults
+
+
+def test_index_that_is_a_hole_is_not_read_into_memory(tmp_path: Path) -> None:
+    index = tmp_path / "index-4711.jsonl"
+    with index.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DamagedJournalError, match="line 1: not as nbrun writes it"):
+        runs_index.read(index)

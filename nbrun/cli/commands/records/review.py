@@ -58,8 +58,8 @@ def show(options: ReviewOptions) -> ExitCode:
 def _records(directory: RunDirectory) -> list[Record]:
     """Return the records of one run. If they can't be read, print why and return none."""
     try:
-        recovery.record_interruption(directory.journal)
         with reading(directory.id):
+            recovery.record_interruption(directory.journal)
             records = list(JournalReader(directory.journal))
             # Alone, and to the end: one forged record must not end the review of all.
             view.renderable(review_runs([records]), "", diffs=True)
