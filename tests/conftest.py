@@ -2,12 +2,14 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.support.other_users import other_users  # noqa: F401  a fixture
 from tests.support.sts_server import moto, sts  # noqa: F401  fixtures
+from tests.support.terminal import Desk
 
 # A busy machine is not a defect. Benchmarks measure time, tests do not.
 settings.register_profile("nbrun", deadline=None)
@@ -28,3 +30,11 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Return a workspace of an operator, which is closed after the test."""
+    made = Desk(tmp_path)
+    yield made
+    made.close()

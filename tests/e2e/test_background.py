@@ -2,21 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
 
 
 def test_end_of_run_names_what_ended_and_what_goes_on(desk: Desk) -> None:

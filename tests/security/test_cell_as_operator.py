@@ -44,13 +44,6 @@ subprocess.Popen([sys.executable, '-c', {attack!r}, os.environ['NBRUN_RUNS_DIR']
 """
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
-
-
 @pytest.mark.parametrize("away", [False, True])
 def test_cell_can_not_answer_the_gate_of_its_own_run(desk: Desk, away: bool) -> None:
     contract = {"confirm": "Drop?", "type": "prod", "impact": "destructive"}

@@ -15,7 +15,6 @@ from nbrun.kernel.messages import Displayed, Replied
 from nbrun.supervisor import protocol
 from nbrun.supervisor.client import connect
 from nbrun.supervisor.protocol import Hello
-from tests.e2e.conftest import desk  # noqa: F401  a fixture
 from tests.support.build_events import begun
 from tests.support.build_notebooks import code
 from tests.support.served_run import TIMEOUT, ServedRun
@@ -113,7 +112,7 @@ display({'application/json': value, 'text/plain': 'shown'}, raw=True)"""
 
 
 def test_run_with_patterns_to_redact_goes_on_after_a_deep_output(
-    desk: Desk,  # noqa: F811  the fixture
+    desk: Desk,
 ) -> None:
     desk.book(code(CELL, id="deep"), code("print('went' + ' on')", id="next"))
     (desk.folder / "nbrun.toml").write_text("[redact]\npatterns = ['hunter[0-9]']\n")

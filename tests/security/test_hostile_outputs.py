@@ -20,7 +20,6 @@ from nbrun.views.render.mime import render_markdown, render_output
 from nbrun.views.render.native import process
 from nbrun.views.terminal.replay import replay
 from nbrun.views.terminal.view import TerminalView
-from tests.e2e.conftest import desk  # noqa: F401  a fixture
 from tests.support.build_events import display
 from tests.support.build_notebooks import code
 from tests.support.hostile_outputs import CORPUS, CRASHING_SVG, ENDLESS_SVG, OUTPUTS, SLOW, bundle
@@ -186,7 +185,7 @@ print('the' + ' end')"""
 
 
 def test_attacks_of_a_real_cell_leave_console_log_and_report(
-    desk: Desk,  # noqa: F811  the fixture
+    desk: Desk,
 ) -> None:
     desk.book(code(ATTACKS, id="attack"), code("assert False, 'stop' + ' here'", id="next"))
     terminal = desk.start(columns=100)

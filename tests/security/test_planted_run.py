@@ -20,7 +20,6 @@ from nbrun.journal.start_marker import StartMarker
 from nbrun.supervisor.listener import remove_stale_socket, supervisor_socket
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.resume import open_run
-from tests.e2e.conftest import desk  # noqa: F401  a fixture
 from tests.support.build_events import run_finished
 from tests.support.build_notebooks import code
 from tests.support.planted_run import RUN, plan_of, plant
@@ -168,7 +167,7 @@ def test_run_that_this_account_began_keeps_its_settings(runs: Path) -> None:
 
 
 def test_unsent_lines_of_a_clone_are_not_forwarded_as_this_accounts(
-    desk: Desk,  # noqa: F811  the fixture
+    desk: Desk,
 ) -> None:
     desk.runs.mkdir(mode=0o700)
     clone = plant(desk.runs, run_finished())

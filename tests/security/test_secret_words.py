@@ -3,7 +3,6 @@
 import pytest
 
 from nbrun.core.redaction import Redaction
-from tests.e2e.conftest import desk  # noqa: F401  a fixture
 from tests.support.build_events import BUILDERS
 from tests.support.build_notebooks import PYTHON, code
 from tests.support.terminal import Desk
@@ -23,7 +22,7 @@ def test_any_event_redacted_twice_is_redacted_once(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["secret", "printed"])
 def test_run_with_a_secret_that_is_a_word_stays_on_script(
-    desk: Desk,  # noqa: F811  the fixture
+    desk: Desk,
     word: str,
 ) -> None:
     desk.book(

@@ -17,13 +17,6 @@ from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    made.close()
-
-
 def test_settings_of_a_clone_run_nothing_until_they_are_trusted(desk: Desk) -> None:
     ran = desk.folder / "ran"
     command = [sys.executable, "-c", f"open({str(ran)!r}, 'a')"]
