@@ -160,7 +160,7 @@ def cancel(
 def trust(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATH]", help="An nbrun.toml, or the folder that has it."),
+        typer.Argument(metavar="PATH", help="An nbrun.toml, or the folder that has it."),
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Stop trusting the file.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the files that you trust.")] = False,

@@ -142,7 +142,8 @@ def verify(
         bool, typer.Option("--require-seal", help="Exit with 7 for a record that is not SEALED.")
     ] = False,
     require_index: Annotated[
-        bool, typer.Option("--require-index", help="Exit with 7 for a folder without its index.")
+        bool,
+        typer.Option("--require-index", help="Exit with 7 for a folder of runs without an index."),
     ] = False,
     expect_head: Annotated[
         str | None,
