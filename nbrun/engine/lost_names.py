@@ -1,7 +1,7 @@
 """Names bound in a Python kernel by the steps that ran: what a restart loses."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from nbrun.core.reducer import SETUP_TAGS
 from nbrun.core.state import RunState
@@ -32,14 +32,16 @@ def bound_names(source: str) -> list[str]:
     python = "\n".join("" if line.lstrip()[:1] in "!%" else line for line in source.split("\n"))
     try:
         tree = ast.parse(python)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     return list(dict.fromkeys(_bound_in(tree.body)))
 
 
-def _bound_in(body: Iterable[ast.AST]) -> Iterable[str]:
-    for node in body:
-        match node:
+def _bound_in(body: Iterable[ast.AST]) -> Iterator[str]:
+    """Yield the names that are bound below `body`, without recursion: a sum may be very deep."""
+    waiting = [*body][::-1]
+    while waiting:
+        match node := waiting.pop():
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
             case ast.ClassDef(name=name):
@@ -53,4 +55,4 @@ def _bound_in(body: Iterable[ast.AST]) -> Iterable[str]:
             case ast.GeneratorExp():
                 pass
             case _:
-                yield from _bound_in(ast.iter_child_nodes(node))
+                waiting += [*ast.iter_child_nodes(node)][::-1]

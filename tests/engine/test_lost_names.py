@@ -28,6 +28,8 @@ from tests.support.build_events import (
         ("x.attribute = 1; y[0] = 2; print(z)", []),
         ("!ls\n%time\nfound = 1", ["found"]),
         ("this is no python", []),
+        ("deep = " + "1 + " * 1000 + "1; last = 1", ["deep", "last"]),
+        ("deep = " + "-" * 100_000 + "1", []),
         ("a\0b", []),
     ],
 )
