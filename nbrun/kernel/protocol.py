@@ -187,7 +187,7 @@ def _output(kind: str, content: dict[str, Any]) -> dict[str, Any]:
         "metadata": _mapping(content.get("metadata")),
     }
     if kind == "execute_result":
-        output["execution_count"] = content.get("execution_count")
+        output["execution_count"] = _count(content)
     return output
 
 
@@ -215,7 +215,7 @@ def replied(request: str, content: dict[str, Any]) -> Replied:
     return Replied(
         request=request,
         status=str(content.get("status", "error")),
-        execution_count=content.get("execution_count"),
+        execution_count=_count(content),
         ename=_optional(content.get("ename")),
         evalue=_optional(content.get("evalue")),
         shell_exits=_shell_exits(request, payload),
@@ -244,6 +244,12 @@ def left_in_background(content: dict[str, Any]) -> list[tuple[str, str]]:
         return [(str(kind), str(name)) for kind, name in left]
     except (KeyError, TypeError, ValueError, SyntaxError):
         return []
+
+
+def _count(content: dict[str, Any]) -> int | None:
+    """Return the number of the execution; None if it is none, which no record could hold."""
+    count = content.get("execution_count")
+    return count if type(count) is int and 0 <= count < 2**63 else None
 
 
 def _optional(value: Any) -> str | None:
