@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from nbrun.audit.found_run import FoundRun
 from nbrun.audit.verify import Standing, Verification
-from nbrun.core import events as ev
-from nbrun.core.events import Record
-from nbrun.errors import DamagedJournalError, JournalError
+from nbrun.errors import DamagedJournalError
 from nbrun.journal import runs_index
 from nbrun.journal.codec import GENESIS
-from nbrun.journal.reader import JournalReader, first_record, last_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.runs_index import IndexLine
 
@@ -46,7 +44,7 @@ def verify_indexes(
 
     The indexes are read last: they have every run that was verified.
     """
-    runs = [_FoundRun(*pair) for pair in zip(directories, results, strict=True)]
+    runs = [FoundRun(*pair) for pair in zip(directories, results, strict=True)]
     names = sorted(os.listdir(folder))  # noqa: PTH208  names are all that is needed
     checks = {
         int(match[1]): _IndexCheck(folder / match[0], int(match[1]))
@@ -55,7 +53,7 @@ def verify_indexes(
     }
     for check in checks.values():
         check.compare_listed({*names}, {run.id: run for run in runs}, {*checks})
-    without: dict[int, list[_FoundRun]] = {}
+    without: dict[int, list[FoundRun]] = {}
     for run in runs:
         responsible = _responsible(run, checks)
         if responsible is None:
@@ -66,60 +64,13 @@ def verify_indexes(
     return [*(check.result() for check in checks.values()), *missing]
 
 
-class _FoundRun:
-    """A run in the folder: its owner, its first line, and the result of its verification."""
-
-    def __init__(self, directory: RunDirectory, result: Verification) -> None:
-        self.id = directory.id
-        self.result = result
-        self.journal = directory.journal
-        self.owner = -1
-        self.first: Record | None = None
-        try:
-            self.owner = directory.path.stat().st_uid
-            self.first = first_record(self.journal)
-        except (OSError, JournalError):
-            pass  # the verification has said so
-
-    @property
-    def index_head(self) -> str:
-        """The hash at which the index stood when the run began; empty if the run has none."""
-        started = self.first.event if self.first else None
-        return started.index if isinstance(started, ev.RunStarted) else ""
-
-    @property
-    def is_copy(self) -> bool:
-        return self.result.run != self.id
-
-    def has_head(self, head: str) -> bool:
-        """Return True if `head` is the hash of the last line. The run may have ended just now."""
-        if self.result.head == head:
-            return True
-        last = last_record(self.journal) if self.result.standing is Standing.OPEN else None
-        return last is not None and last.hash == head
-
-    def why_not_listed(self) -> tuple[bool, str]:
-        """Return True if nbrun would have listed the run, and what there is to say about it."""
-        if not self.index_head:
-            return False, f"{self.id} was made without an index"
-        for record in JournalReader(self.journal):
-            if isinstance(record.event, ev.IndexFailed):
-                return False, f"{self.id} is not listed: {record.event.why}"
-            if isinstance(record.event, ev.AttemptStarted):
-                return True, (
-                    f"{self.id} is not listed, though nbrun lists a run before its first step: the "
-                    "index or the run is not what nbrun wrote"
-                )
-        return False, f"{self.id} is not listed: nbrun ended before it ran anything"
-
-
-def _responsible(run: _FoundRun, checks: dict[int, "_IndexCheck"]) -> "_IndexCheck | None":
+def _responsible(run: FoundRun, checks: dict[int, "_IndexCheck"]) -> "_IndexCheck | None":
     """Return the index of the run's owner; else one that lists the run, whose owner a copy lost."""
     own = checks.get(run.owner)
     return own or next((check for check in checks.values() if check.lists(run.id)), None)
 
 
-def _missing_index(owner: int, runs: Sequence[_FoundRun]) -> IndexVerification:
+def _missing_index(owner: int, runs: Sequence[FoundRun]) -> IndexVerification:
     name = runs_index.path_in(Path(), owner).name
     notes = ["there is no such file: nothing shows that a run is missing"]
     listed = sum(bool(run.index_head) for run in runs)
@@ -200,7 +151,7 @@ class _IndexCheck:
 
     # ── the runs that it lists ───────────────────────────────────────────────────────────────
 
-    def compare_listed(self, names: set[str], runs: dict[str, _FoundRun], owners: set[int]) -> None:
+    def compare_listed(self, names: set[str], runs: dict[str, FoundRun], owners: set[int]) -> None:
         """Compare every listed run with its folder. `names`: of everything in the folder of runs.
 
         `owners`: the users who have an index.
@@ -218,7 +169,7 @@ class _IndexCheck:
         end = f"ended {ended.at} with the head {ended.head}" if ended else "has no end in the index"
         return f"the run {id_} is missing{began}; it {end}"
 
-    def _compare_run(self, run: _FoundRun, owners: set[int]) -> None:
+    def _compare_run(self, run: FoundRun, owners: set[int]) -> None:
         if run.owner != self._uid and run.owner in owners - {0, os.geteuid()}:
             self._faults.append(f"it lists {run.id}, whose folder belongs to uid {run.owner}")
             return
@@ -240,7 +191,7 @@ class _IndexCheck:
 
     # ── the runs that the folder has ─────────────────────────────────────────────────────────
 
-    def compare_found(self, run: _FoundRun) -> None:
+    def compare_found(self, run: FoundRun) -> None:
         """Compare a run in the folder, of the user whose index this is."""
         if not self._readable or run.is_copy or run.result.standing is Standing.BROKEN:
             return
@@ -250,7 +201,7 @@ class _IndexCheck:
         if run.index_head:
             self._compare_position(run)
 
-    def _compare_position(self, run: _FoundRun) -> None:
+    def _compare_position(self, run: FoundRun) -> None:
         """Check that the index has the line after which the run began, and before the run's own."""
         position = self._positions.get(run.index_head)
         started = self._started.get(run.id)
