@@ -1,15 +1,17 @@
 """A hostile user of a role: files and answers that would fill the supervisor's memory."""
 
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from nbrun.kernel import runtime_dir
 from nbrun.kernel.connection_dir import make
+from nbrun.kernel.roles.roles import secrets_in
 from nbrun.kernel.runtime_dir import OtherUserRuntimeDir, OwnRuntimeDir
 from nbrun.system import sudo
 from nbrun.system.sudo import Sudo, SudoError
@@ -126,3 +128,32 @@ def test_end_of_a_short_file_is_the_whole_file() -> None:
     (directory / "output").write_bytes(b"all")
     assert end_of(directory / "output") == (b"all", 0)
     shutil.rmtree(directory)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _hole(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2**40)
+
+
+@pytest.mark.parametrize("plant", [_pipe, _endless, _hole])
+@pytest.mark.parametrize("key", ["tokenFile", "client-key"])
+def test_file_that_a_cell_names_in_its_kubeconfig_neither_stops_nor_fills_nbrun(
+    tmp_path: Path, key: str, plant: Callable[[Path], None]
+) -> None:
+    """`nbrun resume` reads the kubeconfig of a kernel that it adopts, for its secrets."""
+    named = tmp_path / "named"
+    plant(named)
+    config = {"clusters": [{"cluster": {}}], "users": [{"user": {key: str(named)}}]}
+    assert secrets_in({"role.kubeconfig": json.dumps(config)}) == {}
+
+
+def test_kubeconfig_that_is_nested_too_deeply_has_no_secrets() -> None:
+    assert secrets_in({"role.kubeconfig": "[" * 100_000}) == {}

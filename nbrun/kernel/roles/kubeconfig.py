@@ -16,12 +16,14 @@ from nbrun.core.secret_encodings import secret_fault
 from nbrun.errors import UsageError
 from nbrun.kernel.roles.environment import RUNTIME_DIR, RolePart
 from nbrun.kernel.roles.kubectl import Context, Entry, Kubectl
+from nbrun.system.files import open_regular
 
 RESERVED = frozenset({"KUBECONFIG"})  # variables that the role sets
 FILE = "role.kubeconfig"
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")  # keys of a user
 # Words in the names of secrets that an auth provider or a plugin's variables hold.
 _SECRET_WORDS = ("token", "secret", "password", "key")
+_LARGEST = 2**20  # bytes of a key or a token
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,15 @@ def _plugin_secrets(user: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _read(where: str, path: str) -> bytes:
+    """Read a file that a kubeconfig names. A cell may have written that of its kernel."""
     try:
-        return Path(path).read_bytes()
+        with open_regular(Path(path).resolve()) as file:
+            content = file.read(_LARGEST + 1)
     except OSError as error:
         raise UsageError(f"{where}: {path} can't be read: {error.strerror}") from error
+    if len(content) > _LARGEST:
+        raise UsageError(f"{where}: {path} can't be read: it has more than {_LARGEST} bytes")
+    return content
 
 
 def _decoded(where: str, data: str) -> str:

@@ -174,7 +174,7 @@ def secrets_in(files: Mapping[str, str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, secrets_of in _SECRETS_OF.items():
-        with suppress(ValueError, KeyError, TypeError, AttributeError, UsageError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError):
             found |= secrets_of(files[name]) if name in files else {}
     return found
 
