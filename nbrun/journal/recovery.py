@@ -152,7 +152,7 @@ def _keep(torn: bytes, path: Path) -> Path:
     journal. It may also have cut another line there, and ended while it appended.
     """
     kept, number = path, 1
-    while os.path.lexists(kept) and not torn.startswith(_content(kept)):
+    while os.path.lexists(kept) and not torn.startswith(_content(kept, len(torn) + 1)):
         number += 1
         kept = path.with_name(f"{path.name}-{number}")
     fresh = kept.with_name(f"{kept.name}.new")
@@ -170,9 +170,9 @@ def _keep(torn: bytes, path: Path) -> Path:
     return kept
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most: int) -> bytes:
     with open_regular(path) as file:
-        return file.read()
+        return file.read(most)
 
 
 def _next_line(last: Record, head: str, clock: Clock) -> NextLine:

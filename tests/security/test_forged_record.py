@@ -216,3 +216,15 @@ def test_no_planted_file_stops_or_fills_a_command(
         code, said = run(tmp_path, *words)
         assert code in CODES, (words, code)
         assert "Traceback" not in said, (words, said)
+
+
+def test_hole_in_the_place_of_a_torn_line_is_not_read_into_memory(tmp_path: Path) -> None:
+    folder = forge(tmp_path, LINES[:-1])
+    journal = folder / "journal.jsonl"
+    size = journal.stat().st_size
+    journal.write_bytes(journal.read_bytes() + b'{"v":1')
+    _hole(folder / f"journal.jsonl.torn-at-{size}")
+    code, said = run(tmp_path, "log", RUN)
+    assert code in CODES
+    assert "Traceback" not in said
+    assert (folder / f"journal.jsonl.torn-at-{size}-2").read_bytes() == b'{"v":1'
