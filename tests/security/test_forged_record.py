@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from nbrun.cli.main import main
 from nbrun.journal.codec import GENESIS, digest
-from tests.e2e.conftest import desk  # noqa: F401  a fixture
 from tests.support.build_notebooks import code
 from tests.support.planted_run import RUN
 from tests.support.terminal import Desk
@@ -170,7 +169,7 @@ NOW = b"2026-11-23T09:31:04.000000Z"
     ],
 )
 def test_earlier_record_of_a_colleague_hides_no_step(
-    desk: Desk,  # noqa: F811  the fixture
+    desk: Desk,
     line: bytes,
 ) -> None:
     """A console shows when each step ran last, from every record in the folder of runs."""

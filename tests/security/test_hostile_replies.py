@@ -9,7 +9,6 @@ from nbrun.core.events import Record
 from nbrun.journal import codec
 from nbrun.journal.reader import JournalReader
 from nbrun.kernel import protocol
-from tests.e2e.conftest import desk  # noqa: F401  a fixture
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
 
@@ -40,7 +39,7 @@ def test_number_of_an_execution_is_one_or_none(count: object) -> None:
 
 
 def test_forged_reply_leaves_a_record_that_verifies(
-    desk: Desk,  # noqa: F811  the fixture
+    desk: Desk,
 ) -> None:
     desk.book(code(CELL, id="forges"), code("print('went' + ' on')", id="next"))
     done = desk.unattended()
