@@ -53,7 +53,14 @@ def finish(desk: Desk, terminal: Terminal) -> None:
     assert terminal.wait() == 3
 
 
-@pytest.mark.parametrize("lose", [hang_up, kill, terminate], ids=lambda lose: str(lose.__name__))
+WAYS_TO_LOSE = [
+    pytest.param(hang_up, id="hang_up"),
+    pytest.param(kill, id="kill", marks=pytest.mark.sweep),
+    pytest.param(terminate, id="terminate", marks=pytest.mark.sweep),
+]
+
+
+@pytest.mark.parametrize("lose", WAYS_TO_LOSE)
 def test_run_waits_at_its_next_step_when_the_terminal_is_lost(desk: Desk, lose: object) -> None:
     desk.book(code(WAITING_CELL, id="work"), code(CHECK, id="check"))
     first = desk.start()
@@ -74,7 +81,7 @@ def test_run_waits_at_its_next_step_when_the_terminal_is_lost(desk: Desk, lose: 
     assert desk.attempts() == [("work", 1, "ok"), ("check", 1, "ok")]
 
 
-@pytest.mark.parametrize("lose", [hang_up, kill, terminate], ids=lambda lose: str(lose.__name__))
+@pytest.mark.parametrize("lose", WAYS_TO_LOSE)
 def test_run_continues_when_the_terminal_is_lost_at_a_prompt(desk: Desk, lose: object) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
     first = desk.start()

@@ -198,7 +198,10 @@ def stalled(desk: Desk, count: int, how: str = "unread") -> None:
     assert_nothing_is_lost(desk, count)
 
 
-@pytest.mark.parametrize("how", ["unread", "ctrl-s", "stopped"])
+@pytest.mark.parametrize(
+    "how",
+    ["unread", *(pytest.param(how, marks=pytest.mark.sweep) for how in ("ctrl-s", "stopped"))],
+)
 def test_stalled_terminal_delays_no_run_and_loses_no_output(desk: Desk, how: str) -> None:
     stalled(desk, 3_000, how)
 

@@ -122,7 +122,7 @@ def test_resume_without_the_kernel_names_the_lost_variables(desk: Desk) -> None:
     ]
 
 
-@pytest.mark.parametrize("finding", ["not", "unknown"])
+@pytest.mark.parametrize("finding", ["not", pytest.param("unknown", marks=pytest.mark.sweep)])
 def test_indeterminate_step_does_not_run_again_unasked(desk: Desk, finding: str) -> None:
     kill_in_step(desk)
     release_step(desk)
@@ -154,6 +154,7 @@ def test_run_killed_between_steps_resumes_without_questions(desk: Desk) -> None:
     assert desk.deviations() == []
 
 
+@pytest.mark.sweep
 def test_run_killed_five_times_can_be_finished(desk: Desk) -> None:
     kill_in_step(desk)
     for _ in range(4):

@@ -279,7 +279,7 @@ def test_resume_without_the_kernel_asks_for_secrets_again(desk: Desk) -> None:
     assert not any(digest.encode() in journal for digest in digests)
 
 
-@pytest.mark.parametrize("secret", ["postgres", "python"])
+@pytest.mark.parametrize("secret", ["postgres", pytest.param("python", marks=pytest.mark.sweep)])
 def test_run_with_secret_that_its_path_or_kernel_contains_is_resumed(
     desk: Desk, secret: str
 ) -> None:
