@@ -23,6 +23,7 @@ from benchmarks.metrics import Metrics
 from benchmarks.notebooks import END_MARKER, FIRST_OUTPUT, Notebook
 from benchmarks.timed_command import Measurement
 from nbrun.core import events as ev
+from nbrun.journal import run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 
@@ -182,8 +183,8 @@ def _metrics(done: Measurement, first_output: float | None) -> Metrics:
 
 
 def _only_run(workspace: Workspace) -> RunDirectory:
-    (path,) = workspace.runs.iterdir()
-    return RunDirectory(path)
+    (found,) = run_directory.all_runs(workspace.runs)
+    return found
 
 
 def _check_record(notebook: Notebook, workspace: Workspace) -> None:
