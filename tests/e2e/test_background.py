@@ -16,7 +16,12 @@ def test_end_of_run_names_what_ended_and_what_goes_on(desk: Desk) -> None:
             "two = subprocess.Popen(['sleep', '812'], start_new_session=True)",
             id="start",
         ),
-        code("!(nohup sleep 813 >/dev/null 2>&1 &)", id="nohup"),
+        # It waits until nohup has taken effect: before, the end of the shell's terminal ends it.
+        code(
+            "!(nohup sh -c 'touch up; exec sleep 813' >/dev/null 2>&1 &); "
+            "while [ ! -e up ]; do sleep 0.05; done",
+            id="nohup",
+        ),
         code(
             "import asyncio\n"
             "async def report(): await asyncio.sleep(0.2); print('reported')\n"
