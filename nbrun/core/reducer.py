@@ -331,7 +331,7 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
     state.stop = event
     state.decision = None
     state.paused = state.ran_aside = state.jumped = False
-    # What became of an attempt may be asked after the restart that its check needed.
+    # The question about an attempt may follow the restart that its check needed.
     state.restarted = state.restarted and event.reason == "indeterminate"
     state.setup_failed = False
 

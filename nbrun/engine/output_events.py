@@ -26,7 +26,7 @@ MAX_DELAY = 0.05  # how long stream text is buffered for more
 
 AttemptMessage = KernelOutput | InputWanted
 
-# How kernels print a value that is false: Python, NumPy 2, JavaScript, R
+# A value that is false, as kernels print it: Python, NumPy 2, JavaScript, R
 _FALSE = frozenset({"False", "np.False_", "false", "[1] FALSE"})
 
 

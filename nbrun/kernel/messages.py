@@ -160,7 +160,7 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeftInBackground(msgspec.Struct, frozen=True, kw_only=True):
-    """What cells had left in the background of a kernel that has ended.
+    """The work that cells had left in the background of a kernel that has ended.
 
     Programs `ended` with the kernel, or are `running`. `threads` and `tasks` of asyncio, by their
     names, did not end in the time that they were given.

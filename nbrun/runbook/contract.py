@@ -26,7 +26,7 @@ TAGS = frozenset(
     ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual", "check")
 ) | {"shell-errors-ok", "nested-errors-ok", "skip-execution", "raises-exception"}
 
-# What a check can't be: it is no step, and nobody decides about it.
+# Tags that a check can't have: it is no step, and nobody decides about it.
 NO_TAGS_WITH_CHECK = TAGS - {"check", "shell-errors-ok", "nested-errors-ok"}
 
 # For each key: a check of its value, and the words for a valid value

@@ -1,4 +1,4 @@
-"""What the stop shows of a failed step, from a real kernel."""
+"""Tests of what the stop shows of a failed step, from a real kernel."""
 
 import re
 

@@ -21,7 +21,7 @@ from tests.core.test_redaction import secrets
 from tests.support.build_events import stream
 
 SECRET = "s3cr3t-(hunter2)=='x'"
-# What each view strips, or a screen does not show.
+# Markup that each view strips, or that a screen does not show.
 STRIPPED = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*\x07|.\x08|<[^<>]*>|\x1b\(B")
 MARKUP = st.sampled_from(
     [

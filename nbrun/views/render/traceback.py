@@ -24,7 +24,7 @@ _IPYTHON_FRAME = re.compile(
 _ARROW = re.compile(r"^-+> ?(?P<line>\d+) (?P<code>.*)$", re.M)
 _RULE = re.compile(r"-{20,}\s*")
 _MAGIC_CALL = re.compile(r"get_ipython\(\)\.run_(?:cell|line)_magic\((?P<arguments>.*)\)\s*$")
-# What IPython calls the code that a magic runs: `%%time`, `%%timeit`, `%%prun`.
+# IPython's names for the code that a magic runs: `%%time`, `%%timeit`, `%%prun`.
 _MAGIC_FRAME = re.compile(
     r"\s*File <(?:timed exec|timed eval|magic-timeit|string)>:(?P<line>\d+)(?P<rest>, in .*)?"
 )

@@ -18,7 +18,7 @@ _UNSAFE = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
 )
-# What else is blank though it is not a space: Default_Ignorable_Code_Point of Unicode 16
+# Other letters that are blank and no spaces: Default_Ignorable_Code_Point of Unicode 16
 # (DerivedCoreProperties.txt), and symbols without ink: Braille, Khitan and musical.
 _BLANK = (
     r"\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufff0-\ufff8"

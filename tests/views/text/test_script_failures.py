@@ -1,4 +1,4 @@
-"""How failed scripts of cell magics are named."""
+"""Tests of the names of failed scripts of cell magics."""
 
 import pytest
 

@@ -60,7 +60,7 @@ def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 class _Line(Protocol):
-    """How the line is shown: drawn by prompt_toolkit, or only written."""
+    """The way a line is shown: drawn by prompt_toolkit, or only written."""
 
     def begin(self) -> None:
         """Prepare the terminal, before the question is shown."""
