@@ -107,6 +107,14 @@ def test_interrupt_while_polling_stops_at_the_step() -> None:
     assert next_action(*history) == NextStop("step_failed")
 
 
+def test_interrupt_before_the_check_of_a_step_that_ran_does_not_pass_the_step() -> None:
+    history = [*RAN, decided("interrupt")]
+    assert next_action(*history) == NextStop("step_failed")
+    step_ = state_of(history).steps["s1"]
+    assert not step_.succeeded
+    assert not step_.passed
+
+
 def test_interrupted_check_before_a_step_does_not_let_it_run() -> None:
     history = [*BEGUN, started("c1", cause="check"), decided("interrupt"), kernel_interrupted()]
     history += [attempt_finished("c1", outcome="interrupted", holds=False)]
