@@ -28,7 +28,7 @@ from nbrun.core.planner import (
     waits_for_decision,
     what_next,
 )
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.state import Phase, RunState
 from nbrun.engine.decision_handler import DecisionHandler
 from nbrun.engine.kernel_controller import KernelController

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nbrun.core import events as ev
 from nbrun.core.events import Event, KernelProcess, ProcessLeft
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.kernel.messages import LeftInBackground
 from nbrun.system import processes
 from nbrun.system.processes import Descendant

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from nbrun.core import events as ev
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Event, Record
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.reducer import apply, changes_state, check_transition
 from nbrun.core.state import RunState
 from nbrun.journal.writer import Journal

@@ -13,7 +13,7 @@ from nbrun.audit.subscribers import Subscribers
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.events import Record
-from nbrun.core.redaction import RedactingFormatter, Redaction
+from nbrun.core.redaction.redactor import RedactingFormatter, Redaction
 from nbrun.core.state import RunState
 from nbrun.engine.engine import Engine, Inbox, ReportedEvent, SubmittedDecision
 from nbrun.errors import ExitCode, JournalError

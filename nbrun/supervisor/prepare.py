@@ -10,8 +10,8 @@ from nbrun.audit import ssh_signatures
 from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import model
-from nbrun.core.common_words import common_secrets
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.common_words import common_secrets
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.errors import JournalError, SignatureError, UsageError
 from nbrun.journal import run_directory, runs_index
 from nbrun.journal.run_directory import RunDirectory

@@ -17,7 +17,7 @@ from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import guards
 from nbrun.core.model import Policy, Step
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import ForeignRunError, UsageError
 from nbrun.journal import own_runs, recovery, start_marker

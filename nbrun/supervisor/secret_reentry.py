@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.state import RunState
 from nbrun.errors import ParameterError
 from nbrun.runbook.parameters import injection, resolve

@@ -20,11 +20,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbrun.core import events as ev
-from nbrun.core import unredacted
-from nbrun.core.common_words import common_secrets
 from nbrun.core.model import Contract, Identity, Narration, Operator, Policy, RoleTaken, Step
-from nbrun.core.redaction import Redaction
-from nbrun.core.secret_encodings import MIN_SECRET_LENGTH, secret_fault
+from nbrun.core.redaction import unredacted
+from nbrun.core.redaction.common_words import common_secrets
+from nbrun.core.redaction.redactor import Redaction
+from nbrun.core.redaction.secret_encodings import MIN_SECRET_LENGTH, secret_fault
 from nbrun.errors import SecretUnknownError
 from tests.support.build_events import (
     BUILDERS,

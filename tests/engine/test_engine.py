@@ -17,7 +17,7 @@ from nbrun.core.approval import pending_approval
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Operator, Policy, Step
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.reducer import fold
 from nbrun.engine import kernel_controller
 from nbrun.engine.engine import Engine, Inbox, SubmittedDecision

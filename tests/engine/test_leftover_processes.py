@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nbrun.core.events import BackgroundEnded, KernelProcess, ProcessesLeft, ProcessLeft
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.engine import leftover_processes
 from nbrun.engine.leftover_processes import MAX_COMMAND_LENGTH, MAX_NAMED, LeftoverProcesses
 from nbrun.kernel.messages import LeftInBackground

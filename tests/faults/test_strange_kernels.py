@@ -14,7 +14,7 @@ import pytest
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.model import Policy
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.engine import kernel_controller, leftover_processes
 from nbrun.kernel import process, watchdog
 from nbrun.system import processes

@@ -9,7 +9,7 @@ import pytest
 from jupyter_client.session import Session
 
 from nbrun.core import events as ev
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.kernel import protocol as kernel_protocol
 from nbrun.kernel.messages import Displayed, Replied
 from nbrun.supervisor import protocol

@@ -16,7 +16,7 @@ from pygments.lexers import PythonLexer
 from rich.console import Console
 
 from nbrun.core import events as ev
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from tests.core.test_redaction import secrets
 from tests.support.build_events import stream
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from tests.support.build_events import BUILDERS
 from tests.support.build_notebooks import PYTHON, code
 from tests.support.terminal import Desk

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from nbrun import config
-from nbrun.core import redaction
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction import redactor
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.errors import RunbookError, SlowPatternError
 from nbrun.runbook.parameters import schema
 from nbrun.runbook.parameters.schema import parameters_in, schema_fault
@@ -29,7 +29,7 @@ DOUBLING = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in ran
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(schema, "_SECONDS", 0.3)
-    monkeypatch.setattr(redaction, "_MATCH_SECONDS", 0.3)
+    monkeypatch.setattr(redactor, "_MATCH_SECONDS", 0.3)
     began = time.process_time()
     yield
     assert time.process_time() - began < 20
@@ -109,14 +109,14 @@ def test_time_limit_in_another_thread_does_nothing() -> None:
 def test_text_that_a_pattern_takes_too_long_on_is_withheld() -> None:
     redacting = Redaction(patterns=[SLOW, "AKIA[A-Z]{4}"])
     text = f"{TEXT} AKIAABCD\n"
-    assert redacting.redact_text(text) == redaction._WITHHELD + "\n"
+    assert redacting.redact_text(text) == redactor._WITHHELD + "\n"
     assert redacting.redact_text("it is AKIAABCD") == "it is [redacted]"
 
 
 def test_many_slow_texts_take_less_time_each() -> None:
     redacting = Redaction(patterns=[SLOW])
     for _ in range(20):
-        assert redacting.redact_text(TEXT) == redaction._WITHHELD
+        assert redacting.redact_text(TEXT) == redactor._WITHHELD
     began = time.process_time()
     redacting.redact_text(TEXT)
     assert time.process_time() - began < 0.25

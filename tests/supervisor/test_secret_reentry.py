@@ -6,7 +6,7 @@ import pytest
 
 from nbrun.cli.commands.gather_parameters import gather_secrets
 from nbrun.cli.commands.prompts import Prompts
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ParameterError

@@ -10,7 +10,7 @@ from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Contract, Policy
-from nbrun.core.redaction import Redaction
+from nbrun.core.redaction.redactor import Redaction
 from nbrun.engine.engine import Engine, Inbox, SubmittedDecision
 from nbrun.journal.writer import Journal
 from nbrun.kernel.launcher import KernelLauncher

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nbrun.core.model import Identity
-from nbrun.core.secret_encodings import secret_fault
+from nbrun.core.redaction.secret_encodings import secret_fault
 from nbrun.errors import UsageError
 from nbrun.kernel.roles.environment import RUNTIME_DIR, RolePart
 from nbrun.kernel.roles.kubectl import Context, Entry, Kubectl

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun.core.model import Identity, RoleTaken
-from nbrun.core.secret_encodings import secret_fault
+from nbrun.core.redaction.secret_encodings import secret_fault
 from nbrun.errors import UsageError
 from nbrun.kernel.roles import aws, kubeconfig
 from nbrun.kernel.roles.aws import AwsSettings

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nbrun.core.secret_encodings import secret_fault
+from nbrun.core.redaction.secret_encodings import secret_fault
 from nbrun.errors import ParameterError
 from nbrun.runbook.parameters.declarations import Declarations
 from nbrun.runbook.parameters.languages import check_name, check_undeclared_name

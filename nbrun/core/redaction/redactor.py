@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from nbrun.core import events as ev
-from nbrun.core import unredacted
 from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.core.events import Event
 from nbrun.core.markup import (
@@ -25,7 +24,8 @@ from nbrun.core.markup import (
     without_markup,
     without_unfinished,
 )
-from nbrun.core.secret_encodings import encoded_forms
+from nbrun.core.redaction import unredacted
+from nbrun.core.redaction.secret_encodings import encoded_forms
 from nbrun.errors import SecretUnknownError, SlowPatternError
 
 _PATTERN_PLACEHOLDER = "[redacted]"
