@@ -26,8 +26,10 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.KernelStarted: _stay(Phase.READY),
     ev.KernelRestarted: _stay(Phase.READY),
     ev.KernelDied: _stay(*_LIVE),
-    ev.KernelReattached: _stay(Phase.READY),
-    ev.KernelIdle: _stay(Phase.READY),
+    ev.KernelDisconnected: _stay(*_LIVE),
+    ev.KernelReattached: _stay(*_LIVE),  # a remote kernel may be lost and found at any time
+    ev.KernelIdle: _stay(*_LIVE),
+    ev.GatewayFailed: _stay(*_LIVE),
     ev.KernelInterrupted: _stay(Phase.READY, Phase.RUNNING),
     ev.AttemptStarted: {Phase.READY: Phase.RUNNING},
     ev.Output: _stay(*_LIVE),  # also after its attempt has ended
@@ -179,15 +181,15 @@ def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
     state.kernel = "alive"
     state.kernel_info = event
     state.generation = event.generation
-    _set_process(state, event.process)
+    _set_place(state, event)
     state.attempts_sent = 0
     state.resumed = False
 
 
-def _set_process(state: RunState, process: ev.KernelProcess | None) -> None:
-    state.process = process
-    if process is not None:
-        state.kernels.append(process)
+def _set_place(state: RunState, event: ev.KernelStarted | ev.KernelRestarted) -> None:
+    state.process, state.remote = event.process, event.remote
+    if event.process is not None:
+        state.kernels.append(event.process)
 
 
 def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
@@ -199,13 +201,13 @@ def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
     state.kernel = "dead"
     state.suspended = False
     state.decision = state.proposal = None
-    state.kernel_busy = False
+    state.kernel_busy = state.disconnected = False
 
 
 def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.kernel = "alive"
     state.generation = event.generation
-    _set_process(state, event.process)
+    _set_place(state, event)
     state.attempts_sent = 0
     state.suspended = False
     state.restarted = True
@@ -219,8 +221,13 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     )
 
 
+def _kernel_disconnected(state: RunState, _event: ev.KernelDisconnected) -> None:
+    """Let no step begin until the kernel is found and idle, or given up."""
+    state.disconnected = state.kernel_busy = True
+
+
 def _kernel_reattached(state: RunState, _event: ev.KernelReattached) -> None:
-    state.resumed = False
+    state.resumed = state.disconnected = False
     state.kernel_busy = True
 
 
@@ -464,6 +471,7 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.KernelStarted: _kernel_started,
     ev.KernelDied: _kernel_died,
     ev.KernelRestarted: _kernel_restarted,
+    ev.KernelDisconnected: _kernel_disconnected,
     ev.KernelReattached: _kernel_reattached,
     ev.KernelIdle: _kernel_idle,
     ev.KernelInterrupted: _kernel_interrupted,

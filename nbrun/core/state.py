@@ -108,10 +108,12 @@ class RunState:
     generation: int = 0  # counts kernels from 1
     kernel_info: ev.KernelStarted | None = None
     process: ev.KernelProcess | None = None
+    remote: ev.RemoteKernel | None = None
     kernels: list[ev.KernelProcess] = field(default_factory=list)  # all of the run, ended or not
     attempts_sent: int = 0  # to the current kernel
     suspended: bool = False  # something outside nbrun has stopped the kernel's process
-    kernel_busy: bool = False  # a reattached kernel still executes an earlier request
+    disconnected: bool = False  # the remote kernel can't be reached
+    kernel_busy: bool = False  # it can't, or still executes an earlier request since it was found
     kernel_report: str = ""  # what that kernel knows about an attempt whose end nobody saw
     attempt: ev.AttemptStarted | None = None
     last_attempt: ev.AttemptStarted | None = None

@@ -39,13 +39,17 @@ from nbrun.errors import DamagedJournalError, JournalError, KernelError
 from nbrun.journal.writer import Journal
 from nbrun.kernel.messages import (
     Died,
+    Disconnected,
+    GatewayTrouble,
     Idled,
     Kernel,
     KernelOutput,
     LeftInBackground,
     LongTextPrinted,
     Message,
+    Reconnected,
     Replied,
+    ReplyLost,
     Responded,
     Suspended,
     Unresponsive,
@@ -344,15 +348,12 @@ class Engine:
                 self._emit(event)
             case Suspended() | Unresponsive() | Responded() | LeftInBackground():
                 self._controller.record_status(message, at_end=self._finish is not None)
-            case Replied():
+            case Replied() | ReplyLost() | Died() | Idled():
                 self._flush_outputs()
-                self._handle_reply(message)
-            case Died():
+                self._handle_end(message)
+            case Disconnected() | Reconnected() | GatewayTrouble():
                 self._flush_outputs()
-                self._handle_death(message)
-            case Idled():
-                self._flush_outputs()
-                self._handle_idle(message)
+                self._controller.record_connection(message)
             case ev.OperatorAttached() | ev.OperatorDetached():
                 self._flush_outputs()
                 self._emit(message)
@@ -366,6 +367,18 @@ class Engine:
                     self._act_on_deadlines(time.monotonic())
             case _:
                 self._record_outputs(message, *self._take_queued_outputs())
+
+    def _handle_end(self, message: Replied | ReplyLost | Died | Idled) -> None:
+        """Handle the end of a request or of the kernel."""
+        match message:
+            case Replied():
+                self._handle_reply(message)
+            case ReplyLost():
+                self._handle_lost_reply(message)
+            case Died():
+                self._handle_death(message)
+            case Idled():
+                self._handle_idle(message)
 
     def _record_outputs(self, *messages: AttemptMessage) -> None:
         now = time.monotonic()
@@ -398,6 +411,17 @@ class Engine:
                 and "nested-errors-ok" not in tags,
                 timeout=self._controller.time_limit if self.state.timed_out else None,
             )
+        )
+
+    def _handle_lost_reply(self, lost: ReplyLost) -> None:
+        """End the attempt as indeterminate: it may have happened, wholly or in part."""
+        attempt = self.state.attempt
+        if attempt is None or self._collector.attempt_of(lost.request) is not attempt:
+            return
+        self._controller.clear_deadlines()
+        self._attempt_ended = time.monotonic()
+        self._emit(
+            ev.AttemptIndeterminate(step=attempt.step, attempt=attempt.attempt, why=lost.why)
         )
 
     def _handle_death(self, died: Died) -> None:

@@ -16,9 +16,12 @@ from nbrun.engine.leftover_processes import LeftoverProcesses
 from nbrun.engine.recorder import Recorder
 from nbrun.errors import KernelError
 from nbrun.kernel.messages import (
+    Disconnected,
+    GatewayTrouble,
     Kernel,
     KernelInfo,
     LeftInBackground,
+    Reconnected,
     Responded,
     Suspended,
     Unresponsive,
@@ -76,6 +79,7 @@ class KernelController:
                 process=info.process,
                 lost=lost,
                 identities=info.identities,
+                remote=info.remote,
             )
         )
 
@@ -86,9 +90,7 @@ class KernelController:
         """
         generation, process = self._state.generation, self._state.process
         try:
-            if process is None:
-                raise KernelError("the record does not say where it is")
-            self._kernel.adopt(process, _info_of(self._state), self._stop_requested)
+            self._kernel.adopt(_info_of(self._state), self._stop_requested)
         except KernelError as error:
             why = f"the kernel is gone since the run was interrupted: {error}"
             self._recorder.emit(ev.KernelDied(generation=generation, why=why))
@@ -97,6 +99,20 @@ class KernelController:
         else:
             gap = round(self._recorder.elapsed() - last_seen, 6)
             self._recorder.emit(ev.KernelReattached(generation=generation, gap=gap))
+
+    def record_connection(self, message: Disconnected | Reconnected | GatewayTrouble) -> None:
+        """Record what became known of the way to a remote kernel, if the run still uses it."""
+        if message.generation != self._state.generation or self._state.kernel != "alive":
+            return
+        match message:
+            case Disconnected(generation=generation, why=why):
+                self._recorder.emit(ev.KernelDisconnected(generation=generation, why=why))
+            case Reconnected(generation=generation, gap=gap):
+                self._recorder.emit(
+                    ev.KernelReattached(generation=generation, gap=gap, buffered=True)
+                )
+            case GatewayTrouble():
+                self._recorder.emit(ev.GatewayFailed(**msgspec.structs.asdict(message)))
 
     def _start_kernel(self) -> KernelInfo | None:
         """Return a ready kernel; None, after recording why, if it did not start."""
@@ -236,4 +252,6 @@ def _info_of(state: RunState) -> KernelInfo:
         language=started.language,
         language_info=started.language_info,
         implementation=started.implementation,
+        process=state.process,
+        remote=state.remote,
     )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.messages import KernelInfo, Sink
@@ -69,7 +68,10 @@ class LocalKernel:
         last = " | ".join(lines[-_LAST_LINES:])
         return f". It printed last: {last}. All that it printed is in {self._log.path}"
 
-    def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
+    def adopt(self, info: KernelInfo, give_up: Callable[[], bool]) -> None:
+        process = info.process
+        if process is None:
+            raise KernelError("the record does not say where it is")
         adopted = self._launcher.running_process(process, info.generation)
         try:
             self._on_secrets(roles.secrets_in(adopted.role_files()))

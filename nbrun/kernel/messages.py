@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from nbrun.core.events import KernelProcess
+from nbrun.core.events import KernelProcess, RemoteKernel
 from nbrun.core.model import Identity
 from nbrun.kernel.lazy_text import LazyText
 from nbrun.system.processes import Descendant
@@ -159,6 +159,34 @@ class Idled(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class Disconnected(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection to a remote kernel was lost. `Reconnected` or `Died` follows."""
+
+    generation: int
+    why: str
+
+
+class Reconnected(msgspec.Struct, frozen=True, kw_only=True):
+    """The remote kernel was found again after `gap` seconds; `Idled` follows."""
+
+    generation: int
+    gap: float
+
+
+class ReplyLost(_Message, frozen=True, kw_only=True):
+    """The reply to a request will never come, and nobody knows what became of the request."""
+
+    why: str
+
+
+class GatewayTrouble(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway did not do `action` (see `events.GatewayFailed`)."""
+
+    generation: int
+    action: str
+    why: str
+
+
 class LeftInBackground(msgspec.Struct, frozen=True, kw_only=True):
     """The work that cells had left in the background of a kernel that has ended.
 
@@ -185,6 +213,10 @@ Message = (
     | Unresponsive
     | Responded
     | LeftInBackground
+    | Disconnected
+    | Reconnected
+    | ReplyLost
+    | GatewayTrouble
 )
 
 
@@ -198,6 +230,7 @@ class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
     implementation: str
     process: KernelProcess | None = None
     identities: tuple[Identity, ...] = ()
+    remote: RemoteKernel | None = None
 
 
 class Kernel(Protocol):
@@ -212,10 +245,10 @@ class Kernel(Protocol):
             KernelError: the kernel did not become ready; nothing of it is left.
         """
 
-    def adopt(self, process: KernelProcess, info: KernelInfo, give_up: Callable[[], bool]) -> None:
+    def adopt(self, info: KernelInfo, give_up: Callable[[], bool]) -> None:
         """Connect to the running kernel `info`, which an earlier supervisor started.
 
-        `Idled` follows when the kernel has finished what it is executing.
+        `info` says where it is. `Idled` follows when the kernel has finished what it is executing.
 
         Raises:
             KernelError: the kernel is gone, or did not answer before `give_up` returned True;

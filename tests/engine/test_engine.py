@@ -28,12 +28,17 @@ from nbrun.journal.writer import Journal
 from nbrun.kernel.lazy_text import LazyText
 from nbrun.kernel.messages import (
     Died,
+    Disconnected,
     Displayed,
+    GatewayTrouble,
+    Idled,
     InputWanted,
     KernelInfo,
     LongTextPrinted,
     Message,
+    Reconnected,
     Replied,
+    ReplyLost,
     Sink,
     TextPrinted,
 )
@@ -1105,3 +1110,102 @@ def test_endless_output_does_not_delay_time_limit(
     (ended,) = stage.of(ev.AttemptFinished)
     assert ended.outcome == "timed_out"
     assert ended.duration < 5
+
+
+# ── A kernel elsewhere ───────────────────────────────────────────────────────────────────────
+
+
+def disconnects(generation: int = 1) -> MakeMessage:
+    return lambda _request: Disconnected(generation=generation, why="reset by peer")
+
+
+def reconnects(generation: int = 1) -> MakeMessage:
+    return lambda _request: Reconnected(generation=generation, gap=2.5)
+
+
+def idles(ended: int | None = None, generation: int = 1) -> MakeMessage:
+    return lambda _request: Idled(generation=generation, ended=ended)
+
+
+def loses_the_reply() -> MakeMessage:
+    return lambda request: ReplyLost(request=request, why="the gateway is gone")
+
+
+def test_reply_after_a_gap_ends_the_attempt(tmp_path: Path) -> None:
+    turn = [disconnects(), reconnects(), prints("late"), ok(), idles(1)]
+    stage = EngineRun(tmp_path, cells={"step_1()": [turn]})
+    assert stage.run(1) == [
+        "s1/1 step_1()",
+        "kernel.disconnected",
+        "kernel.reattached",
+        "late",
+        "s1/1 ok",
+        "kernel.idle",
+        "completed",
+    ]
+    (reattached,) = stage.of(ev.KernelReattached)
+    assert (reattached.gap, reattached.buffered) == (2.5, True)
+
+
+def test_lost_reply_leaves_the_attempt_indeterminate(tmp_path: Path) -> None:
+    turn = [disconnects(), reconnects(), loses_the_reply(), idles(1)]
+    stage = EngineRun(tmp_path, decisions.Settle(finding="happened"), cells={"step_1()": [turn]})
+    assert stage.run(2)[3:] == [
+        "attempt.indeterminate",
+        "kernel.idle",
+        "stopped indeterminate s1",
+        "attempt.settled",
+        "resumed",
+        "s2/1 step_2()",
+        "s2/1 ok",
+        "completed",
+    ]
+    assert stage.kernel.sources == ["step_1()", "step_2()"]
+    assert stage.of(ev.Stopped)[0].detail == "it ran to its end, without an error"
+
+
+def test_gateway_that_stays_away_leaves_the_attempt_indeterminate(tmp_path: Path) -> None:
+    turn = [disconnects(), loses_the_reply(), dies()]
+    note = decisions.AddNote(text="seen")
+    stage = EngineRun(tmp_path, note, cells={"step_1()": [turn]})
+    assert stage.run(2, policy(attended=False))[2:] == [
+        "attempt.indeterminate",
+        "kernel.died",
+        "stopped indeterminate s1",
+        "note.added",
+        "failed",
+    ]
+
+
+def test_no_step_starts_while_the_kernel_is_out_of_reach(tmp_path: Path) -> None:
+    stage = EngineRun(tmp_path, cells={"step_1()": [[ok(), disconnects()]]})
+
+    def find_it_again(record: Record) -> None:
+        if isinstance(record.event, ev.KernelDisconnected):
+            stage.kernel.say([reconnects(), idles(1)])
+
+    stage.on_publish = find_it_again
+    assert stage.run(2) == [
+        "s1/1 step_1()",
+        "s1/1 ok",
+        "kernel.disconnected",
+        "kernel.reattached",
+        "kernel.idle",
+        "s2/1 step_2()",
+        "s2/1 ok",
+        "completed",
+    ]
+
+
+def test_lost_reply_of_another_request_changes_nothing(tmp_path: Path) -> None:
+    stray = ReplyLost(request="another", why="gone")
+    stage = EngineRun(tmp_path, cells={"step_1()": [[lambda _request: stray, ok()]]})
+    assert stage.run(1) == ["s1/1 step_1()", "s1/1 ok", "completed"]
+
+
+def test_news_of_a_former_kernel_is_not_recorded(tmp_path: Path) -> None:
+    trouble = GatewayTrouble(generation=1, action="interrupt the kernel", why="HTTP 403")
+    of_another = [disconnects(generation=0), reconnects(generation=2)]
+    turn = [lambda _request: trouble, *of_another, ok()]
+    stage = EngineRun(tmp_path, cells={"step_1()": [turn]})
+    assert stage.run(1) == ["s1/1 step_1()", "gateway.failed", "s1/1 ok", "completed"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nbrun.core.events import KernelProcess
@@ -58,6 +59,7 @@ class Orphan:
         assert supervisor.stdout is not None
         self.info = KernelInfo(**json.loads(supervisor.stdout.readline()))
         self.process = KernelProcess(**dict(self.info.process))  # type: ignore[call-overload]
+        self.info = msgspec.structs.replace(self.info, process=self.process)
         for source in sources:
             supervisor.stdin.write(json.dumps(source) + "\n")
             supervisor.stdin.flush()
@@ -71,7 +73,7 @@ class Orphan:
         self.kernel = LocalKernel(launcher, self.queue.put)
 
     def adopt(self) -> None:
-        self.kernel.adopt(self.process, self.info, lambda: False)
+        self.kernel.adopt(self.info, lambda: False)
 
     def until(self, kind: type[Any]) -> list[Any]:
         messages: list[Any] = []
@@ -158,7 +160,7 @@ def test_unresponsive_kernel_is_ended_when_the_operator_gives_up(
     orphan = Orphan(tmp_path)
     os.kill(orphan.process.pid, signal.SIGSTOP)
     with pytest.raises(KernelError, match="gave up waiting"):
-        orphan.kernel.adopt(orphan.process, orphan.info, lambda: True)
+        orphan.kernel.adopt(orphan.info, lambda: True)
     assert orphan.is_gone()
     orphan.kernel.shutdown()
 
@@ -168,11 +170,15 @@ def test_other_process_with_the_pid_is_not_adopted(short_tempdir: Path, tmp_path
     launcher = KernelLauncher("python3", cwd=tmp_path, attended=True)
     kernel = LocalKernel(launcher, lambda _message: None)
     info = KernelInfo(
-        generation=1, kernelspec="python3", language="python", language_info={}, implementation=""
+        generation=1,
+        kernelspec="python3",
+        language="python",
+        language_info={},
+        implementation="",
+        process=KernelProcess(pid=other.pid, connection_file=str(short_tempdir / "kernel.json")),
     )
-    claimed = KernelProcess(pid=other.pid, connection_file=str(short_tempdir / "kernel.json"))
     with pytest.raises(KernelError, match="gone"):
-        kernel.adopt(claimed, info, lambda: False)
+        kernel.adopt(info, lambda: False)
     assert other.poll() is None
     other.kill()
     other.wait()

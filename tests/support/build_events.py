@@ -153,6 +153,14 @@ def kernel_reattached(generation: int = 1, gap: float = 12.5) -> ev.KernelReatta
     return ev.KernelReattached(generation=generation, gap=gap)
 
 
+def kernel_disconnected(generation: int = 1, why: str = "reset") -> ev.KernelDisconnected:
+    return ev.KernelDisconnected(generation=generation, why=why)
+
+
+def gateway_failed(generation: int = 1, why: str = "HTTP 403") -> ev.GatewayFailed:
+    return ev.GatewayFailed(generation=generation, action="interrupt the kernel", why=why)
+
+
 def kernel_idle(generation: int = 1, told: str = "") -> ev.KernelIdle:
     return ev.KernelIdle(generation=generation, told=told)
 
@@ -558,4 +566,6 @@ BUILDERS: tuple[Build, ...] = (
     background_ended,
     role_refreshed,
     role_not_refreshed,
+    kernel_disconnected,
+    gateway_failed,
 )  # one for each type of event

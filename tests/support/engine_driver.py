@@ -37,6 +37,7 @@ from tests.support.build_events import (
     begun,
     crashed,
     kernel_died,
+    kernel_disconnected,
     kernel_idle,
     kernel_interrupted,
     kernel_reattached,
@@ -116,6 +117,18 @@ class RandomRun:
             self.decide(decisions.Cancel())
         if self.happens(2):
             self.crash()
+        if self.happens(3) and self.state.kernel == "alive":
+            self.lose_connection()
+
+    def lose_connection(self) -> None:
+        """Lose the connection to the kernel; find it again, or give it up."""
+        generation = self.state.generation
+        self.emit(kernel_disconnected(generation))
+        if self.happens(20):
+            self.emit(kernel_died(generation))
+            return
+        self.emit(kernel_reattached(generation))
+        self.emit(kernel_idle(generation))
 
     def crash(self) -> None:
         """Let the process die and another resume the run, with the kernel or without it."""

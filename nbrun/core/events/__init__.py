@@ -22,15 +22,18 @@ from nbrun.core.events.base import (
     AttemptCause,
     KernelProcess,
     Outcome,
+    RemoteKernel,
     RunOutcome,
     StopReason,
 )
 from nbrun.core.events.copies import ForwardingFailed, ForwardingResumed, IndexFailed, SealFailed
 from nbrun.core.events.kernel import (
     BackgroundEnded,
+    GatewayFailed,
     InterruptUnheeded,
     KernelContinued,
     KernelDied,
+    KernelDisconnected,
     KernelIdle,
     KernelInterrupted,
     KernelReattached,
@@ -121,6 +124,8 @@ Event = (
     | DecisionProposed
     | RoleRefreshed
     | RoleNotRefreshed
+    | KernelDisconnected
+    | GatewayFailed
 )
 
 

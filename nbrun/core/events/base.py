@@ -44,5 +44,19 @@ class KernelProcess(EventPart, frozen=True, kw_only=True):
     connection_file: str
 
 
+class RemoteKernel(EventPart, frozen=True, kw_only=True):
+    """A kernel that a gateway runs, with what is needed to find it again.
+
+    - `gateway`: the URL, without credentials.
+    - `id`: the gateway's name of the kernel. It stays the same when the gateway restarts it.
+    - `session`: the kernel's own session, which its messages carry and which a restart changes;
+      empty if the kernel has none of its own.
+    """
+
+    gateway: str
+    id: str
+    session: str = ""
+
+
 class EventBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """One thing that happened in a run."""

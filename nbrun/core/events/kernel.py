@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from nbrun.core.events.base import EventBase, KernelProcess
+from nbrun.core.events.base import EventBase, KernelProcess, RemoteKernel
 from nbrun.core.model import EventPart, Identity
 
 
 class KernelStarted(EventBase, frozen=True, kw_only=True, tag="kernel.started"):
-    """A kernel became ready. `identities`: the identities that the run's role gives it."""
+    """A kernel became ready. `identities`: the identities that the run's role gives it.
+
+    `process` is None for a kernel elsewhere, and `remote` for one on this machine.
+    """
 
     generation: int
     kernelspec: str
@@ -16,6 +19,7 @@ class KernelStarted(EventBase, frozen=True, kw_only=True, tag="kernel.started"):
     implementation: str = ""
     process: KernelProcess | None = None
     identities: tuple[Identity, ...] = ()
+    remote: RemoteKernel | None = None
 
 
 class KernelDied(EventBase, frozen=True, kw_only=True, tag="kernel.died"):
@@ -52,16 +56,37 @@ class KernelRestarted(EventBase, frozen=True, kw_only=True, tag="kernel.restarte
     process: KernelProcess | None = None
     lost: tuple[str, ...] | None = None
     identities: tuple[Identity, ...] = ()
+    remote: RemoteKernel | None = None
 
 
 class KernelReattached(EventBase, frozen=True, kw_only=True, tag="kernel.reattached"):
-    """A resumed run connected to the kernel that it had before, variables included.
+    """The run connected again to the kernel that it had before, variables included.
 
-    `gap`: seconds up to now in which no process listened. Output printed in that time is lost.
+    - `gap`: seconds up to now in which no process listened. Output printed in that time is lost.
+    - `buffered`: a gateway may have kept that output, and sends what it has kept from now on.
     """
 
     generation: int
     gap: float
+    buffered: bool = False
+
+
+class KernelDisconnected(EventBase, frozen=True, kw_only=True, tag="kernel.disconnected"):
+    """The connection to a remote kernel was lost. The kernel lives on; nbrun connects again."""
+
+    generation: int
+    why: str
+
+
+class GatewayFailed(EventBase, frozen=True, kw_only=True, tag="gateway.failed"):
+    """The gateway did not do what nbrun asked it for, or dropped output of the kernel.
+
+    `action`: what nbrun wanted, in words, such as "interrupt the kernel".
+    """
+
+    generation: int
+    action: str
+    why: str
 
 
 class KernelIdle(EventBase, frozen=True, kw_only=True, tag="kernel.idle"):

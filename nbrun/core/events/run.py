@@ -19,6 +19,8 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     - `index`: hash of the last line of the operator's index of runs, before this run was entered;
       empty if it could not be read.
     - `settings`: the `nbrun.toml` files that applied, the nearest last.
+    - `gateway`: URL of the gateway that runs the kernels, without credentials; empty if they run
+      on this machine.
     """
 
     run: str
@@ -44,6 +46,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     role: RoleTaken | None = None
     index: str = ""
     settings: tuple[SettingsFile, ...] = ()
+    gateway: str = ""
 
 
 class RunInterrupted(EventBase, frozen=True, kw_only=True, tag="run.interrupted"):

@@ -104,6 +104,8 @@ _HEADINGS: dict[type[ev.Event], str] = {
     ev.KernelDied: "**The kernel died**",
     ev.KernelRestarted: "**The kernel was restarted** (number {event.generation})",
     ev.KernelReattached: "**The kernel was found again**",
+    ev.KernelDisconnected: "**The connection to the kernel was lost**",
+    ev.GatewayFailed: "**The gateway did not {event.action}**",
     ev.ProcessesLeft: "**Left running**, seen",
     ev.BackgroundEnded: "**Ended early**, seen",
     ev.AttemptIndeterminate: "**Nobody saw the end** of {step}, attempt {event.attempt}, found",

@@ -94,6 +94,8 @@ _IN_TABLE = (
     ev.Deviated,
     ev.NoteAdded,
     ev.KernelDied,
+    ev.KernelDisconnected,
+    ev.GatewayFailed,
     ev.KernelSuspended,
     ev.KernelContinued,
     ev.KernelUnresponsive,

@@ -145,6 +145,12 @@ def _kernel(state: RunState, event: Event) -> EventSummary | None:
             return EventSummary("kernel", what, why=event.why, hints=hints)
         case ev.KernelReattached():
             return EventSummary("kernel", phrases.reattachment(event))
+        case ev.KernelDisconnected():
+            what = "the connection to the kernel is lost; nbrun connects again"
+            return EventSummary("kernel", what, why=event.why, severity="warning")
+        case ev.GatewayFailed():
+            what = f"the gateway did not {event.action}"
+            return EventSummary("kernel", what, why=event.why, severity="warning")
         case ev.KernelIdle() if event.told:
             return EventSummary("kernel", f"the kernel says: {event.told}", severity="info")
         case ev.KernelInterrupted():

@@ -358,7 +358,15 @@ def interruption(event: ev.RunInterrupted) -> str:
 
 
 def reattachment(event: ev.KernelReattached) -> str:
-    """Return what is left, and what is lost, of a kernel that survived an interruption."""
+    """Return what is left, and what is lost, of a kernel that survived an interruption.
+
+    The output notebook contains this text: it must not change.
+    """
+    if event.buffered:
+        return (
+            f"the kernel can be reached again, after {duration(event.gap)}, with its variables; "
+            "some of what it printed in that time may be lost"
+        )
     return (
         "the kernel is still there, with its variables; what it printed in the last "
         f"{duration(event.gap)} is lost"
