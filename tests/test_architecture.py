@@ -25,6 +25,7 @@ LAYERS: tuple[set[str], ...] = (
     {"audit", "config", "engine"},
     {"views"},
     {"supervisor"},
+    {"integrations"},
     {"cli"},
     {"entry"},
     {"__main__"},
@@ -184,11 +185,20 @@ def test_engine_prints_nothing(module: str) -> None:
             }
             | {"runbook.python_syntax"},
         ),
-        (("papermill",), {"runbook.parameters.injection"}),
+        (
+            ("papermill",),
+            {"runbook.parameters.injection"}
+            | {
+                f"integrations.papermill_engine.{part}"
+                for part in ("engine", "execution", "request", "cell_map", "managed_cells")
+            }
+            | {"integrations.papermill_engine.output_log"},
+        ),
         (
             ("nbformat",),
             {"runbook.loader", "runbook.validation", "kernel.process"}
-            | {"runbook.parameters.injection"},
+            | {"runbook.parameters.injection"}
+            | {f"integrations.papermill_engine.{part}" for part in ("request", "managed_cells")},
         ),
         (("jsonlines",), {"journal.writer"}),
         (

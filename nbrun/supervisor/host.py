@@ -45,9 +45,10 @@ class RunHost:
     kernel: LocalKernel
     role: RunRole | None
 
-    def run(self, begin: Callable[[], RunState]) -> ExitCode:
+    def run(self, begin: Callable[[], RunState], *, bound: bool = False) -> ExitCode:
         """Run the engine with `begin` on a thread, and serve consoles on this one until the end.
 
+        `bound`: cancel the run when the other end of stdin, which is a pipe, is closed.
         An error that ends the engine early is sent to the consoles, and then logged.
         """
         failure: list[BaseException] = []
@@ -66,6 +67,8 @@ class RunHost:
         # the handlers come first. The reply goes out on stdout: detaching from it comes second.
         # Whatever the engine's thread prints must reach the log: the thread comes last.
         _install_signal_handlers(self.engine.inbox)
+        if bound:
+            _cancel_at_end_of(os.dup(0), self.engine.inbox)
         thread = threading.Thread(target=run_engine, name="nbrun-engine")
         _send_reply(Accepted(directory=self.directory.path))
         _redirect_to_log(self.directory.log, self.redaction)
@@ -177,6 +180,19 @@ def _install_signal_handlers(inbox: Inbox) -> None:
         signal.signal(number, cancel)
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, lambda *_: None)
+
+
+def _cancel_at_end_of(pipe: int, inbox: Inbox) -> None:
+    """Cancel the run when `pipe` ends: the process that started the run holds the other end."""
+    operator = provenance.operator(os.getppid())
+
+    def wait() -> None:
+        while os.read(pipe, 1024):
+            pass
+        cancel = decisions.Cancel(reason="the process that started the run is gone")
+        inbox.put(SubmittedDecision(cancel, operator))
+
+    threading.Thread(target=wait, name="nbrun-starter", daemon=True).start()
 
 
 def _send_reply(reply: Accepted) -> None:

@@ -68,7 +68,7 @@ def _start(request: StartRequest) -> int:
         )
         # They hold the parsed notebook, which is several times the size of the run's plan.
         del plan, checked
-        return run_host.run(lambda: run_host.engine.run(run.started))
+        return run_host.run(lambda: run_host.engine.run(run.started), bound=request.bound)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the shutdown must not be interrupted
         launcher.close()

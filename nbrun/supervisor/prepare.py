@@ -37,6 +37,7 @@ class CheckedRequest:
     Attributes:
         sign_key: the fingerprint of the key that signs the record; empty without one.
         run: the id that the run will have.
+        step_timeout: as in the request.
     """
 
     notebook: Notebook
@@ -48,6 +49,7 @@ class CheckedRequest:
     config: Config
     run: str
     role: RunRole | None
+    step_timeout: float | None = None
 
     def redaction(self) -> Redaction:
         """Return the redaction of the run's secrets and of what the team's patterns match."""
@@ -116,6 +118,7 @@ def check(request: StartRequest, kernel: KernelPlan) -> CheckedRequest:
         config=kernel.config,
         run=kernel.run,
         role=kernel.role,
+        step_timeout=request.step_timeout,
     )
 
 
@@ -149,7 +152,8 @@ def plan(checked: CheckedRequest) -> Runbook:
     parameters = checked.parameters
     language = parameters.declarations.language
     node = injection.inject(checked.notebook.node, parameters.values, language)
-    context = parameters.contract_context(checked.config.defaults)
+    limit = {} if checked.step_timeout is None else {"timeout": checked.step_timeout}
+    context = parameters.contract_context({**checked.config.defaults, **limit})
     return loader.plan(replace(checked.notebook, node=node), context)
 
 

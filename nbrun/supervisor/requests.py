@@ -22,12 +22,17 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
     Attributes:
         attended: an operator will decide at stops.
         given: parameter values as given, secrets in clear text.
+        step_timeout: seconds that a step may take if the runbook does not say otherwise; None for
+            what the settings say.
+        bound: cancel the run when the process that sends this request is gone.
     """
 
     runbook: Path
     attended: bool
     options: RunOptions = RunOptions()
     given: dict[str, RawValue] = {}
+    step_timeout: float | None = None
+    bound: bool = False
 
 
 class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume"):
@@ -67,6 +72,11 @@ class Declined(_SupervisorReply, frozen=True, kw_only=True, tag="declined"):
 
 
 SupervisorReply = Accepted | Declined
+
+
+def is_bound(request: SupervisorRequest) -> bool:
+    """Return True if the run ends with the sender, which keeps the pipe open for as long."""
+    return isinstance(request, StartRequest) and request.bound
 
 
 def _path_to_text(value: Any) -> str:

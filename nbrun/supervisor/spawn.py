@@ -45,7 +45,20 @@ class SupervisorProcess:
         assert self.process.stdin is not None  # noqa: S101  piped below
         with suppress(BrokenPipeError):  # it has exited: `wait_until_started` reads its stderr
             self.process.stdin.write(requests.encode(request))
-            self.process.stdin.close()
+            self.process.stdin.flush()
+            if not requests.is_bound(request):
+                self.process.stdin.close()
+
+    @property
+    def has_started(self) -> bool:
+        """True once `wait_until_started` has returned."""
+        return self._started is not None
+
+    def release(self) -> None:
+        """Close the pipe. A supervisor without a run exits, and a bound run is cancelled."""
+        if self.process.stdin is not None:
+            with suppress(OSError):
+                self.process.stdin.close()
 
     def wait_until_started(self) -> "RunDirectory":
         """Wait for the reply, and return the directory of the run that has begun.

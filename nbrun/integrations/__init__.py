@@ -1,0 +1,1 @@
+"""nbrun within other tools, and other tools within nbrun."""

@@ -1,0 +1,1 @@
+"""papermill's engine `nbrun`: papermill's output notebook, and nbrun's record beside it."""

@@ -1,0 +1,58 @@
+"""Which cell of papermill's notebook is which cell of the runbook."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from papermill.execute import ERROR_MARKER_TAG
+
+from nbrun.errors import RunbookError
+
+INJECTED = "injected-parameters"
+
+
+@dataclass(frozen=True)
+class CellMap:
+    """Where the cells of a runbook are in papermill's notebook.
+
+    `indexes`: by cell id. `injected`: of the cell that assigns the parameters, None without one.
+    """
+
+    indexes: dict[str, int]
+    injected: int | None
+
+    def index_after(self, cells: Sequence[str]) -> int:
+        """Return the index behind the last of `cells`, which are ids."""
+        return 1 + max((self.indexes[id_] for id_ in cells), default=-1)
+
+    def with_room_at(self, index: int) -> "CellMap":
+        """Return the map after a cell was inserted at `index`."""
+        return CellMap({id_: at + (at >= index) for id_, at in self.indexes.items()}, index)
+
+
+def match_cells(path: Path, managed: Sequence[Any], own: Sequence[Any]) -> CellMap:
+    """Return where `own`, the cells of the file `path`, are among papermill's `managed` cells.
+
+    Raises:
+        RunbookError: the two are not the same cells.
+    """
+    theirs = [index for index, cell in enumerate(managed) if not _is_added(cell)]
+    ours = [cell for cell in own if not _is_added(cell)]
+    if [managed[index]["source"] for index in theirs] != [cell["source"] for cell in ours]:
+        raise RunbookError(
+            f"{path}: its cells are not those that papermill has read: it was changed meanwhile"
+        )
+    injected = [index for index, cell in enumerate(managed) if INJECTED in _tags(cell)]
+    indexes = {cell["id"]: index for cell, index in zip(ours, theirs, strict=True)}
+    return CellMap(indexes, injected[0] if injected else None)
+
+
+def _is_added(cell: Any) -> bool:
+    """Return True for cells that papermill adds, in this execution or an earlier one."""
+    return bool({INJECTED, ERROR_MARKER_TAG} & {*_tags(cell)})
+
+
+def _tags(cell: Any) -> list[str]:
+    tags: list[str] = cell["metadata"].get("tags", [])
+    return tags
