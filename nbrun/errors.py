@@ -70,6 +70,10 @@ class SignatureError(NbrunError):
     """A signature can't be made, or is not valid."""
 
 
+class RepositoryError(NbrunError):
+    """A git repository does not have what was asked for, or can't be asked."""
+
+
 class ForwardingError(NbrunError):
     """Lines of the record can't be sent to a sink."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from nbrun.config import Config, files, load, load_for, runs_dir, trust
 from nbrun.errors import NbrunError, UsageError
+from nbrun.runbook.trust.rules import CommittedRule, SignedRule
 from nbrun.system import state_folder
 
 
@@ -346,3 +347,33 @@ def test_invalid_file_does_not_matter_with_option(
     assert runs_dir(tmp_path / "runs", {}) == tmp_path / "runs"
     with pytest.raises(UsageError):
         runs_dir(None, {})
+
+
+# ── which runbooks may run ───────────────────────────────────────────────────────────────────────
+
+
+def test_rules_about_runbooks_add_up(tmp_path: Path) -> None:
+    far = configure(tmp_path, "[runbooks]\nrequire_signed = 'keys'\nrequire_commit_on = 'main'")
+    near = configure(tmp_path / "sub", "[runbooks]\nrequire_signed = '/keys'")
+    empty = configure(tmp_path / "sub/empty", "[runbooks]")
+    assert load(empty.parent).runbook_rules == (
+        SignedRule(tmp_path / "keys", far),
+        CommittedRule("main", far),
+        SignedRule(Path("/keys"), near),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("require_signed = true", "require_signed must be the path of a file of allowed signers"),
+        ("require_commit_on = 'a..b'", "require_commit_on must be the name of a branch"),
+        ("require_commit_on = ['main']", "require_commit_on must be the name of a branch"),
+        ("signed = 'keys'", "unknown key 'runbooks.signed' (known: require_commit_on, "),
+    ],
+)
+def test_wrong_rule_about_runbooks_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    path = configure(tmp_path, f"[runbooks]\n{text}")
+    with pytest.raises(UsageError, match=re.escape(told)) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith(f"{path}: ")

@@ -33,7 +33,7 @@ def fingerprint(key: Path) -> str:
     return _fingerprint_in(_ssh_keygen("-l", "-f", str(key)), f"{key}: no key that can be read")
 
 
-def sign(key: Path, message: bytes) -> str:
+def sign(key: Path, message: bytes, namespace: str = NAMESPACE) -> str:
     """Sign `message`, and return the armored signature. There is no prompt for a passphrase.
 
     `key` is a private key file, or the public key file of a key in an agent.
@@ -41,10 +41,10 @@ def sign(key: Path, message: bytes) -> str:
     Raises:
         SignatureError: the key can't sign; the message quotes ssh-keygen.
     """
-    return _ssh_keygen("-Y", "sign", "-n", NAMESPACE, "-f", str(key), message=message)
+    return _ssh_keygen("-Y", "sign", "-n", namespace, "-f", str(key), message=message)
 
 
-def signed_by(signature: str, message: bytes) -> str:
+def signed_by(signature: str, message: bytes, namespace: str = NAMESPACE) -> str:
     """Return the fingerprint of the key that signed `message`. Any key is accepted.
 
     Raises:
@@ -52,12 +52,14 @@ def signed_by(signature: str, message: bytes) -> str:
     """
     with _temporary_file(signature) as name:
         printed = _ssh_keygen(
-            "-Y", "check-novalidate", "-n", NAMESPACE, "-s", name, message=message
+            "-Y", "check-novalidate", "-n", namespace, "-s", name, message=message
         )
     return _fingerprint_in(printed, "ssh-keygen names no key")
 
 
-def principal(signature: str, message: bytes, allowed: Path, at: datetime) -> str:
+def principal(
+    signature: str, message: bytes, allowed: Path, at: datetime, namespace: str = NAMESPACE
+) -> str:
     """Return the principal in the file of allowed signers who signed `message`.
 
     `at`: when it was signed, for keys that are valid for some time only.
@@ -70,7 +72,7 @@ def principal(signature: str, message: bytes, allowed: Path, at: datetime) -> st
     with _temporary_file(signature) as name:
         known = ("-f", str(allowed), "-s", name, when)
         for who in _ssh_keygen("-Y", "find-principals", *known).splitlines():
-            verify = ("-Y", "verify", "-n", NAMESPACE, "-I", who, *known)
+            verify = ("-Y", "verify", "-n", namespace, "-I", who, *known)
             try:
                 _ssh_keygen(*verify, message=message)
             except SignatureError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbrun.core.model import DeviationKind, SettingsFile
 from nbrun.errors import UsageError
+from nbrun.runbook.trust.rules import RunbookRule
 
 if TYPE_CHECKING:
     from nbrun.kernel.roles.roles import Role
@@ -27,6 +28,7 @@ class Config:
         max_output: bytes; 0 for no limit, None if no file sets it.
         redact_patterns: regular expressions of text to keep out of every record.
         defaults: contract settings of all steps (see `runbook.contract`).
+        runbook_rules: which runbooks may run; every one of them holds.
         strict, allow, need_reason, need_approval, approvers: as in `core.model.Policy`.
         role_users: the accounts that any role of any file acts as. They may not approve, and so
             roles of files that are not trusted, or are overridden, count as well.
@@ -42,6 +44,7 @@ class Config:
     max_output: int | None = None
     redact_patterns: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    runbook_rules: tuple[RunbookRule, ...] = ()
     strict: bool = False
     allow: tuple[DeviationKind, ...] | None = None
     need_reason: tuple[DeviationKind, ...] = ()
@@ -98,8 +101,9 @@ def merge(files: Sequence[FoundFile]) -> Config:
 
     The nearest file that sets a key counts, except:
 
-    - A policy and the patterns of `redact` only become stricter: lists of what needs a reason or an
-      approval and patterns add up, `allow` is what every file allows, `strict` is set by any.
+    - A policy, the rules about runbooks and the patterns of `redact` only become stricter: rules,
+      patterns and lists of what needs a reason or an approval add up, `allow` is what every file
+      allows, `strict` is set by any.
     - No nearer file changes what the system's file sets of `_LOCKED`, or its roles.
     - A file that is not trusted sets nothing of NEEDS_TRUST.
     """
@@ -150,7 +154,7 @@ def _add(merged: dict[str, Any], name: str, value: Any) -> None:
             merged["roles"] = merged["roles"] | {role: value}
         case ("defaults", *_):
             merged[name] = before | value
-        case ("redact_patterns" | "need_reason" | "need_approval", *_):
+        case ("redact_patterns" | "runbook_rules" | "need_reason" | "need_approval", *_):
             merged[name] = tuple(dict.fromkeys((*(before or ()), *value)))
         case ("allow", *_):
             merged[name] = value if before is None else tuple(k for k in before if k in value)

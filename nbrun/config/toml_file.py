@@ -11,6 +11,8 @@ from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
 from nbrun.runbook import contract
+from nbrun.runbook.trust.repository import is_branch_name
+from nbrun.runbook.trust.rules import CommittedRule, RunbookRule, SignedRule
 
 if TYPE_CHECKING:
     from nbrun.kernel.roles.roles import Role
@@ -155,6 +157,25 @@ def _deviation_kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, .
     return tuple(value)
 
 
+def _runbooks(path: Path, value: Any) -> dict[str, Any]:
+    """Return the rules that say which runbooks may run."""
+    table = _table(path, "runbooks", value, dict.fromkeys(("require_signed", "require_commit_on")))
+    rules: list[RunbookRule] = []
+    if "require_signed" in table:
+        key = "[runbooks] require_signed"
+        signers = _path(path, key, table["require_signed"], "file of allowed signers")
+        rules.append(SignedRule(signers, path))
+    if "require_commit_on" in table:
+        branch = table["require_commit_on"]
+        if not isinstance(branch, str) or not is_branch_name(branch):
+            raise UsageError(
+                f"{path}: [runbooks] require_commit_on must be the name of a branch, such as "
+                f"'main' or 'origin/main', not {branch!r}"
+            )
+        rules.append(CommittedRule(branch, path))
+    return {"runbook_rules": tuple(rules)}
+
+
 def _roles(path: Path, value: Any) -> dict[str, Any]:
     named = _table(path, "roles", value, value if isinstance(value, dict) else {})
     return {"roles": {name: _role(path, name, settings) for name, settings in named.items()}}
@@ -178,6 +199,7 @@ _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
     "policy": _policy,
     "redact": _redact,
     "roles": _roles,
+    "runbooks": _runbooks,
     "runs_dir": _runs_dir,
     "sign_key": _sign_key,
 }

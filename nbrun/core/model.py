@@ -34,6 +34,22 @@ class SettingsFile(EventPart, frozen=True, kw_only=True):
     sha256: str
 
 
+class RunbookProof(EventPart, frozen=True, kw_only=True):
+    """Why a runbook satisfied a rule of `[runbooks]` in the file `settings`.
+
+    - `require_signed`: `against` is the file of allowed signers; `signer` is the name there, and
+      `key` the fingerprint, of who signed the runbook.
+    - `require_commit_on`: `against` is the branch, `commit` a commit on it that has the runbook.
+    """
+
+    rule: Literal["require_signed", "require_commit_on"]
+    settings: str
+    against: str
+    signer: str = ""
+    key: str = ""
+    commit: str = ""
+
+
 class Operator(EventPart, frozen=True, kw_only=True, omit_defaults=True):
     """A person who decides, as the operating system reports the person's process.
 

@@ -68,25 +68,39 @@ class ParsedNotebook:
         return found
 
 
-def read(path: Path) -> Notebook:
+def read(path: Path, data: bytes | None = None) -> Notebook:
     """Read and validate the notebook at `path`. The same bytes give the same cell ids every time.
+
+    `data`: the file's bytes, if they have been read.
 
     Raises:
         RunbookError: the notebook can't be a runbook. The message is one line with the file, the
             cell (from 1) and the remedy.
     """
-    return validate(parse(path))
+    return validate(parse(path, data))
 
 
-def parse(path: Path) -> ParsedNotebook:
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of the runbook at `path`.
+
+    Raises:
+        RunbookError: the file can't be read, or its name can't be recorded.
+    """
+    path = path.absolute()
+    _refuse_unrecordable_name(path)
+    return notebook.read_bytes(path)
+
+
+def parse(path: Path, data: bytes | None = None) -> ParsedNotebook:
     """Read the notebook at `path`, without nbformat, which is slow to import.
+
+    `data`: the file's bytes, if they have been read.
 
     Raises:
         RunbookError: as `read` does.
     """
     path = path.absolute()
-    _refuse_unrecordable_name(path)
-    data = notebook.read_bytes(path)
+    data = read_bytes(path) if data is None else data
     document = notebook.parse(path, data)
     document, upgraded = _upgraded(path, document)
     notebook.check_metadata(path, document)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun import config
+from nbrun.audit import runbook_trust
 from nbrun.config import Config
+from nbrun.core.model import RunbookProof
 from nbrun.errors import UsageError
 from nbrun.journal import run_directory
 from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_for
@@ -27,6 +29,7 @@ class KernelPlan:
     Attributes:
         language: the kernelspec's.
         attended: the kernel may ask for input.
+        proofs: how the runbook satisfied the rules of nbrun.toml.
         run: the id that the run will have.
         role: the role that the kernel acts as, already taken.
     """
@@ -37,6 +40,7 @@ class KernelPlan:
     cwd: Path
     attended: bool
     config: Config
+    proofs: tuple[RunbookProof, ...]
     run: str
     role: RunRole | None
 
@@ -57,10 +61,14 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
         UsageError: that part of the request is wrong.
     """
     options = request.options
-    parsed = loader.parse(request.runbook)
+    path = request.runbook.absolute()
+    data = loader.read_bytes(path)
+    settings = config.load_for(path)
+    # First of all, and on the bytes that will run: a runbook that is not allowed starts nothing.
+    proofs = runbook_trust.prove(path, data, settings.runbook_rules)
+    parsed = loader.parse(path, data)
     name = options.kernel or notebook.kernel_name(parsed.metadata)
     spec = find_kernelspec(name)
-    settings = config.load_for(parsed.path)
     settings.check_trust()
     if options.group:
         group_access.gid_of(options.group)
@@ -72,6 +80,7 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
         cwd=cwd,
         attended=request.attended,
         config=settings,
+        proofs=proofs,
         run=run,
         role=take_role(settings.role(options.role), str(name), cwd, run) if options.role else None,
     )

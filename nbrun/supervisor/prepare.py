@@ -23,6 +23,7 @@ from nbrun.runbook.parameters import injection, sources
 from nbrun.runbook.parameters.declarations import declarations_of, surplus_cells
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters, resolve
+from nbrun.runbook.trust import repository
 from nbrun.supervisor.kernel_plan import KernelPlan
 from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
@@ -36,6 +37,7 @@ class CheckedRequest:
 
     Attributes:
         sign_key: the fingerprint of the key that signs the record; empty without one.
+        proofs: how the runbook satisfied the rules of nbrun.toml.
         run: the id that the run will have.
         step_timeout: as in the request.
     """
@@ -47,6 +49,7 @@ class CheckedRequest:
     policy: model.Policy
     sign_key: str
     config: Config
+    proofs: tuple[model.RunbookProof, ...]
     run: str
     role: RunRole | None
     step_timeout: float | None = None
@@ -116,6 +119,7 @@ def check(request: StartRequest, kernel: KernelPlan) -> CheckedRequest:
         policy=policy,
         sign_key=_fingerprint(policy),
         config=kernel.config,
+        proofs=kernel.proofs,
         run=kernel.run,
         role=kernel.role,
         step_timeout=request.step_timeout,
@@ -260,7 +264,7 @@ def _run_started(
         run=directory.id,
         runbook=str(runbook.path),
         runbook_sha256=runbook.sha256,
-        git_commit=provenance.git_commit(runbook.path.parent),
+        git_commit=repository.checked_out_commit(runbook.path.parent),
         metadata=runbook.metadata,
         steps=runbook.steps,
         epilogue=runbook.epilogue,
@@ -282,6 +286,7 @@ def _run_started(
         role=checked.role.taken.recorded() if checked.role else None,
         index=_index_head(directory),
         settings=checked.config.files,
+        proofs=checked.proofs,
     )
 
 

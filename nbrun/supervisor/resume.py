@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from nbrun import config
+from nbrun.audit import runbook_trust
 from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import guards
@@ -32,6 +33,7 @@ from nbrun.runbook.parameters import injection
 from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters
+from nbrun.runbook.trust import repository
 from nbrun.supervisor import kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.system import process_origin, provenance
@@ -279,22 +281,30 @@ def _has_changed(state: RunState) -> bool:
 
 
 def runbook_replacement(state: RunState) -> ev.RunbookReplaced:
-    """Return the event that takes the steps that did not run yet from the current runbook file."""
-    book = _load_current_runbook(state)
+    """Return the event that takes the steps that did not run yet from the current runbook file.
+
+    Raises:
+        UsageError: the file is not a readable runbook, or not one that nbrun.toml allows.
+    """
+    path = Path(state.plan.runbook)
+    data = loader.read_bytes(path)
+    proofs = runbook_trust.prove(path, data, _load_config(state).runbook_rules)
+    book = _load_current_runbook(state, data)
     steps = merge_steps(state, book.steps)
     return ev.RunbookReplaced(
         operator=provenance.operator(os.getppid()),
         runbook_sha256=book.sha256,
-        git_commit=provenance.git_commit(book.path.parent),
+        git_commit=repository.checked_out_commit(book.path.parent),
         steps=steps,
         epilogue=book.epilogue,
         diff=_diff(state.ordered_steps(), steps),
+        proofs=proofs,
     )
 
 
-def _load_current_runbook(state: RunState) -> Runbook:
+def _load_current_runbook(state: RunState, data: bytes | None = None) -> Runbook:
     plan = state.plan
-    read = loader.read(Path(plan.runbook))
+    read = loader.read(Path(plan.runbook), data)
     kernel = state.kernel_info
     own_language = kernel.language if kernel else notebook.language(read.metadata)
     declarations = declarations_of(read.node, language_name(plan.kernelspec, own_language))

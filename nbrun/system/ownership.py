@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -26,6 +27,26 @@ def owner_fault(path: Path, uid: int | None = None) -> str:
     if found.st_mode & _WRITABLE_BY_OTHERS:
         mode = stat.S_IMODE(found.st_mode)
         return f"others can write {path} (mode {mode:04o}): chmod go-w {path}"
+    return ""
+
+
+def replacement_fault(path: Path, uids: Collection[int]) -> str:
+    """Return why accounts other than `uids` and root can change what `path` names, or "".
+
+    `path` has no symbolic links. They can if one of its folders is another's, or is writable by
+    others: then they can put another file there. The sticky bit keeps them from that (inode(7)).
+    """
+    for each in reversed((path, *path.parents)):
+        try:
+            found = each.lstat()
+        except OSError as error:
+            return f"{each} can't be examined: {error.strerror}"
+        if found.st_uid not in uids and found.st_uid != 0:
+            return f"{each} belongs to {_account(found.st_uid)}"
+        is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_mode & _WRITABLE_BY_OTHERS and not is_sticky:
+            mode = stat.S_IMODE(found.st_mode)
+            return f"others can write {each} (mode {mode:04o}): chmod go-w {each}"
     return ""
 
 

@@ -1,10 +1,9 @@
-"""The origin of a run: its operator, the git commit, the boot of the machine, and versions."""
+"""The origin of a run: its operator, the boot of the machine, and versions."""
 
 import grp
 import os
 import platform
 import pwd
-import shutil
 import subprocess
 from contextlib import suppress
 from importlib.metadata import version
@@ -66,24 +65,6 @@ def groups(uid: int) -> frozenset[str]:
         with suppress(KeyError):  # a group without a name
             names.add(grp.getgrgid(gid).gr_name)
     return frozenset(names)
-
-
-def git_commit(folder: Path) -> str | None:
-    """Return the commit that is checked out at `folder`; None outside a git repository."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    try:
-        done = subprocess.run(  # noqa: S603  fixed words; the folder is the one run in
-            [git, "-C", str(folder), "rev-parse", "--verify", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
 
 
 def boot_id() -> str:

@@ -3,7 +3,15 @@
 from typing import Any
 
 from nbrun.core.events.base import EventBase, RunOutcome, StopReason
-from nbrun.core.model import Narration, Operator, Policy, RoleTaken, SettingsFile, Step
+from nbrun.core.model import (
+    Narration,
+    Operator,
+    Policy,
+    RoleTaken,
+    RunbookProof,
+    SettingsFile,
+    Step,
+)
 
 
 class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
@@ -21,6 +29,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     - `settings`: the `nbrun.toml` files that applied, the nearest last.
     - `gateway`: URL of the gateway that runs the kernels, without credentials; empty if they run
       on this machine.
+    - `proofs`: how the runbook satisfied the rules of `[runbooks]`; empty if there are none.
     """
 
     run: str
@@ -47,6 +56,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     index: str = ""
     settings: tuple[SettingsFile, ...] = ()
     gateway: str = ""
+    proofs: tuple[RunbookProof, ...] = ()
 
 
 class RunInterrupted(EventBase, frozen=True, kw_only=True, tag="run.interrupted"):
@@ -83,7 +93,7 @@ class RunbookReplaced(EventBase, frozen=True, kw_only=True, tag="runbook.replace
     """The run follows these steps from here on.
 
     Steps that were run stay as recorded; the others come from the runbook as it is now. `diff` is a
-    unified diff.
+    unified diff. `proofs`: how the runbook satisfied the rules of `[runbooks]`.
     """
 
     operator: Operator
@@ -92,6 +102,7 @@ class RunbookReplaced(EventBase, frozen=True, kw_only=True, tag="runbook.replace
     steps: tuple[Step, ...]
     epilogue: tuple[Narration, ...] = ()
     diff: str
+    proofs: tuple[RunbookProof, ...] = ()
 
 
 class Stopped(EventBase, frozen=True, kw_only=True, tag="stopped"):

@@ -14,7 +14,7 @@ from nbrun.core.model import Identity, RoleTaken
 _OWN_WORDS = ("tags", "kind", "kinds", "outcome", "cause", "decision", "finding", "impact", "state")
 _IDS = ("run", "step", "id", "git_commit", "boot_id", "sign_key", "binding")
 _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
-_PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings")
+_PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings", "proofs")
 _KERNELS = ("kernelspec", "language", "language_info", "implementation", "versions")
 _PEOPLE_AND_POLICY = ("operator", "group", "approve", "typed", "policy", "secrets", "counts")
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from nbrun.core import events as ev
 from nbrun.core.model import SettingsFile
 from nbrun.core.state import RunState
-from nbrun.views.text import identities, phrases
+from nbrun.views.text import identities, phrases, proofs
 from nbrun.views.text.sanitize import plain
 
 
@@ -42,7 +42,7 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
         ("kernel", event.kernelspec),
         ("folder", event.cwd),
     ]
-    rows += settings_rows(event.settings)
+    rows += settings_rows(event.settings) + proofs.rows(event.proofs)
     rows += identities.rows(event.role)
     rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]
     rows += [("reason", event.reason)] * bool(event.reason)

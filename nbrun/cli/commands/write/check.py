@@ -6,9 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nbrun import config
+from nbrun.audit import runbook_trust
 from nbrun.cli.commands.console_output import print_json
 from nbrun.errors import ExitCode
 from nbrun.runbook import lint
+from nbrun.runbook.lint import Finding
 from nbrun.views.text.sanitize import plain
 
 
@@ -18,13 +20,7 @@ def check(runbooks: Sequence[Path], *, json: bool, unattended: bool, strict: boo
     Raises:
         UsageError: an nbrun.toml can't be read, or a setting in it is wrong.
     """
-    found = [
-        finding
-        for path in runbooks
-        for finding in lint.findings(
-            path, config.load_for(path.absolute()).defaults, unattended=unattended
-        )
-    ]
+    found = [each for path in runbooks for each in _findings(path, unattended=unattended)]
     for finding in found:
         if json:
             print_json(asdict(finding))
@@ -32,3 +28,11 @@ def check(runbooks: Sequence[Path], *, json: bool, unattended: bool, strict: boo
             sys.stdout.write(plain(str(finding)) + "\n")
     failed = any(strict or finding.level == "error" for finding in found)
     return ExitCode.USAGE if failed else ExitCode.COMPLETED
+
+
+def _findings(path: Path, *, unattended: bool) -> list[Finding]:
+    settings = config.load_for(path.absolute())
+    found = lint.findings(path, settings.defaults, unattended=unattended)
+    if settings.runbook_rules:
+        found += runbook_trust.findings(path, settings.runbook_rules)
+    return found

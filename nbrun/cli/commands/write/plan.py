@@ -15,7 +15,7 @@ from nbrun.supervisor import kernel_plan, prepare
 from nbrun.supervisor.prepare import CheckedRequest
 from nbrun.supervisor.requests import StartRequest
 from nbrun.views.terminal import plan as view
-from nbrun.views.text import identities
+from nbrun.views.text import identities, proofs
 from nbrun.views.text.header_footer import settings_rows
 
 
@@ -38,9 +38,11 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     if json:
         data = view.as_data(runbook, values, checked.policy, rows, role)
         data["settings"] = msgspec.to_builtins(checked.config.files)
+        data["proofs"] = msgspec.to_builtins(checked.proofs)
         print_json(data | {"sources": unread}, indent=1)
     else:
-        rows += settings_rows(checked.config.files) + identities.rows(role)
+        rows += settings_rows(checked.config.files) + proofs.rows(checked.proofs)
+        rows += identities.rows(role)
         rows += [("parameter", f"{name}: {source}") for name, source in unread.items()]
         values = {name: value for name, value in values.items() if name not in unread}
         open_console().print(view.renderable(runbook, values, checked.policy, rows))
