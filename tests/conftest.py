@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.other_users import other_users  # noqa: F401  a fixture
+from tests.support.shared_desk import shared_desk  # noqa: F401  a fixture
 from tests.support.sts_server import moto, sts  # noqa: F401  fixtures
 from tests.support.terminal import Desk
 

@@ -278,6 +278,9 @@ def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
         ),
         ("[policy]\napprovers = ['dba']", "policy.approvers must be the name of a group"),
         ("[policy]\napprovers = ''", "policy.approvers must be the name of a group"),
+        ("[policy]\napprovers = {min = 0}", "policy.approvers must be the name of a group"),
+        ("[policy]\napprovers = {within = '1s'}", "policy.approvers must be the name of a group"),
+        ("[policy]\napprovers = {grup = 'dba'}", "policy.approvers must be the name of a group"),
         ("[journal]\nto = 'x'", "unknown key 'journal.to' (known: forward, max_output)"),
         ("[journal]\nmax_output = 'much'", "[journal] max_output much: not a size"),
         ("[journal]\nmax_output = -1", "[journal] max_output must be a size such as"),
@@ -300,6 +303,20 @@ def test_invalid_file_refused_with_its_path(tmp_path: Path, text: str, why: str)
         load(tmp_path)
     assert str(raised.value).startswith(str(tmp_path / "nbrun.toml"))
     assert why in str(raised.value)
+
+
+def test_stricter_number_and_time_of_approvals_count(tmp_path: Path) -> None:
+    team, near = tmp_path, tmp_path / "near"
+    near.mkdir()
+    (team / "nbrun.toml").write_text(
+        "[policy]\napprovers = {group = 'dba', min = 2, within = '2h'}"
+    )
+    (near / "nbrun.toml").write_text("[policy]\napprovers = {within = 60, min = 1}")
+    found = load(near)
+    assert (found.approvers, found.approvals, found.approve_within) == ("dba", 2, 60.0)
+    (near / "nbrun.toml").write_text("[policy]\napprovers = {min = 3}")
+    found = load(near)
+    assert (found.approvers, found.approvals, found.approve_within) == ("dba", 3, 7200.0)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ class Config:
         redact_patterns: regular expressions of text to keep out of every record.
         defaults: contract settings of all steps (see `runbook.contract`).
         runbook_rules: which runbooks may run; every one of them holds.
-        strict, allow, need_reason, need_approval, approvers: as in `core.model.Policy`.
+        strict, allow, need_reason, need_approval, approvers, approvals, approve_within: as in
+            `core.model.Policy`.
         role_users: the accounts that any role of any file acts as. They may not approve, and so
             roles of files that are not trusted, or are overridden, count as well.
         files: the files that apply, the nearest last.
@@ -50,6 +51,8 @@ class Config:
     need_reason: tuple[DeviationKind, ...] = ()
     need_approval: tuple[DeviationKind, ...] = ()
     approvers: str = ""
+    approvals: int = 1
+    approve_within: float | None = None
     roles: "Mapping[str, Role]" = field(default_factory=dict)
     role_users: frozenset[str] = frozenset()
     files: tuple[SettingsFile, ...] = ()
@@ -103,7 +106,8 @@ def merge(files: Sequence[FoundFile]) -> Config:
 
     - A policy, the rules about runbooks and the patterns of `redact` only become stricter: rules,
       patterns and lists of what needs a reason or an approval add up, `allow` is what every file
-      allows, `strict` is set by any.
+      allows, `strict` is set by any. Of the number of approvals the highest counts, of the times
+      that they hold the shortest.
     - No nearer file changes what the system's file sets of `_LOCKED`, or its roles.
     - A file that is not trusted sets nothing of NEEDS_TRUST.
     """
@@ -160,6 +164,10 @@ def _add(merged: dict[str, Any], name: str, value: Any) -> None:
             merged[name] = value if before is None else tuple(k for k in before if k in value)
         case ("strict", *_):
             merged[name] = bool(before) or value
+        case ("approvals", *_):
+            merged[name] = max(before or 1, value)
+        case ("approve_within", *_):
+            merged[name] = value if before is None else min(before, value)
         case _:
             merged[name] = value
 

@@ -136,13 +136,27 @@ def _policy(path: Path, value: Any) -> dict[str, Any]:
     table = _table(path, "policy", value, dict.fromkeys((*_POLICY, "strict", "approvers")))
     if not isinstance(table.get("strict", False), bool):
         raise UsageError(f"{path}: policy.strict must be true or false, not {table['strict']!r}")
-    approvers = table.get("approvers", "root")
-    if not isinstance(approvers, str) or not approvers:
-        raise UsageError(f"{path}: policy.approvers must be the name of a group, not {approvers!r}")
-    return {
-        key: _deviation_kinds(path, f"policy.{key}", setting) if key in _POLICY else setting
-        for key, setting in table.items()
-    }
+    found: dict[str, Any] = {}
+    for key, setting in table.items():
+        if key == "approvers":
+            found |= _approvers(path, setting)
+        else:
+            is_kinds = key in _POLICY
+            found[key] = _deviation_kinds(path, f"policy.{key}", setting) if is_kinds else setting
+    return found
+
+
+def _approvers(path: Path, value: Any) -> dict[str, Any]:
+    """Return the settings in `approvers`: a group, or a table as in a step's contract."""
+    setting = {"group": value} if isinstance(value, str) else value
+    if not contract.is_approval(setting):
+        raise UsageError(
+            f"{path}: policy.approvers must be the name of a group, or a table as in "
+            f"{contract.APPROVAL_WORDS}, not {value!r}"
+        )
+    rule = contract.approval_rule(setting)
+    found = {"approvers": rule.group, "approvals": rule.count, "approve_within": rule.within}
+    return {key: each for key, each in found.items() if each not in ("", None)}
 
 
 _POLICY = ("allow", "need_reason", "need_approval")  # lists of kinds of deviations

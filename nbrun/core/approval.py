@@ -1,16 +1,43 @@
-"""Approval by another person: what waits for it, what it covers, and who may give it."""
+"""Approval by other people: what waits for it, what it covers, who may give it, when it ends."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 
-from nbrun.core.model import Identity, Operator
+from nbrun.core import events as ev
+from nbrun.core.model import Contract, Identity, Operator, Policy
 from nbrun.core.state import RUNS_STEP, RunState, StepState
 
 _PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
+# Seconds before its time at which an approval is void: the start of a step is recorded a moment
+# after the check, and no step starts on an approval that has expired by the record's own clocks.
+_MARGIN = 1.0
 _encoder = msgspec.json.Encoder(order="sorted")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time by the two clocks of the record: `at` in UTC, `mono` in seconds since the start."""
+
+    at: datetime
+    mono: float
+
+
+@dataclass(frozen=True)
+class ApprovalRule:
+    """Who has to approve something.
+
+    - `group`: the group whose members may approve; empty for anybody except the operator.
+    - `count`: how many people have to.
+    - `within`: seconds for which each approval holds; None if it does not expire.
+    """
+
+    group: str = ""
+    count: int = 1
+    within: float | None = None
 
 
 @dataclass(frozen=True)
@@ -19,15 +46,36 @@ class PendingApproval:
 
     - `decision`: the decision's name.
     - `step`, `source`: the step that it is about and the source that it sends; None for neither.
-    - `group`: the group whose members may approve; empty for anybody except the operator.
+    - `rule`: who has to approve it.
     - `binding`: what the approval will cover (see `binding`).
     """
 
     decision: str
     step: str | None
     source: str | None
-    group: str
+    rule: ApprovalRule
     binding: str
+
+
+def rule_for(state: RunState, step: StepState | None) -> ApprovalRule:
+    """Return who has to approve what is about `step`, or about no step."""
+    return combined_rule(state.plan.policy, step.step.contract if step is not None else None)
+
+
+def combined_rule(policy: Policy, contract: Contract | None) -> ApprovalRule:
+    """Return who has to approve by the policy of a run and the contract of a step.
+
+    A group in the contract takes precedence. Of the two, the higher number of people and the
+    shorter time count.
+    """
+    if contract is None:
+        return ApprovalRule(policy.approvers, policy.approvals, policy.approve_within)
+    limits = [each for each in (contract.approve_within, policy.approve_within) if each is not None]
+    return ApprovalRule(
+        contract.approve or policy.approvers,
+        max(contract.approvals, policy.approvals),
+        min(limits, default=None),
+    )
 
 
 def pending_approval(state: RunState) -> PendingApproval | None:
@@ -38,11 +86,12 @@ def pending_approval(state: RunState) -> PendingApproval | None:
     proposal, current = state.proposal, state.current
     if proposal is not None:
         subject = (proposal.decision, proposal.step, proposal.source)
-        return PendingApproval(*subject, proposal.group, binding(state, *subject))
+        rule = ApprovalRule(proposal.group, proposal.approvals, proposal.within)
+        return PendingApproval(*subject, rule, binding(state, *subject))
     if state.stop is None or state.stop.reason != "approval" or current is None:
         return None
     subject = ("run", current.step.id, current.step.source)
-    return PendingApproval(*subject, current.step.contract.approve or "", binding(state, *subject))
+    return PendingApproval(*subject, rule_for(state, current), binding(state, *subject))
 
 
 def binding(state: RunState, decision: str, step: str | None, source: str | None) -> str:
@@ -63,15 +112,38 @@ def binding(state: RunState, decision: str, step: str | None, source: str | None
 def is_approved(state: RunState, step: StepState, source: str) -> bool:
     """Return True if the contract of `step` lets `source` be run, or the step be done.
 
-    That is so if the step needs no approval, or has one for this source. An approval covers every
-    way to run the step: `run`, `retry`, `edit` and the others of `RUNS_STEP`.
+    That is so if the step needs no approval, or has those that it needs for this source. An
+    approval covers every way to run the step: `run`, `retry`, `edit` and the others of `RUNS_STEP`.
     """
     if step.step.contract.approve is None:
         return True
-    approval = step.approved
-    return approval is not None and any(
-        approval.binding == binding(state, decision, step.step.id, source) for decision in RUNS_STEP
-    )
+    if not state.approvals:
+        return False
+    needed = rule_for(state, step).count
+    bindings = (binding(state, decision, step.step.id, source) for decision in RUNS_STEP)
+    return any(len(approvals_of(state, bound)) >= needed for bound in bindings)
+
+
+# ── people ───────────────────────────────────────────────────────────────────────────────────
+
+
+def approvals_of(state: RunState, bound: str) -> list[ev.ApprovalGranted]:
+    """Return the approvals of what has the binding `bound` that hold, one of each person."""
+    return _distinct(each for each in state.approvals if each.binding == bound)
+
+
+def _distinct(approvals: Iterable[ev.ApprovalGranted]) -> list[ev.ApprovalGranted]:
+    """Leave out each approval by a person who has given an earlier one."""
+    found: list[ev.ApprovalGranted] = []
+    for approval in approvals:
+        if not any(_is_same_person(each.operator, approval.operator) for each in found):
+            found.append(approval)
+    return found
+
+
+def _is_same_person(one: Operator, other: Operator) -> bool:
+    """Return True if two accounts are known to act for one person."""
+    return bool(one.person_uids & other.person_uids)
 
 
 def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | None:
@@ -96,11 +168,57 @@ def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) ->
             f"{who.name} (process {who.pid}) comes from a session of uid {also[0]}, who has a hand "
             "in this run: another person has to approve it"
         )
-    if pending.group and pending.group not in groups:
-        return f"{who.name} is not in the group {pending.group}, which has to approve it"
+    if pending.rule.group and pending.rule.group not in groups:
+        return f"{who.name} is not in the group {pending.rule.group}, which has to approve it"
+    return None
+
+
+def repeated_approval_refusal(state: RunState, who: Operator) -> str | None:
+    """Return why `who`, who may approve what waits, can't do it again; None if they have not."""
+    pending = pending_approval(state)
+    for each in approvals_of(state, pending.binding) if pending is not None else ():
+        if _is_same_person(each.operator, who):
+            return (
+                f"{each.operator.name} has approved this already, and is the same person as "
+                f"{who.name}: another person has to approve it, too"
+            )
     return None
 
 
 def _identities(state: RunState) -> tuple[Identity, ...]:
     role = state.plan.role
     return role.identities if role else ()
+
+
+# ── time ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def expiry(rule: ApprovalRule, now: Moment) -> tuple[str, float | None]:
+    """Return `until` and `until_mono` of an approval that is given at `now`."""
+    if rule.within is None:
+        return "", None
+    until = now.at + timedelta(seconds=rule.within)
+    return f"{until:%Y-%m-%dT%H:%M:%S.%fZ}", round(now.mono + rule.within, 6)
+
+
+def seconds_left(approval: ev.ApprovalGranted, now: Moment) -> float | None:
+    """Return the seconds until `approval` is void, 0 or less if it is; None if it never is.
+
+    The clock that comes first counts: neither setting the system's time nor suspending the machine
+    makes an approval last longer.
+    """
+    if approval.until_mono is None:
+        return None
+    left = (datetime.fromisoformat(approval.until) - now.at).total_seconds()
+    return min(left, approval.until_mono - now.mono) - _MARGIN
+
+
+def expired(state: RunState, now: Moment) -> list[ev.ApprovalExpired]:
+    """Return an event for each approval that is void at `now`."""
+    return [
+        ev.ApprovalExpired(
+            approver=each.operator, step=each.step, binding=each.binding, decision=each.decision
+        )
+        for each in state.approvals
+        if (left := seconds_left(each, now)) is not None and left <= 0
+    ]

@@ -99,6 +99,9 @@ class Contract(EventPart, frozen=True, kw_only=True):
     - `retries`: how often nbrun runs the step again by itself after it failed or timed out.
     - `approve`: the group whose members may approve the step; an empty string for anybody except
       the operator; None when no approval is needed.
+    - `approvals`: how many people must approve it.
+    - `approve_within`: seconds after which an approval is void if the step has not started; None
+      for an approval that does not expire.
     """
 
     manual: bool = False
@@ -109,6 +112,8 @@ class Contract(EventPart, frozen=True, kw_only=True):
     retry_delay: float = 0.0
     impact: Impact | None = None
     approve: str | None = None
+    approvals: int = 1
+    approve_within: float | None = None
 
 
 _ASKS_NOTHING = Contract()
@@ -172,6 +177,8 @@ class Policy(EventPart, frozen=True, kw_only=True):
     - `need_reason`: the kinds of deviation that need a reason.
     - `need_approval`: the kinds of deviation that need another person's approval, given by a member
       of the group `approvers` unless that is empty.
+    - `approvals`, `approve_within`: how many people must approve at least, and for how many seconds
+      an approval holds at most, as in `Contract`.
     - `group`: the Unix group whose members may watch and approve; empty for none.
     - `role_users`: the accounts that roles of nbrun.toml act as, which may not approve.
     - `by_hand`: a person does every step; nbrun starts no kernel.
@@ -196,6 +203,8 @@ class Policy(EventPart, frozen=True, kw_only=True):
     approvers: str = ""
     role_users: tuple[str, ...] = ()
     by_hand: bool = False
+    approvals: int = 1
+    approve_within: float | None = None
 
 
 class Identity(EventPart, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from itertools import count, islice
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.approval import is_approved
+from nbrun.core.approval import is_approved, rule_for
 from nbrun.core.decisions import Decision
 from nbrun.core.events import AttemptCause, RunOutcome, StopReason
 from nbrun.core.state import RunState, StepState
@@ -140,7 +140,11 @@ def _decided_next(state: RunState, decided: ev.Decided) -> Next:
         return NextRestart(decided.reason)
     if state.kernel != "alive":
         return NextStop("kernel_died")
-    return planned_attempt(state, decided.decision, decided.step, decided.source)
+    planned = planned_attempt(state, decided.decision, decided.step, decided.source)
+    step = state.steps.get(planned.step)
+    if step is not None and not is_approved(state, step, planned.source):  # it has just expired
+        return _stop_before(state, state.current) or NextStop("paused")
+    return planned
 
 
 def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:
@@ -151,6 +155,8 @@ def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:
     if not may_retry or _must_stop_first(state):
         return None
     source = current.last_source or current.step.source
+    if not is_approved(state, current, source):  # its approval has expired
+        return None
     return NextAttempt(current.step.id, source, "retry", delay=current.step.contract.retry_delay)
 
 
@@ -176,7 +182,7 @@ def _stop_before(state: RunState, current: StepState | None) -> NextStop | None:
     if current and "fill" in current.step.tags and not by_hand:  # before "approval", of the filled
         return NextStop("fill")
     if current and not is_approved(state, current, current.step.source):
-        return NextStop("approval", current.step.contract.approve or "")
+        return NextStop("approval", rule_for(state, current).group)
     if current and (current.step.contract.manual or by_hand):
         return NextStop("manual")
     if current and needs_confirmation(state, current):

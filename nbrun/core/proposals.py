@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.approval import is_approved, pending_approval
+from nbrun.core.approval import (
+    ApprovalRule,
+    Moment,
+    approvals_of,
+    expiry,
+    is_approved,
+    pending_approval,
+    rule_for,
+)
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
 from nbrun.core.events import Event
@@ -18,11 +26,11 @@ class RequiredApproval:
     """The approval that a decision needs.
 
     `kinds` are the kinds of deviation for which the team's policy requires it; empty if the step's
-    own contract does. Members of `group` may give it; anybody except the operator if it is empty.
+    own contract does. `rule`: who has to give it.
     """
 
     kinds: tuple[DeviationKind, ...]
-    group: str
+    rule: ApprovalRule
 
 
 def required_approval(state: RunState, decision: Decision) -> RequiredApproval | None:
@@ -34,9 +42,7 @@ def required_approval(state: RunState, decision: Decision) -> RequiredApproval |
         kinds -= {"reran"}
     if not kinds and _is_covered(state, decision, target):
         return None
-    subject = target or state.current
-    own_group = subject.step.contract.approve if subject is not None else None
-    return RequiredApproval(tuple(sorted(kinds)), own_group or policy.approvers)
+    return RequiredApproval(tuple(sorted(kinds)), rule_for(state, target or state.current))
 
 
 def _is_covered(state: RunState, decision: Decision, target: StepState | None) -> bool:
@@ -56,7 +62,9 @@ def proposal_event(
         typed=getattr(decision, "typed", ""),
         reason=decision.reason,
         kinds=required.kinds,
-        group=required.group,
+        group=required.rule.group,
+        approvals=required.rule.count,
+        within=required.rule.within,
     )
 
 
@@ -86,11 +94,15 @@ def _source(state: RunState, decision: Decision) -> str | None:
 
 
 def approval_events(
-    state: RunState, operator: Operator, decision: decisions.Approve | decisions.Reject
+    state: RunState,
+    operator: Operator,
+    decision: decisions.Approve | decisions.Reject,
+    now: Moment,
 ) -> list[Event]:
-    """Return the events that follow when `operator`, who may, approves or rejects.
+    """Return the events that follow when `operator`, who may, approves or rejects at `now`.
 
-    An approval ends the stop and carries out the proposed decision, if there is one.
+    The last approval that is needed ends the stop and carries out the proposed decision, if there
+    is one.
     """
     pending = pending_approval(state)
     if pending is None:
@@ -103,14 +115,19 @@ def approval_events(
             reason=decision.reason,
         )
         return [rejected]
+    until, until_mono = expiry(pending.rule, now)
     granted = ev.ApprovalGranted(
         operator=operator,
         step=pending.step,
         decision=pending.decision,
-        group=pending.group,
+        group=pending.rule.group,
         binding=pending.binding,
         reason=decision.reason,
+        until=until,
+        until_mono=until_mono,
     )
+    if len(approvals_of(state, pending.binding)) + 1 < pending.rule.count:
+        return [granted]
     return [granted, *([approved_decision(state.proposal)] if state.proposal else []), ev.Resumed()]
 
 

@@ -54,6 +54,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.RunResumed: {Phase.READY: Phase.READY, Phase.STOPPED: Phase.READY},
     ev.RunbookReplaced: _stay(Phase.READY),
     ev.ApprovalGranted: _stay(Phase.STOPPED),
+    ev.ApprovalExpired: _stay(Phase.READY, Phase.STOPPED),
     ev.ApprovalRejected: _stay(Phase.STOPPED),
     ev.NoteAdded: _stay(*_LIVE),
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
@@ -200,7 +201,8 @@ def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
     state.resumed = state.resumed and state.kernel == "alive"
     state.kernel = "dead"
     state.suspended = False
-    state.decision = state.proposal = None
+    state.decision = None
+    _void_proposal(state)
     state.kernel_busy = state.disconnected = False
 
 
@@ -299,7 +301,7 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.outcome, step.ran_to_end = event.outcome, event.ran_to_end
     step.skipped = False
     if step.succeeded:
-        step.approved = None  # used up: another attempt needs another approval
+        _use_up_approvals(state, step)
         checks.pass_if_holds(state, step)
         return
     state.mark_not_passed(step)
@@ -344,7 +346,8 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
 
 
 def _resumed(state: RunState, _event: ev.Resumed) -> None:
-    state.stop = state.proposal = None
+    state.stop = None
+    _void_proposal(state)
 
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
@@ -373,7 +376,8 @@ def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
     waited = state.decision is not None or (state.stop and state.stop.reason in _ONE_TIME_STOPS)
     state.paused = state.paused or bool(waited)
     state.resumed = True
-    state.stop = state.decision = state.proposal = None
+    state.stop = state.decision = None
+    _void_proposal(state)
 
 
 _ONE_TIME_STOPS = frozenset({"paused", "returned", "moved", "kernel_restarted"})
@@ -397,17 +401,58 @@ def _proposed(state: RunState, event: ev.DecisionProposed) -> None:
 
 
 def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
-    if event.step is not None and event.decision in RUNS_STEP:
-        state.steps[event.step].approved = event
+    """Keep the approval. One for other code of the same step replaces those before."""
+
+    def is_replaced(other: ev.ApprovalGranted) -> bool:
+        same = other.step == event.step and _runs_step(other) == _runs_step(event)
+        return same and other.binding != event.binding
+
+    state.approvals = [each for each in state.approvals if not is_replaced(each)]
+    state.approvals.append(event)
 
 
-def _approval_rejected(state: RunState, _event: ev.ApprovalRejected) -> None:
+def _runs_step(approval: ev.ApprovalGranted) -> bool:
+    return approval.decision in RUNS_STEP
+
+
+def _approval_expired(state: RunState, event: ev.ApprovalExpired) -> None:
+    state.approvals = [
+        each
+        for each in state.approvals
+        if (each.binding, each.operator) != (event.binding, event.approver)
+    ]
+
+
+def _approval_rejected(state: RunState, event: ev.ApprovalRejected) -> None:
     state.proposal = None
+    _drop_approvals(state, event.step, event.decision)
+
+
+def _void_proposal(state: RunState) -> None:
+    """Drop a proposal that was not carried out, with the approvals that it has so far."""
+    proposal, state.proposal = state.proposal, None
+    if proposal is not None:
+        _drop_approvals(state, proposal.step, proposal.decision)
+
+
+def _drop_approvals(state: RunState, step: str | None, decision: str) -> None:
+    state.approvals = [
+        each for each in state.approvals if (each.step, each.decision) != (step, decision)
+    ]
+
+
+def _use_up_approvals(state: RunState, step: StepState) -> None:
+    """Drop the approvals to run `step`: another attempt needs others."""
+    state.approvals = [
+        each for each in state.approvals if each.step != step.step.id or not _runs_step(each)
+    ]
 
 
 def _decided(state: RunState, event: ev.Decided) -> None:
     state.participants |= event.operator.person_uids
-    state.proposal = None
+    if event.decision in RUNS_STEP:  # an approval to run a step holds until the step succeeds
+        state.proposal = None
+    _void_proposal(state)
     match event.decision:
         case "cancel":
             state.cancel = event
@@ -438,7 +483,7 @@ def _done(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.done = True
         step.skipped = step.rerun_requested = step.already_done = False
-        step.approved = None
+        _use_up_approvals(state, step)
         checks.forget(state, step)
         checks.pass_if_holds(state, step)
 
@@ -488,6 +533,7 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.Decided: _decided,
     ev.DecisionProposed: _proposed,
     ev.ApprovalGranted: _approval_granted,
+    ev.ApprovalExpired: _approval_expired,
     ev.ApprovalRejected: _approval_rejected,
     ev.Deviated: _deviated,
     ev.OperatorAttached: _attached,

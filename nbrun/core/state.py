@@ -39,7 +39,6 @@ class StepState:
     - `done`: a person has done it.
     - `ran_to_end`: its last attempt was interrupted, and the kernel replied that it succeeded.
     - `retries_left`: how many automatic retries are left.
-    - `approved`: the last approval given for it, not yet used up.
     - `checks`: how often its check was run.
     - `check_answer`: whether its check held when it was last run; None since the step's last
       attempt, and where no check was run.
@@ -58,7 +57,6 @@ class StepState:
     done: bool = False
     ran_to_end: bool = False
     retries_left: int = 0
-    approved: ev.ApprovalGranted | None = None
     last_source: str | None = None
     checks: int = 0
     check_answer: bool | None = None
@@ -123,6 +121,7 @@ class RunState:
     stop: ev.Stopped | None = None
     decision: ev.Decided | None = None
     proposal: ev.DecisionProposed | None = None  # a decision that waits for an approval
+    approvals: list[ev.ApprovalGranted] = field(default_factory=list)  # that hold, not used up
     step_mode: bool = False  # stop before every step
     paused: bool = False  # stop before the next step
     ran_aside: bool = False  # the last attempt was not of the current step

@@ -1,5 +1,6 @@
 """Handling of a decision: refuse it, propose it for approval, or record it and carry it out."""
 
+import time
 from collections.abc import Callable
 
 from nbrun.core import approval, decisions, proposals
@@ -22,13 +23,14 @@ class DecisionHandler:
         controller: KernelController,
         send_answer: Callable[[str], None],
     ) -> None:
-        self._emit, self._emit_all = recorder.emit, recorder.emit_all
+        self._emit, self._emit_all, self._now = recorder.emit, recorder.emit_all, recorder.now
         self._state: RunState = recorder.state
         self._controller = controller
         self._send_answer = send_answer
 
     def handle(self, decision: Decision, operator: Operator, *, ending: bool) -> None:
         """Handle `decision`, which is not `Detach`. If `ending`, only notes are accepted."""
+        self.expire_approvals()
         refusal = self._refusal(decision, operator, ending=ending)
         if refusal is not None:
             self._emit(
@@ -41,7 +43,9 @@ class DecisionHandler:
             case decisions.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
             case decisions.Approve() | decisions.Reject():
-                self._emit_all(proposals.approval_events(self._state, operator, decision))
+                self._emit_all(
+                    proposals.approval_events(self._state, operator, decision, self._now())
+                )
             case decisions.Settle():
                 self._settle(operator, decision)
             case _:
@@ -52,8 +56,40 @@ class DecisionHandler:
             return "the run is ending"
         refusal = decision_refusal(self._state, decision) or missing_input(self._state, decision)
         if refusal is None and isinstance(decision, decisions.Approve | decisions.Reject):
-            return approval.approver_refusal(self._state, operator, provenance.groups(operator.uid))
+            return self._approver_refusal(decision, operator)
         return refusal
+
+    def _approver_refusal(
+        self, decision: decisions.Approve | decisions.Reject, operator: Operator
+    ) -> str | None:
+        groups = provenance.groups(operator.uid)
+        refusal = approval.approver_refusal(self._state, operator, groups)
+        if refusal is None and isinstance(decision, decisions.Approve):
+            return approval.repeated_approval_refusal(self._state, operator)
+        return refusal
+
+    # ── approvals that expire ────────────────────────────────────────────────────────────────
+
+    def expire_approvals(self) -> bool:
+        """Record each approval that has expired. Return True if there was one.
+
+        While a step runs, its approvals have been used.
+        """
+        if not self._state.approvals or self._state.phase not in (Phase.READY, Phase.STOPPED):
+            return False
+        void = approval.expired(self._state, self._now())
+        self._emit_all(void)
+        return bool(void)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next approval expires, by the monotonic clock; None if none does."""
+        if not self._state.approvals or self._state.phase is Phase.RUNNING:
+            return None
+        now = self._now()
+        left = (approval.seconds_left(each, now) for each in self._state.approvals)
+        soonest = min((each for each in left if each is not None), default=None)
+        return None if soonest is None else time.monotonic() + soonest
 
     def _decide(self, operator: Operator, decision: Decision) -> None:
         required = proposals.required_approval(self._state, decision)

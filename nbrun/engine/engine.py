@@ -193,13 +193,14 @@ class Engine:
 
     def _do_next(self) -> None:
         self._handle_queued()
+        self._decision_handler.expire_approvals()
         if self.state.kernel_busy:
             self._handle(self._wait())
             return
         next_action = what_next(self.state)
         match next_action:
             case NextAttempt():
-                if self._wait_before(next_action):
+                if self._wait_before(next_action) and not self._decision_handler.expire_approvals():
                     self._attempt(next_action)
             case NextRestart():
                 self._controller.restart(next_action.why)
@@ -290,6 +291,7 @@ class Engine:
         deadlines = (
             self._collector.deadline,
             *self._controller.deadlines,
+            self._decision_handler.deadline,
             self._stop_deadline,
             until,
         )
@@ -392,6 +394,7 @@ class Engine:
         if self._collector.deadline is not None and now >= self._collector.deadline:
             self._flush_outputs()
         self._controller.act_on_deadlines(now)
+        self._decision_handler.expire_approvals()
 
     def _flush_outputs(self) -> None:
         self._emit_all(self._collector.flush())

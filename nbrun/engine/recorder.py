@@ -7,6 +7,7 @@ applied to the state, and only then published.
 from collections.abc import Callable, Sequence
 
 from nbrun.core import events as ev
+from nbrun.core.approval import Moment
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Event, Record
 from nbrun.core.redaction.redactor import Redaction
@@ -24,6 +25,7 @@ _SYNCED_EVENTS = (
     ev.DecisionProposed,
     ev.AttemptSettled,
     ev.ApprovalGranted,
+    ev.ApprovalExpired,
     ev.ApprovalRejected,
     ev.NoteAdded,
     ev.RunFinished,
@@ -84,6 +86,10 @@ class Recorder:
     def elapsed(self) -> float:
         """Return the seconds since the run began."""
         return self._journal.elapsed()
+
+    def now(self) -> Moment:
+        """Return the time by the two clocks of the record."""
+        return self._journal.now()
 
     def close(self) -> None:
         """Close the journal."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from nbrun.core.approval import Moment
 from nbrun.core.events import Event, Record
 from nbrun.errors import JournalError
 from nbrun.journal.codec import GENESIS, digest, encode
@@ -87,6 +88,10 @@ class Journal:
     def elapsed(self) -> float:
         """Return the seconds since the run began, by the monotonic clock."""
         return self._clock.monotonic() - self._began
+
+    def now(self) -> Moment:
+        """Return the time by both clocks, as a line that is written now would have it."""
+        return Moment(self._clock.now(), self.elapsed())
 
     def append(self, events: Sequence[Event], *, sync: bool) -> list[Record]:
         """Append `events` in one write, and return their records.

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from nbrun import units
+from nbrun.core.approval import ApprovalRule
 from nbrun.core.model import Contract, Impact
-from nbrun.errors import RunbookError
+from nbrun.errors import RunbookError, UsageError
 from nbrun.runbook.notebook import short
 
 IMPACTS = get_args(Impact)
@@ -69,7 +71,7 @@ def contract_of(
         retries=settings.get("retries", 0),
         retry_delay=float(settings.get("retry_delay", 0)),
         impact=settings.get("impact"),
-        approve=_approvers(tags, own),
+        **_approval(tags, own),
     )
 
 
@@ -125,12 +127,27 @@ def _own(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _approvers(tags: frozenset[str], own: Mapping[str, Any]) -> str | None:
-    """Return the group that must approve: empty for the policy's group, None for no approval."""
+def _approval(tags: frozenset[str], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `Contract` about approval. An empty group is the policy's, or anybody's.
+
+    None for the group means that no approval is needed.
+    """
     setting = own.get("approve", "approve" in tags)
-    if isinstance(setting, Mapping):
-        return str(setting["group"])
-    return "" if setting else None
+    if setting is False:
+        return {"approve": None}
+    rule = approval_rule(setting)
+    return {"approve": rule.group, "approvals": rule.count, "approve_within": rule.within}
+
+
+def approval_rule(setting: Any) -> ApprovalRule:
+    """Return the rule that `setting` stands for: True, or an object that `is_approval` accepts."""
+    found = setting if isinstance(setting, Mapping) else {}
+    within = found.get("within")
+    return ApprovalRule(
+        group=found.get("group", ""),
+        count=found.get("min", 1),
+        within=None if within is None else _seconds(within),
+    )
 
 
 # ── questions with parameter values ──────────────────────────────────────────────────────────────
@@ -193,11 +210,41 @@ def _is_line(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and value.isprintable()
 
 
-def _is_approve(value: Any) -> bool:
-    if isinstance(value, bool):
-        return True
-    return isinstance(value, Mapping) and set(value) == {"group"} and _is_line(value["group"])
+def _seconds(value: Any) -> float:
+    """Return a duration in seconds: a number, or a text such as `2h`. Raises UsageError."""
+    return units.parse_duration(value if isinstance(value, str) else str(value), "within")
 
+
+def _is_period(value: Any) -> bool:
+    if not isinstance(value, str):
+        return valid_seconds(value) and value > _SHORTEST
+    try:
+        return _SHORTEST < _seconds(value) <= _MAX_SECONDS
+    except UsageError:
+        return False
+
+
+def is_approval(value: Any) -> bool:
+    """Return True if `value` is an object that says who has to approve."""
+    if not isinstance(value, Mapping) or not value or not {*value} <= {*_APPROVAL}:
+        return False
+    return all(_APPROVAL[key](setting) for key, setting in value.items())
+
+
+def _is_approve(value: Any) -> bool:
+    return isinstance(value, bool) or is_approval(value)
+
+
+_SHORTEST = 1.0  # seconds that an approval holds, at least
+_MAX_APPROVALS = 20
+_APPROVAL: dict[str, Callable[[Any], bool]] = {
+    "group": _is_line,
+    "min": lambda value: type(value) is int and 1 <= value <= _MAX_APPROVALS,
+    "within": _is_period,
+}
+APPROVAL_WORDS = (
+    f'{{"group": NAME, "min": 1 to {_MAX_APPROVALS}, "within": "2h"}}, or a part of that'
+)
 
 DEFAULTS: Rules = {
     "timeout": (_is_timeout, "seconds, more than 0 and at most 31 days, or null"),
@@ -210,7 +257,7 @@ CELL: Rules = {
     "title": (lambda value: isinstance(value, str), "text"),
     "confirm": (lambda value: isinstance(value, bool) or _is_line(value), "a question, or true"),
     "type": (_is_line, "one line of text, which the operator has to type"),
-    "approve": (_is_approve, 'true, or {"group": NAME}'),
+    "approve": (_is_approve, f"true, or {APPROVAL_WORDS}"),
 }
 NOTEBOOK: Rules = {
     "parameters": (lambda _value: True, ""),  # `parameters.schema` checks it

@@ -213,6 +213,8 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         need_reason=settings.need_reason,
         need_approval=settings.need_approval,
         approvers=settings.approvers,
+        approvals=settings.approvals,
+        approve_within=settings.approve_within,
         group=options.group,
         role_users=_role_users(settings),
     )

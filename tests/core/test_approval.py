@@ -1,11 +1,12 @@
 """Tests of approvals: what waits for one, what it covers, and who may give it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from nbrun.core import approval, decisions, model
-from nbrun.core.approval import binding, pending_approval
+from nbrun.core.approval import ApprovalRule, Moment, binding, pending_approval
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event
 from nbrun.core.guards import decision_refusal
@@ -20,6 +21,7 @@ from tests.support.build_events import (
     attempt_failed,
     attempt_finished,
     begun,
+    crashed,
     decided,
     decision_proposed,
     identity,
@@ -27,6 +29,7 @@ from tests.support.build_events import (
     operator,
     operator_attached,
     resumed,
+    run_resumed,
     run_started,
     step,
     stopped,
@@ -34,6 +37,8 @@ from tests.support.build_events import (
 from tests.support.build_events import attempt_started as started
 from tests.support.run_states import (
     GRACE,
+    HEIDI,
+    START,
     STEP_FOR_DBA,
     awaiting_approval,
     next_action,
@@ -73,7 +78,7 @@ def test_approval_does_not_cover_a_later_edit() -> None:
     waiting = pending_approval(state_of(edit))
     assert waiting is not None
     assert (waiting.decision, waiting.step, waiting.source) == ("edit", "s1", "other()")
-    assert waiting.group == "dba"
+    assert waiting.rule.group == "dba"
     run = with_approval(edit)
     assert next_action(*run) == NextAttempt("s1", "other()", "operator")
     ran = [*run, started(attempt=2, source="other()", edited=True, cause="operator")]
@@ -81,7 +86,7 @@ def test_approval_does_not_cover_a_later_edit() -> None:
     assert required_approval(state_of(again), decisions.Retry()) is None, "a failure needs no other"
     assert required_approval(
         state_of(again), decisions.Edit(source="step_1()")
-    ) == RequiredApproval((), "dba")
+    ) == RequiredApproval((), ApprovalRule("dba"))
 
 
 def test_edit_can_be_proposed_while_step_awaits_approval() -> None:
@@ -115,7 +120,9 @@ def test_approval_is_used_up_by_success() -> None:
         resumed(),
     ]
     history += [stopped("moved")]
-    assert required_approval(state_of(history), decisions.Run()) == RequiredApproval((), "dba")
+    assert required_approval(state_of(history), decisions.Run()) == RequiredApproval(
+        (), ApprovalRule("dba")
+    )
 
 
 def test_step_needing_approval_is_proposed_from_any_stop() -> None:
@@ -134,7 +141,7 @@ def test_approval_is_void_after_parameters_edit() -> None:
     edit += [started("s1", 2, "db = 'other'", True, "operator"), attempt_finished("s1", 2)]
     edit += [stopped("returned", "s2")]
     assert required_approval(state_of([*history, *edit]), decisions.Retry()) == RequiredApproval(
-        (), ""
+        (), ApprovalRule()
     )
 
 
@@ -180,6 +187,126 @@ def test_rejection_leaves_run_waiting() -> None:
     history = [*awaiting_approval(), approval_rejected()]
     assert state_of(history).phase is Phase.STOPPED
     assert pending_approval(state_of(history)) == pending_approval(state_of(awaiting_approval()))
+
+
+# ── Several people, and time ─────────────────────────────────────────────────────────────────
+
+
+def two_needed(**fields: Any) -> list[Event]:
+    contract = model.Contract(approve="dba", approvals=2, **fields)
+    return [
+        run_started((step(1, contract=contract), step(2))),
+        kernel_started(),
+        stopped("approval"),
+    ]
+
+
+def test_step_waits_for_second_person() -> None:
+    once = with_approval(two_needed(), GRACE)
+    assert state_of(once).phase is Phase.STOPPED
+    assert not approval.is_approved(state_of(once), state_of(once).steps["s1"], "step_1()")
+    twice = with_approval(once, HEIDI)
+    assert next_action(*twice) == NextAttempt("s1", "step_1()", "script")
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        GRACE,
+        model.Operator(uid=1009, name="grace2", via="", login_uid=GRACE.uid),
+        model.Operator(uid=1009, name="grace2", via="", ancestor_uids=(GRACE.uid,)),
+    ],
+    ids=["same uid", "same login", "same session"],
+)
+def test_one_person_never_counts_twice(again: model.Operator) -> None:
+    once = state_of(with_approval(two_needed(), GRACE))
+    assert "has approved this already" in str(approval.repeated_approval_refusal(once, again))
+    assert approval.repeated_approval_refusal(once, HEIDI) is None
+    forged = state_of(with_approval(with_approval(two_needed(), GRACE), again))
+    assert not approval.is_approved(forged, forged.steps["s1"], "step_1()")
+
+
+def test_rejection_voids_approvals_so_far() -> None:
+    history = [*with_approval(two_needed()), approval_rejected()]
+    assert state_of(history).approvals == []
+
+
+def test_approvals_so_far_outlive_a_crash() -> None:
+    history = [*with_approval(two_needed()), *crashed(), run_resumed(), stopped("approval")]
+    assert next_action(*with_approval(history, HEIDI)) == NextAttempt("s1", "step_1()", "script")
+
+
+def test_proposal_of_two_is_void_with_its_approvals_when_withdrawn() -> None:
+    history = stopped_by_failure(1, need_approval=("skipped",), approvals=2)
+    once = with_approval(with_proposal(history, decisions.Skip()), GRACE)
+    assert state_of(once).proposal is not None
+    assert not state_of(once).steps["s1"].passed
+    assert state_of(with_approval(once, HEIDI)).steps["s1"].passed
+    withdrawn = state_of([*once, decided("withdraw")])
+    assert (withdrawn.proposal, withdrawn.approvals) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("contract", "policy", "rule"),
+    [
+        ({}, {}, ApprovalRule("", 1, None)),
+        ({}, {"approvers": "dba", "approvals": 2}, ApprovalRule("dba", 2, None)),
+        ({"approve": "web"}, {"approvers": "dba"}, ApprovalRule("web", 1, None)),
+        ({"approvals": 3}, {"approvals": 2}, ApprovalRule("", 3, None)),
+        ({"approve_within": 60.0}, {"approve_within": 30.0}, ApprovalRule("", 1, 30.0)),
+        ({"approve_within": 60.0}, {}, ApprovalRule("", 1, 60.0)),
+    ],
+)
+def test_stricter_of_contract_and_policy_counts(
+    contract: dict[str, Any], policy: dict[str, Any], rule: ApprovalRule
+) -> None:
+    asked = model.Contract(**{"approve": ""} | contract)
+    assert approval.combined_rule(model.Policy(**policy), asked) == rule
+
+
+def later(seconds: float, mono: float | None = None) -> Moment:
+    return Moment(START.at + timedelta(seconds=seconds), seconds if mono is None else mono)
+
+
+@pytest.mark.parametrize(
+    ("now", "is_void"),
+    [
+        (later(10), False),
+        (later(58), False),
+        (later(59.5), True),
+        (later(-3600, mono=61), True),  # somebody set the clock back
+        (later(61, mono=1), True),  # the machine was suspended
+    ],
+)
+def test_approval_is_void_by_the_clock_that_comes_first(now: Moment, is_void: bool) -> None:
+    state = state_of(with_approval(two_needed(approve_within=60.0)))
+    assert bool(approval.expired(state, now)) is is_void
+
+
+def test_expired_approval_does_not_count() -> None:
+    history = with_approval(two_needed(approve_within=60.0), GRACE)
+    history += approval.expired(state_of(history), later(61))
+    once = with_approval(history, HEIDI, later(62))
+    assert state_of(once).phase is Phase.STOPPED
+    assert next_action(*with_approval(once, GRACE, later(63))).step == "s1"
+
+
+def test_run_stops_again_if_its_approval_expires_before_the_step() -> None:
+    contract = model.Contract(approve="dba", approve_within=60.0)
+    history = [run_started((step(1, contract=contract),)), kernel_started(), stopped("approval")]
+    history = with_approval(history)
+    assert next_action(*history) == NextAttempt("s1", "step_1()", "script")
+    history += approval.expired(state_of(history), later(3600))
+    assert next_action(*history) == NextStop("approval", "dba")
+
+
+def test_declared_retry_needs_an_approval_that_holds() -> None:
+    contract = model.Contract(approve="dba", approve_within=60.0, retries=2)
+    history = [run_started((step(1, contract=contract),)), kernel_started(), stopped("approval")]
+    history = [*with_approval(history), started(), attempt_failed()]
+    assert next_action(*history) == NextAttempt("s1", "step_1()", "retry")
+    history += approval.expired(state_of(history), later(3600))
+    assert next_action(*history) == NextStop("step_failed")
 
 
 # ── Approvers ────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ import pytest
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.approval import pending_approval
+from nbrun.core.approval import ApprovalRule, pending_approval
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event
 from nbrun.core.guards import decision_refusal, missing_input
@@ -144,7 +144,9 @@ def test_jump_forward_before_passed_step_is_a_rerun() -> None:
     aside = [started("s3", cause="operator"), attempt_finished("s3"), stopped("returned", "s1")]
     history: list[Event] = [*begun(3, rules), stopped("step_mode"), decided("run", "s3"), resumed()]
     state = state_of([*history, *aside])
-    assert required_approval(state, decisions.Jump(step="s2")) == RequiredApproval(("reran",), "")
+    assert required_approval(state, decisions.Jump(step="s2")) == RequiredApproval(
+        ("reran",), ApprovalRule()
+    )
     assert (
         required_approval(
             state_of([*begun(3, rules), stopped("step_mode")]), decisions.Jump(step="s2")
@@ -158,7 +160,7 @@ def test_step_group_overrides_policy_approvers() -> None:
         *begun((STEP_FOR_DBA,), policy(need_approval=("skipped",), approvers="leads"))
     ]
     why = required_approval(state_of([*history, stopped("approval")]), decisions.Skip())
-    assert why == RequiredApproval(("skipped",), "dba")
+    assert why == RequiredApproval(("skipped",), ApprovalRule("dba"))
 
 
 def test_unattended_end_names_the_pending_approval() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nbrun.core import decisions, model
 from nbrun.core import events as ev
-from nbrun.core.approval import is_approved
+from nbrun.core.approval import approvals_of, is_approved
 from nbrun.core.events import Event
 from nbrun.core.planner import (
     NextAttempt,
@@ -649,6 +649,8 @@ def assert_approvals_are_kept(drive: RandomRun) -> None:
                 assert isinstance(before, ev.ApprovalGranted)
                 assert before.operator.uid not in state.participants
                 assert (before.decision, before.step) == (event.decision, event.step)
+                by = {each.operator.name for each in approvals_of(state, before.binding)}
+                assert len(by) >= state.proposal.approvals
         apply(state, event)
         before = event
     wanted = {*drive.state.plan.policy.need_approval}

@@ -339,6 +339,13 @@ def approval_granted(
     )
 
 
+def approval_expired(
+    step: str | None = "s1", binding: str = "b" * 64, decision: str = "run"
+) -> ev.ApprovalExpired:
+    who = operator("grace", 1001, "socket")
+    return ev.ApprovalExpired(approver=who, step=step, binding=binding, decision=decision)
+
+
 def approval_rejected(
     step: str | None = "s1", reason: str = "not tonight", decision: str = "run"
 ) -> ev.ApprovalRejected:
@@ -547,6 +554,7 @@ BUILDERS: tuple[Build, ...] = (
     run_resumed,
     runbook_replaced,
     approval_granted,
+    approval_expired,
     approval_rejected,
     decision_proposed,
     note_added,

@@ -5,13 +5,14 @@ Whatever the runbook, the policy and the choices, `RandomRun.run` records what a
 
 import random
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any, get_args
 
 import msgspec
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.approval import pending_approval
+from nbrun.core.approval import Moment, expired, pending_approval, repeated_approval_refusal
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviations_of, implied_deviations
 from nbrun.core.events import Event
@@ -32,6 +33,7 @@ from nbrun.core.proposals import approval_events, proposal_event, required_appro
 from nbrun.core.reducer import SETUP_TAGS, apply, check_transition
 from nbrun.core.state import Phase, RunState
 from tests.support.build_events import (
+    BEGAN,
     OPERATOR,
     attempt_settled,
     begun,
@@ -56,7 +58,7 @@ TAGS = (
     "shell-errors-ok",
 )
 ALL_KINDS = get_args(DeviationKind)
-APPROVER = operator("grace", 1001, "socket")
+APPROVERS = [operator("grace", 1001, "socket"), operator("heidi", 1002, "socket")]
 MAX_TURNS = 400  # turns of the loop: more than any of these runs needs
 
 
@@ -88,9 +90,20 @@ class RandomRun:
         """Return True in `percent` of 100 calls."""
         return self.chance.randrange(100) < percent
 
+    def now(self) -> Moment:
+        """Return a time that each event takes a minute to reach."""
+        elapsed = 60.0 * len(self.events)
+        return Moment(BEGAN + timedelta(seconds=elapsed), elapsed)
+
+    def expire(self) -> None:
+        """Record the approvals that have expired, as the engine does before it acts."""
+        for event in expired(self.state, self.now()):
+            self.emit(event)
+
     def run(self) -> "RandomRun":
         for _ in range(MAX_TURNS):
             self.between_attempts()
+            self.expire()
             next_action = what_next(self.state)
             match next_action:
                 case NextAttempt():
@@ -242,6 +255,8 @@ class RandomRun:
 
     def decide(self, decision: Decision) -> None:
         """Record an allowed decision as `Engine._decide` does; a refused one changes nothing."""
+        if self.state.phase is not Phase.RUNNING:
+            self.expire()
         before = deepcopy(self.state)
         refusal = decision_refusal(self.state, decision) or missing_input(self.state, decision)
         if refusal is None:
@@ -260,8 +275,7 @@ class RandomRun:
             self.emit(ev.NoteAdded(operator=OPERATOR, text=decision.text))
             return
         if isinstance(decision, decisions.Approve | decisions.Reject):
-            for event in approval_events(self.state, APPROVER, decision):
-                self.emit(event)
+            self.approve(decision)
             return
         if isinstance(decision, decisions.Settle):
             asked = self.state.unsettled[0]
@@ -278,6 +292,12 @@ class RandomRun:
             self.emit(kernel_interrupted(self.state.generation, kill=kill))
         if self.state.phase is Phase.STOPPED and not isinstance(decision, decisions.Withdraw):
             self.emit(ev.Resumed())
+
+    def approve(self, decision: decisions.Approve | decisions.Reject) -> None:
+        who = self.chance.choice(APPROVERS)
+        if repeated_approval_refusal(self.state, who) is None:
+            for event in approval_events(self.state, who, decision, self.now()):
+                self.emit(event)
 
     def binding(self) -> str:
         waiting = pending_approval(self.state)
@@ -359,6 +379,8 @@ def random_contract(chance: random.Random) -> Contract:
         retries=chance.choice((0, 0, 0, 1, 2)),
         retry_delay=chance.choice((0.0, 5.0)),
         approve="" if chance.random() < 0.08 else None,
+        approvals=chance.choice((1, 1, 2)),
+        approve_within=chance.choice((None, None, 120.0, 600.0)),
         impact=chance.choice((None, "none", "changes", "destructive")),
     )
 
@@ -374,5 +396,6 @@ def random_policy(chance: random.Random) -> Policy:
         allow=chance.choice((None, None, None, ("retried", "skipped"))),
         need_reason=chance.choice(((), (), ("skipped", "reran"))),
         need_approval=chance.choice(((), (), ("skipped", "edited", "retried"), ALL_KINDS)),
+        approvals=chance.choice((1, 1, 1, 2)),
         by_hand=chance.random() < 0.1,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nbrun.core import decisions, model
+from nbrun.core.approval import Moment
 from nbrun.core.decisions import Decision
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Deviated, Event
@@ -13,6 +14,7 @@ from nbrun.core.proposals import approval_events, proposal_event, required_appro
 from nbrun.core.reducer import apply, fold
 from nbrun.core.state import RunState
 from tests.support.build_events import (
+    BEGAN,
     OPERATOR,
     attempt_failed,
     attempted,
@@ -31,6 +33,8 @@ from tests.support.build_events import attempt_started as started
 from tests.support.engine_driver import decided_event
 
 GRACE = operator("grace", 1001)
+HEIDI = operator("heidi", 1002)
+START = Moment(BEGAN, 0.0)
 STEP_FOR_DBA = step(1, contract=model.Contract(approve="dba"))
 
 
@@ -96,17 +100,17 @@ def awaiting_approval(**fields: Any) -> list[Event]:
 
 def state_after(state: RunState, decision: decisions.Approve | decisions.Reject) -> RunState:
     """Apply an approval or rejection by another person to `state`; return it."""
-    for event in approval_events(state, GRACE, decision):
+    for event in approval_events(state, GRACE, decision, START):
         apply(state, event)
     return state
 
 
-def with_approval(events: list[Event]) -> list[Event]:
+def with_approval(
+    events: list[Event], by: model.Operator = GRACE, now: Moment = START
+) -> list[Event]:
     """Return `events` and an approval of what waits after them."""
-    return [
-        *events,
-        *approval_events(fold(with_deviations(events)), GRACE, decisions.Approve(binding="")),
-    ]
+    approve = decisions.Approve(binding="")
+    return [*events, *approval_events(fold(with_deviations(events)), by, approve, now)]
 
 
 def with_proposal(events: list[Event], decision: Decision) -> list[Event]:

@@ -55,6 +55,7 @@ from nbrun.core.events.outputs import (
     WidgetsChanged,
 )
 from nbrun.core.events.people import (
+    ApprovalExpired,
     ApprovalGranted,
     ApprovalRejected,
     ConnectionRefused,
@@ -126,6 +127,7 @@ Event = (
     | RoleNotRefreshed
     | KernelDisconnected
     | GatewayFailed
+    | ApprovalExpired
 )
 
 

@@ -39,6 +39,8 @@ class DecisionProposed(EventBase, frozen=True, kw_only=True, tag="decision.propo
     - `source`: the exact source that it sends.
     - `kinds`: the kinds of deviation that need the approval; empty if the step itself needs it.
     - `group`: the group whose members may approve; empty for anybody else than the operator.
+    - `approvals`, `within`: how many people must approve, and for how many seconds each approval
+      holds; None for approvals that do not expire.
     """
 
     operator: Operator
@@ -49,6 +51,8 @@ class DecisionProposed(EventBase, frozen=True, kw_only=True, tag="decision.propo
     typed: str = ""
     kinds: tuple[DeviationKind, ...] = ()
     group: str = ""
+    approvals: int = 1
+    within: float | None = None
 
 
 class ConnectionRefused(EventBase, frozen=True, kw_only=True, tag="connection.refused"):
@@ -98,6 +102,9 @@ class ApprovalGranted(EventBase, frozen=True, kw_only=True, tag="approval.grante
 
     `binding`: SHA-256 of what was approved: this run, this decision and step, this source, these
     parameters (see `approval.binding`). `group`: the group whose members may approve.
+
+    `until` and `until_mono`: when the approval expires, by the two clocks of the record (`at` and
+    `mono`); the earlier counts. Empty and None if it does not expire.
     """
 
     operator: Operator
@@ -105,6 +112,17 @@ class ApprovalGranted(EventBase, frozen=True, kw_only=True, tag="approval.grante
     group: str
     binding: str
     reason: str = ""
+    decision: str = "run"
+    until: str = ""
+    until_mono: float | None = None
+
+
+class ApprovalExpired(EventBase, frozen=True, kw_only=True, tag="approval.expired"):
+    """An approval was not used in time. `approver` is who gave it, the other fields as there."""
+
+    approver: Operator
+    step: str | None
+    binding: str
     decision: str = "run"
 
 

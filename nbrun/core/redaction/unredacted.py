@@ -16,9 +16,10 @@ _IDS = ("run", "step", "id", "git_commit", "boot_id", "sign_key", "binding")
 _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
 _PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings", "proofs")
 _KERNELS = ("kernelspec", "language", "language_info", "implementation", "versions")
-_PEOPLE_AND_POLICY = ("operator", "group", "approve", "typed", "policy", "secrets", "counts")
+_PEOPLE = ("operator", "approver", "group", "approve")
+_POLICY = ("typed", "policy", "secrets", "counts")
 
-FIELDS = frozenset((*_OWN_WORDS, *_IDS, *_HASHES, *_PLACES, *_KERNELS, *_PEOPLE_AND_POLICY))
+FIELDS = frozenset((*_OWN_WORDS, *_IDS, *_HASHES, *_PLACES, *_KERNELS, *_PEOPLE, *_POLICY))
 
 _ROLE_FIELDS = ("name", "inherit", "env_from_cmd", "keys")
 # Keys of a notebook's metadata that tell which kernel runs it

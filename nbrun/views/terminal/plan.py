@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nbrun.core.approval import ApprovalRule, combined_rule
 from nbrun.core.model import Contract, Policy, RoleTaken, Step
 from nbrun.runbook.contract import IMPACTS
 from nbrun.runbook.loader import Runbook
@@ -53,12 +54,15 @@ def gate(step: Step, policy: Policy) -> str:
     Programs read this text too (see `as_data`).
     """
     contract = step.contract
-    needs = "" if contract.approve is None else f"approval{_of_group(contract.approve)}"
+    needs = "" if contract.approve is None else _approval(combined_rule(policy, contract))
     return ", ".join(each for each in (needs, _own_gate(step, policy)) if each)
 
 
-def _of_group(group: str) -> str:
-    return f" of {group}" if group else ""
+def _approval(rule: ApprovalRule) -> str:
+    """Return `approval of dba`, or `2 approvals of dba within 2 h 00 min`."""
+    what = "approval" if rule.count == 1 else f"{rule.count} approvals"
+    group = f" of {rule.group}" if rule.group else ""
+    return f"{what}{group}{f' within {phrases.duration(rule.within)}' if rule.within else ''}"
 
 
 def _own_gate(step: Step, policy: Policy) -> str:

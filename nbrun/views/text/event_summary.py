@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from nbrun.core import events as ev
+from nbrun.core.approval import pending_approval
 from nbrun.core.events import Event, TimestampedEvent
 from nbrun.core.model import Operator
 from nbrun.core.planner import step_label
@@ -128,11 +129,27 @@ def _approval(state: RunState, event: Event) -> EventSummary | None:
             )
         case ev.ApprovalGranted(operator=operator):
             what = phrases.approval_subject(state, event)
-            return EventSummary("approved", what, operator, event.reason, "good")
+            return EventSummary(
+                "approved", what, operator, event.reason, "good", hints=_approvals_so_far(state)
+            )
+        case ev.ApprovalExpired(approver=approver):
+            what = f"the approval of {phrases.approval_subject(state, event)} by {approver.name}"
+            return EventSummary(
+                "expired",
+                f"{what} has expired",
+                severity="warning",
+                hints=_approvals_so_far(state),
+            )
         case ev.ApprovalRejected(operator=operator):
             what = phrases.approval_subject(state, event)
             return EventSummary("rejected", what, operator, event.reason, "error")
     return None
+
+
+def _approvals_so_far(state: RunState) -> tuple[str, ...]:
+    """Return a hint with the approvals of what waits, if more are needed."""
+    so_far = phrases.approvals_so_far(state, pending_approval(state))
+    return (so_far,) if so_far else ()
 
 
 def _kernel(state: RunState, event: Event) -> EventSummary | None:

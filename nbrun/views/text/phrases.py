@@ -10,7 +10,7 @@ from datetime import datetime
 
 from nbrun.core import events as ev
 from nbrun.core import model
-from nbrun.core.approval import PendingApproval
+from nbrun.core.approval import ApprovalRule, PendingApproval, approvals_of, rule_for
 from nbrun.core.deviations import unified_diff
 from nbrun.core.planner import NextAttempt, step_label, what_next
 from nbrun.core.state import Phase, RunState, StepState
@@ -55,7 +55,7 @@ _STOP_REASONS = {
     "moved": "is next; you moved the run here",
     "confirm": "asks for confirmation",
     "manual": "is done by hand: choose done when you have done it",
-    "approval": "needs the approval of another person",
+    "approval": "needs",
     "indeterminate": "was started, and nobody saw it end",
 }
 
@@ -271,8 +271,8 @@ def stop_reason(state: RunState, event: ev.Stopped) -> str:
     if event.reason == "confirm" and event.detail:
         detail = f": {event.detail}"
     if event.reason == "approval":
-        group = f", of the group {event.detail}" if event.detail else ""
-        detail = f"{group}: nbrun approve {state.plan.run}"
+        rule = rule_for(state, state.current)
+        detail = f" {_approval_of(rule, event.detail)}: nbrun approve {state.plan.run}"
     return f"this step {_STOP_REASONS[event.reason]}{detail}"
 
 
@@ -317,14 +317,42 @@ def deviation_and_reason(state: RunState, event: ev.Deviated) -> str:
 
 def approval_needed(state: RunState, event: ev.DecisionProposed) -> str:
     """Return what a decision waits for, with the command that approves it."""
-    group = f", of the group {event.group}" if event.group else ""
     kinds = ", ".join(kind.replace("_", " ") for kind in event.kinds)
     why = f" ({kinds})" if kinds else ""
-    return f"it needs the approval of another person{group}{why}: nbrun approve {state.plan.run}"
+    rule = ApprovalRule(event.group, event.approvals, event.within)
+    needed = _approval_of(rule, event.group)
+    return f"it needs {needed}{why}: nbrun approve {state.plan.run}"
 
 
-def approval_subject(state: RunState, event: ev.ApprovalGranted | ev.ApprovalRejected) -> str:
-    """Return what was approved or rejected: `step 3`, `skip step 3`, `insert`."""
+def _approval_of(rule: ApprovalRule, group: str) -> str:
+    """Return `the approvals of 2 other people, of the group dba, each given at most …`."""
+    whose = "approval of another person"
+    if rule.count > 1:
+        whose = f"approvals of {rule.count} other people"
+    of = f", of the group {group}" if group else ""
+    each = ", each" if rule.count > 1 else ","
+    within = f"{each} given at most {duration(rule.within)} before" if rule.within else ""
+    return f"the {whose}{of}{within}"
+
+
+def approvals_so_far(state: RunState, waiting: PendingApproval | None) -> str:
+    """Return `1 of 2 approvals, by bob; expires 2026-11-23 14:05 UTC`; "" if nobody has approved.
+
+    The time is that of the approval that expires first.
+    """
+    found = approvals_of(state, waiting.binding) if waiting is not None else []
+    if waiting is None or not found:
+        return ""
+    names = ", ".join(each.operator.name for each in found)
+    until = min((each.until for each in found if each.until), default="")
+    expires = f"; expires {until[:10]} {until[11:16]} UTC" if until else ""
+    return f"{len(found)} of {waiting.rule.count} approvals, by {names}{expires}"
+
+
+def approval_subject(
+    state: RunState, event: ev.ApprovalGranted | ev.ApprovalExpired | ev.ApprovalRejected
+) -> str:
+    """Return what an approval or rejection is about: `step 3`, `skip step 3`, `insert`."""
     where = step_label(state, event.step) if event.step else ""
     return where if event.decision == "run" and where else f"{event.decision} {where}".strip()
 

@@ -1,6 +1,6 @@
 """Phrases for the place where a run waits for a person, and the reason: for lists of runs."""
 
-from nbrun.core.approval import pending_approval
+from nbrun.core.approval import approvals_of, pending_approval
 from nbrun.core.state import Phase, RunState
 from nbrun.views.text.phrases import OUTCOMES
 
@@ -35,8 +35,10 @@ def _place(state: RunState, step: str | None) -> str:
 
 
 def _reason(state: RunState) -> str:
-    if pending_approval(state) is not None:
-        return "needs approval"
+    pending = pending_approval(state)
+    if pending is not None:
+        so_far = f" ({len(approvals_of(state, pending.binding))} of {pending.rule.count})"
+        return f"needs approval{so_far if pending.rule.count > 1 else ''}"
     if state.stop is not None and state.stop.reason != "step_failed":
         return _REASONS[state.stop.reason]
     outcome = state.current.outcome if state.current else None
@@ -47,6 +49,6 @@ def for_whom(state: RunState) -> str:
     """Return who has to act: those who are attached, else who started the run; or the approvers."""
     pending = pending_approval(state)
     if pending is not None and state.input_wanted is None:
-        return f"the group {pending.group}" if pending.group else "another person"
+        return f"the group {pending.rule.group}" if pending.rule.group else "another person"
     attached = dict.fromkeys(each.name for each in state.operators)
     return ", ".join(attached) or state.plan.operator.name

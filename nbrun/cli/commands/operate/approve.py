@@ -42,7 +42,7 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
     if not yes:
         _confirm()
     decision = decisions.Approve(binding=awaited.binding, reason=reason)
-    return _send(directory, decision, phrases.waiting_subject(state, awaited))
+    return _send(directory, decision, _subject(state, awaited), _so_far(state, awaited))
 
 
 @reading("the run")
@@ -55,8 +55,19 @@ def reject(run: str, runs_dir: Path | None, *, reason: str) -> ExitCode:
         NoSupervisorError: the supervisor is gone, or the run ended before the rejection arrived.
     """
     directory, state, awaited = _find_awaited(run, runs_dir)
-    subject = phrases.waiting_subject(state, awaited)
-    return _send(directory, decisions.Reject(reason=reason), subject)
+    return _send(directory, decisions.Reject(reason=reason), _subject(state, awaited))
+
+
+def _subject(state: RunState, awaited: PendingApproval) -> str:
+    return phrases.waiting_subject(state, awaited)
+
+
+def _so_far(state: RunState, awaited: PendingApproval) -> str:
+    """Return `1 of 2 approvals`, with the one to be sent, if more than one is needed."""
+    if awaited.rule.count == 1:
+        return ""
+    count = len(approval.approvals_of(state, awaited.binding)) + 1
+    return f"; {count} of {awaited.rule.count} approvals"
 
 
 def _find_awaited(
@@ -95,6 +106,7 @@ def _show(state: RunState, awaited: PendingApproval) -> None:
         *((f"parameter {name}", repr(value)) for name, value in plan.parameters.items()),
         ("step", phrases.step(state, step.step.id) if step else ""),
         ("impact", (step.step.contract.impact or "") if step else ""),
+        ("approved so far", phrases.approvals_so_far(state, awaited)),
         *_decision_rows(state.proposal),
     ]
     out.print(facts([row for row in rows if row[1]]))
@@ -132,7 +144,10 @@ def _confirm() -> None:
 
 
 def _send(
-    directory: RunDirectory, decision: decisions.Approve | decisions.Reject, about: str
+    directory: RunDirectory,
+    decision: decisions.Approve | decisions.Reject,
+    about: str,
+    so_far: str = "",
 ) -> ExitCode:
     """Send `decision`, and follow the journal until the run has accepted or refused it."""
     try:
@@ -153,7 +168,7 @@ def _send(
     if isinstance(result, ev.DecisionRefused):
         raise RefusedAttachError(f"{directory.id}: {result.why}")
     verb = "approved" if isinstance(result, ev.ApprovalGranted) else "rejected"
-    open_console().print(Text(plain(f"{directory.id}: {about}: {verb}")))
+    open_console().print(Text(plain(f"{directory.id}: {about}: {verb}{so_far}")))
     return ExitCode.COMPLETED
 
 
