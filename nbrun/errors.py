@@ -78,6 +78,10 @@ class ForwardingError(NbrunError):
     """Lines of the record can't be sent to a sink."""
 
 
+class NotificationError(NbrunError):
+    """A hook or a chat service did not take a message."""
+
+
 class KernelError(NbrunError):
     """The kernel can't be started or reached."""
 

@@ -24,6 +24,7 @@ LAYERS: tuple[set[str], ...] = (
     {"journal", "runbook", "kernel"},
     {"audit", "config", "engine"},
     {"views"},
+    {"notifications"},
     {"supervisor"},
     {"integrations"},
     {"cli"},
@@ -52,6 +53,7 @@ HEAVY = (
     "nh3",
     "boto3",
     "prompt_toolkit",
+    "apprise",
 )
 
 
@@ -228,6 +230,7 @@ def test_engine_prints_nothing(module: str) -> None:
         (("latex2mathml",), {"views.render.mathml"}),
         (("plotly", "vl_convert"), {"views.render.charts"}),
         (("textual_image",), {"views.render.images"}),
+        (("apprise",), {"notifications.apprise_process"}),
         (("PIL",), {"views.render.images", "views.render.native.pictures"}),
         (("resvg_py",), {"views.render.native.pictures"}),
     ],

@@ -234,7 +234,7 @@ def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
     [
         ("runs_dir = ", "can't be read"),
         ("\udcff", "can't be read"),
-        ("run_dir = 'x'", "unknown key 'run_dir' (known: defaults, journal, policy, "),
+        ("run_dir = 'x'", "unknown key 'run_dir' (known: defaults, hooks, journal, notify, "),
         ("[defaults]\ntimeout = 0", "defaults.timeout must be seconds"),
         ("[defaults]\nconfirm = true", "defaults.confirm is not known"),
         ("defaults = 1", "defaults must be an object"),
@@ -285,6 +285,19 @@ def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
         ("[journal]\nmax_output = 'much'", "[journal] max_output much: not a size"),
         ("[journal]\nmax_output = -1", "[journal] max_output must be a size such as"),
         ("[journal]\nmax_output = true", "[journal] max_output must be a size, not True"),
+        ("[hooks]\nstoped = ['x']", "unknown key 'hooks.stoped' (known: after, env, finished, "),
+        ("[hooks]\nstopped = 'page me'", "hooks.stopped must be the list of a command's words"),
+        ("[hooks]\nstopped = []", "hooks.stopped must be the list of a command's words"),
+        ("[hooks]\nstopped = ['./page']", "hooks.stopped: './page' is a relative path"),
+        ("[hooks]\nstopped = ['~no-such-user/p']", "hooks.stopped: '~no-such-user/p' has no home"),
+        ("[hooks]\ntimeout = '10m'", "hooks.timeout must be more than 0 and at most 5m"),
+        ("[hooks]\ntimeout = 5", "hooks.timeout must be a duration such as '30s', not 5"),
+        ("[hooks]\nafter = 'soon'", "hooks.after soon: not a duration"),
+        ("[hooks]\nenv = ['A=1']", "hooks.env must be a list of names of variables"),
+        ("[notify]\nurl = 'x'", "unknown key 'notify.url' (known: after, on, timeout, urls)"),
+        ("[notify]\non = ['stopped']", "notify.urls must be a list of 1 to 8 sources"),
+        ("[notify]\nurls = ['@prompt']", "so name where it is kept (@env:, @file:, @keyring:"),
+        ("[notify]\nurls = ['@env:A']\non = ['ended']", "notify.on must be a list of stopped, "),
         ("redact = 1", "redact must be a table"),
         ("[redact]\npattern = []", "unknown key 'redact.pattern' (known: patterns)"),
         ("[redact]\npatterns = 'x'", "redact.patterns must be a list"),
@@ -394,3 +407,46 @@ def test_wrong_rule_about_runbooks_is_refused(tmp_path: Path, text: str, told: s
     with pytest.raises(UsageError, match=re.escape(told)) as caught:
         load(tmp_path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_url_in_clear_text_is_refused_and_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "nbrun.toml").write_text("[notify]\nurls = ['slack://s3cret']")
+    with pytest.raises(UsageError, match="an apprise URL contains secrets") as refused:
+        load(tmp_path)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_hooks_and_services_of_all_files_add_up(tmp_path: Path) -> None:
+    (tmp_path / "near").mkdir()
+    trust_file(configure(tmp_path, "[hooks]\nstopped = ['a', '-x']\nafter = '0s'"))
+    trust_file(
+        configure(
+            tmp_path / "near",
+            "[hooks]\nstopped = ['~/b']\nfinished = ['c']\nenv = ['TOKEN']\ntimeout = '2s'\n"
+            "[notify]\nurls = ['@env:CHAT']\non = ['finished']",
+        )
+    )
+    found = load(tmp_path / "near")
+    found.check_trust()
+    assert [(hook.on, hook.words, hook.after, hook.timeout) for hook in found.hooks] == [
+        ("stopped", ("a", "-x"), 0.0, 30.0),
+        ("stopped", (str(Path.home() / "b"),), 30.0, 2.0),
+        ("finished", ("c",), 30.0, 2.0),
+    ]
+    assert [(each.url, each.on) for each in found.notify] == [("@env:CHAT", ("finished",))]
+
+
+@pytest.mark.parametrize("text", ["[hooks]\nstopped = ['a']", "[notify]\nurls = ['@env:CHAT']"])
+def test_hook_or_service_of_an_untrusted_file_refuses_a_run(tmp_path: Path, text: str) -> None:
+    (tmp_path / "near").mkdir()
+    configure(tmp_path, text)
+    trust_file(configure(tmp_path / "near", "[hooks]\nfinished = ['b']"))
+    found = load(tmp_path / "near")
+    assert [hook.words for hook in found.hooks] == [("b",)]
+    assert found.notify == ()
+    with pytest.raises(UsageError, match="you have not trusted this file"):
+        found.check_trust()
+
+
+def trust_file(path: Path) -> None:
+    trust.add(path, sha256(path.read_bytes()).hexdigest())

@@ -6,24 +6,20 @@ messages of ForwardingError are recorded: they must not change.
 
 import errno
 import os
-import secrets
 import select
 import socket
-import subprocess
 import tempfile
-import threading
 from collections.abc import Sequence
-from typing import IO, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from nbrun.errors import ForwardingError
-from nbrun.system import processes
+from nbrun.system.limited_command import CommandEndedError, LimitedCommand
 
 TIMEOUT = 30.0  # seconds for a daemon or a command to accept lines
 _DEV_LOG = "/dev/log"
-_MARK = "NBRUN_FORWARDING"  # a variable by which the processes that a command starts are found
 _PRIORITY = 16 * 8 + 6  # facility local0, severity informational
 
 
@@ -157,62 +153,22 @@ class CommandSink:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.name = words[0]
-        self._words = list(words)
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
-        self._mark = (_MARK, secrets.token_hex(8))
+        self._command = LimitedCommand(words)
 
     def send(self, lines: Sequence[JournalLine]) -> None:
-        # Files and not pipes: a process that the command leaves behind may keep a pipe open.
         try:
-            with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
+            # A file and not a pipe: the command may read slowly, or not at all.
+            with tempfile.TemporaryFile() as stdin:
                 stdin.writelines(line.content + b"\n" for line in lines)
                 stdin.seek(0)
-                code = self._run(lines[0].run, stdin, stderr)
-                message = _last_words(stderr)
+                environment = {**os.environ, "NBRUN_RUN": lines[0].run}
+                code, message = self._command.run(stdin, environment, TIMEOUT)
+        except CommandEndedError as error:
+            raise ForwardingError(f"{self.name}: {error}") from None
         except OSError as error:
             raise ForwardingError(f"{self.name}: {error.strerror}") from error
         if code:
             raise ForwardingError(f"{self.name}: exit {code}" + (message and f": {message}"))
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            if self._process is not None:
-                processes.kill_family(self._process.pid, self._mark)
-
-    def _run(self, run: str, stdin: IO[bytes], stderr: IO[bytes]) -> int:
-        """Return the exit code of the command.
-
-        Raises:
-            ForwardingError: it did not end in time, or `close` was called.
-            OSError: it can't be started.
-        """
-        name, value = self._mark
-        with self._lock:
-            if self._closed:
-                raise ForwardingError(f"{self.name}: the run has ended")
-            self._process = process = subprocess.Popen(  # noqa: S603  the operator's own command
-                self._words,
-                stdin=stdin,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-                env={**os.environ, "NBRUN_RUN": run, name: value},
-            )
-        try:
-            return process.wait(TIMEOUT)
-        except subprocess.TimeoutExpired:
-            processes.kill_family(process.pid, self._mark)
-            process.wait()
-            raise ForwardingError(f"{self.name}: did not end within {TIMEOUT:.0f} s") from None
-        finally:
-            with self._lock:
-                self._process = None
-
-
-def _last_words(stderr: IO[bytes]) -> str:
-    """Return the end of what a command printed on stderr."""
-    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - 1000))
-    return stderr.read().decode("utf-8", "replace").strip()[-200:]
+        self._command.close()

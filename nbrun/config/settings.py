@@ -10,14 +10,29 @@ from nbrun.errors import UsageError
 from nbrun.runbook.trust.rules import RunbookRule
 
 if TYPE_CHECKING:
+    from nbrun.config.notifications import HookSetting, NotifySetting
     from nbrun.kernel.roles.roles import Role
 
 # Settings that run a program, or send or sign something on this user's behalf.
-NEEDS_TRUST = ("forward", "sign_key", "roles")
+NEEDS_TRUST = ("forward", "sign_key", "roles", "hooks", "notify")
 # Settings of /etc/nbrun.toml that no nearer file changes. Those of a policy are not listed:
 # they only become stricter, whichever file sets them.
 _LOCKED = ("forward", "sign_key", "max_output", "approvers")
-_NAMES = {"forward": "[journal] forward", "max_output": "[journal] max_output"}
+# Lists that add up, without a duplicate.
+_ADD_UP = (
+    "redact_patterns",
+    "runbook_rules",
+    "need_reason",
+    "need_approval",
+    "hooks",
+    "notify",
+)
+_NAMES = {
+    "forward": "[journal] forward",
+    "max_output": "[journal] max_output",
+    "hooks": "[hooks]",
+    "notify": "[notify]",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class Config:
         runbook_rules: which runbooks may run; every one of them holds.
         strict, allow, need_reason, need_approval, approvers, approvals, approve_within: as in
             `core.model.Policy`.
+        hooks, notify: what is told elsewhere about a run, by all files.
         role_users: the accounts that any role of any file acts as. They may not approve, and so
             roles of files that are not trusted, or are overridden, count as well.
         files: the files that apply, the nearest last.
@@ -55,6 +71,8 @@ class Config:
     approve_within: float | None = None
     roles: "Mapping[str, Role]" = field(default_factory=dict)
     role_users: frozenset[str] = frozenset()
+    hooks: "tuple[HookSetting, ...]" = ()
+    notify: "tuple[NotifySetting, ...]" = ()
     files: tuple[SettingsFile, ...] = ()
     notices: tuple[str, ...] = ()
     untrusted: Mapping[str, str] = field(default_factory=dict)
@@ -72,13 +90,15 @@ class Config:
             raise UsageError(f"there is no role {name!r} in nbrun.toml (known: {known})")
         return self.roles[name]
 
-    def check_trust(self) -> None:
-        """Check that forwarding and signing are set by files that this user trusts, or by none.
+    def check_trust(self, *names: str) -> None:
+        """Check that the settings `names` are set by files that this user trusts, or by none.
+
+        Without names, check all of NEEDS_TRUST but roles, which have names of their own.
 
         Raises:
             UsageError: a file that is not trusted sets one. The message names file, key and remedy.
         """
-        for name in ("forward", "sign_key"):
+        for name in names or NEEDS_TRUST:
             self._check_trust(name)
 
     def _check_trust(self, name: str) -> None:
@@ -108,6 +128,7 @@ def merge(files: Sequence[FoundFile]) -> Config:
       patterns and lists of what needs a reason or an approval add up, `allow` is what every file
       allows, `strict` is set by any. Of the number of approvals the highest counts, of the times
       that they hold the shortest.
+    - Hooks and notifications add up.
     - No nearer file changes what the system's file sets of `_LOCKED`, or its roles.
     - A file that is not trusted sets nothing of NEEDS_TRUST.
     """
@@ -122,7 +143,8 @@ def merge(files: Sequence[FoundFile]) -> Config:
             elif not found.is_trusted and name.partition(".")[0] in NEEDS_TRUST:
                 untrusted[name] = _not_trusted(found, name)
             else:
-                untrusted.pop(name, None)
+                if name not in _ADD_UP:
+                    untrusted.pop(name, None)
                 _add(merged, name, value)
                 if found.is_system and (name in _LOCKED or name.startswith("roles.")):
                     locked[name] = found.file.path
@@ -158,7 +180,7 @@ def _add(merged: dict[str, Any], name: str, value: Any) -> None:
             merged["roles"] = merged["roles"] | {role: value}
         case ("defaults", *_):
             merged[name] = before | value
-        case ("redact_patterns" | "runbook_rules" | "need_reason" | "need_approval", *_):
+        case (key, *_) if key in _ADD_UP:
             merged[name] = tuple(dict.fromkeys((*(before or ()), *value)))
         case ("allow", *_):
             merged[name] = value if before is None else tuple(k for k in before if k in value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from nbrun import units
+from nbrun.config.toml_table import refuse_unknown, table_of
 from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.core.model import DeviationKind
 from nbrun.errors import UsageError
@@ -30,28 +31,11 @@ def settings_in(path: Path, content: bytes) -> dict[str, Any]:
         table = tomllib.loads(content.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: can't be read: {error}") from error
-    _refuse_unknown(path, "", table, _READERS)
+    refuse_unknown(path, "", table, _READERS)
     found: dict[str, Any] = {}
     for key, value in table.items():
         found |= _READERS[key](path, value)
     return found
-
-
-def _refuse_unknown(
-    path: Path, table: str, settings: Mapping[str, Any], known: Mapping[str, Any]
-) -> None:
-    for key in settings:
-        if key not in known:
-            raise UsageError(
-                f"{path}: unknown key {table + key!r} (known: {', '.join(sorted(known))})"
-            )
-
-
-def _table(path: Path, name: str, value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UsageError(f"{path}: {name} must be a table, [{name}], not {value!r}")
-    _refuse_unknown(path, f"{name}.", value, known)
-    return value
 
 
 def _runs_dir(path: Path, value: Any) -> dict[str, Any]:
@@ -73,7 +57,7 @@ def _path(path: Path, key: str, value: Any, kind: str) -> Path:
 
 
 def _journal(path: Path, value: Any) -> dict[str, Any]:
-    table = _table(path, "journal", value, dict.fromkeys(_JOURNAL))
+    table = table_of(path, "journal", value, dict.fromkeys(_JOURNAL))
     return {key: read(path, table) for key, read in _JOURNAL.items() if key in table}
 
 
@@ -106,7 +90,7 @@ def _forward(path: Path, journal: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _redact(path: Path, value: Any) -> dict[str, Any]:
-    patterns = _table(path, "redact", value, {"patterns": list}).get("patterns", [])
+    patterns = table_of(path, "redact", value, {"patterns": list}).get("patterns", [])
     if not isinstance(patterns, list):
         raise UsageError(f"{path}: redact.patterns must be a list of strings, not {patterns!r}")
     for pattern in patterns:
@@ -133,7 +117,7 @@ def _defaults(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _policy(path: Path, value: Any) -> dict[str, Any]:
-    table = _table(path, "policy", value, dict.fromkeys((*_POLICY, "strict", "approvers")))
+    table = table_of(path, "policy", value, dict.fromkeys((*_POLICY, "strict", "approvers")))
     if not isinstance(table.get("strict", False), bool):
         raise UsageError(f"{path}: policy.strict must be true or false, not {table['strict']!r}")
     found: dict[str, Any] = {}
@@ -173,7 +157,9 @@ def _deviation_kinds(path: Path, key: str, value: Any) -> tuple[DeviationKind, .
 
 def _runbooks(path: Path, value: Any) -> dict[str, Any]:
     """Return the rules that say which runbooks may run."""
-    table = _table(path, "runbooks", value, dict.fromkeys(("require_signed", "require_commit_on")))
+    table = table_of(
+        path, "runbooks", value, dict.fromkeys(("require_signed", "require_commit_on"))
+    )
     rules: list[RunbookRule] = []
     if "require_signed" in table:
         key = "[runbooks] require_signed"
@@ -191,7 +177,7 @@ def _runbooks(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _roles(path: Path, value: Any) -> dict[str, Any]:
-    named = _table(path, "roles", value, value if isinstance(value, dict) else {})
+    named = table_of(path, "roles", value, value if isinstance(value, dict) else {})
     return {"roles": {name: _role(path, name, settings) for name, settings in named.items()}}
 
 
@@ -199,8 +185,20 @@ def _role(path: Path, name: str, value: Any) -> "Role":
     from nbrun.kernel.roles import config  # only for a file that has roles
 
     key = f"roles.{name}"
-    settings = _table(path, key, value, dict.fromkeys(config.KEYS))
+    settings = table_of(path, key, value, dict.fromkeys(config.KEYS))
     return config.role(f"{path}: {key}", name, settings)
+
+
+def _hooks(path: Path, value: Any) -> dict[str, Any]:
+    from nbrun.config import notifications  # only for a file that has them
+
+    return notifications.read_hooks(path, value)
+
+
+def _notify(path: Path, value: Any) -> dict[str, Any]:
+    from nbrun.config import notifications
+
+    return notifications.read_notify(path, value)
 
 
 _JOURNAL: dict[str, Callable[[Path, Mapping[str, Any]], Any]] = {
@@ -209,7 +207,9 @@ _JOURNAL: dict[str, Callable[[Path, Mapping[str, Any]], Any]] = {
 }
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
     "defaults": _defaults,
+    "hooks": _hooks,
     "journal": _journal,
+    "notify": _notify,
     "policy": _policy,
     "redact": _redact,
     "roles": _roles,

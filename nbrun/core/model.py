@@ -21,6 +21,9 @@ DeviationKind = Literal[
     "by_hand",
 ]
 Impact = Literal["none", "changes", "destructive"]
+# What hooks and notifications are about: the run waits for its operator, an operator's decision
+# waits for an approval, the run has ended.
+Occasion = Literal["stopped", "proposed", "finished"]
 
 
 class EventPart(msgspec.Struct, frozen=True, kw_only=True):

@@ -278,7 +278,7 @@ def attempt_started_event(state: RunState, planned: NextAttempt) -> ev.AttemptSt
     )
 
 
-def waits_for_decision(state: RunState, stop: NextStop) -> bool:
+def waits_for_decision(state: RunState, stop: NextStop | ev.Stopped) -> bool:
     """Return True if somebody can decide at this stop; else the stop ends the run as failed."""
     policy = state.plan.policy
     if policy.on_failure == "wait" or (state.operators and not policy.attended):

@@ -63,6 +63,8 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.IndexFailed: _stay(*_LIVE),
     ev.ForwardingFailed: _stay(*_LIVE),
     ev.ForwardingResumed: _stay(*_LIVE),
+    ev.NotificationSent: _stay(*_LIVE),
+    ev.NotificationFailed: _stay(*_LIVE),
     ev.KernelSuspended: _stay(*_LIVE),
     ev.KernelContinued: _stay(*_LIVE),
     ev.KernelUnresponsive: _stay(*_LIVE),
@@ -343,11 +345,20 @@ def _stopped(state: RunState, event: ev.Stopped) -> None:
     # The question about an attempt may follow the restart that its check needed.
     state.restarted = state.restarted and event.reason == "indeterminate"
     state.setup_failed = False
+    place = (event.step, state.attempts_of(event.step or ""))
+    if place != state.notified_at:
+        state.notified_at, state.notified = place, set()
+
+
+def _notification_sent(state: RunState, event: ev.NotificationSent) -> None:
+    if event.on == "stopped" and state.stop is not None:
+        state.notified.add(event.target)
 
 
 def _resumed(state: RunState, _event: ev.Resumed) -> None:
     state.stop = None
     _void_proposal(state)
+    state.notified_at = None  # a later stop is another one, also at the same place
 
 
 def _attached(state: RunState, event: ev.OperatorAttached) -> None:
@@ -538,6 +549,7 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.Deviated: _deviated,
     ev.OperatorAttached: _attached,
     ev.OperatorDetached: _detached,
+    ev.NotificationSent: _notification_sent,
     ev.RunInterrupted: _run_interrupted,
     ev.RunResumed: _run_resumed,
     ev.RunbookReplaced: _runbook_replaced,

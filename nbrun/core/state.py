@@ -137,6 +137,8 @@ class RunState:
     ended_by: str | None = None  # the step that asked for the run to end
     inserted: int = 0  # inserted cells that were run
     deviations: list[ev.Deviated] = field(default_factory=list)
+    notified: set[str] = field(default_factory=set)  # the receivers told of the last stop
+    notified_at: tuple[str | None, int] | None = None  # its step, and how often that had run
 
     @property
     def plan(self) -> ev.RunStarted:

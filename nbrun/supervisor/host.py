@@ -24,6 +24,8 @@ from nbrun.kernel.local import LocalKernel
 from nbrun.kernel.output_limit import OutputLimiter
 from nbrun.kernel.process import KernelLog
 from nbrun.kernel.roles.roles import RunRole
+from nbrun.notifications.notifier import Notifier
+from nbrun.notifications.receivers import Receivers
 from nbrun.supervisor import requests
 from nbrun.supervisor.listener import Listener
 from nbrun.supervisor.notebook_writer import notebook_saver
@@ -44,6 +46,7 @@ class RunHost:
     redaction: Redaction
     kernel: LocalKernel
     role: RunRole | None
+    notifier: Notifier
 
     def run(self, begin: Callable[[], RunState], *, bound: bool = False) -> ExitCode:
         """Run the engine with `begin` on a thread, and serve consoles on this one until the end.
@@ -55,13 +58,18 @@ class RunHost:
 
         def run_engine() -> None:
             try:
-                begin()
+                state = begin()
                 self.subscribers.close()
+                # A container or a service may end with its command, and this process with it: only
+                # an operator at a terminal need not wait until the end was told elsewhere.
+                if not state.plan.policy.attended:
+                    self.notifier.close()
                 self.server.end()
             except BaseException as error:  # noqa: BLE001
                 failure.append(error)
                 self.server.fail(error)
                 self.subscribers.close()
+            self.notifier.close()
 
         # The order matters. Once the reply is sent, `nbrun` may send SIGTERM to cancel the run:
         # the handlers come first. The reply goes out on stdout: detaching from it comes second.
@@ -95,21 +103,30 @@ def create(
     plan: ev.RunStarted,
     *,
     redaction: Redaction,
+    receivers: Receivers,
     state: RunState | None = None,
 ) -> RunHost:
     """Create the host of the run that `plan` describes.
 
     `redaction` removes secrets from the record and the log. It also learns the secrets that the
-    launcher's role obtains later. `state` is the state that the journal already holds, for a
-    resumed run.
+    launcher's role obtains later. `receivers` are told elsewhere about the run. `state` is the
+    state that the journal already holds, for a resumed run.
 
     Raises:
         NbrunError: the run's socket can't be created.
     """
     inbox: Inbox = queue.SimpleQueue()
     gid = group_access.gid_of(plan.policy.group) if plan.policy.group else None
-    kernels = state.kernels if state is not None else ()
-    server = Server(Listener(directory.socket, gid), inbox, directory.id, kernels)
+    state = RunState() if state is None else state
+    server = Server(Listener(directory.socket, gid), inbox, directory.id, state.kernels)
+    redaction.add_secrets(receivers.secrets())
+    notifier = Notifier(
+        receivers,
+        directory,
+        state,
+        redact=redaction.redact_text,
+        report=lambda event: inbox.put(ReportedEvent(event)),
+    )
     engine, kernel, subscribers = build_engine(
         directory,
         journal,
@@ -119,9 +136,12 @@ def create(
         redaction=redaction,
         state=state,
         publish=server.publish,
+        notify=notifier.receive,
         on_journal_error=server.fail,
     )
-    return RunHost(engine, server, subscribers, directory, redaction, kernel, launcher.role)
+    return RunHost(
+        engine, server, subscribers, directory, redaction, kernel, launcher.role, notifier
+    )
 
 
 def build_engine(
@@ -134,13 +154,14 @@ def build_engine(
     redaction: Redaction,
     state: RunState | None = None,
     publish: Callable[[Sequence[Record]], None] = lambda _records: None,
+    notify: Callable[[Sequence[Record]], None] = lambda _records: None,
     on_journal_error: Callable[[JournalError], None] = lambda _error: None,
 ) -> tuple[Engine, LocalKernel, Subscribers]:
     """Connect an engine to its kernel, its journal, its output notebook and its subscribers.
 
     The caller closes the subscribers after the engine has ended. `publish` receives each batch of
-    records before the subscribers do. `on_journal_error` receives the error if the journal can't
-    be written.
+    records before the subscribers do, and `notify` after them. `on_journal_error` receives the
+    error if the journal can't be written.
     """
     limiter = OutputLimiter(inbox.put)
     log = KernelLog(directory.log, redaction.redact_bytes)
@@ -150,6 +171,7 @@ def build_engine(
     def publish_to_all(records: Sequence[Record]) -> None:
         publish(records)
         subscribers.receive(records)
+        notify(records)
 
     engine = Engine(
         journal,

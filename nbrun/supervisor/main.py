@@ -55,9 +55,11 @@ def _start(request: StartRequest) -> int:
     if not request.options.by_hand:
         launcher.launch()
     try:
+        from nbrun.notifications import receivers
         from nbrun.supervisor import host, prepare
 
         checked = prepare.check(request, plan)
+        told = receivers.look_up(checked.config)  # before anything is created
         run = prepare.prepare(request, checked)
         run_host = host.create(
             run.directory,
@@ -65,6 +67,7 @@ def _start(request: StartRequest) -> int:
             launcher,
             run.started,
             redaction=checked.redaction(),
+            receivers=told,
         )
         # They hold the parsed notebook, which is several times the size of the run's plan.
         del plan, checked
@@ -87,6 +90,7 @@ def _resume(request: ResumeRequest) -> int:
         run.launcher,
         run.plan,
         redaction=resume.redaction_for(run.state, run.role, run.secrets),
+        receivers=run.receivers,
         state=run.state,
     )
     return run_host.run(lambda: run_host.engine.resume(run.resumed, run.last_seen, run.replaced))

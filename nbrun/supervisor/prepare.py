@@ -17,6 +17,7 @@ from nbrun.journal import run_directory, runs_index
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.roles.roles import RunRole
+from nbrun.notifications import receivers
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Notebook, Runbook
 from nbrun.runbook.parameters import injection, sources
@@ -79,6 +80,7 @@ class CheckedRequest:
             )
             + self._common_secret_notices()
             + self.config.notices
+            + receivers.notices(self.config)
         )
 
     def _common_secret_notices(self) -> tuple[str, ...]:

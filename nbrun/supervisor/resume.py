@@ -27,6 +27,8 @@ from nbrun.journal.writer import Journal
 from nbrun.kernel.jupyter_adapter import find_kernelspec, python_for
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import RunRole
+from nbrun.notifications import receivers
+from nbrun.notifications.receivers import Receivers
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import Runbook
 from nbrun.runbook.parameters import injection
@@ -49,6 +51,7 @@ class ResumableRun:
         last_seen: time of the last sign of the old supervisor, in seconds since the run began.
         launcher: of the run's later kernels; it also finds the one that the run may have.
         secrets: the values of the secrets that were entered again, by name.
+        receivers: hooks and chat services, by this user's settings and never by the record.
     """
 
     writer: Journal
@@ -60,6 +63,7 @@ class ResumableRun:
     resumed: ev.RunResumed
     replaced: ev.RunbookReplaced | None
     secrets: Mapping[str, Any]
+    receivers: Receivers
 
 
 def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
@@ -83,6 +87,8 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         secrets = secret_reentry.values(found.state, request.given)
         replaced = runbook_replacement(found.state) if request.new_runbook else None
         role = retake_role(found.state)
+        settings = _load_config(found.state)
+        settings.check_trust("hooks", "notify")
         launcher = launcher_for(found.state, role)
     except BaseException:
         found.journal.close()
@@ -95,7 +101,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         boot_id=provenance.boot_id(),
         role=role.taken.recorded() if role else None,
         secrets=tuple(sorted(secrets)),
-        settings=_load_config(found.state).files,
+        settings=settings.files,
     )
     return ResumableRun(
         found.journal,
@@ -107,6 +113,7 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
         resumed,
         replaced,
         secrets,
+        receivers.look_up_again(settings),
     )
 
 

@@ -437,6 +437,18 @@ def forwarding_resumed(target: str = "syslog", upto: int = 2) -> ev.ForwardingRe
     return ev.ForwardingResumed(target=target, upto=upto)
 
 
+def notification_sent(
+    on: model.Occasion = "stopped", about: int = 4, target: str = "page-me"
+) -> ev.NotificationSent:
+    return ev.NotificationSent(on=on, about=about, target=target)
+
+
+def notification_failed(
+    on: model.Occasion = "stopped", about: int = 4, target: str = "page-me", why: str = "exit 1"
+) -> ev.NotificationFailed:
+    return ev.NotificationFailed(on=on, about=about, target=target, why=why)
+
+
 # ── Many at once ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -576,4 +588,6 @@ BUILDERS: tuple[Build, ...] = (
     role_not_refreshed,
     kernel_disconnected,
     gateway_failed,
+    notification_sent,
+    notification_failed,
 )  # one for each type of event

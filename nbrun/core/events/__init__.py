@@ -47,6 +47,7 @@ from nbrun.core.events.kernel import (
     RoleNotRefreshed,
     RoleRefreshed,
 )
+from nbrun.core.events.notifications import NotificationFailed, NotificationSent
 from nbrun.core.events.outputs import (
     Output,
     OutputCapped,
@@ -128,6 +129,8 @@ Event = (
     | KernelDisconnected
     | GatewayFailed
     | ApprovalExpired
+    | NotificationSent
+    | NotificationFailed
 )
 
 

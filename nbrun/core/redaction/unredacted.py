@@ -11,7 +11,18 @@ from typing import Any
 from nbrun.core import events as ev
 from nbrun.core.model import Identity, RoleTaken
 
-_OWN_WORDS = ("tags", "kind", "kinds", "outcome", "cause", "decision", "finding", "impact", "state")
+_OWN_WORDS = (
+    "tags",
+    "kind",
+    "kinds",
+    "outcome",
+    "cause",
+    "decision",
+    "finding",
+    "impact",
+    "state",
+    "on",
+)
 _IDS = ("run", "step", "id", "git_commit", "boot_id", "sign_key", "binding")
 _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
 _PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings", "proofs")

@@ -25,6 +25,9 @@ _UNREAD = {
     "prompt": "typed at the start",
 }
 
+# The kinds of source that can be read where nobody can be asked.
+WITHOUT_TERMINAL = ("env", "file", "keyring", "cmd")
+
 # Asks the operator for the secret with this name; None if there is no terminal to ask on.
 AskSecret = Callable[[str], str] | None
 
@@ -93,11 +96,28 @@ def fetch(
         return raw
     if not names_source(raw):
         return raw_text(text[1:], raw.origin, secret=raw.secret)
-    source, _, rest = text[1:].partition(":")
     try:
-        return raw_text(_fetched(source, rest, name, ask, environ), f"@{source}", secret=True)
+        secret = read_source(text, name, ask, environ)
+        return raw_text(secret, f"@{kind(text)}", secret=True)
     except ParameterError as error:
         raise ParameterError(f"parameter {name!r} ({raw.origin}): {error}") from None
+
+
+def read_source(
+    text: str, name: str = "", ask: AskSecret = None, environ: Mapping[str, str] = os.environ
+) -> str:
+    """Return the secret that `text`, `@SOURCE`, names. `ask` is asked for the secret `name`.
+
+    Raises:
+        ParameterError: the secret can't be read. The message never contains a part of it.
+    """
+    source, _, rest = text[1:].partition(":")
+    return _fetched(source, rest, name, ask, environ)
+
+
+def kind(text: str) -> str:
+    """Return `env` for `@env:NAME`, and so on; "" for a text that names no source."""
+    return text[1:].partition(":")[0] if text.startswith("@") else ""
 
 
 def names_source(raw: RawValue) -> bool:

@@ -232,7 +232,16 @@ def _record(state: RunState, event: Event) -> EventSummary | None:
         case ev.ForwardingResumed():
             what = f"the record up to line {event.upto + 1} has been sent to {event.target}"
             return EventSummary("record", what)
+        case ev.NotificationSent():
+            what = f"{event.target} was told of the {_OCCASIONS[event.on]}"
+            return EventSummary("notified", what, severity="detail")
+        case ev.NotificationFailed():
+            what = f"{event.target} could not be told of the {_OCCASIONS[event.on]}"
+            return EventSummary("not notified", what, why=event.why, severity="warning")
     return None
+
+
+_OCCASIONS = {"stopped": "stop", "proposed": "proposal", "finished": "end"}
 
 
 # ── where ────────────────────────────────────────────────────────────────────────────────────

@@ -58,5 +58,5 @@ def _key(found: VerifiedEnd, sign: Path | None) -> Path:
 
 def _configured(runbook: str) -> Path | None:
     settings = config.load_for(Path(runbook))
-    settings.check_trust()
+    settings.check_trust("forward", "sign_key")
     return settings.sign_key

@@ -10,6 +10,7 @@ from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
 from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.errors import ExitCode
+from nbrun.notifications import receivers
 from nbrun.runbook.loader import Runbook
 from nbrun.supervisor import kernel_plan, prepare
 from nbrun.supervisor.prepare import CheckedRequest
@@ -43,6 +44,7 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     else:
         rows += settings_rows(checked.config.files) + proofs.rows(checked.proofs)
         rows += identities.rows(role)
+        rows += receivers.rows(checked.config)
         rows += [("parameter", f"{name}: {source}") for name, source in unread.items()]
         values = {name: value for name, value in values.items() if name not in unread}
         open_console().print(view.renderable(runbook, values, checked.policy, rows))
