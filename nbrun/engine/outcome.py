@@ -50,7 +50,8 @@ def attempt_result(
     elif reply.nested_error and nested_errors_fail:
         outcome, (ename, evalue) = "error", reply.nested_error
     elif failed_exit and shell_errors_fail:
-        outcome, ename, evalue = "error", "ShellError", _describe_exits(reply.shell_exits)
+        outcome, ename = "error", "ShellError"
+        evalue = reply.shell_failure or _describe_exits(reply.shell_exits)
     return AttemptResult(
         outcome=outcome,
         execution_count=reply.execution_count,

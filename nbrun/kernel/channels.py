@@ -10,6 +10,7 @@ from typing import Any
 import zmq
 
 from nbrun.kernel import protocol
+from nbrun.kernel.kinds.kind import Interview, KernelKind, ShellLostError
 from nbrun.kernel.messages import Sink
 from nbrun.kernel.widget_outputs import WidgetOutputs
 from nbrun.system.wakeup import WakeupPipe
@@ -21,9 +22,17 @@ _LOST_REPLY = {
     "ename": "KeyboardInterrupt",
     "evalue": "the kernel sent no reply after the interrupt",
 }
+_NO_REPLY = {
+    "status": "error",
+    "ename": "NoReply",
+    "evalue": "the kernel finished without a reply: it failed, or the cell's code is incomplete",
+}
+_REPLY_TIMEOUT = 1.0  # seconds after `idle` until a kernel is asked what became of a reply
 _DRAIN_TIMEOUT = 0.15  # seconds without a message after which nothing more comes of a dead kernel
 _STUCK_TIMEOUT = 30.0  # seconds without a message after which nobody waits for the thread
 _DISCONNECTED_TIMEOUT = 0.005  # the same, when the kernel has closed its sockets
+
+_PLAIN = KernelKind()
 
 OnReply = Callable[[dict[str, Any]], None]  # receives the content of a reply, on the thread
 
@@ -36,17 +45,27 @@ class Channels:
     """
 
     def __init__(
-        self, client: Any, sink: Sink, is_alive: Callable[[], bool], on_death: Callable[[], None]
+        self,
+        client: Any,
+        sink: Sink,
+        is_alive: Callable[[], bool],
+        on_death: Callable[[], None],
+        *,
+        kind: KernelKind = _PLAIN,
+        on_shell_lost: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        """Start the thread. It calls `sink` with each message, and the other two.
+        """Start the thread. It calls `sink` with each message, and the other functions.
 
         `is_alive` is called while no message comes. `on_death` is called when the process has
-        ended unexpectedly, after its last message.
+        ended unexpectedly, after its last message. `kind` completes each reply. `on_shell_lost` is
+        called with the reason in place of a reply after which the kernel is of no use.
         """
         self._client = client
         self._sink = sink
         self._is_alive = is_alive
         self._on_death = on_death
+        self._kind = kind
+        self._on_shell_lost = on_shell_lost
         self._handlers = {
             client.iopub_channel.socket: self._on_iopub,
             client.shell_channel.socket: self._on_shell,
@@ -63,6 +82,8 @@ class Channels:
         self._wakeup = WakeupPipe()
         self._replies: dict[str, dict[str, Any]] = {}
         self._idle: set[str] = set()
+        self._idle_since: float | None = None  # of the current request, which has no reply yet
+        self._interviewed: str | None = None  # the request whose reply is being completed
         self._silent: dict[str, OnReply] = {}
         self._widget_outputs = WidgetOutputs()
         self._current: str | None = None
@@ -122,15 +143,17 @@ class Channels:
         self._progress.wait(0.02)
         self._progress.clear()
 
-    def detect_lost_reply(self) -> None:
-        """Replace the reply of the current request if the kernel lost it. Call after an interrupt.
+    def detect_lost_reply(self, instead: dict[str, Any] = _LOST_REPLY) -> None:
+        """Deliver `instead` as the current request's reply if the kernel lost that.
+
+        Call after an interrupt.
 
         ipykernel loses the reply if the interrupt comes at the very end of a cell. The kernel
         answers requests in order: a reply to a later one means that the earlier one has none.
         """
         request = self._current
         if request is not None:
-            self.execute_silently("", on_reply=lambda _content: self._reply_lost(request))
+            self.execute_silently("", on_reply=lambda _content: self._reply_lost(request, instead))
 
     def send_interrupt_request(self) -> None:
         """Interrupt by a message on the control channel, which a kernel reads while it works."""
@@ -194,6 +217,7 @@ class Channels:
         while not self._closing:
             ready = dict(poller.poll(_POLL_TIMEOUT))
             self._process_ready(ready)
+            self._notice_missing_reply()
             if not ready and not self._exit_expected and not self._is_alive():
                 self._drain(poller, _DRAIN_TIMEOUT)
                 self._on_death()
@@ -243,10 +267,13 @@ class Channels:
         if message["msg_type"] == "status":
             if content.get("execution_state") == "idle" and self._is_awaited(request):
                 self._idle.add(request)
+                self._idle_since = self._last_message
                 self._deliver_reply(request)
             return
         if request in self._silent:
             return
+        if message["msg_type"] == "error":
+            content = self._kind.read_error(content)
         for parsed in self._widget_outputs.messages(request, message["msg_type"], content):
             if self._first_request_began or request:
                 self._sink(parsed)
@@ -275,15 +302,42 @@ class Channels:
         if request in self._silent:
             self._silent.pop(request)(content)
         else:
-            self._current = None
-            self._sink(protocol.replied(request, content))
+            self._interviewed = request
+            self._interview(request, self._kind.complete(content), None)
 
-    def _reply_lost(self, request: str) -> None:
-        if request != self._current:
+    def _interview(self, request: str, interview: Interview, answer: dict[str, Any] | None) -> None:
+        """Put the next question about the reply to `request`, or deliver the completed reply."""
+        try:
+            question = next(interview) if answer is None else interview.send(answer)
+        except StopIteration as end:
+            self._current = self._interviewed = None
+            self._sink(protocol.replied(request, end.value))
+        except ShellLostError as error:
+            self._on_shell_lost(str(error))
+        else:
+            self.execute_silently(
+                question, on_reply=lambda content: self._interview(request, interview, content)
+            )
+
+    def _notice_missing_reply(self) -> None:
+        """Ask whether a reply is still to come, some time after the kernel has become idle.
+
+        bash_kernel sends none for a cell with an open quote, and nobody would ever be told.
+        """
+        since, self._idle_since = self._idle_since, None
+        if self._current not in self._idle or since is None:
+            return
+        if time.monotonic() - since > _REPLY_TIMEOUT:
+            self.detect_lost_reply(_NO_REPLY)
+        else:
+            self._idle_since = since
+
+    def _reply_lost(self, request: str, instead: dict[str, Any]) -> None:
+        if request != self._current or request == self._interviewed:
             return
         self._current = None
         self._idle.discard(request)
-        content = self._replies.pop(request, _LOST_REPLY)
+        content = self._replies.pop(request, instead)
         self._sink(protocol.replied(request, content))
 
     def _on_stdin(self, message: dict[str, Any]) -> None:

@@ -22,6 +22,8 @@ from nbrun.errors import RunbookError
 STARTUP_TIMEOUT = 60.0  # seconds
 _RETRY_INTERVAL = 0.2  # seconds for iopub to answer before the kernel is asked again
 
+_IPC_KERNELS = ("ipykernel", "bash_kernel", "IRkernel")  # words of their commands
+
 Launch = Callable[[list[str], dict[str, str], str], Any]  # by arguments, environment and folder
 
 
@@ -300,8 +302,8 @@ def python_for(name: str) -> str:
 
 
 def _speaks_ipc(spec: KernelSpec) -> bool:
-    """Return True if the kernel is built on ipykernel. Other kernels may support only TCP.
+    """Return True if the kernel is known to support ipc. Other kernels may support only TCP.
 
     Over ipc, no port is open to other users of the machine.
     """
-    return any("ipykernel" in word or "bash_kernel" in word for word in spec.argv)
+    return any(known in word for word in spec.argv for known in _IPC_KERNELS)

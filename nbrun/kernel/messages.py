@@ -97,8 +97,10 @@ class Replied(_Message, frozen=True, kw_only=True):
     """The execute_reply. All output of the request has been delivered before.
 
     `shell_exits` are the exit codes of the cell's shell commands, in order, as far as the kernel
-    reports them. `nested_error` is the name and the text of the first error that the kernel showed
-    although the cell neither raised nor caught it. `exit_asked`: the cell asked the kernel to exit.
+    reports them. `shell_failure` describes the failed ones if the kernel's kind can say it better
+    than by their numbers. `nested_error` is the name and the text of the first error that the
+    kernel showed although the cell neither raised nor caught it. `exit_asked`: the cell asked the
+    kernel to exit.
     """
 
     status: str
@@ -106,6 +108,7 @@ class Replied(_Message, frozen=True, kw_only=True):
     ename: str | None = None
     evalue: str | None = None
     shell_exits: tuple[int, ...] = ()
+    shell_failure: str = ""
     nested_error: tuple[str, str] | None = None
     exit_asked: bool = False
 
@@ -221,7 +224,10 @@ Message = (
 
 
 class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel's description of itself, once it is ready. `generation` counts kernels from 1."""
+    """A kernel's description of itself, once it is ready. `generation` counts kernels from 1.
+
+    `doubts`: what may have gone wrong in a step that this kernel calls a success.
+    """
 
     generation: int
     kernelspec: str
@@ -231,6 +237,7 @@ class KernelInfo(msgspec.Struct, frozen=True, kw_only=True):
     process: KernelProcess | None = None
     identities: tuple[Identity, ...] = ()
     remote: RemoteKernel | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class Kernel(Protocol):

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 
 from nbrun.core.events import KernelProcess
@@ -21,6 +21,8 @@ from nbrun.kernel import connection_dir, protocol, runtime_dir
 from nbrun.kernel.background import Background
 from nbrun.kernel.channels import Channels
 from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, ProbeSocket, manager
+from nbrun.kernel.kinds.kind import KernelKind
+from nbrun.kernel.kinds.known import kind_of
 from nbrun.kernel.messages import Died, KernelInfo, Sink, Suspended
 from nbrun.kernel.roles.roles import SECRET_FILES, TakenRole
 from nbrun.kernel.watchdog import ProcessStats, Watchdog
@@ -33,8 +35,6 @@ _CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is su
 # An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
 # to a history file in the home folder (bash(1), HISTFILE).
 _NO_HISTORY = {"HISTFILE": ""}
-_PRELUDES = ("interrupts", "failures", "background", "prelude")  # in this order
-_ENDED_EXPRESSION = "__import__('IPython').get_ipython()._nbrun_ended()"
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,12 @@ class Process:
         self._name = name
         self.generation = generation
         self._attended = attended
-        self._is_ipython = False
+        self._kind = KernelKind()
         self._launch_error: Exception | None = None
         self._directory = directory
         self._runtime = runtime
         self._was_killed = False
+        self._shell_lost = ""  # why the kernel is useless although its process lived
         self._is_suspended = False
         self._next_check = 0.0
         self._start_time = 0.0  # of the process, by the clock of `processes.now`
@@ -135,14 +136,16 @@ class Process:
         self._manager.give_up = give_up
         client = self._ready_client()
         content = _reply(client, client.kernel_info())
-        self._is_ipython = content.get("implementation") == "ipython"
+        self._kind = kind_of(str(content.get("implementation", "")))
         self._sink = sink
-        self._channels = Channels(client, sink, self._check_process, self._on_death)
-        if self._is_ipython:
-            self._channels.execute_silently(_prelude())
+        self._channels = self._open(client)
+        prelude = self._kind.prelude()
+        if prelude:
+            self._channels.execute_silently(prelude)
         connection_dir.mark_ready(self._directory)
         self._start_time = processes.find_start_time(self._pid) or 0.0
-        return _info(content, self._name, self.generation, self._kernel_process())
+        info = _info(content, self._name, self.generation, self._kernel_process())
+        return msgspec.structs.replace(info, doubts=self._kind.doubts)
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
         """Connect to a running kernel, which may be executing a step.
@@ -151,19 +154,29 @@ class Process:
         also when `give_up` returned True.
         """
         self._sink = sink
-        self._is_ipython = info.implementation == "ipython"
+        self._kind = kind_of(info.implementation)
         self._start_time = processes.find_start_time(pid) or 0.0
         self._manager.adopt(self._runtime.process_handle(pid))
         client: Any = self._manager.client()
         client.allow_stdin = self._attended
         client.start_channels(stdin=True, control=True)
         client.wait_until_connected(self._is_alive, give_up)
-        self._channels = Channels(client, sink, self._check_process, self._on_death)
+        self._channels = self._open(client)
         self._channels.pass_early_output()
         self._channels.execute_silently(
             "",
-            {"ended": _ENDED_EXPRESSION} if self._is_ipython else {},
+            {"ended": self._kind.ended_expression} if self._kind.ended_expression else {},
             on_reply=lambda content: sink(protocol.idled(self.generation, content)),
+        )
+
+    def _open(self, client: Any) -> Channels:
+        return Channels(
+            client,
+            self._sink,
+            self._check_process,
+            self._on_death,
+            kind=self._kind,
+            on_shell_lost=self._on_shell_lost,
         )
 
     def _with_mark(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -225,7 +238,7 @@ class Process:
         channels.expect_exit()
         left_over = Background(self._kernel_process(), self._start_time, self.generation)
         is_alive = self._is_alive()
-        if is_alive and self._is_ipython and not channels.busy:
+        if is_alive and self._kind.is_ipykernel and not channels.busy:
             left_over.let_finish(channels, self._is_alive)
         left_over.list_programs()
         if is_alive:
@@ -306,8 +319,8 @@ class Process:
         return ProcessStats(processes.cpu_of(self._pid), processes.state_of(self._pid))
 
     def _open_probes(self) -> tuple[ProbeSocket, ProbeSocket] | None:
-        """Open probes of an IPython kernel. Others are not known to answer while they work."""
-        return self._manager.probes() if self._is_ipython else None
+        """Open probes of an ipykernel. Others are not known to answer while they work."""
+        return self._manager.probes() if self._kind.is_ipykernel else None
 
     def _is_alive(self) -> bool:
         return self._exit_status() is None
@@ -323,22 +336,20 @@ class Process:
         why = _how_it_ended(self._exit_status() or 0)
         if self._was_killed:
             why = "the kernel was killed, as asked"
+        if self._shell_lost:
+            why = self._shell_lost
         self._sink(Died(generation=self.generation, why=why))
+
+    def _on_shell_lost(self, why: str) -> None:
+        """End a kernel whose interpreter is gone: no further step may run in a new one."""
+        self._shell_lost = why
+        self.signal(signal.SIGKILL)
 
     @property
     def _open_channels(self) -> Channels:
         if self._channels is None:
             raise KernelError("the kernel was never ready")
         return self._channels
-
-
-def _prelude() -> str:
-    """Return what an IPython kernel runs before the first step: each file in its own namespace."""
-    folder = resources.files("nbrun.kernel")
-    sources = [folder.joinpath(f"ipython_{name}.py").read_text("utf-8") for name in _PRELUDES]
-    return "\n".join(
-        f"exec(compile({source!r}, '<nbrun prelude>', 'exec'), {{}})" for source in sources
-    )
 
 
 def _reply(client: Any, request: str) -> dict[str, Any]:

@@ -219,6 +219,7 @@ def replied(request: str, content: dict[str, Any]) -> Replied:
         ename=_optional(content.get("ename")),
         evalue=_optional(content.get("evalue")),
         shell_exits=_shell_exits(request, payload),
+        shell_failure=_shell_failure(payload),
         nested_error=_nested_error(request, payload),
         exit_asked=any(entry.get("source") == "ask_exit" for entry in payload),
     )
@@ -257,17 +258,27 @@ def _optional(value: Any) -> str | None:
 
 
 def _shell_exits(request: str, payload: list[dict[str, Any]]) -> tuple[int, ...]:
-    """Return the exit codes that `ipython_prelude` added to the reply; none if malformed."""
+    """Return the exit codes that a prelude or an interview added; none if malformed."""
     for entry in payload:
-        if entry.get("source") == "nbrun_shell_exits" and entry.get("request") == request:
+        if _is_report(entry, "nbrun_shell_exits", request):
             with suppress(TypeError, ValueError):
                 return tuple(int(code) for code in entry.get("exits", ()))
     return ()
 
 
+def _shell_failure(payload: list[dict[str, Any]]) -> str:
+    found = (entry.get("described") for entry in payload if "described" in entry)
+    return str(next(found, ""))
+
+
+def _is_report(entry: dict[str, Any], source: str, request: str) -> bool:
+    """Return True for a report of nbrun's. One that names its request must name this one."""
+    return entry.get("source") == source and entry.get("request", request) == request
+
+
 def _nested_error(request: str, payload: list[dict[str, Any]]) -> tuple[str, str] | None:
     """Return name and text of the error that `ipython_failures.py` reported, if any."""
     for entry in payload:
-        if entry.get("source") == "nbrun_nested_error" and entry.get("request") == request:
+        if _is_report(entry, "nbrun_nested_error", request):
             return str(entry.get("ename", "")), str(entry.get("evalue", ""))
     return None

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from nbrun.errors import NbrunError, RunbookError
 from nbrun.runbook import checks, contract, loader, notebook
 from nbrun.runbook.contract import ContractContext
+from nbrun.runbook.language_rules import unseen_failures
 from nbrun.runbook.parameters import resolve
 from nbrun.runbook.parameters.declarations import (
     Declarations,
@@ -93,6 +94,7 @@ def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> li
     for number, cell in enumerate(subject.cells, start=1):
         for line, level, rule, message in _of_cell(subject, number, cell, unattended=unattended):
             found.append(Finding(str(path), number, line, level, rule, message))
+    found += _of_language(subject)
     if not any(finding.rule == "contract" for finding in found):
         found += _misplaced_check(subject)
     return found
@@ -163,6 +165,15 @@ def _misplaced_check(subject: _Subject) -> list[Finding]:
         message = str(error).removeprefix(str(subject.path)).lstrip(":, ")
         return [Finding(str(subject.path), None, None, "error", "contract", message)]
     return []
+
+
+def _of_language(subject: _Subject) -> Iterator[Finding]:
+    """Find code whose failure the notebook's kernel does not report."""
+    numbers = [n for n, cell in enumerate(subject.cells, 1) if cell["cell_type"] == "code"]
+    sources = [subject.cells[number - 1]["source"] for number in numbers]
+    for index, line, message in unseen_failures(sources, subject.declarations.language):
+        place = numbers[index], line
+        yield Finding(str(subject.path), *place, "warning", "unseen-failure", message)
 
 
 def _unused(subject: _Subject) -> list[str]:

@@ -10,6 +10,7 @@ class KernelStarted(EventBase, frozen=True, kw_only=True, tag="kernel.started"):
     """A kernel became ready. `identities`: the identities that the run's role gives it.
 
     `process` is None for a kernel elsewhere, and `remote` for one on this machine.
+    `doubts`: what may have gone wrong in a step that this kernel calls a success.
     """
 
     generation: int
@@ -20,6 +21,7 @@ class KernelStarted(EventBase, frozen=True, kw_only=True, tag="kernel.started"):
     process: KernelProcess | None = None
     identities: tuple[Identity, ...] = ()
     remote: RemoteKernel | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class KernelDied(EventBase, frozen=True, kw_only=True, tag="kernel.died"):

@@ -87,20 +87,13 @@ def _parse(source: str) -> dict[str, Parameter] | None:
         return None
 
 
-def line_parameters(source: str, language: str) -> dict[str, Parameter]:
-    """Return the parameters of a cell in another language: each line that assigns to one name.
-
-    Every bash variable is text, except for arrays.
-    """
+def line_parameters(source: str) -> dict[str, Parameter]:
+    """Return the parameters of a cell in another language: each line that assigns to one name."""
     found = {}
     for line in _LINE_END.split(source):
         match = _ASSIGNMENT.fullmatch(line.strip())
         if match:
-            kind = (
-                _bash_type(match["default"])
-                if language == "bash"
-                else _literal_type(match["default"])
-            )
+            kind = _literal_type(match["default"])
             parameter = Parameter(match["name"], kind, match["default"], match["help"] or "")
             found[parameter.name] = parameter
     return found
@@ -108,10 +101,6 @@ def line_parameters(source: str, language: str) -> dict[str, Parameter]:
 
 def _literal_type(default: str) -> ParameterType:
     return next((kind for pattern, kind in _LITERALS if pattern.fullmatch(default)), "any")
-
-
-def _bash_type(default: str) -> ParameterType:
-    return "list" if default.startswith("(") else "str"
 
 
 def _assignments(source: str, body: list[ast.stmt]) -> Iterator[Parameter]:

@@ -10,7 +10,9 @@ from typing import Any
 from nbrun.runbook.parameters import schema
 from nbrun.runbook.parameters.cell_declarations import line_parameters, python_parameters
 from nbrun.runbook.parameters.languages import PYTHON
+from nbrun.runbook.parameters.script_declarations import script_parameters
 from nbrun.runbook.parameters.types import Parameter
+from nbrun.runbook.source_scanner import LANGUAGES
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,12 @@ def declarations_of(document: Mapping[str, Any], language: str) -> Declarations:
 
 
 def _with_default(parameter: Parameter, in_cell: Parameter) -> Parameter:
-    return replace(parameter, default=in_cell.default, help=parameter.help or in_cell.help)
+    return replace(
+        parameter,
+        default=in_cell.default,
+        help=parameter.help or in_cell.help,
+        keyword=in_cell.keyword,
+    )
 
 
 def surplus_cells(document: Mapping[str, Any]) -> list[int]:
@@ -115,5 +122,8 @@ def _in_cell(document: Mapping[str, Any], language: str) -> dict[str, Parameter]
 
 
 def _assigned(source: str, language: str) -> dict[str, Parameter]:
-    is_python = language in PYTHON
-    return python_parameters(source) if is_python else line_parameters(source, language)
+    if language in PYTHON:
+        return python_parameters(source)
+    if language in LANGUAGES:
+        return script_parameters(source, language)
+    return line_parameters(source)

@@ -10,7 +10,8 @@ What papermill does not do here:
   (`url = 'http://h/?a=1'`) and knows only Python. `cell_declarations` reads the cell instead.
 - It does not write the values of languages other than Python. Its translators let a value run code
   (Julia and PowerShell read `$(...)` in their strings) or garble text that is not ASCII. Subclasses
-  of its translators with the literals of `literals` are registered and used instead.
+  of its translators with the literals of `literals` are registered and used instead. For JavaScript
+  and TypeScript, it has no translator.
 
 Importing papermill takes about 370 ms, so the functions import it, and only if there are values.
 """
@@ -18,10 +19,13 @@ Importing papermill takes about 370 ms, so the functions import it, and only if 
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nbrun.errors import ParameterError
+from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import PYTHON, check_name
 from nbrun.runbook.parameters.literals import DIALECTS, literal
 from nbrun.runbook.parameters.types import refuse_unsafe
@@ -46,7 +50,9 @@ def inject(node: dict[str, Any], values: Mapping[str, Any], language: str) -> di
         return node
     for name, value in values.items():
         _check_assignment(name, value, language)
-    cells = _parameterized(node["cells"], dict(values), language)
+    declared = declarations_of(node, language).parameters if language not in PYTHON else {}
+    keywords = {name: each.keyword for name, each in declared.items()}
+    cells = _parameterized(node["cells"], dict(values), language, keywords)
     return {**_without_papermill(node), "cells": [_without_papermill(cell) for cell in cells]}
 
 
@@ -87,7 +93,10 @@ def _without_papermill(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameterized(
-    cells: list[dict[str, Any]], values: dict[str, Any], language: str
+    cells: list[dict[str, Any]],
+    values: dict[str, Any],
+    language: str,
+    keywords: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return `cells` with the injected cell in the place that papermill chooses.
 
@@ -98,7 +107,7 @@ def _parameterized(
     end = 1 + max((index for index, found in enumerate(tags) if found), default=-1)
     stand_ins = [_stand_in(found) for found in tags[:end]]
     indexes = {id(cell): index for index, cell in enumerate(stand_ins)}
-    made = _parameterized_by_papermill(stand_ins, values, language)
+    made = _parameterized_by_papermill(stand_ins, values, language, keywords)
     injected = next(cell for cell in made if id(cell) not in indexes)
     # None marks the place of the injected cell
     placed = [cells[indexes[id(cell)]] if id(cell) in indexes else None for cell in made]
@@ -124,14 +133,17 @@ def _stand_in(tags: list[str]) -> dict[str, Any]:
 
 
 def _parameterized_by_papermill(
-    cells: list[dict[str, Any]], values: dict[str, Any], language: str
+    cells: list[dict[str, Any]],
+    values: dict[str, Any],
+    language: str,
+    keywords: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return `cells`, the same objects, and the new cell among them or in place of an old one."""
     from papermill.parameterize import parameterize_notebook
 
     node = _nbformat_node({"nbformat": 4, "nbformat_minor": 5, "metadata": {"papermill": {}}})
     node["cells"] = cells
-    kernel_name = _translator_name(language)
+    kernel_name = _translator_name(language, keywords)
     with _quiet():
         node = parameterize_notebook(node, values, kernel_name=kernel_name, language=language)
     made: list[dict[str, Any]] = node["cells"]
@@ -146,18 +158,53 @@ def _nbformat_node(document: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _translator_name(language: str) -> str:
-    """Return the name of papermill's translator for `language`, with nbrun's literals in it."""
-    from papermill.translators import papermill_translators
+def _translator_name(language: str, keywords: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the name of a translator for `language` with nbrun's literals, registered for it.
+
+    `keywords`: the declarations' keywords, by name (see `types.Parameter.keyword`).
+    """
+    from papermill.translators import Translator, papermill_translators
 
     if language in PYTHON:
         return language
     dialect = DIALECTS[language]
-    base = papermill_translators.find_translator(language, language)
-    translate = classmethod(lambda _cls, value: literal(dialect, value))
+    is_javascript = language in ("javascript", "typescript")
+    base = (
+        Translator if is_javascript else papermill_translators.find_translator(language, language)
+    )
+    own: dict[str, Any] = {"translate": classmethod(lambda _cls, value: literal(dialect, value))}
+    if is_javascript:
+        own["assign"] = classmethod(
+            lambda _cls, name, text: _javascript_assignment(keywords.get(name), name, text)
+        )
+        own["comment"] = classmethod(lambda _cls, text: f"// {text}")
+    if language == "bash":
+        own["codify"] = classmethod(partial(_bash_assignments, base))
     name = f"nbrun-{language}"
-    papermill_translators.register(name, type("Translator", (base,), {"translate": translate}))
+    papermill_translators.register(name, type("Translator", (base,), own))
     return name
+
+
+def _javascript_assignment(keyword: str | None, name: str, text: str) -> str:
+    """Assign to a declared variable; declare a constant again, and an undeclared name.
+
+    Deno accepts a second `const` of a name, and no assignment to one that is not declared.
+    """
+    declaring = {None: "let ", "const": "const "}.get(keyword, "")
+    return f"{declaring}{name} = {text};"
+
+
+def _bash_assignments(
+    base: Any, _cls: Any, parameters: Mapping[str, Any], comment: str = "Parameters"
+) -> str:
+    """Return papermill's cell, which first makes plain variables of those that hold text.
+
+    In a variable that an earlier cell declared with `-i`, bash would compute the text, and run the
+    commands that are in it; with `-l` or `-u` it would change the text.
+    """
+    first, _, rest = str(base.codify.__func__(_cls, parameters, comment=comment)).partition("\n")
+    names = [name for name, value in parameters.items() if isinstance(value, str | list)]
+    return "\n".join([first, *([f"declare +i +l +u {' '.join(names)}"] if names else []), rest])
 
 
 @contextmanager

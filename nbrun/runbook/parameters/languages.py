@@ -2,6 +2,8 @@
 
 import keyword
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from nbrun.errors import ParameterError
 from nbrun.runbook.parameters.literals import DIALECTS
@@ -14,11 +16,97 @@ _ALIASES = {
     "f#": ".net-fsharp",
     "powershell": ".net-powershell",
     "pwsh": ".net-powershell",
+    "deno": "typescript",
+    "ir": "R",
+    "xpython": "python",
+    "xpython-raw": "python",
 }
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _R_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._]*")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_RESERVED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "R": frozenset(
+            [
+                "if",
+                "else",
+                "repeat",
+                "while",
+                "function",
+                "for",
+                "next",
+                "break",
+                "in",
+                "TRUE",
+                "FALSE",
+                "NULL",
+                "NA",
+                "NaN",
+                "Inf",
+            ]
+        ),
+        "javascript": frozenset(
+            [
+                "arguments",
+                "await",
+                "break",
+                "case",
+                "catch",
+                "class",
+                "const",
+                "continue",
+                "debugger",
+                "default",
+                "delete",
+                "do",
+                "else",
+                "enum",
+                "eval",
+                "export",
+                "extends",
+                "false",
+                "finally",
+                "for",
+                "function",
+                "if",
+                "implements",
+                "import",
+                "in",
+                "instanceof",
+                "interface",
+                "let",
+                "new",
+                "null",
+                "package",
+                "private",
+                "protected",
+                "public",
+                "return",
+                "static",
+                "super",
+                "switch",
+                "this",
+                "throw",
+                "true",
+                "try",
+                "typeof",
+                "undefined",
+                "var",
+                "void",
+                "while",
+                "with",
+                "yield",
+            ]
+        ),
+    }
+)
 # bash runs or obeys the contents of these variables: the notebook must declare them itself.
-_BASH_BUILTIN = re.compile(r"PROMPT_COMMAND|PS[0-4]|ENV|PATH|IFS|SHELLOPTS|BASH.*|LD_.*")
+_BASH_BUILTIN = re.compile(r"PROMPT_COMMAND|PS[0-4]|ENV|PATH|IFS|SHELLOPTS|BASH.*|LD_.*|__nbrun.*")
 
 
 def language_name(kernel_name: str | None, language: str | None) -> str:
@@ -44,9 +132,14 @@ def check_name(name: str, language: str) -> None:
     else:
         valid = bool(
             (_R_NAME if DIALECTS.get(language) is DIALECTS["R"] else _NAME).fullmatch(name)
-        )
+        ) and name not in _RESERVED.get(_family(language), ())
     if not valid:
         raise ParameterError(f"not a valid parameter name in {language or 'this language'}")
+
+
+def _family(language: str) -> str:
+    """Return the name of the language that `language` is a form of."""
+    return {"sparkrkernel": "R", "typescript": "javascript"}.get(language, language)
 
 
 def check_undeclared_name(name: str, language: str) -> None:

@@ -29,6 +29,7 @@ class Dialect:
         array: joins the literals of a list's items.
         mapping: joins pairs of a key (its text) and the literal of the key's value.
         integer: writes an int.
+        real: writes a finite float.
         exact: the largest absolute value of an int that the language represents exactly.
         nests: a list or a mapping can contain another.
     """
@@ -40,6 +41,7 @@ class Dialect:
     array: Callable[[list[str]], str]
     mapping: Callable[[Pairs], str] | None
     integer: Callable[[int], str] = str
+    real: Callable[[float], str] = repr
     exact: int = 2**63
     nests: bool = True
 
@@ -61,7 +63,7 @@ def literal(dialect: Dialect, value: Any, *, inside: bool = False) -> str:
     if isinstance(value, int):
         return _integer(dialect, value)
     if isinstance(value, float):
-        return repr(value)
+        return dialect.real(value)
     if isinstance(value, str):
         return dialect.string(value)
     if inside and not dialect.nests:
@@ -111,7 +113,7 @@ def _quoted(escapes: Mapping[str, str], *, by_units: bool = False) -> Callable[[
 
 
 def _bash_string(text: str) -> str:
-    if all(map(_is_plain, text)):
+    if all(map(_is_plain, text)) and "!" not in text:  # an interactive bash expands `!`
         return shlex.quote(text)
     chars = (chr(byte) for byte in text.encode())
     inside = "".join(c if c.isascii() and c.isalnum() else f"\\x{ord(c):02x}" for c in chars)
@@ -173,6 +175,33 @@ def _pairs(
     return lambda pairs: array([template.format(string(key), value) for key, value in pairs])
 
 
+def _r_vector(items: list[str]) -> str:
+    """Return a vector if the items are all texts, all numbers or all booleans; else a list."""
+    kinds = {
+        "text" if item[0] == '"' else "truth" if item in ("TRUE", "FALSE") else "number"
+        for item in items
+    }
+    is_flat = not any(item == "NULL" or item.startswith(("c(", "list(")) for item in items)
+    return _between("c(" if len(kinds) == 1 and is_flat else "list(", ", ", ")")(items)
+
+
+def _javascript_real(value: float) -> str:
+    """Return an integral number without its `.0`: a number has no other type there."""
+    is_short = value.is_integer() and abs(value) < 2**53 and (value != 0 or str(value) == "0.0")
+    return str(int(value)) if is_short else repr(value)
+
+
+def _javascript_mapping(pairs: Pairs) -> str:
+    # A plain key `__proto__` would set the prototype of the object.
+    written = [
+        f"[{_SCALA_STRING(key)}]: {value}"
+        if key == "__proto__"
+        else f"{_SCALA_STRING(key)}: {value}"
+        for key, value in pairs
+    ]
+    return _between("{", ", ", "}")(written)
+
+
 def _r_mapping(pairs: Pairs) -> str:
     if any(not key for key, _ in pairs):
         raise ParameterError("an empty key can't be written in R")
@@ -190,7 +219,7 @@ _R = Dialect(
     true="TRUE",
     false="FALSE",
     null="NULL",
-    array=_between("list(", ", ", ")"),
+    array=_r_vector,
     mapping=_r_mapping,
     exact=2**53,
 )
@@ -259,8 +288,19 @@ _BASH = Dialect(
     mapping=None,
     nests=False,
 )
+_JAVASCRIPT = Dialect(
+    string=_SCALA_STRING,
+    true="true",
+    false="false",
+    null="null",
+    array=_between("[", ", ", "]"),
+    mapping=_javascript_mapping,
+    real=_javascript_real,
+    exact=2**53 - 1,
+)
 
-# By the names under which papermill registers its translators. Python needs no dialect.
+# By the names under which papermill registers its translators, and those of JavaScript, for which
+# it has none. Python needs no dialect.
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
         "R": _R,
@@ -273,5 +313,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
         ".net-fsharp": _FSHARP,
         ".net-powershell": _POWERSHELL,
         "bash": _BASH,
+        "javascript": _JAVASCRIPT,
+        "typescript": _JAVASCRIPT,
     }
 )

@@ -193,6 +193,8 @@ def _typed_value(raw: RawValue, parameter: Parameter) -> Any:
         return choice
     if parameter.optional and _is_null(raw, parameter):
         return None
+    if parameter.keyword == "readonly":
+        raise ParameterError("the cell declares it readonly, so that no value can replace it")
     if parameter.type == "other":
         raise ParameterError(
             f"declared as {parameter.declared}, which nbrun can't pass: declare it as str, and "

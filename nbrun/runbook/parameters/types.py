@@ -49,6 +49,7 @@ class Parameter:
         secret: the value must not be recorded or shown.
         schema: the parameter's JSON Schema; empty if the notebook has none for it.
         declared: the type "other" as the notebook names it, such as `datetime.date`.
+        keyword: `let`, `const`, `var` or `readonly`, as the cell declares it; else empty.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Parameter:
     secret: bool = False
     schema: Mapping[str, Any] = field(default_factory=dict)
     declared: str = ""
+    keyword: str = ""
 
     @property
     def choices(self) -> list[Any]:

@@ -154,6 +154,9 @@ def _approvals_so_far(state: RunState) -> tuple[str, ...]:
 
 def _kernel(state: RunState, event: Event) -> EventSummary | None:
     match event:
+        case ev.KernelStarted(doubts=doubts) if doubts:
+            what = "an ok from this kernel does not cover"
+            return EventSummary("kernel", what, why="; ".join(doubts), severity="detail")
         case ev.KernelDied():
             return EventSummary("kernel", "the kernel died", why=event.why, severity="error")
         case ev.KernelRestarted():
@@ -173,12 +176,17 @@ def _kernel(state: RunState, event: Event) -> EventSummary | None:
         case ev.KernelInterrupted():
             what = "killing the kernel" if event.kill else "interrupting the step"
             return EventSummary("kernel", what, why=event.why)
+    return _role(event) or _kernel_status(state, event)
+
+
+def _role(event: Event) -> EventSummary | None:
+    match event:
         case ev.RoleRefreshed():
             return EventSummary("role", identities.refreshed(event), severity="detail")
         case ev.RoleNotRefreshed():
             what = identities.not_refreshed(event)
             return EventSummary("role", what, why=event.why, severity="warning")
-    return _kernel_status(state, event)
+    return None
 
 
 def _kernel_status(state: RunState, event: Event) -> EventSummary | None:

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -15,9 +16,12 @@ from IPython.core.inputtransformer2 import TransformerManager
 from papermill.parameterize import parameterize_notebook
 
 from nbrun.errors import ParameterError
+from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.injection import inject
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.literals import DIALECTS
+from nbrun.runbook.parameters.resolve import resolve
+from nbrun.runbook.parameters.types import raw_text
 from tests.support.build_notebooks import code, markdown, notebook
 from tests.support.parameter_values import hostile, nested, text
 
@@ -138,7 +142,7 @@ def test_bash_reads_back_any_text_from_printable_ascii(
     names = {f"v{i}": each for i, each in enumerate(texts)}
     source = injected_source({**names, "all": texts}, "bash")
     assert all(" " <= char <= "~" for char in source.replace("\n", ""))
-    assert source.count("\n") == len(texts) + 2
+    assert source.count("\n") == len(texts) + 3
     assert bash_values(source, *(f'"${name}"' for name in names), '"${all[@]}"') == texts * 2
 
 
@@ -181,7 +185,7 @@ def test_every_translator_of_papermill_but_python_is_replaced() -> None:
     inject(node(code("y")), {"x": "a"}, "julia")
     names = {n: t for n, t in papermill_translators._translators.items() if n[:6] != "nbrun-"}
     others = {name for name, t in names.items() if t is not PythonTranslator}
-    assert others == set(DIALECTS)
+    assert others | {"javascript", "typescript"} == set(DIALECTS)  # papermill has none for these
 
 
 def test_import_loads_no_heavy_library() -> None:
@@ -201,3 +205,26 @@ def test_loading_papermill_prints_nothing() -> None:
     argv = [sys.executable, "-c", script]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_typescript_assigns_declares_constants_again_and_declares_undeclared_names() -> None:
+    cell = code('let a = "x", c\nconst b = 1', tags=["parameters"])
+    source = inject(node(cell), {"a": "y", "b": 2.0, "d": [None]}, "typescript")["cells"][1][
+        "source"
+    ]
+    assert source == '// Parameters\na = "y";\nconst b = 2;\nlet d = [null];\n'
+
+
+def test_bash_computes_no_text_that_an_integer_variable_gets(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    value = f"a[$(touch {marker})]"
+    source = injected_source({"n": value, "items": [value]}, "bash")
+    declared = "declare -iu n; declare -ai items; declare -l m; "
+    assert bash_values(declared + source, '"$n"', '"${items[@]}"') == [value, value]
+    assert not marker.exists()
+
+
+def test_readonly_bash_parameter_takes_no_value() -> None:
+    cell = code("readonly a=1", tags=["parameters"])
+    with pytest.raises(ParameterError, match="the cell declares it readonly"):
+        resolve(declarations_of(node(cell), "bash"), {"a": raw_text("2", "-p")})

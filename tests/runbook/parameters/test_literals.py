@@ -109,3 +109,29 @@ def test_csharp_literal_of_a_dictionary() -> None:
     written = literal(DIALECTS[".net-csharp"], {KEY: [2**31, -1]})
     inside = '{ "k\\"$(x)`\'\\\\" , new [] { 2147483648L, -1 } }'
     assert written == f"new Dictionary<string,Object>{{ {inside} }}"
+
+
+def test_javascript_literals() -> None:
+    value = {"__proto__": 1.0, KEY: [-0.0, 1.5, 2**53 - 1, "\u2028é😀"]}
+    assert literal(DIALECTS["typescript"], value) == (
+        '{["__proto__"]: 1, "k\\"$(x)`\'\\\\": '
+        '[-0.0, 1.5, 9007199254740991, "\\u2028\\u00e9\\ud83d\\ude00"]}'
+    )
+    with pytest.raises(ParameterError, match="too large"):
+        literal(DIALECTS["javascript"], 2**53)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (["a", "b"], 'c("a", "b")'),
+        ([1, 2.5], "c(1, 2.5)"),
+        ([True], "c(TRUE)"),
+        ([1, "a"], 'list(1, "a")'),
+        ([None], "list(NULL)"),
+        ([[1], [2]], "list(c(1), c(2))"),
+        ([], "list()"),
+    ],
+)
+def test_r_vector_of_one_type_and_list_of_others(value: list[Any], written: str) -> None:
+    assert literal(DIALECTS["R"], value) == written
