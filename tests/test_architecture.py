@@ -54,6 +54,8 @@ HEAVY = (
     "boto3",
     "prompt_toolkit",
     "apprise",
+    "opentelemetry",
+    "requests",
 )
 
 
@@ -225,6 +227,7 @@ def test_engine_prints_nothing(module: str) -> None:
         (("jsonschema", "referencing"), {"runbook.parameters.schema"}),
         (("regex",), {"core.bounded_patterns"}),
         (("keyring",), {"runbook.parameters.sources"}),
+        (("opentelemetry", "requests"), {"audit.tracing.collector"}),
         (("selectolax",), {"views.render.html"}),
         (("nh3",), {"views.render.native.sanitizer"}),
         (("jinja2",), {"views.export.report"}),

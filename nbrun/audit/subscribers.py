@@ -1,5 +1,9 @@
-"""The subscribers of a run's record besides its consoles: they mark, list, seal and forward it."""
+"""The subscribers of a run's record besides its consoles.
 
+They mark, list, seal and forward it, and send its trace.
+"""
+
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +12,8 @@ from nbrun.audit.auto_seal import AutoSealer
 from nbrun.audit.forwarding import Forwarder
 from nbrun.audit.run_indexer import RunIndexer
 from nbrun.audit.sinks import sink
+from nbrun.audit.tracing import switch
+from nbrun.audit.tracing.exporter import TraceExporter
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.journal.run_directory import RunDirectory
@@ -27,7 +33,7 @@ class Subscriber(Protocol):
 
 
 class Subscribers:
-    """The subscribers that every run has, and those that its policy asks for."""
+    """The subscribers that every run has, and those that its policy or the environment asks for."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
         self._all: list[Subscriber] = [StartMarker(directory.id), RunIndexer(directory, report)]
@@ -36,6 +42,9 @@ class Subscribers:
             self._all.append(AutoSealer(key, started.run, directory.seals, report))
         if started.policy.forward:
             self._all.append(Forwarder(sink(started.policy.forward), directory, report))
+        is_sampled = switch.is_sampled(os.environ, started.run, started.traceparent)
+        if switch.is_on(os.environ) and is_sampled:
+            self._all.append(TraceExporter(directory, report))
 
     def receive(self, records: Sequence[Record]) -> None:
         for subscriber in self._all:

@@ -116,6 +116,9 @@ def export(
         bool, typer.Option("--markdown", help="A summary in Markdown, for a ticket.")
     ] = False,
     cast: Annotated[bool, typer.Option("--cast", help="A recording for asciinema.")] = False,
+    otlp: Annotated[
+        bool, typer.Option("--otlp", help="Send the run's trace, as the OTEL_… variables say.")
+    ] = False,
     allowed_signers: AllowedSigners = None,
     runs_dir: RunsDir = None,
 ) -> None:
@@ -124,9 +127,16 @@ def export(
 
     given = {"notebook": notebook, "html": html, "markdown": markdown, "cast": cast}
     formats = [name for name in get_args(command.ExportFormat) if given[name]]
-    if len(formats) != 1:
-        options = ", ".join(f"--{name}" for name in given)
+    if len(formats) + otlp != 1:
+        options = ", ".join(f"--{name}" for name in (*given, "otlp"))
         raise typer.BadParameter(f"choose one format: {options}")
+    if otlp:
+        if path is not None or allowed_signers is not None:
+            raise typer.BadParameter("--otlp writes no file: leave PATH and --allowed-signers out")
+        from nbrun.cli.commands.records.send_trace import send_trace
+
+        typer.echo(send_trace(run, runs_dir))
+        return
     code, target = command.export(run, formats[0], path, runs_dir, allowed_signers)
     typer.echo(target)
     raise typer.Exit(code)

@@ -65,6 +65,7 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.ForwardingResumed: _stay(*_LIVE),
     ev.NotificationSent: _stay(*_LIVE),
     ev.NotificationFailed: _stay(*_LIVE),
+    ev.TraceFailed: _stay(*_LIVE),
     ev.KernelSuspended: _stay(*_LIVE),
     ev.KernelContinued: _stay(*_LIVE),
     ev.KernelUnresponsive: _stay(*_LIVE),

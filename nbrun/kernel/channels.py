@@ -97,10 +97,13 @@ class Channels:
 
     # ── for other threads ────────────────────────────────────────────────────────────────────
 
-    def execute(self, source: str, *, allow_stdin: bool) -> str:
+    def execute(
+        self, source: str, *, allow_stdin: bool, metadata: dict[str, Any] | None = None
+    ) -> str:
         """Send an execute_request, and return its id, which its messages carry."""
         content = _execute_request(source, {}, allow_stdin=allow_stdin)
-        return self._post(self._client.shell_channel.socket, "execute_request", content)
+        socket = self._client.shell_channel.socket
+        return self._post(socket, "execute_request", content, metadata=metadata)
 
     def execute_silently(
         self,
@@ -193,8 +196,9 @@ class Channels:
         content: dict[str, Any],
         *,
         on_reply: OnReply | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> str:
-        message = self._client.session.msg(kind, content)
+        message = self._client.session.msg(kind, content, metadata=metadata)
         # On the caller's thread, which gets the error if `content` can't be sent.
         parts = self._client.session.serialize(message)
         request = str(message["header"]["msg_id"])

@@ -54,6 +54,14 @@ def _allow_debugpy() -> None:
         sys.breakpointhook = lambda *_args, **_kwargs: None
 
 
+def _set_trace_context() -> None:
+    """Let what a step starts find the step's place in the trace of the run (W3C Trace Context)."""
+    message: Any = getattr(_shell.kernel, "get_parent", dict)()
+    own = (message.get("metadata") or {}).get("nbrun")
+    if isinstance(own, dict) and isinstance(own.get("traceparent"), str):
+        os.environ["TRACEPARENT"] = own["traceparent"]
+
+
 def _with_current_request(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap `function`: its output in another thread belongs to the current request."""
     header = _shell.display_pub.parent_header
@@ -135,6 +143,7 @@ def _freeze_existing_objects() -> None:
 
 _shell._nbrun_ended = lambda: tuple(_ended)
 _shell.events.register("post_run_cell", _count_request)
+_shell.events.register("pre_execute", _set_trace_context)
 _remove_send_limit()
 _allow_debugpy()
 _disable_history()

@@ -1,7 +1,9 @@
 """Start the kernel processes of one run: the first in advance, the later ones on demand."""
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from nbrun.core.events import KernelProcess
 from nbrun.errors import KernelError, UnprovenKernelError, UsageError
@@ -28,6 +30,7 @@ class KernelLauncher:
         generation: int = 0,
         role: RunRole | None = None,
         sudo: Sudo | None = None,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Launch nothing yet.
 
@@ -35,8 +38,10 @@ class KernelLauncher:
         a cell that asks for input. `generation`: the number of the run's last kernel so far.
         `role`: the identity of the kernels, and their environment instead of this process's own.
         `sudo`: how a running kernel of the role is reached without taking the role again.
+        `variables`: those that the environment of every kernel has in addition.
         """
         self.name = name
+        self._variables = variables
         self.role = role
         self._sudo = role.taken.sudo if role else sudo
         self._cwd = cwd
@@ -57,7 +62,7 @@ class KernelLauncher:
         directory = connection_dir.make()
         runtime = runtime_dir.create(directory, role.sudo if role else None)
         self._booting = Process(self.name, self._generation, self._attended, directory, runtime)
-        self._booting.launch(self._cwd, role)
+        self._booting.launch(self._cwd, role, self._variables)
         # On a thread: clearing what another Unix user's kernel left goes through sudo.
         threading.Thread(target=connection_dir.sweep, name="nbrun-sweep", daemon=True).start()
 

@@ -30,17 +30,20 @@ class LocalKernel:
         *,
         log: KernelLog | None = None,
         on_secrets: Callable[[Mapping[str, str]], None] = lambda _secrets: None,
+        traceparent: Callable[[], str] = str,
     ) -> None:
         """Take over the kernel that `launcher` has launched, if it has.
 
         `log` keeps the stdout and stderr of kernel processes that have ended. `on_secrets` gets the
         secrets of the role each time it is taken again, and of a kernel that is adopted, before
-        the kernel's first message.
+        the kernel's first message. `traceparent` returns the place in the trace of the code that is
+        about to be sent, empty for none.
         """
         self._launcher = launcher
         self._sink = sink
         self._log = log or KernelLog()
         self._on_secrets = on_secrets
+        self._traceparent = traceparent
         self._live: Process | None = None
         if launcher.role is not None:
             # Set here, not earlier: the redaction is built from the first secrets of the role.
@@ -105,7 +108,7 @@ class LocalKernel:
         return process.generation
 
     def execute(self, source: str) -> str:
-        return self._process.execute(source)
+        return self._process.execute(source, self._traceparent())
 
     def interrupt(self) -> None:
         self._process.interrupt()

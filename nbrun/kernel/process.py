@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -96,13 +97,18 @@ class Process:
         self._manager = manager(name, self._directory, self._context, encrypted=is_foreign)
         self._channels: Channels | None = None
 
-    def launch(self, cwd: Path, role: TakenRole | None) -> None:
-        """Start the process, which outlives this one. `ready` raises the error if it fails."""
+    def launch(
+        self, cwd: Path, role: TakenRole | None, more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Start the process, which outlives this one. `ready` raises the error if it fails.
+
+        `more`: variables of its environment besides those of this process, or of the role.
+        """
         folder = self._runtime.folder
         variables = os.environ if role is None else role.environment.variables(folder)
         files = {} if role is None else role.environment.file_texts(folder)
         try:
-            env = self._with_mark(variables)
+            env = self._with_mark({**variables, **more})
             self._runtime.start_kernel(self._manager, str(cwd), env, files)
             connection_dir.record_pid(self._directory, self._pid)
         except Exception as error:  # noqa: BLE001
@@ -205,8 +211,13 @@ class Process:
         client.allow_stdin = self._attended
         return client
 
-    def execute(self, source: str) -> str:
-        return self._open_channels.execute(source, allow_stdin=self._attended)
+    def execute(self, source: str, traceparent: str = "") -> str:
+        """Send `source`, and return the id of the request.
+
+        A kernel that runs the prelude finds `traceparent` in its environment.
+        """
+        metadata = {"nbrun": {"traceparent": traceparent}} if traceparent else {}
+        return self._open_channels.execute(source, allow_stdin=self._attended, metadata=metadata)
 
     def answer(self, text: str) -> None:
         self._open_channels.send_input(text)

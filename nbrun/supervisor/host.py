@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun.audit.subscribers import Subscribers
-from nbrun.core import decisions
+from nbrun.audit.tracing import switch
+from nbrun.core import decisions, trace_context
 from nbrun.core import events as ev
 from nbrun.core.events import Record
 from nbrun.core.redaction.redactor import RedactingFormatter, Redaction
@@ -165,7 +166,14 @@ def build_engine(
     """
     limiter = OutputLimiter(inbox.put)
     log = KernelLog(directory.log, redaction.redact_bytes)
-    kernel = LocalKernel(launcher, limiter, log=log, on_secrets=redaction.add_secrets)
+    state = state or RunState()
+    kernel = LocalKernel(
+        launcher,
+        limiter,
+        log=log,
+        on_secrets=redaction.add_secrets,
+        traceparent=lambda: _traceparent_of_attempt(plan, state),
+    )
     subscribers = Subscribers(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:
@@ -185,6 +193,15 @@ def build_engine(
         redaction=redaction,
     )
     return engine, kernel, subscribers
+
+
+def _traceparent_of_attempt(plan: ev.RunStarted, state: RunState) -> str:
+    """Return the place in the trace of the attempt that is about to be sent."""
+    attempt = state.attempt
+    if attempt is None:
+        return ""
+    span = trace_context.attempt_span(plan.run, attempt.step, attempt.attempt)
+    return switch.handed_context(os.environ, plan.run, plan.traceparent, span)
 
 
 def _install_signal_handlers(inbox: Inbox) -> None:

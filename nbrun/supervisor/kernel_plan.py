@@ -9,7 +9,9 @@ from pathlib import Path
 
 from nbrun import config
 from nbrun.audit import runbook_trust
+from nbrun.audit.tracing import switch
 from nbrun.config import Config
+from nbrun.core import trace_context
 from nbrun.core.model import RunbookProof
 from nbrun.errors import UsageError
 from nbrun.journal import run_directory
@@ -51,6 +53,9 @@ class KernelPlan:
             cwd=self.cwd,
             attended=self.attended,
             role=self.role,
+            variables=switch.kernel_variables(
+                os.environ, self.run, trace_context.incoming(os.environ)
+            ),
         )
 
 

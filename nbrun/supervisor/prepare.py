@@ -9,7 +9,7 @@ from nbrun import config
 from nbrun.audit import ssh_signatures
 from nbrun.config import Config
 from nbrun.core import events as ev
-from nbrun.core import model
+from nbrun.core import model, trace_context
 from nbrun.core.redaction.common_words import common_secrets
 from nbrun.core.redaction.redactor import Redaction
 from nbrun.errors import JournalError, SignatureError, UsageError
@@ -291,6 +291,7 @@ def _run_started(
         index=_index_head(directory),
         settings=checked.config.files,
         proofs=checked.proofs,
+        traceparent=trace_context.incoming(os.environ),
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from nbrun import config
 from nbrun.audit import runbook_trust
+from nbrun.audit.tracing import switch
 from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import guards
@@ -249,6 +250,7 @@ def launcher_for(
         generation=state.generation,
         role=role,
         sudo=sudo,
+        variables=switch.kernel_variables(os.environ, plan.run, plan.traceparent),
     )
     if state.process is not None:
         launcher.check_running(state.process)

@@ -433,6 +433,12 @@ def forwarding_failed(
     return ev.ForwardingFailed(target=target, since=since, why=why)
 
 
+def trace_failed(
+    target: str = "http://otel:4318/v1/traces", why: str = "Connection refused"
+) -> ev.TraceFailed:
+    return ev.TraceFailed(target=target, why=why)
+
+
 def forwarding_resumed(target: str = "syslog", upto: int = 2) -> ev.ForwardingResumed:
     return ev.ForwardingResumed(target=target, upto=upto)
 
@@ -575,6 +581,7 @@ BUILDERS: tuple[Build, ...] = (
     seal_failed,
     index_failed,
     forwarding_failed,
+    trace_failed,
     forwarding_resumed,
     kernel_suspended,
     kernel_continued,

@@ -26,7 +26,13 @@ from nbrun.core.events.base import (
     RunOutcome,
     StopReason,
 )
-from nbrun.core.events.copies import ForwardingFailed, ForwardingResumed, IndexFailed, SealFailed
+from nbrun.core.events.copies import (
+    ForwardingFailed,
+    ForwardingResumed,
+    IndexFailed,
+    SealFailed,
+    TraceFailed,
+)
 from nbrun.core.events.kernel import (
     BackgroundEnded,
     GatewayFailed,
@@ -115,6 +121,7 @@ Event = (
     | IndexFailed
     | ForwardingFailed
     | ForwardingResumed
+    | TraceFailed
     | KernelSuspended
     | KernelContinued
     | WidgetsChanged

@@ -1,4 +1,4 @@
-"""Events of what is made from the record while it grows: seals, the index, forwarding."""
+"""Events of what is made from the record while it grows: seals, the index, forwarding, traces."""
 
 from nbrun.core.events.base import EventBase
 
@@ -32,3 +32,13 @@ class ForwardingResumed(EventBase, frozen=True, kw_only=True, tag="forwarding.re
 
     target: str
     upto: int
+
+
+class TraceFailed(EventBase, frozen=True, kw_only=True, tag="trace.failed"):
+    """Spans of the run's trace could not be sent to `target`. Recorded for the first of them.
+
+    nbrun does not send them again by itself: `nbrun export --otlp` makes the trace of the record.
+    """
+
+    target: str
+    why: str

@@ -27,6 +27,8 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     - `index`: hash of the last line of the operator's index of runs, before this run was entered;
       empty if it could not be read.
     - `settings`: the `nbrun.toml` files that applied, the nearest last.
+    - `traceparent`: the trace that the run continues, as its caller has named it in the W3C's form;
+      empty for none.
     - `gateway`: URL of the gateway that runs the kernels, without credentials; empty if they run
       on this machine.
     - `proofs`: how the runbook satisfied the rules of `[runbooks]`; empty if there are none.
@@ -57,6 +59,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     settings: tuple[SettingsFile, ...] = ()
     gateway: str = ""
     proofs: tuple[RunbookProof, ...] = ()
+    traceparent: str = ""
 
 
 class RunInterrupted(EventBase, frozen=True, kw_only=True, tag="run.interrupted"):

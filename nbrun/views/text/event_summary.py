@@ -237,6 +237,13 @@ def _record(state: RunState, event: Event) -> EventSummary | None:
         case ev.ForwardingFailed():
             what = f"the record from line {event.since + 1} on waits to be sent to {event.target}"
             return EventSummary("record", what, why=event.why)
+        case ev.TraceFailed():
+            what = (
+                f"the trace can't be sent to {event.target}"
+                if event.target
+                else "there is no trace"
+            )
+            return EventSummary("record", what, why=event.why)
         case ev.ForwardingResumed():
             what = f"the record up to line {event.upto + 1} has been sent to {event.target}"
             return EventSummary("record", what)
@@ -261,6 +268,7 @@ _OF_THE_RUN = (
     ev.SealFailed,
     ev.IndexFailed,
     ev.ForwardingFailed,
+    ev.TraceFailed,
     ev.ForwardingResumed,
 )
 _OF_ITS_STEP = (

@@ -576,6 +576,7 @@ def test_kernel_and_record_events_are_shown_during_step():
         build_events.seal_failed(1, "the agent is gone"),
         build_events.forwarding_failed("syslog", 1, "no such socket"),
         build_events.forwarding_resumed("syslog", 2),
+        build_events.trace_failed(),
         build_events.role_refreshed(),
         build_events.role_not_refreshed(why="AccessDenied"),
     )
@@ -589,3 +590,5 @@ def test_kernel_and_record_events_are_shown_during_step():
     assert "not sealed up to line 2: the agent is gone" in text
     assert "the record from line 2 on waits to be sent to syslog: no such socket" in text
     assert "the record up to line 3 has been sent to syslog" in text
+    trace = "the trace can't be sent to http://otel:4318/v1/traces: Connection refused"
+    assert trace in text
