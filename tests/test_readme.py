@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 COMMANDS = (
     *("approve", "reject", "start", "plan", "check", "new", "attach", "watch", "resume", "cancel"),
-    *("log", "runs", "review", "verify", "seal", "export", "schema", "trust"),
+    *("log", "runs", "review", "verify", "seal", "export", "schema", "trust", "undo"),
 )
 WIDE = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 # The page that documents each command.

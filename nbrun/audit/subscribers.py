@@ -36,7 +36,9 @@ class Subscribers:
     """The subscribers that every run has, and those that its policy or the environment asks for."""
 
     def __init__(self, started: ev.RunStarted, directory: RunDirectory, report: Report) -> None:
-        self._all: list[Subscriber] = [StartMarker(directory.id), RunIndexer(directory, report)]
+        can_be_undone = any(step.undo for step in started.steps)
+        marker = StartMarker(directory.id, stays=can_be_undone)
+        self._all: list[Subscriber] = [marker, RunIndexer(directory, report)]
         if started.policy.sign:
             key = Path(started.policy.sign)
             self._all.append(AutoSealer(key, started.run, directory.seals, report))

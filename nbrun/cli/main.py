@@ -53,6 +53,7 @@ _GROUPS = {
         operate.watch,
         operate.resume,
         operate.cancel,
+        operate.undo,
         operate.approve,
         operate.reject,
         operate.trust,

@@ -15,6 +15,7 @@ from nbrun.cli.options import (
     Runbook,
     RunName,
     RunsDir,
+    SecretsAgain,
     takes_display_options,
     takes_run_options,
 )
@@ -111,15 +112,7 @@ def watch(
 @takes_display_options()
 def resume(
     run: RunName = "last",
-    parameter: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--parameter",
-            "-p",
-            metavar="NAME=@SOURCE",
-            help="Give a secret of the run again; sources as for start.",
-        ),
-    ] = None,
+    parameter: SecretsAgain = None,
     use_new_runbook: Annotated[
         bool,
         typer.Option(
@@ -143,6 +136,30 @@ def resume(
             new_runbook=use_new_runbook,
             reason=reason,
             foreign=foreign,
+            display=display,
+        )
+    )
+
+
+@takes_display_options()
+@takes_run_options("runs_dir", "yes", "yes_destructive", "reason", "ticket")
+def undo(
+    run: RunName,
+    parameter: SecretsAgain = None,
+    foreign: Foreign = False,
+    *,
+    options: RunOptions,
+    display: DisplayOptions,
+) -> None:
+    """Undo the steps of a run that has ended, newest first, in a run of its own."""
+    from nbrun.cli.commands.operate import undo as command
+
+    raise typer.Exit(
+        command.undo(
+            run,
+            assignments=tuple(parameter or ()),
+            foreign=foreign,
+            options=options,
             display=display,
         )
     )

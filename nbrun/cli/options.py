@@ -71,6 +71,15 @@ Assignments = Annotated[
         autocompletion=_complete_parameter,
     ),
 ]
+SecretsAgain = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        "-p",
+        metavar="NAME=@SOURCE",
+        help="Give a secret of the run again; sources as for start.",
+    ),
+]
 ParametersFile = Annotated[
     Path | None,
     typer.Option("-f", "--parameters-file", help="Set parameters from a YAML file."),

@@ -72,6 +72,13 @@ class Insert(_Decision, frozen=True, kw_only=True, tag="insert"):
     source: str
 
 
+class Undo(_Decision, frozen=True, kw_only=True, tag="undo"):
+    """Run the undo of `step`."""
+
+    step: str
+    typed: str = ""
+
+
 class RestartKernel(_Decision, frozen=True, kw_only=True, tag="restart"):
     """End the kernel, start a new one and run the `parameters` and `setup` steps in it."""
 
@@ -142,6 +149,7 @@ Decision = (
     | Skip
     | Jump
     | Insert
+    | Undo
     | RestartKernel
     | AddNote
     | Withdraw

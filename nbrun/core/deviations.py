@@ -27,7 +27,7 @@ def _reason(state: RunState, event: Event) -> str:
     match event:
         case ev.Decided(reason=reason) | ev.KernelRestarted(why=reason):
             return reason
-        case ev.AttemptStarted(cause="operator") if state.decision is not None:
+        case ev.AttemptStarted(cause="operator" | "undo") if state.decision is not None:
             return state.decision.reason
     return ""
 
@@ -68,6 +68,8 @@ def _steps_skipped_by_jump(state: RunState, step: str) -> list[str]:
 def _attempt_deviations(state: RunState, event: ev.AttemptStarted) -> list[Deviated]:
     if event.cause == "check":  # declared by the runbook
         return []
+    if event.cause == "undo":
+        return [Deviated(kind="undone", step=state.undos[event.step].step.id)]
     step = state.steps.get(event.step)
     if step is None:
         return [Deviated(kind="inserted", step=event.step)]
@@ -111,6 +113,8 @@ def implied_deviations(state: RunState, decision: Decision) -> list[Deviated]:
             return _planned_deviations(state, "edit", step, source)
         case decisions.Insert(source=source):
             return _planned_deviations(state, "insert", None, source)
+        case decisions.Undo(step=step):
+            return _planned_deviations(state, "undo", step, None)
         case decisions.Skip() | decisions.Done():
             return deviations_of(
                 state, ev.Decided(operator=_ANYBODY, decision=decision_name(decision))

@@ -5,7 +5,7 @@ The texts returned here are recorded, as the reason in `decision.refused`.
 
 from collections.abc import Collection
 
-from nbrun.core import decisions
+from nbrun.core import decisions, undo
 from nbrun.core.approval import pending_approval
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
@@ -24,6 +24,7 @@ ALLOWED_PHASES: dict[type[Decision], frozenset[Phase]] = {
     decisions.Skip: frozenset({Phase.STOPPED}),
     decisions.Jump: frozenset({Phase.STOPPED}),
     decisions.Insert: frozenset({Phase.STOPPED}),
+    decisions.Undo: frozenset({Phase.STOPPED}),
     decisions.RestartKernel: frozenset({Phase.STOPPED}),
     decisions.Withdraw: frozenset({Phase.STOPPED}),
     decisions.Approve: frozenset({Phase.STOPPED}),
@@ -37,7 +38,12 @@ ALLOWED_PHASES: dict[type[Decision], frozenset[Phase]] = {
     decisions.Answer: frozenset({Phase.RUNNING}),
 }
 _RUNS_CODE = (
-    decisions.Run | decisions.Continue | decisions.Retry | decisions.Edit | decisions.Insert
+    decisions.Run
+    | decisions.Continue
+    | decisions.Retry
+    | decisions.Edit
+    | decisions.Insert
+    | decisions.Undo
 )
 _CHANGES_COURSE = (
     _RUNS_CODE | decisions.Done | decisions.Skip | decisions.Jump | decisions.RestartKernel
@@ -60,10 +66,16 @@ def decision_refusal(state: RunState, decision: Decision) -> str | None:
         return "the kernel is dead: restart it first"
     return (
         _state_refusal(state, decision)
+        or _undo_refusal(state, decision)
         or _manual_refusal(state, decision)
         or _approval_refusal(state, decision)
         or _policy_refusal(state, decision)
     )
+
+
+def _undo_refusal(state: RunState, decision: Decision) -> str | None:
+    """Refuse to undo a step that has no undo or no effect."""
+    return undo.refusal(state, decision.step) if isinstance(decision, decisions.Undo) else None
 
 
 def _manual_refusal(state: RunState, decision: Decision) -> str | None:
@@ -194,6 +206,8 @@ def new_runbook_refusal(state: RunState, reason: str) -> str | None:
     """
     kind: DeviationKind = "runbook_replaced"
     policy = state.plan.policy
+    if state.plan.undoes:
+        return "it undoes another run, and follows the record of that one: resume without"
     if kind in policy.need_approval:
         return (
             f"the policy in nbrun.toml wants an approval of {kind}, which nobody can give before "

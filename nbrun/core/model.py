@@ -19,6 +19,7 @@ DeviationKind = Literal[
     "kernel_restarted",
     "runbook_replaced",
     "by_hand",
+    "undone",
 ]
 Impact = Literal["none", "changes", "destructive"]
 # What hooks and notifications are about: the run waits for its operator, an operator's decision
@@ -145,7 +146,8 @@ class Check(EventPart, frozen=True, kw_only=True):
 class Step(EventPart, frozen=True, kw_only=True):
     """A code cell of the runbook that the run executes, or a Markdown cell that a person acts on.
 
-    `number` counts from 1 in runbook order.
+    `number` counts from 1 in runbook order. `undo` is the cell that takes back the step's effect: a
+    step of its own, with the same number, which runs only when an operator asks for it.
     """
 
     id: str
@@ -157,6 +159,7 @@ class Step(EventPart, frozen=True, kw_only=True):
     narration: tuple[Narration, ...] = ()
     contract: Contract = _ASKS_NOTHING
     check: Check | None = None
+    undo: "Step | None" = None
 
     def __post_init__(self) -> None:
         """Share equal values between steps to save memory: a runbook may have thousands."""

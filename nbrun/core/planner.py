@@ -174,8 +174,8 @@ def _stop_before(state: RunState, current: StepState | None) -> NextStop | None:
         return NextStop("kernel_restarted", evidence(current) if current else "")
     if state.jumped:
         return NextStop("moved")
-    if state.ran_aside:
-        return NextStop("returned")
+    if state.ran_aside or (current and current.undone):
+        return _stop_aside(state, current)
     if state.paused:
         return NextStop("paused")
     by_hand = state.plan.policy.by_hand
@@ -188,6 +188,20 @@ def _stop_before(state: RunState, current: StepState | None) -> NextStop | None:
     if current and needs_confirmation(state, current):
         return NextStop("confirm", current.step.contract.confirm or "")
     return NextStop("step_mode") if state.step_mode else None
+
+
+def _stop_aside(state: RunState, current: StepState | None) -> NextStop:
+    """Return the stop after a cell that is not the next step, or before a step that was undone.
+
+    Nothing that was undone runs again unasked.
+    """
+    last = state.last_attempt if state.ran_aside else None
+    owner = state.undos.get(last.step) if last is not None else current
+    if owner is None or not (owner.undone or (last is not None and last.cause == "undo")):
+        return NextStop("returned")
+    number = owner.step.number
+    failed = f"the undo of step {number} did not succeed"
+    return NextStop("undone", f"step {number} is undone" if owner.undone else failed)
 
 
 def needs_confirmation(state: RunState, step: StepState) -> bool:
@@ -233,10 +247,13 @@ def _setup_attempt(state: RunState) -> NextAttempt | None:
 
 
 def target_step(state: RunState, decision: Decision) -> StepState | None:
-    """Return the step that `decision` runs or states to be done; None if it does neither."""
+    """Return the step, or the undo, that `decision` runs or states to be done; None for neither."""
     match decision:
         case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
             return state.steps.get(step)
+        case decisions.Undo(step=step):
+            owner = state.steps.get(step)
+            return owner.undo if owner is not None else None
         case (
             decisions.Run()
             | decisions.Continue()
@@ -254,6 +271,8 @@ def planned_attempt(
     """Return the attempt that a decision to run something leads to."""
     if decision == "insert":
         return NextAttempt(_next_inserted_id(state), source or "", "operator")
+    if decision == "undo" and step:
+        return _script_attempt(_existing(state.steps[step].undo), "undo")
     target = state.steps[step] if step else _existing(state.current)
     if decision == "retry":
         source = target.last_source
@@ -268,7 +287,7 @@ def _next_inserted_id(state: RunState) -> str:
 
 def attempt_started_event(state: RunState, planned: NextAttempt) -> ev.AttemptStarted:
     """Return the event that starts the attempt `planned`."""
-    step = state.steps.get(planned.step)
+    step = state.step_of(planned.step)
     return ev.AttemptStarted(
         step=planned.step,
         attempt=state.attempts_of(planned.step) + 1,
@@ -319,5 +338,7 @@ def step_label(state: RunState, step: str) -> str:
     found = state.steps.get(step)
     if found is not None:
         return f"step {found.step.number}"
-    checked = state.checked.get(step)
+    checked, undone = state.checked.get(step), state.undos.get(step)
+    if undone is not None:
+        return f"the undo of step {undone.step.number}"
     return f"the check of step {checked.step.number}" if checked else f"cell {step}"

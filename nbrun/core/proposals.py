@@ -73,7 +73,7 @@ def _subject(state: RunState, decision: Decision) -> str | None:
     match decision:
         case decisions.Insert() | decisions.RestartKernel():
             return None
-        case decisions.Jump(step=step):
+        case decisions.Jump(step=step) | decisions.Undo(step=step):
             return step
         case decisions.Run(step=str(step)) | decisions.Edit(step=str(step)):
             return step

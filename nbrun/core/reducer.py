@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from nbrun.core import checks
+from nbrun.core import checks, undo
 from nbrun.core import events as ev
 from nbrun.core.events import Event
 from nbrun.core.state import RUNS_STEP, Phase, RunState, StepState
@@ -166,15 +166,22 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.started = event
     state.steps = {step.id: StepState(step) for step in event.steps}
     state.order = tuple(state.steps)
-    state.checked = _by_check(state)
+    _attach_cells(state)
     state.step_mode = event.policy.step
     for step in state.steps.values():
         step.passed = step.declared_skip or (event.policy.by_hand and _sets_parameters(step))
 
 
-def _by_check(state: RunState) -> dict[str, StepState]:
+def _attach_cells(state: RunState) -> None:
+    """Index the steps by their checks and undos, and give each undo a state of its own."""
     steps = state.steps.values()
-    return {step.step.check.id: step for step in steps if step.step.check is not None}
+    state.checked = {step.step.check.id: step for step in steps if step.step.check is not None}
+    for step in steps:
+        known, planned = step.undo, step.step.undo
+        if planned is None or (known is not None and known.step.id == planned.id):
+            continue
+        step.undo = StepState(planned)
+    state.undos = {step.undo.step.id: step for step in steps if step.undo is not None}
 
 
 def _sets_parameters(step: StepState) -> bool:
@@ -262,6 +269,9 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     if event.cause == "check":
         state.checked[event.step].checks += 1
         return
+    if event.cause == "undo":
+        undo.started(state, state.undos[event.step], event)
+        return
     current = state.current
     state.last_attempt = event
     state.ran_aside = event.cause == "operator" and (
@@ -272,12 +282,18 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
         state.inserted += 1
         return
     step.attempts += 1
+    _note_effect(state, step)
     own = step.step.source  # one shared string saves memory when it equals the runbook's
     step.last_source = own if event.source == own else event.source
     step.rerun_requested = step.settled_as_happened = False
     step.done = step.already_done = False
     checks.forget(state, step)
     step.retries_left = _retries_left(step, event.cause)
+
+
+def _note_effect(state: RunState, step: StepState) -> None:
+    state.runs += 1
+    step.last_run, step.may_have_effect = state.runs, True
 
 
 def _retries_left(step: StepState, cause: ev.AttemptCause) -> int:
@@ -295,6 +311,9 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     attempt, state.attempt, state.input_wanted = state.attempt, None, None
     if event.step in state.checked:
         checks.finished(state, state.checked[event.step], event)
+        return
+    if event.step in state.undos:
+        undo.finished(state, state.undos[event.step], event)
         return
     step = state.steps.get(event.step)
     if step is None:
@@ -316,6 +335,8 @@ def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> N
     if event.step in state.checked:  # it changed nothing, and runs again
         return
     state.unsettled.append(event)
+    if event.step in state.undos:
+        undo.indeterminate(state.undos[event.step])
     step = state.steps.get(event.step)
     if step is not None:
         step.outcome, step.ran_to_end = "indeterminate", False
@@ -324,10 +345,16 @@ def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> N
 
 def _attempt_settled(state: RunState, event: ev.AttemptSettled) -> None:
     state.unsettled.popleft()
+    if event.step in state.undos:
+        undo.settled(state, state.undos[event.step], event)
     step = state.steps.get(event.step)
-    if step is not None and event.finding == "happened":
+    if step is None:
+        return
+    if event.finding == "happened":
         step.passed = step.settled_as_happened = True
         state.mark_setup_done(step)
+    elif event.finding == "did_not_happen" and step.attempts == 1:
+        step.may_have_effect = False
 
 
 def _input_requested(state: RunState, event: ev.InputRequested) -> None:
@@ -392,7 +419,7 @@ def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
     _void_proposal(state)
 
 
-_ONE_TIME_STOPS = frozenset({"paused", "returned", "moved", "kernel_restarted"})
+_ONE_TIME_STOPS = frozenset({"paused", "returned", "undone", "moved", "kernel_restarted"})
 
 
 def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
@@ -401,7 +428,7 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
         state.steps[step.id] = old_steps.get(step.id, StepState(step))
         state.steps[step.id].step = step
         state.steps[step.id].passed |= state.steps[step.id].declared_skip
-    state.checked = _by_check(state)
+    _attach_cells(state)
     state.order = tuple(state.steps)
     state.position = 0
     state.setup_queue = deque(id_ for id_ in state.setup_queue if id_ in state.steps)
@@ -494,6 +521,7 @@ def _skip(state: RunState, step: StepState | None) -> None:
 def _done(state: RunState, step: StepState | None) -> None:
     if step is not None:
         step.done = True
+        _note_effect(state, step)
         step.skipped = step.rerun_requested = step.already_done = False
         _use_up_approvals(state, step)
         checks.forget(state, step)

@@ -103,6 +103,7 @@ def advice(step: StepReview) -> list[str]:
         (step.left("inserted"), "{} runs ran code of their own here: a step may be missing"),
         (step.left("reran"), "{} runs ran it again after it had succeeded: say when that is right"),
         (step.left("by_hand"), "{} runs did it by hand: mend its code, or tag it manual"),
+        (step.left("undone"), "{} runs undid it: ask beforehand what made them"),
         (step.left("out_of_order"), "{} runs ran it before its turn: it may stand too late"),
         (step.left("kernel_restarted"), "{} runs lost or restarted the kernel here"),
     )
@@ -182,7 +183,7 @@ class _RunCollector:
                 self._end_stop(record.mono)
             case ev.Decided(operator=operator):
                 self._decided_by = operator.name
-            case ev.AttemptStarted() as event if event.cause != "check":
+            case ev.AttemptStarted() as event if event.cause not in ("check", "undo"):
                 self._start_attempt(event)
             case ev.AttemptFinished() as event if event.holds is None:
                 self._end_attempt(event)

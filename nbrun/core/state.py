@@ -45,6 +45,9 @@ class StepState:
     - `check_waited`: seconds since the step's last attempt in which its check did not hold.
     - `awaits_check`: the step was run, or done by a person, and the result of its check is open.
     - `already_done`: its check held before the step was run, so the step did not run.
+    - `undo`: the state of its undo, which is run as a step is; None without one.
+    - `may_have_effect`: an attempt or a person may have done something that nobody has undone.
+    - `last_run`: the position among all attempts of steps of the last one, or of `done`, from 1.
     """
 
     step: Step
@@ -63,6 +66,14 @@ class StepState:
     check_waited: float = 0.0
     awaits_check: bool = False
     already_done: bool = False
+    undo: "StepState | None" = None
+    may_have_effect: bool = False
+    last_run: int = 0
+
+    @property
+    def undone(self) -> bool:
+        """Return True if its undo has succeeded since the step last ran."""
+        return self.undo is not None and self.undo.succeeded and not self.may_have_effect
 
     @property
     def declared_skip(self) -> bool:
@@ -85,7 +96,7 @@ class StepState:
     @property
     def failed(self) -> bool:
         """Return True if its last attempt did not succeed and no other was asked for."""
-        if self.passed or self.rerun_requested or self.awaits_check:
+        if self.passed or self.rerun_requested or self.awaits_check or self.undone:
             return False
         return self.outcome is not None or self.done
 
@@ -101,6 +112,8 @@ class RunState:
     order: tuple[str, ...] = ()
     checked: dict[str, StepState] = field(default_factory=dict)  # by the id of its check
     check_due: StepState | None = None  # the step that awaits its check
+    undos: dict[str, StepState] = field(default_factory=dict)  # by the id of its undo
+    runs: int = 0  # attempts of steps, and steps done by a person
     position: int = 0
     kernel: Literal["none", "alive", "dead"] = "none"
     generation: int = 0  # counts kernels from 1
@@ -174,14 +187,16 @@ class RunState:
         """Count attempts, and steps by how they ended, for `run.finished`."""
         steps = self.steps.values()
         return {
-            "attempts": sum(step.attempts for step in steps) + self.inserted,
+            "attempts": sum(map(_attempts, steps)) + self.inserted,
             "steps": len(self.steps),
             "ok": sum(
                 step.passed and not step.skipped
                 for step in steps
                 if step.attempts or step.done or step.already_done
             ),
-            "failed": sum(not step.passed and step.attempts > 0 for step in steps),
+            "failed": sum(
+                not step.passed and step.attempts > 0 and not step.undone for step in steps
+            ),
             "skipped": sum(step.skipped for step in steps),
             "not_run": sum(
                 not (step.attempts or step.skipped or step.done or step.already_done)
@@ -190,10 +205,20 @@ class RunState:
         }
 
     def attempts_of(self, cell: str) -> int:
-        """Return how often a step or a check was run; 0 for an inserted cell, which runs once."""
-        if cell in self.steps:
-            return self.steps[cell].attempts
+        """Return how often a cell was run; 0 for an inserted cell, which runs once."""
+        found = self.step_of(cell)
+        if found is not None:
+            return found.attempts
         return self.checked[cell].checks if cell in self.checked else 0
+
+    def owner_of(self, cell: str) -> StepState | None:
+        """Return the step whose check or undo `cell` is; None for other cells."""
+        return self.checked.get(cell) or self.undos.get(cell)
+
+    def step_of(self, cell: str) -> StepState | None:
+        """Return the state of a step, or of an undo, which is one; None for other cells."""
+        owner = self.undos.get(cell)
+        return owner.undo if owner is not None else self.steps.get(cell)
 
     def is_unsettled(self, step: StepState) -> bool:
         """Return True if nobody knows yet what came of an attempt of `step`."""
@@ -211,3 +236,7 @@ class RunState:
         """Take `step` off the setup steps that a new kernel still needs."""
         with suppress(ValueError):
             self.setup_queue.remove(step.step.id)
+
+
+def _attempts(step: StepState) -> int:
+    return step.attempts + (step.undo.attempts if step.undo is not None else 0)

@@ -472,9 +472,10 @@ class Engine:
 
 
 def _tags(state: RunState, cell: str) -> tuple[str, ...]:
-    """Return the tags of a step or of a check; none for an inserted cell."""
-    if cell in state.steps:
-        return state.steps[cell].step.tags
+    """Return the tags of a step, an undo or a check; none for an inserted cell."""
+    step = state.step_of(cell)
+    if step is not None:
+        return step.step.tags
     check = state.checked[cell].step.check if cell in state.checked else None
     return check.tags if check else ()
 

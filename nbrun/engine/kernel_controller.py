@@ -134,7 +134,7 @@ class KernelController:
         checked = self._state.checked.get(attempt.step)
         if checked is not None and checked.step.check is not None:
             return checked.step.check.timeout
-        step = self._state.steps.get(attempt.step)
+        step = self._state.step_of(attempt.step)
         return step.step.contract.timeout if step else None
 
     @property

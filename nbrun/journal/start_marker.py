@@ -1,4 +1,6 @@
-"""Markers of the runs that this account's nbrun began on this machine and that have not ended.
+"""Markers of the runs that this account's nbrun began on this machine.
+
+A run has its marker until it has ended, and if a step of it has an undo, also afterwards.
 
 A marker lies outside the run's folder, where only this user can write it, and holds the hash of the
 record's first line. A copy of a run from elsewhere, which belongs to whoever copied it, has none.
@@ -32,18 +34,19 @@ def began_here(directory: RunDirectory) -> bool:
 class StartMarker:
     """Writes the marker of a run at its start, and removes it at its end.
 
-    A `Subscriber` of `audit`.
+    A `Subscriber` of `audit`. `stays`: a later command may execute cells of the ended run.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, *, stays: bool = False) -> None:
         self._run = run
+        self._stays = stays
 
     def receive(self, records: Sequence[Record]) -> None:
         for record in records:
             if isinstance(record.event, ev.RunStarted):
                 # Without it, `nbrun resume` asks for `--foreign`: the run itself goes on.
                 _write(_BEGUN, self._run, record)
-            if isinstance(record.event, ev.RunFinished):
+            if isinstance(record.event, ev.RunFinished) and not self._stays:
                 _remove(_BEGUN, self._run)
 
     def close(self) -> None:

@@ -25,8 +25,8 @@ _FIELD = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _CONFIRM = "Run this step?"
 
 TAGS = frozenset(
-    ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual", "check")
-) | {"shell-errors-ok", "nested-errors-ok", "skip-execution", "raises-exception"}
+    ("parameters", "injected-parameters", "setup", "fill", "confirm", "approve", "manual")
+) | {"check", "undo", "shell-errors-ok", "nested-errors-ok", "skip-execution", "raises-exception"}
 
 # Tags that a check can't have: it is no step, and nobody decides about it.
 NO_TAGS_WITH_CHECK = TAGS - {"check", "shell-errors-ok", "nested-errors-ok"}
@@ -92,9 +92,7 @@ def faults(kind: str, metadata: Mapping[str, Any], context: ContractContext) -> 
     if "manual" in tags:
         for key in sorted({"timeout", "retries", "retry_delay"} & set(own)):
             yield f"metadata.nbrun.{key} has no effect on a step that a person does: remove it"
-    for key in ("confirm", "type"):
-        if isinstance(own.get(key), str):
-            yield from _template_faults(key, own[key], context)
+    yield from template_faults(own, context)
 
 
 def notebook_faults(metadata: Mapping[str, Any]) -> Iterator[str]:
@@ -174,6 +172,13 @@ def render_question(template: str, context: ContractContext) -> str:
         return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
     return _FIELD.sub(value, template)
+
+
+def template_faults(own: Mapping[str, Any], context: ContractContext) -> Iterator[str]:
+    """Yield each fault of the questions in a cell's settings."""
+    for key in ("confirm", "type"):
+        if isinstance(own.get(key), str):
+            yield from _template_faults(key, own[key], context)
 
 
 def _template_faults(key: str, template: str, context: ContractContext) -> Iterator[str]:

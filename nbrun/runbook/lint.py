@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nbrun.errors import NbrunError, RunbookError
-from nbrun.runbook import checks, contract, loader, notebook
+from nbrun.runbook import attached_cells, contract, loader, notebook
 from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.language_rules import unseen_failures
 from nbrun.runbook.parameters import resolve
@@ -96,7 +96,7 @@ def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> li
             found.append(Finding(str(path), number, line, level, rule, message))
     found += _of_language(subject)
     if not any(finding.rule == "contract" for finding in found):
-        found += _misplaced_check(subject)
+        found += _misplaced_cell(subject)
     return found
 
 
@@ -157,8 +157,8 @@ def _of_notebook(subject: _Subject) -> Iterator[Finding]:
         yield whole("warning", "unused-parameter", f"no cell uses the parameter {name}")
 
 
-def _misplaced_check(subject: _Subject) -> list[Finding]:
-    """Return the first check that has no step, or can't have the one that it names."""
+def _misplaced_cell(subject: _Subject) -> list[Finding]:
+    """Return the first check or undo that has no step, or can't have the one that it names."""
     try:
         loader.plan(subject.read, subject.context)
     except RunbookError as error:
@@ -196,10 +196,10 @@ def _of_cell(
     subject: _Subject, number: int, cell: dict[str, Any], *, unattended: bool
 ) -> Iterator[CellFinding]:
     metadata, source = cell["metadata"], cell["source"]
-    is_check = checks.is_check(cell)
+    is_step = not attached_cells.is_attached(cell)
     own_faults = (
-        checks.faults(metadata)
-        if is_check
+        attached_cells.faults(cell, subject.context)
+        if not is_step
         else contract.faults(cell["cell_type"], metadata, subject.context)
     )
     for fault in own_faults:
@@ -213,7 +213,7 @@ def _of_cell(
         return
     impact = metadata.get("nbrun", {}).get("impact", subject.context.defaults.get("impact"))
     asked = {"confirm", "type"} & {*metadata.get("nbrun", {})} or "confirm" in _tags_of(metadata)
-    if impact == "destructive" and not asked and not is_check:
+    if impact == "destructive" and not asked and "check" not in _tags_of(metadata):
         yield (
             None,
             "warning",
@@ -226,7 +226,7 @@ def _of_cell(
         yield line, "error", "syntax", message
     if unattended:
         yield from _input_calls(source)
-        if asked:
+        if asked and is_step:
             yield None, "warning", "unattended", "it asks for confirmation: the run needs --yes"
 
 

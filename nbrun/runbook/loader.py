@@ -11,8 +11,8 @@ from typing import Any
 
 from nbrun.core.model import Contract, Narration, Step
 from nbrun.errors import RunbookError
-from nbrun.runbook import checks, contract, notebook, titles, validation
-from nbrun.runbook.checks import CheckCell
+from nbrun.runbook import attached_cells, contract, notebook, titles, validation
+from nbrun.runbook.attached_cells import AttachedCell
 from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.notebook import short
 
@@ -123,24 +123,24 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
     """Return the steps of a notebook, numbered from 1.
 
     A step is a code cell that is not blank, or a Markdown cell that a person follows. A blank code
-    cell does not run, as in nbclient; a check runs with its step. The Markdown and raw cells before
-    a step are its narration.
+    cell does not run, as in nbclient; a check or an undo belongs to a step. The Markdown and raw
+    cells before a step are its narration.
 
     Raises:
         RunbookError: a cell's contract is not valid. The message names the cell.
     """
     context = _with_own_defaults(source, context or ContractContext())
     steps: list[Step] = []
-    check_cells: list[CheckCell] = []
+    attached: list[AttachedCell] = []
     narration: list[Narration] = []
     position, heading = 0, ""
     for cell in source.node["cells"]:
         position += not _is_injected(cell)  # messages count the cells of the file
         where = f"{source.path}, cell {position}"
-        if checks.is_check(cell):
+        if attached_cells.is_attached(cell):
             if cell["source"].strip():
                 after = steps[-1].id if steps else ""
-                check_cells.append(checks.check_cell(where, cell, after))
+                attached.append(attached_cells.attached_cell(where, cell, after, context))
             continue
         own = contract.contract_of(where, cell["cell_type"], cell["metadata"], context)
         if cell["cell_type"] != "code" and not own.manual:
@@ -155,7 +155,7 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
         source.path,
         source.sha256,
         metadata,
-        checks.with_checks(steps, check_cells),
+        attached_cells.attach(steps, attached),
         tuple(narration),
         source.notices,
     )

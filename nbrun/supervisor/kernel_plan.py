@@ -15,6 +15,7 @@ from nbrun.core import trace_context
 from nbrun.core.model import RunbookProof
 from nbrun.errors import UsageError
 from nbrun.journal import run_directory
+from nbrun.journal.run_directory import RunDirectory
 from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_for
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import Role, RoleContext, RunRole
@@ -66,12 +67,8 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
         UsageError: that part of the request is wrong.
     """
     options = request.options
-    path = request.runbook.absolute()
-    data = loader.read_bytes(path)
-    settings = config.load_for(path)
-    # First of all, and on the bytes that will run: a runbook that is not allowed starts nothing.
-    proofs = runbook_trust.prove(path, data, settings.runbook_rules)
-    parsed = loader.parse(path, data)
+    settings = config.load_for(request.runbook.absolute())
+    parsed, proofs = _parse(request, settings)
     name = options.kernel or notebook.kernel_name(parsed.metadata)
     spec = find_kernelspec(name)
     settings.check_trust()
@@ -89,6 +86,26 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
         run=run,
         role=take_role(settings.role(options.role), str(name), cwd, run) if options.role else None,
     )
+
+
+def _parse(
+    request: StartRequest, settings: Config
+) -> tuple[ParsedNotebook, tuple[RunbookProof, ...]]:
+    """Return the runbook that `request` names, or the one that undoes an ended run.
+
+    The rules are checked first of all, on the bytes that will run: a runbook that is not allowed
+    starts nothing.
+    """
+    rules = settings.runbook_rules
+    if request.undoes is None:
+        path = request.runbook.absolute()
+        data = loader.read_bytes(path)
+        proofs = runbook_trust.prove(path, data, rules)
+        return loader.parse(path, data), proofs
+    from nbrun.supervisor import undo_request  # seldom needed: keep the start of others quick
+
+    directory = RunDirectory(request.undoes)
+    return undo_request.parse(directory), undo_request.proofs(directory, rules)
 
 
 def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> RunRole:

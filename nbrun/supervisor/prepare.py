@@ -292,6 +292,7 @@ def _run_started(
         settings=checked.config.files,
         proofs=checked.proofs,
         traceparent=trace_context.incoming(os.environ),
+        undoes=request.undoes.name if request.undoes is not None else "",
     )
 
 

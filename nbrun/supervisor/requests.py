@@ -21,6 +21,7 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
 
     Attributes:
         attended: an operator will decide at stops.
+        undoes: the folder of the ended run whose undos are the runbook; None to run the file.
         given: parameter values as given, secrets in clear text.
         step_timeout: seconds that a step may take if the runbook does not say otherwise; None for
             what the settings say.
@@ -29,6 +30,7 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
 
     runbook: Path
     attended: bool
+    undoes: Path | None = None
     options: RunOptions = RunOptions()
     given: dict[str, RawValue] = {}
     step_timeout: float | None = None

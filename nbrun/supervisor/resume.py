@@ -285,6 +285,8 @@ def runbook_diff(state: RunState) -> str:
 
 
 def _has_changed(state: RunState) -> bool:
+    if state.plan.undoes:  # its runbook was made from a record
+        return False
     path = Path(state.plan.runbook)
     return loader.read(path).sha256 != state.plan.runbook_sha256
 

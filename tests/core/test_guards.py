@@ -51,6 +51,7 @@ SAMPLES: tuple[Decision, ...] = (
     decisions.Skip(),
     decisions.Jump(step="s3"),
     decisions.Insert(source="look()"),
+    decisions.Undo(step="s1"),
     decisions.RestartKernel(),
     decisions.AddNote(text="called the on-call"),
     decisions.Withdraw(),
@@ -98,6 +99,9 @@ def test_decision_is_refused_outside_its_phases(decision: Decision, phase: Phase
     if isinstance(decision, decisions.Settle) and phase is Phase.STOPPED:
         history = [*begun(), started(), *crashed(running="s1"), run_resumed()]
         history.append(stopped("indeterminate"))
+    if isinstance(decision, decisions.Undo) and phase is Phase.STOPPED:
+        undone_by = msgspec.structs.replace(step(1), id="u1")
+        history = stopped_by_failure(1, [msgspec.structs.replace(step(1), undo=undone_by)])
     if isinstance(decision, decisions.KillKernel) and phase is Phase.READY:
         history = [*begun(), *crashed(), run_resumed(), kernel_reattached()]
     if isinstance(decision, decisions.Approve | decisions.Reject) and phase is Phase.STOPPED:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from nbrun.core import decisions
+from nbrun.core import decisions, undo
 from nbrun.core import events as ev
 from nbrun.core.approval import Moment, expired, pending_approval, repeated_approval_refusal
 from nbrun.core.decisions import Decision, decision_name
@@ -221,6 +221,9 @@ class RandomRun:
         return None
 
     def choice(self) -> Decision:
+        can_be_undone = undo.offered(self.state)
+        if can_be_undone and self.happens(10):
+            return decisions.Undo(step=can_be_undone[0].step.id, typed="db1")
         target = self.chance.choice((*self.state.order, "no such step"))
         return self.chance.choice(
             (
@@ -244,6 +247,7 @@ class RandomRun:
                 decisions.Skip(reason="done by hand"),
                 decisions.Jump(step=target),
                 decisions.Insert(source=self.chance.choice(("look()", "  "))),
+                decisions.Undo(step=target),
                 decisions.RestartKernel(reason="lost"),
                 decisions.AddNote(text=self.chance.choice(("seen", ""))),
                 decisions.Interrupt(),
@@ -353,7 +357,9 @@ def random_steps(chance: random.Random) -> tuple[Step, ...]:
     return tuple(
         each
         if SETUP_TAGS.intersection(each.tags)
-        else msgspec.structs.replace(each, check=random_check(chance, each.id))
+        else msgspec.structs.replace(
+            each, check=random_check(chance, each.id), undo=random_undo(chance, each)
+        )
         for each in steps
     )
 
@@ -368,6 +374,13 @@ def random_check(chance: random.Random, step: str) -> Check | None:
         timeout=chance.choice((1.0, 12.0)),
         settles=chance.random() < 0.5,
     )
+
+
+def random_undo(chance: random.Random, of: Step) -> Step | None:
+    if chance.random() < 0.6:
+        return None
+    contract = msgspec.structs.replace(random_contract(chance), manual=False, retries=0)
+    return msgspec.structs.replace(of, id=f"undo-{of.id}", source="back()", contract=contract)
 
 
 def random_contract(chance: random.Random) -> Contract:

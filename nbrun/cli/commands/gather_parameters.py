@@ -14,6 +14,7 @@ from pathlib import Path
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.errors import ParameterError, UsageError
 from nbrun.runbook import loader, notebook
+from nbrun.runbook.loader import ParsedNotebook
 from nbrun.runbook.parameters import resolve, sources
 from nbrun.runbook.parameters.declarations import Declarations, declarations_of
 from nbrun.runbook.parameters.languages import language_name
@@ -38,13 +39,12 @@ class ParameterOptions:
 
 def gather(
     options: ParameterOptions,
-    runbook: Path,
-    kernel: str | None,
+    declarations: Declarations,
     prompts: Prompts | None,
     *,
     read_sources: bool = True,
 ) -> dict[str, RawValue]:
-    """Return the raw values for the parameters of the notebook at `runbook`, by name.
+    """Return the raw values for the parameters that a notebook declares, by name.
 
     `-p` takes precedence over the environment, and the environment over the file. Secrets are
     fetched, or only described without `read_sources`. With `prompts`, the operator is asked for
@@ -52,9 +52,7 @@ def gather(
 
     Raises:
         ParameterError: a value is refused, missing, or a secret that can't be fetched.
-        RunbookError: the file is not a notebook.
     """
-    declarations = read_declarations(runbook, kernel)
     given = _given(options, declarations)
     declared = declarations.parameters
     if not options.allow_sources:
@@ -96,7 +94,15 @@ def read_declarations(path: Path, kernel: str | None) -> Declarations:
     Raises:
         RunbookError: the file is not a notebook, or its schema is not valid.
     """
-    parsed = loader.parse(path)
+    return declarations_in(loader.parse(path), kernel)
+
+
+def declarations_in(parsed: ParsedNotebook, kernel: str | None) -> Declarations:
+    """Return the parameters that `parsed` declares, for the kernelspec `kernel`.
+
+    Raises:
+        RunbookError: its schema is not valid.
+    """
     kernel_name = kernel or notebook.kernel_name(parsed.metadata)
     language = language_name(kernel_name, notebook.language(parsed.metadata))
     return declarations_of(parsed.document, language)

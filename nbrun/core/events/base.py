@@ -18,6 +18,7 @@ StopReason = Literal[
     "step_mode",  # `--step`, or the operator asked to go step by step
     "paused",  # the operator pressed Ctrl-C between steps
     "returned",  # a cell run out of order has ended; the run is back at the step where it was
+    "undone",  # the undo of a step has ended; the run does not continue by itself
     "moved",  # the operator jumped to this step
     "indeterminate",  # nobody saw an attempt end: the operator states what became of it
     "confirm",  # the runbook asks for a confirmation before this step
@@ -30,6 +31,7 @@ AttemptCause = Literal[
     "setup",  # a `setup` or `parameters` step, run again in a new kernel
     "retry",  # an automatic retry that the runbook declares with `retries`
     "check",  # the check of a step, which the runbook declares; the attempt is of the check's cell
+    "undo",  # the undo of a step, as the operator decided; the attempt is of the undo's cell
 ]
 
 

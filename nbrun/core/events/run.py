@@ -32,6 +32,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     - `gateway`: URL of the gateway that runs the kernels, without credentials; empty if they run
       on this machine.
     - `proofs`: how the runbook satisfied the rules of `[runbooks]`; empty if there are none.
+    - `undoes`: the run whose steps this run undoes; empty for a run of a runbook file.
     """
 
     run: str
@@ -60,6 +61,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     gateway: str = ""
     proofs: tuple[RunbookProof, ...] = ()
     traceparent: str = ""
+    undoes: str = ""
 
 
 class RunInterrupted(EventBase, frozen=True, kw_only=True, tag="run.interrupted"):

@@ -23,7 +23,7 @@ _OWN_WORDS = (
     "state",
     "on",
 )
-_IDS = ("run", "step", "id", "git_commit", "boot_id", "sign_key", "binding")
+_IDS = ("run", "undoes", "step", "id", "git_commit", "boot_id", "sign_key", "binding")
 _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
 _PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings", "proofs")
 _KERNELS = ("kernelspec", "language", "language_info", "implementation", "versions")

@@ -52,7 +52,7 @@ class AttemptAccount:
 
 @dataclass
 class StepAccount:
-    """One step, or one check or inserted cell (`step` is None), with all its attempts.
+    """One step, or one check, undo or inserted cell (`step` is None), with all its attempts.
 
     `before` holds the events of the step before its first attempt. `done`: a person has done it.
     """
@@ -221,12 +221,12 @@ class _Builder:
         section.attempts.append(attempt)
 
     def _move_to_its_step(self, section: StepAccount) -> None:
-        """Put a check below its step."""
-        checked = self._account.state.checked.get(section.id)
-        if checked is not None:
+        """Put a check or an undo below its step."""
+        owner = self._account.state.owner_of(section.id)
+        if owner is not None:
             sections = self._account.sections
             sections.remove(section)
-            sections.insert(sections.index(self._sections[checked.step.id]) + 1, section)
+            sections.insert(sections.index(self._sections[owner.step.id]) + 1, section)
 
     def _end_attempt(
         self, event: ev.AttemptFinished | ev.AttemptIndeterminate, result: str, mono: float

@@ -29,12 +29,11 @@ def index(run: RunAccount) -> list[dict[str, Any]]:
 
 def _index_row(run: RunAccount, section: StepAccount) -> dict[str, Any]:
     last = section.attempts[-1] if section.attempts else None
-    is_check = last is not None and _is_check(last)
     durations = [each.finished.duration for each in section.attempts if each.finished]
     result, kind = _how_it_ended(run, section, last)
     return {
         "id": section.id,
-        "number": section.step.number if section.step else "✓" if is_check else "+",
+        "number": section.step.number if section.step else _sign(last),
         "title": section.title,
         "kind": kind,
         "result": result,
@@ -42,6 +41,11 @@ def _index_row(run: RunAccount, section: StepAccount) -> dict[str, Any]:
         "at": last.at if last else "",
         "took": phrases.duration(sum(durations)) if durations else "",
     }
+
+
+def _sign(last: AttemptAccount | None) -> str:
+    """Return the sign of a cell that is no step: a check, an undo or an inserted cell."""
+    return {"check": "✓", "undo": "↶"}.get(last.started.cause if last else "", "+")
 
 
 def _how_it_ended(
@@ -52,6 +56,8 @@ def _how_it_ended(
     if last is None:
         return section.why_not_run, "none"
     known = run.state.steps.get(section.id)
+    if known is not None and known.undone:
+        return last.result.partition(" · ")[0] + ", then undone", "stopped"
     skipped = ", then skipped" if known is not None and known.skipped else ""
     return last.result.partition(" · ")[0] + skipped, _kind(last)
 
@@ -71,7 +77,7 @@ def failures(run: RunAccount) -> list[dict[str, str]]:
 
 
 def section(run: RunAccount, section: StepAccount, language: str) -> dict[str, Any]:
-    """Return a step, a check or an inserted cell, with all its attempts."""
+    """Return a step, a check, an undo or an inserted cell, with all its attempts."""
     step = section.step
     by_hand = step is not None and step.contract.manual
     unused = step.source if step and not section.attempts and not by_hand else ""

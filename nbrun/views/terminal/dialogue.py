@@ -7,7 +7,7 @@ from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from nbrun.core import decisions
+from nbrun.core import decisions, undo
 from nbrun.core.decisions import Decision
 from nbrun.core.deviations import deviation_kinds, implied_deviations, unified_diff
 from nbrun.core.events import Record
@@ -154,11 +154,13 @@ class Dialogue:
             case "insert":
                 return self._insert(chosen.argument, state, poll)
             case "cancel":
-                return decisions.Cancel() if self._confirm("end the run here?", poll) else None
+                return self._cancel(state, poll)
             case "run-other":
                 return decisions.Run(step=chosen.argument)
             case "jump":
                 return decisions.Jump(step=chosen.argument)
+            case "undo":
+                return self._undo(chosen.argument, state, poll)
             case _:
                 return chosen.choice.sample
         return None
@@ -188,6 +190,26 @@ class Dialogue:
         while not (reason := self._ask(_REQUIRED_REASON, poll)).strip():
             pass
         return reason
+
+    def _undo(self, step: str, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Show the undo of `step`, and ask whether to run it unless its own contract asks."""
+        undone_by = state.steps[step].undo
+        if undone_by is None:
+            return None
+        self._print(plain(f"{phrases.step(state, undone_by.step.id)}:"))
+        self._show(highlight(undone_by.step.source, self._language(state)))
+        if needs_confirmation(state, undone_by) or self._confirm("run this undo?", poll):
+            return decisions.Undo(step=step)
+        return None
+
+    def _cancel(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Ask whether to cancel, after naming the steps that can be undone before."""
+        can_undo = menu.is_possible("undo", state)
+        for step in undo.offered(state) if can_undo else ():
+            self._print(plain(f"can be undone: {phrases.step(state, step.step.id)}"))
+        if can_undo:
+            self._print("to undo them, one by one, say no and choose u; nothing is undone unasked")
+        return decisions.Cancel() if self._confirm("end the run here?", poll) else None
 
     # ── editing ─────────────────────────────────────────────────────────────────────────
 

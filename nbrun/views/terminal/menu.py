@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import dedent
 
-from nbrun.core import decisions
+from nbrun.core import decisions, undo
 from nbrun.core.decisions import Decision
 from nbrun.core.guards import decision_refusal
 from nbrun.core.planner import step_label
@@ -27,7 +27,19 @@ class Choice:
     sample: Decision | None = None
 
 
-_WITH_STEP = ("v", "view", "r", "run", "e", "edit", "j", "jump")  # words that a step may follow
+# Words that a step may follow
+_WITH_STEP = (
+    "v",
+    "view",
+    "r",
+    "run",
+    "e",
+    "edit",
+    "j",
+    "jump",
+    "u",
+    "undo",
+)
 _OF_LINES = ("insert", "note")  # what several lines may follow
 _WORD = re.compile(r"(\S*)(?:[^\S\n]|\n)?(.*)", re.DOTALL)
 _CODE = "pass"  # for samples: whether an edit is allowed does not depend on its source
@@ -66,6 +78,12 @@ CHOICES = (
         ("insert",),
         "run a cell of your own, then return here; i CODE: without the editor",
         decisions.Insert(source=_CODE),
+    ),
+    Choice(
+        "undo",
+        "u",
+        ("undo",),
+        "run the undo of the step that ran last; u N: of step N",
     ),
     Choice(
         "restart",
@@ -122,6 +140,7 @@ _OF_STEP: dict[str, Callable[[str], Decision]] = {
     "run-other": lambda step: decisions.Run(step=step),
     "edit-other": lambda step: decisions.Edit(source=_CODE, step=step),
     "jump": lambda step: decisions.Jump(step=step),
+    "undo": lambda step: decisions.Undo(step=step),
 }
 
 
@@ -173,10 +192,18 @@ def _choice(word: str, argument: str, state: RunState) -> Choice | None:
 
 
 def _with_step(choice: Choice, argument: str, state: RunState) -> Selection | str:
-    step = step_id(argument, state)
+    step = step_id(argument or _default_step(choice, state), state)
+    if step is None and choice.name == "undo" and not argument:
+        return "nothing that ran has an undo that is left to run"
     if step is None:
         return f"{choice.name.partition('-')[0]} which step? There are 1 to {len(state.order)}"
     return decision_refusal(state, _OF_STEP[choice.name](step)) or Selection(choice, step)
+
+
+def _default_step(choice: Choice, state: RunState) -> str:
+    """Return the step that a choice means if none is typed: to undo, the one that ran last."""
+    offered = undo.offered(state) if choice.name == "undo" else []
+    return offered[0].step.id if offered else ""
 
 
 def step_id(typed: str, state: RunState) -> str | None:
@@ -194,13 +221,20 @@ def possible(state: RunState) -> list[Choice]:
 
 
 def _is_possible(choice: Choice, state: RunState) -> bool:
+    if choice.name == "undo" and not undo.offered(state):
+        return False
     if choice.name in _OF_STEP and (state.plan.policy.strict or state.unsettled):
         return False
     if choice.name in _OF_STEP and state.proposal is not None:
         return False
-    if choice.name in ("run-other", "edit-other"):
+    if choice.name in ("run-other", "edit-other", "undo"):
         return state.kernel == "alive"
     return choice.sample is None or decision_refusal(state, choice.sample) is None
+
+
+def is_possible(name: str, state: RunState) -> bool:
+    """Return True if the choice called `name` is possible at this stop."""
+    return _is_possible(_BY_NAME[name], state)
 
 
 def labels(state: RunState) -> list[str]:

@@ -86,7 +86,7 @@ def _typed(contract: Contract) -> str:
 
 
 def limits(step: Step) -> str:
-    """Return `60 s, 3 retries after 5 s, checked for 1 min 00 s`."""
+    """Return `60 s, 3 retries after 5 s, checked for 1 min 00 s, has an undo`."""
     contract = step.contract
     parts = [] if contract.timeout is None else [phrases.duration(contract.timeout)]
     if contract.retries:
@@ -95,6 +95,8 @@ def limits(step: Step) -> str:
         parts.append(f"{times} after {wait}" if contract.retry_delay else times)
     if step.check is not None:
         parts.append(f"checked for {phrases.duration(step.check.timeout)}")
+    if step.undo is not None:
+        parts.append("has an undo")
     return ", ".join(parts)
 
 
@@ -111,6 +113,15 @@ def _check_data(step: Step) -> dict[str, Any] | None:
         return None
     settings = ("id", "interval", "timeout", "settles")
     return {name: getattr(check, name) for name in settings}
+
+
+def _undo_data(step: Step, policy: Policy) -> dict[str, Any] | None:
+    """Return the title and the contract of a step's undo; None without one."""
+    undo = step.undo
+    if undo is None:
+        return None
+    contract = msgspec.to_builtins(undo.contract)
+    return {"id": undo.id, "title": undo.title, **contract, "gate": gate(undo, policy)}
 
 
 def _count(book: Runbook) -> Text:
@@ -145,6 +156,7 @@ def as_data(
                 **msgspec.to_builtins(step.contract),
                 "gate": gate(step, policy),
                 "check": _check_data(step),
+                "undo": _undo_data(step, policy),
             }
             for step in book.steps
         ],

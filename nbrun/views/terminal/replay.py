@@ -62,8 +62,8 @@ def _is_about(state: RunState, record: Record, step: str) -> bool:
         case ev.Decided(step=None) | ev.DecisionRefused():
             return state.stop is not None and state.stop.step == step
     of = getattr(record.event, "step", None)
-    checked = state.checked.get(of) if isinstance(of, str) else None
-    return of == step or (checked is not None and checked.step.id == step)
+    owner = state.owner_of(of) if isinstance(of, str) else None
+    return of == step or (owner is not None and owner.step.id == step)
 
 
 def steps_table(records: Iterable[Record]) -> RenderableType:
@@ -126,11 +126,11 @@ def _where(state: RunState, step: str) -> tuple[str]:
     known = state.steps.get(step)
     if known is not None:
         return (str(known.step.number),)
-    checked = state.checked.get(step)
-    return (f"{checked.step.number} check" if checked else step,)
+    owner, kind = state.owner_of(step), "check" if step in state.checked else "undo"
+    return (f"{owner.step.number} {kind}" if owner else step,)
 
 
 def _outcome(state: RunState, event: ev.AttemptFinished) -> tuple[str, str]:
     head, _, rest = phrases.attempt_result(state, event).partition(" · ")
-    known = state.steps.get(event.step) or state.checked.get(event.step)
+    known = state.steps.get(event.step) or state.owner_of(event.step)
     return head, f"{known.step.title} · {rest}" if known else rest

@@ -56,7 +56,7 @@ class StepHeader:
             return
         rule = self._rule(title(state, event), at)
         yield from (Text(), rule)
-        is_first = event.attempt == 1 and event.cause != "check"
+        is_first = event.attempt == 1 and event.cause not in ("check", "undo")
         last = self._last_time(state, event.step) if is_first else None
         if last is not None:
             yield line(f"last time {phrases.last_time(last)}", "dim")

@@ -42,6 +42,7 @@ DEVIATIONS = {
     "kernel_restarted": "the kernel was restarted",
     "runbook_replaced": "the runbook's new version was taken",
     "by_hand": "done by a person, not by the runbook's cell",
+    "undone": "its undo was run",
 }
 
 _STOP_REASONS = {
@@ -52,6 +53,7 @@ _STOP_REASONS = {
     "step_mode": "is next",
     "paused": "is next; the run is paused",
     "returned": "is next; the run has returned here",
+    "undone": "is next; nothing runs until you decide",
     "moved": "is next; you moved the run here",
     "confirm": "asks for confirmation",
     "manual": "is done by hand: choose done when you have done it",
@@ -113,9 +115,9 @@ def refusal(event: ev.DecisionRefused | ev.ConnectionRefused) -> str:
 
 def step(state: RunState, id_: str) -> str:
     """Return `step 3 of 12 · Stop it`, `check of step 3 of 12 · Stop it` or `inserted cell 1`."""
-    checked = state.checked.get(id_)
-    if checked is not None:
-        return f"check of {step(state, checked.step.id)}"
+    for kind, owners in (("check", state.checked), ("undo", state.undos)):
+        if id_ in owners:
+            return f"{kind} of {step(state, owners[id_].step.id)}"
     known = state.steps.get(id_)
     if known is None:
         return f"inserted cell {id_.removeprefix('inserted-')}"
@@ -124,7 +126,7 @@ def step(state: RunState, id_: str) -> str:
 
 def impact(state: RunState, id_: str) -> str:
     """Return the impact that the runbook declares: `changes`, `destructive`, or "" for others."""
-    known = state.steps.get(id_)
+    known = state.step_of(id_)
     declared = known.step.contract.impact if known else None
     return declared if declared in ("changes", "destructive") else ""
 
@@ -139,7 +141,7 @@ def last_time(last: LastAttempt) -> str:
 
 def is_allowed_error(state: RunState, event: ev.AttemptFinished) -> bool:
     """Return True if the attempt failed with an error that the runbook allows."""
-    step = state.steps.get(event.step)
+    step = state.step_of(event.step)
     return event.outcome == "error" and step is not None and step.succeeded
 
 

@@ -12,6 +12,7 @@ _REASONS = {
     "step_mode": "step by step",
     "paused": "paused",
     "returned": "paused",
+    "undone": "undone",
     "moved": "moved here",
     "confirm": "asks for confirmation",
     "manual": "to be done by hand",

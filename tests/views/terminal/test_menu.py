@@ -1,5 +1,6 @@
 """The menu at a stop, and the parsing of typed lines."""
 
+import msgspec
 import pytest
 
 from nbrun.core import events as ev
@@ -135,11 +136,36 @@ def test_waiting_decision_allows_only_withdrawal(put_up):
         assert "skip waits for an approval: withdraw it first" in menu.parse(line, put_up), line
 
 
-def test_every_choice_has_letter_and_words(stepping, failed, unseen, by_hand, put_up):
+@pytest.fixture
+def can_be_undone():
+    """A stop at step 2, which has failed; step 1 has an undo."""
+    undo = step("u", "back()")
+    return (
+        Run(msgspec.structs.replace(THREE[0], undo=undo), *THREE[1:])
+        .attempt("a")
+        .failure("b")
+        .state
+    )
+
+
+def test_u_undoes_what_ran_last_or_the_step_that_is_named(can_be_undone, failed):
+    for line in ("u", "undo", "u 1", "undo a"):
+        chosen = menu.parse(line, can_be_undone)
+        assert (chosen.choice.name, chosen.argument) == ("undo", "a"), line
+    assert "u undo" in menu.labels(can_be_undone)
+    assert menu.parse("u 2", can_be_undone).startswith("step 2 has no undo")
+    assert menu.parse("u", failed) == "nothing that ran has an undo that is left to run"
+    assert "u undo" not in menu.labels(failed)
+
+
+def test_every_choice_has_letter_and_words(
+    stepping, failed, unseen, by_hand, put_up, can_be_undone
+):
     for choice in menu.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            possible = [name(line, at) for at in (stepping, failed, unseen, by_hand, put_up)]
+            stops = (stepping, failed, unseen, by_hand, put_up, can_be_undone)
+            possible = [name(line, at) for at in stops]
             assert choice.name in possible, line
 
 

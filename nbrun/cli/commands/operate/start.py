@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
+from nbrun.cli.commands.gather_parameters import ParameterOptions, gather, read_declarations
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.cli.error_output import print_error
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
@@ -44,13 +44,32 @@ def start(
     prompts = Prompts(plain=display.plain) if not json and has_terminal() else None
     # Secrets are fetched and missing parameters asked for on this terminal, before the supervisor,
     # which has none, receives anything.
-    given = gather(parameters, request.runbook, request.options.kernel, prompts)
-    supervisor.send(msgspec.structs.replace(request, attended=attended, given=given))
+    declarations = read_declarations(request.runbook, request.options.kernel)
+    given = gather(parameters, declarations, prompts)
+    request = msgspec.structs.replace(request, attended=attended, given=given)
+    return follow_new(request, supervisor, json=json, detach=detach, display=display)
+
+
+def follow_new(
+    request: StartRequest,
+    supervisor: SupervisorProcess,
+    *,
+    json: bool,
+    detach: bool,
+    display: DisplayOptions,
+) -> ExitCode:
+    """Send `request`, which is complete, and follow the run to its end.
+
+    Raises:
+        DeclinedError: something is wrong with the request. Nothing was created or run.
+        NbrunError: the supervisor ended before the run began.
+    """
+    supervisor.send(request)
     try:
         if detach:
             print(supervisor.wait_until_started().id)  # noqa: T201
             return ExitCode.COMPLETED
-        return _follow(supervisor, attended=attended, json=json, display=display)
+        return _follow(supervisor, attended=request.attended, json=json, display=display)
     except KeyboardInterrupt:  # before the console has installed its handlers
         directory = supervisor.terminate()
     from nbrun.cli.commands import follow

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from nbrun.cli.commands.console_output import open_console, print_json
-from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
+from nbrun.cli.commands.gather_parameters import ParameterOptions, gather, read_declarations
 from nbrun.cli.commands.operate.start import has_terminal
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.errors import ExitCode
@@ -29,7 +29,8 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
         UsageError: the request, the notebook or a parameter is wrong.
     """
     prompts = Prompts() if not json and has_terminal() else None
-    given = gather(parameters, request.runbook, request.options.kernel, prompts, read_sources=False)
+    declarations = read_declarations(request.runbook, request.options.kernel)
+    given = gather(parameters, declarations, prompts, read_sources=False)
     request = msgspec.structs.replace(request, given=given)
     checked = prepare.check(request, kernel_plan.plan_kernel(request))
     runbook, values = _redacted(checked, prepare.plan(checked))
