@@ -222,7 +222,7 @@ class RandomRun:
 
     def choice(self) -> Decision:
         can_be_undone = undo.offered(self.state)
-        if can_be_undone and self.happens(10):
+        if can_be_undone and self.state.kernel == "alive" and self.happens(30):
             return decisions.Undo(step=can_be_undone[0].step.id, typed="db1")
         target = self.chance.choice((*self.state.order, "no such step"))
         return self.chance.choice(
