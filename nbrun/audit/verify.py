@@ -87,14 +87,16 @@ class VerifiedEnd:
     is_sealed: bool
 
 
-def verified_end(directory: RunDirectory, digest: Digest) -> VerifiedEnd:
+def verified_end(directory: RunDirectory, digest: Digest, purpose: str = "sealed") -> VerifiedEnd:
     """Verify the record in `directory`, whoever signed it, and return its end.
+
+    `purpose`: what it is needed for, in the words of the error if the run has not ended.
 
     Raises:
         UsageError: the run has not ended.
         DamagedJournalError: the record is not what nbrun wrote; the message says where.
     """
-    return _Verifier(directory, Trust(), digest).end()
+    return _Verifier(directory, Trust(), digest).end(purpose)
 
 
 class _Verifier:
@@ -127,7 +129,7 @@ class _Verifier:
             unchecked=tuple(self._unchecked_files()),
         )
 
-    def end(self) -> VerifiedEnd:
+    def end(self, purpose: str) -> VerifiedEnd:
         try:
             seals = SealCheck(self._directory.seals, self._notes)
             why_open = self._check_all(seals)
@@ -136,7 +138,7 @@ class _Verifier:
             raise DamagedJournalError(f"{self._directory.id}: {error}") from error
         if why_open or last is None:
             raise UsageError(
-                f"{self._directory.id}: {why_open}: it can be sealed when it has ended"
+                f"{self._directory.id}: {why_open}: it can be {purpose} when it has ended"
             )
         return VerifiedEnd(started, last, seals.is_sealed(last))
 

@@ -116,28 +116,40 @@ def export(
         bool, typer.Option("--markdown", help="A summary in Markdown, for a ticket.")
     ] = False,
     cast: Annotated[bool, typer.Option("--cast", help="A recording for asciinema.")] = False,
+    attestation: Annotated[
+        bool, typer.Option("--attestation", help="An in-toto statement about an ended run.")
+    ] = False,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY", help="Sign the attestation with this OpenSSH key; by default sign_key."
+        ),
+    ] = None,
     otlp: Annotated[
         bool, typer.Option("--otlp", help="Send the run's trace, as the OTEL_… variables say.")
     ] = False,
     allowed_signers: AllowedSigners = None,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Write a notebook, report, summary or recording of a run from its journal."""
+    """Write a notebook, report, summary, recording or attestation of a run from its journal."""
     from nbrun.cli.commands.records import export as command
 
     given = {"notebook": notebook, "html": html, "markdown": markdown, "cast": cast}
+    given |= {"attestation": attestation}
     formats = [name for name in get_args(command.ExportFormat) if given[name]]
     if len(formats) + otlp != 1:
         options = ", ".join(f"--{name}" for name in (*given, "otlp"))
         raise typer.BadParameter(f"choose one format: {options}")
     if otlp:
-        if path is not None or allowed_signers is not None:
-            raise typer.BadParameter("--otlp writes no file: leave PATH and --allowed-signers out")
+        if path or allowed_signers or sign:
+            raise typer.BadParameter(
+                "--otlp writes no file: leave PATH, --sign and --allowed-signers out"
+            )
         from nbrun.cli.commands.records.send_trace import send_trace
 
         typer.echo(send_trace(run, runs_dir))
         return
-    code, target = command.export(run, formats[0], path, runs_dir, allowed_signers)
+    code, target = command.export(run, formats[0], path, runs_dir, allowed_signers, sign)
     typer.echo(target)
     raise typer.Exit(code)
 

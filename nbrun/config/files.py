@@ -43,6 +43,17 @@ def load_for(runbook: Path) -> Config:
     return _merged(_above(runbook.parent) or _above(Path.cwd()))
 
 
+def signing_key(runbook: Path) -> Path | None:
+    """Return the key that signs records of `runbook` by the settings; None without one.
+
+    Raises:
+        UsageError: an nbrun.toml can't be read, or sets a key and is not trusted.
+    """
+    settings = load_for(runbook)
+    settings.check_trust("forward", "sign_key")
+    return settings.sign_key
+
+
 def runs_dir(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the folder that contains the runs.
 

@@ -41,7 +41,7 @@ def seal(run: str, runs_dir: Path | None, sign: Path | None, *, foreign: bool = 
 
 def _key(found: VerifiedEnd, sign: Path | None) -> Path:
     started = found.started
-    key = sign or _configured(started.runbook)
+    key = sign or config.signing_key(Path(started.runbook))
     if key is None:
         raise UsageError(
             "there is no key to sign with: name one with --sign"
@@ -54,9 +54,3 @@ def _key(found: VerifiedEnd, sign: Path | None) -> Path:
             f"is {key}: name one of them with --sign"
         )
     return key
-
-
-def _configured(runbook: str) -> Path | None:
-    settings = config.load_for(Path(runbook))
-    settings.check_trust("forward", "sign_key")
-    return settings.sign_key
