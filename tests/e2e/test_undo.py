@@ -30,7 +30,7 @@ def failed(desk: Desk, *options: str) -> Any:
 
 def test_undos_are_offered_newest_first_and_run_one_by_one(desk: Desk) -> None:
     terminal = failed(desk)
-    assert "u undo" in terminal.text()
+    assert "u undo step 3" in terminal.text()
     terminal.type("c")
     terminal.answer("end the run here? [y/N]", "n")
     words = terminal.words()

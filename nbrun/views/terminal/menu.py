@@ -238,10 +238,12 @@ def is_possible(name: str, state: RunState) -> bool:
 
 
 def labels(state: RunState) -> list[str]:
-    """Return the possible choices with their letters: `r retry`, `e edit`, …"""
+    """Return the possible choices with their letters: `r retry`, `u undo step 3`, …"""
     shown = []
     for choice in possible(state):
         word = choice.words[0] if choice.words else f"{choice.name.removesuffix('-other')} step N"
+        if choice.name == "undo":
+            word += f" {step_label(state, _default_step(choice, state))}"
         shown.append(choice.letter if choice.letter == choice.name else f"{choice.letter} {word}")
     return shown
 
