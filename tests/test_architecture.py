@@ -56,6 +56,7 @@ HEAVY = (
     "apprise",
     "opentelemetry",
     "requests",
+    "jupytext",
 )
 
 
@@ -200,6 +201,7 @@ def test_engine_prints_nothing(module: str) -> None:
             }
             | {"integrations.papermill_engine.output_log"},
         ),
+        (("jupytext",), {"runbook.text_formats.jupytext_adapter"}),
         (
             ("nbformat",),
             {"runbook.loader", "runbook.validation", "kernel.process"}

@@ -8,6 +8,7 @@ from nbrun.cli.commands.gather_parameters import read_declarations
 from nbrun.cli.completion_words import NAME
 from nbrun.errors import NbrunError
 from nbrun.runbook.parameters.types import Parameter
+from nbrun.runbook.text_formats.suffixes import is_text
 from nbrun.views.terminal.parameters import as_text, takes
 
 
@@ -37,7 +38,8 @@ def _runbook_path(environ: Mapping[str, str]) -> Path | None:
         words = shlex.split(line)
     except ValueError:  # a quote that is not closed
         return None
-    return next((Path(word).expanduser() for word in words if word.endswith(".ipynb")), None)
+    paths = (Path(word).expanduser() for word in words)
+    return next((path for path in paths if path.suffix == ".ipynb" or is_text(path)), None)
 
 
 def _names_or_values(declared: dict[str, Parameter], incomplete: str) -> Iterator[tuple[str, str]]:

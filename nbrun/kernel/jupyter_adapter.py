@@ -46,6 +46,47 @@ def find_kernelspec(name: str | None) -> KernelSpec:
         ) from None
 
 
+def kernelspec_for(language: str) -> str:
+    """Return the name of the one installed kernelspec whose kernel runs `language`.
+
+    Jupyter's own name for the language, `python3`, takes precedence.
+
+    Raises:
+        RunbookError: there is none, or more than one; the message lists what is installed.
+    """
+    specs = KernelspecFinder()
+    found = [
+        name
+        for name in sorted(specs.find_kernel_specs())
+        if _language_of(specs, name) == language.lower()
+    ]
+    usual = _USUAL_KERNELS.get(language.lower())
+    if usual in found:
+        return str(usual)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RunbookError(
+            f"the runbook names no kernel, and several run {language}: choose one with --kernel "
+            f"({', '.join(found)})"
+        )
+    raise RunbookError(
+        f"the runbook names no kernel, and none that runs {language} is installed: install one, or "
+        f"choose one with --kernel ({_installed(specs)})"
+    )
+
+
+_USUAL_KERNELS = {"python": "python3", "bash": "bash"}
+
+
+def _language_of(specs: KernelSpecManager, name: str) -> str:
+    """Return the language of a kernelspec, in lower case; empty if its file can't be read."""
+    try:
+        return str(specs.get_kernel_spec(name).language).lower()
+    except (NoSuchKernel, OSError, ValueError):
+        return ""
+
+
 def _installed(specs: KernelSpecManager) -> str:
     return "installed: " + (", ".join(sorted(specs.find_kernel_specs())) or "none")
 

@@ -20,6 +20,7 @@ from nbrun.runbook.parameters.declarations import (
 from nbrun.runbook.parameters.languages import PYTHON, language_name
 from nbrun.runbook.python_syntax import syntax_fault
 from nbrun.runbook.secret_patterns import lines_with_secrets
+from nbrun.runbook.text_formats.suffixes import is_text
 
 Level = Literal["error", "warning"]
 _CELL_MAGIC = re.compile(r"\s*%%(\S+)")
@@ -35,8 +36,10 @@ class Finding:
 
     Attributes:
         cell: counts from 1 in the file; None for the whole notebook.
-        line: counts from 1 in the cell; None for the whole cell.
+        line: counts from 1, in the cell of a notebook or in the file of a text runbook; None for
+            the whole cell or notebook.
         rule: the name of the rule.
+        in_text: the file is a text runbook, whose cells have no numbers for people.
     """
 
     path: str
@@ -45,10 +48,11 @@ class Finding:
     level: Level
     rule: str
     message: str
+    in_text: bool = False
 
     def __str__(self) -> str:
         place = [self.path]
-        place += [f"cell {self.cell}"] if self.cell else []
+        place += [f"cell {self.cell}"] if self.cell and not self.in_text else []
         place += [f"line {self.line}"] if self.line else []
         return f"{', '.join(place)}: {self.level}: {self.message} [{self.rule}]"
 
@@ -59,7 +63,7 @@ class _Subject:
 
     Attributes:
         cells: as nbrun reads them.
-        raw: as they are in the file.
+        raw: as they are in the file of a notebook, with their results.
         surplus: the numbers of the cells that are tagged as parameters in vain.
         ignored: notices of what the schema of notebooks does not allow.
         read: the notebook as a run reads it.
@@ -74,6 +78,13 @@ class _Subject:
     surplus: list[int]
     ignored: tuple[str, ...]
     read: loader.Notebook
+
+    @property
+    def says_kernel(self) -> bool:
+        """True if the file names a kernel, or is a text runbook that says its language."""
+        if notebook.kernel_name(self.metadata) is not None:
+            return True
+        return is_text(self.path) and notebook.language(self.metadata) is not None
 
     @property
     def is_python(self) -> bool:
@@ -92,12 +103,20 @@ def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> li
         return [Finding(str(path), None, None, "error", "notebook", message)]
     found = [*_of_notebook(subject)]
     for number, cell in enumerate(subject.cells, start=1):
-        for line, level, rule, message in _of_cell(subject, number, cell, unattended=unattended):
-            found.append(Finding(str(path), number, line, level, rule, message))
+        own = _of_cell(subject, number, cell, unattended=unattended)
+        found += [_in_cell(subject, number, each) for each in own]
     found += _of_language(subject)
     if not any(finding.rule == "contract" for finding in found):
         found += _misplaced_cell(subject)
     return found
+
+
+def _in_cell(subject: _Subject, number: int, found: "CellFinding") -> Finding:
+    """Return what was found in the cell `number`, with the line of the file of a text runbook."""
+    line, level, rule, message = found
+    places = subject.read.places
+    place = places.line(number, line)
+    return Finding(str(subject.path), number, place, level, rule, message, bool(places.lines))
 
 
 def _load(path: Path, defaults: Mapping[str, Any]) -> _Subject:
@@ -118,7 +137,7 @@ def _load(path: Path, defaults: Mapping[str, Any]) -> _Subject:
     return _Subject(
         path=path,
         cells=read.node["cells"],
-        raw=notebook.saved_cells(path, notebook.read_bytes(path)),
+        raw=[] if is_text(path) else notebook.saved_cells(path, notebook.read_bytes(path)),
         metadata=metadata,
         declarations=declarations,
         context=ContractContext(merged, known, declarations.secrets),
@@ -137,9 +156,11 @@ def _of_notebook(subject: _Subject) -> Iterator[Finding]:
 
     for fault in contract.notebook_faults(subject.metadata):
         yield whole("error", "contract", fault)
-    if notebook.kernel_name(subject.metadata) is None:
+    if not subject.says_kernel:
         message = "names no kernel: choose one in Jupyter, or start it with --kernel"
         yield whole("error", "kernel", message)
+    for line, remark in subject.read.remarks:
+        yield Finding(str(subject.path), None, line, "warning", "text", remark, in_text=True)
     for notice in subject.ignored:
         yield whole("warning", "schema", notice)
     outputs = sum(bool(isinstance(cell, dict) and cell.get("outputs")) for cell in subject.raw)
@@ -172,8 +193,7 @@ def _of_language(subject: _Subject) -> Iterator[Finding]:
     numbers = [n for n, cell in enumerate(subject.cells, 1) if cell["cell_type"] == "code"]
     sources = [subject.cells[number - 1]["source"] for number in numbers]
     for index, line, message in unseen_failures(sources, subject.declarations.language):
-        place = numbers[index], line
-        yield Finding(str(subject.path), *place, "warning", "unseen-failure", message)
+        yield _in_cell(subject, numbers[index], (line, "warning", "unseen-failure", message))
 
 
 def _unused(subject: _Subject) -> list[str]:

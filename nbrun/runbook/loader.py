@@ -15,6 +15,8 @@ from nbrun.runbook import attached_cells, contract, notebook, titles, validation
 from nbrun.runbook.attached_cells import AttachedCell
 from nbrun.runbook.contract import ContractContext
 from nbrun.runbook.notebook import short
+from nbrun.runbook.places import Places
+from nbrun.runbook.text_formats.suffixes import is_text
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,17 @@ class Notebook:
         node: the notebook's JSON in plain dicts. nbformat's nodes need several times the memory.
         notices: what was corrected.
         ignored: those of the notices that are about faults which the schema does not allow.
+        places: where the cells are in the file.
+        remarks: those of the notices that are about a line of a text runbook, and that line.
     """
 
     path: Path
     sha256: str
     node: dict[str, Any]
-    notices: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    notices: tuple[str, ...]
+    ignored: tuple[str, ...]
+    places: Places
+    remarks: tuple[tuple[int, str], ...]
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -55,12 +61,19 @@ class Runbook:
 
 @dataclass(frozen=True)
 class ParsedNotebook:
-    """A notebook file's normalized JSON, which nbformat's schema has not checked yet."""
+    """A notebook file's normalized JSON, which nbformat's schema has not checked yet.
+
+    Attributes:
+        language: of a text runbook that names no kernel, the language of its steps; else empty.
+    """
 
     path: Path
     sha256: str
     document: dict[str, Any]
     notices: tuple[str, ...]
+    places: Places
+    language: str = ""
+    remarks: tuple[tuple[int, str], ...] = ()
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -101,12 +114,36 @@ def parse(path: Path, data: bytes | None = None) -> ParsedNotebook:
     """
     path = path.absolute()
     data = read_bytes(path) if data is None else data
+    return _parsed_text(path, data) if is_text(path) else _parsed_notebook(path, data)
+
+
+def _parsed_notebook(path: Path, data: bytes) -> ParsedNotebook:
     document = notebook.parse(path, data)
     document, upgraded = _upgraded(path, document)
-    notebook.check_metadata(path, document)
+    places = Places(path)
+    notebook.check_metadata(places, document)
     _refuse_nothing_to_run(path, document["cells"])
     notices = upgraded + notebook.give_ids(document["cells"])
-    return ParsedNotebook(path, hashlib.sha256(data).hexdigest(), document, notices)
+    return ParsedNotebook(path, hashlib.sha256(data).hexdigest(), document, notices, places)
+
+
+def _parsed_text(path: Path, data: bytes) -> ParsedNotebook:
+    from nbrun.runbook.text_formats import reading
+
+    text = reading.read(path, data)
+    places = Places(path, text.lines)
+    notebook.check_values(places, text.document)
+    notebook.check_metadata(places, text.document)
+    _refuse_nothing_to_run(path, text.document["cells"])
+    return ParsedNotebook(
+        path,
+        hashlib.sha256(data).hexdigest(),
+        text.document,
+        tuple(f"line {remark.line}: {remark.message}" for remark in text.remarks),
+        places,
+        text.language if notebook.kernel_name(text.document["metadata"]) is None else "",
+        tuple((remark.line, remark.message) for remark in text.remarks),
+    )
 
 
 def validate(parsed: ParsedNotebook) -> Notebook:
@@ -115,8 +152,16 @@ def validate(parsed: ParsedNotebook) -> Notebook:
     Raises:
         RunbookError: as `read` does.
     """
-    document, ignored = validation.validate(parsed.path, parsed.document)
-    return Notebook(parsed.path, parsed.sha256, document, parsed.notices + ignored, ignored)
+    document, ignored = validation.validate(parsed.places, parsed.document)
+    return Notebook(
+        parsed.path,
+        parsed.sha256,
+        document,
+        parsed.notices + ignored,
+        ignored,
+        parsed.places,
+        parsed.remarks,
+    )
 
 
 def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
@@ -136,7 +181,8 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
     position, heading = 0, ""
     for cell in source.node["cells"]:
         position += not _is_injected(cell)  # messages count the cells of the file
-        where = f"{source.path}, cell {position}"
+        # An injected cell before the first one of the file is at no place of the file.
+        where = source.places.of_cell(max(position, 1))
         if attached_cells.is_attached(cell):
             if cell["source"].strip():
                 after = steps[-1].id if steps else ""

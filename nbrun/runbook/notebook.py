@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun.errors import RunbookError
+from nbrun.runbook.places import Places
 
 _CELL_TYPES = {3: ("code", "markdown", "raw", "heading", "html"), 4: ("code", "markdown", "raw")}
 _MAX_DEPTH = 100  # levels of metadata: the libraries that copy it recurse
@@ -63,19 +64,26 @@ def read_bytes(path: Path) -> bytes:
         raise RunbookError(f"{path}: can't be read ({why}): check the file") from None
 
 
-def check_metadata(path: Path, document: dict[str, Any]) -> None:
+def check_values(places: Places, document: dict[str, Any]) -> None:
+    """Raise RunbookError if the journal can't store a value of the notebook exactly."""
+    for number, cell in enumerate(document["cells"], start=1):
+        _refuse_unrecordable(places.of_cell(number), cell)
+    _refuse_unrecordable(str(places.path), document["metadata"])
+
+
+def check_metadata(places: Places, document: dict[str, Any]) -> None:
     """Check the types of the metadata that nbrun reads, and add `metadata` where it is missing.
 
     Raises:
         RunbookError: metadata is of a wrong type, or the notebook is the record of a run.
     """
-    own = _nbrun_metadata(str(path), document.setdefault("metadata", {}))
+    own = _nbrun_metadata(str(places.path), document.setdefault("metadata", {}))
     if "run" in own:
         raise RunbookError(
-            f"{path}: this is the record of a run: name the runbook that the run followed"
+            f"{places.path}: this is the record of a run: name the runbook that the run followed"
         )
     for number, cell in enumerate(document["cells"], start=1):
-        where = f"{path}, cell {number}"
+        where = places.of_cell(number)
         metadata = cell.setdefault("metadata", {})
         _nbrun_metadata(where, metadata)
         tags = metadata.get("tags", [])

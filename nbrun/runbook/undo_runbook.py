@@ -17,6 +17,7 @@ from nbrun.core.state import RunState, StepState
 from nbrun.errors import RunbookError
 from nbrun.runbook import undos
 from nbrun.runbook.loader import ParsedNotebook
+from nbrun.runbook.places import Places
 
 _INJECTED = "injected-parameters"
 
@@ -39,7 +40,8 @@ def compose(state: RunState, undone: Collection[str] = ()) -> ParsedNotebook:
     cells += [cell for step in offered for cell in _undo_cells(step)]
     document = {"nbformat": 4, "nbformat_minor": 5, "metadata": plan.metadata, "cells": cells}
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-    return ParsedNotebook(Path(plan.runbook), digest, document, ())
+    path = Path(plan.runbook)
+    return ParsedNotebook(path, digest, document, (), Places(path))
 
 
 def _cell_id(step: StepState) -> str:

@@ -5,11 +5,11 @@ Data Studio, for one, saves outputs in Markdown cells.
 """
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from nbrun.errors import RunbookError
 from nbrun.runbook.notebook import short
+from nbrun.runbook.places import Places
 
 _NOTEBOOK_KEYS = frozenset(("metadata", "nbformat", "nbformat_minor", "cells"))
 _TEXT_KEYS = frozenset(("id", "cell_type", "metadata", "source", "attachments"))
@@ -20,7 +20,7 @@ _MAX_NAMES = 10  # in one notice
 _Fault = tuple[str, str]  # the kind of fault, and the key that has it
 
 
-def validate(path: Path, document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def validate(places: Places, document: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return `document`, which is of nbformat 4.5, without its faults, and notices of the faults.
 
     The faults are keys that the schema does not know, and metadata of a form that it does not
@@ -40,7 +40,7 @@ def validate(path: Path, document: dict[str, Any]) -> tuple[dict[str, Any], tupl
     try:
         nbformat.validate(repaired)
     except nbformat.ValidationError as error:
-        raise RunbookError(_message(path, error)) from None
+        raise RunbookError(_message(places, error)) from None
     return repaired, notices
 
 
@@ -125,11 +125,11 @@ def _names(names: list[str]) -> str:
     return ", ".join(shown + ["…"] * (len(counts) > _MAX_NAMES))
 
 
-def _message(path: Path, error: Any) -> str:
+def _message(places: Places, error: Any) -> str:
     place = list(error.relative_path)
-    where = str(path)
+    where = str(places.path)
     if place[:1] == ["cells"] and len(place) > 1:
-        where += f", cell {place[1] + 1}"
+        where = places.of_cell(place[1] + 1)
         place = place[2:]
     key = f"{'.'.join(map(str, place))}: " if place else ""
     message = " ".join(str(error.message).split())

@@ -16,7 +16,12 @@ from nbrun.core.model import RunbookProof
 from nbrun.errors import UsageError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.kernel.jupyter_adapter import check_encryption, find_kernelspec, python_for
+from nbrun.kernel.jupyter_adapter import (
+    check_encryption,
+    find_kernelspec,
+    kernelspec_for,
+    python_for,
+)
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.roles.roles import Role, RoleContext, RunRole
 from nbrun.runbook import loader, notebook
@@ -70,6 +75,8 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
     settings = config.load_for(request.runbook.absolute())
     parsed, proofs = _parse(request, settings)
     name = options.kernel or notebook.kernel_name(parsed.metadata)
+    if name is None and parsed.language:
+        name = kernelspec_for(parsed.language)
     spec = find_kernelspec(name)
     settings.check_trust()
     if options.group:

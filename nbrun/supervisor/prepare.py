@@ -71,7 +71,8 @@ class CheckedRequest:
         return (
             self.notebook.notices
             + tuple(
-                f"cell {number} is tagged as parameters like a cell before it: it declares nothing"
+                f"{self.notebook.places.in_file(number)} is tagged as parameters like a cell "
+                "before it: it declares nothing"
                 for number in surplus_cells(self.notebook.node)
             )
             + tuple(
@@ -112,7 +113,8 @@ def check(request: StartRequest, kernel: KernelPlan) -> CheckedRequest:
     policy = _policy(request, kernel.config)
     valid = loader.validate(kernel.parsed)
     own_language = notebook.language(valid.metadata) or kernel.language
-    declarations = declarations_of(valid.node, language_name(kernel.kernelspec, own_language))
+    language = language_name(kernel.kernelspec, own_language)
+    declarations = declarations_of(valid.node, language, valid.places)
     return CheckedRequest(
         notebook=valid,
         kernelspec=kernel.kernelspec,

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from nbrun.runbook.parameters import schema
@@ -12,7 +13,10 @@ from nbrun.runbook.parameters.cell_declarations import line_parameters, python_p
 from nbrun.runbook.parameters.languages import PYTHON
 from nbrun.runbook.parameters.script_declarations import script_parameters
 from nbrun.runbook.parameters.types import Parameter
+from nbrun.runbook.places import Places
 from nbrun.runbook.source_scanner import LANGUAGES
+
+_NOTEBOOK = Places(Path())
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,13 @@ class Declarations:
         language: the notebook's language, as `languages.language_name` returns it.
         closed: the schema accepts no other parameters.
         overwritten: the names that a cell assigns which is tagged as parameters and runs after the
-            given values, with the number of that cell.
+            given values, with the place of that cell.
     """
 
     parameters: dict[str, Parameter]
     language: str
     closed: bool = False
-    overwritten: Mapping[str, int] = field(default_factory=dict)
+    overwritten: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -51,7 +55,9 @@ class Declarations:
         return known
 
 
-def declarations_of(document: Mapping[str, Any], language: str) -> Declarations:
+def declarations_of(
+    document: Mapping[str, Any], language: str, places: Places = _NOTEBOOK
+) -> Declarations:
     """Return what the notebook `document` declares: its schema's parameters, then the cell's.
 
     The schema takes precedence. A parameter that only the cell assigns is declared too, unless the
@@ -66,7 +72,7 @@ def declarations_of(document: Mapping[str, Any], language: str) -> Declarations:
         name: _with_default(each, in_cell[name]) if name in in_cell else each
         for name, each in schema.parameters_in(metadata).items()
     }
-    overwritten = _overwritten(document, language)
+    overwritten = _overwritten(document, language, places)
     if schema.is_closed(metadata):
         return Declarations(in_schema, language, closed=True, overwritten=overwritten)
     others = {name: each for name, each in in_cell.items() if name not in in_schema}
@@ -104,10 +110,10 @@ def _tagged(document: Mapping[str, Any], tag: str) -> list[int]:
     ]
 
 
-def _overwritten(document: Mapping[str, Any], language: str) -> dict[str, int]:
+def _overwritten(document: Mapping[str, Any], language: str, places: Places) -> dict[str, str]:
     place = min(_tagged(document, "injected-parameters") or _tagged(document, "parameters") or [0])
     return {
-        name: number
+        name: places.in_file(number)
         for number in surplus_cells(document)
         if number > place
         for name in _assigned(document["cells"][number - 1]["source"], language)

@@ -105,11 +105,11 @@ def refuse_missing(missing: Sequence[Parameter]) -> None:
         )
 
 
-def _refuse_overwritten(values: Mapping[str, Any], overwritten: Mapping[str, int]) -> None:
+def _refuse_overwritten(values: Mapping[str, Any], overwritten: Mapping[str, str]) -> None:
     for name in values:
         if name in overwritten:
             raise ParameterError(
-                f"parameter {name!r}: cell {overwritten[name]} is tagged as parameters too, and "
+                f"parameter {name!r}: {overwritten[name]} is tagged as parameters too, and "
                 "would overwrite the value: keep one such cell"
             )
 

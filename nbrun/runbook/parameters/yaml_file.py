@@ -29,12 +29,24 @@ def read_file(path: Path) -> dict[str, RawValue]:
     Raises:
         ParameterError: the file can't be read as one mapping. The message names file and line.
     """
-    events = _events(path, _text(path))
-    first = next(events, None)
-    if first is None or _is_null(first):
+    found = read_mapping(path, _text(path))
+    if found is None:
         raise ParameterError(
             f"{path}: has no values: write lines such as `name: value`, or {{}} if none is meant"
         )
+    return found
+
+
+def read_mapping(path: Path, text: str) -> dict[str, RawValue] | None:
+    """Return the values of the mapping `text`, by name; None if it is empty. `path` is its file.
+
+    Raises:
+        ParameterError: as `read_file` does.
+    """
+    events = _events(path, text)
+    first = next(events, None)
+    if first is None or _is_null(first):
+        return None
     if _kind(first) != "MappingStart":
         raise ParameterError(f"{path}: not a mapping: write lines such as `name: value`")
     found = _mapping(path, events)

@@ -1,0 +1,1 @@
+"""Runbooks that are text: Markdown and its relatives, and scripts with cell markers."""
