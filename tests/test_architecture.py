@@ -278,6 +278,11 @@ def test_line_editor_is_not_loaded_before_the_first_question() -> None:
     assert _python("-c", code).strip() == "False"
 
 
+def test_messages_are_not_loaded_by_a_run_that_tells_nobody() -> None:
+    code = "import nbrun.supervisor.host, sys; print('nbrun.notifications.message' in sys.modules)"
+    assert _python("-c", code).strip() == "False"
+
+
 def _loaded_by(arguments: list[str]) -> set[str]:
     """The packages that a command which prints something has imported."""
     code = (

@@ -1,7 +1,11 @@
-"""Tell hooks and chat services when a run waits for a person, and when it has ended."""
+"""Tell hooks and chat services when a run waits for a person, and when it has ended.
+
+Every supervisor loads this module. What only a run with receivers needs is imported at use.
+"""
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from nbrun.core import events as ev
 from nbrun.core.approval import pending_approval
@@ -9,11 +13,12 @@ from nbrun.core.events import Event, Record
 from nbrun.core.model import Occasion
 from nbrun.core.state import Phase, RunState
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.notifications.message import Message, compose, occasion
-from nbrun.notifications.outbox import Outbox
 from nbrun.notifications.receivers import Receivers
-from nbrun.notifications.senders import HookSender, Sender, ServiceSender
-from nbrun.views.text import phrases
+
+if TYPE_CHECKING:
+    from nbrun.notifications.message import Message
+    from nbrun.notifications.outbox import Outbox
+    from nbrun.notifications.senders import Sender
 
 
 class Notifier:
@@ -36,11 +41,8 @@ class Notifier:
         self._directory = directory
         self._state = state
         self._report = report
-        senders: list[Sender] = [HookSender(hook, redact) for hook in receivers.hooks]
-        pairs = zip(receivers.services, receivers.urls, strict=True)
-        senders += [ServiceSender(service, url, redact) for service, url in pairs]
-        self._outboxes = [Outbox(sender, report) for sender in senders]
-        self._error = ""  # why the last attempt did not succeed
+        self._outboxes = _outboxes(receivers, redact, report)
+        self._last: ev.AttemptFinished | None = None
 
     def receive(self, records: Sequence[Record]) -> None:
         """Receive records that were appended. The last one led to the state."""
@@ -49,7 +51,7 @@ class Notifier:
                 case ev.RunStarted() | ev.RunResumed():
                     self._report_missing()
                 case ev.AttemptFinished() as event:
-                    self._error = _error(event)
+                    self._last = event
                 case _:
                     self._tell(record)
         self._withdraw_answered()
@@ -64,16 +66,20 @@ class Notifier:
             outbox.close(deadline)
 
     def _tell(self, record: Record) -> None:
+        if not self._outboxes:
+            return
+        from nbrun.notifications.message import compose, occasion
+
         on = occasion(self._state, record)
         outboxes = [outbox for outbox in self._outboxes if on in outbox.sender.on]
         if on is None or not outboxes:
             return
-        message = compose(on, self._state, record, self._directory, self._error)
+        message = compose(on, self._state, record, self._directory, _error(self._last))
         for outbox in outboxes:
             if not self._knows(outbox.sender, message):
                 outbox.put(message, self._delay(outbox.sender, message))
 
-    def _knows(self, sender: Sender, message: Message) -> bool:
+    def _knows(self, sender: "Sender", message: "Message") -> bool:
         """Return True if the receiver was told of this stop already, or will be of the end."""
         if message.event["event"] != "stopped":
             return False
@@ -81,7 +87,7 @@ class Notifier:
             return "finished" in sender.on
         return sender.name in self._state.notified
 
-    def _delay(self, sender: Sender, message: Message) -> float:
+    def _delay(self, sender: "Sender", message: "Message") -> float:
         """Return how long an operator has to answer before others are told."""
         may_answer = self._state.plan.policy.attended or self._state.operators
         waits_for_operator = message.on == "stopped" and message.waits_for and may_answer
@@ -106,9 +112,26 @@ class Notifier:
                 self._report(ev.NotificationFailed(on=on, about=-1, target=setting.url, why=why))
 
 
-def _error(event: ev.AttemptFinished) -> str:
-    if event.outcome == "ok":
+def _outboxes(
+    receivers: Receivers, redact: Callable[[str], str], report: Callable[[Event], None]
+) -> "list[Outbox]":
+    if not receivers.hooks and not receivers.services:
+        return []
+    from nbrun.notifications.outbox import Outbox
+    from nbrun.notifications.senders import HookSender, Sender, ServiceSender
+
+    senders: list[Sender] = [HookSender(hook, redact) for hook in receivers.hooks]
+    pairs = zip(receivers.services, receivers.urls, strict=True)
+    senders += [ServiceSender(service, url, redact) for service, url in pairs]
+    return [Outbox(sender, report) for sender in senders]
+
+
+def _error(last: ev.AttemptFinished | None) -> str:
+    """Return why the last attempt did not succeed; "" if it did."""
+    from nbrun.views.text import phrases
+
+    if last is None or last.outcome == "ok":
         return ""
-    if event.ename is None:
-        return phrases.OUTCOMES[event.outcome]
-    return phrases.error_line(event.ename, event.evalue or "")
+    if last.ename is None:
+        return phrases.OUTCOMES[last.outcome]
+    return phrases.error_line(last.ename, last.evalue or "")

@@ -6,15 +6,15 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from nbrun.config import Config
-from nbrun.config.notifications import HookSetting, NotifySetting
 from nbrun.errors import ParameterError, UsageError
-from nbrun.notifications.senders import APPRISE, environment
-from nbrun.runbook.parameters import sources
-from nbrun.system.limited_command import CommandEndedError, LimitedCommand
+
+if TYPE_CHECKING:
+    from nbrun.config.notifications import HookSetting, NotifySetting
 
 _CHECK_TIMEOUT = 30.0  # seconds for apprise to look at the URLs
 _NO_APPRISE = "this needs the package apprise: pip install 'nbrun-cli[notify]'"
@@ -28,10 +28,10 @@ class Receivers:
     looked up, with the reason.
     """
 
-    hooks: tuple[HookSetting, ...] = ()
-    services: tuple[NotifySetting, ...] = ()
+    hooks: "tuple[HookSetting, ...]" = ()
+    services: "tuple[NotifySetting, ...]" = ()
     urls: tuple[str, ...] = field(default=(), repr=False)
-    missing: tuple[tuple[NotifySetting, str], ...] = ()
+    missing: "tuple[tuple[NotifySetting, str], ...]" = ()
 
     def secrets(self) -> dict[str, str]:
         """Return what must never be recorded, by name."""
@@ -85,7 +85,9 @@ def look_up_again(config: Config) -> Receivers:
     return Receivers(config.hooks, tuple(services), tuple(urls), tuple(missing))
 
 
-def _url(setting: NotifySetting) -> str:
+def _url(setting: "NotifySetting") -> str:
+    from nbrun.runbook.parameters import sources
+
     if find_spec("apprise") is None:
         raise UsageError(_NO_APPRISE)
     try:
@@ -97,10 +99,13 @@ def _url(setting: NotifySetting) -> str:
     return url
 
 
-def _unknown(services: Sequence[NotifySetting], urls: Sequence[str]) -> list[NotifySetting]:
+def _unknown(services: "Sequence[NotifySetting]", urls: Sequence[str]) -> "list[NotifySetting]":
     """Return the settings whose URL apprise does not take."""
     if not urls:
         return []
+    from nbrun.notifications.senders import APPRISE, environment
+    from nbrun.system.limited_command import CommandEndedError, LimitedCommand
+
     request = msgspec.json.encode({"urls": urls})
     try:
         code, printed = LimitedCommand(APPRISE, cwd="/").run(

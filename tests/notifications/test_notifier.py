@@ -23,6 +23,7 @@ from tests.support.build_events import (
     decision_proposed,
     input_answered,
     input_requested,
+    kernel_restarted,
     notification_sent,
     policy,
     run_interrupted,
@@ -234,9 +235,18 @@ def test_stop_is_not_told_again_after_the_run_was_resumed(receiver: Receiver) ->
     run.failure("check")
     wait_until(lambda: run.reported)
     run.add(notification_sent(about=4), run_interrupted(), run_resumed()).stop("step_failed")
-    run.decide("retry").failure("check", cause="operator")  # another stop, and so told
-    wait_until(lambda: len(receiver.got) == 2)
-    assert [message.seq for message in receiver.got] == [4, len(run.records) - 1]
+    run.close()  # it would be sent now
+    assert [message.seq for message in receiver.got] == [4]
+
+
+def test_next_stop_at_the_same_step_is_another_one(receiver: Receiver) -> None:
+    run = NotifiedRun(receiver, policy=UNATTENDED)
+    run.failure("check")
+    wait_until(lambda: run.reported)
+    run.add(notification_sent(about=4))
+    run.decide("restart").add(kernel_restarted(2)).stop("kernel_restarted")
+    run.close()
+    assert receiver.occasions() == ["stopped", "stopped"]
 
 
 def test_stop_that_could_not_be_told_is_told_after_the_run_was_resumed() -> None:
