@@ -199,7 +199,8 @@ def test_engine_prints_nothing(module: str) -> None:
                 f"integrations.papermill_engine.{part}"
                 for part in ("engine", "execution", "request", "cell_map", "managed_cells")
             }
-            | {"integrations.papermill_engine.output_log"},
+            | {"integrations.papermill_engine.output_log"}
+            | {"integrations.runbook_addresses.readers"},
         ),
         (("jupytext",), {"runbook.text_formats.jupytext_adapter"}),
         (
@@ -229,7 +230,9 @@ def test_engine_prints_nothing(module: str) -> None:
         (("jsonschema", "referencing"), {"runbook.parameters.schema"}),
         (("regex",), {"core.bounded_patterns"}),
         (("keyring",), {"runbook.parameters.sources"}),
-        (("opentelemetry", "requests"), {"audit.tracing.collector"}),
+        (("opentelemetry",), {"audit.tracing.collector"}),
+        (("requests",), {"audit.tracing.collector", "integrations.runbook_addresses.readers"}),
+        (("gcsfs",), {"integrations.runbook_addresses.readers"}),
         (("selectolax",), {"views.render.html"}),
         (("nh3",), {"views.render.native.sanitizer"}),
         (("jinja2",), {"views.export.report"}),

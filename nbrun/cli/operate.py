@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nbrun.cli.error_output import print_error
 from nbrun.cli.options import (
     AllowSources,
     Assignments,
@@ -45,10 +46,15 @@ def start(
     display: DisplayOptions,
 ) -> None:
     """Run a notebook, one cell at a time. The run stops at a failed cell."""
+    from nbrun.integrations.runbook_addresses.files import runbook_file
+
+    file = runbook_file(runbook)
+    if file.address:
+        print_error(f"{file.address}: fetched, and kept as {file.path}")
     if help_parameters:
         from nbrun.cli.commands.write import parameters
 
-        raise typer.Exit(parameters.show(runbook, options.kernel))
+        raise typer.Exit(parameters.show(file.path, options.kernel))
     from nbrun.supervisor.spawn import spawn
 
     # `entry` has started the supervisor already, unless another program calls this command.
@@ -58,7 +64,7 @@ def start(
     from nbrun.supervisor.requests import StartRequest
 
     # `start` finds out whether the run is attended
-    request = StartRequest(runbook=runbook, attended=False, options=options)
+    request = StartRequest(runbook=file.path, address=file.address, attended=False, options=options)
     given = ParameterOptions(tuple(parameter or ()), parameters_file, allow_sources)
     raise typer.Exit(
         command.start(request, given, supervisor, json=json, detach=detach, display=display)

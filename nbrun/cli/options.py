@@ -20,7 +20,12 @@ from nbrun.views.text.options import DisplayOptions
 
 Command = Callable[..., None]
 
-Runbook = Annotated[Path, typer.Argument(metavar="RUNBOOK", help="The notebook.")]
+Runbook = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUNBOOK", help="The notebook, or its address: https://, s3://, gs://, abs://."
+    ),
+]
 RunName = Annotated[
     str,
     typer.Argument(metavar="RUN", help="The run's id, a unique part of the id, a path, or last."),

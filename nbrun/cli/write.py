@@ -29,16 +29,18 @@ def plan(
     """Show what a run would do: its steps, questions, limits and parameters. Runs nothing."""
     from nbrun.cli.commands.gather_parameters import ParameterOptions
     from nbrun.cli.commands.write import plan as command
+    from nbrun.integrations.runbook_addresses.files import runbook_file
     from nbrun.supervisor.requests import StartRequest
 
-    request = StartRequest(runbook=runbook, attended=True, options=options)
+    file = runbook_file(runbook)
+    request = StartRequest(runbook=file.path, address=file.address, attended=True, options=options)
     parameters = ParameterOptions(tuple(parameter or ()), parameters_file, allow_sources)
     raise typer.Exit(command.show(request, parameters, json=json))
 
 
 def check(
     runbooks: Annotated[
-        list[Path], typer.Argument(metavar="RUNBOOK...", help="The notebooks to check.")
+        list[str], typer.Argument(metavar="RUNBOOK...", help="The notebooks to check.")
     ],
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each finding.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from nbrun.config import trust
 from nbrun.config.settings import NEEDS_TRUST, Config, FoundFile, merge
 from nbrun.config.toml_file import settings_in
+from nbrun.core.addresses import is_address
 from nbrun.core.model import SettingsFile
 from nbrun.errors import UsageError
 from nbrun.system import state_folder
@@ -43,13 +44,24 @@ def load_for(runbook: Path) -> Config:
     return _merged(_above(runbook.parent) or _above(Path.cwd()))
 
 
-def signing_key(runbook: Path) -> Path | None:
-    """Return the key that signs records of `runbook` by the settings; None without one.
+def load_for_run(runbook: str, folder: Path) -> Config:
+    """Return the settings for a run of `runbook`, a path or an address, in `folder`.
+
+    A runbook that was fetched from an address has no folder: those of the run's count.
+
+    Raises:
+        UsageError: as `load` does.
+    """
+    return load(folder) if is_address(runbook) else load_for(Path(runbook))
+
+
+def signing_key(runbook: str, folder: Path) -> Path | None:
+    """Return the key that signs records of runs of `runbook` in `folder`; None without one.
 
     Raises:
         UsageError: an nbrun.toml can't be read, or sets a key and is not trusted.
     """
-    settings = load_for(runbook)
+    settings = load_for_run(runbook, folder)
     settings.check_trust("forward", "sign_key")
     return settings.sign_key
 

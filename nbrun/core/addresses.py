@@ -1,6 +1,40 @@
-"""Addresses (URLs) as a record or a message may show them: without credentials."""
+"""Addresses (URLs) of runbooks and collectors, as a record or a message may show them."""
 
+import ipaddress
+import re
+from pathlib import PurePosixPath
 from urllib.parse import SplitResult, unquote, urlsplit
+
+RUNBOOK_SCHEMES = ("https", "http", "s3", "gs", "abs")
+_OF_RUNBOOK = re.compile(rf"(?:{'|'.join(RUNBOOK_SCHEMES)})://")
+
+
+def is_address(runbook: str) -> bool:
+    """Return True if `runbook` is an address, and not a path of this machine."""
+    return _OF_RUNBOOK.match(runbook) is not None
+
+
+def scheme(address: str) -> str:
+    """Return the part before `://`."""
+    return address.partition("://")[0]
+
+
+def file_name(address: str) -> str:
+    """Return the name of the file that `address` names, which is safe as one; never empty."""
+    parts = _split(address)
+    name = PurePosixPath(unquote(parts.path)).name if parts else ""
+    kept = "".join(char if char.isprintable() and char not in "/\\" else "-" for char in name)
+    return kept[-100:].lstrip(".") or "runbook.ipynb"
+
+
+def is_loopback(address: str) -> bool:
+    """Return True if `address` is on this machine, where nobody is in between."""
+    parts = _split(address)
+    host = parts.hostname if parts else None
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def without_credentials(address: str) -> str:

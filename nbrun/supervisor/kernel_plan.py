@@ -72,7 +72,9 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
         UsageError: that part of the request is wrong.
     """
     options = request.options
-    settings = config.load_for(request.runbook.absolute())
+    path = request.runbook.absolute()
+    cwd = _cwd(options.cwd, Path.cwd() if request.address else path.parent)
+    settings = config.load_for_run(request.address or str(path), cwd)
     parsed, proofs = _parse(request, settings)
     name = options.kernel or notebook.kernel_name(parsed.metadata)
     if name is None and parsed.language:
@@ -81,7 +83,7 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
     settings.check_trust()
     if options.group:
         group_access.gid_of(options.group)
-    run, cwd = run_directory.new_id(parsed.path), _cwd(options.cwd, parsed.path)
+    run = run_directory.new_id(parsed.path)
     return KernelPlan(
         parsed=parsed,
         kernelspec=str(name),
@@ -134,8 +136,8 @@ def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> RunRole:
     return RunRole(role, context)
 
 
-def _cwd(option: Path | None, runbook: Path) -> Path:
-    cwd = (option or runbook.parent).absolute()
+def _cwd(option: Path | None, default: Path) -> Path:
+    cwd = (option or default).absolute()
     if not cwd.is_dir():
         raise UsageError(f"--cwd {cwd}: no such folder")
     return cwd

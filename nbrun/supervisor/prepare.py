@@ -268,9 +268,9 @@ def _run_started(
 ) -> ev.RunStarted:
     return ev.RunStarted(
         run=directory.id,
-        runbook=str(runbook.path),
+        runbook=request.address or str(runbook.path),
         runbook_sha256=runbook.sha256,
-        git_commit=repository.checked_out_commit(runbook.path.parent),
+        git_commit=None if request.address else repository.checked_out_commit(runbook.path.parent),
         metadata=runbook.metadata,
         steps=runbook.steps,
         epilogue=runbook.epilogue,

@@ -20,6 +20,8 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
     """Start a run of `runbook`, with the options of `nbrun start`.
 
     Attributes:
+        address: where the file `runbook` was fetched from, without credentials; empty for a file
+            that the operator has named.
         attended: an operator will decide at stops.
         undoes: the folder of the ended run whose undos are the runbook; None to run the file.
         given: parameter values as given, secrets in clear text.
@@ -31,6 +33,7 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
     runbook: Path
     attended: bool
     undoes: Path | None = None
+    address: str = ""
     options: RunOptions = RunOptions()
     given: dict[str, RawValue] = {}
     step_timeout: float | None = None
@@ -42,12 +45,14 @@ class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume")
 
     Attributes:
         new_runbook: follow the runbook file as it is now, not as it was recorded.
+        fetched: that file, if the runbook is at an address; None if it is where the record says.
         foreign: the operator knows that this account did not begin the run.
         given: the run's secrets, entered again, in clear text.
     """
 
     directory: Path
     new_runbook: bool = False
+    fetched: Path | None = None
     foreign: bool = False
     reason: str = ""
     given: dict[str, RawValue] = {}

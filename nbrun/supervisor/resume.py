@@ -86,7 +86,9 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
             if refused is not None:
                 raise UsageError(f"{directory.id}: {refused}")
         secrets = secret_reentry.values(found.state, request.given)
-        replaced = runbook_replacement(found.state) if request.new_runbook else None
+        replaced = (
+            runbook_replacement(found.state, request.fetched) if request.new_runbook else None
+        )
         role = retake_role(found.state)
         settings = _load_config(found.state)
         settings.check_trust("hooks", "notify")
@@ -231,7 +233,7 @@ def redaction_for(
 
 
 def _load_config(state: RunState) -> Config:
-    return config.load_for(Path(state.plan.runbook))
+    return config.load_for_run(state.plan.runbook, Path(state.plan.cwd))
 
 
 def launcher_for(
@@ -273,39 +275,39 @@ def sudo_for(state: RunState) -> Sudo | None:
 # ── the runbook, as recorded and as it is now ────────────────────────────────────────────────
 
 
-def runbook_diff(state: RunState) -> str:
+def runbook_diff(state: RunState, fetched: Path | None = None) -> str:
     """Return a unified diff from the recorded steps to the runbook file; empty if they are equal.
+
+    `fetched` is that file if the runbook is at an address.
 
     Raises:
         UsageError: the file is not a readable runbook.
     """
-    if not _has_changed(state):
-        return ""
-    return _diff(state.ordered_steps(), _load_current_runbook(state).steps)
-
-
-def _has_changed(state: RunState) -> bool:
     if state.plan.undoes:  # its runbook was made from a record
-        return False
-    path = Path(state.plan.runbook)
-    return loader.read(path).sha256 != state.plan.runbook_sha256
+        return ""
+    path = fetched or Path(state.plan.runbook)
+    if loader.read(path).sha256 == state.plan.runbook_sha256:
+        return ""
+    return _diff(state.ordered_steps(), _load_current_runbook(state, path).steps)
 
 
-def runbook_replacement(state: RunState) -> ev.RunbookReplaced:
+def runbook_replacement(state: RunState, fetched: Path | None = None) -> ev.RunbookReplaced:
     """Return the event that takes the steps that did not run yet from the current runbook file.
+
+    `fetched` is as for `runbook_diff`.
 
     Raises:
         UsageError: the file is not a readable runbook, or not one that nbrun.toml allows.
     """
-    path = Path(state.plan.runbook)
+    path = fetched or Path(state.plan.runbook)
     data = loader.read_bytes(path)
     proofs = runbook_trust.prove(path, data, _load_config(state).runbook_rules)
-    book = _load_current_runbook(state, data)
+    book = _load_current_runbook(state, path, data)
     steps = merge_steps(state, book.steps)
     return ev.RunbookReplaced(
         operator=provenance.operator(os.getppid()),
         runbook_sha256=book.sha256,
-        git_commit=repository.checked_out_commit(book.path.parent),
+        git_commit=None if fetched else repository.checked_out_commit(book.path.parent),
         steps=steps,
         epilogue=book.epilogue,
         diff=_diff(state.ordered_steps(), steps),
@@ -313,9 +315,9 @@ def runbook_replacement(state: RunState) -> ev.RunbookReplaced:
     )
 
 
-def _load_current_runbook(state: RunState, data: bytes | None = None) -> Runbook:
+def _load_current_runbook(state: RunState, path: Path, data: bytes | None = None) -> Runbook:
     plan = state.plan
-    read = loader.read(Path(plan.runbook), data)
+    read = loader.read(path, data)
     kernel = state.kernel_info
     own_language = kernel.language if kernel else notebook.language(read.metadata)
     declarations = declarations_of(read.node, language_name(plan.kernelspec, own_language))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nbrun.core import events as ev
+from nbrun.core.addresses import is_address
 from nbrun.core.model import RunbookProof
 from nbrun.core.reducer import fold
 from nbrun.core.run_options import RunOptions
@@ -89,6 +90,7 @@ def request(
         runbook=Path(plan.runbook),
         attended=True,
         undoes=directory.path,
+        address=plan.runbook if is_address(plan.runbook) else "",
         options=_options(plan, options),
         given=recorded | secrets,
     )

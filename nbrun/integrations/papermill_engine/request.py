@@ -7,7 +7,6 @@ the two must be the same, one by one.
 
 import dataclasses
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,17 @@ import nbformat
 from papermill.iorw import papermill_io
 from papermill.log import logger
 
+from nbrun.core import addresses
 from nbrun.core.run_options import RunOptions
 from nbrun.errors import ParameterError, UsageError
 from nbrun.integrations.papermill_engine.cell_map import CellMap, match_cells
+from nbrun.integrations.runbook_addresses.files import RunbookFile, keep, runbook_file
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.parameters import resolve, sources
 from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.types import Parameter, RawValue
 from nbrun.supervisor.requests import StartRequest
-from nbrun.system import state_folder
 
 _PLACED = {"kernel", "cwd", "on_failure", "undeclared", "step", "by_hand"}  # set by the engine
 _OWN_OPTIONS = {field.name for field in dataclasses.fields(RunOptions)} - _PLACED
@@ -40,7 +40,8 @@ def request_for(
     Raises:
         UsageError: an option, the notebook or a parameter is refused.
     """
-    path = _file_of(nb, options.get("input_path"))
+    file = _file_of(nb, options.get("input_path"))
+    path = file.path
     parsed = loader.parse(path)
     cells = match_cells(path, nb.cells, parsed.document["cells"])
     language = language_name(kernel_name, notebook.language(parsed.metadata))
@@ -56,6 +57,7 @@ def request_for(
     limit = options.get("execution_timeout") or options.get("timeout")
     request = StartRequest(
         runbook=path,
+        address=file.address,
         attended=False,
         options=RunOptions(**own),
         given=given,
@@ -82,13 +84,16 @@ def _own_options(options: Mapping[str, Any]) -> dict[str, Any]:
 # ── the notebook ─────────────────────────────────────────────────────────────────────────────
 
 
-def _file_of(nb: Any, given: Any) -> Path:
+def _file_of(nb: Any, given: Any) -> RunbookFile:
     """Return the file that papermill has read; for a notebook that is in no file, a kept copy."""
     if isinstance(given, str):
+        if addresses.is_address(given):
+            return runbook_file(given)
         path = Path(_working_folder(), given)
         if path.is_file():
-            return path
-    return _kept_copy(nb)
+            return RunbookFile(path)
+    content = nbformat.writes(nb, version=4).encode()  # type: ignore[no-untyped-call]
+    return RunbookFile(keep(content, "notebook.ipynb"))
 
 
 def _working_folder() -> str:
@@ -97,13 +102,6 @@ def _working_folder() -> str:
     folder = handler.cwd(None)  # sets another one, and returns the one before
     handler.cwd(folder)
     return folder or str(Path.cwd())
-
-
-def _kept_copy(nb: Any) -> Path:
-    content = nbformat.writes(nb, version=4).encode()  # type: ignore[no-untyped-call]
-    path = state_folder.state_path("runbooks", sha256(content).hexdigest()[:16], "notebook.ipynb")
-    state_folder.write(path, content)
-    return path
 
 
 # ── parameters ───────────────────────────────────────────────────────────────────────────────

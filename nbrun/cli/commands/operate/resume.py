@@ -12,10 +12,12 @@ from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.cli.error_output import print_error
+from nbrun.core import addresses
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
-from nbrun.errors import ExitCode, NoSupervisorError, UsageError
+from nbrun.errors import ExitCode, NoSupervisorError, RunbookError, UsageError
+from nbrun.integrations.runbook_addresses.files import runbook_file
 from nbrun.journal import own_runs, recovery, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.runbook.parameters import sources
@@ -66,10 +68,12 @@ def resume(
     # Before anything is shown, asked or read that the record names.
     believed_plan(directory, state, foreign=foreign)
     secret_reentry.refuse_non_secrets(state, sources.parse_assignments(assignments))
-    _show_state(records, state, display, new_runbook=new_runbook)
+    fetched = _fetched_runbook(state) if new_runbook else None
+    _show_state(records, state, display, new_runbook=new_runbook, fetched=fetched)
     request = ResumeRequest(
         directory=directory.path,
         new_runbook=new_runbook,
+        fetched=fetched,
         reason=reason,
         foreign=foreign,
         given=_collect_secrets(state, assignments, Prompts(plain=display.plain)),
@@ -85,6 +89,25 @@ def resume(
     except NoSupervisorError:  # the run has ended already
         return follow.ended(directory, display=display)
     return follow.operate(directory, client, show_from=len(records), display=display)
+
+
+def _fetched_runbook(state: RunState) -> Path | None:
+    """Fetch the runbook of a run again if it is at an address.
+
+    Raises:
+        RunbookError: it can't be fetched. A query of the address, which the record lacks, may be
+            why.
+    """
+    runbook = state.plan.runbook
+    if not addresses.is_address(runbook):
+        return None
+    try:
+        return runbook_file(runbook).path
+    except RunbookError as error:
+        raise RunbookError(
+            f"{error}. If its address had a query, the record does not have it: continue without "
+            "--use-new-runbook"
+        ) from None
 
 
 def _collect_secrets(
@@ -104,7 +127,12 @@ def _collect_secrets(
 
 
 def _show_state(
-    records: list[Record], state: RunState, display: DisplayOptions, *, new_runbook: bool
+    records: list[Record],
+    state: RunState,
+    display: DisplayOptions,
+    *,
+    new_runbook: bool,
+    fetched: Path | None,
 ) -> None:
     """Show what was done, the attempts that are indeterminate, and what is left."""
     out = open_console(display)
@@ -115,12 +143,19 @@ def _show_state(
         out.print(Text(), Text(plain(heading)))
         view = TerminalView(out, live=False, buffered=True, display=display)
         replay.replay(records, view, step=attempt.step)
-    _show_runbook_changes(out, state, new_runbook=new_runbook)
+    if addresses.is_address(state.plan.runbook) and not new_runbook:
+        told = f"the runbook is at {state.plan.runbook}, and was not fetched again"
+        out.print(Text(), Text(plain(told)))
+        out.print(Text("the run continues with the recorded steps"))
+    else:
+        _show_runbook_changes(out, state, new_runbook=new_runbook, fetched=fetched)
 
 
-def _show_runbook_changes(out: Console, state: RunState, *, new_runbook: bool) -> None:
+def _show_runbook_changes(
+    out: Console, state: RunState, *, new_runbook: bool, fetched: Path | None
+) -> None:
     try:
-        diff = runbook_diff(state)
+        diff = runbook_diff(state, fetched)
     except UsageError as error:
         if new_runbook:
             raise

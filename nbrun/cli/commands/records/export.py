@@ -107,7 +107,7 @@ def _attestation(directory: RunDirectory, sign: Path | None) -> bytes:
     payload = attestation.statement(JournalReader(directory.journal), digest, name)
     if _sha256(directory.journal) != digest:
         raise DamagedJournalError(f"{directory.journal}: changed while it was read")
-    key = sign or config.signing_key(Path(end.started.runbook))
+    key = sign or config.signing_key(end.started.runbook, Path(end.started.cwd))
     fault = directory.owner_fault() if key else "name a key with --sign, or set sign_key"
     if key is None or (fault and sign is None):
         print_error(f"the statement is not signed: {fault}")

@@ -10,6 +10,7 @@ from nbrun import config
 from nbrun.cli.commands.console_output import open_console, print_json
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.error_output import print_error
+from nbrun.core import addresses
 from nbrun.core.events import Record
 from nbrun.core.run_statistics import advice, review_runs
 from nbrun.errors import ExitCode, NbrunError, RunNotFoundError
@@ -24,7 +25,7 @@ from nbrun.views.text.options import DisplayOptions
 class ReviewOptions:
     """The command line of `nbrun review`; `nbrun review --help` describes the options."""
 
-    runbook: Path
+    runbook: str
     runs_dir: Path | None = None
     newest: int | None = None
     diffs: bool = False
@@ -39,7 +40,12 @@ def show(options: ReviewOptions) -> ExitCode:
         RunNotFoundError: there is no run of the runbook.
     """
     runs_dir = config.runs_dir(options.runs_dir)
-    runbook = str(options.runbook.absolute())
+    named = options.runbook
+    runbook = (
+        addresses.without_credentials(named)
+        if addresses.is_address(named)
+        else str(Path(named).absolute())
+    )
     runs = islice(history.runs_of(runs_dir, runbook), options.newest)
     summary = review_runs(records for directory in runs if (records := _records(directory)))
     if not summary.runs:

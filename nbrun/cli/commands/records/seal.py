@@ -41,7 +41,7 @@ def seal(run: str, runs_dir: Path | None, sign: Path | None, *, foreign: bool = 
 
 def _key(found: VerifiedEnd, sign: Path | None) -> Path:
     started = found.started
-    key = sign or config.signing_key(Path(started.runbook))
+    key = sign or config.signing_key(started.runbook, Path(started.cwd))
     if key is None:
         raise UsageError(
             "there is no key to sign with: name one with --sign"

@@ -23,7 +23,7 @@ def edited(run, source="c()"):
 @pytest.fixture
 def told(runs_dir, capsys):
     def tell(**wanted):
-        assert review.show(ReviewOptions(runbook=RUNBOOK, runs_dir=runs_dir, **wanted)) == 0
+        assert review.show(ReviewOptions(runbook=str(RUNBOOK), runs_dir=runs_dir, **wanted)) == 0
         return capsys.readouterr().out
 
     return tell
@@ -70,7 +70,7 @@ def test_runbook_is_found_by_any_spelling_of_its_path(
     keep(Run(step("a"), runbook=f"{tmp_path}/other/../book.ipynb", run=OLD).attempt("a"), OLD)
     keep(Run(step("a"), runbook=f"{tmp_path}/link/book.ipynb", run=NEW).attempt("a"), NEW)
     monkeypatch.chdir(tmp_path)
-    assert review.show(ReviewOptions(runbook=Path("book.ipynb"), runs_dir=runs_dir)) == 0
+    assert review.show(ReviewOptions(runbook="book.ipynb", runs_dir=runs_dir)) == 0
     assert "runs        2: 2 unfinished" in capsys.readouterr().out
 
 
@@ -92,7 +92,7 @@ def test_damaged_run_is_named_and_left_out(keep, runs_dir, capsys):
     damaged = keep(edited(NEW), NEW)
     lines = damaged.read_bytes().splitlines(keepends=True)
     damaged.write_bytes(b"".join(lines[:3] + lines[4:]))
-    assert review.show(ReviewOptions(runbook=RUNBOOK, runs_dir=runs_dir)) == 0
+    assert review.show(ReviewOptions(runbook=str(RUNBOOK), runs_dir=runs_dir)) == 0
     said = capsys.readouterr()
     assert "runs        1: 1 completed" in said.out
     assert "left out" in said.err
@@ -101,4 +101,4 @@ def test_damaged_run_is_named_and_left_out(keep, runs_dir, capsys):
 
 def test_runbook_without_runs_is_an_error(runs_dir):
     with pytest.raises(RunNotFoundError, match="holds no run of"):
-        review.show(ReviewOptions(runbook=RUNBOOK, runs_dir=runs_dir))
+        review.show(ReviewOptions(runbook=str(RUNBOOK), runs_dir=runs_dir))

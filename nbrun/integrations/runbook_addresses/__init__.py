@@ -1,0 +1,1 @@
+"""Runbooks at an address: fetched, kept as a file of this machine, and then run as one."""
