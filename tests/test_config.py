@@ -9,6 +9,7 @@ import platformdirs
 import pytest
 
 from nbrun.config import Config, files, load, load_for, runs_dir, trust
+from nbrun.core.model import ProgramPolicy
 from nbrun.errors import NbrunError, UsageError
 from nbrun.runbook.trust.rules import CommittedRule, SignedRule
 from nbrun.system import state_folder
@@ -96,6 +97,53 @@ def test_nearer_file_makes_policy_stricter(tmp_path: Path) -> None:
     assert found.strict
     assert (found.allow, found.need_reason) == (("skipped",), ("edited", "skipped"))
     assert found.redact_patterns == ("AKIA[A-Z]{4}", "b+")
+
+
+PROGRAMS = """
+[policy.programs]
+decide = ["retry", "skip"]
+impact = "changes"
+"""
+
+
+def test_programs_may_propose_and_decide_nothing_without_file(tmp_path: Path) -> None:
+    found = load(tmp_path).programs
+    assert (found.propose, found.decide, found.impact, found.one_step) == (True, (), "none", False)
+
+
+@pytest.mark.parametrize(
+    ("nearer", "expected"),
+    [
+        ("", ProgramPolicy(decide=("retry", "skip"), impact="changes")),
+        (
+            "decide = ['skip', 'edit']\nimpact = 'destructive'",
+            ProgramPolicy(decide=("skip",), impact="changes"),
+        ),
+        (
+            "propose = false\nimpact = 'none'\none_step = true",
+            ProgramPolicy(propose=False, decide=("retry", "skip"), one_step=True),
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_nearer_file_never_lets_programs_do_more(
+    tmp_path: Path, system: Path, nearer: str, expected: ProgramPolicy, is_trusted: bool
+) -> None:
+    system.write_text(PROGRAMS)
+    path = configure(tmp_path / "sub", f"[policy.programs]\n{nearer}")
+    if is_trusted:
+        trust.add(path, sha256(path.read_bytes()).hexdigest())
+    assert load(tmp_path / "sub").programs == expected
+
+
+def test_untrusted_file_lets_programs_decide_nothing(tmp_path: Path) -> None:
+    path = configure(tmp_path, PROGRAMS)
+    found = load(tmp_path)
+    assert found.programs == ProgramPolicy()
+    assert any("[policy.programs] decide" in notice for notice in found.notices)
+    trust.add(path, sha256(path.read_bytes()).hexdigest())
+    assert load(tmp_path).programs == ProgramPolicy(decide=("retry", "skip"), impact="changes")
+    assert not load(tmp_path).notices
 
 
 # ── the system's file and this user's own ────────────────────────────────────────────────────
@@ -276,6 +324,11 @@ def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
             "[policy]\nneed_approval = ['edit']",
             "policy.need_approval must be a list of by_hand, edited",
         ),
+        ("[policy]\nprograms = true", "policy.programs must be a table"),
+        ("[policy.programs]\nmay = 1", "unknown key 'policy.programs.may' (known: decide, impact"),
+        ("[policy.programs]\npropose = 1", "policy.programs.propose: 1: must be true or false"),
+        ("[policy.programs]\ndecide = ['note']", "must be a list of run, retry, done"),
+        ("[policy.programs]\nimpact = ['none']", "must be one of none, changes, destructive"),
         ("[policy]\napprovers = ['dba']", "policy.approvers must be the name of a group"),
         ("[policy]\napprovers = ''", "policy.approvers must be the name of a group"),
         ("[policy]\napprovers = {min = 0}", "policy.approvers must be the name of a group"),

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nbrun.config import trust
-from nbrun.config.settings import NEEDS_TRUST, Config, FoundFile, merge
+from nbrun.config.settings import Config, FoundFile, keys_to_trust, merge
 from nbrun.config.toml_file import settings_in
 from nbrun.core.addresses import is_address
 from nbrun.core.model import SettingsFile
@@ -135,7 +135,7 @@ def _working(path: Path) -> FoundFile:
     """Read a file in a working folder: it may be anybody's until it is trusted."""
     content = read_content(path)
     file, values = _file(path, content), settings_in(path, content)
-    needs_trust = any(name in values for name in NEEDS_TRUST)
+    needs_trust = bool(keys_to_trust(values))
     return FoundFile(
         file, values, is_trusted=not needs_trust or trust.is_trusted(path, file.sha256)
     )

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbrun.core.model import DeviationKind, SettingsFile
+from nbrun.core.model import DeviationKind, ProgramPolicy, SettingsFile
+from nbrun.core.programs import IMPACTS
 from nbrun.errors import UsageError
 from nbrun.runbook.trust.rules import RunbookRule
 
@@ -32,7 +33,11 @@ _NAMES = {
     "max_output": "[journal] max_output",
     "hooks": "[hooks]",
     "notify": "[notify]",
+    "programs.decide": "[policy.programs] decide",
+    "programs.impact": "[policy.programs] impact",
 }
+# What programs may decide without a person: a file that is not trusted can only make it less.
+_OF_PROGRAMS: Mapping[str, Any] = {"programs.decide": (), "programs.impact": "none"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Config:
         redact_patterns: regular expressions of text to keep out of every record.
         defaults: contract settings of all steps (see `runbook.contract`).
         runbook_rules: which runbooks may run; every one of them holds.
-        strict, allow, need_reason, need_approval, approvers, approvals, approve_within: as in
-            `core.model.Policy`.
+        strict, allow, need_reason, need_approval, approvers, approvals, approve_within, programs:
+            as in `core.model.Policy`.
         hooks, notify: what is told elsewhere about a run, by all files.
         role_users: the accounts that any role of any file acts as. They may not approve, and so
             roles of files that are not trusted, or are overridden, count as well.
@@ -69,6 +74,7 @@ class Config:
     approvers: str = ""
     approvals: int = 1
     approve_within: float | None = None
+    programs: ProgramPolicy = field(default_factory=ProgramPolicy)
     roles: "Mapping[str, Role]" = field(default_factory=dict)
     role_users: frozenset[str] = frozenset()
     hooks: "tuple[HookSetting, ...]" = ()
@@ -127,10 +133,11 @@ def merge(files: Sequence[FoundFile]) -> Config:
     - A policy, the rules about runbooks and the patterns of `redact` only become stricter: rules,
       patterns and lists of what needs a reason or an approval add up, `allow` is what every file
       allows, `strict` is set by any. Of the number of approvals the highest counts, of the times
-      that they hold the shortest.
+      that they hold the shortest. Programs may do what every file lets them that says so.
     - Hooks and notifications add up.
     - No nearer file changes what the system's file sets of `_LOCKED`, or its roles.
-    - A file that is not trusted sets nothing of NEEDS_TRUST.
+    - A file that is not trusted sets nothing of NEEDS_TRUST, and lets programs decide nothing that
+      the files before it do not.
     """
     merged: dict[str, Any] = {"defaults": {}, "roles": {}}
     locked: dict[str, str] = {}
@@ -145,16 +152,27 @@ def merge(files: Sequence[FoundFile]) -> Config:
             else:
                 if name not in _ADD_UP:
                     untrusted.pop(name, None)
+                if not found.is_trusted and name in _OF_PROGRAMS:
+                    merged.setdefault(name, _OF_PROGRAMS[name])
+                    notices.append(_not_loosened(found, name))
                 _add(merged, name, value)
                 if found.is_system and (name in _LOCKED or name.startswith("roles.")):
                     locked[name] = found.file.path
     return Config(
-        **merged,
+        **_with_programs(merged),
         role_users=_role_users(files),
         files=tuple(found.file for found in files),
         notices=tuple(notices),
         untrusted=untrusted,
     )
+
+
+def _with_programs(merged: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `Config`, with the settings of `[policy.programs]` as one of them."""
+    prefix = "programs."
+    own = {key.removeprefix(prefix): merged[key] for key in merged if key.startswith(prefix)}
+    others = {key: value for key, value in merged.items() if not key.startswith(prefix)}
+    return others | {"programs": ProgramPolicy(**own)}
 
 
 def _role_users(files: Sequence[FoundFile]) -> frozenset[str]:
@@ -164,13 +182,23 @@ def _role_users(files: Sequence[FoundFile]) -> frozenset[str]:
 
 def keys_to_trust(values: Mapping[str, Any]) -> list[str]:
     """Return the names of the settings that a file must be trusted for, as in the file."""
-    return [_in_file(name) for name, _ in _single(values) if name.partition(".")[0] in NEEDS_TRUST]
+    names = [name for name, _ in _single(values)]
+    return [
+        _in_file(name)
+        for name in names
+        if name.partition(".")[0] in NEEDS_TRUST or name in _OF_PROGRAMS
+    ]
 
 
 def _single(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the settings of a file, with each role as one of its own."""
-    own = [(name, value) for name, value in values.items() if name != "roles"]
-    return own + [(f"roles.{name}", role) for name, role in values.get("roles", {}).items()]
+    """Return the settings of a file, with each role and each about programs as one of its own."""
+    tables = ("roles", "programs")
+    own = [(name, value) for name, value in values.items() if name not in tables]
+    return own + [
+        (f"{table}.{key}", value)
+        for table in tables
+        for key, value in values.get(table, {}).items()
+    ]
 
 
 def _add(merged: dict[str, Any], name: str, value: Any) -> None:
@@ -184,12 +212,18 @@ def _add(merged: dict[str, Any], name: str, value: Any) -> None:
             merged[name] = tuple(dict.fromkeys((*(before or ()), *value)))
         case ("allow", *_):
             merged[name] = value if before is None else tuple(k for k in before if k in value)
-        case ("strict", *_):
+        case ("strict", *_) | ("programs", _, "one_step"):
             merged[name] = bool(before) or value
         case ("approvals", *_):
             merged[name] = max(before or 1, value)
         case ("approve_within", *_):
             merged[name] = value if before is None else min(before, value)
+        case ("programs", _, "propose"):
+            merged[name] = value if before is None else before and value
+        case ("programs", _, "decide"):
+            merged[name] = value if before is None else tuple(k for k in before if k in value)
+        case ("programs", _, "impact"):
+            merged[name] = min(before or value, value, key=IMPACTS.index)
         case _:
             merged[name] = value
 
@@ -201,6 +235,14 @@ def _in_file(name: str) -> str:
 
 def _overridden(found: FoundFile, name: str, by: str) -> str:
     return f"{_in_file(name)} in {found.file.path} is not used: that in {by} holds"
+
+
+def _not_loosened(found: FoundFile, name: str) -> str:
+    path = found.file.path
+    return (
+        f"{path}: {_in_file(name)} lets programs decide nothing more: you have not trusted this "
+        f"file as it is now. Read it, then run: nbrun trust {path}"
+    )
 
 
 def _not_trusted(found: FoundFile, name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from nbrun import units
+from nbrun.config.programs import program_policy
 from nbrun.config.toml_table import refuse_unknown, table_of
 from nbrun.core.bounded_patterns import BoundedPattern
 from nbrun.core.model import DeviationKind
@@ -117,16 +118,21 @@ def _defaults(path: Path, value: Any) -> dict[str, Any]:
 
 
 def _policy(path: Path, value: Any) -> dict[str, Any]:
-    table = table_of(path, "policy", value, dict.fromkeys((*_POLICY, "strict", "approvers")))
+    known = (*_POLICY, "strict", "approvers", "programs")
+    table = table_of(path, "policy", value, dict.fromkeys(known))
     if not isinstance(table.get("strict", False), bool):
         raise UsageError(f"{path}: policy.strict must be true or false, not {table['strict']!r}")
     found: dict[str, Any] = {}
     for key, setting in table.items():
-        if key == "approvers":
-            found |= _approvers(path, setting)
-        else:
-            is_kinds = key in _POLICY
-            found[key] = _deviation_kinds(path, f"policy.{key}", setting) if is_kinds else setting
+        match key:
+            case "approvers":
+                found |= _approvers(path, setting)
+            case "programs":
+                found[key] = program_policy(path, setting)
+            case "strict":
+                found[key] = setting
+            case _:
+                found[key] = _deviation_kinds(path, f"policy.{key}", setting)
     return found
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from nbrun.core import events as ev
-from nbrun.core.model import Contract, Identity, Operator, Policy
+from nbrun.core.model import NO_TERMINAL, Contract, Identity, Operator, Policy
 from nbrun.core.state import RUNS_STEP, RunState, StepState
 
 _PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
@@ -146,8 +146,25 @@ def _is_same_person(one: Operator, other: Operator) -> bool:
     return bool(one.person_uids & other.person_uids)
 
 
+def _refusal_of_program(state: RunState, program: Operator, who: Operator) -> str | None:
+    """Return why `who` may not approve what `program` has proposed; None if they may.
+
+    The person may whom the program acts for, and who operates the run. A program has no terminal by
+    chance: it can get one, but must take the trouble (see docs/guarantees.md).
+    """
+    if who.is_program:
+        return "a program has proposed it: a person has to approve it"
+    if who.uid != program.uid and who not in state.operators:
+        return f"a program of {program.name} has proposed it: {program.name} has to approve it"
+    if who.via == NO_TERMINAL:
+        return "a program has proposed it: a person has to approve it, at a terminal"
+    return None
+
+
 def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) -> str | None:
     """Return why `who`, a member of `groups`, may not approve; None if they may.
+
+    What a program has proposed is approved by the person whom it acts for. For the rest:
 
     Nobody may approve who takes part in the run: who started it, has attached to it or has decided
     in it, under whichever account. Nor may an account that cells act as, in this run or by any role
@@ -156,6 +173,8 @@ def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) ->
     pending = pending_approval(state)
     if pending is None:
         return "nothing waits for an approval"
+    if state.proposal is not None and state.proposal.operator.is_program:
+        return _refusal_of_program(state, state.proposal.operator, who)
     taking_part = state.plan.operator.person_uids | state.participants
     if who.uid in taking_part:
         return f"{who.name} has a hand in this run: another person has to approve it"

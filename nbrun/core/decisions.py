@@ -11,9 +11,18 @@ Settlement = Literal["happened", "did_not_happen", "unknown"]
 
 
 class _Decision(msgspec.Struct, frozen=True, kw_only=True, tag_field="decision"):
-    """A decision. `reason` says why, and may be empty."""
+    """A decision.
+
+    - `reason` says why, and may be empty.
+    - `expect_seq`: the number of the record that whoever decides knows as the last one that moved
+      the run (see `RunState.seq`). The decision is refused if the run has moved since. None: the
+      decision is about the run wherever it stands.
+    - `confirmed`: whoever decides was shown the question of the step and agrees.
+    """
 
     reason: str = ""
+    expect_seq: int | None = None
+    confirmed: bool = False
 
 
 class Run(_Decision, frozen=True, kw_only=True, tag="run"):

@@ -6,12 +6,14 @@ The texts returned here are recorded, as the reason in `decision.refused`.
 from collections.abc import Collection
 
 from nbrun.core import decisions, undo
+from nbrun.core import events as ev
 from nbrun.core.approval import pending_approval
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
-from nbrun.core.model import DeviationKind
-from nbrun.core.planner import needs_confirmation, step_label, target_step
-from nbrun.core.state import Phase, RunState, StepState
+from nbrun.core.model import DeviationKind, Operator
+from nbrun.core.needs import reason_kinds, typed_text
+from nbrun.core.planner import step_label, target_step
+from nbrun.core.state import Phase, RunState
 
 MAX_REASON = 10_000  # characters
 # The phases in which each decision is possible; `decision_refusal` checks the finer conditions.
@@ -58,8 +60,9 @@ def decision_refusal(state: RunState, decision: Decision) -> str | None:
         return f"{decision_name(decision)} is not possible now: the run is {state.phase.value}"
     if state.unsettled and isinstance(decision, _CHANGES_COURSE):
         return "say first what came of the attempt that nobody saw end"
-    if state.proposal is not None and isinstance(decision, _CHANGES_COURSE):
-        return f"{state.proposal.decision} waits for an approval: withdraw it first"
+    blocking = _blocking_proposal(state)
+    if blocking is not None and isinstance(decision, _CHANGES_COURSE):
+        return f"{blocking.decision} waits for an approval: withdraw it first"
     if isinstance(decision, _RUNS_CODE | decisions.RestartKernel) and state.plan.policy.by_hand:
         return "this run is done by hand: use done or skip"
     if isinstance(decision, _RUNS_CODE) and state.kernel != "alive":
@@ -76,6 +79,27 @@ def decision_refusal(state: RunState, decision: Decision) -> str | None:
 def _undo_refusal(state: RunState, decision: Decision) -> str | None:
     """Refuse to undo a step that has no undo or no effect."""
     return undo.refusal(state, decision.step) if isinstance(decision, decisions.Undo) else None
+
+
+def stale_refusal(state: RunState, decision: Decision, operator: Operator) -> str | None:
+    """Return why `decision` is about a place where the run no longer stands; None if it is not.
+
+    A person may decide although a program has proposed something meanwhile. A program may not
+    decide about anything that it has not seen.
+    """
+    expected = decision.expect_seq
+    if expected is None:
+        return None
+    is_current = expected == state.seq
+    if is_current or (not operator.is_program and expected >= state.course_seq):
+        return None
+    return f"the run has moved since you looked: it stands at record {state.seq}, not {expected}"
+
+
+def _blocking_proposal(state: RunState) -> ev.DecisionProposed | None:
+    """Return the proposal that other decisions have to wait for: a person's, not a program's."""
+    proposal = state.proposal
+    return None if proposal is None or proposal.operator.is_program else proposal
 
 
 def _manual_refusal(state: RunState, decision: Decision) -> str | None:
@@ -99,6 +123,8 @@ def _approval_refusal(state: RunState, decision: Decision) -> str | None:
         return _stale_approval_refusal(state, decision)
     if isinstance(decision, decisions.Withdraw) and state.proposal is None:
         return "nothing that was decided waits for an approval"
+    if state.proposal is not None and state.proposal.operator.is_program:
+        return None
     target, pending = target_step(state, decision), pending_approval(state)
     if target is None or pending is None or pending.step != target.step.id:
         return None
@@ -124,21 +150,13 @@ def missing_input(state: RunState, decision: Decision) -> str | None:
 
     A decision may need the confirmation text that the step asks for, or a reason.
     """
-    target = target_step(state, decision)
-    typed = (
-        target.step.contract.typed if target is not None and _asks_to_type(state, target) else ""
-    )
+    typed = typed_text(state, decision)
     if typed and getattr(decision, "typed", "") != typed:
         return f"type {typed!r} to confirm it"
-    needed = set(state.plan.policy.need_reason) & deviation_kinds(state, decision)
+    needed = reason_kinds(state, decision)
     if needed and not decision.reason.strip():
-        return f"a reason is needed: {', '.join(sorted(needed))}"
+        return f"a reason is needed: {', '.join(needed)}"
     return None
-
-
-def _asks_to_type(state: RunState, step: StepState) -> bool:
-    """Return True if the step's contract asks for its confirmation text now."""
-    return step.step.contract.manual or needs_confirmation(state, step)
 
 
 def _state_refusal(state: RunState, decision: Decision) -> str | None:

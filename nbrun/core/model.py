@@ -25,6 +25,9 @@ Impact = Literal["none", "changes", "destructive"]
 # What hooks and notifications are about: the run waits for its operator, an operator's decision
 # waits for an approval, the run has ended.
 Occasion = Literal["stopped", "proposed", "finished"]
+# How somebody's decisions reach the run: a person's, or those of a program that acts for them.
+Channel = Literal["terminal", "program"]
+NO_TERMINAL = "no terminal"  # `Operator.via` of a process that has none
 
 
 class EventPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,8 @@ class Operator(EventPart, frozen=True, kw_only=True, omit_defaults=True):
     - `login_uid`: the uid that the person logged in as, which `su` and `sudo` do not change; None
       if the system does not tell.
     - `ancestor_uids`: the other users, except root, whose processes started this one.
+    - `channel`: `program` if the process said that it is a program that acts for the account. The
+      system can't tell: a program that does not say so passes for a person.
 
     The fields with defaults are left out where they have them, so that a record without them is
     encoded as it was written.
@@ -75,6 +80,16 @@ class Operator(EventPart, frozen=True, kw_only=True, omit_defaults=True):
     program: str = ""
     login_uid: int | None = None
     ancestor_uids: tuple[int, ...] = ()
+    channel: Channel = "terminal"
+
+    @property
+    def is_program(self) -> bool:
+        return self.channel == "program"
+
+    @property
+    def label(self) -> str:
+        """The account, as `ada`, or `ada via program` for a program that acts for it."""
+        return f"{self.name} via {self.channel}" if self.is_program else self.name
 
     @property
     def person_uids(self) -> frozenset[int]:
@@ -169,6 +184,21 @@ class Step(EventPart, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "title", self.source)
 
 
+class ProgramPolicy(EventPart, frozen=True, kw_only=True):
+    """What programs may do on behalf of the operator's account (see `core.programs`).
+
+    - `propose`: they may propose decisions, which a person of the account approves.
+    - `decide`: the names of the decisions that they may make without a person.
+    - `impact`: the highest impact of a step that such a decision may be about.
+    - `one_step`: they see the steps up to the one where the run stands, and none after it.
+    """
+
+    propose: bool = True
+    decide: tuple[str, ...] = ()
+    impact: Impact = "none"
+    one_step: bool = False
+
+
 class Policy(EventPart, frozen=True, kw_only=True):
     """The options that control a run.
 
@@ -188,6 +218,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     - `group`: the Unix group whose members may watch and approve; empty for none.
     - `role_users`: the accounts that roles of nbrun.toml act as, which may not approve.
     - `by_hand`: a person does every step; nbrun starts no kernel.
+    - `programs`: what programs may do.
     """
 
     attended: bool = True
@@ -211,6 +242,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     by_hand: bool = False
     approvals: int = 1
     approve_within: float | None = None
+    programs: ProgramPolicy = ProgramPolicy()
 
 
 class Identity(EventPart, frozen=True, kw_only=True):

@@ -64,7 +64,7 @@ def what_next(state: RunState) -> Next:
     current = state.current
     if state.cancel is not None:
         why = state.cancel.reason or "no reason was given"
-        return NextFinish("cancelled", f"cancelled by {state.cancel.operator.name}: {why}")
+        return NextFinish("cancelled", f"cancelled by {state.cancel.operator.label}: {why}")
     if state.ended_by is not None:
         return NextFinish(
             "completed", f"the runbook ended itself at {step_label(state, state.ended_by)}"

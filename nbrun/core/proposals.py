@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.approval import (
@@ -102,7 +104,8 @@ def approval_events(
     """Return the events that follow when `operator`, who may, approves or rejects at `now`.
 
     The last approval that is needed ends the stop and carries out the proposed decision, if there
-    is one.
+    is one. If a program proposed it and it needs another person's approval as well, it becomes the
+    proposal of `operator`.
     """
     pending = pending_approval(state)
     if pending is None:
@@ -128,7 +131,23 @@ def approval_events(
     )
     if len(approvals_of(state, pending.binding)) + 1 < pending.rule.count:
         return [granted]
-    return [granted, *([approved_decision(state.proposal)] if state.proposal else []), ev.Resumed()]
+    if state.proposal is None:
+        return [granted, ev.Resumed()]
+    if state.proposal.operator.is_program:
+        proposed = proposed_decision(state.proposal)
+        required = required_approval(state, proposed)
+        if required is not None:
+            return [granted, proposal_event(state, proposed, operator, required)]
+    return [granted, approved_decision(state.proposal), ev.Resumed()]
+
+
+def proposed_decision(proposal: ev.DecisionProposed) -> Decision:
+    """Return the decision that `proposal` holds."""
+    fields = {"decision": proposal.decision, "reason": proposal.reason, "typed": proposal.typed}
+    named = {"step": proposal.step, "source": proposal.source}
+    given = fields | {name: value for name, value in named.items() if value is not None}
+    made: Decision = msgspec.convert(given, Decision)
+    return made
 
 
 def approved_decision(proposal: ev.DecisionProposed) -> ev.Decided:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbrun.core import checks, undo
 from nbrun.core import events as ev
-from nbrun.core.events import Event
+from nbrun.core.events import Event, Record
 from nbrun.core.state import RUNS_STEP, Phase, RunState, StepState
 from nbrun.errors import IllegalEventError
 
@@ -88,6 +88,53 @@ def fold(events: Iterable[Event]) -> RunState:
     for event in events:
         apply(state, event)
     return state
+
+
+def fold_records(records: Iterable[Record]) -> RunState:
+    """Return the state that `records` lead to, with its `seq`. Raises as `fold` does."""
+    state = RunState()
+    for record in records:
+        apply_record(state, record)
+    return state
+
+
+def apply_record(state: RunState, record: Record) -> RunState:
+    """Apply the event of `record` to `state` in place, and note where the run stands then.
+
+    Raises as `apply` does.
+    """
+    own = _is_of_program(state, record.event)
+    apply(state, record.event)
+    if type(record.event) in _CHANGES and not isinstance(record.event, _MOVES_NOTHING):
+        state.seq = record.seq
+        state.course_seq = state.course_seq if own else record.seq
+    return state
+
+
+# Events that change the state, and nothing that a decision is about.
+_MOVES_NOTHING = (
+    ev.OperatorAttached,
+    ev.OperatorDetached,
+    ev.Deviated,
+    ev.KernelSuspended,
+    ev.KernelContinued,
+    ev.ApprovalExpired,
+    ev.NotificationSent,
+)
+
+
+def _is_of_program(state: RunState, event: Event) -> bool:
+    """Return True for a program's proposal, and for its end without being carried out."""
+    match event:
+        case ev.DecisionProposed(operator=operator):
+            return operator.is_program
+        case ev.ApprovalRejected() | ev.Decided(decision="withdraw"):
+            return _is_program_waiting(state)
+    return False
+
+
+def _is_program_waiting(state: RunState) -> bool:
+    return state.proposal is not None and state.proposal.operator.is_program
 
 
 def apply(state: RunState, event: Event) -> RunState:
@@ -441,6 +488,8 @@ def _proposed(state: RunState, event: ev.DecisionProposed) -> None:
 
 def _approval_granted(state: RunState, event: ev.ApprovalGranted) -> None:
     """Keep the approval. One for other code of the same step replaces those before."""
+    if _is_program_waiting(state):  # a person of the same account: not the approval of a step
+        return
 
     def is_replaced(other: ev.ApprovalGranted) -> bool:
         same = other.step == event.step and _runs_step(other) == _runs_step(event)
@@ -463,14 +512,15 @@ def _approval_expired(state: RunState, event: ev.ApprovalExpired) -> None:
 
 
 def _approval_rejected(state: RunState, event: ev.ApprovalRejected) -> None:
+    if not _is_program_waiting(state):
+        _drop_approvals(state, event.step, event.decision)
     state.proposal = None
-    _drop_approvals(state, event.step, event.decision)
 
 
 def _void_proposal(state: RunState) -> None:
     """Drop a proposal that was not carried out, with the approvals that it has so far."""
     proposal, state.proposal = state.proposal, None
-    if proposal is not None:
+    if proposal is not None and not proposal.operator.is_program:
         _drop_approvals(state, proposal.step, proposal.decision)
 
 

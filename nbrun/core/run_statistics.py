@@ -182,7 +182,7 @@ class _RunCollector:
             case ev.Resumed():
                 self._end_stop(record.mono)
             case ev.Decided(operator=operator):
-                self._decided_by = operator.name
+                self._decided_by = operator.label
             case ev.AttemptStarted() as event if event.cause not in ("check", "undo"):
                 self._start_attempt(event)
             case ev.AttemptFinished() as event if event.holds is None:

@@ -103,8 +103,15 @@ class StepState:
 
 @dataclass
 class RunState:
-    """The state of a run. Only `reducer.apply` changes it."""
+    """The state of a run. Only `reducer.apply` and `reducer.apply_record` change it.
 
+    - `seq`: the number of the last record that moved the run; -1 if the state was folded from
+      events without their numbers. Notes, outputs and people who come and go do not move a run.
+    - `course_seq`: the same, without what only a program has proposed.
+    """
+
+    seq: int = -1
+    course_seq: int = -1
     phase: Phase = Phase.NEW
     started: ev.RunStarted | None = None
     finished: ev.RunFinished | None = None

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from nbrun.core import approval, decisions, proposals
+from nbrun.core import approval, decisions, needs, programs, proposals
 from nbrun.core import events as ev
 from nbrun.core.decisions import Decision, decision_name
-from nbrun.core.guards import decision_refusal, missing_input
+from nbrun.core.guards import decision_refusal, missing_input, stale_refusal
 from nbrun.core.model import Operator
 from nbrun.core.state import Phase, RunState
 from nbrun.engine.kernel_controller import KernelController
@@ -54,7 +54,13 @@ class DecisionHandler:
     def _refusal(self, decision: Decision, operator: Operator, *, ending: bool) -> str | None:
         if ending and not isinstance(decision, decisions.AddNote):
             return "the run is ending"
-        refusal = decision_refusal(self._state, decision) or missing_input(self._state, decision)
+        refusal = (
+            stale_refusal(self._state, decision, operator)
+            or decision_refusal(self._state, decision)
+            or (programs.program_refusal(self._state, decision) if operator.is_program else None)
+            or missing_input(self._state, decision)
+            or self._unconfirmed(decision, operator)
+        )
         if refusal is None and isinstance(decision, decisions.Approve | decisions.Reject):
             return self._approver_refusal(decision, operator)
         return refusal
@@ -67,6 +73,16 @@ class DecisionHandler:
         if refusal is None and isinstance(decision, decisions.Approve):
             return approval.repeated_approval_refusal(self._state, operator)
         return refusal
+
+    def _unconfirmed(self, decision: Decision, operator: Operator) -> str | None:
+        """Refuse what a program decides alone without an answer to the question of the step.
+
+        A console asks its operator, and whoever approves a proposal is asked.
+        """
+        if not operator.is_program or not programs.may_decide(self._state, decision):
+            return None
+        question = needs.question(self._state, decision)
+        return f"confirm it: {question}" if question and not decision.confirmed else None
 
     # ── approvals that expire ────────────────────────────────────────────────────────────────
 
@@ -91,8 +107,17 @@ class DecisionHandler:
         soonest = min((each for each in left if each is not None), default=None)
         return None if soonest is None else time.monotonic() + soonest
 
+    # ── carrying out ─────────────────────────────────────────────────────────────────────────
+
+    def _required_approval(
+        self, operator: Operator, decision: Decision
+    ) -> proposals.RequiredApproval | None:
+        if operator.is_program and not programs.may_decide(self._state, decision):
+            return programs.own_approval(self._state, decision)
+        return proposals.required_approval(self._state, decision)
+
     def _decide(self, operator: Operator, decision: Decision) -> None:
-        required = proposals.required_approval(self._state, decision)
+        required = self._required_approval(operator, decision)
         if required is not None:
             self._emit(proposals.proposal_event(self._state, decision, operator, required))
             return

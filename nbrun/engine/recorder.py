@@ -11,7 +11,7 @@ from nbrun.core.approval import Moment
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Event, Record
 from nbrun.core.redaction.redactor import Redaction
-from nbrun.core.reducer import apply, changes_state, check_transition
+from nbrun.core.reducer import apply_record, changes_state, check_transition
 from nbrun.core.state import RunState
 from nbrun.journal.writer import Journal
 
@@ -100,6 +100,6 @@ class Recorder:
             return
         sync = any(isinstance(event, _SYNCED_EVENTS) for event in events)
         records = self._journal.append(events, sync=sync)  # if this fails, nothing has changed
-        for event in events:
-            apply(self.state, event)
+        for record in records:
+            apply_record(self.state, record)
         self._publish(records)

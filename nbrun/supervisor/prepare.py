@@ -221,6 +221,7 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         approve_within=settings.approve_within,
         group=options.group,
         role_users=_role_users(settings),
+        programs=settings.programs,
     )
 
 

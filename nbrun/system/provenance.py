@@ -27,7 +27,7 @@ def identify(pid: int, uid: int) -> model.Operator:
     return model.Operator(
         uid=uid,
         name=account(uid),
-        via=processes.terminal_of(pid) or "no terminal",
+        via=processes.terminal_of(pid) or model.NO_TERMINAL,
         pid=pid,
         program=process_origin.program_of(pid),
         login_uid=process_origin.login_uid(pid),

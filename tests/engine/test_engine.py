@@ -18,7 +18,7 @@ from nbrun.core.decisions import Decision
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Operator, Policy, Step
 from nbrun.core.redaction.redactor import Redaction
-from nbrun.core.reducer import fold
+from nbrun.core.reducer import fold_records
 from nbrun.engine import kernel_controller
 from nbrun.engine.engine import Engine, Inbox, SubmittedDecision
 from nbrun.errors import JournalError, KernelError
@@ -204,7 +204,7 @@ class EngineRun:
             self.engine.run(run_started(plan, rules))
         finally:
             assert list(JournalReader(self.path))[: len(self.records)] == self.records
-        assert comparable(fold(self.events)) == comparable(self.engine.state)
+        assert comparable(fold_records(self.records)) == comparable(self.engine.state)
         return [line for each in self.events if (line := brief(each))][1:]
 
     @property

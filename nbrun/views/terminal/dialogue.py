@@ -7,13 +7,15 @@ from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from nbrun.core import decisions, undo
+from nbrun.core import decisions, needs, undo
+from nbrun.core.approval import pending_approval
+from nbrun.core.choices import find_step
 from nbrun.core.decisions import Decision
-from nbrun.core.deviations import deviation_kinds, implied_deviations, unified_diff
+from nbrun.core.deviations import unified_diff
 from nbrun.core.events import Record
 from nbrun.core.guards import decision_refusal
 from nbrun.core.planner import needs_confirmation, step_label, target_step
-from nbrun.core.proposals import required_approval
+from nbrun.core.proposals import proposed_decision
 from nbrun.core.state import RunState
 from nbrun.views.render.source import highlight
 from nbrun.views.terminal import editor, menu, replay
@@ -29,6 +31,8 @@ from nbrun.views.text.sanitize import plain, visible, visible_but_colours
 _NOTE = Question("note: ", history="reasons")
 _REASON = Question("reason (Enter for none, Ctrl-C to go back): ", history="reasons")
 _REQUIRED_REASON = Question("reason (required; Ctrl-C to go back): ", history="reasons")
+
+_ASK_WHY = decisions.Cancel | decisions.Settle | decisions.Reject
 
 _MAX_ENDS = 3  # ends of file in a row after which nobody is assumed to be there
 
@@ -123,23 +127,18 @@ class Dialogue:
 
         At a stop for confirmation, the choice itself is the answer, unless a text must be typed.
         """
+        question = needs.question(state, decision)
         target = target_step(state, decision)
-        if target is None or not (target.step.contract.manual or needs_confirmation(state, target)):
-            return decision
-        contract, stop = target.step.contract, state.stop
-        asked = stop is not None and stop.reason == "confirm" and stop.step == target.step.id
-        if contract.confirm and not asked:
-            self._print(plain(f"{step_label(state, target.step.id)}: {contract.confirm}"))
-        if contract.typed:
-            question = Question(plain(f"type {contract.typed} to confirm: "))
-            typed = self._ask(question, poll)
-            if typed != contract.typed:
+        if question and target is not None:
+            self._print(plain(f"{step_label(state, target.step.id)}: {question}"))
+        wanted = needs.typed_text(state, decision)
+        if wanted:
+            typed = self._ask(Question(plain(f"type {wanted} to confirm: ")), poll)
+            if typed != wanted:
                 self._print("that does not match: nothing was done")
                 return None
             return msgspec.structs.replace(decision, typed=typed)
-        if asked or not contract.confirm or self._confirm("continue?", poll):
-            return decision
-        return None
+        return decision if not question or self._confirm("continue?", poll) else None
 
     def _decide(self, chosen: Selection, state: RunState, poll: PollUpdates) -> Decision | None:
         match chosen.choice.name:
@@ -161,26 +160,24 @@ class Dialogue:
                 return decisions.Jump(step=chosen.argument)
             case "undo":
                 return self._undo(chosen.argument, state, poll)
+            case "approve":
+                return self._approve(state, poll)
             case _:
                 return chosen.choice.sample
         return None
 
     def _with_reason(self, decision: Decision, state: RunState, poll: PollUpdates) -> Decision:
         """Ask for a reason if the choice leaves the script, cancels or settles."""
-        kinds = {deviation.kind for deviation in implied_deviations(state, decision)}
-        needed = bool(deviation_kinds(state, decision) & {*state.plan.policy.need_reason})
-        if (
-            not kinds
-            and not needed
-            and not isinstance(decision, decisions.Cancel | decisions.Settle)
-        ):
+        needed = needs.needs_of(state, decision)
+        asks = needed.off_script or needed.reason or isinstance(decision, _ASK_WHY)
+        if not asks:
             return decision
-        if kinds:
-            kinds_text = ", ".join(sorted(kind.replace("_", " ") for kind in kinds))
-            self._print(f"this takes the run off script: {kinds_text}")
-        if required_approval(state, decision) is not None:
+        if needed.off_script:
+            kinds = ", ".join(kind.replace("_", " ") for kind in needed.off_script)
+            self._print(f"this takes the run off script: {kinds}")
+        if needed.approval is not None:
             self._print("the decision waits until another person approves it")
-        reason = self._reason(poll, needed=needed)
+        reason = self._reason(poll, needed=bool(needed.reason))
         self._drafts.clear()
         return msgspec.structs.replace(decision, reason=reason.strip())
 
@@ -210,6 +207,19 @@ class Dialogue:
         if can_undo:
             self._print("to undo them, one by one, say no and choose u; nothing is undone unasked")
         return decisions.Cancel() if self._confirm("end the run here?", poll) else None
+
+    def _approve(self, state: RunState, poll: PollUpdates) -> Decision | None:
+        """Show what a program has proposed and ask. The approval covers what is shown here."""
+        pending, proposal = pending_approval(state), state.proposal
+        if pending is None or proposal is None:
+            return None
+        self._print(phrases.proposed(state, proposal))
+        if changed := phrases.source_diff(state, proposal):
+            self._show(highlight(changed, "diff"))
+        proposed = self._confirm_step(proposed_decision(proposal), state, poll)
+        if proposed is None or not self._confirm("approve this?", poll):
+            return None
+        return decisions.Approve(binding=pending.binding)
 
     # ── editing ─────────────────────────────────────────────────────────────────────────
 
@@ -267,7 +277,7 @@ class Dialogue:
             return
         current = state.current
         target = current.step.id if what in ("", "source") and current else None
-        step = target or menu.step_id(what, state)
+        step = target or find_step(state, what)
         if step is None:
             self._print(f"no step is called {plain(what)!r}: view N, view source or view left")
         elif what == "source" or not state.steps[step].attempts:

@@ -1,11 +1,11 @@
 """The menu at a stop: the choices, which of them are possible, and the parsing of a typed line."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import dedent
 
 from nbrun.core import decisions, undo
+from nbrun.core.choices import OF_STEP, SAMPLES, find_step, may_name_step
 from nbrun.core.decisions import Decision
 from nbrun.core.guards import decision_refusal
 from nbrun.core.planner import step_label
@@ -42,33 +42,32 @@ _WITH_STEP = (
 )
 _OF_LINES = ("insert", "note")  # what several lines may follow
 _WORD = re.compile(r"(\S*)(?:[^\S\n]|\n)?(.*)", re.DOTALL)
-_CODE = "pass"  # for samples: whether an edit is allowed does not depend on its source
 
 CHOICES = (
-    Choice("run", "r", ("run",), "run this step", decisions.Run()),
-    Choice("retry", "r", ("retry",), "run again what ran last of this step", decisions.Retry()),
+    Choice("run", "r", ("run",), "run this step", SAMPLES["run"]),
+    Choice("retry", "r", ("retry",), "run again what ran last of this step", SAMPLES["retry"]),
     Choice(
         "done",
         "x",
         ("done",),
         "say that you did this step by hand; nothing runs",
-        decisions.Done(),
+        SAMPLES["done"],
     ),
     Choice(
         "continue",
         "g",
         ("go", "continue"),
         "run this step and the following ones, without stopping before each",
-        decisions.Continue(),
+        SAMPLES["continue"],
     ),
     Choice(
         "edit",
         "e",
         ("edit",),
         "edit this step in $EDITOR and run it",
-        decisions.Edit(source=_CODE),
+        SAMPLES["edit"],
     ),
-    Choice("skip", "s", ("skip",), "skip this step", decisions.Skip()),
+    Choice("skip", "s", ("skip",), "skip this step", SAMPLES["skip"]),
     Choice("run-other", "r N", (), "run step N as the runbook has it, then return here"),
     Choice("edit-other", "e N", (), "edit step N in $EDITOR and run it, then return here"),
     Choice("jump", "j N", ("jump",), "move to step N and stop there; runs nothing"),
@@ -77,7 +76,7 @@ CHOICES = (
         "i",
         ("insert",),
         "run a cell of your own, then return here; i CODE: without the editor",
-        decisions.Insert(source=_CODE),
+        SAMPLES["insert"],
     ),
     Choice(
         "undo",
@@ -90,14 +89,22 @@ CHOICES = (
         "k",
         ("restart",),
         "restart the kernel and run its setup steps again",
-        decisions.RestartKernel(),
+        SAMPLES["restart"],
     ),
     Choice(
         "withdraw",
         "w",
         ("withdraw",),
         "withdraw the decision that waits for an approval",
-        decisions.Withdraw(),
+        SAMPLES["withdraw"],
+    ),
+    Choice("approve", "a", ("approve",), "approve what a program has proposed"),
+    Choice(
+        "reject",
+        "reject",
+        (),
+        "reject what a program has proposed",
+        decisions.Reject(),
     ),
     Choice("note", "n", ("note",), "add a note to the record"),
     Choice(
@@ -129,19 +136,20 @@ CHOICES = (
         "leave the run, which waits here for nbrun attach",
         decisions.Detach(),
     ),
-    Choice("cancel", "c", ("cancel",), "end the run here", decisions.Cancel()),
+    Choice("cancel", "c", ("cancel",), "end the run here", SAMPLES["cancel"]),
     Choice("help", "?", ("help", "h"), "explain the choices"),
 )
 
 _BY_NAME = {choice.name: choice for choice in CHOICES}
 
 # The choices that take a step, and the decision that each makes.
-_OF_STEP: dict[str, Callable[[str], Decision]] = {
-    "run-other": lambda step: decisions.Run(step=step),
-    "edit-other": lambda step: decisions.Edit(source=_CODE, step=step),
-    "jump": lambda step: decisions.Jump(step=step),
-    "undo": lambda step: decisions.Undo(step=step),
+_OF_STEP = {
+    "run-other": OF_STEP["run"],
+    "edit-other": OF_STEP["edit"],
+    "jump": OF_STEP["jump"],
+    "undo": OF_STEP["undo"],
 }
+_ABOUT_PROGRAM = ("approve", "reject")  # about what a program has proposed
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,8 @@ def parse(line: str, state: RunState) -> Selection | str:
         return f"{choice.name} takes nothing after it"
     if choice.name in _OF_STEP:
         return _with_step(choice, argument, state)
+    if choice.name in _ABOUT_PROGRAM and not _is_program_waiting(state):
+        return _NOTHING_PROPOSED
     if choice.sample is not None and (why_not := decision_refusal(state, choice.sample)):
         return why_not
     return Selection(choice, argument)
@@ -192,7 +202,7 @@ def _choice(word: str, argument: str, state: RunState) -> Choice | None:
 
 
 def _with_step(choice: Choice, argument: str, state: RunState) -> Selection | str:
-    step = step_id(argument or _default_step(choice, state), state)
+    step = find_step(state, argument or _default_step(choice, state))
     if step is None and choice.name == "undo" and not argument:
         return "nothing that ran has an undo that is left to run"
     if step is None:
@@ -206,35 +216,29 @@ def _default_step(choice: Choice, state: RunState) -> str:
     return offered[0].step.id if offered else ""
 
 
-def step_id(typed: str, state: RunState) -> str | None:
-    """Return the id of the step that a number or an id names, or None."""
-    # int() raises an error for thousands of digits.
-    is_number = len(typed) < 10 and typed.isascii() and typed.isdigit()
-    if is_number and 0 < int(typed) <= len(state.order):
-        return state.order[int(typed) - 1]
-    return typed if typed in state.steps else None
-
-
 def possible(state: RunState) -> list[Choice]:
     """Return the choices that are possible at this stop."""
     return [choice for choice in CHOICES if _is_possible(choice, state)]
 
 
 def _is_possible(choice: Choice, state: RunState) -> bool:
-    if choice.name == "undo" and not undo.offered(state):
-        return False
-    if choice.name in _OF_STEP and (state.plan.policy.strict or state.unsettled):
-        return False
-    if choice.name in _OF_STEP and state.proposal is not None:
-        return False
-    if choice.name in ("run-other", "edit-other", "undo"):
-        return state.kernel == "alive"
+    if choice.name in _OF_STEP:
+        return may_name_step(state, choice.name.removesuffix("-other"))
+    if choice.name in _ABOUT_PROGRAM:
+        return _is_program_waiting(state)
     return choice.sample is None or decision_refusal(state, choice.sample) is None
 
 
 def is_possible(name: str, state: RunState) -> bool:
     """Return True if the choice called `name` is possible at this stop."""
     return _is_possible(_BY_NAME[name], state)
+
+
+def _is_program_waiting(state: RunState) -> bool:
+    return state.proposal is not None and state.proposal.operator.is_program
+
+
+_NOTHING_PROPOSED = "no program has proposed anything"
 
 
 def labels(state: RunState) -> list[str]:
@@ -273,6 +277,8 @@ def help_rows(state: RunState) -> list[tuple[str, str]]:
     rows = []
     for choice in CHOICES:
         why_not = decision_refusal(state, choice.sample) if choice.sample is not None else None
+        if choice.name in _ABOUT_PROGRAM and not _is_program_waiting(state):
+            why_not = _NOTHING_PROPOSED
         name = ", ".join((choice.letter, *choice.words))
         rows.append((name, f"not now: {why_not}" if why_not else choice.help))
     return rows
@@ -283,5 +289,6 @@ def prompt(state: RunState) -> str:
     current = state.current
     if state.unsettled:
         return f"did {step_label(state, state.unsettled[0].step)} happen? "
-    waits = ", waiting" if state.proposal is not None else ""
+    is_blocked = state.proposal is not None and not _is_program_waiting(state)
+    waits = ", waiting" if is_blocked else ""
     return f"{step_label(state, current.step.id)}{waits}> " if current else "> "

@@ -60,7 +60,9 @@ def who(summary: EventSummary) -> str:
     """
     if summary.who is None:
         return ""
-    return phrases.operator(summary.who) if summary.kind in _COMING_OR_GOING else summary.who.name
+    if summary.kind in _COMING_OR_GOING:
+        return phrases.operator(summary.who)
+    return summary.who.label
 
 
 _COMING_OR_GOING = frozenset({"approved", "rejected", "resumed", "attached", "detached"})

@@ -104,8 +104,8 @@ def timestamp(at: str) -> str:
 
 
 def operator(who: model.Operator) -> str:
-    """Return `ada (uid 1000, /dev/pts/7)`."""
-    return f"{who.name} (uid {who.uid}, {who.via})"
+    """Return `ada (uid 1000, /dev/pts/7)`, or `ada via program (uid 1000, no terminal)`."""
+    return f"{who.label} (uid {who.uid}, {who.via})"
 
 
 def refusal(event: ev.DecisionRefused | ev.ConnectionRefused) -> str:
@@ -317,8 +317,19 @@ def deviation_and_reason(state: RunState, event: ev.Deviated) -> str:
     return with_reason(deviation(state, event), event.reason)
 
 
+def proposed(state: RunState, event: ev.DecisionProposed) -> str:
+    """Return `ada via program: retry step 3 (the disk is free again)`, and what it leads to."""
+    kinds = "; ".join(DEVIATIONS[kind] for kind in event.kinds)
+    leaves = f"\nthis takes the run off script: {kinds}" if kinds else ""
+    what = with_reason(decision(state, event), event.reason)
+    return f"{event.operator.label}: {what}{leaves}"
+
+
 def approval_needed(state: RunState, event: ev.DecisionProposed) -> str:
     """Return what a decision waits for, with the command that approves it."""
+    if event.operator.is_program:
+        name = event.operator.name
+        return f"{name} has to approve it: approve or reject, or nbrun approve {state.plan.run}"
     kinds = ", ".join(kind.replace("_", " ") for kind in event.kinds)
     why = f" ({kinds})" if kinds else ""
     rule = ApprovalRule(event.group, event.approvals, event.within)

@@ -49,7 +49,8 @@ def _reason(state: RunState) -> str:
 def for_whom(state: RunState) -> str:
     """Return who has to act: those who are attached, else who started the run; or the approvers."""
     pending = pending_approval(state)
-    if pending is not None and state.input_wanted is None:
+    is_of_program = state.proposal is not None and state.proposal.operator.is_program
+    if pending is not None and state.input_wanted is None and not is_of_program:
         return f"the group {pending.rule.group}" if pending.rule.group else "another person"
     attached = dict.fromkeys(each.name for each in state.operators)
     return ", ".join(attached) or state.plan.operator.name

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from nbrun.core import decisions, model
 from nbrun.core import events as ev
+from nbrun.core.approval import pending_approval
 from nbrun.views.terminal.dialogue import Dialogue
 from nbrun.views.text.options import DisplayOptions
 from tests.support.build_events import decision_proposed
@@ -108,6 +109,35 @@ def test_choice_that_needs_approval_says_so():
     assert said.stop() == decisions.Skip(reason="done by hand")
     assert "the decision waits until another person approves it" in said.text
     assert "it waits" not in Conversation(tale, "retry", "").text
+
+
+def proposed_by_program(**contract):
+    program = model.Operator(uid=1000, name="ada", via="no terminal", channel="program")
+    first = step("a", "a()", contract=model.Contract(**contract))
+    tale = Run(first, step("b", "b()")).failure("a")
+    made = decision_proposed("edit", "a", "c()", by=program, kinds=("edited",), reason="a typo")
+    return tale.add(made)
+
+
+def test_approval_of_program_shows_what_it_covers_and_asks():
+    tale = proposed_by_program()
+    said = Conversation(tale, "a", "n", "a", "y")
+    assert said.stop() == decisions.Approve(binding=pending_approval(tale.state).binding)
+    assert "ada via program: edit step 1 (a typo)" in said.text
+    assert "run with another source" in said.text
+    assert "+c()" in said.text
+
+
+def test_approval_of_program_asks_what_the_step_asks():
+    said = Conversation(proposed_by_program(confirm="sure?", typed="db1"), "a", "db2", "a", "db1")
+    said.keyboard.lines.append("y")
+    assert isinstance(said.stop(), decisions.Approve)
+    assert "that does not match" in said.text
+
+
+def test_rejection_of_program_asks_why():
+    said = Conversation(proposed_by_program(), "reject", "wrong host")
+    assert said.stop() == decisions.Reject(reason="wrong host")
 
 
 def test_withdrawal_asks_no_reason():

@@ -12,6 +12,7 @@ from tests.support.build_events import (
     decision_proposed,
     kernel_idle,
     kernel_reattached,
+    operator,
     run_resumed,
     stopped,
 )
@@ -158,13 +159,30 @@ def test_u_undoes_what_ran_last_or_the_step_that_is_named(can_be_undone, failed)
     assert not any(label.startswith("u ") for label in menu.labels(failed))
 
 
+@pytest.fixture
+def by_program():
+    """A stop at step 1, where a program of the operator's account has proposed a skip of it."""
+    program = operator()
+    program = msgspec.structs.replace(program, channel="program")
+    return Run(*THREE).failure("a").add(decision_proposed(step="a", by=program)).state
+
+
+def test_proposal_of_program_leaves_every_choice_to_the_operator(by_program, failed):
+    added = [label for label in menu.labels(by_program) if label not in menu.labels(failed)]
+    assert added == ["w withdraw", "a approve", "reject"]
+    assert set(menu.labels(failed)) < set(menu.labels(by_program))
+    assert menu.prompt(by_program) == "step 1> "
+    assert name("r", by_program) == "retry"
+    assert menu.parse("a", failed) == "no program has proposed anything"
+
+
 def test_every_choice_has_letter_and_words(
-    stepping, failed, unseen, by_hand, put_up, can_be_undone
+    stepping, failed, unseen, by_hand, put_up, can_be_undone, by_program
 ):
     for choice in menu.CHOICES:
         for word in (choice.letter.replace("N", "2"), *choice.words):
             line = f"{word} 2" if choice.name == "jump" and word in choice.words else word
-            stops = (stepping, failed, unseen, by_hand, put_up, can_be_undone)
+            stops = (stepping, failed, unseen, by_hand, put_up, can_be_undone, by_program)
             possible = [name(line, at) for at in stops]
             assert choice.name in possible, line
 

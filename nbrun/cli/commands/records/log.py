@@ -14,6 +14,7 @@ from nbrun import config
 from nbrun.cli.commands.console_output import JsonView, open_console
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.core import events as ev
+from nbrun.core.choices import find_step
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError
@@ -21,7 +22,7 @@ from nbrun.journal import reader, recovery, run_directory, writer
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system import standard_streams
-from nbrun.views.terminal import menu, replay
+from nbrun.views.terminal import replay
 from nbrun.views.terminal.playback import HELP, PlaybackSettings, Player
 from nbrun.views.terminal.typed_lines.single_keys import ReadKey, terminal_keys
 from nbrun.views.terminal.view import TerminalView
@@ -162,7 +163,7 @@ def _step_id(records: JournalReader, name: str | None) -> str | None:
     attempted = {
         event.step for record in records if (event := record.event) and hasattr(event, "step")
     }
-    step = menu.step_id(name, state) or (name if name in attempted else None)
+    step = find_step(state, name) or (name if name in attempted else None)
     if step is None:
         raise UsageError(f"--step {name}: the run has no such step (1 to {len(state.order)})")
     return step
