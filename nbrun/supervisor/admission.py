@@ -23,6 +23,7 @@ _MAX_OPEN_OF_OWNER = 64  # connections at the same time; also of root
 _MAX_OPEN_OF_GUEST = 8
 _CONNECTION_BURST, _CONNECTIONS_PER_SECOND = 20, 2.0  # of each user
 _APPROVAL_BURST, _APPROVALS_PER_SECOND = 5, 0.5  # of each user
+_PROGRAM_BURST, _PROGRAM_PER_SECOND = 20, 2.0  # decisions of each user's programs
 _FREE_REFUSALS = 5  # approvals of a user that may be refused without a pause after them
 _LONGEST_PAUSE = 3600.0  # seconds
 
@@ -72,6 +73,7 @@ class Admission:
         self._clock = clock
         self._connections: dict[int, _Bucket] = {}
         self._approvals: dict[int, _Bucket] = {}
+        self._of_programs: dict[int, _Bucket] = {}
         self._refused_approvals: Counter[int] = Counter()
         self._paused_until: defaultdict[int, float] = defaultdict(float)
         self._refusals: Counter[tuple[int, str, str]] = Counter()
@@ -115,24 +117,31 @@ class Admission:
 
     # ── decisions ────────────────────────────────────────────────────────────────────────────
 
-    def decision_refusal(self, decision: Decision, uid: int) -> str | None:
+    def decision_refusal(self, decision: Decision, operator: Operator) -> str | None:
         """Return why `decision` can't come from a console that does not operate the run.
 
-        Return None if it can. The engine may still refuse it.
+        Return None if it can. The engine may still refuse it, and decides what programs may do.
         """
-        if self.is_guest(uid) and not isinstance(decision, _FROM_ANYBODY):
+        if self.is_guest(operator.uid) and not isinstance(decision, _FROM_ANYBODY):
             return "you may only follow this run, and approve or reject steps"
-        if not isinstance(decision, _FROM_OWNER):
+        if not operator.is_program and not isinstance(decision, _FROM_OWNER):
             return f"only the console that operates the run may {decision_name(decision)}"
         return None
 
-    def must_wait(self, decision: Decision, uid: int) -> bool:
-        """Return True if `decision` is an approval that this user sends too soon after others.
+    def haste_refusal(self, decision: Decision, operator: Operator) -> str | None:
+        """Return why this user has to wait before the next decision of its kind; None for no wait.
 
         A run can be cancelled at any time, and only once.
         """
-        if not isinstance(decision, _ABOUT_APPROVAL):
-            return False
+        if isinstance(decision, _ABOUT_APPROVAL) and self._must_wait(operator.uid):
+            return "you approve too often, or too many of your approvals were refused: wait a while"
+        if operator.is_program and not self._take(
+            self._of_programs, operator.uid, _PROGRAM_BURST, _PROGRAM_PER_SECOND
+        ):
+            return "your programs decide too often: wait a moment"
+        return None
+
+    def _must_wait(self, uid: int) -> bool:
         return self._clock() < self._paused_until[uid] or not self._take(
             self._approvals, uid, _APPROVAL_BURST, _APPROVALS_PER_SECOND
         )

@@ -96,6 +96,7 @@ class SocketClient:
         self._journal = JournalFollower(directory.journal)
         self._ending_since: float | None = None  # when the last sign of the coming end was seen
         self._through = -1
+        self._seen = -1  # number of the last record received
         self._drained = False
         self._lines = protocol.LineBuffer()
         self._outbox: deque[bytes] = deque()
@@ -125,6 +126,11 @@ class SocketClient:
         return (self._is_over and self._drained) or self.is_overdue
 
     @property
+    def is_current(self) -> bool:
+        """True once all records were received that the supervisor has announced so far."""
+        return 0 <= self._through <= self._seen
+
+    @property
     def is_overdue(self) -> bool:
         """True if the run should have ended long ago, but its supervisor does not."""
         since = self._ending_since
@@ -138,6 +144,7 @@ class SocketClient:
         over = self._is_over
         records = self._journal.read_new(None if over else self._through)
         for record in records:
+            self._seen = record.seq
             self._note_ending(record.event)
         self._drained = over and not records
         if records or self._drained:

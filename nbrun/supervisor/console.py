@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
+import msgspec
+
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Record
 from nbrun.core.model import Operator
-from nbrun.core.reducer import apply
+from nbrun.core.reducer import apply_record
 from nbrun.core.state import Phase, RunState
 from nbrun.supervisor.client import RunClient
 from nbrun.views.terminal.typed_lines.question import PollUpdates
@@ -117,7 +119,7 @@ class Console:
         """Apply the new records and pass them to the view, which prints them when flushed."""
         records = self._client.receive()
         for record in records:
-            apply(self.state, record.event)
+            apply_record(self.state, record)
             self._answer_sent = self._answer_sent and not _may_ask_again(record.event)
             if isinstance(record.event, ev.AttemptStarted):
                 self._last_press = -DOUBLE_PRESS  # an earlier Ctrl-C was not about this attempt
@@ -161,7 +163,16 @@ class Console:
             self.detach_reason = self.detach_reason or "you detached"
         elif decision is not None:
             self._answer_sent = not isinstance(decision, decisions.KillKernel)
-            self._client.send(decision)
+            self._client.send(self._located(decision))
+
+    def _located(self, decision: Decision) -> Decision:
+        """Return `decision` with the place that it is about: a program may have moved the run.
+
+        To end a run, to interrupt it and to note something is meant wherever the run stands.
+        """
+        if isinstance(decision, _ABOUT_ANY_PLACE):
+            return decision
+        return msgspec.structs.replace(decision, expect_seq=self.state.seq)
 
     def _detach_from_waiting_run(self) -> None:
         """Detach from a stop that waits for an operator, if `nbrun start` has no terminal."""
@@ -178,7 +189,7 @@ class Console:
     def _ask(self, asker: Asker) -> Decision | None:
         self._interrupted = False
         state = self.state
-        subject = state.proposal or state.stop or state.input_wanted or state.attempt
+        subject = _stop_subject(state) or state.input_wanted or state.attempt
         ask = self._question(asker)
         self._show_unseen_stop()
         self._is_asking = True
@@ -217,7 +228,7 @@ class Console:
             self._interrupted = False
             raise KeyboardInterrupt
         state = self.state
-        subjects = (state.proposal or state.stop, state.input_wanted, state.attempt)
+        subjects = (_stop_subject(state), state.input_wanted, state.attempt)
         if self._client.closed or self.detach_reason or state.cancelled or subject not in subjects:
             return False
         self._with_view(lambda view: view.interject(hide))
@@ -296,8 +307,23 @@ _ACKNOWLEDGEMENTS = (
 )
 
 
+_ABOUT_ANY_PLACE = decisions.AddNote | decisions.Cancel | decisions.Interrupt | decisions.KillKernel
+
+
+def _stop_subject(state: RunState) -> object:
+    """Return what a question at a stop is about: the stop, or a decision that waits.
+
+    What a program proposes is shown, and takes neither the question nor a half-typed line away.
+    """
+    proposal = state.proposal
+    return proposal if proposal is not None and not proposal.operator.is_program else state.stop
+
+
 def _may_ask_again(event: ev.Event) -> bool:
     """Return True if `event` says that the run has accepted or refused the last decision."""
+    who = getattr(event, "operator", None)
+    if who is not None and who.is_program:  # what became of a program's decision
+        return False
     withdrawn = isinstance(event, ev.Decided) and event.decision == "withdraw"
     return withdrawn or isinstance(event, _ACKNOWLEDGEMENTS)
 

@@ -33,7 +33,7 @@ def require_owner(connection: socket.socket, directory: RunDirectory, purpose: P
             f"{directory.id}: the process that answers for this run belongs to {_user(peer)}, and "
             f"the run to {_user(owner)}: nothing was sent to it"
         )
-    if purpose != "follow" and os.getuid() != 0:
+    if purpose not in ("follow", "decide") and os.getuid() != 0:
         raise RefusedAttachError(
             f"{directory.id}: belongs to {_user(owner)}, and only its owner can operate this run: "
             "see nbrun watch"

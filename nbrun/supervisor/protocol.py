@@ -21,6 +21,7 @@ Purpose = Literal[
     "operate",  # show the run and decide; one console at a time
     "take_over",  # the same, and displace the console that operates the run
     "follow",  # receive progress; decisions may be sent, but the run does not wait for them
+    "decide",  # a program sends a decision on behalf of its account; it does not take the console
 ]
 
 

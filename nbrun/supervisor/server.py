@@ -1,11 +1,14 @@
 """The server on a run's socket: it admits consoles, notifies them, and forwards their decisions."""
 
 import errno
+import os
 import selectors
 import socket
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+
+import msgspec
 
 from nbrun.core import decisions
 from nbrun.core import events as ev
@@ -70,8 +73,10 @@ class _Connection:
     def admit(self, purpose: Purpose) -> None:
         """Let the console stay."""
         self.purpose, self.deadline = purpose, None
-        if purpose != "follow":
+        if purpose != "follow" and self.operator.uid in (os.getuid(), 0):
             self._lines.limit = protocol.MAX_MESSAGE
+        if purpose == "decide":
+            self.operator = msgspec.structs.replace(self.operator, channel="program")
 
     def read(self) -> list[bytes]:
         """Return the lines that have arrived.
@@ -295,13 +300,13 @@ class Server:
     def _turns_away(self, connection: _Connection, decision: Decision) -> bool:
         """Refuse a decision that this console, which does not operate the run, may not make."""
         operator = connection.operator
-        why = self._admission.decision_refusal(decision, operator.uid)
+        why = self._admission.decision_refusal(decision, operator)
         if why is not None:
             event = self._admission.decision_refused(operator, decision, why)
             if event is not None:
                 self._inbox.put(event)
-        elif self._admission.must_wait(decision, operator.uid):
-            why = "you approve too often, or too many of your approvals were refused: wait a while"
+        else:
+            why = self._admission.haste_refusal(decision, operator)
         if why is not None:
             self._refuse(connection, why)
         return why is not None
@@ -311,7 +316,8 @@ class Server:
         if hello.run not in ("", self._run):
             self._refuse(connection, f"this is the supervisor of {self._run}, not of {hello.run}")
             return
-        if self._admission.is_guest(connection.operator.uid) and purpose != "follow":
+        takes_console = purpose in ("operate", "take_over")
+        if self._admission.is_guest(connection.operator.uid) and takes_console:
             self._refuse(connection, "only its owner can operate this run: see nbrun watch")
             return
         if purpose == "operate" and operating is not None:
@@ -321,7 +327,7 @@ class Server:
         self._has_admitted = True
         self._send(connection, Welcome(operator=connection.operator))
         self._notify(connection)
-        if purpose == "follow":
+        if not takes_console:
             return
         if operating is not None:
             self._displace(operating, connection.operator)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nbrun.cli.commands.operate import approve
@@ -257,16 +258,37 @@ def test_refused_approvals_do_not_fill_the_journal() -> None:
     """Somebody sends the same stale approval all day, as often as they can."""
     clock = Clock()
     rules = Admission(is_shared=True, clock=clock)
-    recorded = 0
+    recorded, eve = 0, operator("eve", GUEST)
     stale = decisions.Approve(binding="0")
     while clock.now < 24 * 3600:
         clock.now += 0.5
-        if not rules.must_wait(stale, GUEST):
+        if rules.haste_refusal(stale, eve) is None:
             recorded += 1
-            rules.note(_record(decision_refused("approve", by=operator("eve", GUEST))))
+            rules.note(_record(decision_refused("approve", by=eve)))
     assert recorded < 50
-    assert not rules.must_wait(decisions.Cancel(), os.getuid())
-    assert not rules.must_wait(stale, GUEST + 1)
+    assert rules.haste_refusal(decisions.Cancel(), operator("ada", os.getuid())) is None
+    assert rules.haste_refusal(stale, operator("grace", GUEST + 1)) is None
+
+
+def test_program_decides_at_a_limited_rate_without_affecting_its_person() -> None:
+    rules = Admission(is_shared=False, clock=Clock())
+    person = operator("ada", os.getuid())
+    program = msgspec.structs.replace(person, channel="program")
+    answers = [rules.haste_refusal(decisions.Retry(), program) for _ in range(100)]
+    assert answers[:20] == [None] * 20
+    assert all("too often" in str(answer) for answer in answers[20:])
+    assert rules.haste_refusal(decisions.Cancel(), person) is None
+
+
+def test_guest_may_not_decide_as_a_program_either() -> None:
+    rules = Admission(is_shared=True)
+    program = msgspec.structs.replace(operator("eve", GUEST), channel="program")
+    assert "approve or reject" in str(rules.decision_refusal(decisions.Retry(), program))
+    assert rules.decision_refusal(decisions.Approve(binding="0"), program) is None
+    own = msgspec.structs.replace(program, uid=os.getuid())
+    assert rules.decision_refusal(decisions.Retry(), own) is None
+    person = operator("ada", os.getuid())
+    assert "only the console" in str(rules.decision_refusal(decisions.Retry(), person))
 
 
 def _record(event: ev.Event) -> Record:

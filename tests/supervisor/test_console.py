@@ -6,11 +6,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Record
 from nbrun.core.state import RunState
+from nbrun.supervisor import console as console_module
 from nbrun.supervisor.console import Console, PollUpdates
 from tests.support import build_events
 
@@ -107,3 +110,41 @@ def test_ctrl_c_during_an_update_at_a_cells_question_interrupts() -> None:
     with console(client) as following:
         following.follow()
     assert client.sent == [decisions.Interrupt()]
+
+
+class TypedAsker(SilentAsker):
+    """An operator who types a decision at the first stop, once there are no more updates."""
+
+    def at_stop(self, _state: RunState, poll: PollUpdates) -> Decision | None:
+        self._client.wake()
+        while select.select([self._client], [], [], 0)[0]:
+            if not poll(lambda: None):
+                return None
+        return decisions.Retry()
+
+
+STOP: list[ev.Event] = [
+    *build_events.begun(),
+    build_events.attempt_started(),
+    build_events.attempt_failed(),
+    build_events.stopped(),
+]
+PROGRAM = msgspec.structs.replace(build_events.OPERATOR, channel="program")
+
+
+def test_proposal_of_program_does_not_take_the_question_away() -> None:
+    client = ScriptedClient(STOP, [build_events.decision_proposed(by=PROGRAM)], interrupted_call=-1)
+    following = Console(client, NullView(), TypedAsker(client))
+    following.follow()
+    client.close()
+    assert client.sent == [decisions.Retry(expect_seq=5)]
+
+
+def test_what_became_of_a_program_does_not_ask_again() -> None:
+    """The operator's own decision is on its way: a second question would invite a second one."""
+    for event in (
+        build_events.decision_refused(by=PROGRAM),
+        build_events.decision_proposed(by=PROGRAM),
+    ):
+        assert not console_module._may_ask_again(event)
+    assert console_module._may_ask_again(build_events.decision_refused())

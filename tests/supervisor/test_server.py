@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 
 from nbrun.core import decisions
@@ -92,6 +93,22 @@ try:
 except OSError as error:
     print(error.strerror)
 """
+
+
+def test_program_decides_beside_the_console_and_is_recorded_as_program(run: ServedRun) -> None:
+    console = run.connect()
+    run.next_in_inbox()
+    program = run.connect("decide")
+    assert program.operator == msgspec.structs.replace(console.operator, channel="program")
+    program.send(decisions.Retry(expect_seq=4))
+    receive_until(program, lambda: not run.inbox.empty())
+    assert run.next_in_inbox() == SubmittedDecision(decisions.Retry(expect_seq=4), program.operator)
+    program.detach()
+    console.send(decisions.AddNote(text="still here"))
+    receive_until(console, lambda: not run.inbox.empty())
+    assert run.next_in_inbox() == SubmittedDecision(
+        decisions.AddNote(text="still here"), console.operator
+    )
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a second user")
