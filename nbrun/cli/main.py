@@ -54,6 +54,8 @@ _GROUPS = {
         operate.resume,
         operate.cancel,
         operate.undo,
+        operate.status,
+        operate.decide,
         operate.approve,
         operate.reject,
         operate.trust,

@@ -11,6 +11,7 @@ from nbrun.cli.options import (
     Assignments,
     Foreign,
     JournalLines,
+    JsonObject,
     ParametersFile,
     Reason,
     Runbook,
@@ -178,6 +179,78 @@ def cancel(
     from nbrun.cli.commands.operate import cancel as command
 
     raise typer.Exit(command.cancel(run, runs_dir, reason=reason, foreign=foreign))
+
+
+def status(
+    run: RunName = "last",
+    step: Annotated[
+        str, typer.Option(metavar="STEP", help="Say of decisions about this step what they need.")
+    ] = "",
+    json: JsonObject = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Print where a run stands, and what may be decided there."""
+    from nbrun.cli.commands.operate import status as command
+
+    raise typer.Exit(command.status(run, runs_dir, step=step, json=json))
+
+
+def decide(
+    run: RunName,
+    decision: Annotated[
+        str,
+        typer.Argument(
+            metavar="DECISION", help="retry, skip, run, edit, jump, … as nbrun status names it."
+        ),
+    ],
+    argument: Annotated[
+        str,
+        typer.Argument(metavar="ARGUMENT", help="A step, a finding or a text.", show_default=False),
+    ] = "",
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The code of an edit or an inserted cell; - for stdin."),
+    ] = None,
+    reason: Reason = "",
+    typed: Annotated[
+        str, typer.Option(metavar="TEXT", help="The text that the step asks to be typed.")
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Answer the question of the step with yes.")
+    ] = False,
+    expect_seq: Annotated[
+        int | None,
+        typer.Option(
+            "--expect-seq",
+            metavar="N",
+            help="Refuse the decision if the run does not stand where nbrun status said.",
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the run's next stop, or its end.")
+    ] = False,
+    json: JsonObject = False,
+    foreign: Foreign = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Send a decision to a run from a script or another program."""
+    from nbrun.cli.commands.operate import decide as command
+
+    options = command.DecideOptions(
+        run=run,
+        decision=decision,
+        argument=argument,
+        source=source,
+        reason=reason,
+        typed=typed,
+        yes=yes,
+        expect_seq=expect_seq,
+        wait=wait,
+        json=json,
+        foreign=foreign,
+        runs_dir=runs_dir,
+    )
+    raise typer.Exit(command.decide(options))
 
 
 def trust(

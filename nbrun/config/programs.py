@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun.config.toml_table import table_of
-from nbrun.core.programs import DECISIONS, IMPACTS
+from nbrun.core.choices.programs import DECISIONS, IMPACTS
 from nbrun.errors import UsageError
 
 _KEYS: dict[str, Callable[[Any], bool]] = {

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbrun.core.choices.programs import IMPACTS
 from nbrun.core.model import DeviationKind, ProgramPolicy, SettingsFile
-from nbrun.core.programs import IMPACTS
 from nbrun.errors import UsageError
 from nbrun.runbook.trust.rules import RunbookRule
 

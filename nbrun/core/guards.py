@@ -8,10 +8,10 @@ from collections.abc import Collection
 from nbrun.core import decisions, undo
 from nbrun.core import events as ev
 from nbrun.core.approval import pending_approval
+from nbrun.core.choices.needs import reason_kinds, typed_text
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
 from nbrun.core.model import DeviationKind, Operator
-from nbrun.core.needs import reason_kinds, typed_text
 from nbrun.core.planner import step_label, target_step
 from nbrun.core.state import Phase, RunState
 

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 
-from nbrun.core import approval, decisions, needs, programs, proposals
+from nbrun.core import approval, decisions, proposals
 from nbrun.core import events as ev
+from nbrun.core.choices import needs, programs
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.guards import decision_refusal, missing_input, stale_refusal
 from nbrun.core.model import Operator

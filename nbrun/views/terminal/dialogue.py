@@ -7,9 +7,10 @@ from rich.columns import Columns
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from nbrun.core import decisions, needs, undo
+from nbrun.core import decisions, undo
 from nbrun.core.approval import pending_approval
-from nbrun.core.choices import find_step
+from nbrun.core.choices import needs
+from nbrun.core.choices.options import find_step
 from nbrun.core.decisions import Decision
 from nbrun.core.deviations import unified_diff
 from nbrun.core.events import Record

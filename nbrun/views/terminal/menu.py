@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from textwrap import dedent
 
 from nbrun.core import decisions, undo
-from nbrun.core.choices import OF_STEP, SAMPLES, find_step, may_name_step
+from nbrun.core.choices.options import OF_STEP, SAMPLES, find_step, may_name_step
 from nbrun.core.decisions import Decision
 from nbrun.core.guards import decision_refusal
 from nbrun.core.planner import step_label

@@ -14,7 +14,7 @@ from nbrun import config
 from nbrun.cli.commands.console_output import JsonView, open_console
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.core import events as ev
-from nbrun.core.choices import find_step
+from nbrun.core.choices.options import find_step
 from nbrun.core.events import Record
 from nbrun.core.reducer import fold
 from nbrun.errors import DamagedJournalError, ExitCode, UsageError

@@ -7,10 +7,10 @@ import msgspec
 
 from nbrun.core import decisions, undo
 from nbrun.core.approval import pending_approval
+from nbrun.core.choices.needs import Needs, needs_of
+from nbrun.core.choices.programs import may_decide, program_refusal
 from nbrun.core.decisions import Decision
 from nbrun.core.guards import decision_refusal
-from nbrun.core.needs import Needs, needs_of
-from nbrun.core.programs import may_decide, program_refusal
 from nbrun.core.state import RunState
 from nbrun.errors import UsageError
 

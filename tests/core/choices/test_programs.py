@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from nbrun.core import decisions, model, programs
+from nbrun.core import decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval import approver_refusal
+from nbrun.core.choices import programs
 from nbrun.core.decisions import Decision
 from nbrun.core.events import Event
 from nbrun.core.guards import decision_refusal, stale_refusal

@@ -1,0 +1,1 @@
+"""What can be decided where a run stands, by whom, and what each decision still needs."""
