@@ -4,16 +4,19 @@ import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbrun.audit import ssh_signatures
 from nbrun.core.model import RunbookProof
 from nbrun.errors import RepositoryError, RunbookError, SignatureError
 from nbrun.runbook import loader
-from nbrun.runbook.lint import Finding
 from nbrun.runbook.trust import repository
 from nbrun.runbook.trust.rules import CommittedRule, RunbookRule, SignedRule
 from nbrun.system.files import open_regular
 from nbrun.system.ownership import replacement_fault
+
+if TYPE_CHECKING:
+    from nbrun.runbook.lint import Finding
 
 NAMESPACE = "nbrun-runbook"  # signatures made for other purposes are not valid for runbooks
 SUFFIX = ".sig"  # as `ssh-keygen -Y sign` names the signature of a file
@@ -30,8 +33,10 @@ def prove(path: Path, data: bytes, rules: Iterable[RunbookRule]) -> tuple[Runboo
     return tuple(_proof(path, data, rule) for rule in rules)
 
 
-def findings(path: Path, rules: Iterable[RunbookRule]) -> list[Finding]:
+def findings(path: Path, rules: Iterable[RunbookRule]) -> "list[Finding]":
     """Return a finding for each rule that the runbook at `path` does not satisfy."""
+    from nbrun.runbook.lint import Finding  # the start of a run needs no linter
+
     try:
         data = loader.read_bytes(path)
     except RunbookError:
