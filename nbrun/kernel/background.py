@@ -6,7 +6,7 @@ from typing import Any
 
 from nbrun.core.events import KernelProcess
 from nbrun.kernel import protocol
-from nbrun.kernel.channels import Channels
+from nbrun.kernel.conversation import Conversation
 from nbrun.kernel.messages import LeftInBackground
 from nbrun.system import processes
 from nbrun.system.processes import Descendant
@@ -23,9 +23,12 @@ _HELPER = "resource_tracker"
 
 
 class Background:
-    """The background of one kernel, whose process began after `since` (see `processes.now`)."""
+    """The background of one kernel, whose process began after `since` (see `processes.now`).
 
-    def __init__(self, kernel: KernelProcess, since: float, generation: int) -> None:
+    `kernel` is None for a kernel on another machine, whose programs nobody here can see.
+    """
+
+    def __init__(self, kernel: KernelProcess | None, since: float, generation: int) -> None:
         self._kernel = kernel
         self._since = since
         self._generation = generation
@@ -33,7 +36,7 @@ class Background:
         self._threads: tuple[str, ...] = ()
         self._tasks: tuple[str, ...] = ()
 
-    def let_finish(self, channels: Channels, is_alive: Callable[[], bool]) -> None:
+    def let_finish(self, channels: Conversation, is_alive: Callable[[], bool]) -> None:
         """Wait for threads, as Python does at exit, and for tasks. Remember what did not end.
 
         ipykernel would close iopub before it waits for threads, and their output would be lost.
@@ -46,7 +49,7 @@ class Background:
         self._tasks = tuple(name for kind, name in left if kind == "task")
 
     def _ask(
-        self, channels: Channels, source: str, is_alive: Callable[[], bool]
+        self, channels: Conversation, source: str, is_alive: Callable[[], bool]
     ) -> dict[str, Any] | None:
         replies: list[dict[str, Any]] = []
         request = channels.execute_silently(source, _LEFT, on_reply=replies.append)
@@ -57,6 +60,8 @@ class Background:
 
     def list_programs(self) -> None:
         """Remember the programs that run now, before the kernel ends them or loses them."""
+        if self._kernel is None:
+            return
         self._programs = [
             each
             for each in processes.descendants(self._kernel, self._since)

@@ -150,8 +150,10 @@ class Process:
             self._channels.execute_silently(prelude)
         connection_dir.mark_ready(self._directory)
         self._start_time = processes.find_start_time(self._pid) or 0.0
-        info = _info(content, self._name, self.generation, self._kernel_process())
-        return msgspec.structs.replace(info, doubts=self._kind.doubts)
+        info = protocol.kernel_info(content, self._name, self.generation)
+        return msgspec.structs.replace(
+            info, process=self._kernel_process(), doubts=self._kind.doubts
+        )
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
         """Connect to a running kernel, which may be executing a step.
@@ -370,20 +372,6 @@ def _reply(client: Any, request: str) -> dict[str, Any]:
         if message["parent_header"].get("msg_id") == request:
             content: dict[str, Any] = message["content"]
             return content
-
-
-def _info(
-    content: dict[str, Any], name: str, generation: int, process: KernelProcess
-) -> KernelInfo:
-    language = content.get("language_info", {})
-    return KernelInfo(
-        generation=generation,
-        kernelspec=name,
-        language=str(language.get("name", "")),
-        language_info=language,
-        implementation=str(content.get("implementation", "")),
-        process=process,
-    )
 
 
 def _how_it_ended(code: int) -> str:

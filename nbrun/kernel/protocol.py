@@ -19,6 +19,7 @@ from nbrun.kernel.messages import (
     DisplayUpdated,
     Idled,
     InputWanted,
+    KernelInfo,
     LongTextPrinted,
     Message,
     Replied,
@@ -66,6 +67,51 @@ def unpack(parts: Sequence[Any], sign: Callable[[list[Any]], bytes]) -> dict[str
         "msg_type": kind,
         "parent_header": _decode(parent_header),
         "content": _printed(content) if kind == "stream" else _content(content),
+    }
+
+
+class _Envelope(msgspec.Struct):
+    """A message on a gateway's websocket, with the content not decoded."""
+
+    channel: str
+    header: dict[str, Any]
+    content: msgspec.Raw
+    parent_header: dict[str, Any] | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def unpack_frame(frame: bytes) -> dict[str, Any]:
+    """Return channel, session, type, parent header and content of one frame of a websocket.
+
+    Source of the format: "Default WebSocket protocol", jupyter-server.readthedocs.io. A frame with
+    binary buffers, which nbrun does not need, begins with their number and offsets.
+
+    Raises:
+        ValueError: the frame is not a message.
+    """
+    text = memoryview(frame)
+    if frame[:1] != b"{":
+        start, end = (int.from_bytes(frame[at : at + 4], "big") for at in (4, 8))
+        text = text[start:end]
+    try:
+        envelope = _envelope.decode(text)
+        header, parent_header = envelope.header, envelope.parent_header
+        content = envelope.content
+    except (msgspec.DecodeError, RecursionError):  # what only Python's JSON encoder writes
+        loose = json.loads(bytes(text).decode("utf-8", "replace"))
+        header, parent_header = loose["header"], loose.get("parent_header")
+        envelope = _Envelope(channel=loose["channel"], header=header, content=msgspec.Raw())
+        content = msgspec.Raw(json.dumps(loose["content"]).encode())
+    kind = str(header.get("msg_type", ""))
+    raw = memoryview(content)
+    return {
+        "channel": envelope.channel,
+        "session": str(header.get("session", "")),
+        "msg_type": kind,
+        "parent_header": parent_header,
+        "content": _printed(raw) if kind == "stream" else _content(raw),
     }
 
 
@@ -235,6 +281,18 @@ def idled(generation: int, content: dict[str, Any]) -> Idled:
         return Idled(generation=generation, ended=int(ended), error=_optional(error))
     except (KeyError, TypeError, ValueError, SyntaxError):
         return Idled(generation=generation)
+
+
+def kernel_info(content: dict[str, Any], name: str, generation: int) -> KernelInfo:
+    """Return a kernel_info_reply as data. `name` is the kernelspec's."""
+    language = _mapping(content.get("language_info"))
+    return KernelInfo(
+        generation=generation,
+        kernelspec=name,
+        language=str(language.get("name", "")),
+        language_info=language,
+        implementation=str(content.get("implementation", "")),
+    )
 
 
 def left_in_background(content: dict[str, Any]) -> list[tuple[str, str]]:
