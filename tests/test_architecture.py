@@ -209,6 +209,15 @@ def test_engine_prints_nothing(module: str) -> None:
             | {"runbook.parameters.injection"}
             | {f"integrations.papermill_engine.{part}" for part in ("request", "managed_cells")},
         ),
+        (("jupyter_kernel_client", "websocket"), {"kernel.remote.kernel_socket"}),
+        (
+            ("requests",),
+            {
+                "kernel.remote.api",
+                "audit.tracing.collector",
+                "integrations.runbook_addresses.readers",
+            },
+        ),
         (("jsonlines",), {"journal.writer"}),
         (
             ("typer",),
@@ -231,7 +240,6 @@ def test_engine_prints_nothing(module: str) -> None:
         (("regex",), {"core.bounded_patterns"}),
         (("keyring",), {"runbook.parameters.sources"}),
         (("opentelemetry",), {"audit.tracing.collector"}),
-        (("requests",), {"audit.tracing.collector", "integrations.runbook_addresses.readers"}),
         (("gcsfs",), {"integrations.runbook_addresses.readers"}),
         (("selectolax",), {"views.render.html"}),
         (("nh3",), {"views.render.native.sanitizer"}),

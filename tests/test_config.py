@@ -166,6 +166,8 @@ forward = "syslog"
 max_output = "1MiB"
 [policy]
 approvers = "dba"
+[gateway]
+url = "https://gateway.example.com"
 [roles.dba]
 env = { PGHOST = "db1" }
 """
@@ -176,6 +178,7 @@ def test_nearer_file_can_not_change_what_the_system_sets(tmp_path: Path, system:
     own = configure(
         tmp_path / "work",
         "sign_key = 'mine'\n[journal]\nforward = ['true']\nmax_output = 1\n"
+        "[gateway]\nurl = 'https://elsewhere'\ntoken = '@env:HOME'\n"
         "[policy]\napprovers = 'me'\n[roles.dba]\nunix_user = 'me'\n[roles.ops]",
     )
     trust.add(own, sha256(own.read_bytes()).hexdigest())
@@ -187,7 +190,11 @@ def test_nearer_file_can_not_change_what_the_system_sets(tmp_path: Path, system:
     assert found.role("dba").unix_user == ""
     assert found.role("ops").name == "ops"
     assert f"[journal] forward in {own} is not used: that in {system} holds" in found.notices
-    assert len(found.notices) == 5
+    gateway = found.gateway_for(None)
+    assert gateway is not None
+    assert (gateway.url, gateway.token) == ("https://gateway.example.com", "")
+    assert f"[gateway] in {own} is not used: that in {system} holds" in found.notices
+    assert len(found.notices) == 6
 
 
 def test_system_file_that_others_can_write_is_refused(tmp_path: Path, system: Path) -> None:
@@ -218,6 +225,7 @@ def test_users_own_file_acts_without_trust(tmp_path: Path, monkeypatch: pytest.M
         ("[journal]\nforward = ['touch', 'ran']", "[journal] forward"),
         ("[roles.dba]\nenv_from_cmd = { PGPASSWORD = 'touch ran' }", "[roles.dba]"),
         ("[roles.dba]\nunix_user = 'postgres'", "[roles.dba]"),
+        ("[gateway]\nurl = 'https://elsewhere'", "[gateway]"),
     ],
 )
 def test_file_acts_only_once_it_is_trusted_and_until_it_changes(
@@ -228,6 +236,8 @@ def test_file_acts_only_once_it_is_trusted_and_until_it_changes(
         found.check_trust()
         if "roles" in key:
             found.role("dba")
+        if "gateway" in key:
+            found.gateway_for(None)
 
     path = configure(tmp_path, text)
     said = f"{path}: {key} runs, sends or signs something as you"
@@ -247,6 +257,37 @@ def test_untrusted_role_matters_only_when_it_is_taken(tmp_path: Path) -> None:
     load(tmp_path).check_trust()
     with pytest.raises(UsageError, match="there is no role 'ops'"):
         load(tmp_path).role("ops")
+
+
+def test_untrusted_file_can_not_send_a_run_to_another_gateway(
+    tmp_path: Path, system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    configure(tmp_path / "config" / "nbrun", "[gateway]\nurl = 'https://mine'\ntoken = '@env:T'")
+    near = configure(tmp_path / "near", "[gateway]\nurl = 'https://elsewhere'")
+    found = load(tmp_path / "near")
+    with pytest.raises(UsageError, match=re.escape(f"{near}: [gateway] runs, sends or signs")):
+        found.gateway_for(None)
+    typed = found.gateway_for("https://mine/")
+    assert typed is not None
+    assert typed.token == "@env:T"
+
+
+def test_typed_gateway_gets_no_token_of_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    configure(tmp_path / "config" / "nbrun", "[gateway]\nurl = 'https://mine'\ntoken = '@env:T'")
+    monkeypatch.delenv("JUPYTER_GATEWAY_AUTH_TOKEN", raising=False)
+    found = load(tmp_path)
+    other = found.gateway_for("https://other")
+    assert other is not None
+    assert (other.url, other.token) == ("https://other", "")
+    monkeypatch.setenv("JUPYTER_GATEWAY_AUTH_TOKEN", "x")
+    other = found.gateway_for("https://other")
+    assert other is not None
+    assert other.token == "@env:JUPYTER_GATEWAY_AUTH_TOKEN"
+    assert found.gateway_for("none") is None
 
 
 def test_trusted_nearer_file_replaces_what_an_untrusted_one_sets(tmp_path: Path) -> None:
@@ -282,7 +323,7 @@ def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
     [
         ("runs_dir = ", "can't be read"),
         ("\udcff", "can't be read"),
-        ("run_dir = 'x'", "unknown key 'run_dir' (known: defaults, hooks, journal, notify, "),
+        ("run_dir = 'x'", "unknown key 'run_dir' (known: defaults, gateway, hooks, journal, "),
         ("[defaults]\ntimeout = 0", "defaults.timeout must be seconds"),
         ("[defaults]\nconfirm = true", "defaults.confirm is not known"),
         ("defaults = 1", "defaults must be an object"),

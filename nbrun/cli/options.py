@@ -118,6 +118,13 @@ _RUN_OPTIONS: dict[str, Any] = {
     "kernel": Annotated[
         str | None, typer.Option(help="Use this kernel instead of the notebook's own.")
     ],
+    "gateway": Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Run the kernel on this Jupyter server or gateway; none: on this machine.",
+        ),
+    ],
     "cwd": Annotated[
         Path | None, typer.Option(help="Run in this folder instead of the notebook's folder.")
     ],

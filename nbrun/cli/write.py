@@ -16,7 +16,7 @@ from nbrun.cli.options import (
 from nbrun.core.run_options import RunOptions
 
 
-@takes_run_options("undeclared", "kernel", "cwd", "role", "yes", "yes_destructive")
+@takes_run_options("undeclared", "kernel", "gateway", "cwd", "role", "yes", "yes_destructive")
 def plan(
     runbook: Runbook,
     parameter: Assignments = None,

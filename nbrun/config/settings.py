@@ -12,13 +12,14 @@ from nbrun.runbook.trust.rules import RunbookRule
 
 if TYPE_CHECKING:
     from nbrun.config.notifications import HookSetting, NotifySetting
+    from nbrun.kernel.remote.settings import GatewaySettings
     from nbrun.kernel.roles.roles import Role
 
 # Settings that run a program, or send or sign something on this user's behalf.
-NEEDS_TRUST = ("forward", "sign_key", "roles", "hooks", "notify")
+NEEDS_TRUST = ("forward", "sign_key", "roles", "hooks", "notify", "gateway")
 # Settings of /etc/nbrun.toml that no nearer file changes. Those of a policy are not listed:
 # they only become stricter, whichever file sets them.
-_LOCKED = ("forward", "sign_key", "max_output", "approvers")
+_LOCKED = ("forward", "sign_key", "max_output", "approvers", "gateway")
 # Lists that add up, without a duplicate.
 _ADD_UP = (
     "redact_patterns",
@@ -30,6 +31,7 @@ _ADD_UP = (
 )
 _NAMES = {
     "forward": "[journal] forward",
+    "gateway": "[gateway]",
     "max_output": "[journal] max_output",
     "hooks": "[hooks]",
     "notify": "[notify]",
@@ -38,6 +40,7 @@ _NAMES = {
 }
 # What programs may decide without a person: a file that is not trusted can only make it less.
 _OF_PROGRAMS: Mapping[str, Any] = {"programs.decide": (), "programs.impact": "none"}
+HERE = "none"  # instead of a gateway's URL: kernels run on this machine
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Config:
         strict, allow, need_reason, need_approval, approvers, approvals, approve_within, programs:
             as in `core.model.Policy`.
         hooks, notify: what is told elsewhere about a run, by all files.
+        gateway: where kernels run; None for this machine.
         role_users: the accounts that any role of any file acts as. They may not approve, and so
             roles of files that are not trusted, or are overridden, count as well.
         files: the files that apply, the nearest last.
@@ -76,6 +80,7 @@ class Config:
     approve_within: float | None = None
     programs: ProgramPolicy = field(default_factory=ProgramPolicy)
     roles: "Mapping[str, Role]" = field(default_factory=dict)
+    gateway: "GatewaySettings | None" = None
     role_users: frozenset[str] = frozenset()
     hooks: "tuple[HookSetting, ...]" = ()
     notify: "tuple[NotifySetting, ...]" = ()
@@ -95,6 +100,24 @@ class Config:
             known = ", ".join(sorted(self.roles)) or "none"
             raise UsageError(f"there is no role {name!r} in nbrun.toml (known: {known})")
         return self.roles[name]
+
+    def gateway_for(self, option: str | None) -> "GatewaySettings | None":
+        """Return the gateway of a run: that of `option`, `--gateway`, else that of the files.
+
+        A gateway that no file describes gets the token in Jupyter's own variable, if that is set.
+
+        Raises:
+            UsageError: `option` is not a URL, or the file that has a gateway is not trusted.
+        """
+        if option is None:
+            self._check_trust("gateway")
+            return self.gateway
+        if option == HERE:
+            return None
+        from nbrun.kernel.remote import settings
+
+        url = settings.checked_url("--gateway", option)
+        return self.gateway if self.gateway and self.gateway.url == url else settings.of_option(url)
 
     def check_trust(self, *names: str) -> None:
         """Check that the settings `names` are set by files that this user trusts, or by none.

@@ -17,6 +17,7 @@ from nbrun.runbook.trust.repository import is_branch_name
 from nbrun.runbook.trust.rules import CommittedRule, RunbookRule, SignedRule
 
 if TYPE_CHECKING:
+    from nbrun.kernel.remote.settings import GatewaySettings
     from nbrun.kernel.roles.roles import Role
 
 _SYSLOG = re.compile(r"syslog(://[^/:\s]+:\d{1,5}|://\[[0-9a-fA-F:]+\]:\d{1,5})?")
@@ -207,12 +208,20 @@ def _notify(path: Path, value: Any) -> dict[str, Any]:
     return notifications.read_notify(path, value)
 
 
+def _gateway(path: Path, value: Any) -> "dict[str, GatewaySettings]":
+    from nbrun.kernel.remote import settings  # only for a file that has a gateway
+
+    found = table_of(path, "gateway", value, dict.fromkeys(settings.KEYS))
+    return {"gateway": settings.from_table(f"{path}: gateway", path, found)}
+
+
 _JOURNAL: dict[str, Callable[[Path, Mapping[str, Any]], Any]] = {
     "forward": _forward,
     "max_output": _max_output,
 }
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
     "defaults": _defaults,
+    "gateway": _gateway,
     "hooks": _hooks,
     "journal": _journal,
     "notify": _notify,

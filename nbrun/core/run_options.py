@@ -19,14 +19,16 @@ class RunOptions:
     """Options as the operator gave them, before nbrun.toml is taken into account.
 
     `undeclared`: accept parameters that the notebook does not declare. `runs_dir`, `kernel` (the
-    name of a kernelspec), `cwd`, `role`, `sign` (a key file) and `max_output` are None if they were
-    not given. `wait_for` is in seconds, None to wait forever; `max_output` is in bytes, 0 for no
-    limit. `group` is empty if the run is not shared. Relative paths start at the working folder.
+    name of a kernelspec), `gateway` (a URL, or `none`), `cwd`, `role`, `sign` (a key file) and
+    `max_output` are None if they were not given. `wait_for` is in seconds, None to wait forever;
+    `max_output` is in bytes, 0 for no limit. `group` is empty if the run is not
+    shared. Relative paths start at the working folder.
     """
 
     undeclared: bool = False
     runs_dir: Path | None = None
     kernel: str | None = None
+    gateway: str | None = None
     cwd: Path | None = None
     step: bool = False
     by_hand: bool = False

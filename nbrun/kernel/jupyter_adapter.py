@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,14 @@ def kernelspec_for(language: str) -> str:
         for name in sorted(specs.find_kernel_specs())
         if _language_of(specs, name) == language.lower()
     ]
+    return one_of(found, language, _installed(specs))
+
+
+def one_of(found: Sequence[str], language: str, installed: str) -> str:
+    """Return the one of the kernelspecs `found`, all for `language`; `installed` lists all.
+
+    Raises RunbookError, as `kernelspec_for` does.
+    """
     usual = _USUAL_KERNELS.get(language.lower())
     if usual in found:
         return str(usual)
@@ -72,7 +80,7 @@ def kernelspec_for(language: str) -> str:
         )
     raise RunbookError(
         f"the runbook names no kernel, and none that runs {language} is installed: install one, or "
-        f"choose one with --kernel ({_installed(specs)})"
+        f"choose one with --kernel ({installed})"
     )
 
 

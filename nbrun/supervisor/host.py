@@ -22,8 +22,10 @@ from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.local import LocalKernel
+from nbrun.kernel.messages import Kernel, Sink
 from nbrun.kernel.output_limit import OutputLimiter
 from nbrun.kernel.process import KernelLog
+from nbrun.kernel.remote.launcher import GatewayLauncher
 from nbrun.kernel.roles.roles import RunRole
 from nbrun.notifications.notifier import Notifier
 from nbrun.notifications.receivers import Receivers
@@ -45,7 +47,7 @@ class RunHost:
     subscribers: Subscribers
     directory: RunDirectory
     redaction: Redaction
-    kernel: LocalKernel
+    kernel: Kernel
     role: RunRole | None
     notifier: Notifier
 
@@ -83,7 +85,7 @@ class RunHost:
         _redirect_to_log(self.directory.log, self.redaction)
         thread.start()
         refresher = None
-        if self.role is not None:
+        if self.role is not None and isinstance(self.kernel, LocalKernel):
             refresher = RoleRefresher(self.role, self.kernel.update_role_files, self._record)
         self.server.serve()
         thread.join()
@@ -100,7 +102,7 @@ class RunHost:
 def create(
     directory: RunDirectory,
     journal: Journal,
-    launcher: KernelLauncher,
+    launcher: KernelLauncher | GatewayLauncher,
     plan: ev.RunStarted,
     *,
     redaction: Redaction,
@@ -148,7 +150,7 @@ def create(
 def build_engine(
     directory: RunDirectory,
     journal: Journal,
-    launcher: KernelLauncher,
+    launcher: KernelLauncher | GatewayLauncher,
     plan: ev.RunStarted,
     *,
     inbox: Inbox,
@@ -157,7 +159,7 @@ def build_engine(
     publish: Callable[[Sequence[Record]], None] = lambda _records: None,
     notify: Callable[[Sequence[Record]], None] = lambda _records: None,
     on_journal_error: Callable[[JournalError], None] = lambda _error: None,
-) -> tuple[Engine, LocalKernel, Subscribers]:
+) -> tuple[Engine, Kernel, Subscribers]:
     """Connect an engine to its kernel, its journal, its output notebook and its subscribers.
 
     The caller closes the subscribers after the engine has ended. `publish` receives each batch of
@@ -167,13 +169,7 @@ def build_engine(
     limiter = OutputLimiter(inbox.put)
     log = KernelLog(directory.log, redaction.redact_bytes)
     state = state or RunState()
-    kernel = LocalKernel(
-        launcher,
-        limiter,
-        log=log,
-        on_secrets=redaction.add_secrets,
-        traceparent=lambda: _traceparent_of_attempt(plan, state),
-    )
+    kernel = _kernel(launcher, limiter, log, redaction, lambda: _traceparent_of(plan, state))
     subscribers = Subscribers(plan, directory, lambda event: inbox.put(ReportedEvent(event)))
 
     def publish_to_all(records: Sequence[Record]) -> None:
@@ -195,13 +191,28 @@ def build_engine(
     return engine, kernel, subscribers
 
 
-def _traceparent_of_attempt(plan: ev.RunStarted, state: RunState) -> str:
+def _traceparent_of(plan: ev.RunStarted, state: RunState) -> str:
     """Return the place in the trace of the attempt that is about to be sent."""
     attempt = state.attempt
     if attempt is None:
         return ""
     span = trace_context.attempt_span(plan.run, attempt.step, attempt.attempt)
     return switch.handed_context(os.environ, plan.run, plan.traceparent, span)
+
+
+def _kernel(
+    launcher: KernelLauncher | GatewayLauncher,
+    sink: Sink,
+    log: KernelLog,
+    redaction: Redaction,
+    traceparent: Callable[[], str],
+) -> Kernel:
+    on_secrets = redaction.add_secrets
+    if isinstance(launcher, KernelLauncher):
+        return LocalKernel(launcher, sink, log=log, on_secrets=on_secrets, traceparent=traceparent)
+    from nbrun.kernel.remote.kernel import RemoteKernel  # needs an extra
+
+    return RemoteKernel(launcher, sink, on_secrets=on_secrets, traceparent=traceparent)
 
 
 def _install_signal_handlers(inbox: Inbox) -> None:

@@ -23,9 +23,13 @@ from nbrun.kernel.jupyter_adapter import (
     python_for,
 )
 from nbrun.kernel.launcher import KernelLauncher
+from nbrun.kernel.remote import launcher as remote_launcher
+from nbrun.kernel.remote.api import GatewayApi
+from nbrun.kernel.remote.launcher import GatewayLauncher
 from nbrun.kernel.roles.roles import Role, RoleContext, RunRole
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.loader import ParsedNotebook
+from nbrun.supervisor import gateway as gateways
 from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
 
@@ -40,6 +44,7 @@ class KernelPlan:
         proofs: how the runbook satisfied the rules of nbrun.toml.
         run: the id that the run will have.
         role: the role that the kernel acts as, already taken.
+        gateway: what runs the kernel; None for this machine.
     """
 
     parsed: ParsedNotebook
@@ -51,9 +56,12 @@ class KernelPlan:
     proofs: tuple[RunbookProof, ...]
     run: str
     role: RunRole | None
+    gateway: GatewayApi | None = None
 
-    def launcher(self) -> KernelLauncher:
+    def launcher(self) -> KernelLauncher | GatewayLauncher:
         """Return the launcher of the kernel, which is not running yet."""
+        if self.gateway is not None:
+            return GatewayLauncher(self.gateway, self.kernelspec, attended=self.attended)
         return KernelLauncher(
             self.kernelspec,
             cwd=self.cwd,
@@ -76,24 +84,23 @@ def plan_kernel(request: StartRequest) -> KernelPlan:
     cwd = _cwd(options.cwd, Path.cwd() if request.address else path.parent)
     settings = config.load_for_run(request.address or str(path), cwd)
     parsed, proofs = _parse(request, settings)
-    name = options.kernel or notebook.kernel_name(parsed.metadata)
-    if name is None and parsed.language:
-        name = kernelspec_for(parsed.language)
-    spec = find_kernelspec(name)
     settings.check_trust()
+    gateway = gateways.choose(options, settings)
+    name, language = _kernelspec(options.kernel, parsed, gateway)
     if options.group:
         group_access.gid_of(options.group)
     run = run_directory.new_id(parsed.path)
     return KernelPlan(
         parsed=parsed,
-        kernelspec=str(name),
-        language=str(spec.language),
+        kernelspec=name,
+        language=language,
         cwd=cwd,
         attended=request.attended,
         config=settings,
         proofs=proofs,
         run=run,
-        role=take_role(settings.role(options.role), str(name), cwd, run) if options.role else None,
+        role=take_role(settings.role(options.role), name, cwd, run) if options.role else None,
+        gateway=gateway,
     )
 
 
@@ -115,6 +122,22 @@ def _parse(
 
     directory = RunDirectory(request.undoes)
     return undo_request.parse(directory), undo_request.proofs(directory, rules)
+
+
+def _kernelspec(
+    option: str | None, parsed: ParsedNotebook, gateway: GatewayApi | None
+) -> tuple[str, str]:
+    """Return the name and the language of the kernelspec, where the kernel is to run.
+
+    Raises RunbookError, UsageError.
+    """
+    named = option or notebook.kernel_name(parsed.metadata)
+    if gateway is not None:
+        wanted = option or gateway.settings.kernel or named
+        return remote_launcher.find_kernelspec(gateway, wanted, parsed.language)
+    if named is None and parsed.language:
+        named = kernelspec_for(parsed.language)
+    return str(named), str(find_kernelspec(named).language)
 
 
 def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> RunRole:

@@ -16,6 +16,7 @@ from nbrun.errors import JournalError, SignatureError, UsageError
 from nbrun.journal import run_directory, runs_index
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
+from nbrun.kernel.remote.api import GatewayApi
 from nbrun.kernel.roles.roles import RunRole
 from nbrun.notifications import receivers
 from nbrun.runbook import loader, notebook
@@ -25,6 +26,7 @@ from nbrun.runbook.parameters.declarations import declarations_of, surplus_cells
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters, resolve
 from nbrun.runbook.trust import repository
+from nbrun.supervisor import gateway
 from nbrun.supervisor.kernel_plan import KernelPlan
 from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
@@ -54,6 +56,7 @@ class CheckedRequest:
     run: str
     role: RunRole | None
     step_timeout: float | None = None
+    gateway: GatewayApi | None = None
 
     def redaction(self) -> Redaction:
         """Return the redaction of the run's secrets and of what the team's patterns match."""
@@ -82,6 +85,7 @@ class CheckedRequest:
             + self._common_secret_notices()
             + self.config.notices
             + receivers.notices(self.config)
+            + gateway.notices(self.gateway)
         )
 
     def _common_secret_notices(self) -> tuple[str, ...]:
@@ -126,6 +130,7 @@ def check(request: StartRequest, kernel: KernelPlan) -> CheckedRequest:
         proofs=kernel.proofs,
         run=kernel.run,
         role=kernel.role,
+        gateway=kernel.gateway,
         step_timeout=request.step_timeout,
     )
 
@@ -277,7 +282,7 @@ def _run_started(
         epilogue=runbook.epilogue,
         parameters=checked.parameters.values,
         kernelspec=checked.kernelspec,
-        cwd=str(checked.cwd),
+        cwd="" if checked.gateway else str(checked.cwd),
         operator=provenance.operator(os.getppid()),
         host=socket.gethostname(),
         versions=provenance.versions(),
@@ -293,6 +298,7 @@ def _run_started(
         role=checked.role.taken.recorded() if checked.role else None,
         index=_index_head(directory),
         settings=checked.config.files,
+        gateway=checked.gateway.settings.url if checked.gateway else "",
         proofs=checked.proofs,
         traceparent=trace_context.incoming(os.environ),
         undoes=request.undoes.name if request.undoes is not None else "",

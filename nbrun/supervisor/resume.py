@@ -21,12 +21,13 @@ from nbrun.core import guards
 from nbrun.core.model import Policy, Step
 from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.state import Phase, RunState
-from nbrun.errors import ForeignRunError, UsageError
+from nbrun.errors import ForeignRunError, UnprovenKernelError, UsageError
 from nbrun.journal import own_runs, recovery, start_marker
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
 from nbrun.kernel.jupyter_adapter import find_kernelspec, python_for
 from nbrun.kernel.launcher import KernelLauncher
+from nbrun.kernel.remote.launcher import GatewayLauncher
 from nbrun.kernel.roles.roles import RunRole
 from nbrun.notifications import receivers
 from nbrun.notifications.receivers import Receivers
@@ -37,7 +38,7 @@ from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters
 from nbrun.runbook.trust import repository
-from nbrun.supervisor import kernel_plan, secret_reentry
+from nbrun.supervisor import gateway, kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.system import process_origin, provenance
 from nbrun.system.sudo import Sudo
@@ -58,7 +59,7 @@ class ResumableRun:
     writer: Journal
     state: RunState
     plan: ev.RunStarted
-    launcher: KernelLauncher
+    launcher: KernelLauncher | GatewayLauncher
     last_seen: float
     role: RunRole | None
     resumed: ev.RunResumed
@@ -80,7 +81,8 @@ def open_run(directory: RunDirectory, request: ResumeRequest) -> ResumableRun:
     found = open_journal(directory, foreign=request.foreign)
     try:
         plan = believed_plan(directory, found.state, foreign=request.foreign)
-        find_kernelspec(found.state.plan.kernelspec)
+        if not plan.gateway:
+            find_kernelspec(plan.kernelspec)
         if request.new_runbook:
             refused = guards.new_runbook_refusal(found.state, request.reason)
             if refused is not None:
@@ -155,7 +157,8 @@ def believed_plan(directory: RunDirectory, state: RunState, *, foreign: bool) ->
 
     Raises:
         ForeignRunError: this account did not begin the run, and `foreign` was not given.
-        UsageError: this user's settings can't be read.
+        UsageError: this user's settings can't be read, or have another gateway.
+        UnprovenKernelError: the kernel is on a gateway, and may be anybody's.
     """
     plan = state.plan
     if start_marker.began_here(directory):
@@ -167,7 +170,31 @@ def believed_plan(directory: RunDirectory, state: RunState, *, foreign: bool) ->
             "began on another machine or with another home folder. Read it first: nbrun log "
             f"{directory.id}. To act on it: --foreign{_differences(plan.policy, own)}"
         )
+    _check_own_gateway(directory, state)
     return msgspec.structs.replace(plan, policy=own)
+
+
+def _check_own_gateway(directory: RunDirectory, state: RunState) -> None:
+    """Check that a record which may say anything sends no token anywhere, and ends no kernel.
+
+    Raises:
+        UsageError: the gateway is not that of this user's settings.
+        UnprovenKernelError: the record names a kernel there, which may be anybody's.
+    """
+    url, remote = state.plan.gateway, state.remote
+    if not url:
+        return
+    own = _load_config(state).gateway_for(None)
+    if own is None or own.url != url:
+        raise UsageError(
+            f"{directory.id}: its record says that the kernel is on {url}, and nbrun did not begin "
+            "this run here: if that is your gateway, set it as [gateway] url in your nbrun.toml"
+        )
+    if remote is not None and state.kernel == "alive":
+        raise UnprovenKernelError(
+            f"{directory.id}: its record names the kernel {remote.id} on {url}, and nbrun did not "
+            "begin this run here: continue where it began, or end that kernel on the gateway first"
+        )
 
 
 def _own_settings(state: RunState) -> dict[str, Any]:
@@ -238,13 +265,17 @@ def _load_config(state: RunState) -> Config:
 
 def launcher_for(
     state: RunState, role: RunRole | None = None, sudo: Sudo | None = None
-) -> KernelLauncher:
+) -> KernelLauncher | GatewayLauncher:
     """Return the launcher of the run's later kernels, which also finds the one it may have.
 
     Raises:
         UnprovenKernelError: the record names a process that is not known to be the run's kernel.
+        UsageError: the secrets of its gateway can't be fetched.
     """
     plan = state.plan
+    if plan.gateway:
+        api = gateway.of_record(plan.gateway, _load_config(state))
+        return GatewayLauncher(api, plan.kernelspec, attended=True, generation=state.generation)
     launcher = KernelLauncher(
         plan.kernelspec,
         cwd=Path(plan.cwd),

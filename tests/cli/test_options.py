@@ -19,6 +19,7 @@ EVERY_OPTION = RunOptions(
     undeclared=True,
     runs_dir=Path("runs"),
     kernel="bash",
+    gateway="https://gateway.example.com",
     cwd=Path("there"),
     step=True,
     strict=True,
@@ -38,6 +39,7 @@ EVERY_OPTION = RunOptions(
 )
 AS_TYPED = (
     *("--undeclared", "--runs-dir", "runs", "--kernel", "bash", "--cwd", "there", "--step"),
+    *("--gateway", "https://gateway.example.com"),
     *("--strict", "--on-failure", "wait", "--wait-for", "2h", "--shell-errors", "ignore"),
     *("--nested-errors", "ignore"),
     *("--role", "reader", "--group", "ops", "--yes", "--yes-destructive", "--by-hand"),

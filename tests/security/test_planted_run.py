@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nbrun.cli.commands.operate.cancel import cancel
-from nbrun.core.events import KernelProcess
+from nbrun.core.events import KernelProcess, RemoteKernel
 from nbrun.errors import ForeignRunError, NbrunError, NoSupervisorError
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.start_marker import StartMarker
@@ -21,7 +21,8 @@ from nbrun.supervisor.listener import remove_stale_socket, supervisor_socket
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.resume import open_run
 from tests.support.build_events import run_finished
-from tests.support.build_notebooks import code
+from tests.support.build_notebooks import code, notebook, write
+from tests.support.fake_gateway import TOKEN, fake_gateway
 from tests.support.planted_run import RUN, plan_of, plant
 from tests.support.served_run import ServedRun
 from tests.support.terminal import Desk
@@ -156,6 +157,24 @@ def test_clone_is_resumed_only_with_foreign_and_by_own_settings(
     opened.writer.close()
     policy = opened.plan.policy
     assert (policy.forward, policy.sign, policy.group) == (("syslog",), "", "")
+
+
+def test_planted_gateway_gets_no_token_and_no_kernel_of_mine_is_ended(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("JUPYTER_GATEWAY_AUTH_TOKEN", TOKEN)
+    book = write(tmp_path, notebook(code()))
+    with fake_gateway() as server:
+        mine = RemoteKernel(gateway=server.url, id="mine")
+        plant(runs, runbook=str(book), cwd="", gateway=server.url, remote=mine)
+        told = try_to_cancel(runs)
+        assert f"its record says that the kernel is on {server.url}" in told
+        (tmp_path / "config" / "nbrun").mkdir(parents=True)
+        settings = f"[gateway]\nurl = '{server.url}'\ntoken = '@env:JUPYTER_GATEWAY_AUTH_TOKEN'\n"
+        (tmp_path / "config" / "nbrun" / "nbrun.toml").write_text(settings)
+        assert f"its record names the kernel mine on {server.url}" in try_to_cancel(runs)
+        assert server.requests == []
 
 
 def test_run_that_this_account_began_keeps_its_settings(runs: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nbrun.core import events as ev
-from nbrun.core.events import Event, KernelProcess
+from nbrun.core.events import Event, KernelProcess, RemoteKernel
 from nbrun.core.model import Policy
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.writer import Journal
@@ -21,17 +21,19 @@ def plant(
     *events: Event,
     run: str = RUN,
     process: KernelProcess | None = None,
+    remote: RemoteKernel | None = None,
     **fields: Any,
 ) -> RunDirectory:
     """Write the record of an interrupted run of one step into `parent`.
 
-    `fields` are of its `run.started`; the kernel that it claims is `process`. `events` follow.
+    `fields` are of its `run.started`; the kernel that it claims is `process`
+    or `remote`. `events` follow.
     """
     directory = RunDirectory(parent / run)
     directory.path.mkdir(mode=0o700)
     journal = Journal.create(directory.journal)
     plan = run_started([step(1, source="1")], run=run, **fields)
-    journal.append([plan, kernel_started(process=process), *events], sync=False)
+    journal.append([plan, kernel_started(process=process, remote=remote), *events], sync=False)
     journal.close()
     return directory
 

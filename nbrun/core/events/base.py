@@ -53,11 +53,13 @@ class RemoteKernel(EventPart, frozen=True, kw_only=True):
     - `id`: the gateway's name of the kernel. It stays the same when the gateway restarts it.
     - `session`: the kernel's own session, which its messages carry and which a restart changes;
       empty if the kernel has none of its own.
+    - `client`: nbrun's session, for which the gateway may keep what the kernel prints meanwhile.
     """
 
     gateway: str
     id: str
     session: str = ""
+    client: str = ""
 
 
 class EventBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):

@@ -28,6 +28,7 @@ def head(state: RunState, began_at: str) -> NotebookCell:
         ("Host", plan.host),
         ("Folder", plan.cwd),
         ("Kernel", plan.kernelspec),
+        ("Gateway", plan.gateway),
         *((name.capitalize(), value) for name, value in identities.rows(plan.role)),
         *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),
         ("Reason", plan.reason),

@@ -104,6 +104,7 @@ def facts(run: RunAccount, found: Verification | None) -> list[tuple[str, str]]:
         *((name.capitalize(), value) for name, value in identities.rows(plan.role)),
         ("Folder", plan.cwd),
         ("Kernel", plan.kernelspec),
+        ("Gateway", plan.gateway),
         ("Reason", plan.reason),
         ("Ticket", plan.ticket),
         *((f"Parameter {name}", _json(value)) for name, value in plan.parameters.items()),

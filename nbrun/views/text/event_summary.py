@@ -167,18 +167,12 @@ def _kernel(state: RunState, event: Event) -> EventSummary | None:
             return EventSummary("kernel", what, why=event.why, hints=hints)
         case ev.KernelReattached():
             return EventSummary("kernel", phrases.reattachment(event))
-        case ev.KernelDisconnected():
-            what = "the connection to the kernel is lost; nbrun connects again"
-            return EventSummary("kernel", what, why=event.why, severity="warning")
-        case ev.GatewayFailed():
-            what = f"the gateway did not {event.action}"
-            return EventSummary("kernel", what, why=event.why, severity="warning")
         case ev.KernelIdle() if event.told:
             return EventSummary("kernel", f"the kernel says: {event.told}", severity="info")
         case ev.KernelInterrupted():
             what = "killing the kernel" if event.kill else "interrupting the step"
             return EventSummary("kernel", what, why=event.why)
-    return _role(event) or _kernel_status(state, event)
+    return _role(event) or _gateway(event) or _kernel_status(state, event)
 
 
 def _role(event: Event) -> EventSummary | None:
@@ -188,6 +182,17 @@ def _role(event: Event) -> EventSummary | None:
         case ev.RoleNotRefreshed():
             what = identities.not_refreshed(event)
             return EventSummary("role", what, why=event.why, severity="warning")
+    return None
+
+
+def _gateway(event: Event) -> EventSummary | None:
+    match event:
+        case ev.KernelDisconnected():
+            what = "the connection to the kernel is lost; nbrun connects again"
+            return EventSummary("kernel", what, why=event.why, severity="warning")
+        case ev.GatewayFailed():
+            what = f"the gateway did not {event.action}"
+            return EventSummary("kernel", what, why=event.why, severity="warning")
     return None
 
 

@@ -40,8 +40,9 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
         ("started", f"{phrases.timestamp(at)} by {phrases.operator(event.operator)}"),
         ("host", event.host),
         ("kernel", event.kernelspec),
-        ("folder", event.cwd),
     ]
+    rows += [("gateway", event.gateway)] * bool(event.gateway)
+    rows += [("folder", event.cwd)] * bool(event.cwd)
     rows += settings_rows(event.settings) + proofs.rows(event.proofs)
     rows += identities.rows(event.role)
     rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]

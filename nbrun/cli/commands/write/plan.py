@@ -35,7 +35,9 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
     checked = prepare.check(request, kernel_plan.plan_kernel(request))
     runbook, values = _redacted(checked, prepare.plan(checked))
     unread = {name: raw.unread for name, raw in given.items() if raw.unread}
-    rows = [("kernel", checked.kernelspec), ("folder", str(checked.cwd))]
+    rows = [("kernel", checked.kernelspec)]
+    gateway = checked.gateway
+    rows += [("gateway", gateway.settings.url)] if gateway else [("folder", str(checked.cwd))]
     role = checked.role.taken.recorded() if checked.role else None
     if json:
         data = view.as_data(runbook, values, checked.policy, rows, role)

@@ -1,0 +1,1 @@
+"""A kernel that a gateway runs elsewhere: started or found, used over a websocket, and ended."""
