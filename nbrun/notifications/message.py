@@ -45,7 +45,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     - `what`: the event in words. `error`: the last attempt's error; empty if it succeeded.
     - `waits_for`: who has to act; empty if the run does not wait. `attached`: who is there.
     - `choices`: what may be decided. `answer`: the command lines that do it.
-    - `event`: as in the journal, with long texts cut.
+    - `event`: as in the journal, with long texts cut; empty if nbrun itself failed.
     """
 
     version: int = 1
@@ -110,25 +110,56 @@ def compose(
     event, waits = record.event, _waits(state, record)
     command = _COMMANDS[on if waits else "finished"]
     return Message(
+        **_facts(state, directory, command),
         on=on,
-        run=state.plan.run,
-        runbook=plain(state.plan.runbook),
-        record=str(directory.journal),
-        host=socket.gethostname(),
-        operator=state.plan.operator.name,
         seq=record.seq,
         at=record.at,
-        step=_step(state, record),
+        step=_step(state, getattr(event, "step", None)),
         outcome=phrases.run_outcome(event) if isinstance(event, ev.RunFinished) else "",
         what=_cut(_what(state, record)),
         error=_cut(error),
         waits_for=waiting.for_whom(state) if waits else "",
-        attached=tuple(each.name for each in state.operators[:_MOST_NAMES]),
         choices=_choices(state, record) if waits else (),
-        # By its path: another user may keep runs elsewhere.
-        answer=(f"nbrun {command} {shlex.quote(str(directory.path))}",),
         event=_shortened(msgspec.to_builtins(event)),
     )
+
+
+def compose_broken(
+    state: RunState, directory: RunDirectory, seq: int, at: str, error: str
+) -> Message:
+    """Return the message about a run that nbrun can't go on with, after the line `seq`.
+
+    `at` is the time of that line. `error` says why, without secrets.
+    """
+    current = state.current
+    next_step = current.step.id if current else None
+    return Message(
+        **_facts(state, directory, "resume"),
+        on="stopped",
+        seq=seq,
+        at=at,
+        step=_step(state, state.attempt.step if state.attempt else next_step),
+        outcome="",
+        what="nbrun can't go on with this run",
+        error=_cut(error),
+        waits_for=state.plan.operator.name,
+        choices=("resume",),
+        event={},
+    )
+
+
+def _facts(state: RunState, directory: RunDirectory, command: str) -> dict[str, Any]:
+    """Return what a message says about the run itself. `command` is what answers it."""
+    return {
+        "run": state.plan.run,
+        "runbook": plain(state.plan.runbook),
+        "record": str(directory.journal),
+        "host": socket.gethostname(),
+        "operator": state.plan.operator.name,
+        "attached": tuple(each.name for each in state.operators[:_MOST_NAMES]),
+        # By its path: another user may keep runs elsewhere.
+        "answer": (f"nbrun {command} {shlex.quote(str(directory.path))}",),
+    }
 
 
 def _waits(state: RunState, record: Record) -> bool:
@@ -141,8 +172,8 @@ def _waits(state: RunState, record: Record) -> bool:
     return True
 
 
-def _step(state: RunState, record: Record) -> MessageStep | None:
-    known = state.steps.get(getattr(record.event, "step", None) or "")
+def _step(state: RunState, id_: str | None) -> MessageStep | None:
+    known = state.steps.get(id_ or "")
     if known is None:
         return None
     step = known.step

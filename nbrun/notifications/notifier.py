@@ -40,9 +40,11 @@ class Notifier:
         self._receivers = receivers
         self._directory = directory
         self._state = state
+        self._redact = redact
         self._report = report
         self._outboxes = _outboxes(receivers, redact, report)
         self._last: ev.AttemptFinished | None = None
+        self._head: Record | None = None
 
     def receive(self, records: Sequence[Record]) -> None:
         """Receive records that were appended. The last one led to the state."""
@@ -54,7 +56,21 @@ class Notifier:
                     self._last = event
                 case _:
                     self._tell(record)
+            self._head = record
         self._withdraw_answered()
+
+    def tell_broken(self, error: BaseException) -> None:
+        """Tell that nbrun itself can't go on, for instance because the disk is full."""
+        head = self._head
+        if head is None or not self._outboxes or self._state.phase is Phase.FINISHED:
+            return
+        from nbrun.notifications.message import compose_broken
+
+        why = self._redact(str(error) or type(error).__name__)
+        message = compose_broken(self._state, self._directory, head.seq, head.at, why)
+        for outbox in self._outboxes:
+            if message.on in outbox.sender.on:
+                outbox.put(message, 0.0)
 
     def close(self) -> None:
         """Give what has to be told now the time of one message, and then end all senders."""

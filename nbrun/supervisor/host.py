@@ -71,6 +71,7 @@ class RunHost:
             except BaseException as error:  # noqa: BLE001
                 failure.append(error)
                 self.server.fail(error)
+                self.notifier.tell_broken(error)
                 self.subscribers.close()
             self.notifier.close()
 

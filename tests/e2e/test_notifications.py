@@ -110,6 +110,20 @@ def log(desk: Desk) -> str:
     return (desk.run / "supervisor.log").read_text()
 
 
+def test_run_whose_journal_was_changed_is_told_with_the_way_on(
+    desk: Desk, chat: ChatServer
+) -> None:
+    change = "import glob; open(glob.glob('runs/*/journal.jsonl')[0], 'a').write('x')"
+    desk.book(code(change, id="cell"), code("never()", id="never"))
+    desk.configure("[notify]\nurls = ['@env:CHAT_URL']")
+    assert desk.unattended().returncode == 7
+    wait_until(lambda: chat.received)
+    (message,) = chat.received
+    assert message["title"].startswith("runbook.ipynb waits at step ")
+    assert "nbrun can't go on with this run" in message["message"]
+    assert f"nbrun resume {desk.run}" in message["message"]
+
+
 def test_missing_url_refuses_a_run_before_anything_runs(desk: Desk) -> None:
     desk.book(code("open('ran', 'w')"))
     desk.configure("[notify]\nurls = ['@env:NO_CHAT']")

@@ -11,7 +11,7 @@ from nbrun.config.notifications import NotifySetting
 from nbrun.core import events as ev
 from nbrun.core.events import Event
 from nbrun.core.model import Occasion
-from nbrun.errors import NotificationError
+from nbrun.errors import JournalError, NotificationError
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.notifications import outbox
 from nbrun.notifications.message import Message
@@ -274,3 +274,25 @@ def test_run_with_nothing_to_tell_starts_no_thread(receiver: Receiver) -> None:
     run.attempt("check").attempt("stop")
     assert "nbrun-outbox-idle" not in [each.name for each in threading.enumerate()]
     run.close()
+
+
+def test_run_that_nbrun_can_not_go_on_with_is_told(receiver: Receiver) -> None:
+    run = NotifiedRun(receiver)
+    run.attempt("check").begin("stop")
+    assert run.notifier is not None
+    run.notifier.tell_broken(JournalError("/srv/runs/a/journal.jsonl: No space left on device"))
+    run.close()
+    (told,) = receiver.got
+    assert (told.on, told.step and told.step.number, told.event) == ("stopped", 2, {})
+    assert told.error == "/srv/runs/a/journal.jsonl: No space left on device"
+    assert told.answer == ("nbrun resume /srv/runs/a",)
+    assert "waits at step 2" in told.title()
+
+
+def test_fault_after_the_end_is_not_told_as_a_stop(receiver: Receiver) -> None:
+    run = NotifiedRun(receiver)
+    run.attempt("check").attempt("stop").finish()
+    assert run.notifier is not None
+    run.notifier.tell_broken(OSError("after the end"))
+    run.close()
+    assert receiver.occasions() == ["finished"]
