@@ -37,6 +37,8 @@ from nbrun.runbook.parameters import injection
 from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters
+from nbrun.runbook.text_formats import realign
+from nbrun.runbook.text_formats.suffixes import is_text
 from nbrun.runbook.trust import repository
 from nbrun.supervisor import gateway, kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
@@ -334,7 +336,7 @@ def runbook_replacement(state: RunState, fetched: Path | None = None) -> ev.Runb
     data = loader.read_bytes(path)
     proofs = runbook_trust.prove(path, data, _load_config(state).runbook_rules)
     book = _load_current_runbook(state, path, data)
-    steps = merge_steps(state, book.steps)
+    steps = merge_steps(state, _recognized(state, book))
     return ev.RunbookReplaced(
         operator=provenance.operator(os.getppid()),
         runbook_sha256=book.sha256,
@@ -356,6 +358,14 @@ def _load_current_runbook(state: RunState, path: Path, data: bytes | None = None
     node = injection.inject(read.node, plan.parameters, declarations.language)
     context = parameters.contract_context(_load_config(state).defaults)
     return loader.plan(replace(read, node=node), context)
+
+
+def _recognized(state: RunState, book: Runbook) -> tuple[Step, ...]:
+    """Return the steps of the file; those of a text with the ids that the run knows them by."""
+    if not is_text(book.path):
+        return book.steps
+    run = [id_ for id_, each in state.steps.items() if each.attempts or each.skipped]
+    return realign.realigned(book.path, state.ordered_steps(), run, book.steps)
 
 
 def merge_steps(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:

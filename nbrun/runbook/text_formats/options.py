@@ -111,7 +111,8 @@ def metadata(path: Path, line: int, options: dict[str, Any]) -> dict[str, Any]:
             the line.
     """
     _refuse(path, line, options)
-    found = {key: value for key, value in options.items() if key not in ("eval", "id")}
+    # `id` and `name` stay, so that a record shows which ids its file gave.
+    found = {key: value for key, value in options.items() if key != "eval"}
     if options.get("eval") is False:
         tags = found.get("tags", [])
         found["tags"] = [*tags, "skip-execution"] if isinstance(tags, list) else tags
