@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 DATA = (
     "nbrun/py.typed",
     "nbrun/cli/commands/write/template.ipynb",
+    "nbrun/cli/commands/write/template.md",
     "nbrun/views/export/templates/report.html",
     "nbrun/views/export/templates/report.css",
     "nbrun/views/render/templates/frame.js",

@@ -1,7 +1,7 @@
 """Command-line declarations of the commands that help to write runbooks. They run nothing."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -60,8 +60,12 @@ def new(
     path: Annotated[
         Path, typer.Argument(metavar="NAME", help="The name of the new runbook, or its path.")
     ],
+    format_: Annotated[
+        Literal["ipynb", "md"] | None,
+        typer.Option("--format", help="A notebook (ipynb) or Markdown (md). Default: NAME's end."),
+    ] = None,
 ) -> None:
     """Create a runbook to start from."""
     from nbrun.cli.commands.write import new as command
 
-    typer.echo(command.new(path))
+    typer.echo(command.new(path, format_))
