@@ -323,7 +323,7 @@ def test_folder_named_like_file_is_ignored(tmp_path: Path) -> None:
     [
         ("runs_dir = ", "can't be read"),
         ("\udcff", "can't be read"),
-        ("run_dir = 'x'", "unknown key 'run_dir' (known: defaults, gateway, hooks, journal, "),
+        ("run_dir = 'x'", "unknown key 'run_dir' (known: approvers, defaults, gateway, "),
         ("[defaults]\ntimeout = 0", "defaults.timeout must be seconds"),
         ("[defaults]\nconfirm = true", "defaults.confirm is not known"),
         ("defaults = 1", "defaults must be an object"),

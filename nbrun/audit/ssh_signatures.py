@@ -44,6 +44,23 @@ def sign(key: Path, message: bytes, namespace: str = NAMESPACE) -> str:
     return _ssh_keygen("-Y", "sign", "-n", namespace, "-f", str(key), message=message)
 
 
+def sign_with_agent(message: bytes, namespace: str) -> str:
+    """Sign `message` with the key in the agent, if that holds exactly one.
+
+    Raises:
+        SignatureError: there is no agent, or it holds no key or several; or it does not sign.
+    """
+    keys = _output_of("ssh-add", "-L").splitlines() if os.environ.get("SSH_AUTH_SOCK") else []
+    if len(keys) != 1:
+        names = "".join(f"; {key.partition(' ')[2][-60:]}" for key in keys)
+        raise SignatureError(
+            f"ssh-agent holds {len(keys) or 'no'} keys{names}: choose one with --key FILE; the "
+            "public key of a key in the agent will do"
+        )
+    with temporary_file(keys[0].encode() + b"\n") as public:
+        return sign(public, message, namespace)
+
+
 def signed_by(signature: str, message: bytes, namespace: str = NAMESPACE) -> str:
     """Return the fingerprint of the key that signed `message`. Any key is accepted.
 
@@ -82,20 +99,47 @@ def principal(
     raise failure
 
 
+def principals(signature: str, allowed: Path, at: datetime) -> list[str]:
+    """Return every name that a file of allowed signers gives the key of a signature.
+
+    Raises:
+        SignatureError: the file does not list the key.
+    """
+    with _temporary_file(signature) as name:
+        return _find_principals(name, allowed, at)
+
+
+def _find_principals(signature: str, allowed: Path, at: datetime) -> list[str]:
+    when = f"-Overify-time={at.astimezone(UTC):%Y%m%d%H%M%S}"
+    found = _ssh_keygen("-Y", "find-principals", "-f", str(allowed), "-s", signature, when)
+    return found.splitlines()
+
+
+@contextmanager
+def temporary_file(content: bytes) -> Iterator[Path]:
+    """Put `content` into a temporary file that only this user can read, and return its path."""
+    with tempfile.NamedTemporaryFile("wb", prefix="nbrun-") as file:
+        file.write(content)
+        file.flush()
+        yield Path(file.name)
+
+
 @contextmanager
 def _temporary_file(text: str) -> Iterator[str]:
-    """Put `text` into a temporary file, and return its path."""
-    with tempfile.NamedTemporaryFile("w", prefix="nbrun-", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        yield file.name
+    with temporary_file(text.encode()) as path:
+        yield str(path)
 
 
 def _ssh_keygen(*arguments: str, message: bytes = b"") -> str:
-    """Run `ssh-keygen`, and return its stdout. It has no terminal, so it can't prompt."""
-    program = shutil.which("ssh-keygen")
+    """Run `ssh-keygen`, and return its stdout."""
+    return _output_of("ssh-keygen", *arguments, message=message)
+
+
+def _output_of(name: str, *arguments: str, message: bytes = b"") -> str:
+    """Run a program of OpenSSH, and return its stdout. It has no terminal, so it can't prompt."""
+    program = shutil.which(name)
     if program is None:
-        raise SignatureError("ssh-keygen is not installed: it makes and checks the signatures")
+        raise SignatureError(f"{name} is not installed: it makes and checks the signatures")
     try:
         done = subprocess.run(  # noqa: S603  fixed words and paths; no shell
             [program, *arguments],
@@ -107,13 +151,13 @@ def _ssh_keygen(*arguments: str, message: bytes = b"") -> str:
             env={**os.environ, "SSH_ASKPASS_REQUIRE": "never", "TZ": "UTC", "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired:
-        raise SignatureError(f"ssh-keygen did not answer within {TIMEOUT:.0f} s") from None
+        raise SignatureError(f"{name} did not answer within {TIMEOUT:.0f} s") from None
     except OSError as error:
-        raise SignatureError(f"ssh-keygen can't be run: {error.strerror}") from error
+        raise SignatureError(f"{name} can't be run: {error.strerror}") from error
     if done.returncode:
         printed = (done.stderr or done.stdout).decode("utf-8", "replace").split("\n")
         reasons = [line.strip() for line in printed if line.strip() and line != _PROGRESS]
-        raise SignatureError("ssh-keygen: " + "; ".join(reasons or [f"exit {done.returncode}"]))
+        raise SignatureError(f"{name}: " + "; ".join(reasons or [f"exit {done.returncode}"]))
     return done.stdout.decode("utf-8", "replace")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from nbrun.audit.approval_signatures import ApprovalCheck
 from nbrun.audit.notebook_check import Digest, NotebookCheck
 from nbrun.audit.seal_check import SealCheck
 from nbrun.core import events as ev
@@ -38,10 +39,12 @@ class Standing(StrEnum):
 class Trust:
     """Facts from outside the run's folder.
 
-    `allowed_signers`: a file of the keys that may sign. `head`: the hash of the last line.
+    `allowed_signers`: a file of the keys that may sign. `approvers`: one of those that may approve.
+    `head`: the hash of the last line.
     """
 
     allowed_signers: Path | None = None
+    approvers: Path | None = None
     head: str | None = None
 
 
@@ -111,6 +114,7 @@ class _Verifier:
         self._last: Record | None = None
         self._hashes: dict[int, str] = {}  # of the first line and of the sealed lines, by `seq`
         self._deviations = DeviationChecker()
+        self._approvals = ApprovalCheck(trust.approvers)
         self._notebook_hash = ""  # of the notebook that the record makes, if the run has ended
 
     def verify(self) -> Verification:
@@ -205,6 +209,7 @@ class _Verifier:
                 f"line {self._line_count + 1}: can't happen in this run ({error!r})"
             ) from error
         self._check_torn_line(torn)
+        self._notes.extend(self._approvals.notes())
 
     def _read(self, sealed_lines: set[int]) -> bytes:
         """Check form, number and chain of all lines, and return the bytes of a torn last line.
@@ -243,6 +248,7 @@ class _Verifier:
         for record in records:
             yield record
             self._last = record
+            self._approvals.check(self._deviations.state, record)
             fault = fault_of(record.event)
             if fault is not None:
                 raise BrokenRecordError(f"line {record.seq + 1}: {fault}")

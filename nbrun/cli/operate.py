@@ -272,14 +272,48 @@ def trust(
 
 
 def approve(
-    run: RunName,
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="The run, named as for log; none with --offline.")
+    ] = "",
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Approve without being asked.")] = False,
+    request: Annotated[
+        bool,
+        typer.Option("--request", help="Print what waits, as a text for an approver elsewhere."),
+    ] = False,
+    offline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read such a text, sign it, and print the signature."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The OpenSSH key for --offline; by default the only one in the agent."),
+    ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Hand in what --offline has printed elsewhere."),
+    ] = None,
     runs_dir: RunsDir = None,
 ) -> None:
     """Approve the step that waits for a second person."""
+    if sum((request, offline is not None, signature is not None)) > 1:
+        raise typer.BadParameter("choose one of --request, --offline and --signature")
+    if (offline is None) == (not run):
+        raise typer.BadParameter("name the run, or give --offline FILE alone")
+    if key is not None and offline is None:
+        raise typer.BadParameter("--key is for --offline")
+    if (request or signature is not None) and (reason or yes):
+        raise typer.BadParameter("--reason and --yes are for whoever approves")
     from nbrun.cli.commands.operate import approve as command
 
+    if offline is not None:
+        from nbrun.cli.commands.operate import offline_approval
+
+        raise typer.Exit(offline_approval.sign(offline, key, reason=reason, yes=yes))
+    if request:
+        raise typer.Exit(command.request(run, runs_dir))
+    if signature is not None:
+        raise typer.Exit(command.hand_in(run, runs_dir, signature))
     raise typer.Exit(command.approve(run, runs_dir, reason=reason, yes=yes))
 
 

@@ -160,6 +160,10 @@ def verify(
         typer.Argument(metavar="RUN...", help="Runs, named as for log, or folders of runs."),
     ],
     allowed_signers: AllowedSigners = None,
+    approvers: Annotated[
+        Path | None,
+        typer.Option(help="The keys that may sign approvals: a file as in ssh-keygen(1)."),
+    ] = None,
     require_seal: Annotated[
         bool, typer.Option("--require-seal", help="Exit with 7 for a record that is not SEALED.")
     ] = False,
@@ -183,6 +187,7 @@ def verify(
         runs=runs,
         runs_dir=runs_dir,
         allowed_signers=allowed_signers,
+        approvers=approvers,
         expect_head=expect_head,
         require_seal=require_seal,
         require_index=require_index,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbrun.core.choices.programs import IMPACTS
-from nbrun.core.model import DeviationKind, ProgramPolicy, SettingsFile
+from nbrun.core.model import ApproverFile, DeviationKind, ProgramPolicy, SettingsFile
 from nbrun.errors import UsageError
 from nbrun.runbook.trust.rules import RunbookRule
 
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from nbrun.kernel.roles.roles import Role
 
 # Settings that run a program, or send or sign something on this user's behalf.
-NEEDS_TRUST = ("forward", "sign_key", "roles", "hooks", "notify", "gateway")
+NEEDS_TRUST = (
+    "forward",
+    "sign_key",
+    "roles",
+    "hooks",
+    "notify",
+    "gateway",
+    "approver_keys",
+)
 # Settings of /etc/nbrun.toml that no nearer file changes. Those of a policy are not listed:
 # they only become stricter, whichever file sets them.
 _LOCKED = ("forward", "sign_key", "max_output", "approvers", "gateway")
@@ -54,6 +62,7 @@ class Config:
         runbook_rules: which runbooks may run; every one of them holds.
         strict, allow, need_reason, need_approval, approvers, approvals, approve_within, programs:
             as in `core.model.Policy`.
+        approver_keys: the files of keys whose signatures approve, by group.
         hooks, notify: what is told elsewhere about a run, by all files.
         gateway: where kernels run; None for this machine.
         role_users: the accounts that any role of any file acts as. They may not approve, and so
@@ -79,6 +88,7 @@ class Config:
     approvals: int = 1
     approve_within: float | None = None
     programs: ProgramPolicy = field(default_factory=ProgramPolicy)
+    approver_keys: Mapping[str, ApproverFile] = field(default_factory=dict)
     roles: "Mapping[str, Role]" = field(default_factory=dict)
     gateway: "GatewaySettings | None" = None
     role_users: frozenset[str] = frozenset()
@@ -127,8 +137,10 @@ class Config:
         Raises:
             UsageError: a file that is not trusted sets one. The message names file, key and remedy.
         """
-        for name in names or NEEDS_TRUST:
-            self._check_trust(name)
+        wanted = names or [name for name in NEEDS_TRUST if name != "roles"]
+        for name in self.untrusted:
+            if name.partition(".")[0] in wanted:
+                self._check_trust(name)
 
     def _check_trust(self, name: str) -> None:
         if name in self.untrusted:
@@ -162,14 +174,14 @@ def merge(files: Sequence[FoundFile]) -> Config:
     - A file that is not trusted sets nothing of NEEDS_TRUST, and lets programs decide nothing that
       the files before it do not.
     """
-    merged: dict[str, Any] = {"defaults": {}, "roles": {}}
+    merged: dict[str, Any] = {"defaults": {}, "roles": {}, "approver_keys": {}}
     locked: dict[str, str] = {}
     notices: list[str] = []
     untrusted: dict[str, str] = {}
     for found in files:
         for name, value in _single(found.values):
-            if name in locked:
-                notices.append(_overridden(found, name, locked[name]))
+            if (by := _locked_by(name, locked)) is not None:
+                notices.append(_overridden(found, name, by))
             elif not found.is_trusted and name.partition(".")[0] in NEEDS_TRUST:
                 untrusted[name] = _not_trusted(found, name)
             else:
@@ -179,7 +191,7 @@ def merge(files: Sequence[FoundFile]) -> Config:
                     merged.setdefault(name, _OF_PROGRAMS[name])
                     notices.append(_not_loosened(found, name))
                 _add(merged, name, value)
-                if found.is_system and (name in _LOCKED or name.startswith("roles.")):
+                if found.is_system and (name in _LOCKED or _is_named(name)):
                     locked[name] = found.file.path
     return Config(
         **_with_programs(merged),
@@ -198,6 +210,23 @@ def _with_programs(merged: Mapping[str, Any]) -> dict[str, Any]:
     return others | {"programs": ProgramPolicy(**own)}
 
 
+def _is_named(name: str) -> bool:
+    return name.startswith(("roles.", "approver_keys."))
+
+
+def _locked_by(name: str, locked: Mapping[str, str]) -> str | None:
+    """Return the system's file that fixes a setting; None if none does.
+
+    If it names the keys of one group, it names those of all: more people could give an approval
+    that needs no group otherwise.
+    """
+    if name.startswith("approver_keys."):
+        return next(
+            (file for key, file in locked.items() if key.startswith("approver_keys.")), None
+        )
+    return locked.get(name)
+
+
 def _role_users(files: Sequence[FoundFile]) -> frozenset[str]:
     roles = (role for found in files for role in found.values.get("roles", {}).values())
     return frozenset(role.unix_user for role in roles if role.unix_user)
@@ -214,21 +243,27 @@ def keys_to_trust(values: Mapping[str, Any]) -> list[str]:
 
 
 def _single(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the settings of a file, with each role and each about programs as one of its own."""
-    tables = ("roles", "programs")
-    own = [(name, value) for name, value in values.items() if name not in tables]
-    return own + [
+    """Return the settings of a file, with each role and each group of approvers as one of its own.
+
+    So is each key about programs. These have a name with a dot, such as `roles.dba`.
+    """
+    own = [(name, value) for name, value in values.items() if name not in _TABLES]
+    named = [
         (f"{table}.{key}", value)
-        for table in tables
+        for table in _TABLES
         for key, value in values.get(table, {}).items()
     ]
+    return own + named
+
+
+_TABLES = ("roles", "approver_keys", "programs")
 
 
 def _add(merged: dict[str, Any], name: str, value: Any) -> None:
     before = merged.get(name)
     match name.partition("."):
-        case ("roles", _, role):
-            merged["roles"] = merged["roles"] | {role: value}
+        case ("roles" | "approver_keys" as table, _, key):
+            merged[table] = merged[table] | {key: value}
         case ("defaults", *_):
             merged[name] = before | value
         case (key, *_) if key in _ADD_UP:
@@ -252,8 +287,10 @@ def _add(merged: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _in_file(name: str) -> str:
-    table, _, role = name.partition(".")
-    return f"[roles.{role}]" if table == "roles" else _NAMES.get(name, name)
+    table, _, key = name.partition(".")
+    if table == "approver_keys":
+        return f"[approvers] {key}"
+    return f"[roles.{key}]" if table == "roles" else _NAMES.get(name, name)
 
 
 def _overridden(found: FoundFile, name: str, by: str) -> str:
@@ -271,6 +308,12 @@ def _not_loosened(found: FoundFile, name: str) -> str:
 def _not_trusted(found: FoundFile, name: str) -> str:
     path = found.file.path
     return (
-        f"{path}: {_in_file(name)} runs, sends or signs something as you, and you have not trusted "
-        f"this file as it is now. Read it, then run: nbrun trust {path}"
+        f"{path}: {_in_file(name)} {_effect(name)}, and you have not trusted this file as it "
+        f"is now. Read it, then run: nbrun trust {path}"
     )
+
+
+def _effect(name: str) -> str:
+    if name.startswith("approver_keys."):
+        return "says whose signatures approve your runs"
+    return "runs, sends or signs something as you"

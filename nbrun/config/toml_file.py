@@ -10,7 +10,7 @@ from nbrun import units
 from nbrun.config.programs import program_policy
 from nbrun.config.toml_table import refuse_unknown, table_of
 from nbrun.core.bounded_patterns import BoundedPattern
-from nbrun.core.model import DeviationKind
+from nbrun.core.model import ApproverFile, DeviationKind
 from nbrun.errors import UsageError
 from nbrun.runbook import contract
 from nbrun.runbook.trust.repository import is_branch_name
@@ -183,6 +183,20 @@ def _runbooks(path: Path, value: Any) -> dict[str, Any]:
     return {"runbook_rules": tuple(rules)}
 
 
+def _approver_keys(path: Path, value: Any) -> dict[str, Any]:
+    """Return the files of keys by group."""
+    named = table_of(path, "approvers", value, value if isinstance(value, dict) else {})
+    return {
+        "approver_keys": {
+            group: ApproverFile(
+                path=str(_path(path, f"[approvers] {group}", file, "file of allowed signers")),
+                settings=str(path),
+            )
+            for group, file in named.items()
+        }
+    }
+
+
 def _roles(path: Path, value: Any) -> dict[str, Any]:
     named = table_of(path, "roles", value, value if isinstance(value, dict) else {})
     return {"roles": {name: _role(path, name, settings) for name, settings in named.items()}}
@@ -220,6 +234,7 @@ _JOURNAL: dict[str, Callable[[Path, Mapping[str, Any]], Any]] = {
     "max_output": _max_output,
 }
 _READERS: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
+    "approvers": _approver_keys,
     "defaults": _defaults,
     "gateway": _gateway,
     "hooks": _hooks,

@@ -1,14 +1,22 @@
 """Approval by other people: what waits for it, what it covers, who may give it, when it ends."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
 from nbrun.core import events as ev
-from nbrun.core.model import NO_TERMINAL, Contract, Identity, Operator, Policy
+from nbrun.core.model import (
+    NO_TERMINAL,
+    ApprovalSignature,
+    Contract,
+    Identity,
+    Operator,
+    Policy,
+)
 from nbrun.core.state import RUNS_STEP, RunState, StepState
 
 _PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
@@ -100,13 +108,29 @@ def binding(state: RunState, decision: str, step: str | None, source: str | None
     It covers this run, this decision, this step, this exact source, the given parameters, and the
     other parameters cells as they ran. Secrets count by their placeholders, as they are recorded.
     """
-    cells = [
+    subject = (state.plan.run, decision, step, source)
+    return binding_of(subject, state.plan.parameters, parameter_cells(state, step))
+
+
+def parameter_cells(state: RunState, step: str | None) -> tuple[str | None, ...]:
+    """Return the sources of the parameters cells as they ran, except that of `step`."""
+    return tuple(
         each.last_source
         for each in state.steps.values()
         if _PARAMETER_TAGS.intersection(each.step.tags) and each.step.id != step
-    ]
-    bound = [state.plan.run, decision, step, source, state.plan.parameters, cells]
-    return hashlib.sha256(_encoder.encode(bound)).hexdigest()
+    )
+
+
+def binding_of(
+    subject: tuple[str, str, str | None, str | None],
+    parameters: Mapping[str, Any],
+    cells: Sequence[str | None],
+) -> str:
+    """Return the binding of an approval (see `binding`).
+
+    `subject`: the run, the decision, the step and the source.
+    """
+    return hashlib.sha256(_encoder.encode([*subject, parameters, cells])).hexdigest()
 
 
 def is_approved(state: RunState, step: StepState, source: str) -> bool:
@@ -127,6 +151,44 @@ def is_approved(state: RunState, step: StepState, source: str) -> bool:
 # ── people ───────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class Signer:
+    """Who signed an approval elsewhere: a key that `[approvers]` of nbrun.toml lists.
+
+    - `key`: its fingerprint.
+    - `names`: the names that the list gives it, the first first.
+    - `uids`: the accounts of this machine with these names.
+    - `approvers`, `approvers_sha256`: the file that lists the key, and the SHA-256 of its content.
+    """
+
+    key: str
+    names: tuple[str, ...]
+    uids: tuple[int, ...]
+    approvers: str
+    approvers_sha256: str
+
+    def operator(self) -> Operator:
+        """Return the signer as a person of the run. -1 stands for no account."""
+        uid = self.uids[0] if self.uids else -1
+        return Operator(uid=uid, name=self.names[0], via=f"signed with {self.key}")
+
+
+def signature_of(
+    statement: str, signature: str, signer: Signer, carrier: Operator
+) -> ApprovalSignature:
+    """Return the signature of `statement` as the event of the approval keeps it."""
+    return ApprovalSignature(
+        statement=statement,
+        signature=signature,
+        key=signer.key,
+        names=signer.names,
+        uids=signer.uids,
+        approvers=signer.approvers,
+        approvers_sha256=signer.approvers_sha256,
+        handed_in_by=carrier,
+    )
+
+
 def approvals_of(state: RunState, bound: str) -> list[ev.ApprovalGranted]:
     """Return the approvals of what has the binding `bound` that hold, one of each person."""
     return _distinct(each for each in state.approvals if each.binding == bound)
@@ -136,14 +198,30 @@ def _distinct(approvals: Iterable[ev.ApprovalGranted]) -> list[ev.ApprovalGrante
     """Leave out each approval by a person who has given an earlier one."""
     found: list[ev.ApprovalGranted] = []
     for approval in approvals:
-        if not any(_is_same_person(each.operator, approval.operator) for each in found):
+        marks = _marks(approval)
+        if not any(marks & _marks(each) for each in found):
             found.append(approval)
     return found
 
 
-def _is_same_person(one: Operator, other: Operator) -> bool:
-    """Return True if two accounts are known to act for one person."""
-    return bool(one.person_uids & other.person_uids)
+Mark = tuple[str, int | str]
+
+
+def _marks(approval: ev.ApprovalGranted) -> frozenset[Mark]:
+    """Return what tells who gave an approval. Two that share a mark are by one person."""
+    if approval.signed is None:
+        return person_marks(approval.operator)
+    signed = approval.signed
+    return person_marks(approval.operator, signed.key, signed.names, signed.uids)
+
+
+def person_marks(
+    who: Operator, key: str = "", names: Iterable[str] = (), uids: Iterable[int] = ()
+) -> frozenset[Mark]:
+    """Return the uids, names and the key that a person is known by."""
+    known: list[Mark] = [("uid", uid) for uid in (*who.person_uids, *uids) if uid >= 0]
+    known += [("name", name) for name in (who.name, *names)]
+    return frozenset([*known, ("key", key)] if key else known)
 
 
 def _refusal_of_program(state: RunState, program: Operator, who: Operator) -> str | None:
@@ -192,11 +270,35 @@ def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) ->
     return None
 
 
-def repeated_approval_refusal(state: RunState, who: Operator) -> str | None:
+def signer_refusal(state: RunState, signer: Signer) -> str | None:
+    """Return why whoever signed may not approve what waits; None if they may.
+
+    The rules are those of `approver_refusal`, by the accounts that the key's names stand for.
+    """
+    plan, name = state.plan, signer.names[0]
+    if state.proposal is not None and state.proposal.operator.is_program:
+        return "a program has proposed it: whoever operates the run approves it, at a terminal"
+    taking_part = plan.operator.person_uids | state.participants
+    if taking_part.intersection(signer.uids) or plan.operator.name in signer.names:
+        return f"the key of {name}, who has a hand in this run: another person has to approve it"
+    if signer.key == plan.sign_key:
+        return f"the key of {name} signs this run's record: another person has to approve it"
+    roles = {each.who for each in _identities(state) if each.kind == "unix"}
+    if (roles | {*plan.policy.role_users}).intersection(signer.names):
+        return f"{name} is the unix_user of a role, and no person: a person has to approve it"
+    return None
+
+
+def repeated_approval_refusal(
+    state: RunState, who: Operator, signer: Signer | None = None
+) -> str | None:
     """Return why `who`, who may approve what waits, can't do it again; None if they have not."""
     pending = pending_approval(state)
+    marks = person_marks(who)
+    if signer is not None:
+        marks = person_marks(who, signer.key, signer.names, signer.uids)
     for each in approvals_of(state, pending.binding) if pending is not None else ():
-        if _is_same_person(each.operator, who):
+        if marks & _marks(each):
             return (
                 f"{each.operator.name} has approved this already, and is the same person as "
                 f"{who.name}: another person has to approve it, too"
@@ -212,12 +314,16 @@ def _identities(state: RunState) -> tuple[Identity, ...]:
 # ── time ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def expiry(rule: ApprovalRule, now: Moment) -> tuple[str, float | None]:
-    """Return `until` and `until_mono` of an approval that is given at `now`."""
+def expiry(rule: ApprovalRule, now: Moment, signed: datetime) -> tuple[str, float | None]:
+    """Return `until` and `until_mono` of an approval that is recorded at `now`.
+
+    `signed`: when it was given, if that was earlier.
+    """
     if rule.within is None:
         return "", None
-    until = now.at + timedelta(seconds=rule.within)
-    return f"{until:%Y-%m-%dT%H:%M:%S.%fZ}", round(now.mono + rule.within, 6)
+    left = rule.within - max(0.0, (now.at - signed).total_seconds())
+    until = now.at + timedelta(seconds=left)
+    return f"{until:%Y-%m-%dT%H:%M:%S.%fZ}", round(now.mono + left, 6)
 
 
 def seconds_left(approval: ev.ApprovalGranted, now: Moment) -> float | None:

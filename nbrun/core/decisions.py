@@ -102,14 +102,36 @@ class Withdraw(_Decision, frozen=True, kw_only=True, tag="withdraw"):
     """Take back a decision that waits for an approval."""
 
 
+class SignedReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An approval that somebody signed elsewhere (see `approval_request`).
+
+    `signature` is OpenSSH's armored one, of a statement that the supervisor makes itself. The other
+    fields say which statement, so that a refusal can name what differs.
+    """
+
+    run: str
+    decision: str
+    step: str | None
+    attempt: int
+    occasion: str
+    binding: str
+    issued: str
+    expires: str
+    signed: str
+    reason: str
+    signature: str
+
+
 class Approve(_Decision, frozen=True, kw_only=True, tag="approve"):
     """Approve the pending decision or step.
 
     `binding` identifies what the approver was shown (see `approval.binding`). The approval is
-    refused if that has changed since.
+    refused if that has changed since. `reply`: the approver signed it elsewhere, and whoever sends
+    this decision only hands it in.
     """
 
     binding: str
+    reply: SignedReply | None = None
 
 
 class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from nbrun.core import decisions, undo
 from nbrun.core import events as ev
 from nbrun.core.approval import pending_approval
+from nbrun.core.approval_request import mismatch
 from nbrun.core.choices.needs import reason_kinds, typed_text
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
@@ -140,6 +141,10 @@ def _stale_approval_refusal(
     pending = pending_approval(state)
     if pending is None:
         return "nothing waits for an approval"
+    if isinstance(decision, decisions.Approve) and decision.reply is not None:
+        if decision.reply.reason != decision.reason:
+            return "the reason is not the one that was signed"
+        return mismatch(state, pending, decision.reply)
     if isinstance(decision, decisions.Approve) and decision.binding != pending.binding:
         return "what waits for an approval has changed since you looked: look again"
     return None

@@ -98,6 +98,31 @@ class Operator(EventPart, frozen=True, kw_only=True, omit_defaults=True):
         return frozenset((self.uid, *login, *self.ancestor_uids))
 
 
+class ApprovalSignature(EventPart, frozen=True, kw_only=True):
+    """The signature of an approval that somebody gave elsewhere, and the text that they signed.
+
+    - `statement`: the text; `signature`: OpenSSH's armored signature of it.
+    - `key`, `names`, `uids`, `approvers`, `approvers_sha256`: as in `approval.Signer`.
+    - `handed_in_by`: who brought it to the run.
+    """
+
+    statement: str
+    signature: str
+    key: str
+    names: tuple[str, ...]
+    uids: tuple[int, ...]
+    approvers: str
+    approvers_sha256: str
+    handed_in_by: Operator
+
+
+class ApproverFile(EventPart, frozen=True, kw_only=True):
+    """The file of the keys of a group's members, and the nbrun.toml that names it."""
+
+    path: str
+    settings: str
+
+
 class Narration(EventPart, frozen=True, kw_only=True):
     """A Markdown or raw cell of the runbook, shown before the step that follows it."""
 
@@ -215,6 +240,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
       of the group `approvers` unless that is empty.
     - `approvals`, `approve_within`: how many people must approve at least, and for how many seconds
       an approval holds at most, as in `Contract`.
+    - `approver_keys`: the keys whose signatures approve, by the group of those who have them.
     - `group`: the Unix group whose members may watch and approve; empty for none.
     - `role_users`: the accounts that roles of nbrun.toml act as, which may not approve.
     - `by_hand`: a person does every step; nbrun starts no kernel.
@@ -243,6 +269,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     approvals: int = 1
     approve_within: float | None = None
     programs: ProgramPolicy = ProgramPolicy()
+    approver_keys: dict[str, ApproverFile] = {}
 
 
 class Identity(EventPart, frozen=True, kw_only=True):

@@ -15,10 +15,11 @@ from nbrun.core.approval import (
     pending_approval,
     rule_for,
 )
+from nbrun.core.approval_request import signed_at
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
 from nbrun.core.events import Event
-from nbrun.core.model import DeviationKind, Operator
+from nbrun.core.model import ApprovalSignature, DeviationKind, Operator
 from nbrun.core.planner import planned_attempt, target_step
 from nbrun.core.state import RunState, StepState
 
@@ -100,12 +101,13 @@ def approval_events(
     operator: Operator,
     decision: decisions.Approve | decisions.Reject,
     now: Moment,
+    signed: ApprovalSignature | None = None,
 ) -> list[Event]:
     """Return the events that follow when `operator`, who may, approves or rejects at `now`.
 
     The last approval that is needed ends the stop and carries out the proposed decision, if there
     is one. If a program proposed it and it needs another person's approval as well, it becomes the
-    proposal of `operator`.
+    proposal of `operator`. `signed`: the checked signature of an approval that was given elsewhere.
     """
     pending = pending_approval(state)
     if pending is None:
@@ -118,7 +120,8 @@ def approval_events(
             reason=decision.reason,
         )
         return [rejected]
-    until, until_mono = expiry(pending.rule, now)
+    reply = decision.reply
+    until, until_mono = expiry(pending.rule, now, signed_at(reply) if reply else now.at)
     granted = ev.ApprovalGranted(
         operator=operator,
         step=pending.step,
@@ -128,6 +131,7 @@ def approval_events(
         reason=decision.reason,
         until=until,
         until_mono=until_mono,
+        signed=signed,
     )
     if len(approvals_of(state, pending.binding)) + 1 < pending.rule.count:
         return [granted]

@@ -483,6 +483,7 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
 
 def _proposed(state: RunState, event: ev.DecisionProposed) -> None:
     state.proposal = event
+    state.proposals += 1
     state.participants |= event.operator.person_uids
 
 
@@ -532,6 +533,8 @@ def _drop_approvals(state: RunState, step: str | None, decision: str) -> None:
 
 def _use_up_approvals(state: RunState, step: StepState) -> None:
     """Drop the approvals to run `step`: another attempt needs others."""
+    if step.step.contract.approve is not None:
+        state.approvals_used[step.step.id] += 1
     state.approvals = [
         each for each in state.approvals if each.step != step.step.id or not _runs_step(each)
     ]

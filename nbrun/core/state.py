@@ -1,6 +1,6 @@
 """The state of a run, computed from its events."""
 
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -141,7 +141,9 @@ class RunState:
     stop: ev.Stopped | None = None
     decision: ev.Decided | None = None
     proposal: ev.DecisionProposed | None = None  # a decision that waits for an approval
+    proposals: int = 0  # proposals so far
     approvals: list[ev.ApprovalGranted] = field(default_factory=list)  # that hold, not used up
+    approvals_used: Counter[str] = field(default_factory=Counter)  # how often, by step
     step_mode: bool = False  # stop before every step
     paused: bool = False  # stop before the next step
     ran_aside: bool = False  # the last attempt was not of the current step

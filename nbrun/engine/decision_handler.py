@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from nbrun.core import approval, decisions, proposals
 from nbrun.core import events as ev
+from nbrun.core.approval import PendingApproval, Signer, signature_of
+from nbrun.core.approval_request import Statement, replied_statement, time_refusal
 from nbrun.core.choices import needs, programs
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.guards import decision_refusal, missing_input, stale_refusal
@@ -12,37 +15,53 @@ from nbrun.core.model import Operator
 from nbrun.core.state import Phase, RunState
 from nbrun.engine.kernel_controller import KernelController
 from nbrun.engine.recorder import Recorder
+from nbrun.errors import SignatureError
 from nbrun.system import provenance
+
+# Returns who of a group has signed a statement now; raises SignatureError
+CheckSignature = Callable[[str, Statement, str, datetime], Signer]
+
+
+def no_keys(group: str, _statement: Statement, _signature: str, _at: datetime) -> Signer:
+    """Refuse every signature: nobody said whose keys count."""
+    raise SignatureError(f"foreign: no keys are known for {group or 'any group'}")
 
 
 class DecisionHandler:
-    """Handles decisions; `send_answer` sends the kernel a line that a cell asked for."""
+    """Handles decisions.
+
+    `send_answer` sends the kernel a line that a cell asked for. `check_signature` says who signed
+    an approval that was given elsewhere.
+    """
 
     def __init__(
         self,
         recorder: Recorder,
         controller: KernelController,
         send_answer: Callable[[str], None],
+        check_signature: CheckSignature = no_keys,
     ) -> None:
         self._emit, self._emit_all, self._now = recorder.emit, recorder.emit_all, recorder.now
         self._state: RunState = recorder.state
         self._controller = controller
         self._send_answer = send_answer
+        self._check_signature = check_signature
+        self._redact = recorder.redaction.redact_text
 
     def handle(self, decision: Decision, operator: Operator, *, ending: bool) -> None:
         """Handle `decision`, which is not `Detach`. If `ending`, only notes are accepted."""
         self.expire_approvals()
         refusal = self._refusal(decision, operator, ending=ending)
         if refusal is not None:
-            self._emit(
-                ev.DecisionRefused(operator=operator, decision=decision_name(decision), why=refusal)
-            )
+            self._refuse(operator, decision, refusal)
             return
         match decision:
             case decisions.Answer(text=text):
                 self._answer(operator, text)
             case decisions.AddNote(text=text):
                 self._emit(ev.NoteAdded(operator=operator, text=text))
+            case decisions.Approve(reply=decisions.SignedReply() as reply):
+                self._approve_signed(operator, decision, reply)
             case decisions.Approve() | decisions.Reject():
                 self._emit_all(
                     proposals.approval_events(self._state, operator, decision, self._now())
@@ -51,6 +70,10 @@ class DecisionHandler:
                 self._settle(operator, decision)
             case _:
                 self._decide(operator, decision)
+
+    def _refuse(self, operator: Operator, decision: Decision, why: str) -> None:
+        name = decision_name(decision)
+        self._emit(ev.DecisionRefused(operator=operator, decision=name, why=why))
 
     def _refusal(self, decision: Decision, operator: Operator, *, ending: bool) -> str | None:
         if ending and not isinstance(decision, decisions.AddNote):
@@ -69,6 +92,8 @@ class DecisionHandler:
     def _approver_refusal(
         self, decision: decisions.Approve | decisions.Reject, operator: Operator
     ) -> str | None:
+        if isinstance(decision, decisions.Approve) and decision.reply is not None:
+            return None  # who hands it in is nobody that approves
         groups = provenance.groups(operator.uid)
         refusal = approval.approver_refusal(self._state, operator, groups)
         if refusal is None and isinstance(decision, decisions.Approve):
@@ -84,6 +109,40 @@ class DecisionHandler:
             return None
         question = needs.question(self._state, decision)
         return f"confirm it: {question}" if question and not decision.confirmed else None
+
+    def _approve_signed(
+        self, carrier: Operator, decision: decisions.Approve, reply: decisions.SignedReply
+    ) -> None:
+        """Take an approval that somebody signed elsewhere, from whoever hands it in."""
+        pending, now = approval.pending_approval(self._state), self._now()
+        if pending is None:
+            return
+        statement = replied_statement(self._state, pending, reply)
+        try:
+            self._check_reply(reply, pending, now.at)
+            signer = self._check_signature(pending.rule.group, statement, reply.signature, now.at)
+        except SignatureError as error:
+            self._refuse(carrier, decision, str(error))
+            return
+        who = signer.operator()
+        refusal = approval.signer_refusal(
+            self._state, signer
+        ) or approval.repeated_approval_refusal(self._state, who, signer)
+        if refusal is not None:
+            self._refuse(carrier, decision, refusal)
+            return
+        signed = signature_of(statement.text(), reply.signature, signer, carrier)
+        self._emit_all(proposals.approval_events(self._state, who, decision, now, signed))
+
+    def _check_reply(
+        self, reply: decisions.SignedReply, pending: PendingApproval, now: datetime
+    ) -> None:
+        """Check what needs no key. Raises SignatureError."""
+        refusal = time_refusal(reply, pending, now)
+        if refusal is None and self._redact(reply.reason) != reply.reason:
+            refusal = "its reason contains a secret of this run, and is signed: sign another reason"
+        if refusal is not None:
+            raise SignatureError(refusal)
 
     # ── approvals that expire ────────────────────────────────────────────────────────────────
 

@@ -30,7 +30,7 @@ from nbrun.core.planner import (
 )
 from nbrun.core.redaction.redactor import Redaction
 from nbrun.core.state import Phase, RunState
-from nbrun.engine.decision_handler import DecisionHandler
+from nbrun.engine.decision_handler import CheckSignature, DecisionHandler, no_keys
 from nbrun.engine.kernel_controller import KernelController
 from nbrun.engine.outcome import AttemptResult, attempt_result
 from nbrun.engine.output_events import AttemptMessage, OutputCollector, is_false, last_value
@@ -103,6 +103,7 @@ class Engine:
         on_journal_error: Callable[[JournalError], None] = lambda _error: None,
         state: RunState | None = None,
         redaction: Redaction | None = None,
+        check_signature: CheckSignature = no_keys,
     ) -> None:
         """Create the engine. `state` is the state that the journal's events already lead to.
 
@@ -118,7 +119,7 @@ class Engine:
         self._kernel = kernel
         self._controller = KernelController(self._kernel, self._recorder, self._stop_requested)
         self._decision_handler = DecisionHandler(
-            self._recorder, self._controller, self._kernel.answer
+            self._recorder, self._controller, self._kernel.answer, check_signature
         )
         self._save_notebook = save_notebook
         self._on_journal_error = on_journal_error

@@ -7,8 +7,10 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from nbrun.audit import approval_signatures
 from nbrun.audit.subscribers import Subscribers
 from nbrun.audit.tracing import switch
 from nbrun.core import decisions, trace_context
@@ -188,6 +190,7 @@ def build_engine(
         save_notebook=notebook_saver(directory, plan),
         state=state,
         redaction=redaction,
+        check_signature=partial(approval_signatures.check, plan.policy.approver_keys),
     )
     return engine, kernel, subscribers
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbrun import config
-from nbrun.audit import ssh_signatures
+from nbrun.audit import approval_signatures, ssh_signatures
 from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core import model, trace_context
@@ -203,6 +203,7 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
     if options.by_hand:
         _check_by_hand(request, settings)
+    approval_signatures.check_files(settings.approver_keys)
     key = options.sign or settings.sign_key
     return model.Policy(
         attended=request.attended,
@@ -224,6 +225,7 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         approvers=settings.approvers,
         approvals=settings.approvals,
         approve_within=settings.approve_within,
+        approver_keys=dict(settings.approver_keys),
         group=options.group,
         role_users=_role_users(settings),
         programs=settings.programs,

@@ -206,6 +206,7 @@ def _own_settings(state: RunState) -> dict[str, Any]:
         "forward": settings.forward,
         "sign": str(settings.sign_key or ""),
         "group": "",
+        "approver_keys": dict(settings.approver_keys),
     }
 
 

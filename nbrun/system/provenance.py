@@ -54,6 +54,14 @@ def account_name(name: str) -> str:
         return name
 
 
+def uid_of(name: str) -> int | None:
+    """Return the uid of the account `name`; None if there is no such account."""
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except (KeyError, ValueError, UnicodeEncodeError):
+        return None
+
+
 def groups(uid: int) -> frozenset[str]:
     """Return the names of the groups of the account `uid`."""
     try:

@@ -9,10 +9,17 @@ from nbrun.core.decisions import Decision
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Deviated, Event
 from nbrun.core.guards import decision_refusal
-from nbrun.core.planner import NextAttempt, NextRestart, attempt_started_event, what_next
+from nbrun.core.planner import (
+    NextAttempt,
+    NextRestart,
+    NextStop,
+    attempt_started_event,
+    planned_attempt,
+    what_next,
+)
 from nbrun.core.proposals import approval_events, proposal_event, required_approval
 from nbrun.core.reducer import apply, fold
-from nbrun.core.state import RunState
+from nbrun.core.state import RUNS_STEP, RunState
 from tests.support.build_events import (
     BEGAN,
     OPERATOR,
@@ -75,8 +82,13 @@ def recorded_deviations(state: RunState, decision: Decision) -> list[Deviated]:
 
     emit(decided_event(decision))
     emit(resumed())
-    match what_next(state):
-        case NextAttempt() as planned if planned.cause == "operator":
+    following, made = what_next(state), state.decision
+    runs_step = made is not None and made.decision in RUNS_STEP
+    if isinstance(following, NextStop) and made is not None and runs_step:
+        # Its approval is left out here.
+        following = planned_attempt(state, made.decision, made.step, made.source)
+    match following:
+        case NextAttempt() as planned if planned.cause in ("operator", "undo"):
             emit(attempt_started_event(state, planned))
         case NextRestart(why=why):
             emit(kernel_restarted(state.generation + 1, why))

@@ -1,7 +1,7 @@
 """Events of operators and approvers: what they decided, and what was refused."""
 
 from nbrun.core.events.base import EventBase
-from nbrun.core.model import DeviationKind, Operator
+from nbrun.core.model import ApprovalSignature, DeviationKind, Operator
 
 
 class Decided(EventBase, frozen=True, kw_only=True, tag="decision"):
@@ -105,6 +105,9 @@ class ApprovalGranted(EventBase, frozen=True, kw_only=True, tag="approval.grante
 
     `until` and `until_mono`: when the approval expires, by the two clocks of the record (`at` and
     `mono`); the earlier counts. Empty and None if it does not expire.
+
+    `signed`: the signature, if they approved elsewhere. `operator` is then the account with the
+    name of the key's owner, with the uid -1 if there is no such account.
     """
 
     operator: Operator
@@ -115,6 +118,7 @@ class ApprovalGranted(EventBase, frozen=True, kw_only=True, tag="approval.grante
     decision: str = "run"
     until: str = ""
     until_mono: float | None = None
+    signed: ApprovalSignature | None = None
 
 
 class ApprovalExpired(EventBase, frozen=True, kw_only=True, tag="approval.expired"):

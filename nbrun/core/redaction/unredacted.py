@@ -27,7 +27,7 @@ _IDS = ("run", "undoes", "step", "id", "git_commit", "boot_id", "sign_key", "bin
 _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
 _PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings", "proofs")
 _KERNELS = ("kernelspec", "language", "language_info", "implementation", "versions")
-_PEOPLE = ("operator", "approver", "group", "approve")
+_PEOPLE = ("operator", "approver", "group", "approve", "until", "signed")
 _POLICY = ("typed", "policy", "secrets", "counts")
 
 FIELDS = frozenset((*_OWN_WORDS, *_IDS, *_HASHES, *_PLACES, *_KERNELS, *_PEOPLE, *_POLICY))

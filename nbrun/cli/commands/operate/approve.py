@@ -2,6 +2,7 @@
 
 import select
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.text import Text
@@ -9,11 +10,13 @@ from rich.text import Text
 from nbrun import config
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.damaged_records import reading
+from nbrun.cli.commands.operate import offline_approval
 from nbrun.cli.commands.operate.attach import explain_no_supervisor
 from nbrun.cli.commands.prompts import Prompts
-from nbrun.core import approval, decisions, model
+from nbrun.core import approval, approval_request, decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval import PendingApproval
+from nbrun.core.decisions import SignedReply
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
@@ -22,9 +25,8 @@ from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
 from nbrun.system import provenance
-from nbrun.views.render import mime, source
+from nbrun.views.terminal import approval as approval_view
 from nbrun.views.text import phrases
-from nbrun.views.text.header_footer import facts
 from nbrun.views.text.sanitize import plain
 
 
@@ -42,6 +44,34 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
     if not yes:
         _confirm()
     decision = decisions.Approve(binding=awaited.binding, reason=reason)
+    return _send(directory, decision, _subject(state, awaited), _so_far(state, awaited))
+
+
+@reading("the run")
+def request(run: str, runs_dir: Path | None) -> ExitCode:
+    """Print the request for an approval, for somebody who signs it on another machine.
+
+    Raises:
+        UsageError: nothing waits.
+    """
+    _, state, awaited = _find_awaited(run, runs_dir)
+    return offline_approval.print_request(
+        approval_request.new_request(state, awaited, datetime.now(UTC))
+    )
+
+
+@reading("the run")
+def hand_in(run: str, runs_dir: Path | None, signature: Path) -> ExitCode:
+    """Send the run the approval that somebody signed, in the file `signature`.
+
+    Raises:
+        UsageError: the file has no signed approval, or nothing waits.
+        RefusedAttachError: the run refused it; the message says why.
+        NoSupervisorError: the supervisor is gone, or the run ended before the approval arrived.
+    """
+    reply = offline_approval.read(signature, SignedReply)
+    directory, state, awaited = _find_awaited(run, runs_dir)
+    decision = decisions.Approve(binding=reply.binding, reason=reply.reason, reply=reply)
     return _send(directory, decision, _subject(state, awaited), _so_far(state, awaited))
 
 
@@ -94,42 +124,10 @@ def _refuse_forged(directory: RunDirectory, state: RunState) -> None:
 
 def _show(state: RunState, awaited: PendingApproval) -> None:
     """Print everything that an approval covers."""
-    plan, out = state.plan, open_console()
-    step = state.steps.get(awaited.step or "")
-    rows = [
-        ("run", plan.run),
-        ("runbook", plan.runbook),
-        ("started by", phrases.operator(plan.operator)),
-        ("reason", plan.reason),
-        ("ticket", plan.ticket),
-        ("host", plan.host),
-        *((f"parameter {name}", repr(value)) for name, value in plan.parameters.items()),
-        ("step", phrases.step(state, step.step.id) if step else ""),
-        ("impact", (step.step.contract.impact or "") if step else ""),
-        ("approved so far", phrases.approvals_so_far(state, awaited)),
-        *_decision_rows(state.proposal),
-    ]
-    out.print(facts([row for row in rows if row[1]]))
-    if step is not None and step.step.contract.manual:
-        out.print(mime.render_markdown(step.step.source))
-    elif awaited.source is not None:
-        language = state.kernel_info.language if state.kernel_info else "python"
-        out.print(source.highlight(awaited.source, language))
-    changed = phrases.source_diff(state, state.proposal) if state.proposal and step else ""
-    if changed:
-        out.print(Text("changes to the runbook:"), source.highlight(changed, "diff"))
-
-
-def _decision_rows(proposal: ev.DecisionProposed | None) -> list[tuple[str, str]]:
-    """Return the rows about the operator's decision, if more waits than the unchanged step."""
-    if proposal is None:
-        return []
-    return [
-        ("decision", proposal.decision),
-        ("by", phrases.operator(proposal.operator)),
-        ("why", proposal.reason),
-        ("leaves the script", "; ".join(phrases.DEVIATIONS[kind] for kind in proposal.kinds)),
-    ]
+    out, so_far = open_console(), phrases.approvals_so_far(state, awaited)
+    request = approval_request.new_request(state, awaited, datetime.now(UTC))
+    for each in approval_view.renderables(request, so_far):
+        out.print(each)
 
 
 def _confirm() -> None:
@@ -179,7 +177,14 @@ def _result(
     event: ev.Event, operator: model.Operator, decision: decisions.Approve | decisions.Reject
 ) -> ApprovalResult | None:
     """Return `event` if it says what the run did with this `decision` of `operator`."""
-    if not isinstance(event, ApprovalResult) or event.operator != operator:
+    if not isinstance(event, ApprovalResult) or _sender(event) != operator:
         return None
     wanted = ev.ApprovalGranted if isinstance(decision, decisions.Approve) else ev.ApprovalRejected
     return event if isinstance(event, wanted | ev.DecisionRefused) else None
+
+
+def _sender(event: ApprovalResult) -> model.Operator:
+    """Return who sent the decision: of a signed approval, whoever handed it in."""
+    if isinstance(event, ev.ApprovalGranted) and event.signed is not None:
+        return event.signed.handed_in_by
+    return event.operator

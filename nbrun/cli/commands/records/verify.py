@@ -26,6 +26,7 @@ class VerifyOptions:
     runs: Sequence[str]
     runs_dir: Path | None = None
     allowed_signers: Path | None = None
+    approvers: Path | None = None
     expect_head: str | None = None
     require_seal: bool = False
     require_index: bool = False
@@ -92,11 +93,14 @@ def _trust(options: VerifyOptions, directories: Sequence[RunDirectory]) -> Trust
         if len(directories) > 1:
             raise UsageError("--expect-head: the hash is the head of one run: name only that run")
     signers = check_allowed_signers(options.allowed_signers, directories)
-    return Trust(allowed_signers=signers, head=head)
+    approvers = check_allowed_signers(options.approvers, directories, "--approvers")
+    return Trust(allowed_signers=signers, approvers=approvers, head=head)
 
 
-def check_allowed_signers(path: Path | None, directories: Sequence[RunDirectory]) -> Path | None:
-    """Return `path`, the file of those who may sign, if it can be trusted.
+def check_allowed_signers(
+    path: Path | None, directories: Sequence[RunDirectory], option: str = "--allowed-signers"
+) -> Path | None:
+    """Return `path`, the file of those who may sign, if it can be trusted. `option` named it.
 
     Raises:
         UsageError: there is no such file, or it lies in the folder of one of the runs.
@@ -104,11 +108,11 @@ def check_allowed_signers(path: Path | None, directories: Sequence[RunDirectory]
     if path is None:
         return None
     if not path.is_file():
-        raise UsageError(f"--allowed-signers {path}: there is no such file")
+        raise UsageError(f"{option} {path}: there is no such file")
     for directory in directories:
         if path.resolve().is_relative_to(directory.path.resolve()):
             raise UsageError(
-                f"--allowed-signers {path}: the file lies in the folder of the run {directory.id}. "
+                f"{option} {path}: the file lies in the folder of the run {directory.id}. "
                 "Whoever can write the record there can write this file, too: keep it elsewhere"
             )
     return path
