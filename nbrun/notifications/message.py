@@ -12,20 +12,25 @@ import msgspec
 
 from nbrun.core import events as ev
 from nbrun.core.approval import pending_approval
+from nbrun.core.choices.options import may_name_step, options
 from nbrun.core.events import Record
 from nbrun.core.model import Occasion
 from nbrun.core.planner import waits_for_decision
 from nbrun.core.state import RunState
 from nbrun.journal.run_directory import RunDirectory
-from nbrun.views.terminal import menu
 from nbrun.views.text import event_summary, phrases, waiting
 from nbrun.views.text.sanitize import plain
 
 _LONGEST = 300  # characters of a title, an error or a reason
 _LONGEST_FIELD = 2000  # characters of a text in the event
 _MOST_NAMES = 20
-_NO_DECISIONS = frozenset({"note", "view", "detach", "help"})
-_COMMANDS = {"stopped": "attach", "proposed": "approve", "finished": "log"}
+# The command lines that answer, with the path of the run and the `seq` of where it stands.
+_ANSWERS = {
+    "stopped": ("nbrun attach {run}", "nbrun decide {run} DECISION --expect-seq {seq}"),
+    "proposed": ("nbrun approve {run}",),
+    "finished": ("nbrun log {run}",),
+    "broken": ("nbrun resume {run}",),
+}
 
 
 class MessageStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +49,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     - `outcome`: how the run ended; empty for one that has not.
     - `what`: the event in words. `error`: the last attempt's error; empty if it succeeded.
     - `waits_for`: who has to act; empty if the run does not wait. `attached`: who is there.
-    - `choices`: what may be decided. `answer`: the command lines that do it.
+    - `choices`: what may be decided. `answer`: the command lines that do it. `expect_seq`: what
+      `nbrun decide --expect-seq` takes.
     - `event`: as in the journal, with long texts cut; empty if nbrun itself failed.
     """
 
@@ -64,6 +70,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str
     attached: tuple[str, ...]
     choices: tuple[str, ...]
+    expect_seq: int
     answer: tuple[str, ...]
     event: dict[str, Any]
 
@@ -108,9 +115,8 @@ def compose(
     `error` is the line that says why the last attempt did not succeed; "" if it did.
     """
     event, waits = record.event, _waits(state, record)
-    command = _COMMANDS[on if waits else "finished"]
     return Message(
-        **_facts(state, directory, command),
+        **_facts(state, directory, on if waits else "finished"),
         on=on,
         seq=record.seq,
         at=record.at,
@@ -119,7 +125,7 @@ def compose(
         what=_cut(_what(state, record)),
         error=_cut(error),
         waits_for=waiting.for_whom(state) if waits else "",
-        choices=_choices(state, record) if waits else (),
+        choices=_choices(state) if waits else (),
         event=_shortened(msgspec.to_builtins(event)),
     )
 
@@ -134,7 +140,7 @@ def compose_broken(
     current = state.current
     next_step = current.step.id if current else None
     return Message(
-        **_facts(state, directory, "resume"),
+        **_facts(state, directory, "broken"),
         on="stopped",
         seq=seq,
         at=at,
@@ -148,8 +154,9 @@ def compose_broken(
     )
 
 
-def _facts(state: RunState, directory: RunDirectory, command: str) -> dict[str, Any]:
-    """Return what a message says about the run itself. `command` is what answers it."""
+def _facts(state: RunState, directory: RunDirectory, answer: str) -> dict[str, Any]:
+    """Return what a message says about the run itself. `answer`: the key of its `_ANSWERS`."""
+    path = shlex.quote(str(directory.path))  # another user may keep runs elsewhere
     return {
         "run": state.plan.run,
         "runbook": plain(state.plan.runbook),
@@ -157,8 +164,8 @@ def _facts(state: RunState, directory: RunDirectory, command: str) -> dict[str, 
         "host": socket.gethostname(),
         "operator": state.plan.operator.name,
         "attached": tuple(each.name for each in state.operators[:_MOST_NAMES]),
-        # By its path: another user may keep runs elsewhere.
-        "answer": (f"nbrun {command} {shlex.quote(str(directory.path))}",),
+        "expect_seq": state.seq,
+        "answer": tuple(line.format(run=path, seq=state.seq) for line in _ANSWERS[answer]),
     }
 
 
@@ -191,13 +198,11 @@ def _what(state: RunState, record: Record) -> str:
     return event_summary.sentence(summary) if summary else ""
 
 
-def _choices(state: RunState, record: Record) -> tuple[str, ...]:
-    """Return the names of what may be decided, as in the menu of a terminal."""
-    if isinstance(record.event, ev.InputRequested):
-        return ("answer",)
-    if pending_approval(state) is not None:
-        return ("approve", "reject")
-    return tuple(each.name for each in menu.possible(state) if each.name not in _NO_DECISIONS)
+def _choices(state: RunState) -> tuple[str, ...]:
+    """Return the decisions that are possible, by the names that `nbrun decide` knows."""
+    possible = [each.name for each in options(state) if each.refusal is None]
+    others = [name for name in ("jump", "undo") if may_name_step(state, name)]
+    return tuple(name for name in (*possible, *others) if name != "note")
 
 
 def _shortened(event: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def message(
         waits_for="ada",
         attached=(),
         choices=("retry",),
+        expect_seq=6,
         answer=(f"nbrun attach {RECORD}",),
         event={"event": "stopped"},
     )

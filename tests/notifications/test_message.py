@@ -19,6 +19,7 @@ from tests.support.build_events import (
 from tests.support.run_builder import Run, step
 
 FOLDER = Path("/srv/the runs/20261123-093000-restore-ab12")
+DECIDE = f"nbrun decide '{FOLDER}' DECISION --expect-seq 6"
 HOSTILE = "no \x1b[2Jhost\r\n<!channel> @everyone [bill](https://evil) ```"
 
 
@@ -40,7 +41,8 @@ def test_stop_says_what_waits_for_whom_and_how_to_answer() -> None:
     assert told.error == "ValueError: no such host"
     assert told.waits_for == "ada"
     assert {"retry", "skip", "edit", "cancel"} <= {*told.choices}
-    assert told.answer == (f"nbrun attach '{FOLDER}'",)
+    assert told.expect_seq == told.seq
+    assert told.answer == (f"nbrun attach '{FOLDER}'", DECIDE)
     assert told.title() == f"restore.ipynb waits at step 2 ({told.host})"
     assert told.text().splitlines() == [
         "step 2 of 2 · Stop it: this step failed",
@@ -49,6 +51,7 @@ def test_stop_says_what_waits_for_whom_and_how_to_answer() -> None:
         f"run {told.run}, started by ada",
         f"to answer, on {told.host}:",
         f"nbrun attach '{FOLDER}'",
+        DECIDE,
     ]
 
 
@@ -77,7 +80,7 @@ def test_decision_that_needs_an_approval_names_the_approvers_command() -> None:
     run = failed().failure("stop").add(decision_proposed("skip", step="stop", group="dba"))
     told = message(run)
     assert (told.on, told.waits_for) == ("proposed", "the group dba")
-    assert told.choices == ("approve", "reject")
+    assert {"approve", "reject"} <= {*told.choices}
     assert told.answer == (f"nbrun approve '{FOLDER}'",)
 
 
@@ -89,7 +92,9 @@ def test_step_that_needs_an_approval_is_an_occasion_for_approvers() -> None:
 def test_question_of_a_cell_waits_for_the_operator() -> None:
     run = Run(step("ask")).add(operator_attached()).begin("ask")
     told = message(run.add(input_requested(step="ask")))
-    assert (told.on, told.choices, told.attached) == ("stopped", ("answer",), ("ada",))
+    assert (told.on, told.attached) == ("stopped", ("ada",))
+    assert "answer" in told.choices
+    assert "retry" not in told.choices
     assert "asks for input: host?" in told.what
 
 

@@ -9,7 +9,7 @@ from nbrun.core import events as ev
 from nbrun.core.deviations import deviations_of
 from nbrun.core.events import Event, Record
 from nbrun.core.model import Narration, Step
-from nbrun.core.reducer import apply, check_transition
+from nbrun.core.reducer import apply_record, check_transition
 from nbrun.core.state import RunState
 from tests.support import build_events
 from tests.support.build_events import OPERATOR, display, stream
@@ -50,8 +50,8 @@ class Run:
         for event in events:
             check_transition(self.state, event)
             for each in (event, *deviations_of(self.state, event)):
-                apply(self.state, each)
                 self.records.append(build_events.record(each, len(self.records)))
+                apply_record(self.state, self.records[-1])
         return self
 
     def begin(self, step: str, source: str | None = None, cause: Any = "script") -> "Run":
