@@ -19,7 +19,6 @@ from nbrun.core.model import (
 )
 from nbrun.core.state import RUNS_STEP, RunState, StepState
 
-_PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
 # Seconds before its time at which an approval is void: the start of a step is recorded a moment
 # after the check, and no step starts on an approval that has expired by the record's own clocks.
 _MARGIN = 1.0
@@ -117,7 +116,7 @@ def parameter_cells(state: RunState, step: str | None) -> tuple[str | None, ...]
     return tuple(
         each.last_source
         for each in state.steps.values()
-        if _PARAMETER_TAGS.intersection(each.step.tags) and each.step.id != step
+        if each.step.sets_parameters and each.step.id != step
     )
 
 

@@ -21,6 +21,8 @@ DeviationKind = Literal[
     "by_hand",
     "undone",
 ]
+PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
+SETUP_TAGS = PARAMETER_TAGS | {"setup"}  # of the steps that a new kernel needs
 Impact = Literal["none", "changes", "destructive"]
 # What hooks and notifications are about: the run waits for its operator, an operator's decision
 # waits for an approval, the run has ended.
@@ -39,6 +41,30 @@ class SettingsFile(EventPart, frozen=True, kw_only=True):
 
     path: str
     sha256: str
+
+
+class IncludedRunbook(EventPart, frozen=True, kw_only=True):
+    """A runbook whose steps are part of the plan.
+
+    - `cell`: the id of the cell that includes it, unique in the run.
+    - `path`: from the folder of the run's own runbook.
+    - `sha256`: of the file's bytes, as the including cell pins them.
+    - `parameters`: the values that are known before the run, without secrets.
+    - `names`: of all its parameters. Its cells assign them in the kernel that all steps share.
+    """
+
+    cell: str
+    path: str
+    sha256: str
+    parameters: dict[str, Any] = {}
+    names: tuple[str, ...] = ()
+
+
+class Inclusion(EventPart, frozen=True, kw_only=True):
+    """The included runbook that has a step: its `cell` and `path`, as in `IncludedRunbook`."""
+
+    cell: str
+    path: str
 
 
 class RunbookProof(EventPart, frozen=True, kw_only=True):
@@ -188,6 +214,7 @@ class Step(EventPart, frozen=True, kw_only=True):
 
     `number` counts from 1 in runbook order. `undo` is the cell that takes back the step's effect: a
     step of its own, with the same number, which runs only when an operator asks for it.
+    `included`: the included runbook that has the step; None for a step of the run's own.
     """
 
     id: str
@@ -200,6 +227,17 @@ class Step(EventPart, frozen=True, kw_only=True):
     contract: Contract = _ASKS_NOTHING
     check: Check | None = None
     undo: "Step | None" = None
+    included: Inclusion | None = None
+
+    @property
+    def sets_parameters(self) -> bool:
+        """Return True if it declares or assigns parameters."""
+        return not PARAMETER_TAGS.isdisjoint(self.tags)
+
+    @property
+    def is_setup(self) -> bool:
+        """Return True if it sets parameters, or prepares the kernel in another way."""
+        return not SETUP_TAGS.isdisjoint(self.tags)
 
     def __post_init__(self) -> None:
         """Share equal values between steps to save memory: a runbook may have thousands."""

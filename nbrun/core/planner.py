@@ -8,6 +8,7 @@ from nbrun.core import events as ev
 from nbrun.core.approval import is_approved, rule_for
 from nbrun.core.decisions import Decision
 from nbrun.core.events import AttemptCause, RunOutcome, StopReason
+from nbrun.core.includes import stale_setup
 from nbrun.core.state import RunState, StepState
 
 
@@ -79,6 +80,7 @@ def what_next(state: RunState) -> Next:
         return NextRestart(_KERNEL_WAS_GONE) if state.resumed else NextStop("kernel_died")
     return (
         _setup_attempt(state)
+        or _included_attempt(state, current)
         or _check_attempt(state, current)
         or _retry(state, current)
         or _stop_before(state, current)
@@ -98,7 +100,7 @@ def _settle_next(state: RunState, attempt: ev.AttemptIndeterminate) -> Next:
     if may_check and state.kernel != "alive" and state.resumed:
         return NextRestart(_KERNEL_WAS_GONE)
     if may_check and state.kernel == "alive":
-        return _setup_attempt(state) or _attempt_of_check(step)
+        return _setup_attempt(state) or _setup_again(state, step) or _attempt_of_check(step)
     if step.step.check.settles and step.check_answer is not None:
         return NextSettle(attempt, step.check_answer)
     report = "; ".join(filter(None, (state.kernel_report, evidence(step))))
@@ -144,7 +146,23 @@ def _decided_next(state: RunState, decided: ev.Decided) -> Next:
     step = state.steps.get(planned.step)
     if step is not None and not is_approved(state, step, planned.source):  # it has just expired
         return _stop_before(state, state.current) or NextStop("paused")
-    return planned
+    owner = step or state.undos.get(planned.step)
+    return (_setup_again(state, owner) if owner is not None else None) or planned
+
+
+def _included_attempt(state: RunState, current: StepState | None) -> NextAttempt | None:
+    """Return the setup that is due again before the script continues with an included step."""
+    if current is None or current.failed or _must_stop_first(state):
+        return None
+    return _setup_again(state, current)
+
+
+def _setup_again(state: RunState, step: StepState) -> NextAttempt | None:
+    """Return an attempt that prepares the kernel again for the included runbook of `step`."""
+    stale = stale_setup(state, step)
+    if stale is None:
+        return None
+    return NextAttempt(stale.step.id, stale.last_source or stale.step.source, "setup")
 
 
 def _retry(state: RunState, current: StepState | None) -> NextAttempt | None:

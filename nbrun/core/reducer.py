@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from nbrun.core import checks, undo
+from nbrun.core import checks, includes, undo
 from nbrun.core import events as ev
 from nbrun.core.events import Event, Record
 from nbrun.core.state import RUNS_STEP, Phase, RunState, StepState
 from nbrun.errors import IllegalEventError
 
-PARAMETER_TAGS = frozenset({"parameters", "injected-parameters"})
-SETUP_TAGS = PARAMETER_TAGS | {"setup"}
 _LIVE = (Phase.READY, Phase.RUNNING, Phase.STOPPED)
 
 
@@ -214,9 +212,10 @@ def _run_started(state: RunState, event: ev.RunStarted) -> None:
     state.steps = {step.id: StepState(step) for step in event.steps}
     state.order = tuple(state.steps)
     _attach_cells(state)
+    state.includes = includes.by_cell(event.includes)
     state.step_mode = event.policy.step
     for step in state.steps.values():
-        step.passed = step.declared_skip or (event.policy.by_hand and _sets_parameters(step))
+        step.passed = step.declared_skip or (event.policy.by_hand and step.step.sets_parameters)
 
 
 def _attach_cells(state: RunState) -> None:
@@ -231,14 +230,11 @@ def _attach_cells(state: RunState) -> None:
     state.undos = {step.undo.step.id: step for step in steps if step.undo is not None}
 
 
-def _sets_parameters(step: StepState) -> bool:
-    return not PARAMETER_TAGS.isdisjoint(step.step.tags)
-
-
 def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
     state.kernel = "alive"
     state.kernel_info = event
     state.generation = event.generation
+    state.prepared = []
     _set_place(state, event)
     state.attempts_sent = 0
     state.resumed = False
@@ -266,6 +262,7 @@ def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
 def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
     state.kernel = "alive"
     state.generation = event.generation
+    state.prepared = []
     _set_place(state, event)
     state.attempts_sent = 0
     state.suspended = False
@@ -276,7 +273,7 @@ def _kernel_restarted(state: RunState, event: ev.KernelRestarted) -> None:
         step.step.id
         for step in state.steps.values()
         if step.passed and step.succeeded and step.attempts
-        if SETUP_TAGS.intersection(step.step.tags)
+        if step.step.is_setup
     )
 
 
@@ -311,7 +308,8 @@ def _kernel_interrupted(state: RunState, event: ev.KernelInterrupted) -> None:
 def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
     state.attempt = event
     state.interrupted = state.timed_out = False
-    state.decision = None
+    if event.cause != "setup":  # a setup step prepares the kernel for what was decided
+        state.decision = None
     state.attempts_sent += 1
     if event.cause == "check":
         state.checked[event.step].checks += 1
@@ -371,14 +369,22 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.skipped = False
     if step.succeeded:
         _use_up_approvals(state, step)
+        _note_setup(state, step)
         checks.pass_if_holds(state, step)
         return
     state.mark_not_passed(step)
     state.setup_failed = attempt is not None and attempt.cause == "setup"
+    state.decision = None
+
+
+def _note_setup(state: RunState, step: StepState) -> None:
+    """Remember which included runbook has prepared the kernel last."""
+    if step.step.included is not None and step.step.is_setup:
+        state.prepared = [id_ for id_ in state.prepared if id_ != step.step.id] + [step.step.id]
 
 
 def _attempt_indeterminate(state: RunState, event: ev.AttemptIndeterminate) -> None:
-    state.attempt, state.input_wanted = None, None
+    state.attempt, state.input_wanted, state.decision = None, None, None
     if event.step in state.checked:  # it changed nothing, and runs again
         return
     state.unsettled.append(event)
@@ -476,6 +482,7 @@ def _runbook_replaced(state: RunState, event: ev.RunbookReplaced) -> None:
         state.steps[step.id].step = step
         state.steps[step.id].passed |= state.steps[step.id].declared_skip
     _attach_cells(state)
+    state.includes = includes.by_cell(event.includes)
     state.order = tuple(state.steps)
     state.position = 0
     state.setup_queue = deque(id_ for id_ in state.setup_queue if id_ in state.steps)

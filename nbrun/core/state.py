@@ -152,6 +152,8 @@ class RunState:
     resumed: bool = False  # the run was resumed, and no kernel has been found or started since
     setup_failed: bool = False  # a setup step failed in a restarted kernel
     setup_queue: deque[str] = field(default_factory=deque)  # setup steps left for a new kernel
+    includes: dict[str, model.IncludedRunbook] = field(default_factory=dict)  # by their cells
+    prepared: list[str] = field(default_factory=list)  # setup steps of these, the latest last
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
     operators: list[model.Operator] = field(default_factory=list)  # attached now
     participants: set[int] = field(default_factory=set)  # all uids of all who attached or decided

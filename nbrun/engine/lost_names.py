@@ -3,7 +3,6 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from nbrun.core.reducer import SETUP_TAGS
 from nbrun.core.state import RunState
 
 _MAX_NAMES = 40
@@ -20,7 +19,7 @@ def lost_names(state: RunState) -> tuple[str, ...] | None:
     rebound: set[str] = set()
     for step in state.steps.values():
         names = bound_names(step.last_source or "")
-        if step.succeeded and SETUP_TAGS.intersection(step.step.tags):
+        if step.succeeded and step.step.is_setup:
             rebound.update(names)
         else:
             bound.update(dict.fromkeys(names))

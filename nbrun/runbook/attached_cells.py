@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nbrun.core.model import Check, Step
-from nbrun.core.reducer import PARAMETER_TAGS, SETUP_TAGS
+from nbrun.core.model import PARAMETER_TAGS, SETUP_TAGS, Check, Step
 from nbrun.errors import RunbookError
 from nbrun.runbook import checks, undos
 from nbrun.runbook.contract import ContractContext

@@ -178,10 +178,11 @@ def template_faults(own: Mapping[str, Any], context: ContractContext) -> Iterato
     """Yield each fault of the questions in a cell's settings."""
     for key in ("confirm", "type"):
         if isinstance(own.get(key), str):
-            yield from _template_faults(key, own[key], context)
+            yield from field_faults(key, own[key], context)
 
 
-def _template_faults(key: str, template: str, context: ContractContext) -> Iterator[str]:
+def field_faults(key: str, template: str, context: ContractContext) -> Iterator[str]:
+    """Yield each fault of the `{name}` in a text, which is at `key` in a cell's settings."""
     for match in _FIELD.finditer(template):
         name = match[1]
         if name is None and len(match[0]) == 1:

@@ -2,14 +2,17 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nbrun.errors import NbrunError, RunbookError
+from nbrun.errors import NbrunError
 from nbrun.runbook import attached_cells, contract, loader, notebook
 from nbrun.runbook.contract import ContractContext
+from nbrun.runbook.includes import planning
+from nbrun.runbook.includes.cells import IncludeFault, is_include
+from nbrun.runbook.includes.values import BoundInclude
 from nbrun.runbook.language_rules import unseen_failures
 from nbrun.runbook.parameters import resolve
 from nbrun.runbook.parameters.declarations import (
@@ -18,6 +21,7 @@ from nbrun.runbook.parameters.declarations import (
     surplus_cells,
 )
 from nbrun.runbook.parameters.languages import PYTHON, language_name
+from nbrun.runbook.parameters.resolve import ResolvedParameters
 from nbrun.runbook.python_syntax import syntax_fault
 from nbrun.runbook.secret_patterns import lines_with_secrets
 from nbrun.runbook.text_formats.suffixes import is_text
@@ -107,7 +111,7 @@ def findings(path: Path, defaults: Mapping[str, Any], *, unattended: bool) -> li
         found += [_in_cell(subject, number, each) for each in own]
     found += _of_language(subject)
     if not any(finding.rule == "contract" for finding in found):
-        found += _misplaced_cell(subject)
+        found += _of_includes(subject, defaults, unattended=unattended)
     return found
 
 
@@ -178,11 +182,46 @@ def _of_notebook(subject: _Subject) -> Iterator[Finding]:
         yield whole("warning", "unused-parameter", f"no cell uses the parameter {name}")
 
 
-def _misplaced_cell(subject: _Subject) -> list[Finding]:
+def _of_includes(
+    subject: _Subject, defaults: Mapping[str, Any], *, unattended: bool
+) -> list[Finding]:
+    """Return what is wrong with the includes, then with the steps as a whole.
+
+    Then follows what is wrong in each file that is included, once.
+    """
+    bound, faults = planning.try_to_bind(subject.read, _any_parameters(subject))
+    if faults:
+        return [_include_fault(subject, fault) for fault in faults]
+    found = _misplaced_cell(subject, bound, defaults)
+    for path in dict.fromkeys(each.source.notebook.path for each in bound):
+        inner = findings(path, defaults, unattended=unattended)
+        found += [each for each in inner if each.rule != "kernel" and each not in found]
+    return found
+
+
+def _any_parameters(subject: _Subject) -> ResolvedParameters:
+    """Return the parameters as they may be given to a run: none has a known value."""
+    declared = subject.declarations
+    names = frozenset(declared.parameters)
+    return ResolvedParameters(declared, dict.fromkeys(names, "unknown"), declared.secrets, names)
+
+
+def _include_fault(subject: _Subject, fault: IncludeFault) -> Finding:
+    places = fault.places
+    path = subject.path if places.path == subject.read.path else places.path
+    line = places.line(fault.number, None)
+    is_text = bool(places.lines)
+    return Finding(str(path), fault.number, line, "error", "include", fault.message, is_text)
+
+
+def _misplaced_cell(
+    subject: _Subject, included: Collection[BoundInclude], defaults: Mapping[str, Any]
+) -> list[Finding]:
     """Return the first check or undo that has no step, or can't have the one that it names."""
     try:
-        loader.plan(subject.read, subject.context)
-    except RunbookError as error:
+        books = planning.books(subject.read.node, included, defaults)
+        loader.plan(subject.read, subject.context, books)
+    except NbrunError as error:
         message = str(error).removeprefix(str(subject.path)).lstrip(":, ")
         return [Finding(str(subject.path), None, None, "error", "contract", message)]
     return []
@@ -203,6 +242,7 @@ def _unused(subject: _Subject) -> list[str]:
         for cell in subject.cells
         if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ())
     ]
+    rest += [str(cell["metadata"]["nbrun"]) for cell in subject.cells if is_include(cell)]
     words = set(re.findall(r"[^\W\d]\w*", "\n".join(rest)))
     return [name for name in subject.declarations.parameters if name not in words]
 
@@ -217,12 +257,7 @@ def _of_cell(
 ) -> Iterator[CellFinding]:
     metadata, source = cell["metadata"], cell["source"]
     is_step = not attached_cells.is_attached(cell)
-    own_faults = (
-        attached_cells.faults(cell, subject.context)
-        if not is_step
-        else contract.faults(cell["cell_type"], metadata, subject.context)
-    )
-    for fault in own_faults:
+    for fault in _contract_faults(subject, cell):
         yield None, "error", "contract", fault
     yield from _tags(metadata)
     yield from _secrets(subject, cell)
@@ -248,6 +283,14 @@ def _of_cell(
         yield from _input_calls(source)
         if asked and is_step:
             yield None, "warning", "unattended", "it asks for confirmation: the run needs --yes"
+
+
+def _contract_faults(subject: _Subject, cell: Mapping[str, Any]) -> Iterator[str]:
+    if is_include(cell):
+        return iter(())  # `_of_includes` checks it
+    if attached_cells.is_attached(cell):
+        return attached_cells.faults(cell, subject.context)
+    return contract.faults(cell["cell_type"], cell["metadata"], subject.context)
 
 
 def _tags_of(metadata: Mapping[str, Any]) -> list[str]:

@@ -3,17 +3,21 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from nbrun.core.model import Contract, Narration, Step
+import msgspec
+
+from nbrun.core.model import Contract, IncludedRunbook, Narration, Step
 from nbrun.errors import RunbookError
 from nbrun.runbook import attached_cells, contract, notebook, titles, validation
 from nbrun.runbook.attached_cells import AttachedCell
 from nbrun.runbook.contract import ContractContext
+from nbrun.runbook.includes import cells as includes
 from nbrun.runbook.notebook import short
 from nbrun.runbook.places import Places
 from nbrun.runbook.text_formats.suffixes import is_text
@@ -49,7 +53,10 @@ class Notebook:
 
 @dataclass(frozen=True)
 class Runbook:
-    """A planned notebook: its steps in order, and the cells after the last step (`epilogue`)."""
+    """A planned notebook: its steps in order, and the cells after the last step (`epilogue`).
+
+    `includes`: the runbooks that it includes, on all levels.
+    """
 
     path: Path
     sha256: str
@@ -57,6 +64,7 @@ class Runbook:
     steps: tuple[Step, ...]
     epilogue: tuple[Narration, ...]
     notices: tuple[str, ...] = ()
+    includes: tuple[IncludedRunbook, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,12 +172,17 @@ def validate(parsed: ParsedNotebook) -> Notebook:
     )
 
 
-def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
+def plan(
+    source: Notebook,
+    context: ContractContext | None = None,
+    included: Mapping[str, Runbook] = MappingProxyType({}),
+) -> Runbook:
     """Return the steps of a notebook, numbered from 1.
 
     A step is a code cell that is not blank, or a Markdown cell that a person follows. A blank code
     cell does not run, as in nbclient; a check or an undo belongs to a step. The Markdown and raw
-    cells before a step are its narration.
+    cells before a step are its narration. `included`: the planned runbooks that it includes, by the
+    id of the cell that includes each; their steps are there in place of that cell.
 
     Raises:
         RunbookError: a cell's contract is not valid. The message names the cell.
@@ -188,6 +201,13 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
                 after = steps[-1].id if steps else ""
                 attached.append(attached_cells.attached_cell(where, cell, after, context))
             continue
+        if includes.is_include(cell):
+            narration.append(_narration(cell))
+            heading = titles.last_heading(narration) or heading
+            book = included[cell["id"]]
+            steps += _in_place(book.steps, len(steps), tuple(narration))
+            narration = [*book.epilogue]
+            continue
         own = contract.contract_of(where, cell["cell_type"], cell["metadata"], context)
         if cell["cell_type"] != "code" and not own.manual:
             narration.append(_narration(cell))
@@ -205,6 +225,16 @@ def plan(source: Notebook, context: ContractContext | None = None) -> Runbook:
         tuple(narration),
         source.notices,
     )
+
+
+def _in_place(
+    steps: Iterable[Step], before: int, narration: tuple[Narration, ...]
+) -> Iterator[Step]:
+    """Yield the steps of an included runbook, numbered after the `before` that come first."""
+    for number, step in enumerate(steps, start=before + 1):
+        told = (*narration, *step.narration) if number == before + 1 else step.narration
+        undo = step.undo and msgspec.structs.replace(step.undo, number=number)
+        yield msgspec.structs.replace(step, number=number, narration=told, undo=undo)
 
 
 def _is_injected(cell: Any) -> bool:
@@ -273,7 +303,8 @@ def _refuse_unrecordable_name(path: Path) -> None:
 
 
 def _refuse_nothing_to_run(path: Path, cells: list[dict[str, Any]]) -> None:
-    if not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells):
+    code = any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells)
+    if not code and not any(map(includes.is_include, cells)):
         raise RunbookError(f"{path}: nothing to run: no code cell has any source. Add one")
 
 

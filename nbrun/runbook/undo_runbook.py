@@ -6,13 +6,12 @@ runs, since nothing is undone unasked.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nbrun.core import undo
-from nbrun.core.model import Step
-from nbrun.core.reducer import SETUP_TAGS
+from nbrun.core.model import PARAMETER_TAGS, SETUP_TAGS, Step
 from nbrun.core.state import RunState, StepState
 from nbrun.errors import RunbookError
 from nbrun.runbook import undos
@@ -26,7 +25,8 @@ def compose(state: RunState, undone: Collection[str] = ()) -> ParsedNotebook:
     """Return a notebook with what is left to undo of the run `state`, without the cells `undone`.
 
     Before the undos are the cells that declare parameters, and the `setup` steps as they last
-    succeeded. The path is the runbook's, so that the settings of its folder apply.
+    succeeded. Those of an included runbook come before its own undos, since another one may assign
+    the same names. The path is the runbook's, so that the settings of its folder apply.
 
     Raises:
         RunbookError: there is nothing to undo.
@@ -35,9 +35,9 @@ def compose(state: RunState, undone: Collection[str] = ()) -> ParsedNotebook:
     offered = [each for each in undo.offered(state) if _cell_id(each) not in undone]
     if not offered:
         raise RunbookError(f"{plan.run}: nothing that ran has an undo that is left to run")
-    steps = (state.steps[id_] for id_ in state.order)
-    cells = [cell for step in steps for cell in _setup_cells(step)]
-    cells += [cell for step in offered for cell in _undo_cells(step)]
+    steps = [state.steps[id_] for id_ in state.order]
+    cells = [cell for step in steps if not step.step.included for cell in _setup_cells(step)]
+    cells += _all_undo_cells(steps, offered)
     document = {"nbformat": 4, "nbformat_minor": 5, "metadata": plan.metadata, "cells": cells}
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     path = Path(plan.runbook)
@@ -56,6 +56,33 @@ def _setup_cells(step: StepState) -> Iterator[dict[str, Any]]:
         yield _code(step.step, source or step.step.source, list(step.step.tags))
 
 
+def _all_undo_cells(
+    steps: Collection[StepState], offered: Iterable[StepState]
+) -> Iterator[dict[str, Any]]:
+    """Yield the undos, and the setup of an included runbook where the undos become its own."""
+    before = ""
+    for number, step in enumerate(offered):
+        own = step.step.included
+        if own is not None and own.cell != before:
+            yield from (
+                _included_setup(each, number)
+                for each in steps
+                if each.step.included == own and each.step.number < step.step.number
+                if each.step.is_setup and each.passed and each.attempts
+            )
+        before = own.cell if own is not None else before
+        yield from _undo_cells(step)
+
+
+def _included_setup(step: StepState, number: int) -> dict[str, Any]:
+    """Return the cell of a setup step as it ran. It assigns values, and declares no parameter."""
+    tags = [tag for tag in step.step.tags if tag not in PARAMETER_TAGS]
+    cell = _code(step.step, step.last_source or step.step.source, [*{*tags, "setup"}])
+    cell["metadata"]["nbrun"] = _settings(step.step, None)
+    digest = hashlib.sha256(f"{step.step.id}\n{number}".encode()).hexdigest()
+    return cell | {"id": f"nbrun-{digest[:16]}"}
+
+
 def _undo_cells(step: StepState) -> Iterator[dict[str, Any]]:
     """Yield a heading and the undo of `step`, as a step that asks before it runs."""
     planned = step.step.undo
@@ -68,11 +95,30 @@ def _undo_cells(step: StepState) -> Iterator[dict[str, Any]]:
         "source": heading,
     }
     cell = _code(planned, planned.source, [tag for tag in planned.tags if tag != undos.TAG])
-    own = {key: item for key, item in planned.metadata.get("nbrun", {}).items() if key != "step"}
-    if planned.contract.confirm is None:
-        own["confirm"] = f"Undo step {step.step.number}?"
-    cell["metadata"]["nbrun"] = own
+    cell["metadata"]["nbrun"] = _settings(planned, f"Undo step {step.step.number}?")
     yield cell
+
+
+def _settings(step: Step, question: str | None) -> dict[str, Any]:
+    """Return the settings of a cell, with its questions as the run has asked them.
+
+    The parameters that the questions name may be those of an included runbook, which the new run
+    does not know. The same is true of defaults for its steps.
+    """
+    contract = step.contract
+    known = {
+        "confirm": _literal(contract.confirm or question),
+        "type": _literal(contract.typed),
+        "timeout": contract.timeout,
+        "impact": contract.impact,
+    }
+    own = {key: item for key, item in step.metadata.get("nbrun", {}).items() if key != "step"}
+    return own | {key: value for key, value in known.items() if value}
+
+
+def _literal(text: str | None) -> str:
+    """Return a question in which braces stand for themselves."""
+    return (text or "").replace("{", "{{").replace("}", "}}")
 
 
 def _code(step: Step, source: str, tags: list[str]) -> dict[str, Any]:

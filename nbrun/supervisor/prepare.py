@@ -2,7 +2,7 @@
 
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from nbrun import config
@@ -20,6 +20,8 @@ from nbrun.kernel.remote.api import GatewayApi
 from nbrun.kernel.roles.roles import RunRole
 from nbrun.notifications import receivers
 from nbrun.runbook import loader, notebook
+from nbrun.runbook.includes import planning
+from nbrun.runbook.includes.values import BoundInclude
 from nbrun.runbook.loader import Notebook, Runbook
 from nbrun.runbook.parameters import injection, sources
 from nbrun.runbook.parameters.declarations import declarations_of, surplus_cells
@@ -41,6 +43,7 @@ class CheckedRequest:
     Attributes:
         sign_key: the fingerprint of the key that signs the record; empty without one.
         proofs: how the runbook satisfied the rules of nbrun.toml.
+        included: the runbooks that it includes, with their parameters.
         run: the id that the run will have.
         step_timeout: as in the request.
     """
@@ -53,6 +56,7 @@ class CheckedRequest:
     sign_key: str
     config: Config
     proofs: tuple[model.RunbookProof, ...]
+    included: tuple[BoundInclude, ...]
     run: str
     role: RunRole | None
     step_timeout: float | None = None
@@ -82,6 +86,7 @@ class CheckedRequest:
                 f"{variable} is set, and this runbook has no such parameter"
                 for variable in unmatched
             )
+            + planning.notices(self.included)
             + self._common_secret_notices()
             + self.config.notices
             + receivers.notices(self.config)
@@ -89,7 +94,8 @@ class CheckedRequest:
         )
 
     def _common_secret_notices(self) -> tuple[str, ...]:
-        sources = (cell["source"] for cell in self.notebook.node["cells"])
+        notebooks = (self.notebook, *planning.notebooks(self.included))
+        sources = (cell["source"] for each in notebooks for cell in each.node["cells"])
         place = (str(self.notebook.path), str(self.cwd), self.kernelspec)
         common = common_secrets(self.parameters.secret_values, (*place, *sources))
         return tuple(
@@ -119,15 +125,17 @@ def check(request: StartRequest, kernel: KernelPlan) -> CheckedRequest:
     own_language = notebook.language(valid.metadata) or kernel.language
     language = language_name(kernel.kernelspec, own_language)
     declarations = declarations_of(valid.node, language, valid.places)
+    parameters = resolve(declarations, request.given, undeclared=request.options.undeclared)
     return CheckedRequest(
         notebook=valid,
         kernelspec=kernel.kernelspec,
-        parameters=resolve(declarations, request.given, undeclared=request.options.undeclared),
+        parameters=parameters,
         cwd=kernel.cwd,
         policy=policy,
         sign_key=_fingerprint(policy),
         config=kernel.config,
         proofs=kernel.proofs,
+        included=planning.bind(valid, parameters),
         run=kernel.run,
         role=kernel.role,
         gateway=kernel.gateway,
@@ -162,12 +170,9 @@ def plan(checked: CheckedRequest) -> Runbook:
         ParameterError: the notebook's language can't express a value.
         RunbookError: the contract of a step is not valid.
     """
-    parameters = checked.parameters
-    language = parameters.declarations.language
-    node = injection.inject(checked.notebook.node, parameters.values, language)
     limit = {} if checked.step_timeout is None else {"timeout": checked.step_timeout}
-    context = parameters.contract_context({**checked.config.defaults, **limit})
-    return loader.plan(replace(checked.notebook, node=node), context)
+    defaults = {**checked.config.defaults, **limit}
+    return planning.plan(checked.notebook, checked.parameters, defaults, checked.included)
 
 
 def _shared_folder_notice(directory: RunDirectory) -> tuple[str, ...]:
@@ -304,6 +309,7 @@ def _run_started(
         proofs=checked.proofs,
         traceparent=trace_context.incoming(os.environ),
         undoes=request.undoes.name if request.undoes is not None else "",
+        includes=runbook.includes,
     )
 
 

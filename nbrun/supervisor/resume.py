@@ -5,7 +5,7 @@ import os
 import shlex
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,8 +32,8 @@ from nbrun.kernel.roles.roles import RunRole
 from nbrun.notifications import receivers
 from nbrun.notifications.receivers import Receivers
 from nbrun.runbook import loader, notebook
+from nbrun.runbook.includes import planning
 from nbrun.runbook.loader import Runbook
-from nbrun.runbook.parameters import injection
 from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters
@@ -337,7 +337,9 @@ def runbook_replacement(state: RunState, fetched: Path | None = None) -> ev.Runb
     data = loader.read_bytes(path)
     proofs = runbook_trust.prove(path, data, _load_config(state).runbook_rules)
     book = _load_current_runbook(state, path, data)
-    steps = merge_steps(state, _recognized(state, book))
+    new = _recognized(state, book)
+    steps = merge_steps(state, new)
+    _refuse_changed_values(state, new)
     return ev.RunbookReplaced(
         operator=provenance.operator(os.getppid()),
         runbook_sha256=book.sha256,
@@ -346,7 +348,25 @@ def runbook_replacement(state: RunState, fetched: Path | None = None) -> ev.Runb
         epilogue=book.epilogue,
         diff=_diff(state.ordered_steps(), steps),
         proofs=proofs,
+        includes=book.includes,
     )
+
+
+def _refuse_changed_values(state: RunState, new: Iterable[Step]) -> None:
+    """Refuse other values for an included runbook whose parameters the kernel has already.
+
+    The steps that assigned them are not run again: later steps would act on the old values, while
+    their questions show the new ones.
+    """
+    for step in new:
+        known = state.steps.get(step.id)
+        if known is None or step.included is None or not step.sets_parameters:
+            continue
+        if known.attempts and known.step.source != step.source:
+            raise UsageError(
+                f"{state.plan.runbook}: the parameters of {step.included.path} have changed, and "
+                f"{known.step.title!r} has assigned the old ones already: restore them"
+            )
 
 
 def _load_current_runbook(state: RunState, path: Path, data: bytes | None = None) -> Runbook:
@@ -355,10 +375,10 @@ def _load_current_runbook(state: RunState, path: Path, data: bytes | None = None
     kernel = state.kernel_info
     own_language = kernel.language if kernel else notebook.language(read.metadata)
     declarations = declarations_of(read.node, language_name(plan.kernelspec, own_language))
-    parameters = ResolvedParameters(declarations, plan.parameters, frozenset(plan.secrets))
-    node = injection.inject(read.node, plan.parameters, declarations.language)
-    context = parameters.contract_context(_load_config(state).defaults)
-    return loader.plan(replace(read, node=node), context)
+    secrets = frozenset(plan.secrets)
+    parameters = ResolvedParameters(declarations, plan.parameters, secrets, unread=secrets)
+    included = planning.bind(read, parameters)
+    return planning.plan(read, parameters, _load_config(state).defaults, included)
 
 
 def _recognized(state: RunState, book: Runbook) -> tuple[Step, ...]:

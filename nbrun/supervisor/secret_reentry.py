@@ -24,7 +24,7 @@ def secret_parameters(state: RunState) -> dict[str, Parameter]:
     cells = [
         {"cell_type": "code", "source": step.source, "metadata": {"tags": list(step.tags)}}
         for step in plan.steps
-        if not step.contract.manual
+        if not (step.contract.manual or step.included)
     ]
     recorded = {"cells": cells, "metadata": plan.metadata}
     known = declarations_of(recorded, _language(state)).parameters

@@ -22,7 +22,7 @@ from nbrun.core.planner import (
     step_label,
     what_next,
 )
-from nbrun.core.reducer import SETUP_TAGS, TRANSITIONS, apply, changes_state, check_transition, fold
+from nbrun.core.reducer import TRANSITIONS, apply, changes_state, check_transition, fold
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import IllegalEventError
 from tests.support.build_events import (
@@ -591,7 +591,7 @@ def assert_reruns_are_requested(drive: RandomRun) -> None:
                 )
                 assert 0 < state.steps[id_].retries_left <= state.steps[id_].step.contract.retries
             case ev.AttemptStarted(cause="setup", step=id_):
-                assert SETUP_TAGS & {*state.steps[id_].step.tags}
+                assert state.steps[id_].step.is_setup
                 assert state.steps[id_].succeeded
             case ev.AttemptStarted(cause="check", step=id_):
                 assert not state.checked[id_].passed

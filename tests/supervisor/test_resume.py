@@ -11,8 +11,10 @@ from nbrun.core.model import RoleTaken, Step
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import UsageError
-from nbrun.supervisor.resume import merge_steps, redaction_for, retake_role
+from nbrun.supervisor.resume import merge_steps, redaction_for, retake_role, runbook_replacement
 from tests.support.build_events import attempted, begun, run_started, step
+from tests.support.build_notebooks import code, notebook, write
+from tests.support.includes import include, planned
 from tests.support.settings_files import configure
 
 
@@ -81,3 +83,48 @@ def test_secrets_of_a_roles_commands_are_unknown_without_the_role(tmp_path: Path
         b"hunter2"
     )
     assert redaction_for(with_role(tmp_path), None).redact_bytes(b"all is well") == b"all is well"
+
+
+# ── included runbooks ────────────────────────────────────────────────────────────────────────
+
+
+def including(folder: Path, host: str) -> Path:
+    """Write a runbook that includes another with this value, and return its path."""
+    cells = [code("host = ''", id="p", tags=["parameters"]), code("act()", id="act")]
+    inner = write(folder, notebook(*cells), "inner.ipynb")
+    return write(folder, notebook(include(inner, host=host), code("last()", id="z")))
+
+
+def begun_from(path: Path) -> RunState:
+    book = planned(path)
+    return fold([run_started(book.steps, runbook=str(path), includes=book.includes)])
+
+
+def test_new_runbook_has_what_it_includes_now(tmp_path: Path) -> None:
+    state = begun_from(including(tmp_path, "a"))
+    assert runbook_replacement(state).includes == state.plan.includes
+    assert runbook_replacement(state).diff == ""
+    including(tmp_path, "b")
+    replaced = runbook_replacement(state)
+    assert replaced.includes[0].parameters == {"host": "b"}
+    assert '+host = "b"' in replaced.diff
+    assert ids(replaced.steps) == ["inc-p", "inc-injected-parameters", "inc-act", "z"]
+
+
+def test_changed_included_file_is_refused_for_a_new_runbook(tmp_path: Path) -> None:
+    state = begun_from(including(tmp_path, "a"))
+    inner = tmp_path / "inner.ipynb"
+    inner.write_bytes(inner.read_bytes() + b"\n")
+    with pytest.raises(UsageError, match="but that file has"):
+        runbook_replacement(state)
+
+
+def test_values_that_the_kernel_has_already_can_not_change(tmp_path: Path) -> None:
+    """Later steps would act on the old value, while their questions show the new one."""
+    state = begun_from(including(tmp_path, "a"))
+    state.steps["inc-injected-parameters"].attempts = 1
+    including(tmp_path, "b")
+    with pytest.raises(UsageError, match=r"the parameters of inner\.ipynb have changed, and"):
+        runbook_replacement(state)
+    including(tmp_path, "a")
+    assert runbook_replacement(state).steps == state.plan.steps

@@ -30,7 +30,7 @@ from nbrun.core.planner import (
     what_next,
 )
 from nbrun.core.proposals import approval_events, proposal_event, required_approval
-from nbrun.core.reducer import SETUP_TAGS, apply, check_transition
+from nbrun.core.reducer import apply, check_transition
 from nbrun.core.state import Phase, RunState
 from tests.support.build_events import (
     BEGAN,
@@ -356,7 +356,7 @@ def random_steps(chance: random.Random) -> tuple[Step, ...]:
     ]
     return tuple(
         each
-        if SETUP_TAGS.intersection(each.tags)
+        if each.is_setup
         else msgspec.structs.replace(
             each, check=random_check(chance, each.id), undo=random_undo(chance, each)
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from nbrun.core.events.base import EventBase, RunOutcome, StopReason
 from nbrun.core.model import (
+    IncludedRunbook,
     Narration,
     Operator,
     Policy,
@@ -33,6 +34,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
       on this machine.
     - `proofs`: how the runbook satisfied the rules of `[runbooks]`; empty if there are none.
     - `undoes`: the run whose steps this run undoes; empty for a run of a runbook file.
+    - `includes`: the runbooks whose steps are part of the plan, on all levels.
     """
 
     run: str
@@ -62,6 +64,7 @@ class RunStarted(EventBase, frozen=True, kw_only=True, tag="run.started"):
     proofs: tuple[RunbookProof, ...] = ()
     traceparent: str = ""
     undoes: str = ""
+    includes: tuple[IncludedRunbook, ...] = ()
 
 
 class RunInterrupted(EventBase, frozen=True, kw_only=True, tag="run.interrupted"):
@@ -99,6 +102,7 @@ class RunbookReplaced(EventBase, frozen=True, kw_only=True, tag="runbook.replace
 
     Steps that were run stay as recorded; the others come from the runbook as it is now. `diff` is a
     unified diff. `proofs`: how the runbook satisfied the rules of `[runbooks]`.
+    `includes`: as in `RunStarted`.
     """
 
     operator: Operator
@@ -108,6 +112,7 @@ class RunbookReplaced(EventBase, frozen=True, kw_only=True, tag="runbook.replace
     epilogue: tuple[Narration, ...] = ()
     diff: str
     proofs: tuple[RunbookProof, ...] = ()
+    includes: tuple[IncludedRunbook, ...] = ()
 
 
 class Stopped(EventBase, frozen=True, kw_only=True, tag="stopped"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nbrun.core import events as ev
-from nbrun.core.model import Identity, RoleTaken
+from nbrun.core.model import Identity, IncludedRunbook, RoleTaken
 
 _OWN_WORDS = (
     "tags",
@@ -25,12 +25,15 @@ _OWN_WORDS = (
 )
 _IDS = ("run", "undoes", "step", "id", "git_commit", "boot_id", "sign_key", "binding")
 _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
-_PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings", "proofs")
+_PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings")
+_RUNBOOKS = ("proofs", "included")
 _KERNELS = ("kernelspec", "language", "language_info", "implementation", "versions")
 _PEOPLE = ("operator", "approver", "group", "approve", "until", "signed")
 _POLICY = ("typed", "policy", "secrets", "counts")
 
-FIELDS = frozenset((*_OWN_WORDS, *_IDS, *_HASHES, *_PLACES, *_KERNELS, *_PEOPLE, *_POLICY))
+FIELDS = frozenset(
+    (*_OWN_WORDS, *_IDS, *_HASHES, *_PLACES, *_RUNBOOKS, *_KERNELS, *_PEOPLE, *_POLICY)
+)
 
 _ROLE_FIELDS = ("name", "inherit", "env_from_cmd", "keys")
 # Keys of a notebook's metadata that tell which kernel runs it
@@ -71,6 +74,8 @@ def exceptions(part: Any, redact: Redact) -> dict[str, Any]:
             return {"role": role}
         case RoleTaken():
             return {name: getattr(part, name) for name in _ROLE_FIELDS}
+        case IncludedRunbook(cell=cell, path=path):
+            return {"cell": cell, "path": path}
         case Identity(who=who, until=until):
             return {"who": who, "until": until}
     return {}

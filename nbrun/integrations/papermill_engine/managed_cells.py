@@ -81,15 +81,16 @@ class ManagedCells:
 
     def _place_injected(self, steps: Sequence[Step]) -> None:
         """Find the cell that assigns the parameters. papermill has none if only defaults apply."""
-        number = next((n for n, step in enumerate(steps) if INJECTED in step.tags), None)
+        own = [step for step in steps if step.included is None]
+        number = next((n for n, step in enumerate(own) if INJECTED in step.tags), None)
         if number is None:
             return
         index = self._cells.injected
         if index is None:
-            index = self._cells.index_after([step.id for step in steps[:number]])
-            self._nb_man.nb.cells.insert(index, _new_cell(steps[number], self._nb_man.PENDING))
+            index = self._cells.index_after([step.id for step in own[:number]])
+            self._nb_man.nb.cells.insert(index, _new_cell(own[number], self._nb_man.PENDING))
             self._cells = self._cells.with_room_at(index)
-        self._cells.indexes[steps[number].id] = index
+        self._cells.indexes[own[number].id] = index
 
     def _begin(self, event: ev.AttemptStarted) -> None:
         repeats = self._ended is not None and self._ended.step == event.step
@@ -97,7 +98,7 @@ class ManagedCells:
             self._complete()
         self._ended = None
         index = self._cells.indexes.get(event.step)
-        if index is None:  # of a cell that an operator has inserted
+        if index is None:  # of an included runbook, or a cell that an operator has inserted
             return
         self._pass_cells_before(index)
         cell = self._cell(index)

@@ -28,11 +28,13 @@ class ResolvedParameters:
     Attributes:
         values: by name, in the order of their declaration; JSON's types, exact in 64 bits.
         secrets: the names of the values that must not be recorded or shown.
+        unread: the names of the values that are not known: `values` has a description of each.
     """
 
     declarations: Declarations
     values: dict[str, Any]
     secrets: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
     @property
     def secret_values(self) -> dict[str, Any]:
@@ -79,7 +81,10 @@ def resolve(
         declarations.secrets & given.keys()
     )
     return ResolvedParameters(
-        declarations, {name: values[name] for name in in_order}, frozenset(secrets)
+        declarations,
+        {name: values[name] for name in in_order},
+        frozenset(secrets),
+        frozenset(name for name, raw in given.items() if raw.unread),
     )
 
 

@@ -10,7 +10,7 @@ from nbrun.core import model
 from nbrun.core.planner import step_label
 from nbrun.core.state import RunState, StepState
 from nbrun.views.export.cell_store import NotebookCell
-from nbrun.views.text import identities, phrases, proofs
+from nbrun.views.text import identities, phrases, runbook_facts
 from nbrun.views.text.event_summary import EventSummary, describe
 
 HEAD = "nbrun-head"
@@ -23,7 +23,7 @@ def head(state: RunState, began_at: str) -> NotebookCell:
         ("Runbook", plan.runbook),
         ("SHA-256", plan.runbook_sha256),
         ("Git commit", plan.git_commit or ""),
-        *((name.capitalize(), value) for name, value in proofs.rows(plan.proofs)),
+        *runbook_facts.capitalized(plan),
         ("Started", f"{phrases.timestamp(began_at)} by {phrases.operator(plan.operator)}"),
         ("Host", plan.host),
         ("Folder", plan.cwd),

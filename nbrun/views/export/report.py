@@ -16,7 +16,7 @@ from nbrun.core.events import Record
 from nbrun.views.export import report_steps, timeline
 from nbrun.views.export.account import RunAccount, account
 from nbrun.views.render import charts
-from nbrun.views.text import identities, phrases, proofs
+from nbrun.views.text import identities, phrases, runbook_facts
 from nbrun.views.text.event_summary import who_and_what
 from nbrun.views.text.sanitize import visible
 
@@ -94,7 +94,7 @@ def facts(run: RunAccount, found: Verification | None) -> list[tuple[str, str]]:
         ("Runbook", plan.runbook),
         ("SHA-256 of the runbook", plan.runbook_sha256),
         ("Git commit", plan.git_commit or ""),
-        *((name.capitalize(), value) for name, value in proofs.rows(plan.proofs)),
+        *runbook_facts.capitalized(plan),
         ("Run", plan.run),
         ("Started", f"{phrases.timestamp(run.began)} by {phrases.operator(plan.operator)}"),
         ("Ended", f"{phrases.timestamp(run.last)}: {finished.why}" if finished else ""),

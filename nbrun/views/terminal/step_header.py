@@ -176,7 +176,9 @@ def title(state: RunState, event: ev.AttemptStarted) -> str:
     parts = [f" · {impact}"] if impact else []
     parts += [f" · attempt {event.attempt}"] if event.attempt > 1 else []
     if event.cause == "setup":
-        parts.append(" · again, for the new kernel")
+        for_kernel = event.step in state.setup_queue
+        why = "for the new kernel" if for_kernel else "since another included runbook has run"
+        parts.append(f" · again, {why}")
     if event.cause == "retry":
         parts.append(" · retried, as the runbook declares")
     if event.edited:

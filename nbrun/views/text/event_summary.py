@@ -13,7 +13,7 @@ from nbrun.core.events import Event, TimestampedEvent
 from nbrun.core.model import Operator
 from nbrun.core.planner import step_label
 from nbrun.core.state import RunState
-from nbrun.views.text import identities, kernel_status, phrases, proofs
+from nbrun.views.text import identities, kernel_status, phrases, runbook_facts
 
 Severity = Literal["detail", "info", "good", "notice", "warning", "error"]
 
@@ -220,7 +220,7 @@ def _run(state: RunState, event: Event) -> EventSummary | None:
             return EventSummary("resumed", what, operator, event.reason, "info", hints=hints)
         case ev.RunbookReplaced(operator=operator):
             what = "the run follows the new version of the runbook from here on"
-            how = ", ".join(" ".join(row) for row in proofs.rows(event.proofs))
+            how = ", ".join(" ".join(runbook_facts.proof(each)) for each in event.proofs)
             what += f" ({how})" if how else ""
             return EventSummary("runbook", what, operator, diff=event.diff)
         case ev.OperatorAttached(operator=operator):

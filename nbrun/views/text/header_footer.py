@@ -10,7 +10,7 @@ from rich.text import Text
 from nbrun.core import events as ev
 from nbrun.core.model import SettingsFile
 from nbrun.core.state import RunState
-from nbrun.views.text import identities, phrases, proofs
+from nbrun.views.text import identities, phrases, runbook_facts
 from nbrun.views.text.sanitize import plain
 
 
@@ -43,7 +43,7 @@ def header(event: ev.RunStarted, at: str, where: str) -> RenderableType:
     ]
     rows += [("gateway", event.gateway)] * bool(event.gateway)
     rows += [("folder", event.cwd)] * bool(event.cwd)
-    rows += settings_rows(event.settings) + proofs.rows(event.proofs)
+    rows += settings_rows(event.settings) + runbook_facts.rows(event.proofs, event.includes)
     rows += identities.rows(event.role)
     rows += [("parameter", f"{name} = {value!r}") for name, value in event.parameters.items()]
     rows += [("reason", event.reason)] * bool(event.reason)

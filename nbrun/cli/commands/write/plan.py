@@ -16,7 +16,7 @@ from nbrun.supervisor import kernel_plan, prepare
 from nbrun.supervisor.prepare import CheckedRequest
 from nbrun.supervisor.requests import StartRequest
 from nbrun.views.terminal import plan as view
-from nbrun.views.text import identities, proofs
+from nbrun.views.text import identities, runbook_facts
 from nbrun.views.text.header_footer import settings_rows
 
 
@@ -43,9 +43,12 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
         data = view.as_data(runbook, values, checked.policy, rows, role)
         data["settings"] = msgspec.to_builtins(checked.config.files)
         data["proofs"] = msgspec.to_builtins(checked.proofs)
+        data["includes"] = msgspec.to_builtins(runbook.includes)
         print_json(data | {"sources": unread}, indent=1)
     else:
-        rows += settings_rows(checked.config.files) + proofs.rows(checked.proofs)
+        rows += settings_rows(checked.config.files) + runbook_facts.rows(
+            checked.proofs, runbook.includes
+        )
         rows += identities.rows(role)
         rows += receivers.rows(checked.config)
         rows += [("parameter", f"{name}: {source}") for name, source in unread.items()]
@@ -57,5 +60,10 @@ def show(request: StartRequest, parameters: ParameterOptions, *, json: bool) -> 
 def _redacted(checked: CheckedRequest, runbook: Runbook) -> tuple[Runbook, dict[str, Any]]:
     """Return the plan and the parameter values without secrets, as a record would have them."""
     redaction = checked.redaction()
-    shown = replace(runbook, steps=redaction.redact(runbook.steps), notices=checked.notices())
+    shown = replace(
+        runbook,
+        steps=redaction.redact(runbook.steps),
+        includes=redaction.redact(runbook.includes),
+        notices=checked.notices(),
+    )
     return shown, redaction.redact_parameters(checked.parameters.values)
