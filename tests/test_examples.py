@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from nbrun.runbook import lint, loader
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 RUNBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 README = (EXAMPLES / "README.md").read_text(encoding="utf-8")
@@ -133,3 +135,34 @@ def test_examples_readme_uses_only_declared_parameters(path, notebook):
     }
     assert given
     assert given <= known
+
+
+# ── the Markdown runbook ─────────────────────────────────────────────────────────────────────────
+
+TEXT = EXAMPLES / "log-cleanup.md"
+
+
+def test_markdown_example_is_a_bash_runbook_without_findings():
+    assert lint.findings(TEXT, {}, unattended=True) == []
+    assert loader.read(TEXT).metadata["kernelspec"]["name"] == "bash"
+
+
+def test_markdown_example_gives_its_steps_ids_titles_and_impacts():
+    book = loader.plan(loader.read(TEXT))
+    assert [(step.id, step.metadata.get("nbrun", {}).get("impact")) for step in book.steps] == [
+        ("parameters", None),
+        ("setup", None),
+        ("look", "none"),
+        ("compress", "changes"),
+        ("verify", "none"),
+    ]
+    assert book.steps[3].title == "Compress the old logs"
+    assert book.steps[3].check.id == "compressed"
+
+
+def test_examples_readme_uses_only_declared_parameters_of_the_markdown_example():
+    commands = re.findall(rf"^ *nbrun \w+ examples/{TEXT.name}(.*)$", README, re.MULTILINE)
+    given = {name for options in commands for name in re.findall(r"-p (\w+)=", options)}
+    declaration = next(c for c in loader.read(TEXT).node["cells"] if c["id"] == "parameters")
+    assert given
+    assert given <= set(re.findall(r"^(\w+)=", declaration["source"], re.MULTILINE))
