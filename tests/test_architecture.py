@@ -187,6 +187,7 @@ def test_engine_prints_nothing(module: str) -> None:
                 "kernel.ipython_failures",
                 "kernel.ipython_background",
                 "kernel.ipython_prelude",
+                "kernel.kinds.xeus_python_output",
                 "kernel.kinds.xeus_python_prelude",
                 "kernel.kinds.xeus_python_shell",
             }

@@ -9,26 +9,32 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
-NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`( \(\*sweep\*\))?", PAGE)
+NAMED = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`(?: \(\*(\w+)\*\))?", PAGE)
+SUITES = ("sweep", "kernels", "gateway")  # marks of the tests that only .ci/run runs
 
 
 @cache
-def cases_of(path: str) -> dict[str, bool]:
-    """Return the tests of a file by name, with True for those that only the sweeps run."""
+def cases_of(path: str) -> dict[str, str]:
+    """Return the tests of a file by name, each with its suite; empty for an ordinary test."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
     found = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
     return {
-        each.name: any(ast.unparse(mark) == "pytest.mark.sweep" for mark in each.decorator_list)
+        each.name: next(filter(None, map(suite, each.decorator_list)), "")
         for each in found
         if each.name.startswith("test_")
     }
 
 
-@pytest.mark.parametrize(("path", "name", "sweep"), NAMED, ids=lambda part: str(part)[:60])
-def test_named_test_exists_and_is_marked_as_stated(path: str, name: str, sweep: str) -> None:
+def suite(mark: ast.expr) -> str:
+    name = ast.unparse(mark).removeprefix("pytest.mark.")
+    return name if name in SUITES else ""
+
+
+@pytest.mark.parametrize(("path", "name", "stated"), NAMED, ids=lambda part: str(part)[:60])
+def test_named_test_exists_and_is_marked_as_stated(path: str, name: str, stated: str) -> None:
     assert (ROOT / path).is_file()
     assert name in cases_of(path)
-    assert cases_of(path)[name] is bool(sweep)
+    assert cases_of(path)[name] == stated
 
 
 def test_every_promise_has_a_row_with_tests() -> None:

@@ -26,9 +26,17 @@ class Background:
     """The background of one kernel, whose process began after `since` (see `processes.now`).
 
     `kernel` is None for a kernel on another machine, whose programs nobody here can see.
+    `own_programs`: words of the commands that the kernel itself runs, such as its shell.
     """
 
-    def __init__(self, kernel: KernelProcess | None, since: float, generation: int) -> None:
+    def __init__(
+        self,
+        kernel: KernelProcess | None,
+        since: float,
+        generation: int,
+        own_programs: tuple[str, ...] = (),
+    ) -> None:
+        self._own_programs = (_HELPER, *own_programs)
         self._kernel = kernel
         self._since = since
         self._generation = generation
@@ -65,7 +73,7 @@ class Background:
         self._programs = [
             each
             for each in processes.descendants(self._kernel, self._since)
-            if not any(_HELPER in word for word in each.command)
+            if not any(own in word for word in each.command for own in self._own_programs)
         ]
 
     def report(self, *, ended_by_kernel: bool) -> LeftInBackground | None:

@@ -109,6 +109,7 @@ class Channels(Conversation):
             ready = dict(poller.poll(_POLL_TIMEOUT))
             self._process_ready(ready)
             self._notice_missing_reply()
+            self._notice_missing_idle()
             if not ready and not self._exit_expected and not self._is_alive():
                 self._drain(poller, _DRAIN_TIMEOUT)
                 self._on_death()

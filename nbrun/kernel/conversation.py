@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nbrun.kernel import protocol
-from nbrun.kernel.kinds.kind import Interview, KernelKind, ShellLostError
+from nbrun.kernel.kinds.completion import ReplyCompletion
+from nbrun.kernel.kinds.kind import KernelKind
 from nbrun.kernel.messages import Sink
 from nbrun.kernel.widget_outputs import WidgetOutputs
 
@@ -21,6 +22,7 @@ _NO_REPLY = {
     "ename": "NoReply",
     "evalue": "the kernel finished without a reply: it failed, or the cell's code is incomplete",
 }
+_IDLE_TIMEOUT = 2.0  # seconds of silence after a reply, when no `idle` comes any more
 _REPLY_TIMEOUT = 1.0  # seconds after `idle` until a kernel is asked what became of a reply
 
 _PLAIN = KernelKind()
@@ -50,11 +52,12 @@ class Conversation:
         self._session = session
         self._sink = sink
         self._kind = kind
-        self._on_shell_lost = on_shell_lost
         self._replies: dict[str, dict[str, Any]] = {}
         self._idle: set[str] = set()
         self._idle_since: float | None = None  # of the current request, which has no reply yet
-        self._interviewed: str | None = None  # the request whose reply is being completed
+        self._completion = ReplyCompletion(
+            lambda: self._kind, self.execute_silently, self._deliver_completed, on_shell_lost
+        )
         self._silent: dict[str, OnReply] = {}
         self._widget_outputs = WidgetOutputs()
         self._current: str | None = None
@@ -167,11 +170,18 @@ class Conversation:
                 self._idle_since = self._last_message
                 self._deliver_reply(request)
             return
-        if request in self._silent:
-            return
-        if message["msg_type"] == "error":
+        kind = message["msg_type"]
+        if self._completion.is_queued(request, kind):
+            self._completion.receive_queued(
+                kind, content, lambda cell, queued: self._show(cell, kind, queued)
+            )
+        elif request not in self._silent:
+            self._show(request, kind, content)
+
+    def _show(self, request: str, kind: str, content: dict[str, Any]) -> None:
+        if kind == "error":
             content = self._kind.read_error(content)
-        for parsed in self._widget_outputs.messages(request, message["msg_type"], content):
+        for parsed in self._widget_outputs.messages(request, kind, content):
             if self._first_request_began or request:
                 self._sink(parsed)
             else:  # output of the kernel's own startup belongs to no step
@@ -199,28 +209,18 @@ class Conversation:
         if request in self._silent:
             self._silent.pop(request)(content)
         else:
-            self._interviewed = request
-            self._interview(request, self._kind.complete(content), None)
+            self._completion.begin(request, content)
 
-    def _interview(self, request: str, interview: Interview, answer: dict[str, Any] | None) -> None:
-        """Put the next question about the reply to `request`, or deliver the completed reply."""
-        try:
-            question = next(interview) if answer is None else interview.send(answer)
-        except StopIteration as end:
-            self._current = self._interviewed = None
-            self._sink(protocol.replied(request, end.value))
-        except ShellLostError as error:
-            self._on_shell_lost(str(error))
-        else:
-            self.execute_silently(
-                question, on_reply=lambda content: self._interview(request, interview, content)
-            )
+    def _deliver_completed(self, request: str, content: dict[str, Any]) -> None:
+        self._current = None
+        self._sink(protocol.replied(request, content))
 
     def _notice_missing_reply(self) -> None:
         """Ask whether a reply is still to come, some time after the kernel has become idle.
 
         bash_kernel sends none for a cell with an open quote, and nobody would ever be told.
         """
+        self._completion.give_up_mark()
         since, self._idle_since = self._idle_since, None
         if self._current not in self._idle or since is None:
             return
@@ -229,8 +229,14 @@ class Conversation:
         else:
             self._idle_since = since
 
+    def _notice_missing_idle(self) -> None:
+        """Deliver a reply whose `idle` the kernel has dropped, as xeus-python may."""
+        if self._current in self._replies and self.seconds_quiet > _IDLE_TIMEOUT:
+            self._idle.add(self._current)
+            self._deliver_reply(self._current)
+
     def _reply_lost(self, request: str, instead: dict[str, Any]) -> None:
-        if request != self._current or request == self._interviewed:
+        if request != self._current or request == self._completion.request:
             return
         self._current = None
         self._idle.discard(request)

@@ -20,6 +20,7 @@ from jupyter_core.paths import jupyter_path
 from nbrun.errors import RunbookError
 
 STARTUP_TIMEOUT = 60.0  # seconds
+_SHELL_TIMEOUT = 4.0  # seconds for an adopted kernel that may answer on shell only
 _RETRY_INTERVAL = 0.2  # seconds for iopub to answer before the kernel is asked again
 
 _IPC_KERNELS = ("ipykernel", "bash_kernel", "IRkernel")  # words of their commands
@@ -157,11 +158,18 @@ class KernelClient(BlockingKernelClient):
         self._connect_stdin(deadline)
 
     def wait_until_connected(
-        self, is_alive: Callable[[], bool], give_up: Callable[[], bool]
+        self,
+        is_alive: Callable[[], bool],
+        give_up: Callable[[], bool],
+        *,
+        by_protocol: bool = True,
     ) -> None:
         """Return when an adopted kernel, which may be at work, answers on control, and iopub sends.
 
-        No message of iopub or shell is received: the caller gets all of them.
+        No message of iopub or shell is received: the caller gets all of them. `by_protocol`: the
+        kernel does both while it works. Of others, IRkernel answers on shell only, and Deno sends
+        nothing on iopub for a request on control: they are asked on shell too, and not waited for
+        if they are at work.
 
         Raises:
             RuntimeError: the process ended, or `give_up` returned True.
@@ -170,12 +178,19 @@ class KernelClient(BlockingKernelClient):
         silent = {self.control_channel.socket, self.iopub_channel.socket}
         for socket in silent:
             poller.register(socket, zmq.POLLIN)
-        asked = 0.0
+        asked, began, on_shell = 0.0, time.monotonic(), by_protocol
         while silent:
             if not is_alive():
                 raise RuntimeError("its process is gone")
             if give_up():
                 raise RuntimeError("it did not answer, and the operator gave up waiting")
+            waited = time.monotonic() - began
+            if not by_protocol and waited > _SHELL_TIMEOUT:
+                return
+            if not on_shell and waited > _RETRY_INTERVAL * 5:
+                self.shell_channel.send(self.session.msg("kernel_info_request"))
+                silent.discard(self.control_channel.socket)
+                on_shell = True
             if time.monotonic() - asked > _RETRY_INTERVAL * 5:
                 self.control_channel.send(self.session.msg("kernel_info_request"))
                 asked = time.monotonic()

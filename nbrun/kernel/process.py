@@ -32,6 +32,7 @@ from nbrun.system.sudo import SudoError
 
 SHUTDOWN_TIMEOUT = 2.0  # seconds for a kernel to exit after a shutdown request
 _CONTEXT_TIMEOUT = 5.0  # seconds for ZeroMQ to close its sockets
+_PRELUDE_TIMEOUT = 10.0  # seconds for the prelude of a kernel other than ipykernel
 _CHECK_INTERVAL = 1.0  # seconds between two checks of whether the process is suspended or stuck
 # An interactive bash, as in a bash kernel, would write every source, and so every secret parameter,
 # to a history file in the home folder (bash(1), HISTFILE).
@@ -147,13 +148,25 @@ class Process:
         self._channels = self._open(client)
         prelude = self._kind.prelude()
         if prelude:
-            self._channels.execute_silently(prelude)
+            asked = self._channels.execute_silently(prelude)
+            self._wait_for_prelude(self._channels, asked)
         connection_dir.mark_ready(self._directory)
         self._start_time = processes.find_start_time(self._pid) or 0.0
         info = protocol.kernel_info(content, self._name, self.generation)
         return msgspec.structs.replace(
             info, process=self._kernel_process(), doubts=self._kind.doubts
         )
+
+    def _wait_for_prelude(self, channels: Channels, asked: str) -> None:
+        """Send no step meanwhile to a kernel that mixes up two requests, as xeus-python does."""
+        deadline = time.monotonic() + _PRELUDE_TIMEOUT
+        while (
+            not self._kind.is_ipykernel
+            and channels.is_pending(asked)
+            and self._is_alive()
+            and time.monotonic() < deadline
+        ):
+            channels.wait_for_progress()
 
     def adopt(self, pid: int, info: KernelInfo, sink: Sink, give_up: Callable[[], bool]) -> None:
         """Connect to a running kernel, which may be executing a step.
@@ -168,7 +181,7 @@ class Process:
         client: Any = self._manager.client()
         client.allow_stdin = self._attended
         client.start_channels(stdin=True, control=True)
-        client.wait_until_connected(self._is_alive, give_up)
+        client.wait_until_connected(self._is_alive, give_up, by_protocol=self._kind.is_ipykernel)
         self._channels = self._open(client)
         self._channels.pass_early_output()
         self._channels.execute_silently(
@@ -249,7 +262,9 @@ class Process:
         """End the process, and deliver its last messages."""
         channels = self._open_channels
         channels.expect_exit()
-        left_over = Background(self._kernel_process(), self._start_time, self.generation)
+        left_over = Background(
+            self._kernel_process(), self._start_time, self.generation, self._kind.own_programs
+        )
         is_alive = self._is_alive()
         if is_alive and self._kind.is_ipykernel and not channels.busy:
             left_over.let_finish(channels, self._is_alive)

@@ -62,8 +62,6 @@ BASH = KernelKind(
     prelude=_prelude,
     complete=_complete,
     read_error=_read_error,
-    doubts=(
-        "of a pipe it sees the status of the last command only, unless the cell has "
-        "`set -o pipefail`",
-    ),
+    own_programs=("pexpect/bashrc.sh",),  # its bash, with this file of settings
+    doubts=("a failure in a pipe before its last command, without `set -o pipefail`",),
 )

@@ -53,15 +53,20 @@ class KernelKind:
             kernel can't tell.
         is_ipykernel: the kernel has what `ipython_background` needs, and answers on its control
             channel while it works.
+        mark: returns code that prints a token after all earlier output; None if the kernel becomes
+            idle only after all output of the cell, as the protocol says.
         complete: starts the interview after each reply. An interview raises `ShellLostError` if no
             further step can run in this kernel.
         read_error: returns the content of an `error` message in plain words.
+        own_programs: words of the commands that the kernel itself runs beside the cells'.
         doubts: what may have gone wrong in a step that this kernel calls a success.
     """
 
     prelude: Callable[[], str] = str
     ended_expression: str = ""
     is_ipykernel: bool = False
+    mark: Callable[[str], str] | None = None
     complete: Callable[[Content], Interview] = _no_interview
     read_error: Callable[[Content], Content] = plain_error
+    own_programs: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()

@@ -24,6 +24,8 @@ _IPYKERNEL = KernelKind(
     is_ipykernel=True,
 )
 _DENO = KernelKind(
+    # Deno queues what a cell prints, and sends it under the request that it is at by then.
+    mark=lambda token: f"console.log({token!r})",
     doubts=(
         "a promise that no cell awaits, when it is rejected",
         "the exit code of a Deno.Command, unless the cell checks it",

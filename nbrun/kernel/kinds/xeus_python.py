@@ -9,7 +9,10 @@ from nbrun.kernel.kinds.kind import KernelKind, python_prelude
 
 def _prelude() -> str:
     return python_prelude(
-        "kinds/xeus_python_prelude.py", "ipython_interrupts.py", "kinds/xeus_python_shell.py"
+        "kinds/xeus_python_prelude.py",
+        "kinds/xeus_python_output.py",
+        "ipython_interrupts.py",
+        "kinds/xeus_python_shell.py",
     )
 
 
