@@ -83,6 +83,10 @@ class ReplyCompletion:
         if self._mark is not None and time.monotonic() - self._mark.at > _MARK_TIMEOUT:
             self._end_mark(self._mark)
 
+    def cancel(self) -> None:
+        """Forget the reply that is being completed, of which nothing more will come."""
+        self.request = self._mark = None
+
     def _end_mark(self, mark: _Mark) -> None:
         self._mark = None
         self._interview(self._kind().complete(mark.reply), None)

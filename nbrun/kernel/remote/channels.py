@@ -226,11 +226,12 @@ class RemoteChannels(Conversation):
 
     def _reply_lost(self, request: str, instead: dict[str, Any]) -> None:
         """Report that a reply will not come. Other than of a local kernel, it may be on the way."""
-        if request == self._current and request != self._interviewed:
+        if request == self._current and request != self._completion.request:
             self._give_up_reply(_LOST if self._gap else str(instead["evalue"]))
 
     def _give_up_reply(self, why: str) -> None:
-        request, self._current, self._interviewed = self._current, None, None
+        request, self._current = self._current, None
+        self._completion.cancel()
         if request is not None:
             self._idle.discard(request)
             self._replies.pop(request, None)
@@ -359,7 +360,7 @@ class RemoteChannels(Conversation):
             self._silent.clear()  # their replies may be lost, and nothing depends on them
             gap = round(time.monotonic() - lost_at, 3)
             self._sink(Reconnected(generation=self._generation, gap=gap))
-            if self._interviewed is not None:  # whether its request succeeded was not known yet
+            if self._completion.request is not None:  # whether its request succeeded was not known yet
                 self._give_up_reply(_LOST)
             answers, self._unsent_answers = self._unsent_answers, []
             for answer in answers if self._current is not None else ():

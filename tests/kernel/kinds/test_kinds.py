@@ -118,3 +118,13 @@ def test_only_a_kernel_that_can_be_believed_has_no_doubts() -> None:
     assert kind_of("ipython").doubts == ()
     assert "not been tried" in kind_of("ikotlin").doubts[0]
     assert "pipe" in BASH.doubts[0]
+
+
+def test_error_that_xeus_python_forgets_is_in_the_reply() -> None:
+    xeus = kind_of("xeus-python")
+    assert completed(xeus.complete(OK), OK).status == "ok"
+    dropped = {"status": "error", "ename": "<class 'KeyboardInterrupt'>", "evalue": "left"}
+    reply = completed(xeus.complete(OK), dropped)
+    assert (reply.status, reply.ename, reply.evalue) == ("error", "KeyboardInterrupt", "left")
+    failed = {"status": "error", "ename": "<class 'ValueError'>", "evalue": "x"}
+    assert completed(xeus.complete(failed)).ename == "ValueError"
