@@ -122,9 +122,7 @@ _BASH = KernelUnderTest(
     recalls='echo "kept $kept"',
     asks="",
     shows_token='echo "length ${#token} $token"',
-    known={
-        "input": "bash_kernel has no input: a step that runs `read` waits until it is interrupted"
-    },
+    known={"input": "there is no input: a step that runs `read` waits until it is interrupted"},
 )
 _DENO = KernelUnderTest(
     spec="deno",
@@ -148,8 +146,8 @@ _DENO = KernelUnderTest(
     asks='const answer = prompt("name? ");\nconsole.log(`got ${answer}`)',
     shows_token="console.log(`length ${token.length} ${token}`)",
     known={
-        "hidden failure": "Deno drops a rejected promise that no cell awaits",
-        "interrupt keeps variables": "an interrupt ends Deno; a restart runs the setup steps again",
+        "hidden failure": "a rejected promise that no cell awaits is dropped",
+        "interrupt keeps variables": "an interrupt ends the kernel; a restart runs the setup steps again",
     },
 )
 _R = KernelUnderTest(
