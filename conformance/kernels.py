@@ -147,7 +147,7 @@ _DENO = KernelUnderTest(
     shows_token="console.log(`length ${token.length} ${token}`)",
     known={
         "hidden failure": "a rejected promise that no cell awaits is dropped",
-        "interrupt keeps variables": "an interrupt ends the kernel; a restart runs the setup steps again",
+        "interrupt keeps variables": "an interrupt ends the kernel; a restart runs the setup again",
     },
 )
 _R = KernelUnderTest(

@@ -360,7 +360,7 @@ class RemoteChannels(Conversation):
             self._silent.clear()  # their replies may be lost, and nothing depends on them
             gap = round(time.monotonic() - lost_at, 3)
             self._sink(Reconnected(generation=self._generation, gap=gap))
-            if self._completion.request is not None:  # whether its request succeeded was not known yet
+            if self._completion.request is not None:  # whether it succeeded was not known yet
                 self._give_up_reply(_LOST)
             answers, self._unsent_answers = self._unsent_answers, []
             for answer in answers if self._current is not None else ():
