@@ -38,7 +38,7 @@ def match_cells(path: Path, managed: Sequence[Any], own: Sequence[Any]) -> CellM
         RunbookError: the two are not the same cells.
     """
     theirs = [index for index, cell in enumerate(managed) if not _is_added(cell)]
-    ours = [cell for cell in own if not _is_added(cell)]
+    ours = own_cells(own)
     if [managed[index]["source"] for index in theirs] != [cell["source"] for cell in ours]:
         raise RunbookError(
             f"{path}: its cells are not those that papermill has read: it was changed meanwhile"
@@ -46,6 +46,21 @@ def match_cells(path: Path, managed: Sequence[Any], own: Sequence[Any]) -> CellM
     injected = [index for index, cell in enumerate(managed) if INJECTED in _tags(cell)]
     indexes = {cell["id"]: index for cell, index in zip(ours, theirs, strict=True)}
     return CellMap(indexes, injected[0] if injected else None)
+
+
+def own_cells(cells: Sequence[Any]) -> list[Any]:
+    """Return the cells of a notebook that papermill has not added."""
+    return [cell for cell in cells if not _is_added(cell)]
+
+
+def injected_source(cells: Sequence[Any]) -> str | None:
+    """Return the source of the cell that assigns parameters; None without one."""
+    return next((str(cell["source"]) for cell in cells if INJECTED in _tags(cell)), None)
+
+
+def has_nothing_to_run(cells: Sequence[Any]) -> bool:
+    """Return True if no code cell has any source."""
+    return not any(cell["cell_type"] == "code" and cell["source"].strip() for cell in cells)
 
 
 def _is_added(cell: Any) -> bool:

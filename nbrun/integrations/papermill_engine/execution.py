@@ -11,6 +11,7 @@ from papermill.log import logger
 from nbrun.core import decisions
 from nbrun.core.state import RunState
 from nbrun.errors import NbrunError, NoSupervisorError
+from nbrun.integrations.papermill_engine.cell_map import CellMap, has_nothing_to_run, own_cells
 from nbrun.integrations.papermill_engine.managed_cells import ManagedCells
 from nbrun.integrations.papermill_engine.output_log import OutputLog
 from nbrun.integrations.papermill_engine.request import request_for
@@ -27,6 +28,10 @@ def execute(nb_man: Any, kernel_name: str, log: OutputLog, options: Mapping[str,
     Raises:
         PapermillException: nothing was run, or no cell is the cause of the run's end.
     """
+    if has_nothing_to_run(own_cells(nb_man.nb.cells)):
+        logger.warning("nbrun runs nothing and keeps no record: no code cell has any source")
+        ManagedCells(nb_man, CellMap({}, None), log, kernel_name).pass_all()
+        return
     supervisor = spawn()
     try:
         request, cells = request_for(nb_man.nb, kernel_name, options)
@@ -39,7 +44,7 @@ def execute(nb_man: Any, kernel_name: str, log: OutputLog, options: Mapping[str,
             _abandon(supervisor)
     logger.info(f"nbrun records the run in {directory.path}")
     nb_man.nb.metadata.papermill["nbrun"] = {"run": directory.id, "record": str(directory.path)}
-    view = ManagedCells(nb_man, cells, log)
+    view = ManagedCells(nb_man, cells, log, kernel_name)
     try:
         _follow(directory, view)
     finally:

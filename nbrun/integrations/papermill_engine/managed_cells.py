@@ -24,8 +24,9 @@ from nbrun.views.export.outputs import Outputs
 class ManagedCells:
     """The cells of papermill's notebook, and the state of the run that executes them."""
 
-    def __init__(self, nb_man: Any, cells: CellMap, log: OutputLog) -> None:
+    def __init__(self, nb_man: Any, cells: CellMap, log: OutputLog, kernel_name: str) -> None:
         self.state = RunState()
+        self._kernel_name = kernel_name  # as papermill's caller named it
         self._nb_man = nb_man
         self._cells = cells
         self._log = log
@@ -42,6 +43,10 @@ class ManagedCells:
             self._take(record.event)
         self._autosave()
 
+    def pass_all(self) -> None:
+        """Complete the cells of a notebook in which there is nothing to execute."""
+        self._pass_cells_before(len(self._nb_man.nb.cells))
+
     def raise_unless_a_cell_failed(self) -> None:
         """Raise PapermillException for a run that did not complete, though no cell failed.
 
@@ -55,8 +60,8 @@ class ManagedCells:
         match event:
             case ev.RunStarted(steps=steps):
                 self._place_injected(steps)
-            case ev.KernelStarted(kernelspec=name, language_info=info):
-                logger.info(f"Executing notebook with kernel: {name}")
+            case ev.KernelStarted(language_info=info):
+                logger.info(f"Executing notebook with kernel: {self._kernel_name}")
                 self._nb_man.nb.metadata["language_info"] = _node(info)
             case ev.AttemptStarted():
                 self._begin(event)
@@ -151,7 +156,7 @@ class ManagedCells:
         for index in self._attempts:  # late outputs, and displays that later cells have updated
             self._refresh(index)
         if event.outcome == "completed":
-            self._pass_cells_before(len(self._nb_man.nb.cells))
+            self.pass_all()
         elif not self._any_failed:
             self._fail_where_it_stopped(event.why)
 

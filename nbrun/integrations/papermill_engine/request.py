@@ -7,6 +7,7 @@ the two must be the same, one by one.
 
 import dataclasses
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from papermill.log import logger
 from nbrun.core import addresses
 from nbrun.core.run_options import RunOptions
 from nbrun.errors import ParameterError, UsageError
-from nbrun.integrations.papermill_engine.cell_map import CellMap, match_cells
+from nbrun.integrations.papermill_engine.cell_map import (
+    CellMap,
+    injected_source,
+    match_cells,
+    own_cells,
+)
 from nbrun.integrations.runbook_addresses.files import RunbookFile, keep, runbook_file
 from nbrun.runbook import loader, notebook
 from nbrun.runbook.parameters import resolve, sources
@@ -27,6 +33,7 @@ from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.types import Parameter, RawValue
 from nbrun.supervisor.requests import StartRequest
 
+_NATIVE = "python3"  # the kernel that jupyter_client starts for the name `python`
 _PLACED = {"kernel", "cwd", "on_failure", "undeclared", "step", "by_hand"}  # set by the engine
 _OWN_OPTIONS = {field.name for field in dataclasses.fields(RunOptions)} - _PLACED
 _IGNORED = {"input_path", "start_timeout", "execution_timeout", "timeout", "language"}
@@ -40,16 +47,18 @@ def request_for(
     Raises:
         UsageError: an option, the notebook or a parameter is refused.
     """
-    file = _file_of(nb, options.get("input_path"))
-    path = file.path
+    kernel = _NATIVE if kernel_name == "python" else kernel_name
+    file = _file_of(options.get("input_path"))
+    path = (file or _kept_copy(nb)).path
     parsed = loader.parse(path)
     cells = match_cells(path, nb.cells, parsed.document["cells"])
-    language = language_name(kernel_name, notebook.language(parsed.metadata))
+    language = language_name(kernel, notebook.language(parsed.metadata))
     declared = declarations_of(parsed.document, language).parameters
-    given = _given(nb.metadata.papermill.get("parameters", {}), declared)
+    in_file = injected_source(parsed.document["cells"])
+    given = _given(_values_of(nb, in_file, declared), declared)
     own = {
         **_own_options(options),
-        "kernel": kernel_name,
+        "kernel": kernel,
         "cwd": Path.cwd(),  # papermill has changed to its option `cwd`
         "on_failure": "stop",
         "undeclared": bool(given.keys() - declared.keys()),
@@ -57,7 +66,7 @@ def request_for(
     limit = options.get("execution_timeout") or options.get("timeout")
     request = StartRequest(
         runbook=path,
-        address=file.address,
+        address=file.address if file else "",
         attended=False,
         options=RunOptions(**own),
         given=given,
@@ -84,15 +93,24 @@ def _own_options(options: Mapping[str, Any]) -> dict[str, Any]:
 # ── the notebook ─────────────────────────────────────────────────────────────────────────────
 
 
-def _file_of(nb: Any, given: Any) -> RunbookFile:
-    """Return the file that papermill has read; for a notebook that is in no file, a kept copy."""
+def _file_of(given: Any) -> RunbookFile | None:
+    """Return the file that papermill has read; None for a notebook that is in no file."""
     if isinstance(given, str):
         if addresses.is_address(given):
             return runbook_file(given)
         path = Path(_working_folder(), given)
         if path.is_file():
             return RunbookFile(path)
-    content = nbformat.writes(nb, version=4).encode()  # type: ignore[no-untyped-call]
+    return None
+
+
+def _kept_copy(nb: Any) -> RunbookFile:
+    """Keep the notebook in a file, without the parameters: one of them may be a secret."""
+    copy = deepcopy(nb)
+    if copy.metadata.papermill.get("parameters"):
+        copy.cells = own_cells(copy.cells)
+    del copy.metadata["papermill"]
+    content = nbformat.writes(copy, version=4).encode()  # type: ignore[no-untyped-call]
     return RunbookFile(keep(content, "notebook.ipynb"))
 
 
@@ -107,6 +125,23 @@ def _working_folder() -> str:
 # ── parameters ───────────────────────────────────────────────────────────────────────────────
 
 
+def _values_of(
+    nb: Any, in_file: str | None, declared: Mapping[str, Parameter]
+) -> Mapping[str, Any]:
+    """Return the parameters that papermill was given for `nb`.
+
+    `in_file` is the source of the cell that assigns parameters in its file, None without one.
+    The notebook of an earlier execution names those of then. They count no more, but by the cell
+    that assigns them, if the file has that: it is executed as it is. A secret in it has no value.
+    """
+    values: Mapping[str, Any] = nb.metadata.papermill.get("parameters", {})
+    assigned = injected_source(nb.cells)
+    if assigned is None:
+        return {}
+    has_secret = any(name in declared and declared[name].secret for name in values)
+    return {} if assigned == in_file and not has_secret else values
+
+
 def _given(values: Mapping[str, Any], declared: Mapping[str, Parameter]) -> dict[str, RawValue]:
     """Return papermill's parameters as nbrun takes them, with each secret from its source.
 
@@ -116,7 +151,9 @@ def _given(values: Mapping[str, Any], declared: Mapping[str, Parameter]) -> dict
     given = {}
     for name, value in values.items():
         plain = _plain(value)
-        raw = RawValue(plain, plain if isinstance(plain, str) else None, "papermill")
+        text = plain if isinstance(plain, str) else None
+        # papermill assigns any value to any parameter. A schema of the runbook still applies.
+        raw = RawValue(plain, text, "papermill", exact=True)
         resolve.refuse_unencodable(name, raw)
         secret = name in declared and declared[name].secret
         given[name] = _fetched(name, raw) if secret else raw

@@ -193,6 +193,8 @@ def _allowed_value(name: str, raw: RawValue, parameter: Parameter) -> Any:
 
 
 def _typed_value(raw: RawValue, parameter: Parameter) -> Any:
+    if raw.exact and not raw.secret:
+        return of_type(raw.value, "any")
     choice = _choice(raw, parameter)
     if choice is not None:
         return choice

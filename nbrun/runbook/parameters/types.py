@@ -80,6 +80,7 @@ class RawValue:
         origin: `-p`, `NBRUN_PARAM_X`, `PATH:LINE` and the like, for messages.
         secret: the value came from a source of secrets.
         unread: the value is not known, because its source was not read; says which source.
+        exact: the value has the type that it is meant to have, whatever a cell declares.
     """
 
     value: Any
@@ -87,6 +88,7 @@ class RawValue:
     origin: str
     secret: bool = False
     unread: str = ""
+    exact: bool = False
 
 
 def raw_text(text: str, origin: str, *, secret: bool = False) -> RawValue:

@@ -107,6 +107,13 @@ def test_failed_cell_raises_papermills_error_and_marks_the_notebook(runs: Path) 
     assert finished.outcome == "failed"
 
 
+def test_notebook_without_code_completes_as_in_papermill(runs: Path) -> None:
+    path = write(runs.parent, notebook(markdown("# Only prose", id="m"), code("", id="a")))
+    nb = papermill.execute_notebook(path, None, engine_name="nbrun", progress_bar=False)
+    assert [cell.metadata.papermill.status for cell in nb.cells] == ["completed"] * 2
+    assert not runs.exists()
+
+
 @pytest.mark.sweep
 def test_notebook_without_a_file_and_a_time_limit(runs: Path) -> None:
     cell = code("import time; time.sleep(60)", id="a")

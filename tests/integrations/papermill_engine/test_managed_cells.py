@@ -32,7 +32,7 @@ class Managed:
         self.manager.pbar.update = self.updates.append
         self.cells = node.cells
         indexes = {cell["id"]: index for index, cell in enumerate(node.cells)}
-        self.view = ManagedCells(self.manager, CellMap(indexes, injected), OutputLog())
+        self.view = ManagedCells(self.manager, CellMap(indexes, injected), OutputLog(), "python3")
 
     def take(self, run: Run) -> "Managed":
         self.view.take(run.records)

@@ -9,6 +9,8 @@ from papermill.parameterize import parameterize_notebook
 
 from nbrun.errors import UsageError
 from nbrun.integrations.papermill_engine.request import request_for
+from nbrun.supervisor import kernel_plan, prepare
+from nbrun.system import state_folder
 from tests.support.build_notebooks import PYTHON, code, markdown, notebook, write
 
 SCHEMA = {"nbrun": {"parameters": {"properties": {"token": {"type": "string", "writeOnly": True}}}}}
@@ -28,7 +30,8 @@ def test_request_has_the_file_the_parameters_and_the_limits(tmp_path: Path) -> N
     given = {"n": 5, "extra": ("a", Path("/srv"))}
     node, options = loaded(tmp_path, *CELLS, given=given)
     options |= {"execution_timeout": 30, "ticket": "OPS-1", "start_timeout": 60}
-    request, cells = request_for(node, "python3", options)
+    request, cells = request_for(node, "python", options)
+    assert request.options.kernel == "python3"
     assert request.runbook == tmp_path / "runbook.ipynb"
     values = {name: raw.value for name, raw in request.given.items()}
     assert values == {"n": 5, "extra": ["a", "/srv"]}
@@ -47,6 +50,37 @@ def test_cells_of_an_earlier_execution_are_not_the_runbooks(tmp_path: Path) -> N
     _, cells = request_for(node, "python3", options)
     assert cells.indexes == {"m": 0, "a": 1, "b": 3}
     assert cells.injected == 2
+
+
+def test_parameters_of_an_earlier_execution_do_not_count(tmp_path: Path) -> None:
+    nb = notebook(*CELLS, metadata={**PYTHON, "papermill": {"parameters": {"n": 4}}})
+    node = papermill.iorw.load_notebook_node(str(write(tmp_path, nb)))
+    request, cells = request_for(node, "python3", {"input_path": str(tmp_path / "runbook.ipynb")})
+    assert (request.given, cells.injected) == ({}, None)
+    old = code("n = 4", id="i", tags=["injected-parameters"])  # it runs as it is
+    node, options = loaded(tmp_path, *CELLS, old)
+    node.metadata.papermill["parameters"] = {"n": 5}
+    request, cells = request_for(node, "python3", options)
+    assert (request.given, cells.injected) == ({}, 2)
+
+
+def test_notebook_in_no_file_is_kept_without_its_parameters(tmp_path: Path) -> None:
+    node, _ = loaded(tmp_path, *CELLS, given={"n": 5, "token": "correct-horse"})
+    with pytest.raises(UsageError, match="is a secret"):
+        request_for(node, "python3", {})
+    kept = [each for each in state_folder.state_path("runbooks").rglob("*") if each.is_file()]
+    assert not [each for each in kept if b"correct-horse" in each.read_bytes()]
+    node, _ = loaded(tmp_path, *CELLS, given={"n": 5})
+    request, cells = request_for(node, "python3", {})
+    assert (request.given["n"].value, cells.injected) == (5, 2)
+    assert request.runbook in kept
+
+
+def test_parameter_takes_a_value_of_any_type_as_in_papermill(tmp_path: Path) -> None:
+    node, options = loaded(tmp_path, *CELLS, given={"n": "many"})
+    request, _ = request_for(node, "python3", options)
+    plan = kernel_plan.plan_kernel(request)
+    assert prepare.check(request, plan).parameters.values["n"] == "many"
 
 
 def test_relative_path_starts_where_papermill_was_called(
