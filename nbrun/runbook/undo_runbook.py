@@ -90,7 +90,7 @@ def _undo_cells(step: StepState) -> Iterator[dict[str, Any]]:
     heading = f"## Undo step {step.step.number}: {step.step.title}"
     yield {
         "cell_type": "markdown",
-        "id": f"{planned.id[:55]}-heading",
+        "id": f"heading-{hashlib.sha256(planned.id.encode()).hexdigest()[:16]}",
         "metadata": {},
         "source": heading,
     }
