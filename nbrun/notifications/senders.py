@@ -17,9 +17,12 @@ from nbrun.errors import NotificationError
 from nbrun.notifications.message import Message
 from nbrun.system.limited_command import CommandEndedError, LimitedCommand
 
-# Variables that a program needs to find its files and to write in the user's language, and how it
-# gets to the network. All others may contain secrets.
-_USUAL = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+# Variables that a program needs to find its files (nbrun, the run and its settings) and to write in
+# the user's language, and how it gets to the network. All others may contain secrets.
+_USUAL = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"}
+    | {"NBRUN_RUNS_DIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME"}
+)
 _NETWORK = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE"})
 _LOCALE = "LC_"
 # What Python needs to find apprise, as `system.python_settings` lists it.
