@@ -386,7 +386,27 @@ def _recognized(state: RunState, book: Runbook) -> tuple[Step, ...]:
     if not is_text(book.path):
         return book.steps
     run = [id_ for id_, each in state.steps.items() if each.attempts or each.skipped]
-    return realign.realigned(book.path, state.ordered_steps(), run, book.steps)
+    _refuse_moved_includes(state, book, run)
+    recorded = [step for step in state.ordered_steps() if step.included is None]
+    own = [step for step in book.steps if step.included is None]
+    known = iter(realign.realigned(book.path, recorded, run, own))
+    return tuple(next(known) if step.included is None else step for step in book.steps)
+
+
+def _refuse_moved_includes(state: RunState, book: Runbook, run: Iterable[str]) -> None:
+    """Refuse a text whose includes may be others than those that have run.
+
+    Steps of two includes of one file have the same sources, so that these do not tell them apart.
+    """
+    cells = {each.cell for each in book.includes}
+    for id_ in run:
+        step = state.steps[id_].step
+        if step.included is not None and step.included.cell not in cells:
+            raise UsageError(
+                f"{book.path}: step {step.number} ({step.title}) has been run, and the file has "
+                "changed so that its include may be another one now: add "
+                f'id="{step.included.cell}" to the block that includes it'
+            )
 
 
 def merge_steps(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:

@@ -1,5 +1,7 @@
 """Resuming a run: recorded and new steps merged, and the role taken again."""
 
+import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,30 @@ def test_values_that_the_kernel_has_already_can_not_change(tmp_path: Path) -> No
         runbook_replacement(state)
     including(tmp_path, "a")
     assert runbook_replacement(state).steps == state.plan.steps
+
+
+def test_include_that_ran_is_not_mistaken_for_another_one_in_a_text(tmp_path: Path) -> None:
+    """The ids of blocks without one depend on their place, and both includes have one source."""
+    cells = [code("host = ''", id="p", tags=["parameters"]), code("act()", id="act")]
+    inner = write(tmp_path, notebook(*cells), "inner.ipynb")
+    digest = sha256(inner.read_bytes()).hexdigest()
+
+    def block(host: str) -> str:
+        own = {"include": f"inner.ipynb@sha256:{digest}", "parameters": {"host": host}}
+        return f"# %% [markdown] nbrun={json.dumps(own)}\n# ## Drain {host}\n\n"
+
+    last = "# %%\nlast()\n"
+    path = tmp_path / "outer.py"
+    path.write_text(block("a") + last)
+    state = begun_from(path)
+    done = state.order[:3]
+    for id_ in done:
+        state.steps[id_].attempts = 1
+    path.write_text(block("b") + block("a") + last)
+    assert ids(runbook_replacement(state).steps)[3:6] == [*done]
+    path.write_text(block("b").replace("Drain b", "Drain a") + last)
+    with pytest.raises(UsageError, match=r"the parameters of inner\.ipynb have changed"):
+        runbook_replacement(state)
+    path.write_text(block("a").replace("Drain a", "Do drain a") + last)
+    with pytest.raises(UsageError, match="its include may be another one now: add id="):
+        runbook_replacement(state)
