@@ -250,6 +250,7 @@ def test_engine_prints_nothing(module: str) -> None:
         (("plotly", "vl_convert"), {"views.render.charts"}),
         (("textual_image",), {"views.render.images"}),
         (("apprise",), {"notifications.apprise_process"}),
+        (("mcp", "anyio"), {"integrations.mcp_server.server"}),
         (("PIL",), {"views.render.images", "views.render.native.pictures"}),
         (("resvg_py",), {"views.render.native.pictures"}),
     ],

@@ -56,6 +56,7 @@ _GROUPS = {
         operate.undo,
         operate.status,
         operate.decide,
+        operate.mcp,
         operate.approve,
         operate.reject,
         operate.trust,

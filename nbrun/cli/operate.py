@@ -253,6 +253,18 @@ def decide(
     raise typer.Exit(command.decide(options))
 
 
+def mcp(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of the runbooks that it may see.")
+    ],
+    runs_dir: RunsDir = None,
+) -> None:
+    """Offer runbooks, runs and decisions to a program that speaks MCP."""
+    from nbrun.cli.commands.operate import mcp as command
+
+    raise typer.Exit(command.serve(folder, runs_dir))
+
+
 def trust(
     path: Annotated[
         Path | None,

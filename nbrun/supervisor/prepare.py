@@ -5,6 +5,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from nbrun import config
 from nbrun.audit import approval_signatures, ssh_signatures
 from nbrun.config import Config
@@ -209,11 +211,13 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
     if options.by_hand:
         _check_by_hand(request, settings)
     approval_signatures.check_files(settings.approver_keys)
+    if request.by_program and not (settings.programs.propose or settings.programs.decide):
+        raise UsageError("the policy in nbrun.toml lets programs do nothing, and start no run")
     key = options.sign or settings.sign_key
     return model.Policy(
         attended=request.attended,
         on_failure=options.on_failure,
-        step=options.step,
+        step=options.step or request.by_program,
         by_hand=options.by_hand,
         strict=options.strict or settings.strict,
         shell_errors=options.shell_errors,
@@ -276,6 +280,14 @@ def _fingerprint(policy: model.Policy) -> str:
         ) from error
 
 
+def _operator(request: StartRequest) -> model.Operator:
+    """Return who starts the run: the user of the process that started this one."""
+    operator = provenance.operator(os.getppid())
+    return msgspec.structs.replace(
+        operator, channel="program" if request.by_program else "terminal"
+    )
+
+
 def _run_started(
     request: StartRequest, checked: CheckedRequest, runbook: Runbook, directory: RunDirectory
 ) -> ev.RunStarted:
@@ -290,7 +302,7 @@ def _run_started(
         parameters=checked.parameters.values,
         kernelspec=checked.kernelspec,
         cwd="" if checked.gateway else str(checked.cwd),
-        operator=provenance.operator(os.getppid()),
+        operator=_operator(request),
         host=socket.gethostname(),
         versions=provenance.versions(),
         policy=checked.policy,

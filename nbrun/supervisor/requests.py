@@ -28,6 +28,8 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
         step_timeout: seconds that a step may take if the runbook does not say otherwise; None for
             what the settings say.
         bound: cancel the run when the process that sends this request is gone.
+        by_program: a program starts the run on behalf of its account. The run stops before its
+            first step, and before each later one until somebody decides otherwise.
     """
 
     runbook: Path
@@ -38,6 +40,7 @@ class StartRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="start"):
     given: dict[str, RawValue] = {}
     step_timeout: float | None = None
     bound: bool = False
+    by_program: bool = False
 
 
 class ResumeRequest(_SupervisorRequest, frozen=True, kw_only=True, tag="resume"):

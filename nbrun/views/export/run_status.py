@@ -172,10 +172,13 @@ class StatusFold:
             decisions=tuple(_options(state, step)) if alive and not state.finished else (),
         )
 
-    def printed(self) -> str:
-        """Return what the last attempt printed, as text that is safe to show."""
+    def printed(self) -> tuple[str, str]:
+        """Return the last attempt in words, and what it printed as text that is safe to show."""
         last = self.state.attempt or self.state.last_attempt
-        return _text(self._outputs, last.step, last.attempt) if last is not None else ""
+        if last is None:
+            return "", ""
+        where = f"{step_label(self.state, last.step)}, attempt {last.attempt}"
+        return where, _text(self._outputs, last.step, last.attempt)
 
     def _waiting(self) -> Waiting | None:
         state = self.state

@@ -1,0 +1,82 @@
+"""What a client of the server sees: the runbooks in one folder, and this user's runs of these."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from nbrun.errors import JournalError, RunNotFoundError, UsageError
+from nbrun.journal import run_directory
+from nbrun.journal.run_directory import RunDirectory
+from nbrun.journal.summary import read_start
+
+MOST_RUNBOOKS = 500
+MOST_RUNS = 50  # listed, the newest first
+_SUFFIX = ".ipynb"
+
+
+@dataclass(frozen=True)
+class Visible:
+    """The folder of the runbooks and the folder of the runs, both absolute."""
+
+    folder: Path
+    runs_dir: Path
+
+    def runbooks(self) -> dict[str, Path]:
+        """Return the path of each runbook by its name: its path below the folder."""
+        return dict(islice(self._runbooks(), MOST_RUNBOOKS))
+
+    def _runbooks(self) -> Iterator[tuple[str, Path]]:
+        for folder, folders, files in os.walk(self.folder):  # follows no link to a folder
+            folders[:] = sorted(name for name in folders if self._is_searched(Path(folder, name)))
+            for name in sorted(files):
+                path = Path(folder, name)
+                if path.suffix == _SUFFIX and not name.startswith(".") and self.contains(path):
+                    yield path.relative_to(self.folder).as_posix(), path
+
+    def _is_searched(self, folder: Path) -> bool:
+        """Return False for hidden folders, and for that of the runs, with their notebooks."""
+        return not folder.name.startswith(".") and folder != self.runs_dir
+
+    def contains(self, path: Path) -> bool:
+        """Return True if `path` leads to a file in the folder, through whatever links."""
+        return path.resolve().is_relative_to(self.folder.resolve())
+
+    def runbook(self, name: str) -> Path:
+        """Return the path of the runbook called `name`.
+
+        Raises:
+            UsageError: it is not one of `runbooks`. The name is compared and never opened.
+        """
+        found = self.runbooks().get(name)
+        if found is None:
+            raise UsageError(f"there is no runbook {name!r}: see list_runbooks")
+        return found
+
+    def runs(self) -> list[RunDirectory]:
+        """Return the newest runs that the client may see."""
+        every = run_directory.all_runs(self.runs_dir)
+        return list(islice((run for run in every if self._is_visible(run)), MOST_RUNS))
+
+    def run(self, id_: str) -> RunDirectory:
+        """Return the run with the whole id `id_`.
+
+        Raises:
+            RunNotFoundError: there is none that the client may see. The message does not say
+                whether there is another.
+        """
+        directory = RunDirectory(self.runs_dir / id_)
+        if not run_directory.is_run_id(id_) or "/" in id_ or not self._is_visible(directory):
+            raise RunNotFoundError(f"there is no run {id_!r}: see list_runs")
+        return directory
+
+    def _is_visible(self, directory: RunDirectory) -> bool:
+        """Return True for a run of this user's own, of a runbook in the folder."""
+        try:
+            if directory.path.is_symlink() or directory.owner_fault():
+                return False
+            start = read_start(directory.journal)
+        except (JournalError, OSError, ValueError):
+            return False
+        return start is not None and self.contains(Path(start.runbook))
