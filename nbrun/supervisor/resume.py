@@ -38,7 +38,6 @@ from nbrun.runbook.parameters.declarations import declarations_of
 from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters
 from nbrun.runbook.text_formats import realign
-from nbrun.runbook.text_formats.suffixes import is_text
 from nbrun.runbook.trust import repository
 from nbrun.supervisor import gateway, kernel_plan, secret_reentry
 from nbrun.supervisor.requests import ResumeRequest
@@ -383,8 +382,6 @@ def _load_current_runbook(state: RunState, path: Path, data: bytes | None = None
 
 def _recognized(state: RunState, book: Runbook) -> tuple[Step, ...]:
     """Return the steps of the file; those of a text with the ids that the run knows them by."""
-    if not is_text(book.path):
-        return book.steps
     run = [id_ for id_, each in state.steps.items() if each.attempts or each.skipped]
     _refuse_moved_includes(state, book, run)
     recorded = [step for step in state.ordered_steps() if step.included is None]

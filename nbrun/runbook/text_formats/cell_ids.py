@@ -69,7 +69,10 @@ def of_cells(path: Path, cells: Sequence[TextCell]) -> list[str]:
 def _base(section: str, cell: TextCell) -> str:
     tags = cell.options.get("tags", ())
     tags = tags if isinstance(tags, list) else ()
-    if cell.kind != "code" and _MANUAL not in tags:
+    own = cell.options.get("nbrun")
+    if isinstance(own, dict) and "include" in own:
+        kind = "include"  # the ids of the included steps begin with it: text must not change it
+    elif cell.kind != "code" and _MANUAL not in tags:
         kind = "text"
     elif not cell.source.strip():
         kind = "blank"

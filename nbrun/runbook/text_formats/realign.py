@@ -16,6 +16,7 @@ import msgspec
 
 from nbrun.core.model import Step
 from nbrun.errors import RunbookError
+from nbrun.runbook.text_formats.suffixes import is_text
 
 _ALIKE = 0.6  # of 1: an edit of a step, not another one, as `difflib` counts
 
@@ -26,11 +27,54 @@ def realigned(
     """Return the steps `new` of the file `path` with the ids of the `recorded` ones that they are.
 
     `run` has the ids of the recorded steps that were run or skipped. A new step gets an id that no
-    recorded step has.
+    recorded step has. Steps of notebooks stay as they are: their ids are in the file.
 
     Raises:
         RunbookError: nbrun can't tell which of `new` is a step that was run.
     """
+    _refuse_moved_includes(path, recorded, run, new)
+    taken = {each for step in (*recorded, *new) for each in _ids(step)}
+    found = [*new]
+    for file in dict.fromkeys(map(_file, new)):
+        if is_text(Path(file[1]) if file[1] else path):
+            places = [n for n, step in enumerate(new) if _file(step) == file]
+            old = [step for step in recorded if _file(step) == file]
+            part = _realigned_part(path, old, run, [new[n] for n in places], taken)
+            for number, step in zip(places, part, strict=True):
+                found[number] = step
+    return tuple(found)
+
+
+def _file(step: Step) -> tuple[str, str]:
+    """Return the cell that includes a step, and its file; both are empty for the run's own."""
+    return (step.included.cell, step.included.path) if step.included else ("", "")
+
+
+def _refuse_moved_includes(
+    path: Path, recorded: Sequence[Step], run: Collection[str], new: Sequence[Step]
+) -> None:
+    """Raise RunbookError if an include of which a step was run has the place of another one now."""
+    now = {_file(step) for step in new}
+    before = {_file(step) for step in recorded}
+    for step in recorded:
+        cell, file = _file(step)
+        if step.id not in run or not file or (cell, file) in now or not is_text(path):
+            continue
+        if any(each[0] == cell or (each[1] == file and each not in before) for each in now):
+            raise RunbookError(
+                f"{path}: step {step.number} ({step.title}) of {file} has been run, and the file "
+                f'that includes it has changed: add id="{cell}" to the region that includes {file}'
+            )
+
+
+def _realigned_part(
+    path: Path,
+    recorded: Sequence[Step],
+    run: Collection[str],
+    new: Sequence[Step],
+    taken: set[str],
+) -> tuple[Step, ...]:
+    """Realign the steps of one file. `taken` has all ids, also those of other files."""
     pairs = _Pairs(recorded, new)
     pairs.by_given_id()
     pairs.by_source()
@@ -38,7 +82,6 @@ def realigned(
         if recorded[old].id in run:
             _settle(path, pairs, old)
     pairs.by_id()
-    taken = {each for step in (*recorded, *new) for each in _ids(step)}
     return tuple(
         _with_id(step, recorded[pairs.found[number]].id)
         if number in pairs.found

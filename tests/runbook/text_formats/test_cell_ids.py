@@ -122,5 +122,12 @@ def test_any_name_makes_a_valid_id(name: str, read: Read) -> None:
     assert read(f'```sh name="{name}"\n2\n```\n').document["cells"][0]["id"] == cell["id"]
 
 
+def test_text_before_an_include_keeps_its_id(read: Read) -> None:
+    include = '<!-- #region nbrun={"include": "x.md"} -->\nx\n<!-- #endregion -->\n'
+    for text in ("", "<!-- #region -->\na\n<!-- #endregion -->\n"):
+        found = cells(read(f"## A\n\n{text}\n{include}\n```sh\n1\n```\n"))
+        assert "a_include" in [cell["id"] for cell in found]
+
+
 def test_blank_block_takes_no_position(read: Read) -> None:
     assert ids(read("## A\n```sh\n```\n```sh\n1\n```\n")) == ["a_blank", "a"]

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbrun.core.model import Check, Step
+from nbrun.core.model import Check, Inclusion, Step
 from nbrun.errors import RunbookError
 from nbrun.runbook.loader import plan, validate
 from nbrun.runbook.text_formats.realign import realigned
@@ -107,6 +108,37 @@ def test_names_of_the_file_are_in_the_steps(read: Read) -> None:
         ["name"],
         [],
     ]
+
+
+def included(cell: str, file: str, *sources: str) -> list[Step]:
+    """Return the steps of a runbook that a cell includes."""
+    by = Inclusion(cell=cell, path=file)
+    return [
+        msgspec.structs.replace(step, id=f"{cell}-{step.id}", included=by)
+        for step in section(*sources)
+    ]
+
+
+def test_steps_of_an_included_text_are_recognized_among_themselves() -> None:
+    recorded = [*section(DF), *included("drain", "drain.md", DF, FREE)]
+    new = [*section(DF), *included("drain", "drain.md", CURL, DF, FREE)]
+    assert ids(recorded, 3, new) == ["check", "drain-check_4", "drain-check", "drain-check_2"]
+
+
+def test_steps_of_an_included_notebook_keep_the_ids_of_its_cells() -> None:
+    recorded = included("drain", "drain.ipynb", DF, FREE)
+    new = included("drain", "drain.ipynb", CURL, DF, FREE)
+    assert ids(recorded, 2, new) == [step.id for step in new]
+
+
+def test_include_that_took_the_place_of_one_that_was_run_is_refused() -> None:
+    recorded = included("drain", "drain.md", DF)
+    shifted = [*included("drain", "tell.md", CURL), *included("drain_2", "drain.md", DF)]
+    renamed = included("other", "drain.md", DF)
+    for new in (shifted, renamed):
+        with pytest.raises(RunbookError, match=r'add id="drain" to the region that includes'):
+            ids(recorded, 1, new)
+        assert ids(recorded, 0, new)
 
 
 SOURCES = st.lists(st.sampled_from(["a", "b", "c", DF, DF + " -1", FREE]), min_size=1, max_size=5)

@@ -110,3 +110,18 @@ def test_value_goes_in_place_of_injected_cell_and_is_not_overwritten(tmp_path: P
     cells.append(code("a = 3", tags=["injected-parameters"]))
     told = run("plan", str(write(tmp_path, notebook(*cells))), "-p", "a=5")
     assert "cell 3 is tagged as parameters too" in str(told.exception)
+
+
+def test_plan_of_a_text_without_header_takes_the_kernel_of_its_language(book: Path) -> None:
+    (book.parent / "runbook.md").write_text("## Count\n\n```python\n1 + 1\n```\n")
+    told = run("plan", "runbook.md")
+    assert told.exit_code == 0, told.output
+    assert "kernel python3" in " ".join(told.output.split())
+
+
+def test_plan_of_a_text_whose_kernel_is_not_installed_names_the_installed(book: Path) -> None:
+    (book.parent / "runbook.lua").write_text("-- %%\nprint(1)\n")
+    told = run("plan", "runbook.lua")
+    assert isinstance(told.exception, NbrunError)
+    assert "none that runs lua is installed" in str(told.exception)
+    assert "python3" in str(told.exception)
