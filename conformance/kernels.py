@@ -146,7 +146,6 @@ _DENO = KernelUnderTest(
     asks='const answer = prompt("name? ");\nconsole.log(`got ${answer}`)',
     shows_token="console.log(`length ${token.length} ${token}`)",
     known={
-        "hidden failure": "a rejected promise that no cell awaits is dropped",
         "interrupt keeps variables": "an interrupt ends the kernel; a restart runs the setup again",
     },
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from nbrun.kernel.kinds.bash import BASH
+from nbrun.kernel.kinds.deno import DENO
 from nbrun.kernel.kinds.irkernel import IRKERNEL
 from nbrun.kernel.kinds.kind import KernelKind, python_prelude
 from nbrun.kernel.kinds.xeus_python import XEUS_PYTHON
@@ -23,15 +24,6 @@ _IPYKERNEL = KernelKind(
     ended_expression="__import__('IPython').get_ipython()._nbrun_ended()",
     is_ipykernel=True,
 )
-_DENO = KernelKind(
-    # Deno queues what a cell prints, and sends it under the request that it is at by then.
-    mark=lambda token: f"console.log({token!r})",
-    doubts=(
-        "a promise that no cell awaits, when it is rejected",
-        "the exit code of a Deno.Command, unless the cell checks it",
-        "an interrupt ends the whole kernel, with its variables",
-    ),
-)
 _UNKNOWN = KernelKind(
     doubts=("nbrun has not been tried with this kernel, and can't say which failures it hides",),
 )
@@ -41,7 +33,7 @@ _KINDS: Mapping[str, KernelKind] = MappingProxyType(
         "bash_kernel": BASH,
         "xeus-python": XEUS_PYTHON,
         "IRkernel": IRKERNEL,
-        "Deno kernel": _DENO,
+        "Deno kernel": DENO,
     }
 )
 

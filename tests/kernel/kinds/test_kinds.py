@@ -128,3 +128,11 @@ def test_error_that_xeus_python_forgets_is_in_the_reply() -> None:
     assert (reply.status, reply.ename, reply.evalue) == ("error", "KeyboardInterrupt", "left")
     failed = {"status": "error", "ename": "<class 'ValueError'>", "evalue": "x"}
     assert completed(xeus.complete(failed)).ename == "ValueError"
+
+
+def test_promise_that_deno_drops_is_a_nested_error() -> None:
+    deno = kind_of("Deno kernel")
+    rejected = {"status": "error", "ename": "RangeError", "evalue": "lost"}
+    assert completed(deno.complete(OK), rejected).nested_error == ("RangeError", "lost")
+    assert completed(deno.complete(OK), OK).nested_error is None
+    assert completed(deno.complete(rejected)).ename == "RangeError"
