@@ -24,3 +24,10 @@ def _has_working_folder() -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the system's error below those of libraries, which are long and name addresses."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error

@@ -14,6 +14,7 @@ from nbrun import __version__
 from nbrun.audit.tracing.spans import Span
 from nbrun.core import addresses
 from nbrun.errors import NbrunError
+from nbrun.system.faults import root_cause
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -82,20 +83,13 @@ def _session(note: Callable[[str], None]) -> "Session":
             try:
                 response = super().request(*args, **named)
             except Exception as error:
-                note(str(_root_cause(error)))
+                note(str(root_cause(error)))
                 raise
             if not response.ok:
                 note(f"the collector answered {response.status_code} {response.reason}")
             return response
 
     return NotingSession()
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    """Return the system's error below those of the libraries, which are long and name addresses."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return error
 
 
 def _address() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from nbrun.core import addresses
 from nbrun.errors import RunbookError
+from nbrun.system.faults import root_cause
 
 LARGEST = 64 * 2**20  # bytes of a runbook
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 10.0, 30.0  # seconds
@@ -40,7 +41,7 @@ def reader_of(address: str) -> Reader:
     return _STORES[scheme](shown)
 
 
-def words(error: Exception) -> str:
+def words(error: BaseException) -> str:
     """Return an error of a library in one line."""
     text = " ".join(str(error).split())
     return text or type(error).__name__
@@ -65,6 +66,8 @@ def _read_http(address: str) -> bytes:
             return _limited(response.iter_content(_PIECE))
     except requests.exceptions.InvalidSchema:
         raise RunbookError("it is redirected to an address that is not https") from None
+    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+        raise RunbookError(words(root_cause(error))) from None
 
 
 def _limited(pieces: Iterator[bytes]) -> bytes:
