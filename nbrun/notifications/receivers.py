@@ -103,13 +103,13 @@ def _unknown(services: "Sequence[NotifySetting]", urls: Sequence[str]) -> "list[
     """Return the settings whose URL apprise does not take."""
     if not urls:
         return []
-    from nbrun.notifications.senders import APPRISE, environment
+    from nbrun.notifications.senders import APPRISE, PYTHON, environment
     from nbrun.system.limited_command import CommandEndedError, LimitedCommand
 
     request = msgspec.json.encode({"urls": urls})
     try:
         code, printed = LimitedCommand(APPRISE, cwd="/").run(
-            request, environment(os.environ, (), str), _CHECK_TIMEOUT
+            request, environment(os.environ, PYTHON, str), _CHECK_TIMEOUT
         )
     except (CommandEndedError, OSError) as error:
         raise UsageError(f"notify: apprise can't be started: {error}") from None

@@ -23,10 +23,13 @@ _USUAL = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"}
     | {"NBRUN_RUNS_DIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME"}
 )
-_NETWORK = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE"})
+_NETWORK = frozenset(
+    {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"}
+    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+)
 _LOCALE = "LC_"
 # What Python needs to find apprise, as `system.python_settings` lists it.
-_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
+PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONNOUSERSITE")
 _CHAT_TRIES = 3
 
 
@@ -84,7 +87,7 @@ class ServiceSender:
         self.after, self.timeout = setting.after, setting.timeout
         self._url = url
         self._command = LimitedCommand(APPRISE, cwd="/", kill_leftovers=True)
-        self._environment = environment(os.environ, _PYTHON, redact)
+        self._environment = environment(os.environ, PYTHON, redact)
 
     def send(self, message: Message) -> None:
         request = {

@@ -125,7 +125,7 @@ def create(
     gid = group_access.gid_of(plan.policy.group) if plan.policy.group else None
     state = RunState() if state is None else state
     server = Server(Listener(directory.socket, gid), inbox, directory.id, state.kernels)
-    redaction.add_secrets(receivers.secrets())
+    redaction.add_secrets(receivers.secrets(), withheld=True)
     notifier = Notifier(
         receivers,
         directory,

@@ -368,6 +368,17 @@ def test_placeholder_in_edited_source_is_restored() -> None:
     assert redaction.restore("login('[secret:token]', 2)") == "login('hunter2-hunter2', 2)"
 
 
+@pytest.mark.parametrize("source", ["tell('[secret:notify.urls 1]')", "tell('json://t0ken')"])
+def test_secret_of_nbruns_own_is_redacted_and_never_sent_to_a_kernel(source: str) -> None:
+    redaction = Redaction({"token": "hunter2-hunter2"})
+    redaction.add_secrets({"notify.urls 1": "json://t0ken"}, withheld=True)
+    assert redaction.redact_text("json://t0ken") == "[secret:notify.urls 1]"
+    recorded = redaction.redact_text(source)
+    with pytest.raises(SecretUnknownError, match=r"notify.urls 1 is not sent to a kernel"):
+        redaction.restore(recorded)
+    assert redaction.restore("[secret:token]") == "hunter2-hunter2"
+
+
 def test_restore_raises_for_unknown_secret() -> None:
     redaction = Redaction(unknown=["token"])
     with pytest.raises(SecretUnknownError, match="token"):

@@ -57,6 +57,7 @@ class Redaction:
     ) -> None:
         self._names = frozenset(secrets or ())
         self._unknown = frozenset(unknown) - self._names
+        self._withheld: frozenset[str] = frozenset()  # names of secrets that no kernel gets
         self._forms = encoded_forms(secrets or {}, literals or {})
         self._originals = {placeholder: text for text, placeholder in self._forms.items()}
         self._index_forms()
@@ -70,8 +71,11 @@ class Redaction:
         """Return True if this process knows every secret of the run."""
         return not self._unknown
 
-    def add_secrets(self, secrets: Mapping[str, str]) -> None:
+    def add_secrets(self, secrets: Mapping[str, str], *, withheld: bool = False) -> None:
         """Redact further secrets from now on. May be called from any thread.
+
+        `withheld`: they are nbrun's own. Code that has one, or its placeholder, is not sent to a
+        kernel, which may act as another user.
 
         If the value of a secret has changed, both values are redacted, the new one under its name
         with a number.
@@ -82,6 +86,8 @@ class Redaction:
                 new[_unused_name(name, self._names | new.keys())] = value
         forms = encoded_forms(new, {})
         self._names |= new.keys()
+        if withheld:
+            self._withheld |= new.keys()
         self._originals.update((placeholder, text) for text, placeholder in forms.items())
         self._forms = forms | self._forms  # a new dict: another thread may iterate over the old one
         self._index_forms()
@@ -165,9 +171,13 @@ class Redaction:
         """Return the source to send to the kernel for the recorded `source`.
 
         Raises:
-            SecretUnknownError: a secret in it is not known to this process.
+            SecretUnknownError: a secret in it is not known to this process, or is no kernel's.
         """
         for name in _SECRET.findall(source):
+            if name in self._withheld:
+                raise SecretUnknownError(
+                    f"the secret {name} is not sent to a kernel: take it out of the code"
+                )
             if name in self._unknown:
                 raise SecretUnknownError(
                     f"the secret {name} is not known to this process: give it again"
