@@ -16,7 +16,9 @@ from nbrun.cli.commands.prompts import Prompts
 from nbrun.core import approval, approval_request, decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval import PendingApproval
-from nbrun.core.decisions import SignedReply
+from nbrun.core.choices import needs
+from nbrun.core.decisions import Decision, SignedReply
+from nbrun.core.proposals import proposed_decision
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
@@ -42,7 +44,7 @@ def approve(run: str, runs_dir: Path | None, *, reason: str, yes: bool) -> ExitC
     directory, state, awaited = _find_awaited(run, runs_dir)
     _show(state, awaited)
     if not yes:
-        _confirm()
+        _confirm(state)
     decision = decisions.Approve(binding=awaited.binding, reason=reason)
     return _send(directory, decision, _subject(state, awaited), _so_far(state, awaited))
 
@@ -130,15 +132,31 @@ def _show(state: RunState, awaited: PendingApproval) -> None:
         out.print(each)
 
 
-def _confirm() -> None:
+def _confirm(state: RunState) -> None:
+    """Ask whether to approve. What a program proposed, nobody has confirmed: ask that, too."""
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on: read the step, and pass --yes")
-    try:
-        answer = Prompts().ask("approve this? [y/N] ")
-    except (EOFError, OSError):
-        answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
+    proposal = state.proposal
+    if proposal is not None and proposal.operator.is_program:
+        _confirm_step(state, proposed_decision(proposal))
+    if _ask("approve this? [y/N] ").strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was approved")
+
+
+def _confirm_step(state: RunState, decision: Decision) -> None:
+    """Show the question of the step that `decision` runs, and ask for the text that it wants."""
+    if question := needs.question(state, decision):
+        open_console().print(Text(plain(question)))
+    typed = needs.typed_text(state, decision)
+    if typed and _ask(plain(f"type {typed} to confirm: ")) != typed:
+        raise UsageError("that does not match: nothing was approved")
+
+
+def _ask(question: str) -> str:
+    try:
+        return Prompts().ask(question)
+    except (EOFError, OSError):
+        return ""
 
 
 def _send(

@@ -158,7 +158,7 @@ def _read_source(path: str) -> str:
         if path == "-":
             content = sys.stdin.buffer.read(_LARGEST_SOURCE + 1)
         else:
-            with open_regular(Path(path).expanduser()) as file:
+            with open_regular(Path(path).expanduser().resolve()) as file:
                 content = file.read(_LARGEST_SOURCE + 1)
         if len(content) > _LARGEST_SOURCE:
             raise UsageError(f"--source {path}: has more than {_LARGEST_SOURCE} bytes")

@@ -3,15 +3,17 @@
 import io
 import json
 
+import msgspec
 import pytest
 
-from nbrun.cli.commands.operate import decide
+from nbrun.cli.commands.operate import approve, decide
 from nbrun.cli.commands.operate.decide import DecideOptions
 from nbrun.core import decisions
 from nbrun.core.choices import options as choices
 from nbrun.core.choices.options import Arguments, named_decision
+from nbrun.core.model import Contract
 from nbrun.errors import ExitCode, UsageError
-from tests.support.build_events import steps
+from tests.support.build_events import OPERATOR, decision_proposed, step, steps
 from tests.support.run_builder import Run
 from tests.support.run_states import state_of, stopped_by_failure
 
@@ -107,3 +109,17 @@ def test_source_is_read_from_a_file_or_stdin(tmp_path, monkeypatch):
         decide._read_source(str(path))
     with pytest.raises(UsageError, match="can't be read"):
         decide._read_source(str(tmp_path))
+
+
+def test_approval_of_a_program_asks_what_the_step_asks(monkeypatch, capsys):
+    asking = step(1, contract=Contract(confirm="is db2 in sync?", typed="db1"))
+    program = msgspec.structs.replace(OPERATOR, channel="program")
+    proposed = decision_proposed("retry", "s1", by=program)
+    state = state_of([*stopped_by_failure(1, (asking,)), proposed])
+    typed = iter(["db2", "db1", "y"])
+    monkeypatch.setattr(approve.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(approve, "_ask", lambda _question: next(typed))
+    with pytest.raises(UsageError, match="that does not match: nothing was approved"):
+        approve._confirm(state)
+    approve._confirm(state)
+    assert "is db2 in sync?" in capsys.readouterr().out
