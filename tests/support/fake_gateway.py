@@ -134,6 +134,7 @@ class FakeGateway:
         self.statuses: dict[tuple[str, str], int] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.kernels: dict[str, FakeKernel] = {}
+        self.started: list[dict[str, Any]] = []  # the bodies of the requests
         self.ended: list[str] = []
         self.holding: tuple[FakeKernel, dict[str, Any]] | None = None
         self.info: dict[str, Any] = {
@@ -239,7 +240,9 @@ class _Rest(_Base):
         self.finish({"default": "python3", "kernelspecs": specs})
 
     def post(self, what: str) -> None:
-        made = FakeKernel(self.gateway, json.loads(self.request.body)["name"])
+        body = json.loads(self.request.body)
+        self.gateway.started.append(body)
+        made = FakeKernel(self.gateway, body["name"])
         self.gateway.kernels[made.id] = made
         self.set_status(201)
         self.finish({"id": made.id, "name": made.name})

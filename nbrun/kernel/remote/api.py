@@ -3,6 +3,8 @@
 Source: jupyter_server's "REST API", api/kernels and api/kernelspecs.
 """
 
+import os
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,7 @@ from nbrun.kernel.remote.settings import GatewaySettings
 TIMEOUT = 10.0  # seconds for an answer
 START_TIMEOUT = 120.0  # seconds for a kernel to be started: on a cluster, images are pulled
 SHUTDOWN_TIMEOUT = 30.0  # seconds: a server waits for the kernel before it kills it
+_END_ATTEMPTS, _END_PAUSE = 3, 1.0  # requests to end a kernel, and seconds between them
 _LONGEST_REASON = 200  # characters of a server's message
 
 
@@ -53,8 +56,13 @@ class GatewayApi:
         return found
 
     def start(self, name: str) -> str:
-        """Start a kernel of the kernelspec `name`, and return its id."""
-        body = {"name": name}
+        """Start a kernel of the kernelspec `name`, and return its id.
+
+        As Jupyter's own client does, send the variables `KERNEL_*`: an Enterprise Gateway decides
+        by `KERNEL_USERNAME` whose kernel it is.
+        """
+        env = {key: value for key, value in os.environ.items() if key.startswith("KERNEL_")}
+        body = {"name": name, **({"env": env} if env else {})}
         model = self._json("POST", "api/kernels", json=body, timeout=START_TIMEOUT)
         if not isinstance(model.get("id"), str) or not model["id"]:
             raise GatewayError(f"{self.settings.url}: did not say which kernel it started")
@@ -72,8 +80,15 @@ class GatewayApi:
         self._checked(self._request("POST", f"{_path(kernel)}/interrupt", json={}))
 
     def end(self, kernel: str) -> None:
-        """Shut the kernel down; the gateway kills it if it does not react."""
-        response = self._request("DELETE", _path(kernel), timeout=SHUTDOWN_TIMEOUT)
+        """Shut the kernel down; the gateway kills it if it does not react.
+
+        Jupyter Server fails at that while it restarts a kernel that has died.
+        """
+        for attempt in range(_END_ATTEMPTS):
+            time.sleep(_END_PAUSE * (attempt > 0))
+            response = self._request("DELETE", _path(kernel), timeout=SHUTDOWN_TIMEOUT)
+            if response.status_code < 500:
+                break
         if response.status_code == 404:
             self._require_gateway()
         else:

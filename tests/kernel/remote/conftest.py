@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nbrun.kernel.messages import KernelInfo, Message, TextPrinted
-from nbrun.kernel.remote import channels
+from nbrun.kernel.remote import api, channels
 from nbrun.kernel.remote.api import GatewayApi
 from nbrun.kernel.remote.credentials import Credentials
 from nbrun.kernel.remote.kernel import RemoteKernel
@@ -22,6 +22,7 @@ TIMEOUT = 20  # seconds
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait less where nothing but time passes."""
     monkeypatch.setattr(channels, "_TICK", 0.1)
+    monkeypatch.setattr(api, "_END_PAUSE", 0.01)
     monkeypatch.setattr(channels, "_DRAIN_TIMEOUT", 0.05)
 
 

@@ -63,6 +63,16 @@ def test_token_is_in_a_header_and_in_no_url(remote: RemoteSession) -> None:
     assert remote.secrets == {"gateway token": TOKEN}
 
 
+def test_variables_for_the_kernel_are_sent_as_jupyter_does(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERNEL_USERNAME", "ada")
+    session = RemoteSession(gateway)
+    session.start()
+    assert gateway.started == [{"name": "python3", "env": {"KERNEL_USERNAME": "ada"}}]
+    session.kernel.shutdown()
+
+
 def test_failed_code_is_an_error(remote: RemoteSession) -> None:
     remote.kernel.execute("fail")
     (reply,) = remote.until(Replied)
