@@ -14,6 +14,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.paths import jupyter_path
 
@@ -32,7 +33,8 @@ def find_kernelspec(name: str | None) -> KernelSpec:
     """Return the installed kernelspec `name`.
 
     Raises:
-        RunbookError: it is not installed, or no name was given; the message lists what is.
+        RunbookError: it is not installed, or no name was given; the message lists what is. Or the
+            provisioner that it asks for is not installed.
     """
     specs = KernelspecFinder()
     if not name:
@@ -42,9 +44,37 @@ def find_kernelspec(name: str | None) -> KernelSpec:
     try:
         return specs.get_kernel_spec(name)
     except NoSuchKernel:
-        raise RunbookError(
-            f"no kernel named {name!r} is installed: choose one with --kernel ({_installed(specs)})"
-        ) from None
+        raise RunbookError(_why_not(specs, name)) from None
+
+
+def _why_not(specs: KernelSpecManager, name: str) -> str:
+    folder = specs.find_kernel_specs().get(name)
+    provisioner = provisioner_of(KernelSpec.from_resource_dir(folder)) if folder else ""
+    if provisioner:
+        return (
+            f"the kernel {name!r} is started by the kernel provisioner {provisioner!r}, which is "
+            "not installed: install the package that has it, or choose another kernel with --kernel"
+        )
+    return f"no kernel named {name!r} is installed: choose one with --kernel ({_installed(specs)})"
+
+
+def provisioner_of(spec: KernelSpec) -> str:
+    """Return the name of the provisioner that a kernelspec asks for; empty for Jupyter's own."""
+    found = spec.metadata.get("kernel_provisioner")
+    name = str(found.get("provisioner_name") or "") if isinstance(found, dict) else ""
+    return "" if name == _LOCAL else name
+
+
+def starts_here(spec: KernelSpec) -> bool:
+    """Return True if the kernel is a process that Jupyter's own provisioner, or a child, starts."""
+    name = provisioner_of(spec)
+    if not name:
+        return True
+    known = KernelProvisionerFactory.instance().provisioners
+    return name in known and issubclass(known[name].load(), LocalProvisioner)
+
+
+_LOCAL = "local-provisioner"
 
 
 def kernelspec_for(language: str) -> str:
@@ -288,7 +318,9 @@ class LocalKernelManager(KernelManager):
         `process` has the interface of subprocess.Popen, as far as jupyter_client uses it.
         """
         self.load_connection_file()
-        provisioner = LocalProvisioner(kernel_spec=self.kernel_spec, parent=self)
+        provisioner: Any = KernelProvisionerFactory.instance().create_provisioner_instance(
+            self.kernel_id, self.kernel_spec, self
+        )
         provisioner.process, provisioner.pid = process, process.pid
         provisioner.pgid = None if process.is_foreign else os.getpgid(process.pid)
         self.provisioner = provisioner
@@ -327,7 +359,8 @@ def manager(
     uses TCP, where any user could listen to iopub and connect to shell. CurveZMQ prevents that; its
     keys are in the connection file.
     """
-    ipc = _speaks_ipc(find_kernelspec(name)) and not encrypted
+    spec = find_kernelspec(name)
+    ipc = _speaks_ipc(spec) and starts_here(spec) and not encrypted
     made = LocalKernelManager(
         kernel_name=name,
         kernel_spec_manager=KernelspecFinder(),

@@ -21,7 +21,13 @@ from nbrun.errors import KernelError
 from nbrun.kernel import connection_dir, protocol, runtime_dir
 from nbrun.kernel.background import Background
 from nbrun.kernel.channels import Channels
-from nbrun.kernel.jupyter_adapter import STARTUP_TIMEOUT, ProbeSocket, manager
+from nbrun.kernel.jupyter_adapter import (
+    STARTUP_TIMEOUT,
+    ProbeSocket,
+    find_kernelspec,
+    manager,
+    starts_here,
+)
 from nbrun.kernel.kinds.kind import KernelKind
 from nbrun.kernel.kinds.known import kind_of
 from nbrun.kernel.messages import Died, KernelInfo, Sink, Suspended
@@ -96,6 +102,9 @@ class Process:
         self._context.setsockopt(zmq.RECONNECT_IVL, 5)
         is_foreign = isinstance(runtime, runtime_dir.OtherUserRuntimeDir)
         self._manager = manager(name, self._directory, self._context, encrypted=is_foreign)
+        # A provisioner may start the kernel anywhere. A number that it calls a process id is then
+        # none of this machine.
+        self._is_here = starts_here(find_kernelspec(name))
         self._channels: Channels | None = None
 
     def launch(
@@ -111,7 +120,8 @@ class Process:
         try:
             env = self._with_mark({**variables, **more})
             self._runtime.start_kernel(self._manager, str(cwd), env, files)
-            connection_dir.record_pid(self._directory, self._pid)
+            if self._is_here:
+                connection_dir.record_pid(self._directory, self._pid)
         except Exception as error:  # noqa: BLE001
             self._launch_error = error
 
@@ -151,7 +161,7 @@ class Process:
             asked = self._channels.execute_silently(prelude)
             self._wait_for_prelude(self._channels, asked)
         connection_dir.mark_ready(self._directory)
-        self._start_time = processes.find_start_time(self._pid) or 0.0
+        self._start_time = (self._is_here and processes.find_start_time(self._pid)) or 0.0
         info = protocol.kernel_info(content, self._name, self.generation)
         return msgspec.structs.replace(
             info, process=self._kernel_process(), doubts=self._kind.doubts
@@ -208,7 +218,9 @@ class Process:
     def _pid(self) -> int:
         return int(getattr(self._manager.provisioner, "pid", None) or 0)
 
-    def _kernel_process(self) -> KernelProcess:
+    def _kernel_process(self) -> KernelProcess | None:
+        if not self._is_here:
+            return None
         return KernelProcess(pid=self._pid, connection_file=str(self._manager.connection_file))
 
     def _ready_client(self) -> Any:
@@ -321,7 +333,7 @@ class Process:
 
         The thread of the channels calls this while no message comes.
         """
-        if time.monotonic() >= self._next_check:
+        if self._is_here and time.monotonic() >= self._next_check:
             self._next_check = time.monotonic() + _CHECK_INTERVAL
             suspended = processes.is_suspended(self._pid)
             if suspended is not self._is_suspended:

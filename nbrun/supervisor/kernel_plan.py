@@ -20,7 +20,9 @@ from nbrun.kernel.jupyter_adapter import (
     check_encryption,
     find_kernelspec,
     kernelspec_for,
+    provisioner_of,
     python_for,
+    starts_here,
 )
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.remote import launcher as remote_launcher
@@ -146,8 +148,7 @@ def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> RunRole:
     Raises:
         UsageError: the role can't be taken.
     """
-    if role.unix_user:
-        check_encryption(kernelspec)
+    check_role(role, kernelspec)
     context = RoleContext(
         environ=os.environ,
         python=python_for(kernelspec),
@@ -157,6 +158,35 @@ def take_role(role: Role, kernelspec: str, cwd: Path, run: str) -> RunRole:
         operator=provenance.account(os.getuid()),
     )
     return RunRole(role, context)
+
+
+def check_role(role: Role, kernelspec: str) -> None:
+    """Check that the kernels of a kernelspec can have `role`.
+
+    Raises:
+        UsageError: they are started by a provisioner that does not let nbrun decide about them.
+    """
+    spec = find_kernelspec(kernelspec)
+    provisioner = provisioner_of(spec)
+    if provisioner and (role.unix_user or not starts_here(spec)):
+        wants = "starts it as another Unix user" if role.unix_user else "decides about all of it"
+        raise UsageError(
+            f"the role {role.name}: the kernel {kernelspec!r} is started by the provisioner "
+            f"{provisioner!r}, and the role {wants}: choose another kernel, or no role"
+        )
+    if role.unix_user:
+        check_encryption(kernelspec)
+
+
+def provisioner_notices(kernelspec: str) -> tuple[str, ...]:
+    """Return what the operator should know of a kernel that is started in a way of its own."""
+    spec = find_kernelspec(kernelspec)
+    if starts_here(spec):
+        return ()
+    return (
+        f"the kernel is started by the provisioner {provisioner_of(spec)!r}: nbrun can't see its "
+        "processes, and does not find it again if nbrun itself is killed",
+    )
 
 
 def _cwd(option: Path | None, default: Path) -> Path:

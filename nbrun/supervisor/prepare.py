@@ -31,7 +31,7 @@ from nbrun.runbook.parameters.languages import language_name
 from nbrun.runbook.parameters.resolve import ResolvedParameters, resolve
 from nbrun.runbook.trust import repository
 from nbrun.supervisor import gateway
-from nbrun.supervisor.kernel_plan import KernelPlan
+from nbrun.supervisor.kernel_plan import KernelPlan, provisioner_notices
 from nbrun.supervisor.requests import StartRequest
 from nbrun.system import group_access, provenance
 
@@ -92,7 +92,7 @@ class CheckedRequest:
             + self._common_secret_notices()
             + self.config.notices
             + receivers.notices(self.config)
-            + gateway.notices(self.gateway)
+            + (gateway.notices(self.gateway) or provisioner_notices(self.kernelspec))
         )
 
     def _common_secret_notices(self) -> tuple[str, ...]:
