@@ -20,7 +20,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 COMMANDS = (
     *("approve", "reject", "start", "plan", "check", "new", "attach", "watch", "resume", "cancel"),
     *("log", "runs", "review", "verify", "seal", "export", "schema", "trust", "undo"),
-    *("status", "decide", "mcp"),
+    *("status", "decide", "mcp", "handover"),
 )
 WIDE = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
 # The page that documents each command.

@@ -59,6 +59,7 @@ _GROUPS = {
         operate.mcp,
         operate.approve,
         operate.reject,
+        operate.handover,
         operate.trust,
     ),
     "Write runbooks": (write.plan, write.check, write.new),

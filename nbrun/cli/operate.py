@@ -265,6 +265,22 @@ def mcp(
     raise typer.Exit(command.serve(folder, runs_dir))
 
 
+def handover(
+    run: RunName,
+    to: Annotated[str, typer.Option(metavar="USER", help="The account to offer the run to.")] = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the offer.")] = False,
+    reason: Reason = "",
+    foreign: Foreign = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Offer a run to another operator, who accepts it with attach."""
+    from nbrun.cli.commands.operate import handover as command
+
+    if withdraw == bool(to):
+        raise typer.BadParameter("give --to USER, or --withdraw")
+    raise typer.Exit(command.offer(run, runs_dir, to=to, reason=reason, foreign=foreign))
+
+
 def trust(
     path: Annotated[
         Path | None,

@@ -166,6 +166,10 @@ _RUN_OPTIONS: dict[str, Any] = {
         str | None, typer.Option(help="Run the kernel with this role of nbrun.toml.")
     ],
     "group": Annotated[str, typer.Option(help="Let the members of this group watch and approve.")],
+    "operators": Annotated[
+        str,
+        typer.Option(help="Share the run with this group, and let it be handed over to a member."),
+    ],
     "yes": Annotated[
         bool,
         typer.Option("--yes", help="Confirm steps in advance, except destructive ones."),

@@ -138,6 +138,16 @@ class Reject(_Decision, frozen=True, kw_only=True, tag="reject"):
     """State that the pending decision or step should not be carried out."""
 
 
+class Handover(_Decision, frozen=True, kw_only=True, tag="handover"):
+    """Offer the run to the account `to`; an empty name withdraws the offer."""
+
+    to: str
+
+
+class AcceptHandover(_Decision, frozen=True, kw_only=True, tag="accept"):
+    """Become the operator of a run that is offered."""
+
+
 class Settle(_Decision, frozen=True, kw_only=True, tag="settle"):
     """State what became of an attempt whose end nobody saw."""
 
@@ -186,6 +196,8 @@ Decision = (
     | Withdraw
     | Approve
     | Reject
+    | Handover
+    | AcceptHandover
     | Settle
     | Detach
     | Cancel

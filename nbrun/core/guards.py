@@ -33,6 +33,8 @@ ALLOWED_PHASES: dict[type[Decision], frozenset[Phase]] = {
     decisions.Approve: frozenset({Phase.STOPPED}),
     decisions.Reject: frozenset({Phase.STOPPED}),
     decisions.Settle: frozenset({Phase.STOPPED}),
+    decisions.Handover: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
+    decisions.AcceptHandover: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     decisions.AddNote: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     decisions.Detach: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),
     decisions.Cancel: frozenset({Phase.READY, Phase.RUNNING, Phase.STOPPED}),

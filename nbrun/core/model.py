@@ -280,6 +280,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
       an approval holds at most, as in `Contract`.
     - `approver_keys`: the keys whose signatures approve, by the group of those who have them.
     - `group`: the Unix group whose members may watch and approve; empty for none.
+    - `operators`: the Unix group whose members the run may be handed over to; empty for nobody.
     - `role_users`: the accounts that roles of nbrun.toml act as, which may not approve.
     - `by_hand`: a person does every step; nbrun starts no kernel.
     - `programs`: what programs may do.
@@ -308,6 +309,7 @@ class Policy(EventPart, frozen=True, kw_only=True):
     approve_within: float | None = None
     programs: ProgramPolicy = ProgramPolicy()
     approver_keys: dict[str, ApproverFile] = {}
+    operators: str = ""
 
 
 class Identity(EventPart, frozen=True, kw_only=True):

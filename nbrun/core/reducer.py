@@ -54,6 +54,9 @@ TRANSITIONS: dict[type[Event], dict[Phase, Phase]] = {
     ev.ApprovalGranted: _stay(Phase.STOPPED),
     ev.ApprovalExpired: _stay(Phase.READY, Phase.STOPPED),
     ev.ApprovalRejected: _stay(Phase.STOPPED),
+    ev.HandoverOffered: _stay(*_LIVE),
+    ev.HandoverAccepted: _stay(*_LIVE),
+    ev.HandoverWithdrawn: _stay(*_LIVE),
     ev.NoteAdded: _stay(*_LIVE),
     ev.RunFinished: {Phase.READY: Phase.FINISHED, Phase.STOPPED: Phase.FINISHED},
     ev.OutputCapped: _stay(*_LIVE),
@@ -460,7 +463,7 @@ def _run_interrupted(state: RunState, _event: ev.RunInterrupted) -> None:
     state.operators.clear()
 
 
-def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
+def _run_resumed(state: RunState, event: ev.RunResumed) -> None:
     """Drop decisions not yet carried out, and stop again where the run waited.
 
     A stop in `_ONE_TIME_STOPS` does not follow from the state: `paused` makes the run stop again.
@@ -468,6 +471,7 @@ def _run_resumed(state: RunState, _event: ev.RunResumed) -> None:
     waited = state.decision is not None or (state.stop and state.stop.reason in _ONE_TIME_STOPS)
     state.paused = state.paused or bool(waited)
     state.resumed = True
+    state.resumed_by, state.offer, state.handed_to = event.operator, None, None
     state.stop = state.decision = None
     _void_proposal(state)
 
@@ -601,6 +605,25 @@ def _jump(state: RunState, target: str | None) -> None:
     state.jumped = True
 
 
+def _handover_offered(state: RunState, event: ev.HandoverOffered) -> None:
+    state.offer = event
+
+
+def _handover_withdrawn(state: RunState, _event: ev.HandoverWithdrawn) -> None:
+    state.offer = None
+
+
+def _handover_accepted(state: RunState, event: ev.HandoverAccepted) -> None:
+    """Let another person operate. What they approved before, an operator may not have approved."""
+    state.offer = None
+    who = event.operator
+    state.handed_to = None if who.uid == state.owner.uid else who
+    state.participants |= who.person_uids
+    state.approvals = [
+        each for each in state.approvals if not each.operator.person_uids & who.person_uids
+    ]
+
+
 def _deviated(state: RunState, event: ev.Deviated) -> None:
     state.deviations.append(event)
 
@@ -635,6 +658,9 @@ _CHANGES: dict[type[Event], Callable[[RunState, Any], None]] = {
     ev.ApprovalGranted: _approval_granted,
     ev.ApprovalExpired: _approval_expired,
     ev.ApprovalRejected: _approval_rejected,
+    ev.HandoverOffered: _handover_offered,
+    ev.HandoverAccepted: _handover_accepted,
+    ev.HandoverWithdrawn: _handover_withdrawn,
     ev.Deviated: _deviated,
     ev.OperatorAttached: _attached,
     ev.OperatorDetached: _detached,

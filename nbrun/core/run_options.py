@@ -21,7 +21,7 @@ class RunOptions:
     `undeclared`: accept parameters that the notebook does not declare. `runs_dir`, `kernel` (the
     name of a kernelspec), `gateway` (a URL, or `none`), `cwd`, `role`, `sign` (a key file) and
     `max_output` are None if they were not given. `wait_for` is in seconds, None to wait forever;
-    `max_output` is in bytes, 0 for no limit. `group` is empty if the run is not
+    `max_output` is in bytes, 0 for no limit. `group` and `operators` are empty if the run is not
     shared. Relative paths start at the working folder.
     """
 
@@ -39,6 +39,7 @@ class RunOptions:
     nested_errors: NestedErrors = "fail"
     role: str | None = None
     group: str = ""
+    operators: str = ""
     yes: bool = False
     yes_destructive: bool = False
     reason: str = ""

@@ -155,6 +155,9 @@ class RunState:
     includes: dict[str, model.IncludedRunbook] = field(default_factory=dict)  # by their cells
     prepared: list[str] = field(default_factory=list)  # setup steps of these, the latest last
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
+    resumed_by: model.Operator | None = None
+    offer: ev.HandoverOffered | None = None
+    handed_to: model.Operator | None = None  # who operates the run instead of its owner
     operators: list[model.Operator] = field(default_factory=list)  # attached now
     participants: set[int] = field(default_factory=set)  # all uids of all who attached or decided
     cancel: ev.Decided | None = None
@@ -174,6 +177,11 @@ class RunState:
         if self.started is None:
             raise IllegalEventError("the record does not begin with run.started")
         return self.started
+
+    @property
+    def owner(self) -> model.Operator:
+        """Return whose account the supervisor runs as: who started or last resumed the run."""
+        return self.resumed_by or self.plan.operator
 
     @property
     def current(self) -> StepState | None:

@@ -8,7 +8,7 @@ from nbrun.core import approval, decisions, proposals
 from nbrun.core import events as ev
 from nbrun.core.approval import PendingApproval, Signer, signature_of
 from nbrun.core.approval_request import Statement, replied_statement, time_refusal
-from nbrun.core.choices import needs, programs
+from nbrun.core.choices import handover, needs, programs
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.guards import decision_refusal, missing_input, stale_refusal
 from nbrun.core.model import Operator
@@ -66,6 +66,10 @@ class DecisionHandler:
                 self._emit_all(
                     proposals.approval_events(self._state, operator, decision, self._now())
                 )
+            case decisions.Handover():
+                self._offer(operator, decision)
+            case decisions.AcceptHandover():
+                self._accept(operator, decision)
             case decisions.Settle():
                 self._settle(operator, decision)
             case _:
@@ -79,7 +83,8 @@ class DecisionHandler:
         if ending and not isinstance(decision, decisions.AddNote):
             return "the run is ending"
         refusal = (
-            stale_refusal(self._state, decision, operator)
+            handover.outsider_refusal(self._state, decision, operator)
+            or stale_refusal(self._state, decision, operator)
             or decision_refusal(self._state, decision)
             or (programs.program_refusal(self._state, decision) if operator.is_program else None)
             or missing_input(self._state, decision)
@@ -143,6 +148,37 @@ class DecisionHandler:
             refusal = "its reason contains a secret of this run, and is signed: sign another reason"
         if refusal is not None:
             raise SignatureError(refusal)
+
+    # ── handover ─────────────────────────────────────────────────────────────────────────────
+
+    def _offer(self, operator: Operator, decision: decisions.Handover) -> None:
+        """Offer the run to another account, or withdraw the offer."""
+        if not decision.to:
+            if self._state.offer is None:
+                self._refuse(operator, decision, "this run is offered to nobody")
+            else:
+                self._emit(ev.HandoverWithdrawn(operator=operator, reason=decision.reason))
+            return
+        uid = provenance.uid_of(decision.to)
+        if uid is None:
+            self._refuse(operator, decision, f"there is no account {decision.to!r}")
+            return
+        to = Operator(uid=uid, name=provenance.account(uid), via="")
+        refusal = handover.offer_refusal(self._state, to, provenance.groups(uid))
+        if refusal is not None:
+            self._refuse(operator, decision, refusal)
+            return
+        self._emit(
+            ev.HandoverOffered(operator=operator, to=to.name, to_uid=uid, reason=decision.reason)
+        )
+
+    def _accept(self, operator: Operator, decision: decisions.AcceptHandover) -> None:
+        groups = provenance.groups(operator.uid)
+        refusal = handover.acceptance_refusal(self._state, operator, groups)
+        if refusal is not None:
+            self._refuse(operator, decision, refusal)
+            return
+        self._emit(ev.HandoverAccepted(operator=operator))
 
     # ── approvals that expire ────────────────────────────────────────────────────────────────
 

@@ -6,7 +6,8 @@ the owner is whoever copied it: see `start_marker` for where a run began.
 
 import os
 
-from nbrun.errors import ForeignRunError, JournalError
+from nbrun.core.model import Operator
+from nbrun.errors import ForeignRunError, JournalError, UsageError
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.system import ownership
 
@@ -49,6 +50,23 @@ def require_foreign_option(directory: RunDirectory, *, foreign: bool) -> None:
     """
     if os.getuid() == 0:
         require_own(directory, foreign=foreign)
+
+
+def require_recorded_owner(directory: RunDirectory, operator: Operator) -> None:
+    """Refuse a record in another person's name, which anybody can plant in a shared folder.
+
+    `operator`: who began the run, as the record says.
+
+    Raises:
+        UsageError: the run's files belong to somebody else.
+    """
+    owner = directory.journal.lstat().st_uid
+    if owner != operator.uid:
+        raise UsageError(
+            f"{directory.id}: the record says that {operator.name} (uid {operator.uid}, "
+            f"{operator.via}) began the run, but its files belong to "
+            f"{ownership.owner(directory.journal)} (uid {owner})"
+        )
 
 
 def owner_of(directory: RunDirectory) -> str:

@@ -28,8 +28,9 @@ _FREE_REFUSALS = 5  # approvals of a user that may be refused without a pause af
 _LONGEST_PAUSE = 3600.0  # seconds
 
 _ABOUT_APPROVAL = decisions.Approve | decisions.Reject
-_FROM_ANYBODY = _ABOUT_APPROVAL | decisions.Detach
+_FROM_ANYBODY = _ABOUT_APPROVAL | decisions.Detach | decisions.AcceptHandover
 _FROM_OWNER = _FROM_ANYBODY | decisions.Cancel
+_FROM_OPERATOR = _FROM_OWNER | decisions.Handover
 
 OF_KERNEL = "a cell can't decide about its own run: this process belongs to the run's kernel"
 ENDED = "the process that connected has ended: nobody can tell what it was"
@@ -70,6 +71,7 @@ class Admission:
     ) -> None:
         self._family = KernelFamily(kernels)
         self._is_shared = is_shared
+        self._operator_uid = os.getuid()  # of whoever operates: the owner, before a handover
         self._clock = clock
         self._connections: dict[int, _Bucket] = {}
         self._approvals: dict[int, _Bucket] = {}
@@ -115,6 +117,10 @@ class Admission:
         """Return True for another user, of the group that the run is shared with."""
         return uid not in (os.getuid(), 0)
 
+    def may_operate(self, uid: int) -> bool:
+        """Return True for root, and for whoever operates the run: its owner before a handover."""
+        return uid in (self._operator_uid, 0)
+
     # ── decisions ────────────────────────────────────────────────────────────────────────────
 
     def decision_refusal(self, decision: Decision, operator: Operator) -> str | None:
@@ -122,9 +128,11 @@ class Admission:
 
         Return None if it can. The engine may still refuse it, and decides what programs may do.
         """
-        if self.is_guest(operator.uid) and not isinstance(decision, _FROM_ANYBODY):
-            return "you may only follow this run, and approve or reject steps"
-        if not operator.is_program and not isinstance(decision, _FROM_OWNER):
+        if not self.may_operate(operator.uid):
+            is_owner = not self.is_guest(operator.uid)
+            if not isinstance(decision, _FROM_OWNER if is_owner else _FROM_ANYBODY):
+                return "you may only follow this run, and approve or reject steps"
+        elif not operator.is_program and not isinstance(decision, _FROM_OPERATOR):
             return f"only the console that operates the run may {decision_name(decision)}"
         return None
 
@@ -155,7 +163,9 @@ class Admission:
             case ev.KernelStarted(process=process) | ev.KernelRestarted(process=process):
                 if process is not None:
                     self._family.add(process)
-            case ev.DecisionRefused(operator=operator, decision="approve" | "reject"):
+            case ev.HandoverAccepted(operator=operator):
+                self._operator_uid = operator.uid
+            case ev.DecisionRefused(operator=operator, decision="approve" | "reject" | "accept"):
                 self._lengthen_pause(operator.uid)
 
     def _lengthen_pause(self, uid: int) -> None:

@@ -80,8 +80,10 @@ class SocketClient:
         disconnected: the supervisor is gone without a message.
     """
 
-    def __init__(self, directory: RunDirectory, purpose: Purpose) -> None:
-        """Connect to the supervisor of the run in `directory`.
+    def __init__(
+        self, directory: RunDirectory, purpose: Purpose, *, was_asked: bool = False
+    ) -> None:
+        """Connect to the supervisor of the run in `directory`. `was_asked`: see `peer_check`.
 
         Raises:
             RefusedAttachError: the supervisor does not admit this client, or another user than the
@@ -103,7 +105,7 @@ class SocketClient:
         self._wakeup = WakeupPipe()
         self._socket = connect(directory)
         try:
-            peer_check.require_owner(self._socket, directory, purpose)
+            peer_check.require_owner(self._socket, directory, purpose, was_asked=was_asked)
         except NbrunError:
             self._socket.close()
             raise

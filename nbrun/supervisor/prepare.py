@@ -156,8 +156,8 @@ def prepare(request: StartRequest, checked: CheckedRequest) -> PreparedRun:
     runs_dir = config.runs_dir(request.options.runs_dir)
     directory = run_directory.create(runs_dir, checked.run)
     journal = Journal.create(directory.journal)
-    if request.options.group:
-        directory.share(group_access.gid_of(request.options.group))
+    if checked.policy.group:
+        directory.share(group_access.gid_of(checked.policy.group))
     return PreparedRun(
         started=_run_started(request, checked, runbook, directory),
         directory=directory,
@@ -210,6 +210,8 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         raise UsageError("--step asks before every step, and there is no terminal to ask on")
     if options.by_hand:
         _check_by_hand(request, settings)
+    if options.operators and options.group not in ("", options.operators):
+        raise UsageError("--operators shares the run with its group: leave --group out")
     approval_signatures.check_files(settings.approver_keys)
     if request.by_program and not (settings.programs.propose or settings.programs.decide):
         raise UsageError("the policy in nbrun.toml lets programs do nothing, and start no run")
@@ -235,7 +237,8 @@ def _policy(request: StartRequest, settings: Config) -> model.Policy:
         approvals=settings.approvals,
         approve_within=settings.approve_within,
         approver_keys=dict(settings.approver_keys),
-        group=options.group,
+        group=options.group or options.operators,
+        operators=options.operators,
         role_users=_role_users(settings),
         programs=settings.programs,
     )
@@ -309,7 +312,7 @@ def _run_started(
         reason=request.options.reason,
         ticket=request.options.ticket,
         notices=checked.notices()
-        + _group_access_notice(request.options.group, directory)
+        + _group_access_notice(checked.policy.group, directory)
         + _shared_folder_notice(directory),
         boot_id=provenance.boot_id(),
         sign_key=checked.sign_key,

@@ -317,8 +317,8 @@ class Server:
             self._refuse(connection, f"this is the supervisor of {self._run}, not of {hello.run}")
             return
         takes_console = purpose in ("operate", "take_over")
-        if self._admission.is_guest(connection.operator.uid) and takes_console:
-            self._refuse(connection, "only its owner can operate this run: see nbrun watch")
+        if takes_console and not self._admission.may_operate(connection.operator.uid):
+            self._refuse(connection, "only whoever operates this run can attach: see nbrun watch")
             return
         if purpose == "operate" and operating is not None:
             self._refuse(connection, _already_operated(operating.operator))

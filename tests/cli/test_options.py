@@ -29,6 +29,7 @@ EVERY_OPTION = RunOptions(
     nested_errors="ignore",
     role="reader",
     group="ops",
+    operators="ops",
     yes=True,
     yes_destructive=True,
     by_hand=True,
@@ -42,7 +43,17 @@ AS_TYPED = (
     *("--gateway", "https://gateway.example.com"),
     *("--strict", "--on-failure", "wait", "--wait-for", "2h", "--shell-errors", "ignore"),
     *("--nested-errors", "ignore"),
-    *("--role", "reader", "--group", "ops", "--yes", "--yes-destructive", "--by-hand"),
+    *(
+        "--role",
+        "reader",
+        "--group",
+        "ops",
+        "--operators",
+        "ops",
+        "--yes",
+        "--yes-destructive",
+        "--by-hand",
+    ),
     *("--reason", "the disk alarm", "--ticket", "OPS-1", "--sign", "key", "--max-output", "1MiB"),
 )
 

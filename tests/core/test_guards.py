@@ -58,6 +58,8 @@ SAMPLES: tuple[Decision, ...] = (
     decisions.Approve(binding=""),
     decisions.Reject(),
     decisions.Settle(finding="happened"),
+    decisions.Handover(to="grace"),
+    decisions.AcceptHandover(),
     decisions.Detach(),
     decisions.Cancel(),
     decisions.Interrupt(),

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,8 +18,9 @@ import pytest
 from nbrun.cli.commands.operate import approve
 from nbrun.core import decisions
 from nbrun.core import events as ev
-from nbrun.core.events import Record
+from nbrun.core.events import Event, Record
 from nbrun.errors import NoSupervisorError, RefusedAttachError, UsageError
+from nbrun.journal import own_runs
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor import admission, peer_check, protocol, server
 from nbrun.supervisor.admission import Admission
@@ -89,10 +91,13 @@ class FalseSupervisor:
         shutil.rmtree(self.folder)
 
 
-def planted_run(folder: Path, uid: int, false: FalseSupervisor) -> RunDirectory:
+def planted_run(
+    folder: Path, uid: int, false: FalseSupervisor, *more: Event, **plan: Any
+) -> RunDirectory:
     """Return a waiting run that the user `uid` wrote, with a link to a false supervisor."""
     folder.mkdir(mode=0o755)
-    write(folder / "journal.jsonl", [run_started(), kernel_started(), stopped("paused")])
+    events = [run_started(**plan), kernel_started(), stopped("paused"), *more]
+    write(folder / "journal.jsonl", events)
     (folder / "journal.jsonl").chmod(0o644)
     (folder / "socket").symlink_to(false.socket)
     for path in (folder, folder / "journal.jsonl"):
@@ -139,7 +144,32 @@ def test_attach_sends_nothing_to_a_planted_run(other_users: OtherUsers) -> None:
     terminal = desk.open("attach", str(directory.path))
     try:
         assert terminal.wait() not in (0, 8)
-        assert "only its owner can operate" in terminal.words()
+        assert "but its files belong to" in terminal.words()
+        assert false.received() == b""
+    finally:
+        desk.close()
+        false.close()
+
+
+def test_attach_asks_before_it_sends_anything_to_a_run_offered_by_another(
+    other_users: OtherUsers,
+) -> None:
+    """A colleague planted a run in their own name that offers itself to the operator."""
+    colleague, me = (pwd.getpwnam(each) for each in (other_users.user, other_users.operator))
+    false = FalseSupervisor(colleague.pw_uid)
+    planter = operator(colleague.pw_name, colleague.pw_uid)
+    offer = ev.HandoverOffered(operator=planter, to=me.pw_name, to_uid=me.pw_uid)
+    folder = false.folder / "20261123-093000-restore-ab12"
+    directory = planted_run(folder, colleague.pw_uid, false, offer, operator=planter)
+    (false.folder / "desk").mkdir()
+    desk = Desk(false.folder / "desk")
+    desk.nbrun = [*other_users.as_operator(), other_users.python, "-m", "nbrun"]
+    desk.variables = dict(other_users.variables)
+    terminal = desk.open("attach", str(directory.path))
+    try:
+        terminal.answer("accept this run, and operate it? [y/N]", "n")
+        assert terminal.wait() == 2
+        assert f"owner {colleague.pw_name} (uid {colleague.pw_uid})" in terminal.words()
         assert false.received() == b""
     finally:
         desk.close()
@@ -152,7 +182,7 @@ def test_record_in_another_name_is_not_approved(false: FalseSupervisor, tmp_path
     directory = planted_run(tmp_path / "run", 65534, false)
     state = approve.fold(each.event for each in approve.JournalReader(directory.journal))
     with pytest.raises(UsageError, match=r"says that ada .* but its files belong to nobody"):
-        approve._refuse_forged(directory, state)
+        own_runs.require_recorded_owner(directory, state.plan.operator)
 
 
 def test_link_to_another_run_reaches_no_run(run: ServedRun, tmp_path: Path) -> None:

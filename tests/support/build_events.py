@@ -366,6 +366,18 @@ def decision_proposed(
     )
 
 
+def handover_offered(to: str = "grace", by: Operator = OPERATOR) -> ev.HandoverOffered:
+    return ev.HandoverOffered(operator=by, to=to, to_uid=1001, reason="my shift ends")
+
+
+def handover_accepted(by: Operator | None = None) -> ev.HandoverAccepted:
+    return ev.HandoverAccepted(operator=by or operator("grace", 1001))
+
+
+def handover_withdrawn(by: Operator = OPERATOR) -> ev.HandoverWithdrawn:
+    return ev.HandoverWithdrawn(operator=by)
+
+
 def note_added(text: str = "called the on-call", by: Operator = OPERATOR) -> ev.NoteAdded:
     return ev.NoteAdded(operator=by, text=text)
 
@@ -575,6 +587,9 @@ BUILDERS: tuple[Build, ...] = (
     approval_expired,
     approval_rejected,
     decision_proposed,
+    handover_offered,
+    handover_accepted,
+    handover_withdrawn,
     note_added,
     run_finished,
     output_capped,

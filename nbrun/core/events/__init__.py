@@ -70,6 +70,9 @@ from nbrun.core.events.people import (
     DecisionProposed,
     DecisionRefused,
     Deviated,
+    HandoverAccepted,
+    HandoverOffered,
+    HandoverWithdrawn,
     NoteAdded,
     OperatorAttached,
     OperatorDetached,
@@ -136,6 +139,9 @@ Event = (
     | KernelDisconnected
     | GatewayFailed
     | ApprovalExpired
+    | HandoverOffered
+    | HandoverAccepted
+    | HandoverWithdrawn
     | NotificationSent
     | NotificationFailed
 )

@@ -147,3 +147,25 @@ class NoteAdded(EventBase, frozen=True, kw_only=True, tag="note.added"):
 
     operator: Operator
     text: str
+
+
+class HandoverOffered(EventBase, frozen=True, kw_only=True, tag="handover.offered"):
+    """The operator offered the run to the account `to`, whose uid is `to_uid`."""
+
+    operator: Operator
+    to: str
+    to_uid: int
+    reason: str = ""
+
+
+class HandoverAccepted(EventBase, frozen=True, kw_only=True, tag="handover.accepted"):
+    """Whoever the run was offered to accepted it, and operates it from here on."""
+
+    operator: Operator
+
+
+class HandoverWithdrawn(EventBase, frozen=True, kw_only=True, tag="handover.withdrawn"):
+    """The operator withdrew the offer."""
+
+    operator: Operator
+    reason: str = ""

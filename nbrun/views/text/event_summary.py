@@ -46,7 +46,7 @@ def describe(state: RunState, record: TimestampedEvent) -> EventSummary | None:
     `state` is the state after the event.
     """
     event = record.event
-    for group in (_decision, _answer, _approval, _kernel, _run, _record):
+    for group in (_decision, _answer, _approval, _handover, _kernel, _run, _record):
         found = group(state, event)
         if found is not None:
             return replace(found, at=record.at, step=_step(state, event))
@@ -65,7 +65,9 @@ def who(summary: EventSummary) -> str:
     return summary.who.label
 
 
-_COMING_OR_GOING = frozenset({"approved", "rejected", "resumed", "attached", "detached"})
+_COMING_OR_GOING = frozenset(
+    {"approved", "rejected", "resumed", "attached", "detached", "handover"}
+)
 
 
 def who_and_what(summary: EventSummary) -> str:
@@ -145,6 +147,18 @@ def _approval(state: RunState, event: Event) -> EventSummary | None:
         case ev.ApprovalRejected(operator=operator):
             what = phrases.approval_subject(state, event)
             return EventSummary("rejected", what, operator, event.reason, "error")
+    return None
+
+
+def _handover(_state: RunState, event: Event) -> EventSummary | None:
+    match event:
+        case ev.HandoverOffered(operator=operator):
+            what = f"offered the run to {event.to}: they accept it with nbrun attach"
+            return EventSummary("handover", what, operator, event.reason, "warning")
+        case ev.HandoverAccepted(operator=operator):
+            return EventSummary("handover", "operates the run from here on", operator)
+        case ev.HandoverWithdrawn(operator=operator):
+            return EventSummary("handover", "withdrew the offer", operator, event.reason)
     return None
 
 

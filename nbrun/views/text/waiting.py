@@ -1,6 +1,7 @@
 """Phrases for the place where a run waits for a person, and the reason: for lists of runs."""
 
 from nbrun.core.approval import approvals_of, pending_approval
+from nbrun.core.choices.handover import operator_of
 from nbrun.core.state import Phase, RunState
 from nbrun.views.text.phrases import OUTCOMES
 
@@ -53,4 +54,4 @@ def for_whom(state: RunState) -> str:
     if pending is not None and state.input_wanted is None and not is_of_program:
         return f"the group {pending.rule.group}" if pending.rule.group else "another person"
     attached = dict.fromkeys(each.name for each in state.operators)
-    return ", ".join(attached) or state.plan.operator.name
+    return ", ".join(attached) or operator_of(state).name

@@ -22,11 +22,10 @@ from nbrun.core.proposals import proposed_decision
 from nbrun.core.reducer import fold
 from nbrun.core.state import RunState
 from nbrun.errors import ExitCode, NoSupervisorError, RefusedAttachError, UsageError
-from nbrun.journal import run_directory
+from nbrun.journal import own_runs, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
-from nbrun.system import provenance
 from nbrun.views.terminal import approval as approval_view
 from nbrun.views.text import phrases
 from nbrun.views.text.sanitize import plain
@@ -110,18 +109,8 @@ def _find_awaited(
     awaited = approval.pending_approval(state)
     if awaited is None:
         raise UsageError(f"{directory.id}: nothing waits for an approval")
-    _refuse_forged(directory, state)
+    own_runs.require_recorded_owner(directory, state.plan.operator)
     return directory, state, awaited
-
-
-def _refuse_forged(directory: RunDirectory, state: RunState) -> None:
-    """Refuse a record in another person's name, which anybody can plant in a shared folder."""
-    owner, operator = directory.journal.lstat().st_uid, state.plan.operator
-    if owner != operator.uid:
-        raise UsageError(
-            f"{directory.id}: the record says that {phrases.operator(operator)} began the run, but "
-            f"its files belong to {provenance.account(owner)} (uid {owner})"
-        )
 
 
 def _show(state: RunState, awaited: PendingApproval) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from nbrun import config
 from nbrun.cli.commands import follow
 from nbrun.cli.commands.damaged_records import reading
+from nbrun.cli.commands.operate import handover
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
@@ -12,6 +13,7 @@ from nbrun.journal import own_runs, recovery, run_directory, writer
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
+from nbrun.supervisor.protocol import Purpose
 from nbrun.system import standard_streams
 from nbrun.views.text.options import DisplayOptions
 
@@ -39,8 +41,12 @@ def attach(
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     own_runs.require_foreign_option(directory, foreign=foreign)
     show_from = _last_detach(directory) if since_detach else 0
+    is_anothers = handover.is_anothers(directory)
     try:
-        client = SocketClient(directory, "take_over" if take_over else "operate")
+        if is_anothers:
+            handover.accept(directory)
+        purpose: Purpose = "take_over" if take_over or is_anothers else "operate"
+        client = SocketClient(directory, purpose, was_asked=is_anothers)
     except NoSupervisorError as error:
         raise explain_no_supervisor(directory, error) from None
     return follow.operate(directory, client, show_from=show_from, display=display)
