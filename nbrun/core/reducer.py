@@ -331,6 +331,7 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
         return
     step.attempts += 1
     _note_effect(state, step)
+    _note_setup(state, step)
     own = step.step.source  # one shared string saves memory when it equals the runbook's
     step.last_source = own if event.source == own else event.source
     step.rerun_requested = step.settled_as_happened = False
@@ -372,7 +373,6 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     step.skipped = False
     if step.succeeded:
         _use_up_approvals(state, step)
-        _note_setup(state, step)
         checks.pass_if_holds(state, step)
         return
     state.mark_not_passed(step)
@@ -381,7 +381,7 @@ def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
 
 
 def _note_setup(state: RunState, step: StepState) -> None:
-    """Remember which included runbook has prepared the kernel last."""
+    """Remember which included runbook has begun last to prepare the kernel."""
     if step.step.included is not None and step.step.is_setup:
         state.prepared = [id_ for id_ in state.prepared if id_ != step.step.id] + [step.step.id]
 

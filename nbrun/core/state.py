@@ -153,7 +153,7 @@ class RunState:
     setup_failed: bool = False  # a setup step failed in a restarted kernel
     setup_queue: deque[str] = field(default_factory=deque)  # setup steps left for a new kernel
     includes: dict[str, model.IncludedRunbook] = field(default_factory=dict)  # by their cells
-    prepared: list[str] = field(default_factory=list)  # setup steps of these, the latest last
+    prepared: list[str] = field(default_factory=list)  # setup steps of these, latest last
     unsettled: deque[ev.AttemptIndeterminate] = field(default_factory=deque)
     resumed_by: model.Operator | None = None
     offer: ev.HandoverOffered | None = None

@@ -1,9 +1,14 @@
 """The parameters of an included runbook run again before its steps, if another has changed them."""
 
+import random
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from nbrun.core import events as ev
 from nbrun.core.events import Event
 from nbrun.core.model import Check, IncludedRunbook, Inclusion, Step
 from nbrun.core.planner import NextAttempt, NextStop
@@ -15,6 +20,7 @@ from tests.support.build_events import (
     decided,
     kernel_restarted,
     kernel_started,
+    policy,
     resumed,
     run_interrupted,
     run_resumed,
@@ -22,6 +28,7 @@ from tests.support.build_events import (
     step,
     stopped,
 )
+from tests.support.engine_driver import RandomRun, random_check, random_policy, random_undo
 from tests.support.run_states import next_action, state_of
 
 X, Y = {"host": "x"}, {"host": "y"}
@@ -44,13 +51,14 @@ def plan(**more: Any) -> list[Step]:
     ]
 
 
-def begun_with(steps: list[Step], one: Any, other: Any) -> list[Event]:
-    includes = tuple(
-        IncludedRunbook(
-            cell=cell, path="drain.ipynb", sha256="0" * 64, parameters=values, names=("host",)
-        )
-        for cell, values in (("a", one), ("b", other))
+def include_of(cell: str, values: Any) -> IncludedRunbook:
+    return IncludedRunbook(
+        cell=cell, path="drain.ipynb", sha256="0" * 64, parameters=values, names=("host",)
     )
+
+
+def begun_with(steps: list[Step], one: Any, other: Any) -> list[Event]:
+    includes = (include_of("a", one), include_of("b", other))
     return [run_started(steps, includes=includes), kernel_started()]
 
 
@@ -175,3 +183,71 @@ def test_check_of_a_step_gets_the_values_of_its_runbook() -> None:
     assert next_action(*history) == again("a-p")
     history += [*ran("a-p", 4, cause="setup"), *ran("a-i", 4, cause="setup")]
     assert next_action(*history) == NextAttempt("a-c", "is_there(host)", "check")
+
+
+def test_unfinished_parameters_of_another_runbook_count_as_set() -> None:
+    """Its cell may have assigned the name before it failed."""
+    history = begun_with(plan(), X, Y)
+    for id_ in ("a-p", "a-i", "a-act", "a-act2", "b-p"):
+        history += ran(id_)
+    history += [attempt_started("b-i", source="b i"), attempt_failed("b-i")]
+    history += [stopped("step_failed", "b-i"), *chosen("run", "a-act")]
+    assert next_action(*history) == again("a-p")
+
+
+class RunWithIncludes(RandomRun):
+    """A random run that follows whose value the kernel's variable `host` has."""
+
+    host = ""
+    compared = 0
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, ev.RunStarted):
+            includes = (include_of("a", X), include_of("b", Y))
+            event = msgspec.structs.replace(event, includes=includes)
+        super().emit(event)
+        match event:
+            case ev.KernelStarted() | ev.KernelRestarted():
+                self.host = ""
+            case ev.AttemptStarted():
+                self._began(event)
+
+    def _began(self, event: ev.AttemptStarted) -> None:
+        state = self.state
+        found = [state.steps.get(event.step), state.checked.get(event.step)]
+        owner = next(filter(None, [*found, state.undos.get(event.step)]), None)
+        included = owner.step.included if owner is not None else None
+        if owner is None or included is None:
+            return
+        if owner.step.is_setup:
+            self.host = included.cell if owner.step.id.endswith("-i") else f"{included.cell}?"
+            return
+        own = [state.steps[f"{included.cell}-{id_}"] for id_ in "pi"]
+        if all(each.passed and each.succeeded and each.attempts for each in own):
+            assert self.host == included.cell, event
+            self.compared += 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**63))
+def test_no_step_runs_with_the_values_of_another_runbook(seed: int) -> None:
+    chance = random.Random(seed)
+    steps = tuple(
+        each
+        if each.is_setup
+        else msgspec.structs.replace(
+            each, check=random_check(chance, each.id), undo=random_undo(chance, each)
+        )
+        for each in plan()
+    )
+    RunWithIncludes(steps, random_policy(chance), chance, 20).run()
+
+
+def test_random_runs_compare_many_attempts() -> None:
+    compared = 0
+    for seed in range(40):
+        chance = random.Random(seed)
+        run = RunWithIncludes(tuple(plan()), policy(), chance, 20)
+        run.run()
+        compared += run.compared
+    assert compared > 40
