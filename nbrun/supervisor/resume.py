@@ -382,7 +382,7 @@ def _load_current_runbook(state: RunState, path: Path, data: bytes | None = None
 
 def _recognized(state: RunState, book: Runbook) -> tuple[Step, ...]:
     """Return the steps of the file; those of a text with the ids that the run knows them by."""
-    run = [id_ for id_, each in state.steps.items() if each.attempts or each.skipped]
+    run = _kept(state)
     _refuse_moved_includes(state, book, run)
     recorded = [step for step in state.ordered_steps() if step.included is None]
     own = [step for step in book.steps if step.included is None]
@@ -409,10 +409,10 @@ def _refuse_moved_includes(state: RunState, book: Runbook, run: Iterable[str]) -
 def merge_steps(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:
     """Merge the recorded steps with `new` ones, in the order of `new`.
 
-    Steps that were run or skipped stay as recorded. Such a step that `new` lacks keeps its place
+    Steps that the run has dealt with stay as recorded. Such a step that `new` lacks keeps its place
     behind the step that it followed.
     """
-    fixed = {id_: each.step for id_, each in state.steps.items() if each.attempts or each.skipped}
+    fixed = {id_: state.steps[id_].step for id_ in _kept(state)}
     steps = [fixed.get(step.id, step) for step in new]
     for id_ in state.order:
         if id_ in fixed and fixed[id_] not in steps:
@@ -420,6 +420,15 @@ def merge_steps(state: RunState, new: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(
         msgspec.structs.replace(step, number=number) for number, step in enumerate(steps, 1)
     )
+
+
+def _kept(state: RunState) -> list[str]:
+    """Return the ids of the steps that were run, done by a person, found done, or skipped."""
+    return [
+        id_
+        for id_, each in state.steps.items()
+        if each.attempts or each.skipped or each.done or each.already_done
+    ]
 
 
 def _insert_position(state: RunState, steps: list[Step], id_: str) -> int:

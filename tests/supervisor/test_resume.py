@@ -38,6 +38,20 @@ def test_merge_keeps_run_steps_and_replaces_the_others() -> None:
     assert [each.source for each in merged] == ["step_1()", "other()"]
 
 
+@pytest.mark.parametrize("mark", ["done", "already_done"])
+def test_step_done_without_a_run_is_not_taken_for_another_one(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "outer.py"
+    path.write_text("# %% [markdown]\n# ## Move\n\n# %%\nstop_db()\n\n# %%\nstart_db()\n")
+    state = begun_from(path)
+    setattr(state.steps["move"], mark, True)
+    edited = path.read_text().replace("stop_db()", "stop_db(now=True)")
+    path.write_text(edited)
+    assert runbook_replacement(state).steps[0].source == "stop_db()"
+    path.write_text(edited.replace("stop_db", "back_up()\n\n# %%\nstop_db"))
+    with pytest.raises(UsageError, match=r"step 1 \(.*\) has been run"):
+        runbook_replacement(state)
+
+
 def test_merge_keeps_a_removed_step_that_ran_in_place() -> None:
     new = (step(1), step(2, id="new"), step(3, id="s4"))
     assert ids(merge_steps(after("s1", "s2"), new)) == ["s1", "s2", "new", "s4"]
