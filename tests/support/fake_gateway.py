@@ -125,6 +125,7 @@ class FakeGateway:
     - `buffers`: it keeps what a kernel says while its client is away.
     - `away`: it closes every connection without an answer.
     - `statuses`: what it answers instead, by method and the beginning of the path.
+    - `location`: where an answer that is a redirect leads to.
     """
 
     def __init__(self) -> None:
@@ -132,6 +133,7 @@ class FakeGateway:
         self.away = False
         self.token = TOKEN
         self.statuses: dict[tuple[str, str], int] = {}
+        self.location = "/api/kernels/elsewhere"
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.kernels: dict[str, FakeKernel] = {}
         self.started: list[dict[str, Any]] = []  # the bodies of the requests
@@ -230,7 +232,7 @@ class _Base(RequestHandler):
     def _answer(self, status: int) -> None:
         self.set_status(status)
         if 300 <= status < 400:
-            self.set_header("Location", "/login")
+            self.set_header("Location", self.gateway.location)
         self.finish(json.dumps({"message": "as the test says"}))
 
 

@@ -22,6 +22,23 @@ CONNECT_TIMEOUT = 60.0  # seconds: a server waits for the kernel before it accep
 PING_INTERVAL = 20.0
 PING_TIMEOUT = 15.0
 
+
+class _DirectSocket(websocket.WebSocket):
+    """A websocket that follows no redirect, which would carry the credentials elsewhere."""
+
+    def connect(self, url: str, **options: Any) -> None:
+        try:
+            super().connect(url, redirect_limit=0, **options)  # type: ignore[no-untyped-call]
+        except websocket.WebSocketException as error:
+            answer = self.handshake_response
+            if answer is None or not 300 <= answer.status < 400:
+                raise
+            raise websocket.WebSocketBadStatusException("a redirect", answer.status) from error
+
+
+# `run_forever` has no option for it
+websocket._app.WebSocket = _DirectSocket  # type: ignore[attr-defined]
+
 OnMessage = Callable[[bytes], None]  # receives each frame, on the socket's thread
 OnClose = Callable[["KernelSocket", str], None]  # receives the reason, on the socket's thread
 

@@ -392,7 +392,17 @@ def test_redirect_takes_the_token_nowhere(gateway: FakeGateway) -> None:
     gateway.statuses["POST", "/api/kernels"] = 302
     with pytest.raises(KernelError, match="redirect"):
         session.start()
-    assert not gateway.asked("GET", "/login")
+    assert not [path for _, path, _ in gateway.requests if "elsewhere" in path]
+
+
+def test_redirect_of_the_websocket_takes_the_token_nowhere(gateway: FakeGateway) -> None:
+    session = RemoteSession(gateway)
+    gateway.location = gateway.url.replace("http", "ws") + "/api/kernels/elsewhere/channels"
+    gateway.statuses["GET", "/api/kernels/"] = 302
+    with pytest.raises(KernelError, match=r"redirect \(HTTP 302\): set the URL"):
+        session.start()
+    assert len(gateway.asked("GET", "/channels")) == 1
+    assert not gateway.asked("GET", "elsewhere/channels")
 
 
 # ── Reattachment ─────────────────────────────────────────────────────────────────────────────
