@@ -6,6 +6,7 @@ Source of the format: "Messaging in Jupyter", jupyter-client.readthedocs.io, pro
 import ast
 import hmac
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -100,7 +101,7 @@ def unpack_frame(frame: bytes) -> dict[str, Any]:
         header, parent_header = envelope.header, envelope.parent_header
         content = envelope.content
     except (msgspec.DecodeError, RecursionError):  # what only Python's JSON encoder writes
-        loose = json.loads(bytes(text).decode("utf-8", "replace"))
+        loose = _loose(bytes(text).decode("utf-8", "replace"))
         header, parent_header = loose["header"], loose.get("parent_header")
         envelope = _Envelope(channel=loose["channel"], header=header, content=msgspec.Raw())
         content = msgspec.Raw(json.dumps(loose["content"]).encode())
@@ -113,6 +114,31 @@ def unpack_frame(frame: bytes) -> dict[str, Any]:
         "parent_header": parent_header,
         "content": _printed(raw) if kind == "stream" else _content(raw),
     }
+
+
+def _loose(text: str) -> dict[str, Any]:
+    """Return a message that only Python's JSON decoder takes, or that is nested too deeply."""
+    try:
+        message: dict[str, Any] = json.loads(text)
+    except RecursionError:
+        message = json.loads(_without_content(text))
+        message["content"] = {"data": {"text/plain": TOO_DEEP}, "evalue": TOO_DEEP}
+    return message
+
+
+_CONTENT = re.compile(r'"content":\s*(?=\{)')
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+def _without_content(text: str) -> str:
+    """Return a message as JSON, with null for its content."""
+    begin = _CONTENT.search(text)
+    depth = 0
+    for token in _BRACKET.finditer(text, begin.end() if begin else 0):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        if begin and depth == 0:
+            return f"{text[: begin.end()]}null{text[token.end() :]}"
+    raise ValueError("a message without an end")
 
 
 def _printed(frame: Any) -> Any:

@@ -318,3 +318,45 @@ def test_progress_of_a_widget_message_becomes_data(kind: str) -> None:
 )
 def test_other_widget_messages_are_dropped(data: object) -> None:
     assert protocol.as_message("r1", "comm_msg", {"comm_id": "m", "data": data}) is None
+
+
+# ── Frames of a gateway's websocket ──────────────────────────────────────────────────────────
+
+
+def frame(content: str, kind: str = "display_data") -> bytes:
+    header = f'{{"msg_type": "{kind}", "session": "of the kernel"}}'
+    return (
+        f'{{"channel": "iopub", "header": {header}, "parent_header": {{"msg_id": "r"}}, '
+        f'"metadata": {{}}, "content": {content}, "buffers": []}}'
+    ).encode()
+
+
+def test_frame_is_a_message_with_its_channel_and_session() -> None:
+    assert protocol.unpack_frame(frame('{"data": {"text/plain": "1"}}')) == {
+        "channel": "iopub",
+        "session": "of the kernel",
+        "msg_type": "display_data",
+        "parent_header": {"msg_id": "r"},
+        "content": {"data": {"text/plain": "1"}},
+    }
+
+
+def test_frame_with_binary_buffers_is_read_without_them() -> None:
+    body = frame('{"status": "ok"}')
+    offsets = (2, 12, 12 + len(body))
+    parts = b"".join(number.to_bytes(4, "big") for number in offsets) + body + b"buffer"
+    assert protocol.unpack_frame(parts)["content"] == {"status": "ok"}
+
+
+def test_frame_that_only_python_writes_is_read() -> None:
+    content = protocol.unpack_frame(frame('{"data": {"x": NaN, "y": "\\ud800"}}'))["content"]
+    assert repr(content["data"]["x"]) == "nan"
+    assert content["data"]["y"] == "\ud800"
+
+
+@pytest.mark.parametrize("levels", [300, 5000, 100_000])
+def test_frame_that_is_nested_too_deeply_says_so(levels: int) -> None:
+    deep = "[" * levels + "]" * levels
+    message = protocol.unpack_frame(frame(f'{{"data": {{"text/plain": "]}}", "x": {deep}}}}}'))
+    assert message["parent_header"] == {"msg_id": "r"}
+    assert protocol.TOO_DEEP in str(message["content"])
