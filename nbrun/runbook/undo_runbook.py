@@ -51,9 +51,14 @@ def _cell_id(step: StepState) -> str:
 def _setup_cells(step: StepState) -> Iterator[dict[str, Any]]:
     """Yield the cell of a step that a new kernel needs; the injected parameters are made anew."""
     tags = SETUP_TAGS.intersection(step.step.tags) - {_INJECTED}
-    if tags and ("parameters" in tags or (step.passed and step.attempts)):
+    if tags and ("parameters" in tags or _has_prepared(step)):
         source = step.step.source if "parameters" in tags else step.last_source
         yield _code(step.step, source or step.step.source, list(step.step.tags))
+
+
+def _has_prepared(step: StepState) -> bool:
+    """Return False for a setup step that did not run, or that failed and was skipped."""
+    return step.passed and step.succeeded and step.attempts > 0
 
 
 def _all_undo_cells(
@@ -68,7 +73,7 @@ def _all_undo_cells(
                 _included_setup(each, number)
                 for each in steps
                 if each.step.included == own and each.step.number < step.step.number
-                if each.step.is_setup and each.passed and each.attempts
+                if each.step.is_setup and _has_prepared(each)
             )
         before = own.cell if own is not None else before
         yield from _undo_cells(step)

@@ -74,6 +74,19 @@ def test_undo_of_an_included_step_has_the_setup_of_its_own_runbook(tmp_path: Pat
     assert not any("parameters" in tag for each in book.steps for tag in each.tags)
 
 
+def test_setup_that_failed_and_was_skipped_does_not_run_for_the_undos(tmp_path: Path) -> None:
+    started = started_from(tmp_path)
+    history = ran(started)
+    for id_ in ("s", "one-c"):
+        at = next(n for n, each in enumerate(history) if each == attempt_finished(id_))
+        failed = attempt_finished(id_, outcome="error")
+        history[at : at + 1] = [failed, stopped("step_failed", id_), decided("skip"), resumed()]
+    book = loader.plan(loader.validate(compose(fold(history))))
+    sources = [each.source for each in book.steps]
+    assert "import x" not in sources
+    assert sources.count("link = connect(host)") == 1
+
+
 def test_undo_at_a_stop_has_the_setup_of_its_own_runbook(tmp_path: Path) -> None:
     started = started_from(tmp_path)
     history = ran(started)[:-2]
