@@ -116,11 +116,13 @@ def test_ended_run_is_undone_in_a_run_of_its_own_and_only_once(desk: Desk) -> No
     whole = desk.command("verify", "last")
     assert whole.returncode == 0, whole.stdout
 
-    again = desk.open("undo", ended.name)  # what was undone is not undone again
+    # What was undone is not undone again, wherever the runs of today are kept
+    again = desk.open("undo", str(ended), "--runs-dir", str(desk.folder / "elsewhere"))
     again.answer("step 4>", "r")
     assert again.wait() == 0
     assert "gone from db1" in again.text()
     assert not (desk.folder / "mounted").exists()
+    assert not (desk.folder / "elsewhere").exists()
     nothing = desk.open("undo", ended.name)
     assert nothing.wait() == 2
     assert "nothing that ran has an undo that is left to run" in nothing.words()

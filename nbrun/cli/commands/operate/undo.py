@@ -49,6 +49,10 @@ def undo(
         Prompts(plain=display.plain),
         ask=True,
     )
-    options = dataclasses.replace(options, reason=options.reason or f"undoes {directory.id}")
+    options = dataclasses.replace(
+        options,
+        reason=options.reason or f"undoes {directory.id}",
+        runs_dir=directory.path.parent,  # where the next undo of this run looks for this one
+    )
     request = undo_request.request(directory, state, options, secrets)
     return follow_new(request, spawn(), json=False, detach=False, display=display)
