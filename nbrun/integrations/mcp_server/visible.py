@@ -10,10 +10,13 @@ from nbrun.errors import JournalError, RunNotFoundError, UsageError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.journal.summary import read_start
+from nbrun.runbook.text_formats.suffixes import is_text
+from nbrun.system.files import open_regular
 
 MOST_RUNBOOKS = 500
 MOST_RUNS = 50  # listed, the newest first
-_SUFFIX = ".ipynb"
+_HEADER_KEYS = ("jupytext:", "kernelspec:", "nbrun:")
+_LONGEST_HEADER = 8192  # bytes
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Visible:
             folders[:] = sorted(name for name in folders if self._is_searched(Path(folder, name)))
             for name in sorted(files):
                 path = Path(folder, name)
-                if path.suffix == _SUFFIX and not name.startswith(".") and self.contains(path):
+                if not name.startswith(".") and self.contains(path) and _is_runbook(path):
                     yield path.relative_to(self.folder).as_posix(), path
 
     def _is_searched(self, folder: Path) -> bool:
@@ -80,3 +83,23 @@ class Visible:
         except (JournalError, OSError, ValueError):
             return False
         return start is not None and self.contains(Path(start.runbook))
+
+
+def _is_runbook(path: Path) -> bool:
+    """Return True for a notebook, and for a text whose YAML header says that it is a runbook.
+
+    Other texts of these formats are mostly documents and programs, and are not listed.
+    """
+    return path.suffix == ".ipynb" or (is_text(path) and _has_header(path))
+
+
+def _has_header(path: Path) -> bool:
+    try:
+        with open_regular(path) as file:
+            lines = file.read(_LONGEST_HEADER).decode("utf-8-sig", "replace").splitlines()
+    except OSError:
+        return False
+    inside = [line.lstrip("#/-; ") if line.strip("#/; ") != "---" else "---" for line in lines]
+    if not inside or inside[0] != "---" or "---" not in inside[1:]:
+        return False
+    return any(line.startswith(_HEADER_KEYS) for line in inside[1 : inside.index("---", 1)])

@@ -247,3 +247,18 @@ def test_line_that_is_too_long_is_dropped_and_the_next_one_read() -> None:
     lines = BoundedLines(io.BytesIO(b"short\n" + b"x" * 1000 + b"\nnext\n\xff\nlast"), longest=100)
     read = [lines.readline() for _ in range(6)]
     assert read == ["short\n", "a message was too long\n", "next\n", "\ufffd\n", "last", ""]
+
+
+def test_text_runbooks_are_listed_by_their_header(server: Server) -> None:
+    header = "---\njupytext: {}\nkernelspec:\n  name: bash\n---\n"
+    (server.folder / "clean.md").write_text(header + "```bash\nls\n```\n")
+    (server.folder / "rotate.py").write_text("# ---\n# nbrun:\n#   defaults: {}\n# ---\n# %%\n1\n")
+    (server.folder / "README.md").write_text("# How these work\n\n```bash\nls\n```\n")
+    (server.folder / "blog.md").write_text("---\ntitle: a post\n---\n\nnbrun: no\n")
+    (server.folder / "tool.py").write_text("print('nbrun:')\n")
+    data = server.call("list_runbooks")
+    listed = " ".join(map(str, data.values() if isinstance(data, dict) else data))
+    assert "clean.md" in listed
+    assert "rotate.py" in listed
+    for other in ("README.md", "blog.md", "tool.py"):
+        assert other not in listed
