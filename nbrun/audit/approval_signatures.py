@@ -12,7 +12,7 @@ from nbrun.audit import ssh_signatures
 from nbrun.core import approval
 from nbrun.core import events as ev
 from nbrun.core.approval import Signer
-from nbrun.core.approval_request import Statement, read_statement
+from nbrun.core.approval_request import Statement, read_statement, request_for
 from nbrun.core.events import Record
 from nbrun.core.model import ApprovalSignature, ApproverFile
 from nbrun.core.state import RunState
@@ -204,4 +204,6 @@ def _fault(state: RunState, event: ev.ApprovalGranted, signed: ApprovalSignature
         return "has another reason than the signed one"
     if pending is None or event.binding != pending.binding or request.binding != pending.binding:
         return "is of something else than what waited there"
+    if request != request_for(state, pending, request.issued, request.expires):
+        return "was given for another occasion, or of something that was shown otherwise"
     return ""

@@ -14,11 +14,11 @@ from nbrun.audit import approval_signatures, ssh_signatures
 from nbrun.core import approval, approval_request, decisions, model
 from nbrun.core import events as ev
 from nbrun.core.approval_request import ApprovalRequest, SignedReply, Statement
-from nbrun.core.events import Event
+from nbrun.core.events import Event, Record
 from nbrun.core.guards import decision_refusal
 from nbrun.core.model import ApproverFile
 from nbrun.core.state import RunState
-from nbrun.errors import SignatureError, UsageError
+from nbrun.errors import BrokenRecordError, SignatureError, UsageError
 from tests.e2e.test_offline_approval import Approver, hand_in, request_of, waiting_run
 from tests.support import ssh_keys
 from tests.support.build_events import (
@@ -285,6 +285,36 @@ def test_account_and_key_of_one_person_count_once() -> None:
     assert approval.repeated_approval_refusal(state, key.operator(), key) is not None
     other = approval.Signer("SHA256:k", ("h@x",), (), "", "")
     assert approval.repeated_approval_refusal(state, other.operator(), other) is None
+
+
+def test_record_with_a_signature_that_was_used_before_is_not_verified(tmp_path: Path) -> None:
+    """Whoever can write the record could have the same signature approve every later attempt."""
+    contract = model.Contract(approve="dba")
+    plan = run_started((step(1, contract=contract), step(2)), parameters={"db": "blue", "n": 1.5})
+    first: list[Event] = [plan, kernel_started(), stopped("approval")]
+    bob = ssh_keys.make_key(tmp_path / "bob")
+    made = approval_request.new_statement(request(state_of(first)), "", NOW)
+    signature = approval_signatures.sign(made, bob)
+    key = ssh_signatures.fingerprint(bob)
+    signer = approval.Signer(key, ("bob",), (), "", "")
+    granted = ev.ApprovalGranted(
+        operator=signer.operator(),
+        step="s1",
+        group="dba",
+        binding=made.request.binding,
+        signed=approval.signature_of(made.text(), signature, signer, signer.operator()),
+    )
+
+    def check_after(history: list[Event]) -> None:
+        at = "2026-11-23T10:00:00.000000Z"
+        record = Record(seq=3, at=at, mono=0, event=granted, prev="", hash="")
+        approval_signatures.ApprovalCheck(None).check(state_of(history), record)
+
+    check_after(first)
+    again = [*with_approval(first), attempt_started(), attempt_finished()]
+    again += [stopped("step_mode", "s2"), decided("jump", "s1"), ev.Resumed(), stopped("approval")]
+    with pytest.raises(BrokenRecordError, match="was given for another occasion"):
+        check_after(again)
 
 
 # ── the whole way ────────────────────────────────────────────────────────────────────────────
