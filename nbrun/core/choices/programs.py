@@ -130,11 +130,11 @@ def _is_edited(step: StepState) -> bool:
 
 
 def _subject(state: RunState) -> StepState | None:
-    """Return the step that the run is about: unsettled, running, or the current one."""
+    """Return the step or undo that the run is about: unsettled, running, or the current one."""
     if state.unsettled:
-        return state.steps.get(state.unsettled[0].step)
+        return state.step_of(state.unsettled[0].step)
     if state.attempt is not None:
-        return state.steps.get(state.attempt.step)
+        return state.step_of(state.attempt.step)
     return state.current
 
 

@@ -19,7 +19,9 @@ from nbrun.core.reducer import fold, fold_records
 from nbrun.core.state import Phase, RunState
 from tests.support.build_events import (
     OPERATOR,
+    attempt_indeterminate,
     begun,
+    decided,
     decision_proposed,
     input_requested,
     note_added,
@@ -112,6 +114,17 @@ def test_code_of_a_program_counts_as_destructive() -> None:
     edited = [*stopped_by_failure(1, 2, programs=may("retry"))]
     edited[2] = started("s1", source="rm()")
     assert programs.impact(state_of(edited), decisions.Retry()) == "destructive"
+
+
+def test_impact_of_what_runs_or_ran_unseen_is_that_of_the_undo() -> None:
+    undo = msgspec.structs.replace(step(1), id="u1", contract=model.Contract(impact="destructive"))
+    plan = (msgspec.structs.replace(step(1), undo=undo), step(2))
+    running = [*stopped_before(2, plan), decided("undo", step="s1"), ev.Resumed()]
+    running.append(started("u1", cause="undo"))
+    assert programs.impact(state_of(running), decisions.Interrupt()) == "destructive"
+    unseen = [*running, attempt_indeterminate("u1")]
+    settle = decisions.Settle(finding="happened")
+    assert programs.impact(state_of(unseen), settle) == "destructive"
 
 
 def test_impact_covers_every_step_that_a_decision_reaches() -> None:
