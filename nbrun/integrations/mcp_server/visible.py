@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from nbrun.core import addresses
 from nbrun.errors import JournalError, RunNotFoundError, UsageError
 from nbrun.journal import run_directory
 from nbrun.journal.run_directory import RunDirectory
@@ -82,7 +83,9 @@ class Visible:
             start = read_start(directory.journal)
         except (JournalError, OSError, ValueError):
             return False
-        return start is not None and self.contains(Path(start.runbook))
+        if start is None or addresses.is_address(start.runbook):  # it is in no folder
+            return False
+        return self.contains(Path(start.runbook))
 
 
 def _is_runbook(path: Path) -> bool:

@@ -122,6 +122,16 @@ def test_run_of_another_runbook_can_not_be_told_from_none(server: Server, run: s
     assert expected in server.refusal("decide", run=run, decision="retry", expect_seq=1)
 
 
+def test_run_of_a_runbook_at_an_address_is_not_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(server.folder)  # where the address, taken for a path, would lead into
+    start = Run(step("look", "look()"), runbook="https://git.example.com/payroll.ipynb")
+    server.keep(start.failure("look"))
+    assert server.call("list_runs")["runs"] == []
+    assert "there is no run" in server.refusal("status", run=RUN)
+
+
 def test_run_that_others_can_write_is_not_shown(server: Server) -> None:
     journal = server.keep(server.tale().failure("look"))
     journal.chmod(0o666)
