@@ -77,7 +77,9 @@ def _attempt_deviations(state: RunState, event: ev.AttemptStarted) -> list[Devia
         return []
     kinds: list[DeviationKind] = []
     if step.attempts or step.done or step.already_done:
-        kinds.append("reran" if step.succeeded or step.already_done else "retried")
+        # A jump back was judged as "reran", whatever the step's check has said since.
+        repeats = step.succeeded or step.already_done or step.rerun_requested
+        kinds.append("reran" if repeats else "retried")
     current = state.current
     if current is not None and current.step.number < step.step.number:
         kinds.append("out_of_order")

@@ -232,3 +232,10 @@ def test_run_by_hand_asks_for_every_step_and_needs_no_kernel() -> None:
     assert isinstance(next_action(*history), NextFinish)
     assert [each.kind for each in state_of(history).deviations] == ["by_hand", "by_hand"]
     assert not any(isinstance(event, ev.AttemptStarted) for event in history)
+
+
+def test_step_that_a_jump_back_repeats_was_rerun_whatever_its_check_says_before() -> None:
+    passed = [*RAN, *checked(True, 2), started("s2"), attempt_failed("s2"), stopped("step_failed")]
+    back = [*passed, decided("jump", step="s1"), resumed()]
+    again = [*back, *checked(False, 3), started("s1", 2)]
+    assert kinds_and_steps(state_of(again).deviations) == [("reran", "s1")]
