@@ -25,18 +25,21 @@ def read_ended_run(directory: RunDirectory, *, foreign: bool) -> RunState:
     """Return the state of a run that is over, and whose cells this user may run.
 
     Raises:
+        RunbookError: no step of the run has an undo.
         ForeignRunError: the run may be anybody's, and `foreign` was not given.
         UsageError: the run has not ended.
         JournalError: the record can't be read.
     """
     own_runs.require_own(directory, foreign=foreign)
+    state = _state(directory)
+    if not state.undos:
+        raise RunbookError(f"{directory.id}: no step of this run has an undo")
     if not foreign and not start_marker.began_here(directory):
         raise ForeignRunError(
-            f"{directory.id}: nbrun did not begin this run here, as this user, or it has no undo. "
+            f"{directory.id}: nbrun did not begin this run here, as this user. "
             f"What is undone are cells of its record: read it first (nbrun log {directory.id}). "
             "To run them: --foreign"
         )
-    state = _state(directory)
     if state.phase is not Phase.FINISHED:
         raise UsageError(
             f"{directory.id}: the run has not ended: undo its steps with u at a stop "

@@ -126,6 +126,9 @@ def test_ended_run_is_undone_in_a_run_of_its_own_and_only_once(desk: Desk) -> No
     nothing = desk.open("undo", ended.name)
     assert nothing.wait() == 2
     assert "nothing that ran has an undo that is left to run" in nothing.words()
+    without = desk.open("undo", "last")
+    assert without.wait() == 2
+    assert "no step of this run has an undo" in without.words()
 
 
 def test_copy_of_a_record_is_not_undone(desk: Desk) -> None:

@@ -122,6 +122,8 @@ def _argument(state: RunState, name: str, argument: str) -> dict[str, object]:
         return {}
     if not argument and name in _STEP_OPTIONAL:
         return {}
+    if not argument:
+        raise UsageError(f"{name} needs a step: 1 to {len(state.order)}, or an id")
     step = find_step(state, argument)
     if step is None:
         raise UsageError(
@@ -132,7 +134,7 @@ def _argument(state: RunState, name: str, argument: str) -> dict[str, object]:
 
 def _source(name: str, source: str | None) -> dict[str, object]:
     if name in _SOURCES and source is None:
-        raise UsageError(f"{name} needs the code that it runs")
+        raise UsageError(f"{name} needs the code to run: name its file with --source")
     if name not in _SOURCES and source is not None:
         raise UsageError(f"{name} runs no code of yours")
     return {"source": source} if source is not None else {}
@@ -158,13 +160,18 @@ def may_name_step(state: RunState, name: str) -> bool:
 
 
 def options(state: RunState, step: str | None = None) -> list[Option]:
-    """Return all decisions, about `step` where they can name one, and what each would need."""
+    """Return all decisions, about `step` where they can name one, and what each would need.
+
+    Without a step, an undo is about the step that ran last, as in the operator's menu.
+    """
     return [_option(state, name, sample) for name, sample in _samples(state, step)]
 
 
 def _samples(state: RunState, step: str | None) -> Iterator[tuple[str, Decision]]:
     of_step = {name: make(step) for name, make in OF_STEP.items()} if step is not None else {}
     yield from {**SAMPLES, **of_step}.items()
+    if step is None and (undoable := undo.offered(state)):
+        yield "undo", decisions.Undo(step=undoable[0].step.id)
     pending = pending_approval(state)
     yield "approve", decisions.Approve(binding=pending.binding if pending else "")
     yield "reject", decisions.Reject()

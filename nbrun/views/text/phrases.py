@@ -42,7 +42,7 @@ DEVIATIONS = {
     "kernel_restarted": "the kernel was restarted",
     "runbook_replaced": "the runbook's new version was taken",
     "by_hand": "done by a person, not by the runbook's cell",
-    "undone": "its undo was run",
+    "undone": "undone",
 }
 
 _STOP_REASONS = {
@@ -104,8 +104,12 @@ def timestamp(at: str) -> str:
 
 
 def operator(who: model.Operator) -> str:
-    """Return `ada (uid 1000, /dev/pts/7)`, or `ada via program (uid 1000, no terminal)`."""
-    return f"{who.label} (uid {who.uid}, {who.via})"
+    """Return `ada (uid 1000, /dev/pts/7)`, or `ada via program (uid 1000, no terminal)`.
+
+    The owner of a key may have no account: `bob (signed with SHA256:…)`.
+    """
+    uid = f"uid {who.uid}, " if who.uid >= 0 else ""
+    return f"{who.label} ({uid}{who.via})"
 
 
 def refusal(event: ev.DecisionRefused | ev.ConnectionRefused) -> str:

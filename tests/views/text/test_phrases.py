@@ -40,6 +40,11 @@ def test_operator_has_name_uid_and_terminal():
     assert phrases.operator(OPERATOR) == "ada (uid 1000, /dev/pts/7)"
 
 
+def test_owner_of_a_key_without_account_has_no_uid():
+    bob = model.Operator(uid=-1, name="bob", via="signed with SHA256:V4Ka")
+    assert phrases.operator(bob) == "bob (signed with SHA256:V4Ka)"
+
+
 def test_every_recorded_kind_has_a_phrase():
     assert set(phrases.OUTCOMES) == {*get_args(ev.Outcome), "indeterminate"}
     assert set(phrases.DEVIATIONS) == set(get_args(model.DeviationKind))

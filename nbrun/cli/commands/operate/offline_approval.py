@@ -18,6 +18,7 @@ from nbrun.errors import ExitCode, SignatureError, UsageError
 from nbrun.system.files import open_regular
 from nbrun.views.terminal import approval
 from nbrun.views.text.header_footer import facts
+from nbrun.views.text.sanitize import plain
 
 
 def print_request(request: ApprovalRequest) -> ExitCode:
@@ -51,7 +52,8 @@ def sign(path: Path, key: Path | None, *, reason: str, yes: bool) -> ExitCode:
             f"{key or 'ssh-agent'}: can't sign: {error}. Add a key with a passphrase to ssh-agent"
         ) from error
     print(approval_request.to_text(approval_request.reply_with(statement, signature)))  # noqa: T201
-    screen.print(Text("Send this text back. There, run: nbrun approve RUN --signature FILE"))
+    command = f"nbrun approve {plain(request.run)} --signature FILE"
+    screen.print(Text(f"Send this text back. There, run: {command}"))
     return ExitCode.COMPLETED
 
 

@@ -84,7 +84,7 @@ def test_every_decision_has_a_name(failed):
     [
         ("jum", Arguments(), "is not a decision: one of run, retry"),
         ("detach", Arguments(), "is not a decision"),
-        ("jump", Arguments(), "no step ''"),
+        ("jump", Arguments(), "jump needs a step: 1 to"),
         ("jump", Arguments(argument="9"), "no step '9': 1 to 3"),
         ("jump", Arguments(argument="1" * 5000), "no step"),
         ("retry", Arguments(argument="2"), "retry takes nothing after it"),
