@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from nbrun.core.model import Step
+from nbrun.core.model import Check, Step
 from nbrun.errors import RunbookError
 from nbrun.runbook.text_formats.suffixes import is_text
 
@@ -82,11 +82,11 @@ def _realigned_part(
         if recorded[old].id in run:
             _settle(path, pairs, old)
     pairs.by_id()
+    used = {each for other in recorded for each in _ids(other)}
+    known = [pairs.found.get(number) for number in range(len(new))]
     return tuple(
-        _with_id(step, recorded[pairs.found[number]].id)
-        if number in pairs.found
-        else _as_new(step, recorded, taken)
-        for number, step in enumerate(new)
+        _identified(step, None if old is None else recorded[old], used, taken)
+        for step, old in zip(new, known, strict=True)
     )
 
 
@@ -176,19 +176,23 @@ def _ids(step: Step) -> Iterator[str]:
             yield part.id
 
 
-def _with_id(step: Step, id_: str) -> Step:
-    return msgspec.structs.replace(step, id=id_)
+def _identified(step: Step, old: Step | None, used: set[str], taken: set[str]) -> Step:
+    """Return `step` with the ids of the recorded step `old` that it is.
 
+    A new step, check or undo gets an id of its own: those in `used` are recorded ones. The ids of
+    checks and undos depend on their places as well.
+    """
 
-def _as_new(step: Step, recorded: Sequence[Step], taken: set[str]) -> Step:
-    """Return a step that no recorded one is, with ids that none of them has."""
-    used = {each for other in recorded for each in _ids(other)}
+    def id_of(part: Check | Step, known: Check | Step | None) -> str:
+        return _free(part.id, used, taken) if known is None else known.id
+
     return msgspec.structs.replace(
         step,
-        id=_free(step.id, used, taken),
+        id=id_of(step, old),
         check=step.check
-        and msgspec.structs.replace(step.check, id=_free(step.check.id, used, taken)),
-        undo=step.undo and msgspec.structs.replace(step.undo, id=_free(step.undo.id, used, taken)),
+        and msgspec.structs.replace(step.check, id=id_of(step.check, old and old.check)),
+        undo=step.undo
+        and msgspec.structs.replace(step.undo, id=id_of(step.undo, old and old.undo)),
     )
 
 

@@ -36,6 +36,28 @@ def test_step_put_before_others_is_new_and_they_stay_themselves() -> None:
     assert ids(section(DF, FREE), 1, section(CURL, DF, FREE)) == ["check_4", "check", "check_2"]
 
 
+def test_checks_and_undos_move_with_their_steps() -> None:
+    """With one id for the checks of two steps, one would pass by the check of the other."""
+
+    def parts(*sources: str) -> list[Step]:
+        return [
+            msgspec.structs.replace(
+                each,
+                check=Check(id=f"check_of_{each.number}", source=f"is {each.source}"),
+                undo=msgspec.structs.replace(each, id=f"undo_of_{each.number}"),
+            )
+            for each in section(*sources)
+        ]
+
+    found = realigned(PATH, parts(DF, FREE), ["check_2"], parts(CURL, DF, FREE))
+    moved = {
+        each.source: [part.id for part in (each, each.check, each.undo) if part] for each in found
+    }
+    assert moved[DF] == ["check", "check_of_1", "undo_of_1"]
+    assert moved[FREE] == ["check_2", "check_of_2", "undo_of_2"]
+    assert not {*moved[CURL]} & {*moved[DF], *moved[FREE]}
+
+
 def test_edited_step_is_recognized_by_its_place() -> None:
     edited = DF.replace("-1", "-2")
     assert ids(section(DF, FREE), 1, section(edited, FREE)) == ["check", "check_2"]
@@ -96,7 +118,7 @@ def test_check_of_a_new_step_gets_an_id_of_its_own() -> None:
     found = realigned(PATH, [checked], ["check"], [new, moved])
     assert [(step.id, step.check and step.check.id) for step in found] == [
         ("check_3", "c_3"),
-        ("check", "c_2"),
+        ("check", "c"),
     ]
 
 
