@@ -227,9 +227,12 @@ def _attach_cells(state: RunState) -> None:
     state.checked = {step.step.check.id: step for step in steps if step.step.check is not None}
     for step in steps:
         known, planned = step.undo, step.step.undo
-        if planned is None or (known is not None and known.step.id == planned.id):
+        if planned is None:
             continue
-        step.undo = StepState(planned)
+        if known is not None and known.step.id == planned.id:
+            known.step = planned  # a new runbook may have another one for a step that did not run
+        else:
+            step.undo = StepState(planned)
     state.undos = {step.undo.step.id: step for step in steps if step.undo is not None}
 
 

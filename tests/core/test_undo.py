@@ -8,7 +8,7 @@ from nbrun.core.deviations import implied_deviations
 from nbrun.core.events import Event
 from nbrun.core.guards import decision_refusal, missing_input
 from nbrun.core.model import Contract, Step
-from nbrun.core.planner import NextAttempt, NextStop, step_label
+from nbrun.core.planner import NextAttempt, NextStop, planned_attempt, step_label
 from nbrun.core.proposals import proposal_event, required_approval
 from tests.support.build_events import (
     OPERATOR,
@@ -24,6 +24,7 @@ from tests.support.build_events import (
     policy,
     resumed,
     run_resumed,
+    runbook_replaced,
     step,
     stopped,
 )
@@ -158,3 +159,12 @@ def test_gates_of_an_undo_are_its_own() -> None:
     assert required is not None
     put_up = proposal_event(approve, decision, OPERATOR, required)
     assert (put_up.group, put_up.step, put_up.source) == ("dba", "s1", "undo_1()")
+
+
+def test_new_runbook_replaces_the_undo_of_a_step_that_did_not_run() -> None:
+    first, second = with_undo(1), with_undo(2)
+    assert second.undo is not None
+    edited = msgspec.structs.replace(second.undo, source="undo_better()")
+    new = runbook_replaced((first, msgspec.structs.replace(second, undo=edited)))
+    state = state_of([*begun((first, second)), *attempted("s1"), new, *attempted("s2")])
+    assert planned_attempt(state, "undo", "s2", None).source == "undo_better()"
