@@ -228,8 +228,8 @@ def _attach_cells(state: RunState) -> None:
     for step in steps:
         known, planned = step.undo, step.step.undo
         if planned is None:
-            continue
-        if known is not None and known.step.id == planned.id:
+            step.undo = None
+        elif known is not None and known.step.id == planned.id:
             known.step = planned  # a new runbook may have another one for a step that did not run
         else:
             step.undo = StepState(planned)

@@ -168,3 +168,6 @@ def test_new_runbook_replaces_the_undo_of_a_step_that_did_not_run() -> None:
     new = runbook_replaced((first, msgspec.structs.replace(second, undo=edited)))
     state = state_of([*begun((first, second)), *attempted("s1"), new, *attempted("s2")])
     assert planned_attempt(state, "undo", "s2", None).source == "undo_better()"
+    without = runbook_replaced((first, step(2)))
+    state = state_of([*begun((first, second)), *attempted("s1"), without, *attempted("s2")])
+    assert [each.step.id for each in undo.offered(state)] == ["s1"]
