@@ -13,6 +13,7 @@ from nbrun.core.model import (
     NO_TERMINAL,
     ApprovalSignature,
     Contract,
+    Handing,
     Identity,
     Operator,
     Policy,
@@ -55,6 +56,7 @@ class PendingApproval:
     - `step`, `source`: the step that it is about and the source that it sends; None for neither.
     - `rule`: who has to approve it.
     - `binding`: what the approval will cover (see `binding`).
+    - `handing`: of a handover, who is to operate the run.
     """
 
     decision: str
@@ -62,6 +64,7 @@ class PendingApproval:
     source: str | None
     rule: ApprovalRule
     binding: str
+    handing: Handing | None = None
 
 
 def rule_for(state: RunState, step: StepState | None) -> ApprovalRule:
@@ -94,21 +97,29 @@ def pending_approval(state: RunState) -> PendingApproval | None:
     if proposal is not None:
         subject = (proposal.decision, proposal.step, proposal.source)
         rule = ApprovalRule(proposal.group, proposal.approvals, proposal.within)
-        return PendingApproval(*subject, rule, binding(state, *subject))
+        bound = binding(state, *subject, proposal.handing)
+        return PendingApproval(*subject, rule, bound, proposal.handing)
     if state.stop is None or state.stop.reason != "approval" or current is None:
         return None
     subject = ("run", current.step.id, current.step.source)
     return PendingApproval(*subject, rule_for(state, current), binding(state, *subject))
 
 
-def binding(state: RunState, decision: str, step: str | None, source: str | None) -> str:
+def binding(
+    state: RunState,
+    decision: str,
+    step: str | None,
+    source: str | None,
+    handing: Handing | None = None,
+) -> str:
     """Return the SHA-256, in hexadecimal, of everything that an approval covers.
 
     It covers this run, this decision, this step, this exact source, the given parameters, and the
     other parameters cells as they ran. Secrets count by their placeholders, as they are recorded.
+    Of a handover, it covers both accounts.
     """
     subject = (state.plan.run, decision, step, source)
-    return binding_of(subject, state.plan.parameters, parameter_cells(state, step))
+    return binding_of(subject, state.plan.parameters, parameter_cells(state, step), handing)
 
 
 def parameter_cells(state: RunState, step: str | None) -> tuple[str | None, ...]:
@@ -124,12 +135,14 @@ def binding_of(
     subject: tuple[str, str, str | None, str | None],
     parameters: Mapping[str, Any],
     cells: Sequence[str | None],
+    handing: Handing | None = None,
 ) -> str:
     """Return the binding of an approval (see `binding`).
 
     `subject`: the run, the decision, the step and the source.
     """
-    return hashlib.sha256(_encoder.encode([*subject, parameters, cells])).hexdigest()
+    covered = [*subject, parameters, cells, *([handing] if handing is not None else [])]
+    return hashlib.sha256(_encoder.encode(covered)).hexdigest()
 
 
 def is_approved(state: RunState, step: StepState, source: str) -> bool:
@@ -252,9 +265,11 @@ def approver_refusal(state: RunState, who: Operator, groups: Collection[str]) ->
         return "nothing waits for an approval"
     if state.proposal is not None and state.proposal.operator.is_program:
         return _refusal_of_program(state, state.proposal.operator, who)
-    taking_part = state.plan.operator.person_uids | state.participants
+    taking_part = _taking_part(state)
     if who.uid in taking_part:
         return f"{who.name} has a hand in this run: another person has to approve it"
+    if pending.handing is not None and pending.handing.to_uid in who.person_uids:
+        return f"this run is to be handed to {pending.handing.to}: another person has to approve it"
     if any(each.kind == "unix" and each.who == who.name for each in _identities(state)):
         return f"this run's own cells act as {who.name}: another person has to approve it"
     if who.name in state.plan.policy.role_users:
@@ -277,9 +292,13 @@ def signer_refusal(state: RunState, signer: Signer) -> str | None:
     plan, name = state.plan, signer.names[0]
     if state.proposal is not None and state.proposal.operator.is_program:
         return "a program has proposed it: whoever operates the run approves it, at a terminal"
-    taking_part = plan.operator.person_uids | state.participants
-    if taking_part.intersection(signer.uids) or plan.operator.name in signer.names:
+    if _taking_part(state).intersection(signer.uids) or plan.operator.name in signer.names:
         return f"the key of {name}, who has a hand in this run: another person has to approve it"
+    handing = state.proposal.handing if state.proposal is not None else None
+    if handing is not None and (handing.to_uid in signer.uids or handing.to in signer.names):
+        return (
+            f"the key of {name}, to whom this run is to be handed: another person has to approve it"
+        )
     if signer.key == plan.sign_key:
         return f"the key of {name} signs this run's record: another person has to approve it"
     roles = {each.who for each in _identities(state) if each.kind == "unix"}
@@ -305,6 +324,11 @@ def repeated_approval_refusal(
     return None
 
 
+def _taking_part(state: RunState) -> set[int]:
+    """Return the uids of whoever has a part in the run, under whichever account."""
+    return state.participants | state.plan.operator.person_uids | state.owner.person_uids
+
+
 def _identities(state: RunState) -> tuple[Identity, ...]:
     role = state.plan.role
     return role.identities if role else ()
@@ -325,8 +349,10 @@ def expiry(rule: ApprovalRule, now: Moment, signed: datetime) -> tuple[str, floa
     return f"{until:%Y-%m-%dT%H:%M:%S.%fZ}", round(now.mono + left, 6)
 
 
-def seconds_left(approval: ev.ApprovalGranted, now: Moment) -> float | None:
-    """Return the seconds until `approval` is void, 0 or less if it is; None if it never is.
+def seconds_left(approval: ev.ApprovalGranted | ev.HandoverOffered, now: Moment) -> float | None:
+    """Return the seconds until `approval`, or an approved offer, is void.
+
+    Return 0 or less if it is, and None if it never will be.
 
     The clock that comes first counts: neither setting the system's time nor suspending the machine
     makes an approval last longer.

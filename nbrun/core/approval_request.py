@@ -17,6 +17,7 @@ import msgspec
 from nbrun.core import approval
 from nbrun.core.approval import PendingApproval
 from nbrun.core.decisions import SignedReply
+from nbrun.core.model import Handing
 from nbrun.core.state import RunState
 from nbrun.errors import UsageError
 
@@ -27,7 +28,9 @@ _LINE = 64  # characters
 _FIRST_LINE = b"nbrun-approval 1\n"  # of a statement; the number is the version of its form
 
 
-class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ApprovalRequest(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What waits for an approval, for a reader who has nothing else of the run.
 
     - `operator`, `why`, `kinds`: of the proposed decision; empty if the step itself waits.
@@ -37,6 +40,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     - `parameters`, `cells`: the given parameters, and the parameters cells as they ran. Secrets are
       placeholders.
     - `issued`, `expires`: RFC 3339 UTC.
+    - `handing`: of a handover, who is to operate the run. Left out of other requests.
     """
 
     run: str
@@ -67,12 +71,13 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     within: float | None
     issued: str
     expires: str
+    handing: Handing | None = None
 
     @property
     def binding(self) -> str:
         """Return what the approval covers, computed from what this request says."""
         subject = (self.run, self.decision, self.step, self.source)
-        return approval.binding_of(subject, self.parameters, self.cells)
+        return approval.binding_of(subject, self.parameters, self.cells, self.handing)
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,6 +132,7 @@ def request_for(
         within=pending.rule.within,
         issued=issued,
         expires=expires,
+        handing=pending.handing,
     )
 
 

@@ -142,6 +142,17 @@ class ApprovalSignature(EventPart, frozen=True, kw_only=True):
     handed_in_by: Operator
 
 
+class Handing(EventPart, frozen=True, kw_only=True):
+    """A handover that needs an approval: `to` is to operate a kernel that acts as `acts_as`.
+
+    Both are accounts; `to_uid` is the uid of `to`.
+    """
+
+    to: str
+    to_uid: int
+    acts_as: str
+
+
 class ApproverFile(EventPart, frozen=True, kw_only=True):
     """The file of the keys of a group's members, and the nbrun.toml that names it."""
 

@@ -1,5 +1,6 @@
 """Proposals: decisions that need another person's approval before they are carried out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,7 +20,7 @@ from nbrun.core.approval_request import signed_at
 from nbrun.core.decisions import Decision, decision_name
 from nbrun.core.deviations import deviation_kinds
 from nbrun.core.events import Event
-from nbrun.core.model import ApprovalSignature, DeviationKind, Operator
+from nbrun.core.model import ApprovalSignature, DeviationKind, Handing, Operator
 from nbrun.core.planner import planned_attempt, target_step
 from nbrun.core.state import RunState, StepState
 
@@ -71,6 +72,22 @@ def proposal_event(
     )
 
 
+def handover_proposal(
+    state: RunState, handing: Handing, operator: Operator, reason: str
+) -> ev.DecisionProposed:
+    """Return the event that puts an offer of the run up for an approval."""
+    rule = rule_for(state, None)
+    return ev.DecisionProposed(
+        operator=operator,
+        decision="handover",
+        reason=reason,
+        group=rule.group,
+        approvals=rule.count,
+        within=rule.within,
+        handing=handing,
+    )
+
+
 def _subject(state: RunState, decision: Decision) -> str | None:
     """Return the id of the step that `decision` is about; None if it is about no step."""
     match decision:
@@ -106,8 +123,9 @@ def approval_events(
     """Return the events that follow when `operator`, who may, approves or rejects at `now`.
 
     The last approval that is needed ends the stop and carries out the proposed decision, if there
-    is one. If a program proposed it and it needs another person's approval as well, it becomes the
-    proposal of `operator`. `signed`: the checked signature of an approval that was given elsewhere.
+    is one. An approved handover is offered, and the run still waits. If a program proposed it and
+    it needs another person's approval as well, it becomes the proposal of `operator`. `signed`: the
+    checked signature of an approval that was given elsewhere.
     """
     pending = pending_approval(state)
     if pending is None:
@@ -133,16 +151,35 @@ def approval_events(
         until_mono=until_mono,
         signed=signed,
     )
-    if len(approvals_of(state, pending.binding)) + 1 < pending.rule.count:
+    given = [*approvals_of(state, pending.binding), granted]
+    if len(given) < pending.rule.count:
         return [granted]
     if state.proposal is None:
         return [granted, ev.Resumed()]
+    if state.proposal.handing is not None:
+        return [granted, _approved_offer(state.proposal, state.proposal.handing, given)]
     if state.proposal.operator.is_program:
         proposed = proposed_decision(state.proposal)
         required = required_approval(state, proposed)
         if required is not None:
             return [granted, proposal_event(state, proposed, operator, required)]
     return [granted, approved_decision(state.proposal), ev.Resumed()]
+
+
+def _approved_offer(
+    proposal: ev.DecisionProposed, handing: Handing, given: Sequence[ev.ApprovalGranted]
+) -> ev.HandoverOffered:
+    """Return the offer as the operator made it. It stands as long as each approval of `given`."""
+    ends = [each.until_mono for each in given if each.until_mono is not None]
+    return ev.HandoverOffered(
+        operator=proposal.operator,
+        to=handing.to,
+        to_uid=handing.to_uid,
+        reason=proposal.reason,
+        binding=given[-1].binding,
+        until=min((each.until for each in given if each.until), default=""),
+        until_mono=min(ends, default=None),
+    )
 
 
 def proposed_decision(proposal: ev.DecisionProposed) -> Decision:

@@ -457,7 +457,8 @@ def _detached(state: RunState, event: ev.OperatorDetached) -> None:
     with suppress(ValueError):
         state.operators.remove(event.operator)
     # A run at a stop waits anyway, unless another person approves what was decided there.
-    goes_on = state.phase is not Phase.STOPPED or state.proposal is not None
+    proposal = state.proposal
+    goes_on = state.phase is not Phase.STOPPED or (proposal is not None and not proposal.handing)
     if event.lost and goes_on and state.plan.policy.attended and not state.operators:
         state.paused = True
 
@@ -610,6 +611,8 @@ def _jump(state: RunState, target: str | None) -> None:
 
 def _handover_offered(state: RunState, event: ev.HandoverOffered) -> None:
     state.offer = event
+    if event.binding:  # it was proposed, and its approvals are used
+        _void_proposal(state)
 
 
 def _handover_withdrawn(state: RunState, _event: ev.HandoverWithdrawn) -> None:
@@ -619,6 +622,8 @@ def _handover_withdrawn(state: RunState, _event: ev.HandoverWithdrawn) -> None:
 def _handover_accepted(state: RunState, event: ev.HandoverAccepted) -> None:
     """Let another person operate. What they approved before, an operator may not have approved."""
     state.offer = None
+    if state.proposal is not None and state.proposal.handing is not None:
+        _void_proposal(state)  # whoever proposed to hand the run over operates it no longer
     who = event.operator
     state.handed_to = None if who.uid == state.owner.uid else who
     state.participants |= who.person_uids

@@ -10,6 +10,7 @@ from nbrun.core.approval import PendingApproval, Signer, signature_of
 from nbrun.core.approval_request import Statement, replied_statement, time_refusal
 from nbrun.core.choices import handover, needs, programs
 from nbrun.core.decisions import Decision, decision_name
+from nbrun.core.events import Event
 from nbrun.core.guards import decision_refusal, missing_input, stale_refusal
 from nbrun.core.model import Operator
 from nbrun.core.state import Phase, RunState
@@ -154,27 +155,42 @@ class DecisionHandler:
     def _offer(self, operator: Operator, decision: decisions.Handover) -> None:
         """Offer the run to another account, or withdraw the offer."""
         if not decision.to:
-            if self._state.offer is None:
-                self._refuse(operator, decision, "this run is offered to nobody")
-            else:
-                self._emit(ev.HandoverWithdrawn(operator=operator, reason=decision.reason))
+            self._withdraw_offer(operator, decision)
             return
         uid = provenance.uid_of(decision.to)
         if uid is None:
             self._refuse(operator, decision, f"there is no account {decision.to!r}")
             return
         to = Operator(uid=uid, name=provenance.account(uid), via="")
-        refusal = handover.offer_refusal(self._state, to, provenance.groups(uid))
+        handing = handover.handing_to(self._state, to)
+        refusal = handover.offer_refusal(self._state, to, provenance.groups(uid)) or (
+            handover.proposal_refusal(self._state) if handing is not None else None
+        )
         if refusal is not None:
             self._refuse(operator, decision, refusal)
             return
+        reason = decision.reason
         self._emit(
-            ev.HandoverOffered(operator=operator, to=to.name, to_uid=uid, reason=decision.reason)
+            ev.HandoverOffered(operator=operator, to=to.name, to_uid=uid, reason=reason)
+            if handing is None
+            else proposals.handover_proposal(self._state, handing, operator, reason)
         )
+
+    def _withdraw_offer(self, operator: Operator, decision: decisions.Handover) -> None:
+        """Withdraw an offer, and one that still waits for an approval."""
+        proposal, reason = self._state.proposal, decision.reason
+        withdrawn: list[Event] = []
+        if proposal is not None and proposal.handing is not None:
+            withdrawn.append(_decided_event(decisions.Withdraw(reason=reason), operator))
+        if self._state.offer is not None:
+            withdrawn.append(ev.HandoverWithdrawn(operator=operator, reason=reason))
+        if not withdrawn:
+            self._refuse(operator, decision, "this run is offered to nobody")
+        self._emit_all(withdrawn)
 
     def _accept(self, operator: Operator, decision: decisions.AcceptHandover) -> None:
         groups = provenance.groups(operator.uid)
-        refusal = handover.acceptance_refusal(self._state, operator, groups)
+        refusal = handover.acceptance_refusal(self._state, operator, groups, self._now())
         if refusal is not None:
             self._refuse(operator, decision, refusal)
             return

@@ -301,6 +301,7 @@ _ACKNOWLEDGEMENTS = (
     ev.DecisionRefused,
     ev.DecisionProposed,
     ev.ApprovalRejected,
+    ev.HandoverOffered,
     ev.InputRequested,
     ev.RunFinished,
     ev.AttemptFinished,

@@ -25,8 +25,9 @@ def third(shared_desk: SharedDesk) -> Iterator[str]:
 
 
 def waiting_run(desk: SharedDesk, *options: str) -> Terminal:
-    """Start a run whose cells act as another Unix user, and which waits at its second step."""
-    desk.configure(ROLE.format(user=desk.users.user))
+    """Start a run that waits at its second step. By the role, its cells act as another user."""
+    if "--role" in options:
+        desk.configure(ROLE.format(user=desk.users.user))
     desk.book(code("x = 1", id="a", tags=["setup"]), code(WHO, id="b", metadata={"tags": []}))
     desk.give_to_operator()
     group = desk.users.operator
@@ -65,16 +66,39 @@ def test_run_is_handed_over_and_the_old_operator_only_watches(
     assert [each.operator.name for each in desk.events(ev.Decided)] == [owner, third]
 
 
-def test_run_whose_cells_act_as_its_owner_is_not_handed_over(
+@pytest.mark.sweep
+def test_run_whose_cells_act_as_its_owner_is_handed_over_once_approved(
     shared_desk: SharedDesk, third: str
 ) -> None:
-    desk, owner = shared_desk, shared_desk.users.operator
-    waiting_run(desk)
-    refused = desk.run_as(owner, "handover", str(desk.run), "--to", third)
-    assert refused.returncode == 2
-    assert f"its cells act as {owner}" in refused.stderr
+    desk, owner, approver = shared_desk, shared_desk.users.operator, shared_desk.users.user
+    first = waiting_run(desk)
+    run = str(desk.run)
+    offered = desk.run_as(owner, "handover", run, "--to", third, "--reason", "my shift ends")
+    assert offered.returncode == 0, offered.stderr
+    allows = f"will operate this run, and act as {owner} through its kernel"
+    assert allows in " ".join(offered.stdout.split())
+    assert f"nbrun approve {desk.run.name}" in offered.stdout
+    first.until("step 2, waiting>")
+    status = desk.run_as(owner, "status", run)
+    assert allows in " ".join(status.stdout.split())
+    by_receiver = desk.run_as(third, "approve", run, "--yes")
+    assert by_receiver.returncode == 2
+    assert f"this run is to be handed to {third}" in by_receiver.stderr
     desk.nbrun = desk.command_of(third)
-    attached = desk.open("attach", str(desk.run))
-    assert attached.wait() == 2
-    assert "it is not offered to you: see nbrun watch" in attached.words()
-    assert desk.events(ev.HandoverOffered) == []
+    desk.variables["HOME"] = str(desk.home_of(third))
+    early = desk.open("attach", run)
+    assert early.wait() == 2
+    assert "it is not offered to you: see nbrun watch" in early.words()
+    given = desk.run_as(approver, "approve", run, "--yes")
+    assert given.returncode == 0, given.stderr
+    assert allows in " ".join(given.stdout.split())
+    assert f"handover to {third}: approved" in " ".join(given.stdout.split())
+    first.until(f"offered the run to {third}, as approved")
+    second = desk.open("attach", run)
+    second.answer("accept this run, and operate it? [y/N]", "y")
+    second.answer("step 2>", "r")
+    assert second.wait() == 0
+    assert desk.printed("b") == f"as {owner}\n"
+    told = desk.run_as(owner, "log", run)
+    assert allows in " ".join(told.stdout.split())
+    assert [each.operator.name for each in desk.events(ev.ApprovalGranted)] == [approver]

@@ -1,7 +1,7 @@
 """Events of operators and approvers: what they decided, and what was refused."""
 
 from nbrun.core.events.base import EventBase
-from nbrun.core.model import ApprovalSignature, DeviationKind, Operator
+from nbrun.core.model import ApprovalSignature, DeviationKind, Handing, Operator
 
 
 class Decided(EventBase, frozen=True, kw_only=True, tag="decision"):
@@ -41,6 +41,7 @@ class DecisionProposed(EventBase, frozen=True, kw_only=True, tag="decision.propo
     - `group`: the group whose members may approve; empty for anybody else than the operator.
     - `approvals`, `within`: how many people must approve, and for how many seconds each approval
       holds; None for approvals that do not expire.
+    - `handing`: of a handover, who is to operate the run.
     """
 
     operator: Operator
@@ -53,6 +54,7 @@ class DecisionProposed(EventBase, frozen=True, kw_only=True, tag="decision.propo
     group: str = ""
     approvals: int = 1
     within: float | None = None
+    handing: Handing | None = None
 
 
 class ConnectionRefused(EventBase, frozen=True, kw_only=True, tag="connection.refused"):
@@ -150,12 +152,20 @@ class NoteAdded(EventBase, frozen=True, kw_only=True, tag="note.added"):
 
 
 class HandoverOffered(EventBase, frozen=True, kw_only=True, tag="handover.offered"):
-    """The operator offered the run to the account `to`, whose uid is `to_uid`."""
+    """The operator offered the run to the account `to`, whose uid is `to_uid`.
+
+    `binding`: of the approval that the offer needed; empty if it needed none. `until` and
+    `until_mono`: when the first of these approvals expires, and the offer with it, as in
+    `approval.granted`.
+    """
 
     operator: Operator
     to: str
     to_uid: int
     reason: str = ""
+    binding: str = ""
+    until: str = ""
+    until_mono: float | None = None
 
 
 class HandoverAccepted(EventBase, frozen=True, kw_only=True, tag="handover.accepted"):

@@ -28,7 +28,7 @@ _HASHES = ("runbook_sha256", "notebook_sha256", "sha256")
 _PLACES = ("runbook", "cwd", "kept_in", "process", "host", "target", "settings")
 _RUNBOOKS = ("proofs", "included")
 _KERNELS = ("kernelspec", "language", "language_info", "implementation", "versions")
-_PEOPLE = ("operator", "approver", "group", "approve", "until", "signed", "to")
+_PEOPLE = ("operator", "approver", "group", "approve", "until", "signed", "to", "acts_as")
 _POLICY = ("typed", "policy", "secrets", "counts")
 
 FIELDS = frozenset(

@@ -68,7 +68,10 @@ class Waiting(_Part, frozen=True, kw_only=True):
 
 
 class Proposal(_Part, frozen=True, kw_only=True):
-    """A decision, or a step, that waits for an approval. `by` is empty for the step itself."""
+    """A decision, or a step, that waits for an approval. `by` is empty for the step itself.
+
+    `allows`: in words, what an approval of a handover allows.
+    """
 
     decision: str
     step: str | None
@@ -76,6 +79,7 @@ class Proposal(_Part, frozen=True, kw_only=True):
     reason: str
     group: str
     binding: str
+    allows: str = ""
 
 
 class OptionStatus(_Part, frozen=True, kw_only=True):
@@ -280,6 +284,7 @@ def _proposal(state: RunState) -> Proposal | None:
         reason=by.reason if by else "",
         group=pending.rule.group,
         binding=pending.binding,
+        allows=phrases.handing(pending.handing) if pending.handing is not None else "",
     )
 
 

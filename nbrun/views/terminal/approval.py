@@ -49,6 +49,8 @@ def _rows(request: ApprovalRequest, so_far: str) -> Iterator[tuple[str, str]]:
         yield ("decision", request.decision)
         yield ("by", request.operator)
         yield ("why", request.why)
+        if request.handing is not None:
+            yield ("allows", phrases.handing(request.handing))
         kinds = (phrases.DEVIATIONS.get(kind, plain(kind)) for kind in request.kinds)
         yield ("leaves the script", "; ".join(kinds))
     yield ("approved so far", so_far)

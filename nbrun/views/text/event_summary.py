@@ -153,7 +153,10 @@ def _approval(state: RunState, event: Event) -> EventSummary | None:
 def _handover(_state: RunState, event: Event) -> EventSummary | None:
     match event:
         case ev.HandoverOffered(operator=operator):
-            what = f"offered the run to {event.to}: they accept it with nbrun attach"
+            until = f" until {phrases.timestamp(event.until)}" if event.until else ""
+            approved = ", as approved" if event.binding else ""
+            what = f"offered the run to {event.to}{approved}: they accept it with nbrun attach"
+            what += until
             return EventSummary("handover", what, operator, event.reason, "warning")
         case ev.HandoverAccepted(operator=operator):
             return EventSummary("handover", "operates the run from here on", operator)

@@ -297,9 +297,17 @@ def _unfinished(state: RunState) -> str:
 
 def decision(state: RunState, event: ev.Decided | ev.DecisionProposed) -> str:
     """Return `retry step 3`: the decision, without its reason."""
+    if isinstance(event, ev.DecisionProposed) and event.handing is not None:
+        return f"{event.decision}: {handing(event.handing)}"
     target = event.step or (state.stop.step if state.stop and event.decision in _ON_STEP else None)
     where = f" {step_label(state, target)}" if target else ""
     return f"{event.decision}{where}"
+
+
+def handing(what: model.Handing) -> str:
+    """Return what the approval of a handover allows."""
+    who = f"{what.to} (uid {what.to_uid})"
+    return f"{who} will operate this run, and act as {what.acts_as} through its kernel"
 
 
 _ON_STEP = frozenset({"run", "done", "continue", "retry", "edit", "skip"})
@@ -379,6 +387,8 @@ def waiting_subject(state: RunState, waiting: PendingApproval) -> str:
     known = state.steps.get(waiting.step or "")
     if state.proposal is None and known is not None:
         return known.step.title
+    if waiting.handing is not None:
+        return f"{waiting.decision} to {waiting.handing.to}"
     return f"{waiting.decision} {step_label(state, waiting.step) if waiting.step else ''}".strip()
 
 

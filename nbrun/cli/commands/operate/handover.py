@@ -21,7 +21,7 @@ from nbrun.journal import own_runs, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
-from nbrun.views.text import brief
+from nbrun.views.text import brief, phrases
 from nbrun.views.text.header_footer import facts
 from nbrun.views.text.sanitize import plain
 
@@ -36,15 +36,25 @@ def offer(run: str, runs_dir: Path | None, *, to: str, reason: str, foreign: boo
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     own_runs.require_foreign_option(directory, foreign=foreign)
-    _send(directory, decisions.Handover(to=to, reason=reason))
+    answer = _send(directory, decisions.Handover(to=to, reason=reason))
     out = open_console()
-    if to:
+    if isinstance(answer, ev.DecisionProposed):
+        _print_brief(*_read(directory))
+        out.print(Text(plain(f"{directory.id}: {_awaited(directory, answer)}"), overflow="fold"))
+    elif to:
         _print_brief(*_read(directory))
         accepts = f"{directory.id}: offered to {to}, who accepts it with: nbrun attach"
         out.print(Text(plain(f"{accepts} {directory.path}"), overflow="fold"))
     else:
         out.print(Text(plain(f"{directory.id}: the offer is withdrawn")))
     return ExitCode.COMPLETED
+
+
+def _awaited(directory: RunDirectory, proposed: ev.DecisionProposed) -> str:
+    """Return that the offer waits for an approval, of what and by whom."""
+    state, _ = _read(directory)
+    what = phrases.decision(state, proposed)
+    return f"{what}; {phrases.approval_needed(state, proposed)}"
 
 
 def is_anothers(directory: RunDirectory) -> bool:
@@ -93,8 +103,13 @@ def _print_brief(state: RunState, last_stop: Record | None) -> None:
 def _send(
     directory: RunDirectory,
     decision: decisions.Handover | decisions.AcceptHandover,
-) -> None:
-    """Send `decision`, and follow the journal until the run has done it or refused it."""
+) -> ev.Event:
+    """Send `decision`, follow the journal until the run has acted on it, and return how it has.
+
+    Raises:
+        RefusedAttachError: the run refused it; the message says why.
+        NoSupervisorError: the run ended before.
+    """
     client = SocketClient(directory, "follow")
     client.send(decision)
     answer = None
@@ -109,9 +124,17 @@ def _send(
         raise RefusedAttachError(f"{directory.id}: {client.refused}")
     if answer is None:
         raise NoSupervisorError(f"{directory.id}: the run ended before it received the decision")
+    return answer.event
 
 
-_ANSWERS = (ev.DecisionRefused, ev.HandoverOffered, ev.HandoverAccepted, ev.HandoverWithdrawn)
+_ANSWERS = (
+    ev.DecisionRefused,
+    ev.DecisionProposed,
+    ev.Decided,  # withdrawn while it waited for an approval
+    ev.HandoverOffered,
+    ev.HandoverAccepted,
+    ev.HandoverWithdrawn,
+)
 
 
 def _sender(record: Record) -> Operator | None:

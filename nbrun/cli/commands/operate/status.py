@@ -90,6 +90,7 @@ def _rows(status: RunStatus) -> list[tuple[str, str]]:
     ]
     if proposal is not None:
         where = f" {proposal.step}" if proposal.step else ""
+        where += f": {proposal.allows}" if proposal.allows else ""
         by = f"{proposal.by}: " if proposal.by else ""
         what = phrases.with_reason(f"{by}{proposal.decision}{where}", proposal.reason)
         rows.append(("proposed" if proposal.by else "approval", what))
