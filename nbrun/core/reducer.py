@@ -345,6 +345,7 @@ def _attempt_started(state: RunState, event: ev.AttemptStarted) -> None:
 
 def _note_effect(state: RunState, step: StepState) -> None:
     state.runs += 1
+    step.had_effect = step.may_have_effect
     step.last_run, step.may_have_effect = state.runs, True
 
 
@@ -412,8 +413,8 @@ def _attempt_settled(state: RunState, event: ev.AttemptSettled) -> None:
     if event.finding == "happened":
         step.passed = step.settled_as_happened = True
         state.mark_setup_done(step)
-    elif event.finding == "did_not_happen" and step.attempts == 1:
-        step.may_have_effect = False
+    elif event.finding == "did_not_happen":
+        step.may_have_effect = step.had_effect
 
 
 def _input_requested(state: RunState, event: ev.InputRequested) -> None:

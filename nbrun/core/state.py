@@ -47,6 +47,7 @@ class StepState:
     - `already_done`: its check held before the step was run, so the step did not run.
     - `undo`: the state of its undo, which is run as a step is; None without one.
     - `may_have_effect`: an attempt or a person may have done something that nobody has undone.
+    - `had_effect`: `may_have_effect` before its last attempt.
     - `last_run`: the position among all attempts of steps of the last one, or of `done`, from 1.
     """
 
@@ -68,6 +69,7 @@ class StepState:
     already_done: bool = False
     undo: "StepState | None" = None
     may_have_effect: bool = False
+    had_effect: bool = False
     last_run: int = 0
 
     @property

@@ -21,12 +21,15 @@ from nbrun.runbook.places import Places
 _INJECTED = "injected-parameters"
 
 
-def compose(state: RunState, undone: Collection[str] = ()) -> ParsedNotebook:
+def compose(
+    state: RunState, undone: Collection[str] = (), *, needs_approval: bool = False
+) -> ParsedNotebook:
     """Return a notebook with what is left to undo of the run `state`, without the cells `undone`.
 
     Before the undos are the cells that declare parameters, and the `setup` steps as they last
     succeeded. Those of an included runbook come before its own undos, since another one may assign
-    the same names. The path is the runbook's, so that the settings of its folder apply.
+    the same names. The path is the runbook's, so that the settings of its folder apply. With
+    `needs_approval`, each undo needs the approval of another person.
 
     Raises:
         RunbookError: there is nothing to undo.
@@ -38,6 +41,11 @@ def compose(state: RunState, undone: Collection[str] = ()) -> ParsedNotebook:
     steps = [state.steps[id_] for id_ in state.order]
     cells = [cell for step in steps if not step.step.included for cell in _setup_cells(step)]
     cells += _all_undo_cells(steps, offered)
+    if needs_approval:
+        own = {_cell_id(each) for each in offered}
+        for cell in cells:
+            if cell["id"] in own:
+                cell["metadata"]["nbrun"].setdefault("approve", True)
     document = {"nbformat": 4, "nbformat_minor": 5, "metadata": plan.metadata, "cells": cells}
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     path = Path(plan.runbook)

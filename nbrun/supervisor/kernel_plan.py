@@ -123,7 +123,9 @@ def _parse(
     from nbrun.supervisor import undo_request  # seldom needed: keep the start of others quick
 
     directory = RunDirectory(request.undoes)
-    return undo_request.parse(directory), undo_request.proofs(directory, rules)
+    undo_request.lock(directory)
+    parsed = undo_request.parse(directory, settings)
+    return parsed, undo_request.proofs(directory, rules)
 
 
 def _kernelspec(

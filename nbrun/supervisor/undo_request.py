@@ -1,9 +1,12 @@
 """A request to undo a run that has ended: what is left to undo, and the request to start it."""
 
+import fcntl
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from nbrun.config import Config
 from nbrun.core import events as ev
 from nbrun.core.addresses import is_address
 from nbrun.core.model import RunbookProof
@@ -12,6 +15,7 @@ from nbrun.core.run_options import RunOptions
 from nbrun.core.state import Phase, RunState
 from nbrun.errors import ForeignRunError, NbrunError, RunbookError, UsageError
 from nbrun.journal import own_runs, run_directory, start_marker
+from nbrun.journal.first_last import open_ends
 from nbrun.journal.reader import JournalReader, first_record
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.runbook import undo_runbook
@@ -48,14 +52,36 @@ def read_ended_run(directory: RunDirectory, *, foreign: bool) -> RunState:
     return state
 
 
-def parse(directory: RunDirectory) -> ParsedNotebook:
+def parse(directory: RunDirectory, settings: Config) -> ParsedNotebook:
     """Return the notebook that undoes what is left to undo of an ended run.
+
+    What the policy says of `undone` at a stop holds here, too.
 
     Raises:
         RunbookError: nothing is left to undo.
-        UsageError: another run is undoing it.
+        UsageError: another run is undoing it, or the policy does not allow it.
     """
-    return undo_runbook.compose(_state(directory), _undone_by_others(directory))
+    if settings.allow is not None and "undone" not in settings.allow:
+        raise UsageError(f"{directory.id}: the policy in nbrun.toml does not allow undone")
+    return undo_runbook.compose(
+        _state(directory),
+        _undone_by_others(directory),
+        needs_approval="undone" in settings.need_approval,
+    )
+
+
+def lock(directory: RunDirectory) -> None:
+    """Let no other process undo the run until this one has ended.
+
+    Raises:
+        UsageError: another process is about to undo it.
+    """
+    fd = os.open(directory.path, os.O_RDONLY | os.O_CLOEXEC)  # open until the process ends
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise UsageError(f"{directory.id}: another nbrun undo is undoing this run") from None
 
 
 def proofs(directory: RunDirectory, rules: Iterable[RunbookRule]) -> tuple[RunbookProof, ...]:
@@ -80,10 +106,20 @@ def _state(directory: RunDirectory) -> RunState:
 
 
 def request(
-    directory: RunDirectory, state: RunState, options: RunOptions, secrets: dict[str, RawValue]
+    directory: RunDirectory,
+    state: RunState,
+    options: RunOptions,
+    secrets: dict[str, RawValue],
+    settings: Config,
 ) -> StartRequest:
-    """Return the request for the run that undoes `state`: as that run was, but for `options`."""
+    """Return the request for the run that undoes `state`: as that run was, but for `options`.
+
+    Raises:
+        UsageError: the policy needs a reason, and there is none.
+    """
     plan = state.plan
+    if "undone" in settings.need_reason and not options.reason.strip():
+        raise UsageError("a reason is needed: undone; say it with --reason")
     recorded = {
         name: RawValue(value, value if isinstance(value, str) else None, f"record of {plan.run}")
         for name, value in plan.parameters.items()
@@ -94,15 +130,17 @@ def request(
         attended=True,
         undoes=directory.path,
         address=plan.runbook if is_address(plan.runbook) else "",
-        options=_options(plan, options),
+        options=_options(directory, plan, options),
         given=recorded | secrets,
     )
 
 
-def _options(plan: ev.RunStarted, given: RunOptions) -> RunOptions:
+def _options(directory: RunDirectory, plan: ev.RunStarted, given: RunOptions) -> RunOptions:
     policy = plan.policy
     return replace(
         given,
+        reason=given.reason or f"undoes {directory.id}",
+        runs_dir=directory.path.parent,  # where the next undo of this run looks for this one
         undeclared=True,
         kernel=plan.kernelspec,
         cwd=Path(plan.cwd),
@@ -121,7 +159,7 @@ def _undone_by_others(directory: RunDirectory) -> frozenset[str]:
     """
     found: set[str] = set()
     for each in run_directory.all_runs(directory.path.parent):
-        if each.id > directory.id and _undoes(each) == directory.id:
+        if each.id != directory.id and _undoes(each, directory.id):
             state = _state(each)
             if state.phase is not Phase.FINISHED:
                 raise UsageError(
@@ -132,10 +170,14 @@ def _undone_by_others(directory: RunDirectory) -> frozenset[str]:
     return frozenset(found)
 
 
-def _undoes(directory: RunDirectory) -> str:
-    """Return the run that a run undoes; empty for none, and for a record that can't be read."""
+def _undoes(directory: RunDirectory, undone: str) -> bool:
+    """Return True if a run undoes the run `undone`; False for a record that can't be read."""
     try:
-        first = first_record(directory.journal)
+        with open_ends(directory.journal) as ends:
+            first = ends.first_line()
+        if first is None or f'"undoes":"{undone}"'.encode() not in first:  # as for most runs
+            return False
+        record = first_record(directory.journal)
     except (NbrunError, OSError):
-        return ""
-    return first.event.undoes if first and isinstance(first.event, ev.RunStarted) else ""
+        return False
+    return record is not None and getattr(record.event, "undoes", "") == undone

@@ -171,3 +171,14 @@ def test_new_runbook_replaces_the_undo_of_a_step_that_did_not_run() -> None:
     without = runbook_replaced((first, step(2)))
     state = state_of([*begun((first, second)), *attempted("s1"), without, *attempted("s2")])
     assert [each.step.id for each in undo.offered(state)] == ["s1"]
+
+
+def test_step_done_before_an_attempt_that_did_not_happen_can_still_be_undone() -> None:
+    history = [
+        *failed_at_3(),
+        decided("run", step="s2"),
+        resumed(),
+        started("s2", 2, cause="operator"),
+    ]
+    history += [attempt_indeterminate("s2", 2), stopped("indeterminate", "s2")]
+    assert offered([*history, attempt_settled("s2", 2, "did_not_happen")]) == ["s2", "s1"]

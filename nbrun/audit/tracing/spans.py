@@ -181,9 +181,9 @@ class TraceFold:
     # ── steps ────────────────────────────────────────────────────────────────────────────────
 
     def _step_of(self, cell: str) -> str:
-        """Return the step that a cell belongs to: its own, or that of the check that it is."""
-        checked = self._state.checked.get(cell)
-        return cell if checked is None else checked.step.id
+        """Return the step that a cell belongs to: its own, or that of its check or undo."""
+        owner = self._state.owner_of(cell)
+        return cell if owner is None else owner.step.id
 
     def _visit_step(self, step: str, record: Record) -> Iterator[Span]:
         """Begin the span of `step` unless the run is there already, and end that of another."""

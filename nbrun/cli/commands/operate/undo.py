@@ -1,6 +1,6 @@
 """`nbrun undo`: undo the steps of a run that has ended, in a run of its own."""
 
-import dataclasses
+from pathlib import Path
 
 from nbrun import config
 from nbrun.cli.commands import gather_parameters
@@ -41,7 +41,8 @@ def undo(
     standard_streams.continue_without_stdout(STDOUT_LOST)
     directory = run_directory.find(config.runs_dir(options.runs_dir), run)
     state = undo_request.read_ended_run(directory, foreign=foreign)
-    undo_request.parse(directory)  # refused before anything is asked
+    settings = config.load_for(Path(state.plan.runbook))
+    undo_request.parse(directory, settings)  # refused before anything is asked
     secret_reentry.refuse_non_secrets(state, sources.parse_assignments(assignments))
     secrets = gather_parameters.gather_secrets(
         assignments,
@@ -49,10 +50,5 @@ def undo(
         Prompts(plain=display.plain),
         ask=True,
     )
-    options = dataclasses.replace(
-        options,
-        reason=options.reason or f"undoes {directory.id}",
-        runs_dir=directory.path.parent,  # where the next undo of this run looks for this one
-    )
-    request = undo_request.request(directory, state, options, secrets)
+    request = undo_request.request(directory, state, options, secrets, settings)
     return follow_new(request, spawn(), json=False, detach=False, display=display)
