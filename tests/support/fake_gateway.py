@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -128,8 +129,9 @@ class FakeGateway:
     - `location`: where an answer that is a redirect leads to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.buffers = True
+        self._tls = tls
         self.away = False
         self.token = TOKEN
         self.statuses: dict[tuple[str, str], int] = {}
@@ -156,9 +158,10 @@ class FakeGateway:
             (r"/api/(kernelspecs|kernels)", _Rest, {"gateway": self}),
             (r"/api/kernels/([^/]+)(?:/(interrupt))?", _Kernel, {"gateway": self}),
         ]
-        server = HTTPServer(Application(rules))
+        server = HTTPServer(Application(rules), ssl_options=self._tls)
         sockets = bind_sockets(0, "127.0.0.1")
-        self.url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{sockets[0].getsockname()[1]}"
         server.add_sockets(sockets)
         self._ready.set()
         await self._stop.wait()
@@ -303,8 +306,8 @@ class _Channels(WebSocketHandler, _Base):
 
 
 @contextmanager
-def fake_gateway() -> Iterator[FakeGateway]:
-    gateway = FakeGateway()
+def fake_gateway(tls: ssl.SSLContext | None = None) -> Iterator[FakeGateway]:
+    gateway = FakeGateway(tls)
     try:
         yield gateway
     finally:
