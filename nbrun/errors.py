@@ -86,6 +86,10 @@ class KernelError(NbrunError):
     """The kernel can't be started or reached."""
 
 
+class UnreachableKernelError(KernelError):
+    """A kernel that may still run can't be found or reached."""
+
+
 class UnprovenKernelError(KernelError):
     """A process that a record names is not known to be a kernel of nbrun's: it is left alone."""
 

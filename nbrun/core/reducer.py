@@ -248,17 +248,20 @@ def _kernel_started(state: RunState, event: ev.KernelStarted) -> None:
 
 def _set_place(state: RunState, event: ev.KernelStarted | ev.KernelRestarted) -> None:
     state.process, state.remote = event.process, event.remote
+    state.kernel_may_run = False
     if event.process is not None:
         state.kernels.append(event.process)
 
 
-def _kernel_died(state: RunState, _event: ev.KernelDied) -> None:
+def _kernel_died(state: RunState, event: ev.KernelDied) -> None:
     """Forget decisions not yet carried out: they were made for a kernel that is gone.
 
-    A resumed run starts one new kernel by itself; if that dies too, the run stops.
+    A resumed run starts one new kernel by itself; if that dies too, the run stops. It also stops
+    while the old kernel may still run: whether another one may start beside it is not for nbrun to
+    say.
     """
-    state.resumed = state.resumed and state.kernel == "alive"
-    state.kernel = "dead"
+    state.resumed = state.resumed and state.may_have_kernel and not event.may_run
+    state.kernel, state.kernel_may_run = "dead", event.may_run
     state.suspended = False
     state.decision = None
     _void_proposal(state)
@@ -289,7 +292,8 @@ def _kernel_disconnected(state: RunState, _event: ev.KernelDisconnected) -> None
 
 
 def _kernel_reattached(state: RunState, _event: ev.KernelReattached) -> None:
-    state.resumed = state.disconnected = False
+    state.kernel = "alive"
+    state.resumed = state.disconnected = state.kernel_may_run = False
     state.kernel_busy = True
 
 
@@ -362,6 +366,8 @@ def _retries_left(step: StepState, cause: ev.AttemptCause) -> int:
 
 def _attempt_finished(state: RunState, event: ev.AttemptFinished) -> None:
     attempt, state.attempt, state.input_wanted = state.attempt, None, None
+    if not event.sent:
+        state.attempts_sent -= 1
     if event.step in state.checked:
         checks.finished(state, state.checked[event.step], event)
         return

@@ -131,6 +131,7 @@ class RunState:
     remote: ev.RemoteKernel | None = None
     kernels: list[ev.KernelProcess] = field(default_factory=list)  # all of the run, ended or not
     attempts_sent: int = 0  # to the current kernel
+    kernel_may_run: bool = False  # it counts as dead, since nbrun has lost its way to it
     suspended: bool = False  # something outside nbrun has stopped the kernel's process
     disconnected: bool = False  # the remote kernel can't be reached
     kernel_busy: bool = False  # it can't, or still executes an earlier request since it was found
@@ -184,6 +185,11 @@ class RunState:
     def owner(self) -> model.Operator:
         """Return whose account the supervisor runs as: who started or last resumed the run."""
         return self.resumed_by or self.plan.operator
+
+    @property
+    def may_have_kernel(self) -> bool:
+        """Return True if the kernel of the record may be there, reachable or not."""
+        return self.kernel == "alive" or self.kernel_may_run
 
     @property
     def current(self) -> StepState | None:

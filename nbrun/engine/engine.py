@@ -187,7 +187,7 @@ class Engine:
         if self.state.last_attempt is not None:
             self._collector.set_previous(self.state.last_attempt)
         self._save_notebook(None)
-        if self.state.kernel == "alive":
+        if self.state.may_have_kernel:
             self._controller.adopt(last_seen)
 
     # ── the loop ────────────────────────────────────────────────────────────────────────────────
@@ -235,7 +235,9 @@ class Engine:
             self._collector.add_request(self._kernel.execute(source), started)
         except (KernelError, UnicodeEncodeError) as error:  # the code was not sent
             self._finish_attempt(
-                AttemptResult(outcome="error", ename=type(error).__name__, evalue=str(error))
+                AttemptResult(
+                    outcome="error", ename=type(error).__name__, evalue=str(error), sent=False
+                )
             )
             return
         while self.state.phase is Phase.RUNNING:
@@ -431,7 +433,7 @@ class Engine:
     def _handle_death(self, died: Died) -> None:
         if died.generation < self.state.generation:  # a restart ended that kernel
             return
-        self._emit(ev.KernelDied(generation=died.generation, why=died.why))
+        self._emit(ev.KernelDied(**msgspec.structs.asdict(died)))
         if self.state.phase is Phase.RUNNING:
             self._finish_attempt(
                 AttemptResult(outcome="kernel_died", ename="KernelDied", evalue=died.why)

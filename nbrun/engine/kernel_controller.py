@@ -14,7 +14,7 @@ from nbrun.core.state import RunState
 from nbrun.engine import lost_names
 from nbrun.engine.leftover_processes import LeftoverProcesses
 from nbrun.engine.recorder import Recorder
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UnreachableKernelError
 from nbrun.kernel.messages import (
     Disconnected,
     GatewayTrouble,
@@ -92,8 +92,10 @@ class KernelController:
         try:
             self._kernel.adopt(_info_of(self._state), self._stop_requested)
         except KernelError as error:
-            why = f"the kernel is gone since the run was interrupted: {error}"
-            self._recorder.emit(ev.KernelDied(generation=generation, why=why))
+            may_run = isinstance(error, UnreachableKernelError)
+            what = "may still run, and was not found again" if may_run else "is gone"
+            why = f"the kernel {what} since the run was interrupted: {error}"
+            self._recorder.emit(ev.KernelDied(generation=generation, why=why, may_run=may_run))
             left = self._leftovers.report_of_kernel(process) if process else None
             self._recorder.emit_all([left] if left else [])
         else:
@@ -120,7 +122,9 @@ class KernelController:
             return self._kernel.start(self._stop_requested)
         except KernelError as error:
             generation = self._state.generation + 1
-            self._recorder.emit(ev.KernelDied(generation=generation, why=str(error)))
+            may_run = self._state.kernel_may_run or isinstance(error, UnreachableKernelError)
+            died = ev.KernelDied(generation=generation, why=str(error), may_run=may_run)
+            self._recorder.emit(died)
             return None
 
     # ── ending a step ────────────────────────────────────────────────────────────────────────

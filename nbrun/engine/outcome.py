@@ -19,6 +19,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     ended_run: bool = False
     nested_error: str | None = None
     ran_to_end: bool = False
+    sent: bool = True
 
 
 def attempt_result(

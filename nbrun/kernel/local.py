@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UnreachableKernelError
 from nbrun.kernel.launcher import KernelLauncher
 from nbrun.kernel.messages import KernelInfo, Sink
 from nbrun.kernel.process import KernelLog, Process
@@ -74,7 +74,10 @@ class LocalKernel:
     def adopt(self, info: KernelInfo, give_up: Callable[[], bool]) -> None:
         process = info.process
         if process is None:
-            raise KernelError("the record does not say where it is")
+            raise UnreachableKernelError(
+                "its provisioner started it, and nbrun has no way to it. End it by the "
+                "provisioner's own means before another kernel starts"
+            )
         adopted = self._launcher.running_process(process, info.generation)
         try:
             self._on_secrets(roles.secrets_in(adopted.role_files()))

@@ -114,10 +114,14 @@ class Replied(_Message, frozen=True, kw_only=True):
 
 
 class Died(msgspec.Struct, frozen=True, kw_only=True):
-    """The kernel's process has ended unexpectedly. Its last messages have been delivered before."""
+    """The kernel's process has ended unexpectedly. Its last messages have been delivered before.
+
+    `may_run`: the kernel can't be reached any more, and may still run.
+    """
 
     generation: int
     why: str
+    may_run: bool = False
 
 
 class Suspended(msgspec.Struct, frozen=True, kw_only=True):

@@ -191,7 +191,7 @@ def _check_own_gateway(directory: RunDirectory, state: RunState) -> None:
             f"{directory.id}: its record says that the kernel is on {url}, and nbrun did not begin "
             "this run here: if that is your gateway, set it as [gateway] url in your nbrun.toml"
         )
-    if remote is not None and state.kernel == "alive":
+    if remote is not None and state.may_have_kernel:
         raise UnprovenKernelError(
             f"{directory.id}: its record names the kernel {remote.id} on {url}, and nbrun did not "
             "begin this run here: continue where it began, or end that kernel on the gateway first"

@@ -24,13 +24,17 @@ from tests.support.build_events import (
     attempt_finished,
     attempted,
     begun,
+    crashed,
     decided,
     kernel_died,
+    kernel_idle,
     kernel_interrupted,
+    kernel_reattached,
     kernel_restarted,
     operator_attached,
     policy,
     resumed,
+    run_resumed,
     run_started,
     step,
     steps,
@@ -204,6 +208,19 @@ def test_restart_reruns_setup_steps_then_stops() -> None:
     assert next_action(*history) == NextAttempt("s1", "step_1()", "setup")
     history += [started("s1", 2, cause="setup"), attempt_finished("s1", 2)]
     assert next_action(*history) == NextStop("kernel_restarted")
+
+
+def test_no_kernel_starts_by_itself_while_the_old_one_may_run() -> None:
+    history = [*begun(3), *attempted(), *crashed(), run_resumed(), kernel_died(may_run=True)]
+    for _ in range(2):  # also when the run is resumed once more
+        assert state_of(history).may_have_kernel
+        assert next_action(*history) == NextStop("kernel_died")
+        stop = [stopped("kernel_died", "s2"), *crashed(), run_resumed()]
+        history += [*stop, kernel_died(may_run=True)]
+    found = [*history[:-1], kernel_reattached(), kernel_idle()]
+    assert isinstance(next_action(*found), NextAttempt)
+    gone = [*history[:-1], kernel_died()]
+    assert isinstance(next_action(*gone), NextRestart)
 
 
 def test_failed_setup_step_after_restart_stops_run() -> None:

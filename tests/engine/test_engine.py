@@ -1164,6 +1164,22 @@ def test_lost_reply_leaves_the_attempt_indeterminate(tmp_path: Path) -> None:
     assert stage.of(ev.Stopped)[0].detail == "it ran to its end, without an error"
 
 
+def test_code_that_was_not_sent_does_not_count_as_sent(tmp_path: Path) -> None:
+    """Else the next step, which did happen, would be said never to have reached the kernel."""
+    cells = {"step_2()": [[disconnects(), reconnects(), loses_the_reply(), idles(1)]]}
+    stage = EngineRun(tmp_path, decisions.Skip(), cells=cells)
+
+    def refuse(source: str) -> None:
+        if source == "step_1()":
+            "\ud800".encode()
+
+    stage.kernel.on_execute = refuse
+    stage.run(2)
+    (unsent,) = stage.of(ev.AttemptFinished)
+    assert (unsent.ename, unsent.sent) == ("UnicodeEncodeError", False)
+    assert stage.of(ev.Stopped)[1].detail == "it ran to its end, without an error"
+
+
 def test_gateway_that_stays_away_leaves_the_attempt_indeterminate(tmp_path: Path) -> None:
     turn = [disconnects(), loses_the_reply(), dies()]
     note = decisions.AddNote(text="seen")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
-from nbrun.errors import RunbookError, UsageError
+from nbrun.errors import RunbookError, UnreachableKernelError, UsageError
 from nbrun.kernel.jupyter_adapter import find_kernelspec, starts_here
 from nbrun.kernel.messages import Replied
 from nbrun.kernel.roles.roles import Role
@@ -63,6 +63,17 @@ def test_provisioner_of_the_kernelspec_starts_the_kernel(
     assert int(text) == existing.provisioner.pid
     session.kernel.execute("import time\nprint('on', flush=True)\ntime.sleep(0.2)\n1 / 0")
     assert session.until(Replied)[-1].ename == "ZeroDivisionError"
+    session.kernel.shutdown()
+
+
+def test_kernel_that_can_not_be_found_again_is_not_called_gone(
+    existing: Any, own_session: KernelSession, tmp_path: Path
+) -> None:
+    session = KernelSession(tmp_path, "existing")
+    info = session.kernel.start()
+    another = KernelSession(tmp_path, "existing")
+    with pytest.raises(UnreachableKernelError, match="its provisioner started it"):
+        another.kernel.adopt(info, lambda: False)
     session.kernel.shutdown()
 
 

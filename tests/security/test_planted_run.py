@@ -20,7 +20,7 @@ from nbrun.journal.start_marker import StartMarker
 from nbrun.supervisor.listener import remove_stale_socket, supervisor_socket
 from nbrun.supervisor.requests import ResumeRequest
 from nbrun.supervisor.resume import open_run
-from tests.support.build_events import run_finished
+from tests.support.build_events import kernel_died, run_finished
 from tests.support.build_notebooks import code, notebook, write
 from tests.support.fake_gateway import TOKEN, fake_gateway
 from tests.support.planted_run import RUN, plan_of, plant
@@ -159,15 +159,17 @@ def test_clone_is_resumed_only_with_foreign_and_by_own_settings(
     assert (policy.forward, policy.sign, policy.group) == (("syslog",), "", "")
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
 def test_planted_gateway_gets_no_token_and_no_kernel_of_mine_is_ended(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_lost: bool
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("JUPYTER_GATEWAY_AUTH_TOKEN", TOKEN)
     book = write(tmp_path, notebook(code()))
     with fake_gateway() as server:
         mine = RemoteKernel(gateway=server.url, id="mine")
-        plant(runs, runbook=str(book), cwd="", gateway=server.url, remote=mine)
+        lost = [kernel_died(may_run=True)] if is_lost else []
+        plant(runs, *lost, runbook=str(book), cwd="", gateway=server.url, remote=mine)
         told = try_to_cancel(runs)
         assert f"its record says that the kernel is on {server.url}" in told
         (tmp_path / "config" / "nbrun").mkdir(parents=True)

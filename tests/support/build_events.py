@@ -91,8 +91,10 @@ def kernel_started(generation: int = 1, **fields: Any) -> ev.KernelStarted:
     return ev.KernelStarted(generation=generation, **defaults | fields)
 
 
-def kernel_died(generation: int = 1, why: str = "the kernel process ended") -> ev.KernelDied:
-    return ev.KernelDied(generation=generation, why=why)
+def kernel_died(
+    generation: int = 1, why: str = "the kernel process ended", *, may_run: bool = False
+) -> ev.KernelDied:
+    return ev.KernelDied(generation=generation, why=why, may_run=may_run)
 
 
 def kernel_suspended(generation: int = 1, pid: int = 4711) -> ev.KernelSuspended:

@@ -47,6 +47,7 @@ class AttemptFinished(EventBase, frozen=True, kw_only=True, tag="attempt.finishe
       caught it, as in a script that `%run` runs; its name and its text.
     - `ran_to_end`: nbrun interrupted the attempt, and the kernel still replied that it succeeded.
     - `holds`: what a check said; None if the attempt is not of a check.
+    - `sent`: False if the code never went to the kernel.
     """
 
     step: str
@@ -61,6 +62,7 @@ class AttemptFinished(EventBase, frozen=True, kw_only=True, tag="attempt.finishe
     nested_error: str | None = None
     ran_to_end: bool = False
     holds: bool | None = None
+    sent: bool = True
 
 
 class AttemptIndeterminate(EventBase, frozen=True, kw_only=True, tag="attempt.indeterminate"):

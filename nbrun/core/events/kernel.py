@@ -25,10 +25,14 @@ class KernelStarted(EventBase, frozen=True, kw_only=True, tag="kernel.started"):
 
 
 class KernelDied(EventBase, frozen=True, kw_only=True, tag="kernel.died"):
-    """A kernel's process ended unasked, or a kernel could not be started."""
+    """A kernel's process ended unasked, or a kernel could not be started.
+
+    `may_run`: nbrun has only lost its way to the kernel, which may still run, and run a step.
+    """
 
     generation: int
     why: str
+    may_run: bool = False
 
 
 class KernelSuspended(EventBase, frozen=True, kw_only=True, tag="kernel.suspended"):

@@ -145,6 +145,9 @@ class RemoteChannels(Conversation):
     # ── sending ──────────────────────────────────────────────────────────────────────────────
 
     def _encoded(self, channel: str, message: dict[str, Any]) -> Callable[[], None]:
+        # `send` encodes it again; what can't be encoded must fail before its reply is waited for.
+        self._session.pack(message["content"])
+
         def send() -> None:
             try:
                 if self._socket is None or not self.is_connected:
@@ -175,7 +178,8 @@ class RemoteChannels(Conversation):
             self._api.end(self.kernel)
         except GatewayError as error:
             self.report_trouble("end the kernel", error)
-            self._die(f"the kernel could not be ended and may still run: {error}", unseen=True)
+            why = f"the kernel could not be ended and may still run: {error}"
+            self._die(why, unseen=True, may_run=True)
         else:
             self.wait_for_last_messages()
             self._die("the gateway ended the kernel, as asked")
@@ -257,8 +261,8 @@ class RemoteChannels(Conversation):
 
     # ── the end of the kernel ────────────────────────────────────────────────────────────────
 
-    def _die(self, why: str, *, unseen: bool = False) -> None:
-        """Report, once, that the kernel is gone.
+    def _die(self, why: str, *, unseen: bool = False, may_run: bool = False) -> None:
+        """Report, once, that the kernel is gone, or (`may_run`) that it can't be reached any more.
 
         `unseen`, or a gap: nobody knows whether the current request had ended before.
         """
@@ -268,7 +272,7 @@ class RemoteChannels(Conversation):
             self._dead = True
         if unseen or self._gap:
             self._give_up_reply(why)
-        self._sink(Died(generation=self._generation, why=why))
+        self._sink(Died(generation=self._generation, why=why, may_run=may_run))
         self._wake.set()
 
     @property
@@ -341,7 +345,8 @@ class RemoteChannels(Conversation):
                     self.report_trouble("accept nbrun again", error)
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    self._die(f"{error}. The kernel may still run there", unseen=True)
+                    why = f"{error}. The kernel may still run there"
+                    self._die(why, unseen=True, may_run=True)
                     return
                 self._wake.wait(min(retry, left))
                 self._wake.clear()

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nbrun.core.events import RemoteKernel as RecordedKernel
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UnreachableKernelError
 from nbrun.kernel import protocol
 from nbrun.kernel.background import Background
 from nbrun.kernel.kinds.known import kind_of
@@ -54,8 +54,11 @@ class RemoteKernel:
         self._api.credentials.report_secrets_to(on_secrets)
 
     def start(self, give_up: Callable[[], bool] = lambda: False) -> KernelInfo:
-        self._end_live()
-        self._end_left_behind()
+        try:
+            self._end_live()
+            self._end_left_behind()
+        except GatewayError as error:
+            raise UnreachableKernelError(str(error)) from error
         self._generation += 1
         channels: RemoteChannels | None = None
         try:
@@ -137,22 +140,28 @@ class RemoteKernel:
         self._is_ipykernel = kind.is_ipykernel
         channels.use_kind(kind)
         try:
-            self._find(channels, give_up)
+            is_there = self._find(channels, give_up)
         except Exception as error:  # whatever the libraries raise, the kernel can't be used
             channels.close()
             self._left_behind.add(remote.id)
-            raise KernelError(str(error)) from error
+            raise UnreachableKernelError(str(error)) from error
+        if not is_there:
+            channels.close()
+            raise KernelError(f"{remote.gateway} does not have it any more")
         self._live = channels
         channels.pass_early_output()
         channels.probe(lambda content: self._sink(protocol.idled(self._generation, content)))
 
-    def _find(self, channels: RemoteChannels, give_up: Callable[[], bool]) -> None:
-        """Connect to a kernel that was left. Try again while the gateway can't be reached."""
+    def _find(self, channels: RemoteChannels, give_up: Callable[[], bool]) -> bool:
+        """Connect to a kernel that was left. Try again while the gateway can't be reached.
+
+        Return False if the gateway does not have the kernel any more.
+        """
         deadline = time.monotonic() + self._api.settings.reconnect
         while True:
             try:
                 if not self._api.has_kernel(channels.kernel):
-                    raise KernelError(f"{self._api.settings.url} does not have it any more")
+                    return False
                 channels.open()
             except GatewayError as error:
                 if error.is_refused or time.monotonic() > deadline:
@@ -161,7 +170,7 @@ class RemoteKernel:
                     raise KernelError(f"{error}, and the operator gave up waiting") from error
                 time.sleep(_ASK_INTERVAL)
             else:
-                return
+                return True
 
     def execute(self, source: str) -> str:
         traceparent = self._traceparent()

@@ -123,7 +123,7 @@ def remark(state: RunState, event: ev.Event, at: str) -> str:
 
     `state` is the state after the event, `at` its time.
     """
-    heading = _HEADINGS.get(type(event))
+    heading = _heading(event)
     summary = describe(state, _At(event, at)) if heading is not None else None
     if heading is None or summary is None:
         return ""
@@ -137,6 +137,12 @@ def remark(state: RunState, event: ev.Event, at: str) -> str:
     )
     quoted = "".join(f"\n> {escape_line(line)}  " for line in _quoted(state, event, summary))
     return f"{text} at {phrases.timestamp(at)}" + (f"\n{quoted}" if quoted else "")
+
+
+def _heading(event: ev.Event) -> str | None:
+    if isinstance(event, ev.KernelDied) and event.may_run:
+        return "**The kernel was out of reach**"
+    return _HEADINGS.get(type(event))
 
 
 class _At(NamedTuple):

@@ -176,6 +176,9 @@ def _kernel(state: RunState, event: Event) -> EventSummary | None:
         case ev.KernelStarted(doubts=doubts) if doubts:
             what = "an ok from this kernel does not cover"
             return EventSummary("kernel", what, why="; ".join(doubts), severity="detail")
+        case ev.KernelDied(may_run=True):
+            what = "the kernel is out of reach"
+            return EventSummary("kernel", what, why=event.why, severity="error")
         case ev.KernelDied():
             return EventSummary("kernel", "the kernel died", why=event.why, severity="error")
         case ev.KernelRestarted():

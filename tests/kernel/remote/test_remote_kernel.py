@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nbrun.errors import KernelError
+from nbrun.errors import KernelError, UnreachableKernelError
 from nbrun.kernel.messages import (
     Died,
     Disconnected,
@@ -170,7 +170,7 @@ def test_restart_ends_the_old_kernel_first(remote: RemoteSession) -> None:
 def test_no_kernel_starts_beside_one_that_can_not_be_ended(remote: RemoteSession) -> None:
     remote.gateway.statuses["DELETE", "/api"] = 500
     for _ in range(2):
-        with pytest.raises(KernelError, match="may still run a step"):
+        with pytest.raises(UnreachableKernelError, match="may still run a step"):
             remote.start()
     assert len(remote.gateway.kernels) == 1
     remote.gateway.statuses.clear()
@@ -273,7 +273,8 @@ def test_gateway_that_stays_away_ends_in_an_unknown_request(gateway: FakeGateway
     assert isinstance(disconnected, Disconnected)
     assert lost.request == request
     assert "The kernel may still run there" in died.why
-    with pytest.raises(KernelError, match="may still run a step"):
+    assert died.may_run
+    with pytest.raises(UnreachableKernelError, match="may still run a step"):
         session.start()
     gateway.away = False
     old = gateway.kernel.id
@@ -428,7 +429,16 @@ def test_left_kernel_that_is_gone_is_an_error(remote: RemoteSession) -> None:
     info = remote.start()
     remote.gateway.lose()
     resumed = RemoteSession(remote.gateway)
-    with pytest.raises(KernelError, match="does not have it any more"):
+    with pytest.raises(KernelError, match="does not have it any more") as gone:
+        resumed.kernel.adopt(info, lambda: False)
+    assert not isinstance(gone.value, UnreachableKernelError)
+
+
+def test_left_kernel_out_of_reach_is_not_called_gone(remote: RemoteSession) -> None:
+    info = remote.start()
+    remote.gateway.away = True
+    resumed = RemoteSession(remote.gateway, reconnect=0.1)
+    with pytest.raises(UnreachableKernelError, match="can't be reached"):
         resumed.kernel.adopt(info, lambda: False)
 
 
@@ -439,3 +449,14 @@ def test_kernel_of_another_gateway_is_not_adopted(remote: RemoteSession) -> None
     info = msgspec.structs.replace(info, remote=elsewhere)
     with pytest.raises(KernelError, match="another gateway"):
         RemoteSession(remote.gateway).kernel.adopt(info, lambda: False)
+
+
+def test_source_that_can_not_be_sent_is_an_error_and_hinders_nothing(
+    remote: RemoteSession,
+) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        remote.kernel.execute("print \ud800")
+    assert not remote.kernel._channels_of_live.busy, "no reply is waited for"
+    remote.kernel.execute("print next")
+    assert remote.names(Replied) == ["TextPrinted", "Replied"]
+    assert remote.gateway.kernel.executed == ["print next"]

@@ -36,6 +36,11 @@ def summary(event: Event) -> event_summary.EventSummary:
         ),
         (build.kernel_died(why="killed"), "kernel", "the kernel died: killed"),
         (
+            build.kernel_died(why="HTTP 502", may_run=True),
+            "kernel",
+            "the kernel is out of reach: HTTP 502",
+        ),
+        (
             build.operator_detached(),
             "detached",
             "ada (uid 1000, /dev/pts/7): detached (the terminal was lost)",
