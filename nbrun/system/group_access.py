@@ -30,9 +30,9 @@ def gid_of(group: str) -> int:
     try:
         gid = grp.getgrnam(group).gr_gid
     except KeyError:
-        raise UsageError(f"--group {group}: there is no such group") from None
+        raise UsageError(f"group {group}: there is no such group") from None
     if os.getuid() != 0 and gid not in {os.getgid(), *os.getgroups()}:
-        raise UsageError(f"--group {group}: you are not in this group")
+        raise UsageError(f"group {group}: you are not in this group")
     return gid
 
 

@@ -11,7 +11,7 @@ from nbrun import config
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate import offline_approval
-from nbrun.cli.commands.operate.attach import explain_no_supervisor
+from nbrun.cli.commands.operate.no_supervisor import explain_no_supervisor
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.core import approval, approval_request, decisions, model
 from nbrun.core import events as ev

@@ -6,10 +6,11 @@ from nbrun import config
 from nbrun.cli.commands import follow
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate import handover
+from nbrun.cli.commands.operate.no_supervisor import explain_no_supervisor
 from nbrun.cli.commands.operate.start import STDOUT_LOST, has_terminal
 from nbrun.core import events as ev
 from nbrun.errors import ExitCode, NoSupervisorError, UsageError
-from nbrun.journal import own_runs, recovery, run_directory, writer
+from nbrun.journal import own_runs, run_directory
 from nbrun.journal.reader import JournalReader
 from nbrun.journal.run_directory import RunDirectory
 from nbrun.supervisor.client import SocketClient
@@ -50,19 +51,6 @@ def attach(
     except NoSupervisorError as error:
         raise explain_no_supervisor(directory, error) from None
     return follow.operate(directory, client, show_from=show_from, display=display)
-
-
-def explain_no_supervisor(
-    directory: RunDirectory, error: NoSupervisorError
-) -> UsageError | NoSupervisorError:
-    """Return the error that says why the run has no supervisor, and what to do instead."""
-    if recovery.record_interruption(directory.journal):
-        return UsageError(
-            f"{directory.id}: the run was interrupted. To continue it: nbrun resume {directory.id}"
-        )
-    if writer.is_locked(directory.journal):
-        return error
-    return UsageError(f"{directory.id}: the run has ended: see nbrun log {directory.id}")
 
 
 def _last_detach(directory: RunDirectory) -> int:

@@ -11,7 +11,7 @@ from nbrun import config
 from nbrun.cli.commands.console_output import exit_code, open_console, print_json
 from nbrun.cli.commands.damaged_records import reading
 from nbrun.cli.commands.operate import status as status_command
-from nbrun.cli.commands.operate.attach import explain_no_supervisor
+from nbrun.cli.commands.operate.no_supervisor import explain_no_supervisor
 from nbrun.core.choices.options import Arguments, named_decision
 from nbrun.errors import (
     ExitCode,

@@ -9,6 +9,7 @@ from rich.text import Text
 from nbrun import config
 from nbrun.cli.commands.console_output import open_console
 from nbrun.cli.commands.damaged_records import reading
+from nbrun.cli.commands.operate.no_supervisor import explain_no_supervisor
 from nbrun.cli.commands.prompts import Prompts
 from nbrun.core import decisions
 from nbrun.core import events as ev
@@ -32,11 +33,15 @@ def offer(run: str, runs_dir: Path | None, *, to: str, reason: str, foreign: boo
 
     Raises:
         RefusedAttachError: the run refused it; the message says why.
+        UsageError: the run has ended or was interrupted.
         NoSupervisorError: the supervisor is gone, or the run ended before the offer arrived.
     """
     directory = run_directory.find(config.runs_dir(runs_dir), run)
     own_runs.require_foreign_option(directory, foreign=foreign)
-    answer = _send(directory, decisions.Handover(to=to, reason=reason))
+    try:
+        answer = _send(directory, decisions.Handover(to=to, reason=reason))
+    except NoSupervisorError as error:
+        raise explain_no_supervisor(directory, error) from None
     out = open_console()
     if isinstance(answer, ev.DecisionProposed):
         _print_brief(*_read(directory))
