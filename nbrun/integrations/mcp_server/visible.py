@@ -1,4 +1,4 @@
-"""What a client of the server sees: the runbooks in one folder, and this user's runs of these."""
+"""The view of a client of the server: the runbooks in one folder, and this user's runs of these."""
 
 import os
 from collections.abc import Iterator

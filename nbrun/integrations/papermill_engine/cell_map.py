@@ -1,4 +1,4 @@
-"""Which cell of papermill's notebook is which cell of the runbook."""
+"""The cells of a runbook, found in papermill's notebook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ INJECTED = "injected-parameters"
 
 @dataclass(frozen=True)
 class CellMap:
-    """Where the cells of a runbook are in papermill's notebook.
+    """The places of a runbook's cells in papermill's notebook.
 
     `indexes`: by cell id. `injected`: of the cell that assigns the parameters, None without one.
     """

@@ -1,4 +1,4 @@
-"""What papermill wants executed, as a request to a supervisor.
+"""The notebook that papermill wants executed, as a request to a supervisor.
 
 nbrun reads the file that papermill has read, and assigns the same parameters itself. So the record
 has the SHA-256 of the file, and everything that nbrun checks before a run is checked. The cells of

@@ -1,4 +1,4 @@
-"""What starts the kernels of a run on a gateway: its interface, a kernelspec and their numbers."""
+"""The launcher of kernels on a gateway: its interface, a kernelspec and their numbers."""
 
 from importlib.util import find_spec
 from typing import Any

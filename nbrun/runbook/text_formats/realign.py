@@ -91,7 +91,7 @@ def _realigned_part(
 
 
 class _Pairs:
-    """Which new step is which recorded one, by their indexes; and those of which neither is known.
+    """Pairs of a recorded and a new step that are the same, by their indexes.
 
     Attributes:
         found: for a new step, the recorded one.

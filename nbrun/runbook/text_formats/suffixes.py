@@ -1,4 +1,4 @@
-"""Which files are text runbooks. Completion imports this module at each Tab."""
+"""The suffixes of text runbooks. Completion imports this module at each Tab."""
 
 from pathlib import Path
 

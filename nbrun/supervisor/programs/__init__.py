@@ -1,1 +1,1 @@
-"""What a program asks of a run and tells it: where it stands, and a decision."""
+"""The socket's other end for programs: read where a run stands, and send a decision."""

@@ -1,4 +1,4 @@
-"""Where a run stands, as data for programs: the step, what broke, and what may be decided.
+"""The status of a run, as data for programs: the step, what broke, and what may be decided.
 
 Text that a cell wrote is shown as far as a person needs it for a decision. It was redacted when it
 was recorded.

@@ -1,4 +1,4 @@
-"""What an approval covers, as an approver reads it: at the run's machine or elsewhere."""
+"""The contents of an approval, as an approver reads it: at the run's machine or elsewhere."""
 
 from collections.abc import Iterator
 
