@@ -54,8 +54,11 @@ JSON = st.recursive(
 )
 
 
-def of_type(kind: Any) -> st.SearchStrategy[Any]:
-    """Build values of a field's type, unusual text among them."""
+def of_type(kind: Any, *inside: Any) -> st.SearchStrategy[Any]:
+    """Build values of a field's type, unusual text among them.
+
+    `inside`: the structs that the field is in. One may have another of its kind, without a third.
+    """
     known = {
         str: TEXT,
         float: st.floats(allow_nan=False, allow_infinity=False),
@@ -66,16 +69,16 @@ def of_type(kind: Any) -> st.SearchStrategy[Any]:
     if kind in known:
         return known[kind]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return structs(kind)
+        return structs(kind, *inside) if inside.count(kind) < 2 else st.none()
     if getattr(kind, "__origin__", None) is tuple:
-        return st.lists(of_type(get_args(kind)[0]), max_size=2).map(tuple)
+        return st.lists(of_type(get_args(kind)[0], *inside), max_size=2).map(tuple)
     if getattr(kind, "__args__", None) and type(None) in get_args(kind):
-        return st.none() | st.one_of(*(of_type(each) for each in get_args(kind)[:-1]))
+        return st.none() | st.one_of(*(of_type(each, *inside) for each in get_args(kind)[:-1]))
     return st.from_type(kind)
 
 
-def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
-    fields = {each.name: of_type(each.type) for each in msgspec.structs.fields(kind)}
+def structs(kind: type[msgspec.Struct], *inside: Any) -> st.SearchStrategy[Any]:
+    fields = {each.name: of_type(each.type, kind, *inside) for each in msgspec.structs.fields(kind)}
     return st.deferred(lambda: st.builds(kind, **fields))
 
 

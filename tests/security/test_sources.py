@@ -76,12 +76,12 @@ def test_plan_refuses_a_source_that_does_not_exist(nbrun: Command) -> None:
 def test_source_is_read_where_the_operator_asks_for_it(
     tmp_path: Path, name: str, options: list[str] | None
 ) -> None:
-    from nbrun.cli.commands.gather_parameters import ParameterOptions, gather
+    from nbrun.cli.commands.gather_parameters import ParameterOptions, gather, read_declarations
 
     values = tmp_path / "values.yaml"
     values.write_text(f"{name}: '@cmd:echo hunter2-hunter2'\n")
     given = ParameterOptions((), values, allow_sources=bool(options))
     if options is None:
         given = ParameterOptions((f"{name}=@cmd:echo hunter2-hunter2",))
-    raw = gather(given, tmp_path / "runbook.ipynb", None, None)[name]
+    raw = gather(given, read_declarations(tmp_path / "runbook.ipynb", None), None)[name]
     assert (raw.text, raw.secret, raw.unread) == ("hunter2-hunter2", True, "")
