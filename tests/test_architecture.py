@@ -167,6 +167,7 @@ def test_engine_prints_nothing(module: str) -> None:
     assert "rich" not in {name.split(".")[0] for name in imported(module)}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("libraries", "owners"),
     [

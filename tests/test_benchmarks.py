@@ -179,6 +179,7 @@ def test_notebook_states_number_of_printed_characters(tmp_path: Path) -> None:
     assert notebooks.END_MARKER in sources[-1]
 
 
+@pytest.mark.sweep
 def test_runner_raises_when_output_is_lost(tmp_path: Path) -> None:
     from benchmarks import runners
 

@@ -106,6 +106,7 @@ def test_option_tables_name_no_unknown_option():
         assert written <= options_in(help_of(command)), command
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "page", [ROOT / "README.md", ROOT / "examples/README.md", *PAGES], ids=lambda page: page.name
 )

@@ -185,6 +185,7 @@ def is_broken(found: Verification, line: int | None = None) -> bool:
     return True
 
 
+@pytest.mark.sweep
 def test_record_cut_at_any_byte_is_open(kept: Kept) -> None:
     data = kept.directory.journal.read_bytes()
     for size in range(len(data)):
@@ -192,6 +193,7 @@ def test_record_cut_at_any_byte_is_open(kept: Kept) -> None:
         assert kept.verify().standing is Standing.OPEN, size
 
 
+@pytest.mark.sweep
 def test_expected_head_detects_every_changed_byte(kept: Kept) -> None:
     data, head = kept.directory.journal.read_bytes(), kept.verify().head
     for at in range(0, len(data), 7):

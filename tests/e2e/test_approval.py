@@ -126,6 +126,7 @@ def test_step_runs_after_a_group_member_approves(desk: Desk) -> None:
     assert not desk.finish().off_script
 
 
+@pytest.mark.sweep
 def test_edit_of_a_step_needs_its_own_approval(desk: Desk) -> None:
     """The approver sees the edited source."""
     book(desk)
@@ -157,6 +158,7 @@ def test_edit_of_a_step_needs_its_own_approval(desk: Desk) -> None:
     assert (granted.decision, granted.operator.uid) == ("edit", NOBODY.pw_uid)
 
 
+@pytest.mark.sweep
 def test_policy_approval_waits_while_the_operator_is_detached(desk: Desk) -> None:
     (desk.folder / "nbrun.toml").write_text(
         f"[policy]\nneed_approval = ['skipped']\nneed_reason = ['skipped']\napprovers = '{GROUP}'\n"
@@ -196,6 +198,7 @@ def test_approval_from_outside_the_group_is_refused(desk: Desk) -> None:
     assert desk.events(ev.ApprovalGranted) == []
 
 
+@pytest.mark.sweep
 def test_operator_cannot_approve_their_own_run(desk: Desk) -> None:
     book(desk)
     terminal = desk.start()
@@ -214,6 +217,7 @@ def test_unshared_run_is_unreachable_for_other_users(desk: Desk) -> None:
     assert "no run called" in approve_as_nobody(desk)
 
 
+@pytest.mark.sweep
 def test_guest_may_only_follow_and_approve(desk: Desk) -> None:
     book(desk)
     terminal = desk.start("--group", GROUP)
@@ -289,6 +293,7 @@ def nbrun_as_nobody(*arguments: str) -> str:
     return as_nobody(act, shown=True)
 
 
+@pytest.mark.sweep
 def test_group_member_can_use_each_read_only_command(
     desk: Desk,
 ) -> None:

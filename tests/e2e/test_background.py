@@ -3,11 +3,14 @@
 import os
 import signal
 
+import pytest
+
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
 
 
+@pytest.mark.sweep
 def test_end_of_run_names_what_ended_and_what_goes_on(desk: Desk) -> None:
     desk.book(
         code(

@@ -27,6 +27,7 @@ def bash(desk: Desk, script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("redirections", "notice"),
     [
@@ -45,6 +46,7 @@ def test_start_keeps_its_exit_code_when_streams_are_lost(
     assert desk.attempts() == [("one", 1, "ok"), ("two", 1, "error")]
 
 
+@pytest.mark.sweep
 def test_no_command_ends_with_a_traceback_when_stdout_is_full(desk: Desk) -> None:
     desk.book(code("print('one')", id="one"))
     assert desk.unattended().returncode == 0
@@ -61,6 +63,7 @@ def test_watch_ends_when_its_reader_has_seen_enough(desk: Desk) -> None:
     assert (done.returncode, done.stderr) == (8, "")
 
 
+@pytest.mark.sweep
 def test_run_continues_on_stderr_when_ctrl_c_kills_tee(desk: Desk) -> None:
     desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
     # nbrun runs in the foreground group of a terminal, and `tee` beside it, as in a shell.

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from nbrun.core import events as ev
 from tests.e2e.test_detach import REASON
 from tests.e2e.test_resume import kill_kernel
@@ -31,6 +33,7 @@ def answers(desk: Desk) -> list[bool | None]:
     return [end.holds for end in desk.events(ev.AttemptFinished) if end.step == "is-made"]
 
 
+@pytest.mark.sweep
 def test_step_that_is_done_already_does_not_run_again(desk: Desk) -> None:
     desk.book(IMPORTS, code(MAKE, id="make"), check(), LAST)
     first = desk.unattended()
@@ -54,6 +57,7 @@ def test_step_that_is_done_already_does_not_run_again(desk: Desk) -> None:
     assert log.count("looks") == 2  # in the source and the output of its check
 
 
+@pytest.mark.sweep
 def test_step_whose_check_does_not_hold_has_failed(desk: Desk) -> None:
     desk.book(IMPORTS, code(MAKE, id="make"), check(), LAST)
     (desk.folder / "broken").touch()
@@ -83,6 +87,7 @@ def crash_in_step(desk: Desk, **own: Any) -> None:
     kill_kernel(desk)
 
 
+@pytest.mark.sweep
 def test_check_is_the_evidence_for_what_nobody_saw_end(desk: Desk) -> None:
     crash_in_step(desk)
     terminal = desk.open("resume")
@@ -97,6 +102,7 @@ def test_check_is_the_evidence_for_what_nobody_saw_end(desk: Desk) -> None:
     assert desk.deviations() == [("kernel_restarted", None)]
 
 
+@pytest.mark.sweep
 def test_check_settles_where_the_runbook_says_so(desk: Desk) -> None:
     crash_in_step(desk, settle="by-check")
     terminal = desk.open("resume")
@@ -108,6 +114,7 @@ def test_check_settles_where_the_runbook_says_so(desk: Desk) -> None:
     assert made(desk) == 1
 
 
+@pytest.mark.sweep
 def test_run_by_hand_is_a_checklist_that_executes_nothing(desk: Desk) -> None:
     desk.book(IMPORTS, markdown("Now make it."), code(MAKE, id="make"), check(), LAST)
     terminal = desk.start("--by-hand")
@@ -124,6 +131,7 @@ def test_run_by_hand_is_a_checklist_that_executes_nothing(desk: Desk) -> None:
     assert any(source == f"```\n{MAKE}\n```" for source in sources)
 
 
+@pytest.mark.sweep
 def test_by_hand_is_refused_where_nobody_can_answer_or_leave_the_script(desk: Desk) -> None:
     desk.book(LAST)
     refused = desk.unattended("--by-hand")

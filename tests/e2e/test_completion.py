@@ -94,6 +94,7 @@ def shell(request: pytest.FixtureRequest, book: Desk) -> Iterator[Shell]:
     made.child.close(force=True)
 
 
+@pytest.mark.sweep
 def test_tab_completes_names_and_values_as_one_word(shell: Shell) -> None:
     shell.completes("nbrun start runbook.ipynb -p dat", "abase=")
     shell.completes("gree", "n")

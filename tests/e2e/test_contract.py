@@ -22,6 +22,7 @@ def parameters() -> dict[str, Any]:
     return code("db = 'blue'", id="p", tags=["parameters"])
 
 
+@pytest.mark.sweep
 def test_destructive_step_asks_for_its_targets_name(desk: Desk) -> None:
     desk.book(parameters(), gated())
     terminal = desk.start("-p", "db={x} $(id)", "--yes")
@@ -40,6 +41,7 @@ def test_destructive_step_asks_for_its_targets_name(desk: Desk) -> None:
     assert not desk.finish().off_script
 
 
+@pytest.mark.sweep
 def test_confirm_is_asked_before_each_way_to_run_a_step(desk: Desk) -> None:
     desk.book(code("1", id="one"), code("print('ran')", id="two", tags=["confirm"]))
     terminal = desk.start("--step")
@@ -111,6 +113,7 @@ def test_manual_step_ends_an_unattended_run(desk: Desk) -> None:
     assert desk.attempts() == [("one", 1, "ok")]
 
 
+@pytest.mark.sweep
 def test_step_over_its_time_limit_is_interrupted_and_retried(desk: Desk) -> None:
     slow = (
         "from pathlib import Path\nimport time\ntried = Path('tried')\n"
@@ -152,6 +155,7 @@ def test_contract_defaults_come_from_team_and_notebook(desk: Desk) -> None:
     assert (policy.need_approval, policy.approvers) == (("edited",), "dba")
 
 
+@pytest.mark.sweep
 def test_gate_of_an_unattended_run_can_wait_for_an_operator(desk: Desk) -> None:
     desk.book(parameters(), gated())
     ended = desk.unattended("--yes", "--on-failure", "wait")
@@ -213,6 +217,7 @@ def test_policy_requires_reasons_and_refuses_other_decisions(desk: Desk) -> None
     assert desk.decisions() == [("skip", "done by hand")]
 
 
+@pytest.mark.sweep
 def test_runbook_of_nbrun_new_runs_unchanged(desk: Desk) -> None:
     assert desk.command("new", "runbook").returncode == 0
     terminal = desk.start("-p", "service=web")

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk, wait_until
@@ -16,6 +18,7 @@ def decide(desk: Desk, *words: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.sweep
 def test_program_proposes_beside_a_half_typed_line_and_its_person_approves(desk: Desk) -> None:
     desk.book(code("1", id="one"), code(CHECK, id="check"))
     terminal = desk.start()
@@ -40,6 +43,7 @@ def test_program_proposes_beside_a_half_typed_line_and_its_person_approves(desk:
     assert f"{granted.operator.name} via program" in desk.command("log", "last", "--plain").stdout
 
 
+@pytest.mark.sweep
 def test_allowed_decision_runs_once_however_often_it_is_sent(desk: Desk) -> None:
     desk.book(code("1", id="one"), code(CHECK, id="check"))
     desk.configure('[policy.programs]\ndecide = ["retry"]\nimpact = "changes"\n')

@@ -1,5 +1,7 @@
 """Decisions at a stop, on the screen and in the record."""
 
+import pytest
+
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code, markdown
 from tests.support.terminal import Desk, Terminal
@@ -15,6 +17,7 @@ def decide(terminal: Terminal, step: int, line: str, reason: str = "") -> None:
     terminal.answer(REASON, reason)
 
 
+@pytest.mark.sweep
 def test_retry_runs_the_failed_step_again_off_script(desk: Desk) -> None:
     desk.book(code("x = 1", id="first"), NEEDS_DISK, code("print('last')", id="last"))
     terminal = desk.start()
@@ -39,6 +42,7 @@ def test_retry_runs_the_failed_step_again_off_script(desk: Desk) -> None:
     assert [cell.execution_count for cell in desk.code_cells()] == [1, 2, 3, 4]
 
 
+@pytest.mark.sweep
 def test_viewing_and_typing_errors_decide_nothing(desk: Desk) -> None:
     desk.book(
         code("print('seen before')", id="first"),
@@ -100,6 +104,7 @@ def test_viewing_and_typing_errors_decide_nothing(desk: Desk) -> None:
     assert desk.finish().outcome == "cancelled"
 
 
+@pytest.mark.sweep
 def test_edit_opens_the_editor_and_shows_the_change(desk: Desk) -> None:
     desk.book(code("print(10 / 0)", id="divide"), code("print('last')", id="last"))
     desk.editor_does("s|10 / 0|10 / 4|")
@@ -129,6 +134,7 @@ def test_edit_opens_the_editor_and_shows_the_change(desk: Desk) -> None:
     assert desk.code_cells()[1].source == "print(10 / 5)"
 
 
+@pytest.mark.sweep
 def test_edit_without_a_change_does_nothing(desk: Desk) -> None:
     desk.book(code("1 / 0", id="divide"))
     desk.editor_does("p;d")
@@ -143,6 +149,7 @@ def test_edit_without_a_change_does_nothing(desk: Desk) -> None:
     assert desk.deviations() == [("skipped", "divide")]
 
 
+@pytest.mark.sweep
 def test_steps_run_out_of_order_and_again_and_cells_inserted(desk: Desk) -> None:
     desk.book(
         code("n = globals().get('n', 0) + 1; print('first ran', n)", id="first"),
@@ -196,6 +203,7 @@ def test_steps_run_out_of_order_and_again_and_cells_inserted(desk: Desk) -> None
     assert len(desk.code_cells()) == 7
 
 
+@pytest.mark.sweep
 def test_jump_stops_at_its_target_and_runs_nothing(desk: Desk) -> None:
     desk.book(
         code("print('one')", id="one"),
@@ -224,6 +232,7 @@ def test_jump_stops_at_its_target_and_runs_nothing(desk: Desk) -> None:
     assert reasons == ["three can wait", "three can wait", "now in order"]
 
 
+@pytest.mark.sweep
 def test_restarted_kernel_runs_parameters_and_setup_again(desk: Desk) -> None:
     desk.book(
         code("host = 'default'", id="parameters", tags=["parameters"]),
@@ -252,6 +261,7 @@ def test_restarted_kernel_runs_parameters_and_setup_again(desk: Desk) -> None:
     assert [event.generation for event in desk.events(ev.KernelRestarted)] == [2]
 
 
+@pytest.mark.sweep
 def test_strict_run_refuses_to_leave_the_script(desk: Desk) -> None:
     desk.book(code("print('one')", id="one"), NEEDS_DISK)
     desk.editor_does("s/disk/tape/")

@@ -60,6 +60,7 @@ WAYS_TO_LOSE = [
 ]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("lose", WAYS_TO_LOSE)
 def test_run_waits_at_its_next_step_when_the_terminal_is_lost(desk: Desk, lose: object) -> None:
     desk.book(code(WAITING_CELL, id="work"), code(CHECK, id="check"))
@@ -81,6 +82,7 @@ def test_run_waits_at_its_next_step_when_the_terminal_is_lost(desk: Desk, lose: 
     assert desk.attempts() == [("work", 1, "ok"), ("check", 1, "ok")]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("lose", WAYS_TO_LOSE)
 def test_run_continues_when_the_terminal_is_lost_at_a_prompt(desk: Desk, lose: object) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
@@ -93,6 +95,7 @@ def test_run_continues_when_the_terminal_is_lost_at_a_prompt(desk: Desk, lose: o
     assert desk.decisions() == [("retry", "")]
 
 
+@pytest.mark.sweep
 def test_attach_since_detach_shows_only_what_is_new(desk: Desk) -> None:
     desk.book(code("print('once' + ' only')", id="once"), code(CHECK, id="check"))
     first = desk.start()
@@ -107,6 +110,7 @@ def test_attach_since_detach_shows_only_what_is_new(desk: Desk) -> None:
     assert len(desk.events(ev.OperatorAttached)) == 2
 
 
+@pytest.mark.sweep
 def test_ctrl_backslash_detaches_from_a_running_step(desk: Desk) -> None:
     desk.book(code(WAITING_CELL, id="work"), code(CHECK, id="check"))
     first = desk.start()
@@ -119,6 +123,7 @@ def test_ctrl_backslash_detaches_from_a_running_step(desk: Desk) -> None:
     finish(desk, desk.open("attach"))
 
 
+@pytest.mark.sweep
 def test_second_operator_needs_take_over_which_is_recorded(desk: Desk) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
     first = desk.start()
@@ -139,6 +144,7 @@ def test_second_operator_needs_take_over_which_is_recorded(desk: Desk) -> None:
     assert {operator.uid for operator in operators} == {os.getuid()}
 
 
+@pytest.mark.sweep
 def test_stalled_watcher_delays_neither_run_nor_watchers(desk: Desk) -> None:
     desk.book(
         code(WAITING_CELL, id="work"),
@@ -158,6 +164,7 @@ def test_stalled_watcher_delays_neither_run_nor_watchers(desk: Desk) -> None:
     assert all(event.operator.via for event in desk.events(ev.OperatorAttached))
 
 
+@pytest.mark.sweep
 def test_ctrl_c_ends_a_watch_and_not_the_run(desk: Desk) -> None:
     desk.book(code(WAITING_CELL, id="work"))
     first = desk.start()
@@ -171,6 +178,7 @@ def test_ctrl_c_ends_a_watch_and_not_the_run(desk: Desk) -> None:
     assert desk.attempts() == [("work", 1, "ok")]
 
 
+@pytest.mark.sweep
 def test_detached_start_runs_and_waits_at_a_failure(desk: Desk) -> None:
     desk.book(code("print('on' + 'ce')", id="once"), code(CHECK, id="check"))
     begun = desk.unattended("--detach")
@@ -180,6 +188,7 @@ def test_detached_start_runs_and_waits_at_a_failure(desk: Desk) -> None:
     finish(desk, desk.open("attach"))
 
 
+@pytest.mark.sweep
 def test_unattended_failure_waits_with_its_kernel(desk: Desk) -> None:
     desk.book(code("kept = 41", id="once"), code(CHECK + "; print(kept + 1)", id="check"))
     ended = desk.unattended("--on-failure", "wait")
@@ -194,6 +203,7 @@ def test_unattended_failure_waits_with_its_kernel(desk: Desk) -> None:
     assert "no run waits" in desk.command("runs", "--waiting").stdout
 
 
+@pytest.mark.sweep
 def test_wait_for_ends_a_run_that_nobody_attaches_to(desk: Desk) -> None:
     desk.book(code(TELL_PID + "1 / 0", id="fails"))
     assert desk.unattended("--on-failure", "wait", "--wait-for", "1s").returncode == 8
@@ -204,6 +214,7 @@ def test_wait_for_ends_a_run_that_nobody_attaches_to(desk: Desk) -> None:
     wait_until(lambda: is_gone(kernel))
 
 
+@pytest.mark.sweep
 def test_wait_for_does_not_end_an_attended_run(desk: Desk) -> None:
     desk.book(code("1 / 0", id="fails"))
     terminal = desk.start("--on-failure", "wait", "--wait-for", "0.5s")
@@ -222,6 +233,7 @@ def wait_idle(seconds: float) -> None:
     time.sleep(seconds)
 
 
+@pytest.mark.sweep
 def test_cancel_ends_a_run_from_another_terminal(desk: Desk) -> None:
     desk.book(code(WAITING_CELL, id="work"), code("print('ne' + 'ver')", id="last"))
     first = desk.start()
@@ -236,6 +248,7 @@ def test_cancel_ends_a_run_from_another_terminal(desk: Desk) -> None:
     assert desk.command("cancel", "last").returncode == 2
 
 
+@pytest.mark.sweep
 def test_input_waits_until_an_operator_attaches(desk: Desk) -> None:
     desk.book(code("print('hello', input('who? '))", id="asks"))
     assert desk.unattended("--detach").returncode == 0
@@ -246,6 +259,7 @@ def test_input_waits_until_an_operator_attaches(desk: Desk) -> None:
     assert desk.printed("asks") == "hello ada\n"
 
 
+@pytest.mark.sweep
 def test_detached_run_loses_no_output(desk: Desk) -> None:
     desk.book(
         code(
@@ -269,6 +283,7 @@ def test_detached_run_loses_no_output(desk: Desk) -> None:
     assert printed[1:-1] == [f"line {n}" for n in range(count)]
 
 
+@pytest.mark.sweep
 def test_attach_to_an_ended_run_names_the_log_command(desk: Desk) -> None:
     desk.book(code("1", id="one"))
     assert desk.unattended().returncode == 0
@@ -278,6 +293,7 @@ def test_attach_to_an_ended_run_names_the_log_command(desk: Desk) -> None:
     assert desk.command("attach").returncode == 2  # no terminal
 
 
+@pytest.mark.sweep
 def test_modules_beside_the_runbook_do_not_shadow_pythons(desk: Desk) -> None:
     for name in ("queue.py", "socket.py", "logging.py"):
         (desk.folder / name).write_text("raise SystemExit('taken')")

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk, Terminal
 
@@ -39,6 +41,7 @@ FAILURES = (
 ENDLESS = "import sys\nsys.setrecursionlimit(200)\ndef g(n):\n    return g(n + 1)\ng(0)"
 
 
+@pytest.mark.sweep
 def test_stop_names_error_and_marks_line_of_cell(desk: Desk) -> None:
     desk.book(*(code(source) for source, _ in FAILURES), code(ENDLESS))
     terminal = desk.start(columns=100)

@@ -37,6 +37,7 @@ def waiting_run(desk: SharedDesk, *options: str) -> Terminal:
     return terminal
 
 
+@pytest.mark.sweep
 def test_run_is_handed_over_and_the_old_operator_only_watches(
     shared_desk: SharedDesk, third: str
 ) -> None:

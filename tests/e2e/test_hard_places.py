@@ -21,6 +21,7 @@ REASON = "reason (Enter for none, Ctrl-C to go back):"
 NBRUN = f"{shlex.quote(sys.executable)} -m nbrun"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("leave", ["exit(1)", "quit(2)", "exit('no')", "import sys; sys.exit(1)"])
 def test_cell_that_exits_with_an_error_fails(desk: Desk, leave: str) -> None:
     desk.book(code(leave, id="check"), code("print('on')", id="next"))
@@ -29,6 +30,7 @@ def test_cell_that_exits_with_an_error_fails(desk: Desk, leave: str) -> None:
     assert desk.attempts() == [("check", 1, "error")]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("leave", ["exit()", "quit()", "exit(0)", "exit"])
 def test_cell_that_exits_without_an_error_ends_the_run(desk: Desk, leave: str) -> None:
     desk.book(code(leave, id="check"), code("print('on')", id="next"))
@@ -42,6 +44,7 @@ def test_shell_command_that_reads_stdin_does_not_hang(desk: Desk) -> None:
     assert desk.attempts() == [("ask", 1, "error")]
 
 
+@pytest.mark.sweep
 def test_shell_command_that_reads_stdin_fails_at_once_when_attended(desk: Desk) -> None:
     desk.book(code("!read -p 'go? ' x", id="ask"))
     terminal = desk.start()
@@ -52,6 +55,7 @@ def test_shell_command_that_reads_stdin_fails_at_once_when_attended(desk: Desk) 
     assert desk.attempts() == [("ask", 1, "error")]
 
 
+@pytest.mark.sweep
 def test_run_continues_when_stdout_is_closed(desk: Desk) -> None:
     desk.book(code("for n in range(20_000): print(n)", id="much"), code("print('done')", id="last"))
     ended = subprocess.run(
@@ -72,6 +76,7 @@ def test_run_continues_when_stdout_is_closed(desk: Desk) -> None:
     assert desk.events(ev.RunFinished)[0].outcome == "completed"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("name", "value"),
     [("XDG_RUNTIME_DIR", "/nonexistent"), ("TMPDIR", "long"), ("PYTHONIOENCODING", "ascii")],
@@ -95,6 +100,7 @@ def test_run_completes_in_an_unusual_environment(desk: Desk, name: str, value: s
     assert ended.stderr == b""
 
 
+@pytest.mark.sweep
 def test_ctrl_c_aborts_a_kernel_that_never_starts(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +136,7 @@ def test_signal_that_cancels_a_run_is_recorded_as_the_reason(desk: Desk) -> None
     assert finished.why.endswith("the supervisor got SIGTERM")
 
 
+@pytest.mark.sweep
 def test_table_of_a_killed_run_shows_the_attempt_in_flight(desk: Desk) -> None:
     desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
     terminal = desk.start()
@@ -168,6 +175,7 @@ def test_ctrl_c_at_the_kill_question_keeps_the_question(desk: Desk) -> None:
     assert desk.attempts() == [("deaf", 1, "kernel_died")]
 
 
+@pytest.mark.sweep
 def test_python_settings_reach_the_kernel_and_not_nbrun(desk: Desk) -> None:
     desk.variables = {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}
     desk.book(code("import sys; print(sys.warnoptions, sys.flags.dev_mode)", id="one"))
@@ -197,6 +205,7 @@ def test_command_for_a_secret_that_hangs_is_named_and_ends_on_ctrl_c(desk: Desk)
     assert not desk.runs.exists()
 
 
+@pytest.mark.sweep
 def test_watch_says_that_the_record_was_deleted(desk: Desk) -> None:
     desk.book(code("import time; print('be' + 'gun', flush=True); time.sleep(60)", id="one"))
     desk.command("start", "runbook.ipynb", "--detach")
@@ -256,6 +265,7 @@ def test_deleted_working_folder_and_unreadable_names_have_words(desk: Desk) -> N
     assert refused.startswith(f"2: nbrun: {desk.folder}/caf\\xe9.ipynb: the name is not text")
 
 
+@pytest.mark.sweep
 def test_colleagues_runbook_with_another_alphabet_breaks_no_list(desk: Desk) -> None:
     desk.book(code("print(1)", id="one"))
     desk.unattended()

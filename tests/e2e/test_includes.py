@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from nbrun.core import events as ev
 from nbrun.journal.reader import JournalReader
 from tests.support.build_notebooks import code, markdown, notebook, write
@@ -26,6 +28,7 @@ def drain(folder: Path) -> Path:
     return write(folder, nb, "drain.ipynb")
 
 
+@pytest.mark.sweep
 def test_step_of_another_include_runs_with_its_own_values(desk: Desk) -> None:
     """The operator goes back to the first host while the kernel has the second one's values."""
     common = drain(desk.folder / "common")

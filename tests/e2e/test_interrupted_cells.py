@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from nbrun.core import decisions
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code, notebook, write
@@ -42,6 +44,7 @@ def slow_book(desk: Desk, source: str, **nbrun: float) -> None:
     desk.book(code(source + AFTER, id="slow", metadata={"nbrun": nbrun}))
 
 
+@pytest.mark.sweep
 def test_interrupted_cell_does_not_go_on(tmp_path: Path) -> None:
     sources = [numbered(source, number) for number, source in enumerate(SLOW.values())]
     run = LiveRun(tmp_path, *[decisions.Skip()] * len(SLOW))
@@ -93,6 +96,7 @@ def test_sigterm_ends_a_cell_in_a_shell_command(desk: Desk) -> None:
     assert not (desk.folder / "went_on").exists()
 
 
+@pytest.mark.sweep
 def test_time_limit_ends_a_cell_in_a_shell_command(desk: Desk) -> None:
     slow_book(desk, SLOW["command"], timeout=1)
     assert desk.unattended().returncode == 4
@@ -100,6 +104,7 @@ def test_time_limit_ends_a_cell_in_a_shell_command(desk: Desk) -> None:
     assert desk.attempts() == [("slow", 1, "timed_out")]
 
 
+@pytest.mark.sweep
 def test_cell_that_catches_the_interrupt_is_said_to_have_run_to_its_end(desk: Desk) -> None:
     slow_book(desk, CATCHES)
     run = desk.begin()
@@ -114,6 +119,7 @@ def test_cell_that_catches_the_interrupt_is_said_to_have_run_to_its_end(desk: De
     assert "but the cell ran to its end" in desk.command("log").stdout
 
 
+@pytest.mark.sweep
 def test_time_limit_that_a_cell_catches_is_said_to_have_run_to_its_end(desk: Desk) -> None:
     slow_book(desk, CATCHES, timeout=1)
     shown = desk.unattended().stdout

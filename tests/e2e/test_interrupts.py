@@ -30,6 +30,7 @@ def skip(terminal: Terminal, step: int) -> None:
     terminal.answer(REASON, "")
 
 
+@pytest.mark.sweep
 def test_ctrl_c_interrupts_the_step_even_if_the_cell_catches_it(desk: Desk) -> None:
     desk.book(
         code(SLEEP, id="asleep"),
@@ -64,6 +65,7 @@ def test_ctrl_c_interrupts_the_step_even_if_the_cell_catches_it(desk: Desk) -> N
     assert outcomes == ["interrupted", "interrupted", "ok"]
 
 
+@pytest.mark.sweep
 def test_second_ctrl_c_offers_to_kill_an_unresponsive_kernel(desk: Desk) -> None:
     desk.book(code(IGNORES_SIGINT, id="deaf"), code("print('last')", id="last"))
     terminal = desk.start()
@@ -94,6 +96,7 @@ def test_second_ctrl_c_offers_to_kill_an_unresponsive_kernel(desk: Desk) -> None
     assert desk.deviations() == [("kernel_restarted", None), ("retried", "deaf")]
 
 
+@pytest.mark.sweep
 def test_ctrl_c_between_quick_steps_stops_the_run(desk: Desk) -> None:
     desk.book(*(code(f"print('quick', {n} + 1000)", id=f"s{n}") for n in range(400)))
     terminal = desk.start()
@@ -148,6 +151,7 @@ def test_sigterm_at_a_prompt_cancels_the_run(desk: Desk) -> None:
     wait_until(lambda: is_gone(kernel))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("death", "told"),
     [

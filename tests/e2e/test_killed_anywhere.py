@@ -92,6 +92,7 @@ def run_and_kill(desk: Desk, chance: random.Random) -> None:
     assert {(event.step, event.attempt) for event in ends} == {*started}
 
 
+@pytest.mark.sweep
 def test_run_killed_at_some_moments_has_each_effect_once(desk: Desk) -> None:
     run_and_kill(desk, random.Random(1))
 

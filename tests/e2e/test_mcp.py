@@ -89,6 +89,7 @@ def test_client_takes_a_failing_run_through_proposals_to_its_end(desk: Desk) -> 
     assert desk.events(ev.RunStarted)[0].operator.is_program
 
 
+@pytest.mark.sweep
 def test_bytes_that_are_no_messages_end_neither_the_server_nor_a_call(desk: Desk) -> None:
     desk.book(code("1", id="one"))
     client = {"name": "hostile", "version": "1"}

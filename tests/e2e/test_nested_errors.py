@@ -52,6 +52,7 @@ def write_scripts(desk: Desk) -> None:
     desk.book(code("1 / 0"), code("never()")).rename(desk.folder / "fails.ipynb")
 
 
+@pytest.mark.sweep
 def test_error_that_nobody_caught_fails_the_step(desk: Desk) -> None:
     book(desk, "%run fails.py")
     ended = desk.unattended()
@@ -63,6 +64,7 @@ def test_error_that_nobody_caught_fails_the_step(desk: Desk) -> None:
     )
 
 
+@pytest.mark.sweep
 def test_each_nested_error_is_the_outcome_of_its_step(desk: Desk) -> None:
     write_scripts(desk)
     goes_on = {"tags": ["raises-exception"]}  # so that one kernel runs them all
@@ -89,6 +91,7 @@ CAUGHT = {
 }
 
 
+@pytest.mark.sweep
 def test_error_that_was_caught_fails_nothing(desk: Desk) -> None:
     write_scripts(desk)
     desk.book(
@@ -102,6 +105,7 @@ def test_error_that_was_caught_fails_nothing(desk: Desk) -> None:
     assert {each.nested_error for each in desk.events(ev.AttemptFinished)} == {None}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("tags", "options"), [(["nested-errors-ok"], []), ([], ["--nested-errors", "ignore"])]
 )
@@ -135,6 +139,7 @@ def test_background_script_that_fails_at_once_fails_its_step(desk: Desk) -> None
     assert "shell command 1 of 1 exited with 3" in ended.stdout
 
 
+@pytest.mark.sweep
 def test_background_script_that_fails_later_is_named_in_the_output(desk: Desk) -> None:
     desk.book(
         code("%%bash --bg\nsleep 0.5; exit 3", id="starts"),

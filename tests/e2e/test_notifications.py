@@ -38,6 +38,7 @@ def told(desk: Desk, on: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+@pytest.mark.sweep
 def test_failed_cron_job_is_told_before_its_command_ends(desk: Desk, chat: ChatServer) -> None:
     desk.book(
         code("password = ''", tags=["parameters"]),
@@ -76,6 +77,7 @@ def _event_alone(line: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in line.items() if key not in chain}
 
 
+@pytest.mark.sweep
 def test_operator_is_not_held_up_and_one_stop_is_told_once(desk: Desk, chat: ChatServer) -> None:
     desk.book(code("1 / 0", id="stop"))
     desk.configure(

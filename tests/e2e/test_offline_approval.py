@@ -59,6 +59,7 @@ def hand_in(desk: Desk, signed: Path) -> "subprocess.CompletedProcess[str]":
     return desk.command("approve", "last", "--signature", str(signed))
 
 
+@pytest.mark.sweep
 def test_step_runs_after_an_approval_signed_elsewhere(desk: Desk, bob: Approver) -> None:
     terminal = waiting_run(desk, bob, group="dba")
     signed = bob.sign(request_of(desk), "--reason", "read it twice")
@@ -81,6 +82,7 @@ def test_step_runs_after_an_approval_signed_elsewhere(desk: Desk, bob: Approver)
     assert "was not signed by one of the approvers" in " ".join(refused.stdout.split())
 
 
+@pytest.mark.sweep
 def test_approver_sees_the_step_and_is_asked_before_signing(desk: Desk, bob: Approver) -> None:
     waiting_run(desk, bob, group="dba", within="2h")
     path = desk.folder / "request.txt"
@@ -98,6 +100,7 @@ def test_approver_sees_the_step_and_is_asked_before_signing(desk: Desk, bob: App
     assert "BEGIN NBRUN SIGNED APPROVAL" not in terminal.text()
 
 
+@pytest.mark.sweep
 def test_two_keys_of_two_people_count_and_one_does_not_count_twice(
     desk: Desk, tmp_path: Path, bob: Approver
 ) -> None:

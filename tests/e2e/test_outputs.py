@@ -32,6 +32,7 @@ for state in ('half ' + 'way', 'all do' + 'ne'):
     shown.update({'text/plain': 'state: ' + state}, raw=True)"""
 
 
+@pytest.mark.sweep
 def test_each_kind_of_output_is_rendered(desk: Desk) -> None:
     desk.book(
         code("import sys\nprint('to out'.upper()); print('to err'.upper(), file=sys.stderr)"),
@@ -79,6 +80,7 @@ print('coun' + 'ted', n)"""
 ROWS = {140: r"(\d{4}x{96}\n)+", 60: r"(x{40}\n)?(\d{4}x{56}\nx{40}\n)+"}
 
 
+@pytest.mark.sweep
 def test_resize_during_output_leaves_a_correct_screen(desk: Desk) -> None:
     desk.book(code(STREAM))
     terminal = desk.start("--max-lines", "0", columns=140)
@@ -115,6 +117,7 @@ FORBIDDEN = (
 )
 
 
+@pytest.mark.sweep
 def test_hostile_output_is_harmless_and_recorded_unchanged(desk: Desk) -> None:
     attack = f"hostile = {HOSTILE!a}\n"
     desk.book(

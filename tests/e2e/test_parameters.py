@@ -34,6 +34,7 @@ def book(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.sweep
 def test_missing_parameter_is_asked_for_until_valid(book: Desk) -> None:
     terminal = book.start("-p", "days=30")
     terminal.until("db (blue | green): which database")
@@ -53,6 +54,7 @@ def test_ctrl_c_at_a_parameter_question_runs_nothing(book: Desk) -> None:
     assert not book.runs.exists()
 
 
+@pytest.mark.sweep
 def test_keys_typed_before_a_question_do_not_answer_it(book: Desk) -> None:
     terminal = book.start()
     terminal.type_ahead("green\n")

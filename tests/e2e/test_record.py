@@ -24,6 +24,7 @@ for n in range(10_000):
     time.sleep(0.02)"""
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("until", [0, 7, 60])
 def test_killed_run_has_recorded_all_that_was_shown(desk: Desk, until: int) -> None:
     desk.book(
@@ -55,6 +56,7 @@ def test_killed_run_has_recorded_all_that_was_shown(desk: Desk, until: int) -> N
     assert desk.code_cells()[-1].metadata.nbrun.outcome == "indeterminate"
 
 
+@pytest.mark.sweep
 def test_run_of_runbook_outside_ascii_keeps_its_letters(desk: Desk) -> None:
     desk.book(code("print('seen')")).rename(desk.folder / "データベース 復旧.ipynb")
     assert desk.command("start", "データベース 復旧.ipynb").returncode == 0
@@ -66,6 +68,7 @@ def test_run_of_runbook_outside_ascii_keeps_its_letters(desk: Desk) -> None:
     assert desk.run.name in desk.command("runs").stdout
 
 
+@pytest.mark.sweep
 def test_torn_last_line_is_reported_and_saved(desk: Desk) -> None:
     desk.book(code("print('seen')", id="one"))
     assert desk.unattended().returncode == 0
@@ -86,6 +89,7 @@ def test_torn_last_line_is_reported_and_saved(desk: Desk) -> None:
     assert len(altered.stderr.splitlines()) == 1
 
 
+@pytest.mark.sweep
 def test_output_notebook_shows_attempts_and_decisions_in_order(desk: Desk) -> None:
     desk.book(
         markdown("# Look at the *disk*"),
@@ -200,6 +204,7 @@ def test_nbrun_is_a_jupyter_subcommand(desk: Desk) -> None:
     assert told.stdout == f"nbrun {__version__}\n"
 
 
+@pytest.mark.sweep
 def test_keys_control_playback(desk: Desk) -> None:
     desk.book(*(code(f"import time; time.sleep(0.4); print('dul' + 'l {n}')") for n in range(3)))
     assert desk.unattended().returncode == 0
@@ -243,6 +248,7 @@ def test_playback_restores_the_terminals_echo(desk: Desk) -> None:
     assert termios.tcgetattr(terminal.fd)[3] & termios.ICANON
 
 
+@pytest.mark.sweep
 def test_record_whose_torn_line_cannot_be_cut_is_readable(desk: Desk) -> None:
     desk.book(code("print('one')", id="one"))
     assert desk.unattended().returncode == 0

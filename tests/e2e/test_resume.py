@@ -50,6 +50,7 @@ def test_run_killed_in_a_step_is_recorded_as_interrupted_once(desk: Desk) -> Non
     assert effects(desk) == ["work"]
 
 
+@pytest.mark.sweep
 def test_resume_follows_a_running_kernel_to_its_end(desk: Desk) -> None:
     kill_in_step(desk)
     terminal = desk.open("resume", "--plain", "--reason", "the host is back")
@@ -74,6 +75,7 @@ def test_resume_follows_a_running_kernel_to_its_end(desk: Desk) -> None:
     wait_until(lambda: not processes.is_kernel(kernels(desk.run)[0]))
 
 
+@pytest.mark.sweep
 def test_resumed_running_kernel_can_be_interrupted(desk: Desk) -> None:
     kill_in_step(desk)
     terminal = desk.open("resume")
@@ -91,6 +93,7 @@ def test_resumed_running_kernel_can_be_interrupted(desk: Desk) -> None:
     assert desk.deviations() == [("retried", "work")]
 
 
+@pytest.mark.sweep
 def test_resume_without_the_kernel_names_the_lost_variables(desk: Desk) -> None:
     kill_in_step(
         desk,
@@ -140,6 +143,7 @@ def test_indeterminate_step_does_not_run_again_unasked(desk: Desk, finding: str)
     assert desk.deviations() == [("skipped", "work")]
 
 
+@pytest.mark.sweep
 def test_run_killed_between_steps_resumes_without_questions(desk: Desk) -> None:
     desk.book(code("kept = 41; made = 1", id="first"), code(LAST, id="last"))
     terminal = desk.start("--step")
@@ -173,6 +177,7 @@ def test_run_killed_five_times_can_be_finished(desk: Desk) -> None:
     assert len(desk.events(ev.AttemptIndeterminate)) == 1
 
 
+@pytest.mark.sweep
 def test_second_resume_at_the_same_time_is_refused(desk: Desk) -> None:
     kill_in_step(desk)
     first = desk.open("resume")
@@ -183,6 +188,7 @@ def test_second_resume_at_the_same_time_is_refused(desk: Desk) -> None:
     assert len(desk.events(ev.RunResumed)) == 1
 
 
+@pytest.mark.sweep
 def test_resumed_run_follows_the_recorded_runbook(desk: Desk) -> None:
     kill_in_step(desk)
     release_step(desk)
@@ -195,6 +201,7 @@ def test_resumed_run_follows_the_recorded_runbook(desk: Desk) -> None:
     assert terminal.wait() == 0
 
 
+@pytest.mark.sweep
 def test_use_new_runbook_follows_the_file_and_the_policy(desk: Desk) -> None:
     """The policy that was read when the run began must allow it."""
     (desk.folder / "nbrun.toml").write_text("[policy]\nneed_reason = ['runbook_replaced']\n")
@@ -222,6 +229,7 @@ def settle(terminal: Terminal) -> None:
     terminal.answer(REASON, "")
 
 
+@pytest.mark.sweep
 def test_cancel_of_an_interrupted_run_ends_its_kernel(desk: Desk) -> None:
     kill_in_step(desk)
     kernel, socket = desk.kernel(), desk.run.joinpath("socket").readlink()
@@ -236,6 +244,7 @@ def test_cancel_of_an_interrupted_run_ends_its_kernel(desk: Desk) -> None:
     assert refused.wait() == 2
 
 
+@pytest.mark.sweep
 def test_ctrl_c_ends_an_unresponsive_kernel_on_resume(desk: Desk) -> None:
     kill_in_step(desk)
     kernel = desk.kernel()

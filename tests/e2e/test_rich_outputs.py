@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from nbrun.core import events as ev
 from nbrun.views.export import report
 from tests.support.build_notebooks import code
@@ -43,6 +45,7 @@ DRAWN = "a terminal can't run it, and the report draws it"
 BROKEN = "import json\ndef load():\n    return json.loads('{ba' + 'd')\nload()"
 
 
+@pytest.mark.sweep
 def test_output_of_real_libraries_is_rendered(desk: Desk) -> None:
     sources = (TABLE, LONG, PLOT, BARS, WIDGET_BAR, WIDGETS, RICH, CHART, VEGA, FORMULA, OTHERS)
     desk.book(*(code(source) for source in (*sources, BROKEN)))
@@ -100,6 +103,7 @@ def test_output_of_real_libraries_is_rendered(desk: Desk) -> None:
     assert drawn == ["plotly", "vega", "vega"]
 
 
+@pytest.mark.sweep
 def test_next_run_shows_the_last_duration_of_a_step(desk: Desk) -> None:
     desk.book(code("print('wor' + 'ked')", id="only"))
     first = desk.start()
@@ -110,6 +114,7 @@ def test_next_run_shows_the_last_duration_of_a_step(desk: Desk) -> None:
     assert re.search(r"last time ok · \d+\.\d s on 20", again.text())
 
 
+@pytest.mark.sweep
 def test_plain_writes_no_escape_sequences(desk: Desk) -> None:
     desk.book(code(TABLE), code("raise ValueError('no')"))
     terminal = desk.start("--plain", "--on-failure", "stop")
@@ -118,6 +123,7 @@ def test_plain_writes_no_escape_sequences(desk: Desk) -> None:
     assert "eu  db1     1.50  primary" in terminal.text()
 
 
+@pytest.mark.sweep
 def test_ascii_locale_gets_ascii_output(desk: Desk) -> None:
     desk.book(code("print('größe · ok')\n" + TABLE))
     done = subprocess.run(
@@ -135,6 +141,7 @@ def test_ascii_locale_gets_ascii_output(desk: Desk) -> None:
     assert "step 1 of 1 -" in text
 
 
+@pytest.mark.sweep
 def test_no_color_writes_no_colour(desk: Desk, monkeypatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     desk.book(code("print('\\x1b[31mred\\x1b[0m')"))
@@ -145,6 +152,7 @@ def test_no_color_writes_no_colour(desk: Desk, monkeypatch) -> None:
     }
 
 
+@pytest.mark.sweep
 def test_every_export_of_a_run_succeeds(desk: Desk) -> None:
     desk.book(code(TABLE), code(PLOT), code(WIDGETS))
     assert desk.unattended().returncode == 0

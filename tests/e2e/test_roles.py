@@ -47,6 +47,7 @@ def test_kernel_gets_the_environment_of_its_role(book: Desk) -> None:
     assert "c4n4ry" not in ended.stdout
 
 
+@pytest.mark.sweep
 def test_kernel_without_a_role_gets_nbruns_environment(book: Desk) -> None:
     book.unattended()
     assert book.printed("show") == "yes None None behind\n"
@@ -102,6 +103,7 @@ def elsewhere(desk: Desk, sts: Sts) -> Desk:
     return desk
 
 
+@pytest.mark.sweep
 def test_kernel_uses_its_role_and_refreshed_credentials(elsewhere: Desk, sts: Sts) -> None:
     sts.lifetime = 8.0
     elsewhere.book(
@@ -142,6 +144,7 @@ while not os.path.exists('go'): time.sleep(0.01)
 """
 
 
+@pytest.mark.sweep
 def test_secrets_of_an_adopted_kernel_stay_out_of_the_record(elsewhere: Desk, sts: Sts) -> None:
     elsewhere.book(
         code("import boto3; old = boto3.Session().get_credentials().token", id="old"),
@@ -167,6 +170,7 @@ def test_secrets_of_an_adopted_kernel_stay_out_of_the_record(elsewhere: Desk, st
     assert [each.kind for each in role.identities] == ["aws", "kubernetes"]
 
 
+@pytest.mark.sweep
 def test_refused_role_fails_start_and_plan(elsewhere: Desk, sts: Sts) -> None:
     elsewhere.book(code())
     told = elsewhere.command("plan", "runbook.ipynb", "--role", "ops", "--json")

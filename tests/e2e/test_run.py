@@ -13,6 +13,7 @@ from tests.support.terminal import Desk
 SAVE = "from pathlib import Path; Path('values').write_text(repr(values))"
 
 
+@pytest.mark.sweep
 def test_notebook_with_unknown_keys_runs_with_notice(desk: Desk) -> None:
     desk.book(
         markdown("# Check", outputs=[], execution_count=0),
@@ -28,6 +29,7 @@ def test_notebook_with_unknown_keys_runs_with_notice(desk: Desk) -> None:
     desk.notebook()  # is valid
 
 
+@pytest.mark.sweep
 def test_run_executes_every_step_in_order_and_exits_0(desk: Desk) -> None:
     desk.book(
         markdown("# Say **hello**"),
@@ -62,6 +64,7 @@ def test_run_executes_every_step_in_order_and_exits_0(desk: Desk) -> None:
     assert "\x1b" not in ended.stdout
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("source", "ename"),
     [
@@ -196,6 +199,7 @@ def test_unattended_shell_command_keeps_its_line_numbers(desk: Desk) -> None:
     assert desk.printed("counts").split() == ["line", "1"]
 
 
+@pytest.mark.sweep
 def test_json_prints_the_journals_lines(desk: Desk) -> None:
     desk.book(code("print('naïve', '\\x1b[31m')", id="one"), code("1 / 0", id="bad"))
     ended = desk.unattended("--json")

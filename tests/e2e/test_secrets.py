@@ -91,6 +91,7 @@ def test_typed_secret_is_in_the_kernel_alone(book: Desk) -> None:
     assert book.events(ev.RunStarted)[0].secrets == ("token",)
 
 
+@pytest.mark.sweep
 def test_secret_typed_in_a_note_or_reason_is_not_recorded(book: Desk) -> None:
     book.variables["VAULT"] = CANARY
     terminal = book.start("-p", "token=@env:VAULT")
@@ -102,6 +103,7 @@ def test_secret_typed_in_a_note_or_reason_is_not_recorded(book: Desk) -> None:
     assert book.decisions() == [("skip", "[secret:token] was refused")]
 
 
+@pytest.mark.sweep
 def test_json_log_and_exports_do_not_show_a_secret(book: Desk) -> None:
     book.variables["VAULT"] = CANARY
     ended = book.unattended("-p", "token=@env:VAULT", "--json")
@@ -243,6 +245,7 @@ def interrupted(desk: Desk, *, kernel_too: bool) -> None:
         wait_until(lambda: is_gone(desk.kernel()))
 
 
+@pytest.mark.sweep
 def test_resumed_run_never_sends_a_redacted_placeholder(
     desk: Desk,
 ) -> None:
@@ -262,6 +265,7 @@ def test_resumed_run_never_sends_a_redacted_placeholder(
     assert [event.secrets for event in desk.events(ev.RunResumed)] == [("pin",)]
 
 
+@pytest.mark.sweep
 def test_resume_without_the_kernel_asks_for_secrets_again(desk: Desk) -> None:
     interrupted(desk, kernel_too=True)
     resumed = desk.open("resume", "-p", "token=@env:VAULT")
@@ -310,6 +314,7 @@ def test_run_with_secret_that_its_path_or_kernel_contains_is_resumed(
     assert desk.command("verify", "last").returncode == 0
 
 
+@pytest.mark.sweep
 def test_resume_refuses_a_parameter_that_is_not_secret(desk: Desk) -> None:
     refusals = {
         "db=y": "parameter 'db' (-p): was not a secret when the run began, so its value",

@@ -1,5 +1,7 @@
 """Approvals by several people, and approvals that expire, by real accounts of the machine."""
 
+import pytest
+
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.shared_desk import SharedDesk
@@ -13,6 +15,7 @@ def waiting_run(desk: SharedDesk, **approve: object) -> Terminal:
     return terminal
 
 
+@pytest.mark.sweep
 def test_step_runs_after_two_people_have_approved(shared_desk: SharedDesk) -> None:
     desk = shared_desk
     terminal = waiting_run(desk, min=2, within="1h")
@@ -36,6 +39,7 @@ def test_step_runs_after_two_people_have_approved(shared_desk: SharedDesk) -> No
     assert [each.operator.name for each in desk.events(ev.ApprovalGranted)] == [user, "root"]
 
 
+@pytest.mark.sweep
 def test_approval_expires_before_the_step_starts(shared_desk: SharedDesk) -> None:
     desk = shared_desk
     terminal = waiting_run(desk, min=2, within="2s")

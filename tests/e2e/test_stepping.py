@@ -1,5 +1,7 @@
 """Stops without a failure: step mode, and steps to fill in."""
 
+import pytest
+
 from nbrun.core import events as ev
 from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
@@ -35,6 +37,7 @@ def test_step_mode_stops_before_every_step_until_continue(desk: Desk) -> None:
     assert not desk.finish().off_script
 
 
+@pytest.mark.sweep
 def test_skips_and_failures_in_step_mode_are_off_script(desk: Desk) -> None:
     desk.book(code("print('one')", id="a"), code("1 / 0", id="b"), code("print('end')", id="c"))
     terminal = desk.start("--step")

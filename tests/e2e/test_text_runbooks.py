@@ -46,6 +46,7 @@ def bash_desk(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.sweep
 def test_markdown_runbook_is_mended_retried_resumed_and_reviewed_by_name(bash_desk: Desk) -> None:
     desk = bash_desk
     path = desk.folder / "runbook.md"

@@ -1,5 +1,7 @@
 """The trace of a whole run, received by a real OTLP receiver."""
 
+import pytest
+
 from nbrun.core import trace_context
 from tests.support.build_notebooks import code
 from tests.support.otlp_server import collector
@@ -10,6 +12,7 @@ SHOW = "import os; print('at', os.environ.get('TRACEPARENT'))"
 SECRET = "correct-horse-battery"
 
 
+@pytest.mark.sweep
 def test_run_continues_the_trace_of_its_caller_and_hands_it_to_each_step(desk: Desk) -> None:
     desk.book(
         code("token = ''", id="p", tags=["parameters"]),

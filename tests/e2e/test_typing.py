@@ -182,6 +182,7 @@ def test_plain_reader_keeps_the_rules_without_an_escape(desk: Desk, way: str) ->
     assert b"hunter" not in terminal.raw
 
 
+@pytest.mark.sweep
 def test_keys_typed_before_the_question_approve_nothing(desk: Desk) -> None:
     desk.book(code("print('destroyed')", id="destroys", tags=["approve"]))
     waiting = desk.start()

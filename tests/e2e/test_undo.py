@@ -3,6 +3,8 @@
 import shutil
 from typing import Any
 
+import pytest
+
 from nbrun.core import events as ev
 from nbrun.journal.reader import first_record
 from tests.e2e.test_detach import REASON
@@ -28,6 +30,7 @@ def failed(desk: Desk, *options: str) -> Any:
     return terminal
 
 
+@pytest.mark.sweep
 def test_undos_are_offered_newest_first_and_run_one_by_one(desk: Desk) -> None:
     terminal = failed(desk)
     assert "u undo step 3" in terminal.text()
@@ -82,6 +85,7 @@ def test_undone_step_runs_again_only_when_asked(desk: Desk) -> None:
     assert (desk.folder / "mounted").exists()
 
 
+@pytest.mark.sweep
 def test_ended_run_is_undone_in_a_run_of_its_own_and_only_once(desk: Desk) -> None:
     parameters = code("where = 'here'", id="parameters", tags=["parameters"])
     undo_mount = code(

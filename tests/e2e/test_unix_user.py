@@ -135,6 +135,7 @@ def test_kernel_runs_as_the_user_and_third_users_cannot_reach_it(desk: Operators
     assert f"acts as Unix user {user}" in " ".join(ended.split())
 
 
+@pytest.mark.sweep
 def test_other_users_kernel_is_interrupted_killed_and_restarted(desk: Operators) -> None:
     desk.book(
         code(TELL_PID + "import time; time.sleep(600)", id="asleep"),
@@ -190,6 +191,7 @@ def test_unresponsive_kernel_of_another_user_is_killed(desk: Operators) -> None:
     assert desk.leftover_directories() == []
 
 
+@pytest.mark.sweep
 def test_resume_finds_the_kernel_of_another_user(desk: Operators) -> None:
     desk.book(
         code("kept = 41", id="first"),
@@ -230,6 +232,7 @@ def test_sudo_refusal_starts_nothing(desk: Operators) -> None:
     assert desk.leftover_directories() == []
 
 
+@pytest.mark.sweep
 def test_step_is_interrupted_even_after_sudo_is_revoked(
     desk: Operators,
 ) -> None:
@@ -272,6 +275,7 @@ while keys.get_frozen_credentials().secret_key == first: time.sleep(0.05)
 """
 
 
+@pytest.mark.sweep
 def test_role_keys_combine_and_survive_a_kernel_restart(desk: Operators, sts: Sts) -> None:
     sts.lifetime = 12.0
     desk.configure(ALL.format(user=desk.users.user))

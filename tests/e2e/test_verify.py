@@ -21,6 +21,7 @@ def head_printed(out: str) -> str:
     return line.split()[1]
 
 
+@pytest.mark.sweep
 def test_printed_head_is_what_verify_expects(desk: Desk) -> None:
     desk.book(code("print('hello')", id="one"))
     head = head_printed(desk.unattended().stdout)
@@ -36,6 +37,7 @@ def test_printed_head_is_what_verify_expects(desk: Desk) -> None:
     assert desk.command("verify", str(desk.runs)).returncode == 7, "the index has its end"
 
 
+@pytest.mark.sweep
 @needs_ssh_keygen
 def test_run_is_sealed_at_stops_and_at_the_end(desk: Desk) -> None:
     key = make_key(desk.folder / "keys")
@@ -64,6 +66,7 @@ def test_run_is_sealed_at_stops_and_at_the_end(desk: Desk) -> None:
     assert "and not by the run itself" in " ".join(checked.stdout.split())
 
 
+@pytest.mark.sweep
 @needs_ssh_keygen
 def test_agent_key_signs_and_passphrase_key_starts_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
@@ -97,6 +100,7 @@ def test_agent_key_signs_and_passphrase_key_starts_nothing(
     assert (checked.returncode, checked.stdout.split()[0]) == (0, "SEALED")
 
 
+@pytest.mark.sweep
 @needs_ssh_keygen
 def test_missing_key_during_a_run_is_reported_as_not_sealed(
     desk: Desk,
@@ -113,6 +117,7 @@ def test_missing_key_during_a_run_is_reported_as_not_sealed(
     assert desk.command("verify", "last").returncode == 7
 
 
+@pytest.mark.sweep
 def test_every_line_is_forwarded_to_the_configured_command(desk: Desk) -> None:
     got = desk.folder / "got"
     command = ["sh", "-c", f"cat >> {got}"]
@@ -123,6 +128,7 @@ def test_every_line_is_forwarded_to_the_configured_command(desk: Desk) -> None:
     assert not (desk.run / "unforwarded").exists()
 
 
+@pytest.mark.sweep
 def test_failing_forward_target_is_reported_and_stops_nothing(desk: Desk) -> None:
     desk.configure('[journal]\nforward = ["false"]\n')
     desk.book(code("import time; time.sleep(1)", id="one"), code("print('done')", id="two"))
@@ -135,6 +141,7 @@ def test_failing_forward_target_is_reported_and_stops_nothing(desk: Desk) -> Non
     assert desk.command("verify", "last").returncode == 0
 
 
+@pytest.mark.sweep
 def test_short_run_says_what_was_not_forwarded_and_leaves_no_process(desk: Desk) -> None:
     file = desk.folder / "pids"
     command = ["sh", "-c", f"echo $$ >> {file}; sleep 600 & echo $! >> {file}; wait"]

@@ -51,6 +51,7 @@ SHOWN = (
 NOT_SHOWN = ("first-held", "working", "passing", "Output()\n")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("options", [(), ("--plain",)], ids=["redrawn", "plain"])
 def test_captured_output_is_on_the_screen_and_only_once(desk: Desk, options: tuple[str]) -> None:
     desk.book(*(code(source) for source in SOURCES))
@@ -65,6 +66,7 @@ def test_captured_output_is_on_the_screen_and_only_once(desk: Desk, options: tup
         assert unexpected not in text
 
 
+@pytest.mark.sweep
 def test_captured_output_is_in_notebook_report_and_ticket(desk: Desk) -> None:
     desk.book(*(code(source) for source in SOURCES))
     assert desk.unattended().returncode == 0

@@ -56,6 +56,7 @@ def flip_every(path: Path, places: list[int]) -> None:
             assert why.startswith((f"line {line}:", f"line {line + 1}:")), (at, bit, why)
 
 
+@pytest.mark.sweep
 def test_flipped_bit_is_refused_and_line_named(path: Path) -> None:
     data = path.read_bytes()
     flip_every(path, sampled(range(data.rindex(b"\n", 0, -1) + 1), 150))

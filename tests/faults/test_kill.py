@@ -81,6 +81,7 @@ def dying(real: object, calls: list[int], nth: int, *, after: bool) -> object:
     return call
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after it"])
 def test_journal_has_what_was_shown_when_killed_at_any_call(tmp_path: Path, after: bool) -> None:
     for nth in range(1, 500):

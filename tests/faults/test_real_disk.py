@@ -96,6 +96,7 @@ def kernel_of(desk: Desk) -> int:
     return int(desk.printed("one").split()[1])
 
 
+@pytest.mark.sweep
 def test_full_disk_stops_run_and_is_named(desk: Desk, small_disk: Path) -> None:
     fill = f"open({str(small_disk / 'filler')!r}, 'wb').write(bytes(10**7))"
     done = fails_in_the_middle(
@@ -123,6 +124,7 @@ def joined(text: str) -> str:
     return "".join(text.split())
 
 
+@pytest.mark.sweep
 def test_disk_turning_read_only_stops_run_within_second(desk: Desk, failing_disk: Path) -> None:
     """A cell runs for a minute, and the journal is open for writing all the time."""
     effects = desk.folder / "effects"
@@ -146,6 +148,7 @@ def test_disk_turning_read_only_stops_run_within_second(desk: Desk, failing_disk
     assert desk.command("verify", str(desk.runs)).returncode == 8
 
 
+@pytest.mark.sweep
 def test_file_size_limit_stops_run_and_is_named(desk: Desk) -> None:
     limited = (
         "import resource, os; resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (1000, 1000))"
@@ -157,6 +160,7 @@ def test_file_size_limit_stops_run_and_is_named(desk: Desk) -> None:
     assert "File too large" in done.stderr
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("touch", "told"),
     [
@@ -183,6 +187,7 @@ def test_change_by_real_cell_is_detected_before_next_step(
     assert checked.returncode in (7, 8)
 
 
+@pytest.mark.sweep
 def test_full_disk_is_shown_within_second(desk: Desk, small_disk: Path) -> None:
     """A cell runs for a minute, while another program fills the disk."""
     desk.book(code("import time\nfor n in range(600): print('line', n); time.sleep(0.1)", id="a"))

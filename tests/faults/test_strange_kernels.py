@@ -55,6 +55,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 # ── Kernels that do not answer ───────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sweep
 def test_stopped_kernel_is_reported_and_can_be_killed(desk: Desk) -> None:
     desk.book(code(TELL_PID + "import time; time.sleep(600)", id="sleeps"))
     terminal = desk.start()
@@ -181,6 +182,7 @@ def test_kernel_busy_in_long_call_is_reported_later(
     assert run.ended().outcome == "cancelled"
 
 
+@pytest.mark.sweep
 def test_slow_step_is_not_reported_unresponsive(live: Callable[..., LiveRun], hasty: None) -> None:
     """The steps sleep in Python, wait for a shell command, and compute."""
     run = live().start(
@@ -274,6 +276,7 @@ def sleepers(events: list[ev.ProcessLeft]) -> set[str]:
     return {each.command.split()[1] for each in events}
 
 
+@pytest.mark.sweep
 def test_processes_left_by_interrupted_step_are_named_everywhere(desk: Desk) -> None:
     """Processes in their own session, without parents, and in the kernel's group are named.
 

@@ -99,6 +99,7 @@ def replaced(data: bytes) -> Iterator[tuple[int, bytes]]:
             yield data.count(b"\n", 0, at) + 1, data[:at] + bytes([other]) + data[at + 1 :]
 
 
+@pytest.mark.sweep
 def test_reader_never_accepts_changed_byte(small: Path) -> None:
     data, whole = small.read_bytes(), read(small)
     last = len(whole)
@@ -237,6 +238,7 @@ def parsed_or_error(read: Callable[[bytes, int, str], Record], line: bytes) -> R
         return f"{type(error).__name__}: {error}"
 
 
+@pytest.mark.sweep
 @settings(max_examples=1000, deadline=None)
 @given(forged())
 def test_output_line_is_parsed_alike_in_one_and_two_passes(

@@ -107,6 +107,7 @@ def test_journal_without_first_line_is_left_unchanged(path: Path) -> None:
     assert path.read_bytes() == b'{"v":1,"se'
 
 
+@pytest.mark.sweep
 def test_reopening_continues_after_last_complete_line_of_any_cut(path: Path) -> None:
     """For every length that a crash may leave, complete lines are kept and torn ones moved."""
     write(path, [*begun(), attempt_started(), output("caf\u00e9\n"), *attempted()[1:]])

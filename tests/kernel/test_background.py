@@ -39,6 +39,7 @@ def ended(session: KernelSession) -> list[LeftInBackground]:
     return [each for each in messages if isinstance(each, LeftInBackground)]
 
 
+@pytest.mark.sweep
 def test_programs_that_end_with_the_kernel_or_go_on_are_told_apart(
     own_session: KernelSession,
 ) -> None:

@@ -63,6 +63,7 @@ def test_error_is_an_output_and_a_reply(session: KernelSession) -> None:
     assert (reply.status, reply.ename, reply.evalue) == ("error", "ValueError", "no such host")
 
 
+@pytest.mark.sweep
 def test_all_of_many_outputs_arrive(session: KernelSession) -> None:
     messages = session.ask("for number in range(5000): display(number)")
     shown = [each.output["data"]["text/plain"] for each in messages[:-1]]
@@ -148,6 +149,7 @@ def test_exit_of_the_process_is_reported_with_its_status(
     assert messages[-1].why == "the kernel process ended with status 3"
 
 
+@pytest.mark.sweep
 def test_no_message_is_lost_while_the_sink_blocks(
     own_session: KernelSession,
 ) -> None:

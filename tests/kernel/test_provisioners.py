@@ -53,6 +53,7 @@ def existing(kernelspecs: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.sweep
 def test_provisioner_of_the_kernelspec_starts_the_kernel(
     existing: Any, own_session: KernelSession, tmp_path: Path
 ) -> None:

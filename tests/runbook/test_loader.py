@@ -301,6 +301,7 @@ def test_made_id_avoids_existing_id(tmp_path: Path) -> None:
 any_id = st.one_of(st.none(), st.integers(0, 9), st.text(max_size=3), st.sampled_from("abc"))
 
 
+@pytest.mark.sweep
 @REUSED_FOLDER
 @given(st.lists(st.tuples(any_id, st.text("ab\n", max_size=4)), min_size=1))
 def test_any_ids_become_valid_unique_and_stable(

@@ -54,6 +54,7 @@ def test_shape_has_the_length_of_the_text(language: str, source: str) -> None:
         assert 1 <= each.line <= source.count("\n") + 1
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
 @pytest.mark.parametrize("piece", ['\\"', "/*", "<<a ", 'r"(', "'", "`", "((", "a\n=", "$'"])
 def test_scan_takes_linear_time(language: str, piece: str) -> None:

@@ -44,6 +44,7 @@ subprocess.Popen([sys.executable, '-c', {attack!r}, os.environ['NBRUN_RUNS_DIR']
 """
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("away", [False, True])
 def test_cell_can_not_answer_the_gate_of_its_own_run(desk: Desk, away: bool) -> None:
     contract = {"confirm": "Drop?", "type": "prod", "impact": "destructive"}
@@ -74,6 +75,7 @@ def test_cell_can_not_answer_the_gate_of_its_own_run(desk: Desk, away: bool) -> 
     assert "python" in decided.operator.program
 
 
+@pytest.mark.sweep
 def test_cell_can_not_cancel_its_own_run_by_command(desk: Desk) -> None:
     """The program inherits the kernel's mark, also when its parents are gone."""
     script = f"{sys.executable} -m nbrun cancel last >told 2>&1; echo ended >>told"

@@ -115,6 +115,7 @@ def check_commands(lines: list[Any]) -> None:
             assert "Traceback" not in said, (words, said)
 
 
+@pytest.mark.sweep
 @settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(forged())
 @example([{**LINES[0], "steps": "<deep>"}, *LINES[1:]])
@@ -159,6 +160,7 @@ FINISHED = (
 NOW = b"2026-11-23T09:31:04.000000Z"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "line",
     [

@@ -26,6 +26,7 @@ def waiting_run(desk: SharedDesk) -> None:
     desk.share().prompted("step 1>")
 
 
+@pytest.mark.sweep
 def test_role_account_can_not_approve(desk: SharedDesk) -> None:
     """The sudo rule of docs/roles.md lets the operator run Python as the role's account."""
     (desk.folder / "nbrun.toml").write_text(ROLE.format(user=desk.users.user))
@@ -36,6 +37,7 @@ def test_role_account_can_not_approve(desk: SharedDesk) -> None:
     assert desk.events(ev.ApprovalGranted) == []
 
 
+@pytest.mark.sweep
 def test_operator_can_not_approve_as_another_account(desk: SharedDesk) -> None:
     """No role is known here; the operator's session is among the ancestors of the approver."""
     waiting_run(desk)
@@ -61,6 +63,7 @@ def test_operator_can_not_approve_as_another_account(desk: SharedDesk) -> None:
     assert desk.events(ev.ApprovalGranted) == []
 
 
+@pytest.mark.sweep
 def test_operator_can_not_approve_as_an_account_that_they_became(desk: SharedDesk) -> None:
     """The login uid stays, although no process of the operator is among the ancestors."""
     waiting_run(desk)
@@ -79,6 +82,7 @@ def _paths(desk: SharedDesk) -> list[str]:
     return desk.users.variables["PYTHONPATH"].split(os.pathsep)[::-1]
 
 
+@pytest.mark.sweep
 def test_another_person_can_approve(desk: SharedDesk) -> None:
     waiting_run(desk)
     as_user = desk.become(desk.users.user)

@@ -184,6 +184,7 @@ display({'text/html': 'vega-embed' + '(function(spec, embedOpt){' * 20_000}, raw
 print('the' + ' end')"""
 
 
+@pytest.mark.sweep
 def test_attacks_of_a_real_cell_leave_console_log_and_report(
     desk: Desk,
 ) -> None:

@@ -38,6 +38,7 @@ def test_number_of_an_execution_is_one_or_none(count: object) -> None:
     assert reader.parse(codec.encode(record), 0, codec.GENESIS).event == event
 
 
+@pytest.mark.sweep
 def test_forged_reply_leaves_a_record_that_verifies(
     desk: Desk,
 ) -> None:

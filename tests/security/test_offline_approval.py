@@ -320,6 +320,7 @@ def test_record_with_a_signature_that_was_used_before_is_not_verified(tmp_path: 
 # ── the whole way ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sweep
 def test_run_refuses_what_was_not_signed_by_another_person_for_it(
     desk: Desk, tmp_path: Path
 ) -> None:

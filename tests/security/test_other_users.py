@@ -61,6 +61,7 @@ def shared(other_users: OtherUsers) -> Iterator[Shared]:
         yield Shared(Path(folder), other_users)
 
 
+@pytest.mark.sweep
 def test_planted_run_is_listed_as_foreign_and_never_acted_on(shared: Shared) -> None:
     planted = shared.plant(shared.users.user)
     before = (planted / "journal.jsonl").read_bytes()

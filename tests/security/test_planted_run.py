@@ -187,6 +187,7 @@ def test_run_that_this_account_began_keeps_its_settings(runs: Path) -> None:
     assert opened.plan.policy.forward == ("true",)
 
 
+@pytest.mark.sweep
 def test_unsent_lines_of_a_clone_are_not_forwarded_as_this_accounts(
     desk: Desk,
 ) -> None:

@@ -42,6 +42,7 @@ def sign(key: Path, runbook: Path) -> None:
 # ── require_signed ───────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sweep
 @needs_ssh_keygen
 def test_changed_runbook_starts_nothing_below_a_rule_of_the_team(desk: Desk) -> None:
     """The settings that came with the notebook can't take the team's rule away."""
@@ -127,6 +128,7 @@ def shared(other_users: OtherUsers) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.sweep
 @needs_ssh_keygen
 def test_operator_can_not_satisfy_a_rule_of_roots(shared: Path, other_users: OtherUsers) -> None:
     operator, home = other_users.operator, shared / "home"
@@ -164,6 +166,7 @@ def test_operator_can_not_satisfy_a_rule_of_roots(shared: Path, other_users: Oth
 # ── require_commit_on ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sweep
 @needs_git
 def test_uncommitted_runbook_starts_nothing(desk: Desk) -> None:
     repository = Repository(desk.folder / "clone")

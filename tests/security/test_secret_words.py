@@ -20,6 +20,7 @@ def test_any_event_redacted_twice_is_redacted_once(word: str) -> None:
         assert redaction.redact(once) == once
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("word", ["secret", "printed"])
 def test_run_with_a_secret_that_is_a_word_stays_on_script(
     desk: Desk,

@@ -17,6 +17,7 @@ from tests.support.build_notebooks import code
 from tests.support.terminal import Desk
 
 
+@pytest.mark.sweep
 def test_settings_of_a_clone_run_nothing_until_they_are_trusted(desk: Desk) -> None:
     ran = desk.folder / "ran"
     command = [sys.executable, "-c", f"open({str(ran)!r}, 'a')"]
@@ -64,6 +65,7 @@ def in_namespace(etc: Path, *words: str) -> list[str]:
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, str(etc), *words]
 
 
+@pytest.mark.sweep
 def test_policy_of_the_machine_holds_below_an_empty_file(desk: Desk, etc: Path) -> None:
     (etc / "nbrun.toml").write_text(
         "[policy]\nstrict = true\nneed_reason = ['skipped']\n[redact]\npatterns = ['AKIA[A-Z]+']\n"

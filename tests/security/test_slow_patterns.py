@@ -113,6 +113,7 @@ def test_text_that_a_pattern_takes_too_long_on_is_withheld() -> None:
     assert redacting.redact_text("it is AKIAABCD") == "it is [redacted]"
 
 
+@pytest.mark.sweep
 def test_many_slow_texts_take_less_time_each() -> None:
     redacting = Redaction(patterns=[SLOW])
     for _ in range(20):

@@ -29,6 +29,7 @@ def test_record_is_not_received_before_it_is_published(run: ServedRun) -> None:
     assert receive_through(client, 2) == unpublished
 
 
+@pytest.mark.sweep
 def test_client_closes_after_all_records_of_an_ended_run(run: ServedRun) -> None:
     client = run.connect()
     written = run.record([*begun(), run_finished()])

@@ -130,6 +130,7 @@ def sources(document):
 # ── whatever happened ────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.sweep
 @given(tales())
 @settings(max_examples=120, deadline=None)
 def test_notebook_is_valid_for_any_run(tale):
@@ -156,6 +157,7 @@ def test_same_events_give_same_bytes(tale):
     assert notebook.build(tale.records) == notebook.build(iter(list(tale.records)))
 
 
+@pytest.mark.sweep
 @given(tales(), st.none() | st.text("0123456789abcdef", min_size=64, max_size=64))
 @settings(max_examples=60, deadline=None)
 def test_unrecorded_end_gives_bytes_of_recorded_end(tale, digest):
@@ -244,6 +246,7 @@ def test_memory_does_not_grow_with_number_of_steps():
     assert peak(40) < 2 * peak(4)
 
 
+@pytest.mark.sweep
 @given(tales(), st.integers(0, 9))
 @settings(max_examples=60, deadline=None)
 def test_spooled_stream_texts_give_same_bytes(tale, most):

@@ -87,6 +87,7 @@ def eventful() -> Run:
     return tale.end().stop("step_mode").decide("skip", reason="not tonight").finish()
 
 
+@pytest.mark.sweep
 def test_hostile_cell_runs_and_loads_nothing(browser: Browser, tmp_path: Path) -> None:
     tale = Run(step("a", narration=(narrate("n", HOSTILE),)), step("b"))
     bundles = (display(text_html=HOSTILE), picture(SVG, "image/svg+xml"))
@@ -169,6 +170,7 @@ def test_page_is_usable_by_keyboard_and_screen_reader(browser: Browser, tmp_path
     assert page.evaluate("document.activeElement.id") == "steps"
 
 
+@pytest.mark.sweep
 def test_thousand_steps_are_in_one_page(browser: Browser, tmp_path: Path) -> None:
     tale = Run(*(step(f"s{number}", f"work({number})") for number in range(1_000)))
     for number in range(1_000):

@@ -96,6 +96,7 @@ MARKS = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep
 def test_charts_drawn_in_frames_with_one_library(browser: Browser, tmp_path: Path) -> None:
     opened = open_report(browser, tmp_path, plotly(BARS), plotly(BARS), vega(MARKS))
     first, second, third = chart_frames(opened)
@@ -117,6 +118,7 @@ def test_charts_drawn_in_frames_with_one_library(browser: Browser, tmp_path: Pat
     assert all(titles)
 
 
+@pytest.mark.sweep
 def test_hostile_figures_run_no_script_and_send_no_request(
     browser: Browser, tmp_path: Path, other_server: RecordingServer
 ) -> None:
@@ -170,6 +172,7 @@ def test_hostile_figures_run_no_script_and_send_no_request(
     assert len(opened.page.frames) == 1 + len(bundles) + 2
 
 
+@pytest.mark.sweep
 def test_frame_sandbox_blocks_requests_and_navigation(
     browser: Browser, tmp_path: Path, other_server: RecordingServer
 ) -> None:
