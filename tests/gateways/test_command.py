@@ -71,7 +71,7 @@ def command_lines() -> Iterator[bytes]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
             line = (folder / "cmdline").read_bytes()
-            if b"IdentityProvider.token" not in line:
+            if b"IdentityProvider.token=" not in line and b".auth_token=" not in line:
                 yield line
 
 
