@@ -8,7 +8,7 @@ import pytest
 from nbrun.errors import RunbookError
 from nbrun.runbook import loader
 from nbrun.runbook.lint import findings
-from tests.support.build_notebooks import code, notebook, write
+from tests.support.build_notebooks import PYTHON, code, notebook, write
 
 FIRST = code("go()", id="first")
 
@@ -34,8 +34,8 @@ def test_cells_belong_to_the_step_before_them_or_to_the_one_that_they_name(tmp_p
 
 def test_undo_has_a_contract_without_retries(tmp_path: Path) -> None:
     own = {"confirm": "Back?", "impact": "destructive", "timeout": 5, "approve": {"group": "dba"}}
-    book = notebook(FIRST, cell("undo", **own))
-    book["metadata"]["nbrun"] = {"defaults": {"retries": 3}}
+    metadata = PYTHON | {"nbrun": {"defaults": {"retries": 3}}}
+    book = notebook(FIRST, cell("undo", **own), metadata=metadata)
     (step,) = loader.plan(loader.read(write(tmp_path, book))).steps
     assert step.undo is not None
     contract = step.undo.contract
