@@ -78,7 +78,7 @@ def _attempt_deviations(state: RunState, event: ev.AttemptStarted) -> list[Devia
     kinds: list[DeviationKind] = []
     if step.attempts or step.done or step.already_done:
         # A jump back was judged as "reran", whatever the step's check has said since.
-        repeats = step.succeeded or step.already_done or step.rerun_requested
+        repeats = step.succeeded or step.already_done or (step.rerun_requested and step.ran_well)
         kinds.append("reran" if repeats else "retried")
     current = state.current
     if current is not None and current.step.number < step.step.number:
