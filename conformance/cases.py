@@ -49,7 +49,11 @@ def _output(desk: Desk, kernel: KernelUnderTest) -> None:
     done = desk.unattended()
     check(done.returncode == 0, done.stderr)
     expected = [f"line {number}" for number in range(1, LINES + 1)]
-    check(desk.printed("lines").splitlines() == expected, desk.printed("lines")[-200:])
+    found = desk.printed("lines").splitlines()
+    wrong = next(
+        (n for n, pair in enumerate(zip(found, expected, strict=False)) if len({*pair}) > 1), -1
+    )
+    check(found == expected, (len(found), found[max(0, wrong - 1) : wrong + 3]))
 
 
 def _failure(desk: Desk, kernel: KernelUnderTest) -> None:
