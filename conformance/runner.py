@@ -12,7 +12,7 @@ from tests.support.terminal import Desk
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one case. `why`: empty if the promise holds.
+    """The result of one case. `why`: empty if the promise holds.
 
     `is_known`: the promise is known not to hold, for the reason `why`.
     """

@@ -36,7 +36,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class ApprovalRule:
-    """Who has to approve something.
+    """The people who have to approve something.
 
     - `group`: the group whose members may approve; empty for anybody except the operator.
     - `count`: how many people have to.
@@ -165,7 +165,7 @@ def is_approved(state: RunState, step: StepState, source: str) -> bool:
 
 @dataclass(frozen=True)
 class Signer:
-    """Who signed an approval elsewhere: a key that `[approvers]` of nbrun.toml lists.
+    """The signer of an approval given elsewhere: a key that `[approvers]` of nbrun.toml lists.
 
     - `key`: its fingerprint.
     - `names`: the names that the list gives it, the first first.

@@ -31,7 +31,7 @@ _FIRST_LINE = b"nbrun-approval 1\n"  # of a statement; the number is the version
 class ApprovalRequest(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """What waits for an approval, for a reader who has nothing else of the run.
+    """A decision or step that waits for an approval, for a reader who has nothing else of the run.
 
     - `operator`, `why`, `kinds`: of the proposed decision; empty if the step itself waits.
     - `attempt`: the number of the next attempt of the step, 0 without a step. `occasion` tells

@@ -259,7 +259,7 @@ class Step(EventPart, frozen=True, kw_only=True):
 
 
 class ProgramPolicy(EventPart, frozen=True, kw_only=True):
-    """What programs may do on behalf of the operator's account (see `core.choices.programs`).
+    """The rules for programs that act for the operator's account (see `core.choices.programs`).
 
     - `propose`: they may propose decisions, which a person of the account approves.
     - `decide`: the names of the decisions that they may make without a person.

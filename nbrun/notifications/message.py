@@ -43,7 +43,7 @@ class MessageStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What to tell: these fields are the JSON that a hook gets.
+    """A message: these fields are the JSON that a hook gets.
 
     - `record`: the path of the journal. `seq`: the number of its line that the message is about.
     - `outcome`: how the run ended; empty for one that has not.

@@ -90,7 +90,7 @@ class TraceFold:
 
     @property
     def open_spans(self) -> int:
-        """How many spans have begun and not ended."""
+        """The number of spans that have begun and not ended."""
         spans = (self._run, self._visit, self._attempt, self._wait, self._input)
         return sum(span is not None for span in spans)
 

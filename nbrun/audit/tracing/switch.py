@@ -1,4 +1,4 @@
-"""What the standard `OTEL_*` variables say of a run's trace.
+"""The standard `OTEL_*` variables: whether a run is traced, and where its trace goes.
 
 Only what has to be known before the kernel starts is read here. OpenTelemetry's own library, which
 is slow to import, reads the rest: endpoint, headers, certificates, timeouts, batches, resource.

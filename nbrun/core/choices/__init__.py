@@ -1,1 +1,1 @@
-"""What can be decided where a run stands, by whom, and what each decision still needs."""
+"""The decisions that are possible in a state of a run: who may make them, and their needs."""

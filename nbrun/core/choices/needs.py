@@ -1,4 +1,4 @@
-"""What an allowed decision still needs: a reason, a typed text, a confirmation, an approval."""
+"""The needs of an allowed decision: a reason, a typed text, a confirmation, an approval."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from nbrun.core.state import RunState
 
 @dataclass(frozen=True)
 class Needs:
-    """What a decision leads to and needs.
+    """The results and the needs of a decision.
 
     - `off_script`: the kinds of deviation that it is recorded with at once.
     - `reason`: the kinds of deviation for which the team's policy wants a reason.

@@ -66,7 +66,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What is said with the name of a decision.
+    """The arguments given with the name of a decision.
 
     - `argument`: a step's number or id, a finding, a text; empty for none.
     - `source`: the code of an edit or of an inserted cell; None for none.

@@ -10,7 +10,7 @@ from nbrun.core import events as ev
 
 @dataclass(frozen=True)
 class OutputLog:
-    """Where papermill's `--log-output`, `--stdout-file` and `--stderr-file` send outputs."""
+    """The receivers of papermill's `--log-output`, `--stdout-file` and `--stderr-file`."""
 
     log_output: bool = False
     stdout_file: Any = None

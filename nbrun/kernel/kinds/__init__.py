@@ -1,1 +1,1 @@
-"""What nbrun knows of single kernels: how each reports failures, and how to learn of the others."""
+"""Knowledge of single kernels: how each reports failures, and how to learn of the others."""

@@ -25,7 +25,7 @@ _SHELL_OR_PYTHON = re.compile(r"\{?(?:code-cell\}\s*)?(bash|sh|shell|zsh|python3
 
 @dataclass
 class _Walk:
-    """What was found of a file so far, and what is open at the current token.
+    """The cells found in a file so far, and the construct that is open at the current token.
 
     Attributes:
         start: the index of the first line that belongs to no cell yet.

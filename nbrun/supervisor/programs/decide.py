@@ -27,7 +27,7 @@ Result = Literal[
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a decision. `seq` is the number of the record that says so; -1 if none does.
+    """The result of a decision. `seq` is the number of the record that says so; -1 if none does.
 
     `fold` is the run as it stands after it.
     """

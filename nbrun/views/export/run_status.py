@@ -43,7 +43,7 @@ class StepStatus(_Part, frozen=True, kw_only=True):
 
 
 class Failure(_Part, frozen=True, kw_only=True):
-    """What broke. `printed` is the end of what the attempt printed; `cut`: there was more."""
+    """A failure. `printed` is the end of what the attempt printed; `cut`: there was more."""
 
     step: str
     attempt: int
@@ -53,7 +53,7 @@ class Failure(_Part, frozen=True, kw_only=True):
 
 
 class Waiting(_Part, frozen=True, kw_only=True):
-    """What the run waits for.
+    """The thing that the run waits for.
 
     `reason` is a `StopReason`, or `input`. `why` says the same in words, `since` when it began, RFC
     3339 UTC. `whom`: who has to act. `prompt` is the text of a cell that asks for input.
@@ -107,7 +107,7 @@ class OptionStatus(_Part, frozen=True, kw_only=True):
 
 
 class RunStatus(_Part, frozen=True, kw_only=True):
-    """Where a run stands. `seq` is the number that `nbrun decide --expect-seq` takes.
+    """The status of a run. `seq` is the number that `nbrun decide --expect-seq` takes.
 
     `detail` says what to do about a run that is interrupted or can't be read, and why a run ended.
     """

@@ -32,7 +32,7 @@ _LARGEST_SOURCE = 16 * 2**20  # bytes
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--json` prints: what became of the decision, and where the run stands after it."""
+    """The output of `--json`: the result of the decision, and the state of the run after it."""
 
     decision: str
     result: str
